@@ -1,0 +1,86 @@
+"""Every exception fuseg raises on purpose.
+
+FusegError
+├── ArgumentError(ValueError)    a value of the right type, but not allowed
+│   ├── ShapeError
+│   └── LayoutError              right shape, wrong strides
+├── DTypeError(TypeError)
+├── FrameError(ValueError)       a sensor's frame is missing or unusable, policy: refuse
+├── BundleError(ValueError)      the .fuseg file is damaged, foreign or not to be trusted
+│   └── ManifestError            its manifest breaks the schema
+├── BackendError(RuntimeError)   the engine cannot be made or cannot run
+├── InputFileError(OSError)      a file given by the user cannot be read
+├── OutputFileError(OSError)     a result cannot be written
+└── ExportError(RuntimeError)    a stage of the export failed its check
+    └── CheckpointError          the checkpoint does not fit the network
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ArgumentError",
+    "BackendError",
+    "BundleError",
+    "CheckpointError",
+    "DTypeError",
+    "ExportError",
+    "FrameError",
+    "FusegError",
+    "InputFileError",
+    "LayoutError",
+    "ManifestError",
+    "OutputFileError",
+    "ShapeError",
+]
+
+
+class FusegError(Exception):
+    """Base of every exception fuseg raises on purpose."""
+
+
+class ArgumentError(FusegError, ValueError):
+    """An argument has the right type and a value that is not allowed."""
+
+
+class ShapeError(ArgumentError):
+    """An array has a shape the operation does not take."""
+
+
+class LayoutError(ArgumentError):
+    """An array has strides the operation does not take."""
+
+
+class DTypeError(FusegError, TypeError):
+    """An array has an element type the operation does not take."""
+
+
+class FrameError(FusegError, ValueError):
+    """A sensor gave no usable frame and its declared policy is to refuse."""
+
+
+class BundleError(FusegError, ValueError):
+    """A bundle is damaged, is not a bundle, or holds what a bundle must not hold."""
+
+
+class ManifestError(BundleError):
+    """A manifest breaks the schema, or was written for a newer fuseg."""
+
+
+class BackendError(FusegError, RuntimeError):
+    """An engine cannot be made on this machine, or failed while running."""
+
+
+class InputFileError(FusegError, OSError):
+    """A file that the user named cannot be read or understood."""
+
+
+class OutputFileError(FusegError, OSError):
+    """A result cannot be written: no space, no permission, no such folder."""
+
+
+class ExportError(FusegError, RuntimeError):
+    """A stage of the export failed, or differs from the stage before it."""
+
+
+class CheckpointError(ExportError):
+    """A checkpoint is unsafe to load or does not fit the network."""
