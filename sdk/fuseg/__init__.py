@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__version__ = "0.1.0"
+
 try:
     from . import _kernels  # noqa: F401
 except ImportError as err:
@@ -11,5 +13,18 @@ except ImportError as err:
     ) from err
 
 from . import errors, ops
+from .frames import Frame, Source
+from .segmentation import Segmentation, Timing
+from .segmenter import Segmenter, load
 
-__all__ = ["errors", "ops"]
+__all__ = [
+    "Frame",
+    "Segmentation",
+    "Segmenter",
+    "Source",
+    "Timing",
+    "__version__",
+    "errors",
+    "load",
+    "ops",
+]

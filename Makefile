@@ -1,0 +1,71 @@
+# Everything a user or developer does here:
+#   make demo    train nothing, export the shipped checkpoint, prove and time the bundle
+#   make test    the tests of every pull request
+#   make lint    ruff, mypy --strict, clang-format
+#   make bench   kernels and whole frames against their peers
+#   make train   train the reference models again (about an hour; resumes)
+#
+# A machine without an NVIDIA GPU saves several GB with
+#   make TORCH_INDEX=https://download.pytorch.org/whl/cpu demo
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+NATIVE := CMakeLists.txt $(shell find kernels -type f)
+CXX_FILES := $(shell find kernels -name '*.h' -o -name '*.cpp')
+
+.PHONY: build demo test test-slow lint format bench train wheel clean
+
+build: $(VENV)/.built
+
+$(VENV)/.built: pyproject.toml constraints.txt $(NATIVE)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
+	$(PIP) scikit-build-core pybind11 cmake ninja
+	$(PIP) --no-build-isolation -e '.[export,dev]'
+	touch $@
+
+demo: build
+	$(BIN)/python -m fuseg_export.demo --checkpoints export/checkpoints --out out/demo
+
+test: build $(VENV)-floor/.built
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-slow: build $(VENV)-floor/.built
+	$(BIN)/python -m pytest
+
+lint: build
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $(CXX_FILES)
+
+format: build
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(CXX_FILES)
+
+bench: build
+	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+
+train: build
+	$(MAKE) -j2 train-rgbd train-rgb train-depth
+
+train-%: build
+	$(BIN)/python -m fuseg_export.training $*
+
+wheel: build
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation -w out/wheel .
+
+# What JetPack 6 and ROS 2 Humble ship: the wheel must run there.
+$(VENV)-floor/.built: $(VENV)/.built
+	$(MAKE) wheel
+	test -x $(VENV)-floor/bin/python || $(PYTHON) -m venv $(VENV)-floor
+	$(VENV)-floor/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --force-reinstall numpy==1.26.4 onnxruntime==1.23.2 out/wheel/fuseg-*.whl
+	touch $@
+
+clean:
+	rm -rf build out/wheel $(VENV) $(VENV)-floor

@@ -1,0 +1,200 @@
+"""What the command line says of a network's inputs, as inputs of the manifest.
+
+A foreign network says nothing about its sensors, so each kind has the usual
+preprocessing as its default, and a spec file overrides any of it.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from fuseg.errors import ArgumentError, ManifestError
+from fuseg.manifest import Input
+
+__all__ = ["make_inputs", "override"]
+
+_FORM = "NAME=KIND:HEIGHTxWIDTH, as in rgb=color:480x640"
+_WORD = re.compile(r"(?P<name>[^=]+)=(?P<kind>[^:]+):(?P<height>\d+)x(?P<width>\d+)")
+_FIXED = ("name", "kind", "tensor")  # said by --input and --stack
+
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "color": {
+        "dtype": "uint8",
+        "channels": "RGB",
+        "resize": {"filter": "bilinear"},
+        "scale": 1 / 255,
+        "mean": [0.485, 0.456, 0.406],
+        "std": [0.229, 0.224, 0.225],
+    },
+    "depth": {
+        "dtype": "uint16",
+        "unit": "mm",
+        "invalid": [0, 65535],
+        "resize": {"filter": "nearest"},
+        "scale": 0.001,  # metres
+        "mean": [0.0],
+        "std": [1.0],
+    },
+    "thermal": {
+        "dtype": "uint16",
+        "unit": "1",
+        "resize": {"filter": "nearest"},
+        "scale": 1 / 65535,
+        "mean": [0.0],
+        "std": [1.0],
+    },
+    "range": {
+        "dtype": "float32",
+        "unit": "m",
+        "invalid": [0],
+        "resize": {"filter": "nearest"},
+        "scale": 1.0,
+        "mean": [0.0],
+        "std": [1.0],
+    },
+}
+
+
+def make_inputs(
+    words: Sequence[str], stacks: Sequence[str], spec: Mapping[str, Any]
+) -> tuple[Input, ...]:
+    """Make the manifest's inputs from words like ``rgb=color:480x640``.
+
+    Args:
+        words: One a sensor, in the order of the forward's positional arguments.
+        stacks: Names joined by commas, as in ``rgb,thermal``: these sensors fill one
+            tensor, in this order. It takes the place of the first of them.
+        spec: By input name, what differs from the kind's defaults.
+
+    Raises:
+        ArgumentError: A word is not of its form, names do not fit, or the result is
+            no input of a manifest.
+    """
+    if not words:
+        raise ArgumentError(
+            f"--input must be given for every input of a network that is not one of "
+            f"fuseg's own: {_FORM}."
+        )
+    drafts = {}
+    for word in words:
+        name, draft = _parse(word)
+        if name in drafts:
+            raise ArgumentError(f"--input must name every input once, got {name} twice.")
+        drafts[name] = draft
+    return _finish(_merge(drafts, spec), _parse_stacks(stacks, list(drafts)))
+
+
+def override(
+    inputs: Sequence[Input], spec: Mapping[str, Any]
+) -> tuple[Input, ...]:
+    """The same inputs with what ``spec`` says of them, by name.
+
+    Raises:
+        ArgumentError: As for ``make_inputs``.
+    """
+    drafts = {i.name: asdict(i) for i in inputs}
+    return _finish(_merge(drafts, spec), [])
+
+
+def _parse(word: str) -> tuple[str, dict[str, Any]]:
+    match = _WORD.fullmatch(word)
+    if match is None:
+        raise ArgumentError(f"--input must be {_FORM}, got {word}.")
+    kind = match["kind"]
+    if kind not in _DEFAULTS:
+        raise ArgumentError(
+            f"--input {word}: the kind must be one of {', '.join(_DEFAULTS)}, "
+            f"got {kind}."
+        )
+    draft = copy.deepcopy(_DEFAULTS[kind])
+    draft |= {"name": match["name"], "kind": kind, "fill": 0.0}
+    draft["missing"] = {"policy": "refuse"}
+    draft["resize"] |= {"height": int(match["height"]), "width": int(match["width"])}
+    return match["name"], draft
+
+
+def _parse_stacks(stacks: Sequence[str], names: Sequence[str]) -> list[list[str]]:
+    parsed = [stack.split(",") for stack in stacks]
+    for stack, members in zip(stacks, parsed, strict=True):
+        unknown = [name for name in members if name not in names]
+        if unknown or len(members) < 2:
+            raise ArgumentError(
+                f"--stack must be two or more of the inputs {', '.join(names)}, joined "
+                f"by commas, got {stack}."
+            )
+    stacked = [name for members in parsed for name in members]
+    for name in stacked:
+        if stacked.count(name) > 1:
+            raise ArgumentError(f"--stack must name an input once, got {name} twice.")
+    return parsed
+
+
+def _merge(
+    drafts: Mapping[str, dict[str, Any]], spec: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    for name, changes in spec.items():
+        if name not in drafts:
+            raise ArgumentError(
+                f"--spec: inputs must name only {', '.join(drafts)}, got {name}."
+            )
+        if not isinstance(changes, dict):
+            raise ArgumentError(f"--spec: inputs.{name} must be an object.")
+        fixed = [key for key in _FIXED if key in changes]
+        if fixed:
+            raise ArgumentError(
+                f"--spec: inputs.{name} must not hold {fixed[0]!r}: --input says the "
+                "name and kind, --stack the tensor."
+            )
+    return {name: _merged(draft, spec.get(name, {})) for name, draft in drafts.items()}
+
+
+def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(old)
+    for key, value in new.items():
+        both = isinstance(value, dict) and isinstance(old.get(key), dict)
+        merged[key] = _merged(old[key], value) if both else value
+    return merged
+
+
+def _finish(
+    drafts: dict[str, dict[str, Any]], stacks: Sequence[Sequence[str]]
+) -> tuple[Input, ...]:
+    for name, draft in drafts.items():
+        size = draft["resize"].get("height"), draft["resize"].get("width")
+        planes = 3 if draft["kind"] == "color" else 1
+        tensor = draft.setdefault("tensor", {"name": name})
+        tensor["shape"] = (1, tensor.get("shape", (1, planes))[1], *size)
+    for members in stacks:
+        _stack(drafts, members)
+    inputs = []
+    for name, draft in drafts.items():
+        try:
+            inputs.append(Input.from_json(draft))
+        except ManifestError as err:
+            raise ArgumentError(f"input {name}: {err}") from err
+    return tuple(inputs)
+
+
+def _stack(drafts: Mapping[str, dict[str, Any]], members: Sequence[str]) -> None:
+    tensors = [drafts[name]["tensor"] for name in members]
+    sizes = {tensor["shape"][2:] for tensor in tensors}
+    if len(sizes) > 1:
+        raise ArgumentError(
+            f"--stack {','.join(members)}: the inputs of one tensor must have one "
+            f"size, got {', '.join(f'{h}x{w}' for h, w in sorted(sizes))}."
+        )
+    joined = "_".join(members)
+    if joined in drafts:
+        raise ArgumentError(
+            f"--stack {','.join(members)} makes a tensor named {joined}, which must "
+            "not be an input's name too."
+        )
+    counts = [tensor["shape"][1] for tensor in tensors]
+    for i, tensor in enumerate(tensors):
+        tensor["name"] = joined
+        tensor["channel"] = sum(counts[:i])
+        tensor["shape"] = (1, sum(counts), *tensor["shape"][2:])

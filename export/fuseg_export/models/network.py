@@ -1,0 +1,69 @@
+"""Encoders x fusion x context x decoder, composed into one segmentation network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .context import PyramidContext
+from .decoders import SkipDecoder
+from .encoders import ResidualEncoder
+from .fusion import GatedFusion
+
+__all__ = ["FusionNet"]
+
+
+class FusionNet(nn.Module):
+    """One encoder a sensor, gated fusion into the first at every scale, one decoder.
+
+    Args:
+        planes: Channels of each sensor's tensor, e.g. ``(3, 1)`` for colour and depth.
+            With one sensor there is nothing to fuse and no gate.
+        classes: Classes to tell apart.
+
+    Shapes: one ``(N, planes[i], H, W)`` a sensor, to logits ``(N, classes, H, W)``,
+    upsampled bilinearly from ``(H/4, W/4)``.
+
+    Source: the layout of ESANet (Seichter et al., 2021), made thin.
+    """
+
+    WIDTHS = (24, 48, 80, 112)
+    DEPTHS = (1, 2, 2, 2)
+    DECODER_CHANNELS = 48
+    CONTEXT_BINS = (1, 2)
+
+    def __init__(self, planes: Sequence[int], classes: int) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleList(
+            ResidualEncoder(p, self.WIDTHS, self.DEPTHS) for p in planes
+        )
+        self.fusions = nn.ModuleList(
+            GatedFusion(len(planes), w) for w in self.WIDTHS if len(planes) > 1
+        )
+        self.context = PyramidContext(self.WIDTHS[-1], self.CONTEXT_BINS)
+        self.decoder = SkipDecoder(self.WIDTHS, self.DECODER_CHANNELS)
+        self.head = nn.Conv2d(self.DECODER_CHANNELS, classes, 1)
+
+    def forward(self, *sensors: Tensor) -> Tensor:
+        features = self.encode(*sensors)
+        features[-1] = self.context(features[-1])
+        logits = self.head(self.decoder(features))
+        return F.interpolate(
+            logits, size=sensors[0].shape[-2:], mode="bilinear", align_corners=False
+        )
+
+    def encode(self, *sensors: Tensor) -> list[Tensor]:
+        """The fused features at strides 4, 8, 16, 32."""
+        if not self.fusions:
+            features: list[Tensor] = self.encoders[0](sensors[0])
+            return features
+        stems = [e.stem for e in self.encoders]
+        x = [stem(s) for stem, s in zip(stems, sensors, strict=True)]
+        features = []
+        for i, fusion in enumerate(self.fusions):
+            x = [e.stages[i](y) for e, y in zip(self.encoders, x, strict=True)]
+            x[0] = fusion(*x)  # the other sensors go on unfused, as in ESANet
+            features.append(x[0])
+        return features

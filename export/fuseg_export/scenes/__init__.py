@@ -1,0 +1,23 @@
+"""Synthetic rooms: colour, depth and labels from a seed.
+
+Made so that fusion pays. A rug or a poster is flat, and a crate differs from a
+bin by its colour alone: depth cannot tell. A platform wears the floor and a
+pillar wears the wall, while prints show boxes that are not there: colour cannot
+tell. A network needs both.
+"""
+
+from __future__ import annotations
+
+from .classes import CLASSES, IGNORE, SceneClass
+from .render import HELD_OUT_SEEDS, TRAIN_SEEDS, Scene, render, render_many
+
+__all__ = [
+    "CLASSES",
+    "HELD_OUT_SEEDS",
+    "IGNORE",
+    "TRAIN_SEEDS",
+    "Scene",
+    "SceneClass",
+    "render",
+    "render_many",
+]

@@ -1,0 +1,148 @@
+"""Draw a room at random, with everything that stands, lies and hangs in it."""
+
+from __future__ import annotations
+
+from math import hypot, pi
+
+from . import classes, looks, prints
+from .looks import Rng, count
+from .materials import Material
+from .plan import Plan, draw_camera
+from .world import Ball, Box, Cylinder, Finish, Light, Room, Vec, World
+
+
+def furnish(rng: Rng) -> World:
+    """A room of 3 to 7 m, furnished where its camera looks."""
+    size = (rng.uniform(3, 7), rng.uniform(3, 7), rng.uniform(2.4, 3.0))
+    plan = Plan(rng, size, draw_camera(rng, size))
+    floor, wall = looks.floor_material(rng), looks.wall_material(rng)
+
+    for _ in range(count(rng, 1, 2, 2)):
+        _add_platform(plan, floor)
+    for _ in range(count(rng, 1, 2, 2, 3)):
+        _add_pillar(plan, wall)
+    for material, label in (
+        (looks.crate_material, classes.CRATE),
+        (looks.bin_material, classes.BIN),
+    ):
+        for _ in range(count(rng, 0, 1, 1, 2, 2, 2)):
+            _add_crate(plan, material(rng), label)
+    for _ in range(count(rng, 0, 1, 1, 2, 2)):
+        _add_ball(plan)
+    if rng.random() < 0.25:
+        _add_clutter(plan)
+    for _ in range(count(rng, 1, 1, 2)):
+        prints.add_rug(plan)
+    for _ in range(count(rng, 1, 2, 2)):
+        prints.add_poster(plan)
+    prints.add_stains(plan)
+
+    finishes = [
+        Finish(wall, classes.WALL, patches=tuple(plan.paint[side])) for side in range(4)
+    ]
+    finishes.append(Finish(floor, classes.FLOOR, patches=tuple(plan.paint[4])))
+    finishes.append(Finish(looks.ceiling_material(rng), classes.CEILING))
+    west, east, south, north, below, above = finishes
+    room = Room(size, (west, east, south, north, below, above))
+    lights = tuple(_light(rng, size) for _ in range(count(rng, 1, 2)))
+    ambient = rng.uniform(0.3, 0.6)
+    return World(room, tuple(plan.things), lights, plan.camera, ambient)
+
+
+def _light(rng: Rng, size: Vec) -> Light:
+    power, warmth = rng.uniform(1.2, 3.2), rng.uniform(-0.1, 0.1)
+    x, y = (rng.uniform(0.2, 0.8) * extent for extent in size[:2])
+    rgb = (power * (1 + warmth), power, power * (1 - warmth))
+    return Light((x, y, size[2] - rng.uniform(0.1, 0.5)), rgb)
+
+
+def _add_platform(plan: Plan, floor: Material) -> None:
+    """A low block that wears the floor."""
+    rng = plan.rng
+    half = (rng.uniform(0.3, 0.65), rng.uniform(0.3, 0.65))
+    height = rng.uniform(0.12, 0.4)
+    radius = hypot(*half)
+    at = plan.spot(radius, height, 4.5)
+    if at is None:
+        return
+    plan.taken.append((*at, radius))
+    # The top is exactly as bright as the floor.
+    gains = (*rng.uniform(0.85, 1.1, 6)[:5], 1.0)
+    yaw = rng.uniform(-pi, pi)
+    center, extent = (*at, height / 2), (*half, height / 2)
+    finish = Finish(floor, classes.PLATFORM)
+    plan.things.append(Box(center, extent, yaw, finish, gains, True))
+
+
+def _add_pillar(plan: Plan, wall: Material) -> None:
+    """A block that stands out of a wall and wears it."""
+    rng = plan.rng
+    place = plan.wall_spot(rng.uniform(0.5, 1.8))
+    if place is None:
+        return
+    side, along = place
+    out, wide = rng.uniform(0.25, 0.6), rng.uniform(0.2, 0.55)
+    kind = rng.random()
+    if kind < 0.5:
+        low, high = 0.0, plan.size[2]
+    elif kind < 0.8:
+        low, high = 0.0, rng.uniform(0.9, 2.0)
+    else:
+        low = rng.uniform(0.5, 1.1)
+        high = low + rng.uniform(0.5, 1.0)
+    across = out / 2 if side % 2 == 0 else plan.size[side // 2] - out / 2
+    x, y = (across, along) if side < 2 else (along, across)
+    radius = max(wide, out / 2)
+    if not plan.free(x, y, radius):
+        return
+    if hypot(x - plan.camera.position[0], y - plan.camera.position[1]) < 1.2:
+        return
+    plan.taken.append((x, y, radius))
+    half_xy = (out / 2, wide) if side < 2 else (wide, out / 2)
+    gains = rng.uniform(0.9, 1.1, 6)
+    gains[side ^ 1] = 1.0  # the front is exactly as bright as the wall
+    center, extent = (x, y, (low + high) / 2), (*half_xy, (high - low) / 2)
+    finish = Finish(wall, classes.PILLAR)
+    plan.things.append(Box(center, extent, 0.0, finish, tuple(gains), True))
+
+
+def _add_crate(plan: Plan, material: Material, label: int) -> None:
+    """A box on the floor; crates and bins are drawn from the same shapes."""
+    rng = plan.rng
+    half = (rng.uniform(0.18, 0.38), rng.uniform(0.18, 0.38))
+    height = rng.uniform(0.35, 0.9)
+    at = plan.spot(hypot(*half), height / 2, 4.2)
+    if at is None:
+        return
+    plan.taken.append((*at, hypot(*half)))
+    gains = tuple(rng.uniform(0.85, 1.05, 6))
+    loss = rng.uniform(0.1, 0.5) if rng.random() < 0.2 else 0.0
+    finish = Finish(material, label, depth_loss=loss)
+    extent = (*half, height / 2)
+    yaw = rng.uniform(-pi, pi)
+    plan.things.append(Box((*at, height / 2), extent, yaw, finish, gains))
+
+
+def _add_ball(plan: Plan) -> None:
+    """A ball on the floor."""
+    rng = plan.rng
+    radius = rng.uniform(0.17, 0.38)
+    at = plan.spot(radius, radius, 3.8)
+    if at is None:
+        return
+    plan.taken.append((*at, radius))
+    loss = rng.uniform(0.1, 0.5) if rng.random() < 0.2 else 0.0
+    finish = Finish(looks.ball_material(rng), classes.BALL, depth_loss=loss)
+    plan.things.append(Ball((*at, radius), radius, finish))
+
+
+def _add_clutter(plan: Plan) -> None:
+    """Something nobody named: an upright cylinder."""
+    rng = plan.rng
+    radius, half_height = rng.uniform(0.1, 0.25), rng.uniform(0.1, 0.4)
+    at = plan.spot(radius, half_height, 4.0)
+    if at is None:
+        return
+    plan.taken.append((*at, radius))
+    finish = Finish(looks.ball_material(rng), classes.IGNORE)
+    plan.things.append(Cylinder((*at, half_height), radius, half_height, finish))

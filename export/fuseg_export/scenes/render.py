@@ -1,0 +1,131 @@
+"""A seed in, a frame out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fuseg.errors import ArgumentError
+
+from .furnish import furnish
+from .raycast import cast
+from .sensors import Exposure, draw_exposure, measure_depth, photograph
+from .shade import shade
+from .world import World
+
+TRAIN_SEEDS = range(100_000)
+HELD_OUT_SEEDS = range(1_000_000, 1_010_000)
+
+MIN_SIDE = 8
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One frame and its truth.
+
+    Attributes:
+        color: RGB, shape ``(H, W, 3)``, uint8.
+        depth: Millimetres along the optical axis, shape ``(H, W)``, uint16,
+            0 = no reading.
+        labels: Index into ``CLASSES``, shape ``(H, W)``, uint8, 255 = ignore.
+    """
+
+    color: NDArray[np.uint8]
+    depth: NDArray[np.uint16]
+    labels: NDArray[np.uint8]
+
+
+def render(seed: int, height: int = 240, width: int = 320) -> Scene:
+    """Render the room with this number.
+
+    The same seed and size give the same bytes (on one NumPy version). At another
+    size the room, its light and its camera are the same; only noise differs.
+
+    Args:
+        seed: Which room, at least 0.
+        height: Rows of the frame, at least 8.
+        width: Columns of the frame, at least 8.
+
+    Returns:
+        The frame.
+
+    Raises:
+        ArgumentError: ``seed`` is negative, or a side is under 8.
+    """
+    _check(seed, height, width)
+    world = furnish(np.random.default_rng([seed, 0]))
+    exposure = draw_exposure(np.random.default_rng([seed, 1]))
+    noise = np.random.default_rng([seed, 2])
+    return capture(world, exposure, height, width, noise)
+
+
+def capture(
+    world: World,
+    exposure: Exposure,
+    height: int,
+    width: int,
+    rng: np.random.Generator,
+) -> Scene:
+    """Photograph and measure a world; ``rng`` makes the sensors' noise."""
+    hits = cast(world, height, width)
+    shaded = shade(world, hits)
+    return Scene(
+        color=photograph(shaded.radiance, exposure, rng),
+        depth=measure_depth(hits.depth, shaded.facing, shaded.depth_loss, rng),
+        labels=shaded.labels,
+    )
+
+
+def render_many(
+    seeds: Sequence[int], height: int = 240, width: int = 320, *, workers: int = 1
+) -> tuple[NDArray[np.uint8], NDArray[np.uint16], NDArray[np.uint8]]:
+    """Render one frame per seed.
+
+    Args:
+        seeds: Which rooms; N of them, none is allowed.
+        height: Rows of each frame, at least 8.
+        width: Columns of each frame, at least 8.
+        workers: How many processes render. More than 1 starts a pool, so the
+            caller's main module must be importable without side effects.
+
+    Returns:
+        Colour ``(N, H, W, 3)`` uint8, depth ``(N, H, W)`` uint16 millimetres and
+        labels ``(N, H, W)`` uint8, as in ``Scene``.
+
+    Raises:
+        ArgumentError: A seed is negative, a side is under 8, or ``workers`` is
+            under 1.
+    """
+    for seed in seeds:
+        _check(seed, height, width)
+    if workers < 1:
+        raise ArgumentError(f"workers must be at least 1, got {workers}.")
+    color = np.empty((len(seeds), height, width, 3), np.uint8)
+    depth = np.empty((len(seeds), height, width), np.uint16)
+    labels = np.empty((len(seeds), height, width), np.uint8)
+    one = partial(render, height=height, width=width)
+    if workers == 1:
+        for index, scene in enumerate(map(one, seeds)):
+            color[index], depth[index] = scene.color, scene.depth
+            labels[index] = scene.labels
+        return color, depth, labels
+    # A forked child can inherit a lock that a thread of the parent held.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for index, scene in enumerate(pool.map(one, seeds, chunksize=8)):
+            color[index], depth[index] = scene.color, scene.depth
+            labels[index] = scene.labels
+    return color, depth, labels
+
+
+def _check(seed: int, height: int, width: int) -> None:
+    if seed < 0:
+        raise ArgumentError(f"seed must be 0 or more, got {seed}.")
+    for name, side in (("height", height), ("width", width)):
+        if side < MIN_SIDE:
+            raise ArgumentError(f"{name} must be at least {MIN_SIDE}, got {side}.")

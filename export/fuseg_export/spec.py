@@ -1,0 +1,148 @@
+"""What a user says beside the input words: a spec file, and the classes."""
+
+from __future__ import annotations
+
+import colorsys
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fuseg.errors import ArgumentError, InputFileError, ManifestError
+from fuseg.manifest import Class
+
+__all__ = ["Spec", "default_classes", "parse_classes", "read_spec"]
+
+_KEYS = ("inputs", "classes", "ignore")
+_GOLDEN = 0.618033988749895  # successive hues land in the largest gap
+_VIVIDNESS = ((0.85, 0.95), (0.55, 0.75), (0.95, 0.6), (0.4, 0.95), (0.7, 0.45))
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A spec file's content; see ``read_spec``."""
+
+    inputs: dict[str, Any] = field(default_factory=dict)
+    classes: tuple[Class, ...] | None = None
+    ignore: int | None = None
+
+
+def read_spec(path: Path) -> Spec:
+    """Read a spec file.
+
+    JSON with any of ``{"inputs": {NAME: {...}}, "classes": [...], "ignore": 255}``.
+    An input takes any key of a manifest's input but name, kind and tensor; classes
+    are names, or objects with a name and a color.
+
+    Raises:
+        InputFileError: The file cannot be read or is not JSON.
+        ArgumentError: A key is unknown or repeated, or a value has the wrong type.
+    """
+    content = _read_json(path)
+    if not isinstance(content, dict):
+        raise ArgumentError(f"--spec {path} must hold a JSON object.")
+    for key in content:
+        if key not in _KEYS:
+            raise ArgumentError(
+                f"--spec {path}: {key!r} is unknown; known are {', '.join(_KEYS)}."
+            )
+    inputs, ignore = content.get("inputs", {}), content.get("ignore")
+    if not isinstance(inputs, dict):
+        raise ArgumentError(f"--spec {path}: inputs must be an object, by input name.")
+    if "ignore" in content and (type(ignore) is not int or not 0 <= ignore <= 255):
+        raise ArgumentError(
+            f"--spec {path}: ignore must be a whole number from 0 to 255, got {ignore}."
+        )
+    classes = content.get("classes")
+    if "classes" in content:
+        classes = _make_classes(f"--spec {path}: classes", classes)
+    return Spec(inputs, classes, ignore)
+
+
+def parse_classes(word: str) -> tuple[Class, ...]:
+    """Read ``--classes``: names joined by commas, or a file.
+
+    A file holds a name a line, or JSON as in a spec file's ``classes``.
+
+    Raises:
+        InputFileError: The file cannot be read.
+        ArgumentError: A name is empty or repeated, or the JSON is not of its form.
+    """
+    path = Path(word)
+    if not path.is_file():
+        if path.suffix or "/" in word:
+            raise InputFileError(f"--classes {word}: there is no such file.")
+        return _make_classes("--classes", word.split(","))
+    if path.suffix == ".json":
+        return _make_classes(f"--classes {path}", _read_json(path))
+    return _make_classes(f"--classes {path}", _read_text(path).splitlines())
+
+
+def default_classes(count: int, names: Sequence[str] = ()) -> tuple[Class, ...]:
+    """Make ``count`` classes with colours that differ from each other.
+
+    Args:
+        count: How many, 1 to 255.
+        names: Their names; ``class_0``, ``class_1``, ... if omitted.
+    """
+    named = names or [f"class_{i}" for i in range(count)]
+    return tuple(Class(named[i], _color(i)) for i in range(count))
+
+
+def _color(index: int) -> tuple[int, int, int]:
+    saturation, value = _VIVIDNESS[index % len(_VIVIDNESS)]
+    r, g, b = colorsys.hsv_to_rgb(index * _GOLDEN % 1, saturation, value)
+    return round(r * 255), round(g * 255), round(b * 255)
+
+
+def _make_classes(what: str, entries: Any) -> tuple[Class, ...]:
+    if not isinstance(entries, list) or not 1 <= len(entries) <= 255:
+        raise ArgumentError(f"{what} must be a list of 1 to 255 classes.")
+    named = [e.strip() if isinstance(e, str) else e for e in entries]
+    names = [e.get("name") if isinstance(e, dict) else e for e in named]
+    for i, name in enumerate(names):
+        if not isinstance(name, str) or not name:
+            raise ArgumentError(f"{what}: class {i} must have a name, got {name!r}.")
+        if names.count(name) > 1:
+            raise ArgumentError(f"{what} must be unique, got {name!r} twice.")
+    colored = default_classes(len(names), names)
+    try:
+        return tuple(
+            Class.from_json(e) if isinstance(e, dict) else colored[i]
+            for i, e in enumerate(named)
+        )
+    except ManifestError as err:
+        raise ArgumentError(f"{what}: {err}") from err
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(
+            _read_text(path),
+            object_pairs_hook=_unique,
+            parse_constant=_refuse_constant,
+        )
+    except (ValueError, RecursionError) as err:
+        raise InputFileError(f"{path} must be JSON, but: {err}.") from err
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as err:
+        raise InputFileError(f"{path} cannot be read: {err.strerror or err}.") from err
+    except UnicodeDecodeError as err:
+        raise InputFileError(f"{path} must be text in UTF-8.") from err
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ValueError(f"the key {key!r} occurs twice")
+    return dict(pairs)
+
+
+def _refuse_constant(word: str) -> None:
+    raise ValueError(f"{word} is not a number of JSON")

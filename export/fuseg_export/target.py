@@ -1,0 +1,173 @@
+"""What to export: one of fuseg's networks by name, or anybody's by its factory."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from fuseg.errors import ArgumentError, ExportError
+from fuseg.manifest import Class, Input
+
+from .input_words import make_inputs, override
+from .models import REFERENCE
+from .sentence import cause
+from .spec import Spec, parse_classes, read_spec
+
+__all__ = ["Target", "TensorShape", "build_network", "resolve", "tensor_shapes"]
+
+TensorShape = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A network, and what its manifest says of frames and labels.
+
+    Attributes:
+        word: What the user wrote.
+        name: The bundle's name.
+        network: With the factory's weights. Its forward takes one tensor for each
+            entry of ``tensor_shapes(inputs)``, positionally.
+        classes: None if nobody named them.
+        is_reference: Whether fuseg's synthetic scenes are what it was trained for.
+    """
+
+    word: str
+    name: str
+    network: nn.Module
+    inputs: tuple[Input, ...]
+    classes: tuple[Class, ...] | None
+    ignore: int
+    is_reference: bool
+
+
+def resolve(
+    word: str,
+    *,
+    inputs: Sequence[str] = (),
+    stacks: Sequence[str] = (),
+    classes: str | None = None,
+    spec: Path | None = None,
+) -> Target:
+    """Find and build what the command line names.
+
+    Args:
+        word: A reference model's name, or ``package.module:factory``; modules in the
+            working directory are found as installed ones are. ``factory()`` must give
+            a ``torch.nn.Module``.
+        inputs, stacks: See ``make_inputs``; reference models bring their own.
+        classes: See ``parse_classes``.
+        spec: See ``read_spec``.
+
+    Raises:
+        ArgumentError: A word is not of its form or does not fit.
+        InputFileError: A file it names cannot be read.
+        ExportError: The factory fails.
+    """
+    said = read_spec(spec) if spec else Spec()
+    named = parse_classes(classes) if classes else said.classes
+    if word in REFERENCE:
+        model = REFERENCE[word]
+        if inputs or stacks:
+            raise ArgumentError(
+                f"--input and --stack must be absent for {word}: it brings its own "
+                f"inputs, {', '.join(i.name for i in model.inputs)}. Change them with "
+                "--spec."
+            )
+        name = word
+        sensors = override(model.inputs, said.inputs)
+        named = named or model.classes
+        ignore = model.ignore
+    else:
+        _, _, name = _split(word)
+        sensors, ignore = make_inputs(inputs, stacks, said.inputs), 255
+    return Target(
+        word=word,
+        name=name,
+        network=build_network(word),
+        inputs=sensors,
+        classes=named,
+        ignore=ignore if said.ignore is None else said.ignore,
+        is_reference=word in REFERENCE,
+    )
+
+
+def build_network(word: str) -> nn.Module:
+    """Build the network that ``word`` names, ready to infer: float32, eval, CPU.
+
+    Raises:
+        ArgumentError: There is no such module or factory, or it needs arguments.
+        ExportError: Importing or calling it fails.
+    """
+    if word in REFERENCE:
+        return _ready(REFERENCE[word].build())
+    with _working_directory_importable():
+        factory = _find(word)
+        try:
+            network = factory()
+        except Exception as err:  # foreign code may raise anything
+            raise ExportError(f"{word}() failed: {cause(err)}.") from err
+    if not isinstance(network, nn.Module):
+        raise ArgumentError(
+            f"{word}() must return a torch.nn.Module, got {type(network).__name__}."
+        )
+    return _ready(network)
+
+
+def tensor_shapes(inputs: Sequence[Input]) -> dict[str, TensorShape]:
+    """The network's tensors, in the order of its forward's arguments."""
+    return {i.tensor.name: i.tensor.shape for i in inputs}
+
+
+def _ready(network: nn.Module) -> nn.Module:
+    return network.cpu().float().eval().requires_grad_(False)
+
+
+def _split(word: str) -> tuple[str, str, str]:
+    module, colon, factory = word.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), factory)):
+        raise ArgumentError(
+            f"the target must be one of {', '.join(REFERENCE)}, or "
+            f"package.module:factory, got {word}."
+        )
+    return module, colon, factory
+
+
+def _find(word: str) -> Callable[[], Any]:
+    module_name, _, name = _split(word)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as err:
+        if err.name is None or not f"{module_name}.".startswith(f"{err.name}."):
+            raise ExportError(f"importing {module_name} failed: {cause(err)}.") from err
+        raise ArgumentError(
+            f"the target {word} names the module {module_name}, which is neither "
+            f"installed nor in the working directory."
+        ) from err
+    except Exception as err:  # foreign code may raise anything
+        raise ExportError(f"importing {module_name} failed: {cause(err)}.") from err
+    factory = getattr(module, name, None)
+    if not callable(factory):
+        raise ArgumentError(
+            f"the target {word} must name a function or class of {module_name}, "
+            f"which has no such {name}."
+        )
+    return factory  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _working_directory_importable() -> Iterator[None]:
+    here = os.getcwd()
+    sys.path.insert(0, here)
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(here)

@@ -1,0 +1,113 @@
+"""Rendered frames, and batches of the tensors that the runtime would make of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fuseg.manifest import Input
+from fuseg.ops import pack_color, pack_depth
+
+from ..scenes import render_many
+
+__all__ = ["Frames", "at_size", "frames_of", "pack", "random_batch"]
+
+
+@dataclass(frozen=True)
+class Frames:
+    """``color`` (N, H, W, 3) uint8, ``depth`` (N, H, W) uint16 in mm, ``labels``
+    (N, H, W) uint8."""
+
+    color: NDArray[np.uint8]
+    depth: NDArray[np.uint16]
+    labels: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def frames_of(seeds: Sequence[int], height: int, width: int, cache: Path) -> Frames:
+    """The rendered scenes of ``seeds``, from the folder ``cache`` if it has them."""
+    stem = f"{seeds[0]}-{seeds[-1]}-{height}x{width}"
+    paths = [cache / f"{stem}-{part}.npy" for part in ("color", "depth", "labels")]
+    if not all(path.exists() for path in paths):
+        cache.mkdir(parents=True, exist_ok=True)
+        parts = render_many(seeds, height, width, workers=os.cpu_count() or 1)
+        for path, part in zip(paths, parts, strict=True):
+            unfinished = path.with_suffix(".part.npy")
+            np.save(unfinished, part)
+            unfinished.replace(path)
+    return Frames(*(np.load(path, mmap_mode="r") for path in paths))
+
+
+def pack(spec: Input, frame: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.float32]:
+    """One frame -> planes ``(C, h, w)``, as the manifest's ``spec`` says."""
+    size = (spec.resize.height, spec.resize.width)
+    if spec.kind == "color":
+        return pack_color(
+            frame,
+            size=size,
+            scale=spec.scale,
+            mean=spec.mean,
+            std=spec.std,
+            filter=spec.resize.filter,
+        )
+    plane, _ = pack_depth(
+        frame,
+        size=size,
+        scale=spec.scale,
+        mean=spec.mean[0],
+        std=spec.std[0],
+        invalid=spec.invalid,
+        fill=spec.fill,
+        filter=spec.resize.filter,
+    )
+    return plane[None]
+
+
+def at_size(labels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The label at the centre of each pixel of a map ``(h, w)`` that is not larger."""
+    rows, cols = (
+        (2 * np.arange(n) + 1) * count // (2 * n)
+        for count, n in zip(labels.shape, size, strict=True)
+    )
+    return labels[np.ix_(rows, cols)]
+
+
+def random_batch(
+    frames: Frames,
+    inputs: Sequence[Input],
+    size: int,
+    *,
+    rng: np.random.Generator,
+    depth_dropout: float,
+) -> tuple[list[Tensor], Tensor]:
+    """``size`` random frames, each mirrored with probability 1/2.
+
+    With probability ``depth_dropout`` a frame's depth is a substituted one (no reading
+    anywhere), so that the network stays of use when the sensor fails.
+    """
+    tensors: list[list[NDArray[np.float32]]] = [[] for _ in inputs]
+    labels = []
+    for index in rng.integers(len(frames), size=size):
+        step = -1 if rng.random() < 0.5 else 1
+        size = (inputs[0].resize.height, inputs[0].resize.width)
+        labels.append(at_size(frames.labels[index], size)[:, ::step])
+        dropped = len(inputs) > 1 and rng.random() < depth_dropout
+        for spec, planes in zip(inputs, tensors, strict=True):
+            stack = frames.color if spec.kind == "color" else frames.depth
+            packed = pack(spec, np.ascontiguousarray(stack[index][:, ::step]))
+            if dropped and spec.kind == "depth":
+                packed[:] = spec.fill
+            planes.append(packed)
+    return (
+        [torch.from_numpy(np.stack(planes)) for planes in tensors],
+        torch.from_numpy(np.stack(labels)).long(),
+    )

@@ -1,0 +1,47 @@
+"""Held-out accuracy of a network, at its own output size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from fuseg.manifest import Input
+from fuseg.metrics import confusion
+
+from .data import Frames, at_size, pack
+
+__all__ = ["held_out_confusion"]
+
+
+@torch.inference_mode()
+def held_out_confusion(
+    network: nn.Module,
+    inputs: Sequence[Input],
+    frames: Frames,
+    *,
+    classes: int,
+    ignore: int,
+    without: str | None = None,
+) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+    """Counts ``(classes, classes)``, rows = truth, over all ``frames``.
+
+    Truth and prediction are compared at the network's output size; a larger truth is
+    sampled at pixel centres. ``without`` names an input to be replaced by its fill.
+    """
+    network.eval()
+    total = np.zeros((classes, classes), np.int64)
+    for index in range(len(frames)):
+        tensors = []
+        for spec in inputs:
+            stack = frames.color if spec.kind == "color" else frames.depth
+            packed = pack(spec, np.ascontiguousarray(stack[index]))
+            if spec.name == without:
+                packed[:] = spec.fill
+            tensors.append(torch.from_numpy(packed[None]))
+        labels = network(*tensors)[0].argmax(0).numpy().astype(np.uint8)
+        truth = at_size(frames.labels[index], labels.shape)
+        total += confusion(truth, labels, classes, ignore)
+    return total

@@ -1,0 +1,24 @@
+// The compiled half of fuseg. Each room under kernels/ binds itself; this file
+// only calls the roll.
+#include <pybind11/pybind11.h>
+
+#include "common/widest.h"
+
+namespace py = pybind11;
+
+namespace fuseg {
+void bind_overlay(py::module_& m);
+void bind_pack_color(py::module_& m);
+void bind_pack_depth(py::module_& m);
+void bind_upsample_argmax(py::module_& m);
+}  // namespace fuseg
+
+PYBIND11_MODULE(_kernels, m) {
+  m.def("widest_level", &fuseg::widest_level);
+  m.def(
+      "use_level", [](int level) { fuseg::level_in_use.store(level); }, py::arg("level"));
+  fuseg::bind_overlay(m);
+  fuseg::bind_pack_color(m);
+  fuseg::bind_pack_depth(m);
+  fuseg::bind_upsample_argmax(m);
+}

@@ -1,0 +1,199 @@
+"""The manifest's inputs: sensors, and how their frames become tensors."""
+
+from __future__ import annotations
+
+import keyword
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ._schema import Record, require, require_side, require_tensor_shape
+from .errors import ArgumentError, ManifestError
+from .units import parse_unit
+
+__all__ = ["Input", "InputTensor", "Missing", "Resize"]
+
+_RESERVED = ("out", "size", "confidence", "stamp_ns", "self")
+_QUANTITIES = {
+    "depth": ("length", "raw counts"),
+    "range": ("length", "raw counts"),
+    "thermal": ("temperature in kelvin", "temperature in Celsius", "raw counts"),
+}
+_LARGEST_RAW = {"uint8": 255, "uint16": 65535}
+
+
+@dataclass(frozen=True)
+class Resize(Record):
+    """How a camera's frame becomes the network's size, in pixels."""
+
+    height: int
+    width: int
+    filter: Literal["bilinear", "nearest", "nearest-exact"] = field(
+        metadata={"later": ("bilinear-antialias",)}
+    )
+    fit: Literal["stretch"] = field(
+        default="stretch", metadata={"later": ("letterbox",)}
+    )
+
+    def _check(self) -> None:
+        require_side("height", self.height)
+        require_side("width", self.width)
+
+
+@dataclass(frozen=True)
+class InputTensor(Record):
+    """The network's input that a sensor fills, from plane ``channel`` on.
+
+    Several sensors may fill one tensor, each its own planes.
+    """
+
+    name: str
+    dtype: Literal["float32"] = field(default="float32", kw_only=True)
+    shape: tuple[int, int, int, int]
+    channel: int = 0
+
+    def _check(self) -> None:
+        require_tensor_shape(self.shape)
+        require(
+            0 <= self.channel < self.shape[1],
+            f"channel must be 0 to {self.shape[1] - 1}, got {self.channel}.",
+        )
+
+
+@dataclass(frozen=True)
+class Missing(Record):
+    """What to do without a usable frame: refuse, substitute ``fill``, or hold.
+
+    ``hold`` keeps the last frame for ``max_age_ms``, and ``then`` does the other.
+    """
+
+    policy: Literal["refuse", "substitute", "hold"]
+    max_age_ms: float | None = None
+    then: Literal["refuse", "substitute"] | None = None
+
+    def _check(self) -> None:
+        if self.policy == "hold":
+            require(
+                self.max_age_ms is not None and self.max_age_ms > 0,
+                f"max_age_ms must be above 0 to hold a frame, got {self.max_age_ms}.",
+            )
+            require(
+                self.then is not None,
+                "then is missing: it must be 'refuse' or 'substitute', for a frame "
+                "older than max_age_ms.",
+            )
+        for key in ("max_age_ms", "then"):
+            require(
+                self.policy == "hold" or getattr(self, key) is None,
+                f"{key} must be absent unless the policy is 'hold', "
+                f"got policy {self.policy!r}.",
+            )
+
+
+@dataclass(frozen=True)
+class Input(Record):
+    """One sensor, and how its frames become planes of a tensor.
+
+    Colour is uint8 ``(H, W, 3)``; ``channels`` is the order of the camera's
+    channels and of the network's planes. Every other kind is one plane ``(H, W)``
+    in ``unit``, where the raw values ``invalid``, and NaN and infinity of a float
+    frame, are no reading.
+
+    In this order: unit, invalid mask, resize, normalise, fill. The tensor's value
+    is ``(v * scale - mean[c]) / std[c]``; ``fill`` is the value *in the tensor*
+    where there is no reading, and of a substituted frame.
+    """
+
+    name: str
+    kind: Literal["color", "depth", "thermal", "range"] = field(
+        metadata={"later": ("text", "video", "audio")}
+    )
+    dtype: Literal["uint8", "uint16", "float32"]
+    resize: Resize
+    scale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    fill: float
+    tensor: InputTensor
+    missing: Missing
+    channels: Literal["RGB", "BGR"] | None = None
+    unit: str | None = None
+    invalid: tuple[int | float, ...] = ()
+
+    @property
+    def planes(self) -> int:
+        """Number of the tensor's planes this sensor fills: 3 for colour, else 1."""
+        return 3 if self.kind == "color" else 1
+
+    def _check(self) -> None:
+        name = self.name
+        require(
+            name.isascii() and name.isidentifier() and not keyword.iskeyword(name),
+            f"name must be a Python name, as frames are given by it, got {name!r}.",
+        )
+        require(
+            name not in _RESERVED,
+            f"name must not be {name!r}: that is an option of the call with frames.",
+        )
+        if self.kind == "color":
+            self._check_color()
+        else:
+            self._check_plane()
+        self._check_numbers()
+        self._check_tensor()
+
+    def _check_color(self) -> None:
+        require(self.dtype == "uint8", f"dtype must be 'uint8', got {self.dtype!r}.")
+        require(self.channels is not None, "channels is missing: 'RGB' or 'BGR'.")
+        require(self.unit is None, "unit must be absent: colour has none.")
+        require(not self.invalid, "invalid must be absent: colour has no such value.")
+
+    def _check_plane(self) -> None:
+        kind = self.kind
+        require(self.channels is None, f"channels must be absent for kind {kind!r}.")
+        require(self.unit is not None, f"unit is missing: kind {kind!r} needs one.")
+        try:
+            quantity, _ = parse_unit(self.unit or "")
+        except ArgumentError as err:
+            raise ManifestError(str(err)) from None
+        require(
+            quantity in _QUANTITIES[kind],
+            f"unit must fit kind {kind!r}, got {self.unit!r}, which measures "
+            f"{quantity}.",
+        )
+        require(
+            self.resize.filter != "bilinear",
+            f"resize.filter must be 'nearest' or 'nearest-exact' for kind {kind!r}: "
+            "readings on two sides of an edge must not be mixed.",
+        )
+        top = _LARGEST_RAW.get(self.dtype)
+        for index, value in enumerate(self.invalid):
+            require(
+                top is None or (isinstance(value, int) and 0 <= value <= top),
+                f"invalid[{index}] must be a whole number from 0 to {top}, as the "
+                f"frames are {self.dtype}, got {value}.",
+            )
+
+    def _check_numbers(self) -> None:
+        require(self.scale != 0, "scale must not be 0.")
+        for key in ("mean", "std"):
+            count = len(getattr(self, key))
+            require(
+                count == self.planes,
+                f"{key} must hold {self.planes} numbers for kind {self.kind!r}, "
+                f"got {count}.",
+            )
+        for index, value in enumerate(self.std):
+            require(value > 0, f"std[{index}] must be above 0, got {value}.")
+
+    def _check_tensor(self) -> None:
+        _, channels, height, width = self.tensor.shape
+        require(
+            (height, width) == (self.resize.height, self.resize.width),
+            f"tensor.shape must end in the resized {self.resize.height}, "
+            f"{self.resize.width}, got {height}, {width}.",
+        )
+        require(
+            self.tensor.channel + self.planes <= channels,
+            f"tensor.channel must leave room for {self.planes} planes in {channels}, "
+            f"got {self.tensor.channel}.",
+        )

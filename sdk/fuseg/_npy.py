@@ -1,0 +1,47 @@
+"""Reading .npy members: plain uint8, uint16 or float32 arrays, and nothing else."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import BundleError
+
+__all__ = ["read_npy"]
+
+_MAGIC = b"\x93NUMPY\x01\x00"
+_HEADER = re.compile(
+    rb"\{'descr': '([^']{1,20})', 'fortran_order': (True|False), "
+    rb"'shape': \(((?:\d{1,9}, ?)*\d{0,9})\), \} *\n"
+)
+_DTYPES = {b"|u1": np.uint8, b"<u2": np.uint16, b"<f4": np.float32}
+
+
+def read_npy(data: memoryview) -> NDArray[Any]:
+    """View the array in the bytes of an .npy file; nothing is evaluated or copied.
+
+    Raises:
+        BundleError: it is not version 1.0 as `numpy.save` writes it, not uint8,
+            uint16 or float32 in C order, holds objects, or is cut off.
+    """
+    length = int.from_bytes(data[8:10], "little")
+    header = _HEADER.fullmatch(bytes(data[10 : 10 + length]))
+    if bytes(data[:8]) != _MAGIC or header is None:
+        raise BundleError("it is not an .npy file of a plain array, version 1.0.")
+    if b"O" in header[1]:
+        raise BundleError("it holds Python objects, which need pickle to be read.")
+    if header[1] not in _DTYPES or header[2] != b"False":
+        raise BundleError(
+            "it must hold uint8, uint16 or float32 in C order, got "
+            f"{header[1].decode('latin-1')!a}, fortran_order {header[2].decode()}."
+        )
+    dtype = np.dtype(_DTYPES[header[1]])
+    shape = tuple(int(side) for side in header[3].split(b",") if side.strip())
+    body = data[10 + length :]
+    if len(body) != math.prod(shape) * dtype.itemsize:
+        raise BundleError(f"its size does not fit the shape it states, {shape}.")
+    return np.frombuffer(body, dtype).reshape(shape)

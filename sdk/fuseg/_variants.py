@@ -1,0 +1,94 @@
+"""The manifest's networks, sample frames and files: what the members are."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from ._container import is_member_name
+from ._schema import Record, require
+
+__all__ = ["File", "Sample", "Variant", "Verification"]
+
+
+@dataclass(frozen=True)
+class Verification(Record):
+    """One stage of the export compared with the stage before it, on real frames."""
+
+    stage: str
+    against: str
+    frames: int
+    label_agreement: float
+    max_abs_logit_diff: float
+    miou: float | None = None
+
+    def _check(self) -> None:
+        require(self.frames >= 1, f"frames must be at least 1, got {self.frames}.")
+        for key in ("label_agreement", "miou"):
+            value = getattr(self, key)
+            require(
+                value is None or 0 <= value <= 1, f"{key} must be 0 to 1, got {value}."
+            )
+        require(
+            self.max_abs_logit_diff >= 0,
+            f"max_abs_logit_diff must not be negative, got {self.max_abs_logit_diff}.",
+        )
+
+
+@dataclass(frozen=True)
+class Variant(Record):
+    """One ONNX member: for which targets, in which precision, how well verified."""
+
+    name: str
+    file: str
+    opset: int
+    ir_version: int
+    targets: tuple[str, ...] = field(metadata={"key": "for"})
+    precision: dict[str, str]
+    verification: tuple[Verification, ...]
+
+    def _check(self) -> None:
+        require(
+            is_member_name(self.file) and self.file.endswith(".onnx"),
+            f"file must be a member's name that ends in .onnx, got {self.file!r}.",
+        )
+        for key in ("opset", "ir_version"):
+            value = getattr(self, key)
+            require(value >= 1, f"{key} must be at least 1, got {value}.")
+        require(bool(self.targets), "for must name a target, such as 'any'.")
+        require(
+            self.precision == {"kind": "fp32"},
+            "precision must be {'kind': 'fp32'} for this version of fuseg, got "
+            f"{str(self.precision)[:80]}.",
+        )
+
+
+@dataclass(frozen=True)
+class Sample(Record):
+    """Paired frames (input name to member) and the labels this runtime gave them."""
+
+    frames: dict[str, str]
+    labels: str
+
+    def _check(self) -> None:
+        for member in (*self.frames.values(), self.labels):
+            require(
+                is_member_name(member) and member.endswith(".npy"),
+                "frames and labels must be members' names that end in .npy, got "
+                f"{member[:80]!r}.",
+            )
+
+
+@dataclass(frozen=True)
+class File(Record):
+    """A member's sha256, 64 hexadecimal digits, and its size in bytes."""
+
+    sha256: str
+    bytes: int
+
+    def _check(self) -> None:
+        require(
+            re.fullmatch("[0-9a-f]{64}", self.sha256) is not None,
+            f"sha256 must be 64 hexadecimal digits, got {self.sha256[:80]!r}.",
+        )
+        require(self.bytes >= 0, f"bytes must not be negative, got {self.bytes}.")

@@ -1,0 +1,216 @@
+"""The bundle: manifest, networks and sample frames in one file that runs no code."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._container import LARGEST_FILE, MANIFEST, pack, unpack
+from ._files import write_file
+from ._npy import read_npy
+from ._onnx_scan import require_self_contained
+from .errors import ArgumentError, BundleError, InputFileError
+from .manifest import File, Manifest, Sample
+
+__all__ = ["Bundle", "write"]
+
+Samples = list[tuple[dict[str, NDArray[Any]], NDArray[np.uint8]]]
+
+
+def write(
+    path: str | os.PathLike[str], manifest: Manifest, members: Mapping[str, bytes]
+) -> str:
+    """Write a bundle, whole or not at all; equal contents give equal bytes.
+
+    Args:
+        path: The file to make or to replace.
+        manifest: Its ``files`` are filled in here.
+        members: Exactly what the variants and samples of the manifest name.
+
+    Returns:
+        The sha256 digest of the file, 64 hexadecimal digits.
+
+    Raises:
+        BundleError: `Bundle.open` would refuse the file; nothing is written.
+        OutputFileError: It cannot be written; what was there before still is.
+    """
+    path = Path(path)
+    files = {
+        name: File(hashlib.sha256(data).hexdigest(), len(data))
+        for name, data in members.items()
+    }
+    with _naming(path):
+        text = replace(manifest, files=files).dump().encode("ascii")
+        data = pack(text, members)
+        _inspect(memoryview(data))
+    write_file(path, data)
+    return hashlib.sha256(data).hexdigest()
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle. Members are read from the file when asked for.
+
+    ``digest`` is the sha256 of the whole file, 64 hexadecimal digits.
+    """
+
+    path: Path
+    manifest: Manifest
+    digest: str
+    _members: dict[str, slice]
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Bundle:
+        """Read the manifest and check everything else, each byte of it.
+
+        Raises:
+            InputFileError: There is no such file, or it cannot be read.
+            BundleError: It is not exactly a bundle as fuseg writes one: cut off,
+                changed, not listed in the manifest, pointing to other files.
+            ManifestError: Its manifest breaks the schema or is of a newer format.
+        """
+        path = Path(path)
+        data = _read_file(path)
+        with _naming(path):
+            manifest, members = _inspect(memoryview(data))
+        return cls(path, manifest, hashlib.sha256(data).hexdigest(), members)
+
+    def read(self, member: str) -> bytes:
+        """Read a member, checked against its sha256.
+
+        Raises:
+            ArgumentError: The manifest lists no such member.
+            InputFileError: The file cannot be read any more.
+            BundleError: The file was changed since it was opened.
+        """
+        if member not in self.manifest.files:
+            raise ArgumentError(
+                f"member must be one of {', '.join(self.manifest.files)}, "
+                f"got {member!r}."
+            )
+        place = self._members[member]
+        try:
+            with self.path.open("rb") as file:
+                file.seek(place.start)
+                data = file.read(place.stop - place.start)
+        except OSError as err:
+            raise _unreadable(self.path, err) from err
+        if hashlib.sha256(data).hexdigest() != self.manifest.files[member].sha256:
+            raise BundleError(
+                f"{self.path}: member {member!r} was changed since the bundle was "
+                "opened: open it again."
+            )
+        return data
+
+    def samples(self) -> Samples:
+        """Read the sample frames, by input name, and the labels expected of them.
+
+        Returns:
+            New arrays: frames as the manifest's inputs declare them, labels uint8
+            ``(H, W)`` at the size of the first input's frame.
+        """
+        return [
+            (
+                {name: self._array(file) for name, file in sample.frames.items()},
+                self._array(sample.labels),
+            )
+            for sample in self.manifest.samples
+        ]
+
+    def _array(self, member: str) -> NDArray[Any]:
+        array: NDArray[Any] = read_npy(memoryview(self.read(member))).copy()
+        return array
+
+
+def _inspect(data: memoryview) -> tuple[Manifest, dict[str, slice]]:
+    """Check a whole bundle in memory; the sentences do not name the file."""
+    members = unpack(data)
+    with _naming(MANIFEST):
+        manifest = Manifest.parse(bytes(data[members[MANIFEST]]))
+    listed, present = {*manifest.files}, {*members} - {MANIFEST}
+    for name in sorted(present - listed):
+        raise BundleError(f"member {name!r} is not listed in the manifest's files.")
+    for name in sorted({*listed, *manifest.members()} - present):
+        raise BundleError(f"member {name!r}, which the manifest names, is missing.")
+    for name, file in manifest.files.items():
+        content = data[members[name]]
+        if len(content) != file.bytes:
+            raise BundleError(
+                f"member {name!r} must be {file.bytes} bytes, got {len(content)}."
+            )
+        if hashlib.sha256(content).hexdigest() != file.sha256:
+            raise BundleError(f"member {name!r} does not have the sha256 it must have.")
+    for variant in manifest.variants:
+        with _naming(f"member {variant.file!r}"):
+            require_self_contained(data[members[variant.file]])
+    for sample in manifest.samples:
+        _inspect_sample(manifest, sample, data, members)
+    return manifest, members
+
+
+def _inspect_sample(
+    manifest: Manifest, sample: Sample, data: memoryview, members: dict[str, slice]
+) -> None:
+    arrays = {}
+    for name in (*sample.frames.values(), sample.labels):
+        with _naming(f"member {name!r}"):
+            arrays[name] = read_npy(data[members[name]])
+    for entry in manifest.inputs:
+        member = sample.frames[entry.name]
+        last = (3,) if entry.kind == "color" else ()
+        _require_array(member, arrays[member], entry.dtype, ("H", "W", *last))
+    size = arrays[sample.frames[manifest.inputs[0].name]].shape[:2]
+    _require_array(sample.labels, arrays[sample.labels], "uint8", size)
+
+
+def _require_array(
+    member: str, array: NDArray[Any], dtype: str, shape: tuple[int | str, ...]
+) -> None:
+    fits = array.ndim == len(shape) and all(
+        got > 0 and (isinstance(want, str) or want == got)
+        for want, got in zip(shape, array.shape, strict=True)
+    )
+    if array.dtype != dtype or not fits:
+        spelled = ", ".join(map(str, shape))
+        raise BundleError(
+            f"member {member!r} must be {dtype} ({spelled}), got {array.dtype} "
+            f"{array.shape}."
+        )
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise BundleError(f"{path}: it is not a bundle: it is no regular file.")
+        if status.st_size > LARGEST_FILE:
+            raise BundleError(f"{path}: it is not a bundle: it is 4 GiB or larger.")
+        with path.open("rb") as file:
+            start = file.read(4)
+            if start != b"PK\3\4":  # before reading all of some huge other file
+                raise BundleError(f"{path}: it is not a bundle: it is no zip file.")
+            return start + file.read()
+    except OSError as err:
+        raise _unreadable(path, err) from err
+
+
+def _unreadable(path: Path, err: OSError) -> InputFileError:
+    return InputFileError(f"{path} cannot be read: {err.strerror or err}.")
+
+
+@contextmanager
+def _naming(subject: object) -> Iterator[None]:
+    """Begin the sentence of any refusal inside with what it is about."""
+    try:
+        yield
+    except BundleError as err:
+        raise type(err)(f"{subject}: {err}") from None

@@ -1,0 +1,125 @@
+"""The ``fuseg`` command: it parses, calls and prints.
+
+Exit codes: 0 all is well; 1 a check failed, or there was nothing to do it with; 2 bad
+input or usage; 130 Ctrl-C; 141 nobody reads the output any more. What the user can
+mend is one sentence on stderr (with ``--json`` also an object on stdout); a traceback
+is a defect of fuseg.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import metadata
+from typing import Annotated, Any
+
+import typer
+import typer.core
+import typer.main
+
+from ..errors import FusegError
+from . import bench, doctor, inspect, run, training_half, verify
+from .printing import print_json
+
+__all__ = ["app", "main"]
+
+_JSON = "fuseg.cli.json"
+# Typer's root of "the words on the command line are wrong"; 0.12 to 0.29 keep it in
+# different modules, always as the parent of this public name.
+_UsageError: Any = typer.BadParameter.__mro__[1]
+
+
+class _Group(typer.core.TyperGroup):
+    """Loads the training half's commands when called, and words the errors of all."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.meta[_JSON] = "--json" in args
+        return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in training_half.COMMANDS:
+            command = _as_command(name, training_half.load(name))
+        return name, command, rest
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except BrokenPipeError as err:
+            _close_stdout()
+            raise typer.Exit(141) from err
+        except FusegError as err:
+            _report(err, str(err), json=ctx.meta[_JSON])
+        except ModuleNotFoundError as err:
+            sentence = training_half.what_to_install(err, ctx.invoked_subcommand)
+            if sentence is None:
+                raise
+            _report(err, sentence, json=ctx.meta[_JSON])
+        except OSError as err:  # the disk is full while a result is printed
+            _close_stdout()
+            _report(err, f"{err.filename or 'stdout'}: {err.strerror}.", json=False)
+        except _UsageError as err:
+            if ctx.meta[_JSON]:
+                _print_error("UsageError", err.format_message())
+            raise
+        raise typer.Exit(2)
+
+
+app = typer.Typer(
+    cls=_Group, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=False
+)
+
+
+@app.callback(invoke_without_command=True)
+def _fuseg(
+    ctx: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Fusion segmentation on the edge: camera frames in, a label per pixel out."""
+    if version:
+        print(f"fuseg {metadata.version('fuseg')}")
+    elif ctx.invoked_subcommand is None:
+        print(ctx.get_help())
+
+
+app.command("run")(run.run)
+app.command("inspect")(inspect.inspect)
+app.command("verify")(verify.verify)
+app.command("bench")(bench.bench)
+app.command("doctor")(doctor.doctor)
+for _name, _help in training_half.COMMANDS.items():
+    # Only a line of `fuseg --help`: `resolve_command` puts the real one in its place.
+    app.command(_name, help=_help)(lambda: None)
+
+
+def main() -> None:
+    """Run the command line and leave the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # A file's name may hold bytes that are no text.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    app()
+
+
+def _as_command(name: str, function: Any) -> Any:
+    alone = typer.Typer(add_completion=False)
+    alone.command(name)(function)
+    return typer.main.get_command(alone)
+
+
+def _report(err: Exception, sentence: str, *, json: bool) -> None:
+    if json:
+        _print_error(type(err).__name__, sentence)
+    print(f"error: {sentence}", file=sys.stderr)
+
+
+def _print_error(kind: str, sentence: str) -> None:
+    print_json({"error": {"type": kind, "message": sentence}})
+
+
+def _close_stdout() -> None:
+    """Let the rest of the output go nowhere, also what Python flushes at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,106 @@
+"""From the words of ``--input`` to arrays that a Segmenter takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ArgumentError
+from ..images import read_frame
+from ..manifest import Input, Manifest
+from ..pairs import PairedFrame, Pairs
+from .printing import plural, warn
+
+
+def assignments(option: str, words: Sequence[str]) -> dict[str, str]:
+    """Read ``["rgb=a.png", "depth=b.png"]`` of an option such as ``--input``.
+
+    Raises:
+        ArgumentError: A word is not NAME=VALUE, or a name comes twice.
+    """
+    given: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not (name and equals and value):
+            raise ArgumentError(f"{option} must be NAME=VALUE, got {word!r}.")
+        if name in given:
+            raise ArgumentError(f"{option} must name {name} once, got it twice.")
+        given[name] = value
+    return given
+
+
+def require_names(manifest: Manifest, given: Mapping[str, str]) -> None:
+    """Refuse names the bundle has no input for, and inputs it cannot do without.
+
+    An input may be left out altogether if its policy substitutes it in the end.
+
+    Raises:
+        ArgumentError: A name is unknown, or missing.
+    """
+    known = {entry.name: entry for entry in manifest.inputs}
+    all_names = ", ".join(known)
+    for name in given:
+        if name not in known:
+            raise ArgumentError(
+                f"--input must name an input of the bundle ({all_names}), got {name!r}."
+            )
+    missing = [n for n, entry in known.items() if n not in given and not _may_lack(entry)]
+    if missing or not given:
+        names = ", ".join(missing or known)
+        raise ArgumentError(
+            f"--input must be given for {names} (the bundle's inputs: {all_names}): "
+            f"--input {(missing or [*known])[0]}=PATH."
+        )
+
+
+def _may_lack(entry: Input) -> bool:
+    return "substitute" in (entry.missing.policy, entry.missing.then)
+
+
+class FrameReader:
+    """Reads the files of one moment as the arrays that the segmenter expects.
+
+    Image files hold RGB. Where the segmenter was told nothing else (``--channels``),
+    it expects the manifest's order, so those of a BGR input are turned here. A
+    ``.npy`` array is taken as it is.
+    """
+
+    def __init__(self, manifest: Manifest, channels: Mapping[str, str]) -> None:
+        self._inputs = {entry.name: entry for entry in manifest.inputs}
+        self._told = channels
+
+    def __call__(self, frame: PairedFrame) -> dict[str, NDArray[Any]]:
+        """The frame's arrays by input name."""
+        return {name: self._read(name, path) for name, path in frame.files.items()}
+
+    def _read(self, name: str, path: Path) -> NDArray[Any]:
+        entry = self._inputs[name]
+        array = read_frame(path, entry.kind)
+        is_image = path.suffix.lower() != ".npy"
+        if is_image and entry.channels == "BGR" and name not in self._told:
+            array = np.ascontiguousarray(array[..., ::-1])
+        return array
+
+    def rgb(self, frames: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8] | None:
+        """The first colour frame, in RGB order; None if no colour was given."""
+        for name, entry in self._inputs.items():
+            if entry.kind == "color" and name in frames:
+                order = self._told.get(name, entry.channels)
+                return frames[name][..., ::-1] if order == "BGR" else frames[name]
+        return None
+
+
+def report_unpaired(pairs: Pairs) -> None:
+    """List on stderr the files that found no partner."""
+    for name, files in pairs.unpaired.items():
+        warn(f"{plural(len(files), 'file')} of {name} without a partner:")
+        for path in files:
+            warn(f"  {path}")
+
+
+def unpaired_json(pairs: Pairs) -> dict[str, list[str]]:
+    return {name: [str(path) for path in files] for name, files in pairs.unpaired.items()}

@@ -1,0 +1,53 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+BundleArgument = Annotated[
+    Path, typer.Argument(metavar="BUNDLE", help="A .fuseg file.", show_default=False)
+]
+InputOption = Annotated[
+    list[str],
+    typer.Option(
+        "--input",
+        metavar="NAME=PATH",
+        help="A file, a folder, or a pattern with one star (in quotes), for each "
+        "input of the bundle.",
+        show_default=False,
+    ),
+]
+UnitOption = Annotated[
+    list[str],
+    typer.Option(
+        "--unit",
+        metavar="NAME=UNIT",
+        help="What one step of the files' values is, such as depth=0.1mm.",
+        show_default=False,
+    ),
+]
+ChannelsOption = Annotated[
+    list[str],
+    typer.Option(
+        "--channels",
+        metavar="NAME=ORDER",
+        help="RGB or BGR: how the files hold colour, if not as usual.",
+        show_default=False,
+    ),
+]
+AlphaOption = Annotated[
+    float,
+    typer.Option(
+        min=0.0, max=1.0, help="Weight of the classes' colours in the overlay."
+    ),
+]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Threads of the engine.", show_default="its own choice"),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on stdout, for programs.")
+]

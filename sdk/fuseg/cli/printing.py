@@ -1,0 +1,47 @@
+"""Output for people and for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.progress import track
+
+T = TypeVar("T")
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document. NaN has no JSON: give None."""
+    print(json.dumps(value, indent=1, allow_nan=False))
+
+
+def console() -> Console:
+    """Stdout for tables. In a file or pipe, lines are long instead of wrapped."""
+    return Console(
+        width=None if sys.stdout.isatty() else 160, highlight=False, markup=False
+    )
+
+
+def warn(sentence: str) -> None:
+    print(f"warning: {sentence}", file=sys.stderr)
+
+
+def progress(items: Iterable[T], *, what: str, total: int) -> Iterator[T]:
+    """The items, with a bar on stderr if that is a terminal."""
+    return iter(
+        track(
+            items,
+            description=what,
+            total=total,
+            console=Console(stderr=True),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+    )
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")

@@ -1,0 +1,165 @@
+"""``fuseg run``: label the frames in files."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from ..errors import ArgumentError, FrameError
+from ..images import write_png
+from ..pairs import PairedFrame, Pairs, pair
+from ..segmentation import Segmentation
+from .frames import (
+    FrameReader,
+    assignments,
+    report_unpaired,
+    require_names,
+    unpaired_json,
+)
+from .options import (
+    AlphaOption,
+    BundleArgument,
+    ChannelsOption,
+    InputOption,
+    JsonOption,
+    ThreadsOption,
+    UnitOption,
+)
+from .printing import console, plural, print_json, progress
+
+STAGES = ("pack", "engine", "label", "total")
+
+
+def run(
+    bundle: BundleArgument,
+    out: Annotated[
+        Path, typer.Option(help="Folder for labels/KEY.png and overlay/KEY.png.")
+    ],
+    input: InputOption = [],  # noqa: A002, B006
+    unit: UnitOption = [],  # noqa: B006
+    channels: ChannelsOption = [],  # noqa: B006
+    alpha: AlphaOption = 0.5,
+    threads: ThreadsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Label frames and write a label map and an overlay for each.
+
+    One file per input is one frame. Of folders and patterns, files pair by what the
+    star stood for, or by their name without its suffix.
+    """
+    from ..segmenter import load
+
+    orders = assignments("--channels", channels)
+    segmenter = load(
+        bundle,
+        threads=threads,
+        units=assignments("--unit", unit),
+        channels=orders,
+    )
+    sources = assignments("--input", input)
+    require_names(segmenter.manifest, sources)
+    pairs = pair(sources)
+    _spare_the_inputs(pairs, out)
+    report_unpaired(pairs)
+
+    read = FrameReader(segmenter.manifest, orders)
+    done = []
+    for frame in progress(pairs.frames, what="labelling", total=len(pairs.frames)):
+        arrays = read(frame)
+        try:
+            result = segmenter(**arrays)
+        except FrameError as err:
+            raise FrameError(f"frame {frame.key}: {err}") from err
+        labels, overlay = _paths(out, frame)
+        write_png(labels, result.labels)
+        write_png(overlay, _painted(result, read.rgb(arrays), alpha))
+        done.append(_record(frame, result, labels, overlay))
+
+    if json:
+        print_json({"frames": done, "unpaired": unpaired_json(pairs)})
+    else:
+        _show(done, out)
+    if not done:
+        print("error: no frame has a file from every input.", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _paths(out: Path, frame: PairedFrame) -> tuple[Path, Path]:
+    name = f"{frame.key}.png"
+    return out / "labels" / name, out / "overlay" / name
+
+
+def _spare_the_inputs(pairs: Pairs, out: Path) -> None:
+    read = {os.path.realpath(f) for frame in pairs.frames for f in frame.files.values()}
+    for frame in pairs.frames:
+        for path in _paths(out, frame):
+            if os.path.realpath(path) in read:
+                raise ArgumentError(
+                    f"--out must be another folder, got {out}: {path} is an input of "
+                    "this run and would be overwritten."
+                )
+
+
+def _painted(
+    result: Segmentation, rgb: NDArray[np.uint8] | None, alpha: float
+) -> NDArray[np.uint8]:
+    """The overlay, in RGB at the labels' size; without colour, the labels alone."""
+    from PIL import Image
+
+    from .. import ops
+
+    height, width = result.labels.shape
+    if rgb is not None and rgb.shape[:2] != (height, width):
+        image = Image.fromarray(np.ascontiguousarray(rgb))
+        rgb = np.array(image.resize((width, height), Image.Resampling.BILINEAR))
+    palette = np.array([entry.color for entry in result.classes], np.uint8)
+    frame = None if rgb is None else np.ascontiguousarray(rgb)
+    return ops.overlay(result.labels, palette=palette, frame=frame, alpha=alpha)
+
+
+def _record(
+    frame: PairedFrame, result: Segmentation, labels: Path, overlay: Path
+) -> dict[str, Any]:
+    counts = np.bincount(result.labels.ravel(), minlength=len(result.classes))
+    shares = counts / result.labels.size
+    return {
+        "key": frame.key,
+        "labels": str(labels),
+        "overlay": str(overlay),
+        "degraded": result.degraded,
+        "reason": result.reason,
+        "classes": {
+            entry.name: float(share)
+            for entry, share in zip(result.classes, shares, strict=True)
+        },
+        "timing_ms": {s: getattr(result.timing, f"{s}_ms") for s in STAGES},
+    }
+
+
+def _show(done: list[dict[str, Any]], out: Path) -> None:
+    if not done:
+        return
+    from rich.table import Table
+
+    screen = console()
+    screen.print(f"{plural(len(done), 'frame')} labelled: {out}/labels {out}/overlay")
+    degraded = Counter(frame["reason"] for frame in done if frame["degraded"])
+    for reason, count in degraded.items():
+        screen.print(f"degraded: {plural(count, 'frame')}: {reason}")
+    table = Table("class", "share of the pixels")
+    for name in done[0]["classes"]:
+        share = sum(frame["classes"][name] for frame in done) / len(done)
+        table.add_row(name, f"{share:7.2%}")
+    screen.print(table)
+    times = {s: median(frame["timing_ms"][s] for frame in done) for s in STAGES}
+    screen.print(
+        "ms per frame (median): " + "  ".join(f"{s} {t:.2f}" for s, t in times.items())
+    )

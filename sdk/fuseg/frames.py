@@ -1,0 +1,293 @@
+"""Frames with a time, and what happens when a sensor has no usable one.
+
+Pure bookkeeping on integers: no pixel is read here. The bytes are moved by
+`preprocess.py`.
+
+Time. Every frame of a call has a stamp in nanoseconds. It is the caller's
+(``Frame(array, stamp_ns)``, or the call's own ``stamp_ns=`` for plain arrays), or,
+when the caller gives none at all, the moment of arrival on ``time.monotonic_ns()``.
+The two clocks cannot be compared, so one Segmenter stays with the first one it saw.
+"""
+
+from __future__ import annotations
+
+import operator
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from numpy.typing import NDArray
+
+from .errors import ArgumentError, FrameError
+from .manifest import Missing
+
+Clock = Literal["caller", "arrival"]
+State = Literal["fresh", "held", "substituted", "absent"]
+
+NO_FRAME = "no frame"
+NO_VALID_PIXEL = "no valid pixel"
+_NS_PER_MS = 1e6
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One sensor's array and the moment it was taken.
+
+    Attributes:
+        array: The sensor's array, as the manifest declares it: ``(H, W, 3)`` uint8
+            for colour, ``(H, W)`` for depth, thermal and range.
+        stamp_ns: Nanoseconds on a clock of yours that all sensors share (ROS time,
+            ``time.monotonic_ns()``, a hardware trigger), or None: no stamp.
+    """
+
+    array: NDArray[Any]
+    stamp_ns: int | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """What one sensor contributed to a result.
+
+    Attributes:
+        state: ``"fresh"``: the frame given in this call. ``"held"``: the last good
+            frame before it. ``"substituted"``: no frame, the manifest's ``fill``.
+            ``"absent"``: the network was run without this sensor (no bundle of
+            format 1 can say so).
+        age_ms: The result's moment minus the moment the frame was taken, in
+            milliseconds; negative for a frame taken later. None if substituted.
+    """
+
+    state: State
+    age_ms: float | None
+
+
+@dataclass(frozen=True)
+class Received:
+    """The frames of one call: arrays, a stamp for each, and the clock they are on."""
+
+    arrays: dict[str, Any]
+    stamps: dict[str, int]
+    clock: Clock | None
+    stamp_ns: int | None
+    now_ns: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a Segmenter knows from earlier calls. Replaced as a whole, never edited.
+
+    Attributes:
+        clock: The clock all stamps are on; None before the first frame.
+        held: For each input with policy ``hold`` whose last good planes still lie in
+            its tensor, the stamp of their frame.
+        camera: (H, W) of the newest frame of the manifest's first input.
+    """
+
+    clock: Clock | None = None
+    held: Mapping[str, int] = field(default_factory=dict)
+    camera: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of one input in one call, and why if it is not fresh."""
+
+    state: Literal["fresh", "held", "substituted", "refused"]
+    age_ms: float | None
+    why: str | None
+
+
+def receive(
+    frames: Mapping[str, object],
+    *,
+    names: Sequence[str],
+    stamp_ns: int | None,
+    clock: Clock | None,
+) -> Received:
+    """Take the frames of one call: known names, and one clock.
+
+    Args:
+        frames: What the caller gave: arrays, `Frame` objects, None for "no frame".
+        names: The manifest's input names.
+        stamp_ns: The call's own moment, if the caller gave one. Plain arrays are then
+            taken to be of that moment.
+        clock: The clock of earlier calls.
+
+    Raises:
+        ArgumentError: an unknown name, a stamp that is not whole nanoseconds, or
+            stamped and unstamped frames mixed, within the call or with earlier ones.
+    """
+    unknown = [name for name in frames if name not in names]
+    if unknown:
+        raise ArgumentError(
+            f"{', '.join(unknown)}: no such input; this bundle's inputs are "
+            f"{', '.join(names)}."
+        )
+    if stamp_ns is not None:
+        stamp_ns = _nanoseconds("stamp_ns", stamp_ns)
+    arrays: dict[str, Any] = {}
+    own: dict[str, int | None] = {}
+    for name in names:
+        given = frames.get(name)
+        if isinstance(given, Frame):
+            stamp = given.stamp_ns
+            own[name] = None if stamp is None else _nanoseconds(name, stamp)
+            arrays[name] = given.array
+        elif given is not None:
+            own[name] = None
+            arrays[name] = given
+    now = time.monotonic_ns()
+    seen = _one_clock(own, stamp_ns, clock)
+    plain = now if stamp_ns is None else stamp_ns
+    stamps = {name: plain if s is None else s for name, s in own.items()}
+    return Received(arrays, stamps, seen, stamp_ns, now)
+
+
+def moment_of(received: Received, unusable: Mapping[str, str]) -> int:
+    """The moment a result stands for, in nanoseconds.
+
+    The call's ``stamp_ns`` if given; else the newest stamp among the usable frames;
+    else among the unusable ones; else, if no frame was ever stamped by the caller,
+    now.
+
+    Raises:
+        ArgumentError: no frame and no ``stamp_ns`` on the caller's clock: what time
+            it is there cannot be known.
+    """
+    if received.stamp_ns is not None:
+        return received.stamp_ns
+    usable = [s for name, s in received.stamps.items() if name not in unusable]
+    stamps = usable or list(received.stamps.values())
+    if stamps:
+        return max(stamps)
+    if received.clock == "caller":
+        raise ArgumentError(
+            "stamp_ns must be given in a call without any frame, because earlier "
+            "frames carried stamps of your clock and fuseg cannot read it."
+        )
+    return received.now_ns
+
+
+def decide(
+    missing: Missing,
+    *,
+    fault: str | None,
+    age_ms: float | None,
+    held_age_ms: float | None,
+) -> Decision:
+    """Apply one input's missing-sensor policy.
+
+    Args:
+        missing: The policy, from the manifest.
+        fault: Why the given frame is unusable ("no frame", "no valid pixel"), or None.
+        age_ms: Age of the given frame; None without one.
+        held_age_ms: Age of the last good frame; None if there is none.
+    """
+    limit = missing.max_age_ms
+    if fault is None and limit is not None and age_ms is not None and age_ms > limit:
+        fault = f"its frame is {_ms(age_ms)} old, more than {_ms(limit)}"
+    if fault is None:
+        return Decision("fresh", age_ms, None)
+    policy = missing.policy
+    if policy == "hold" and limit is not None and missing.then is not None:
+        if held_age_ms is None:
+            fault += "; none held"
+        elif held_age_ms < 0:
+            fault += f"; the held one lies {_ms(-held_age_ms)} in the future"
+        elif held_age_ms > limit:
+            fault += f"; the held one is {_ms(held_age_ms)} old, more than {_ms(limit)}"
+        else:
+            return Decision("held", held_age_ms, fault)
+        policy = missing.then
+    return Decision("refused" if policy == "refuse" else "substituted", None, fault)
+
+
+def sources(decisions: Mapping[str, Decision]) -> dict[str, Source]:
+    """What each input contributes to the result.
+
+    Raises:
+        FrameError: the policy of some inputs is to refuse; the sentence names each.
+    """
+    refused, made_from = [], {}
+    for name, decision in decisions.items():
+        if decision.state == "refused":
+            refused.append(f"{name} ({decision.why})")
+        else:
+            made_from[name] = Source(decision.state, decision.age_ms)
+    if refused:
+        raise FrameError(
+            f"{', '.join(refused)}: no usable frame, and the bundle's policy is to "
+            "refuse then. Give a usable frame, or export the bundle with the policy "
+            "hold or substitute for this input."
+        )
+    return made_from
+
+
+def reason(decisions: Mapping[str, Decision]) -> str | None:
+    """One sentence about every input that is not fresh; None if all are.
+
+    As in ``"depth: held, 85 ms old; thermal: substituted (no valid pixel)"``.
+    """
+    parts = []
+    for name, decision in decisions.items():
+        if decision.state == "held" and decision.age_ms is not None:
+            # A frame that was simply not given needs no explanation.
+            why = "" if decision.why == NO_FRAME else f" ({decision.why})"
+            parts.append(f"{name}: held, {_ms(decision.age_ms)} old{why}")
+        elif decision.state == "substituted":
+            parts.append(f"{name}: substituted ({decision.why})")
+    return "; ".join(parts) or None
+
+
+def age_ms(moment_ns: int, stamp_ns: int) -> float:
+    """Milliseconds from ``stamp_ns`` to ``moment_ns``; negative if it lies ahead."""
+    return (moment_ns - stamp_ns) / _NS_PER_MS
+
+
+def _one_clock(
+    own: Mapping[str, int | None], stamp_ns: int | None, clock: Clock | None
+) -> Clock | None:
+    """The clock after this call. See the module's head."""
+    stamped = [name for name, stamp in own.items() if stamp is not None]
+    plain = [name for name, stamp in own.items() if stamp is None]
+    if stamped and plain:
+        raise ArgumentError(
+            f"{', '.join(plain)} must carry a stamp, because {', '.join(stamped)} "
+            "does: give every frame as fuseg.Frame(array, stamp_ns), or none."
+        )
+    if stamped or stamp_ns is not None:
+        seen: Clock | None = "caller"
+    else:
+        seen = "arrival" if plain else clock
+    if clock is None or seen == clock:
+        return seen
+    if clock == "caller":
+        raise ArgumentError(
+            f"{', '.join(plain)} must carry a stamp, because earlier frames of this "
+            "Segmenter did: give fuseg.Frame(array, stamp_ns) or the call's stamp_ns=, "
+            "or use segmenter.clone() for frames without stamps."
+        )
+    raise ArgumentError(
+        f"{', '.join(stamped) or 'stamp_ns'} must not carry a stamp, because earlier "
+        "frames of this Segmenter were stamped on arrival: stamp all frames from the "
+        "first call on, or use segmenter.clone() for stamped ones."
+    )
+
+
+def _nanoseconds(name: str, stamp: object) -> int:
+    """``stamp`` as int; the sentence names the input, or the argument stamp_ns."""
+    what = name if name == "stamp_ns" else f"the stamp_ns of {name}"
+    if isinstance(stamp, bool):
+        raise ArgumentError(f"{what} must be whole nanoseconds, got {stamp}.")
+    try:
+        return operator.index(stamp)  # type: ignore[arg-type]
+    except TypeError:
+        raise ArgumentError(
+            f"{what} must be whole nanoseconds, got {stamp!r}: for seconds, "
+            "int(seconds * 1e9)."
+        ) from None
+
+
+def _ms(age: float) -> str:
+    return f"{age:.1f}".removesuffix(".0") + " ms"

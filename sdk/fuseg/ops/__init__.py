@@ -1,0 +1,10 @@
+"""One public function per kernel, same name as its room under kernels/."""
+
+from __future__ import annotations
+
+from .overlay import overlay
+from .pack_color import pack_color
+from .pack_depth import pack_depth
+from .upsample_argmax import upsample_argmax
+
+__all__ = ["overlay", "pack_color", "pack_depth", "upsample_argmax"]

@@ -1,0 +1,279 @@
+"""Camera frames to the network's input tensors, as the manifest declares.
+
+The only place where ``(H, W, 3)`` images become ``(C, H, W)`` planes. Works in two
+steps, so that a refused call changes nothing: `Preprocessor.plan` checks the frames
+and decides what every tensor is made from, `Preprocessor.fill` writes the tensors.
+
+The last good planes of a sensor with the policy ``hold`` are kept where they already
+are: in its tensor. `plan` leaves them alone; depth, whose readings must be counted
+before it is known to be good, waits in a plane of its own until `fill`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import ops
+from ._check import require_choice, require_rows
+from .errors import ArgumentError, DTypeError, ShapeError
+from .frames import (
+    NO_FRAME,
+    NO_VALID_PIXEL,
+    Decision,
+    Memory,
+    Received,
+    Source,
+    age_ms,
+    decide,
+    moment_of,
+    sources,
+)
+from .manifest import Input, Manifest
+from .units import parse_unit, unit_factor
+
+Tensors = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one call is made from, and what to remember once it is written."""
+
+    decisions: dict[str, Decision]
+    made_from: dict[str, Source]
+    stamp_ns: int
+    memory: Memory
+
+
+class Preprocessor:
+    """The pack kernels of one manifest, with what the user said about the cameras.
+
+    Args:
+        manifest: Its inputs are followed word by word.
+        units: By input name, the unit the camera really delivers; the values are
+            scaled to the manifest's unit. ``invalid`` stays as it is: raw values.
+        channels: By input name, the real order of a colour camera's channels.
+
+    Raises:
+        ArgumentError: a name that is no input, or none that has a unit (channels); a
+            unit that is unknown or measures something else.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        *,
+        units: Mapping[str, str] | None = None,
+        channels: Mapping[str, str] | None = None,
+    ) -> None:
+        self._sensors = {i.name: _Sensor(i) for i in manifest.inputs}
+        for name, unit in (units or {}).items():
+            self._named("units", name).deliver_unit(unit)
+        for name, order in (channels or {}).items():
+            self._named("channels", name).deliver_channels(order)
+        self._first = manifest.inputs[0].name
+
+    def plan(self, received: Received, memory: Memory, tensors: Tensors) -> Plan:
+        """Check a call's frames and decide what each input is made from.
+
+        Writes at most planes of ``tensors`` that hold nothing to be kept.
+
+        Raises:
+            DTypeError, ShapeError, LayoutError: an array is not what the manifest
+                declares; the sentence names the input.
+            FrameError: an input has no usable frame and its policy is to refuse.
+            ArgumentError: the result's moment cannot be known.
+        """
+        for name, array in received.arrays.items():
+            self._sensors[name].check(array)
+        faults = {}
+        for name, sensor in self._sensors.items():
+            if name not in received.arrays:
+                faults[name] = NO_FRAME
+            elif not sensor.probe(received.arrays[name], tensors):
+                faults[name] = NO_VALID_PIXEL
+        moment = moment_of(received, faults)
+        decisions = {}
+        for name, sensor in self._sensors.items():
+            stamp, held = received.stamps.get(name), memory.held.get(name)
+            decisions[name] = decide(
+                sensor.input.missing,
+                fault=faults.get(name),
+                age_ms=None if stamp is None else age_ms(moment, stamp),
+                held_age_ms=None if held is None else age_ms(moment, held),
+            )
+        made_from = sources(decisions)
+        memory = self._remember(received, memory, decisions)
+        return Plan(decisions, made_from, moment, memory)
+
+    def fill(self, plan: Plan, received: Received, tensors: Tensors) -> None:
+        """Write what `plan` decided into ``tensors``; every plane is then valid."""
+        for name, decision in plan.decisions.items():
+            if decision.state == "fresh":
+                self._sensors[name].write(received.arrays[name], tensors)
+            elif decision.state == "substituted":
+                self._sensors[name].substitute(tensors)
+
+    def fresh_color(self, plan: Plan) -> str | None:
+        """The first colour input that is fresh, in the manifest's order."""
+        for name, decision in plan.decisions.items():
+            if decision.state == "fresh" and self._sensors[name].input.kind == "color":
+                return name
+        return None
+
+    def camera_channels(self) -> str:
+        """The channel order of the first colour camera; "RGB" if there is none."""
+        sensors = self._sensors.values()
+        return next((s.channels for s in sensors if s.input.kind == "color"), "RGB")
+
+    def _remember(
+        self, received: Received, memory: Memory, decisions: Mapping[str, Decision]
+    ) -> Memory:
+        held = dict(memory.held)
+        for name, decision in decisions.items():
+            if self._sensors[name].input.missing.policy != "hold":
+                continue
+            if decision.state == "fresh":
+                held[name] = received.stamps[name]
+            elif decision.state == "substituted":
+                held.pop(name, None)  # `fill` overwrites its planes
+        camera = memory.camera
+        if self._first in received.arrays:
+            camera = received.arrays[self._first].shape[:2]
+        return Memory(received.clock, held, camera)
+
+    def _named(self, argument: str, name: str) -> _Sensor:
+        if name not in self._sensors:
+            raise ArgumentError(
+                f"{argument} must name inputs of the bundle "
+                f"({', '.join(self._sensors)}), got {name!r}."
+            )
+        return self._sensors[name]
+
+
+class _Sensor:
+    """One input: its checks, and its planes of a tensor."""
+
+    def __init__(self, spec: Input) -> None:
+        self.input = spec
+        self._order = spec.channels or "RGB"  # of the planes, and unless told else
+        self.channels = self._order  # of the camera
+        self._unit = spec.unit
+        self._scale = spec.scale
+        size = (spec.resize.height, spec.resize.width)
+        stages = spec.kind != "color" and spec.missing.policy == "hold"
+        self._stage = np.empty(size, np.float32) if stages else None
+
+    def deliver_unit(self, unit: str) -> None:
+        name, declared = self.input.name, self.input.unit
+        if declared is None:
+            raise ArgumentError(f"units must name depth-like inputs, got {name!r}.")
+        try:
+            factor = unit_factor(unit, declared)
+        except ArgumentError as err:
+            raise ArgumentError(f"units[{name!r}]: {err}") from None
+        self._unit = unit
+        self._scale = self.input.scale * factor
+
+    def deliver_channels(self, order: str) -> None:
+        if self.input.kind != "color":
+            raise ArgumentError(
+                f"channels must name colour inputs, got {self.input.name!r}."
+            )
+        require_choice(f"channels[{self.input.name!r}]", order, ("RGB", "BGR"))
+        self.channels = order
+
+    def check(self, array: Any) -> None:
+        """Refuse what the kernels cannot read, by the input's name, with a way out."""
+        name, spec = self.input.name, self.input
+        shape = ("H", "W", 3) if spec.kind == "color" else ("H", "W")
+        try:
+            require_rows(name, array, (spec.dtype,), shape)
+        except DTypeError as err:
+            raise DTypeError(f"{err} {self._how_to_convert(array)}") from None
+        except ShapeError as err:
+            raise ShapeError(f"{err}{self._how_to_reshape(array)}") from None
+
+    def probe(self, array: NDArray[Any], tensors: Tensors) -> bool:
+        """Whether the frame has one valid pixel where it is sampled."""
+        if self.input.kind == "color":
+            return True
+        out = self._planes(tensors)[0] if self._stage is None else self._stage
+        resize = self.input.resize
+        _, valid = ops.pack_depth(
+            array,
+            size=(resize.height, resize.width),
+            scale=self._scale,
+            mean=self.input.mean[0],
+            std=self.input.std[0],
+            invalid=self.input.invalid,
+            fill=self.input.fill,
+            filter=resize.filter,
+            out=out,
+        )
+        return valid > 0
+
+    def write(self, array: NDArray[Any], tensors: Tensors) -> None:
+        """Bring the frame, checked and probed, into its planes."""
+        planes = self._planes(tensors)
+        if self._stage is not None:
+            np.copyto(planes[0], self._stage)
+        elif self.input.kind == "color":
+            resize = self.input.resize
+            ops.pack_color(
+                array,
+                size=(resize.height, resize.width),
+                scale=self.input.scale,
+                mean=self.input.mean,
+                std=self.input.std,
+                channels=self.channels,
+                planes=self._order,
+                filter=resize.filter,
+                out=planes,
+            )
+
+    def substitute(self, tensors: Tensors) -> None:
+        self._planes(tensors).fill(self.input.fill)
+
+    def _planes(self, tensors: Tensors) -> NDArray[Any]:
+        tensor = self.input.tensor
+        first = tensor.channel
+        return tensors[tensor.name][0, first : first + self.input.planes]
+
+    def _how_to_convert(self, array: Any) -> str:
+        name, wanted = self.input.name, self.input.dtype
+        if not isinstance(array, np.ndarray):
+            return f"Convert it: np.asarray({name})."
+        if array.dtype.kind != "f" or wanted == "float32":
+            return f"Convert it: {name}.astype(np.{wanted})."
+        if self.input.kind == "color":
+            return f"If it is 0 to 1: np.rint({name} * 255).astype(np.uint8)."
+        counts, base = self._per_base_unit()
+        return (
+            f"The bundle wants {self._unit}; if yours is in {base} with NaN for no "
+            f"reading: np.nan_to_num(np.rint({name} * {counts:g}), posinf=0)"
+            f".astype(np.{wanted})."
+        )
+
+    def _per_base_unit(self) -> tuple[float, str]:
+        """Raw steps in one m, K or C, and which of them; (1, "raw counts") if none."""
+        _, step = parse_unit(self._unit or "1")
+        for base in ("m", "K", "C"):
+            if (self._unit or "").endswith(base):
+                return float(1 / step), base
+        return 1.0, "raw counts"
+
+    def _how_to_reshape(self, array: NDArray[Any]) -> str:
+        name = self.input.name
+        if self.input.kind != "color":
+            one = array.ndim == 3 and array.shape[2] == 1
+            return f" Drop the last axis: {name}[..., 0]." if one else ""
+        if array.ndim == 3 and array.shape[2] == 4:
+            return f" Drop alpha: np.ascontiguousarray({name}[..., :3])."
+        if array.ndim == 3 and array.shape[0] == 3:
+            return f" Copy it: np.ascontiguousarray({name}.transpose(1, 2, 0))."
+        return ""

@@ -1,0 +1,106 @@
+"""What a call returns: labels, and what they were made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import ops
+from .errors import ArgumentError, ShapeError
+from .frames import Source
+from .manifest import Class
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Where the time of one call went, in milliseconds.
+
+    Attributes:
+        pack_ms: Frames to input tensors: checks, policies, resize, normalise.
+        engine_ms: The network.
+        label_ms: The network's output to labels (and confidence) at their final size.
+        total_ms: The whole call, without waiting for another thread's call.
+    """
+
+    pack_ms: float
+    engine_ms: float
+    label_ms: float
+    total_ms: float
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """Labels of one moment.
+
+    No array here is a buffer of the Segmenter: a result stays as it is while later
+    frames are labelled (``labels`` is the caller's own array if ``out=`` was given).
+
+    Attributes:
+        labels: Class of each pixel, an index into ``classes``: (H, W), uint8, at the
+            camera's size unless another was asked for.
+        confidence: Probability of each pixel's class: (H, W), float32 in [0, 1];
+            None unless asked for.
+        classes: Name and colour of each label.
+        timing: Milliseconds of each stage.
+        stamp_ns: The moment the labels stand for, in nanoseconds on the frames' clock.
+        made_from: What each sensor contributed, by input name.
+        degraded: Whether any sensor was not fresh.
+        reason: One sentence on every sensor that was not fresh; None if all were.
+    """
+
+    labels: NDArray[np.uint8]
+    confidence: NDArray[np.float32] | None
+    classes: tuple[Class, ...]
+    timing: Timing
+    stamp_ns: int
+    made_from: Mapping[str, Source]
+    degraded: bool
+    reason: str | None
+    _frame: NDArray[Any] | None = field(repr=False)
+    _palette: NDArray[np.uint8] = field(repr=False)
+    _ignore: int = field(repr=False)
+
+    def overlay(
+        self, frame: NDArray[np.uint8] | None = None, alpha: float = 0.5
+    ) -> NDArray[np.uint8]:
+        """Paint the labels over the colour frame.
+
+        Args:
+            frame: Colour frame to paint on: (H, W, 3), uint8, the size of the labels,
+                in the channel order of the camera. By default the (first) colour
+                frame given to the call that made this result; it is referenced, not
+                copied: draw before you reuse its memory.
+            alpha: Weight of the class colours, 0 (frame only) to 1 (labels only).
+
+        Returns:
+            A new image, (H, W, 3), uint8, in the frame's channel order.
+
+        Raises:
+            ArgumentError: no ``frame``, and the call had no fresh colour frame.
+            ShapeError: the frame has another size than the labels.
+        """
+        if frame is None:
+            frame = self._frame
+        if frame is None:
+            raise ArgumentError(
+                "frame must be given, because these labels were made without a fresh "
+                "colour frame: overlay(frame=...), or colour the labels alone with "
+                "fuseg.ops.overlay."
+            )
+        if isinstance(frame, np.ndarray) and frame.shape[:2] != self.labels.shape:
+            raise ShapeError(
+                f"frame must have the labels' size {self.labels.shape}, got "
+                f"{frame.shape[:2]}: resize it, or ask for the labels at its size "
+                "with size=."
+            )
+        return ops.overlay(
+            self.labels,
+            palette=self._palette,
+            frame=frame,
+            alpha=alpha,
+            ignore=self._ignore,
+        )

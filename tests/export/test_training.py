@@ -1,0 +1,115 @@
+"""Training goes on where it was stopped, and batches are what the runtime packs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from fuseg_export.definition import preprocess
+from fuseg_export.models import REFERENCE
+from fuseg_export.scenes import render_many
+from fuseg_export.training import __main__ as training
+from fuseg_export.training.data import Frames, pack, random_batch
+from fuseg_export.training.evaluate import held_out_confusion
+
+MODEL = REFERENCE["rgbd"]
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return Frames(*render_many(range(2), 240, 320))
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_packed_frame_is_the_definition(frames, index):
+    spec = MODEL.inputs[index]
+    frame = (frames.color, frames.depth)[index][0]
+    wanted = preprocess([spec], {spec.name: frame})[spec.tensor.name][0]
+    np.testing.assert_allclose(pack(spec, frame), wanted, atol=1e-5)
+
+
+def test_a_batch_is_the_same_for_the_same_seed_and_mirrors_frames_with_labels(frames):
+    def batch(seed):
+        rng = np.random.default_rng(seed)
+        return random_batch(frames, MODEL.inputs, 4, rng=rng, depth_dropout=0.0)
+
+    (rgb, _), labels = batch(3)
+    (again, _), labels_again = batch(3)
+    torch.testing.assert_close(rgb, again, rtol=0, atol=0)
+    assert torch.equal(labels, labels_again)
+    for image, truth in zip(rgb, labels, strict=True):
+        matches = [
+            (index, step)
+            for index in range(2)
+            for step in (1, -1)
+            if np.array_equal(truth, frames.labels[index][:, ::step])
+        ]
+        [(index, step)] = matches
+        wanted = pack(
+            MODEL.inputs[0], np.ascontiguousarray(frames.color[index][:, ::step])
+        )
+        np.testing.assert_array_equal(image, wanted)
+
+
+def test_dropped_depth_is_the_fill_everywhere(frames):
+    rng = np.random.default_rng(0)
+    (_, depth), _ = random_batch(frames, MODEL.inputs, 2, rng=rng, depth_dropout=1.0)
+    assert (depth == MODEL.inputs[1].fill).all()
+
+
+class Oracle(torch.nn.Module):
+    """Answers class 1 wherever depth is farther than 2 m, else class 0."""
+
+    def forward(self, rgb, depth):
+        far = (depth[:, 0] > 0).float()
+        return torch.stack([0.5 - far, far - 0.5], dim=1)
+
+
+def test_held_out_counts_compare_truth_at_the_centre_of_each_pixel():
+    depth = np.full((1, 480, 640), 1000, np.uint16)
+    depth[:, :, 320:] = 3000
+    labels = (depth > 2000).astype(np.uint8)
+    frames = Frames(np.zeros((1, 480, 640, 3), np.uint8), depth, labels)
+    counts = held_out_confusion(Oracle(), MODEL.inputs, frames, classes=2, ignore=255)
+    assert counts.tolist() == [[240 * 160, 0], [0, 240 * 160]]
+    blind = held_out_confusion(
+        Oracle(), MODEL.inputs, frames, classes=2, ignore=255, without="depth"
+    )
+    assert blind.tolist() == [[240 * 160, 0], [240 * 160, 0]]
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(frames, tmp_path, monkeypatch):
+    settings = {
+        **{"steps": 4, "batch": 1, "frames": 2, "rate": 1e-3},
+        **{"depth_dropout": 0.1, "seed": 1},
+    }
+    whole, record = training.fit(MODEL, frames, settings, tmp_path / "whole")
+
+    monkeypatch.setattr(training, "SAVE_EVERY_S", 0.0)
+    drawn = []
+
+    def stop_at_the_third(*args, **kwargs):
+        drawn.append(None)
+        if len(drawn) == 3:
+            raise KeyboardInterrupt
+        return random_batch(*args, **kwargs)
+
+    monkeypatch.setattr(training, "random_batch", stop_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(MODEL, frames, settings, tmp_path / "stopped")
+    resumed, again = training.fit(MODEL, frames, settings, tmp_path / "stopped")
+    assert len(drawn) == 3 + 2  # two steps were not done twice
+    assert again["curve"][-1][0] == record["curve"][-1][0] == 4
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[name], value, msg=name)
+
+
+def test_a_state_of_other_settings_is_not_taken_up(frames, tmp_path):
+    settings = {
+        **{"steps": 1, "batch": 1, "frames": 2, "rate": 1e-3},
+        **{"depth_dropout": 0.1, "seed": 1},
+    }
+    training.fit(MODEL, frames, settings, tmp_path)
+    with pytest.raises(SystemExit, match="give the same settings, or delete"):
+        training.fit(MODEL, frames, settings | {"seed": 2}, tmp_path)

@@ -1,0 +1,26 @@
+"""The public surface is a list somebody typed, and it is kept in public_names.json."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+
+LOCKED = json.loads((Path(__file__).parent / "public_names.json").read_text())
+
+
+@pytest.mark.parametrize("module", sorted(LOCKED))
+def test_public_names_are_the_locked_ones(module):
+    assert sorted(importlib.import_module(module).__all__) == LOCKED[module]
+
+
+@pytest.mark.parametrize("module", sorted(LOCKED))
+def test_every_public_name_exists(module):
+    found = importlib.import_module(module)
+    assert [name for name in found.__all__ if not hasattr(found, name)] == []
+
+
+def test_the_top_has_at_most_fifteen_names():
+    assert len(LOCKED["fuseg"]) <= 15

@@ -1,0 +1,41 @@
+"""Every kernel has its whole room, and every public op has a room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import fuseg.ops
+
+ROOT = Path(__file__).parents[1]
+ROOMS = sorted(
+    p.name for p in (ROOT / "kernels").iterdir() if p.is_dir() and p.name != "common"
+)
+
+FURNITURE = [
+    "kernels/{0}/{0}.h",
+    "kernels/{0}/{0}_cpu.cpp",
+    "kernels/{0}/{0}_bind.cpp",
+    "sdk/fuseg/ops/{0}.py",
+    "tests/kernels/test_{0}.py",
+    "benchmarks/bench_{0}.py",
+]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_room_is_complete(room):
+    missing = [
+        f.format(room) for f in FURNITURE if not (ROOT / f.format(room)).exists()
+    ]
+    assert not missing, f"kernel {room} has no {', '.join(missing)}"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_room_is_built_and_bound(room):
+    assert f"fuseg_add_kernel({room})" in (ROOT / "CMakeLists.txt").read_text()
+    assert f"bind_{room}(m);" in (ROOT / "kernels" / "module.cpp").read_text()
+
+
+def test_rooms_and_public_ops_are_the_same_list():
+    assert sorted(fuseg.ops.__all__) == ROOMS
