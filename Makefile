@@ -3,7 +3,7 @@
 #   make test    the tests of every pull request
 #   make lint    ruff, mypy --strict, clang-format
 #   make bench   kernels and whole frames against their peers
-#   make train   train the reference models again (about an hour; resumes)
+#   make train   train the reference models again (about an hour on two cores; resumes)
 #
 # A machine without an NVIDIA GPU saves several GB with
 #   make TORCH_INDEX=https://download.pytorch.org/whl/cpu demo
@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 NATIVE := CMakeLists.txt $(shell find kernels -type f)
 CXX_FILES := $(shell find kernels -name '*.h' -o -name '*.cpp')
 
-.PHONY: build demo test test-slow lint format bench train wheel clean
+.PHONY: build demo test test-slow lint format bench train readme wheel clean
 
 build: $(VENV)/.built
 
@@ -55,6 +55,9 @@ train: build
 
 train-%: build
 	$(BIN)/python -m fuseg_export.training $*
+
+readme: build
+	$(BIN)/python benchmarks/readme.py
 
 wheel: build
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation -w out/wheel .

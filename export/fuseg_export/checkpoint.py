@@ -177,9 +177,7 @@ def _drop_prefixes(
     return named, [f"dropped the prefix {dropped!r} of every name"] if dropped else []
 
 
-def _misfits(
-    tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
-) -> list[str]:
+def _misfits(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
     both = [name for name in wanted if name in tensors]
     shapes = [
         f"{n} {tuple(tensors[n].shape)} instead of {tuple(wanted[n].shape)}"

@@ -28,7 +28,9 @@ def preprocess(
     """
     tensors: dict[str, NDArray[np.float64]] = {}
     for spec in inputs:
-        tensor = tensors.setdefault(spec.tensor.name, np.full(spec.tensor.shape, np.nan))
+        tensor = tensors.setdefault(
+            spec.tensor.name, np.full(spec.tensor.shape, np.nan)
+        )
         planes = _planes(spec, frames[spec.name])
         tensor[0, spec.tensor.channel : spec.tensor.channel + len(planes)] = planes
     return tensors

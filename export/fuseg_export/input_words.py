@@ -83,14 +83,14 @@ def make_inputs(
     for word in words:
         name, draft = _parse(word)
         if name in drafts:
-            raise ArgumentError(f"--input must name every input once, got {name} twice.")
+            raise ArgumentError(
+                f"--input must name every input once, got {name} twice."
+            )
         drafts[name] = draft
     return _finish(_merge(drafts, spec), _parse_stacks(stacks, list(drafts)))
 
 
-def override(
-    inputs: Sequence[Input], spec: Mapping[str, Any]
-) -> tuple[Input, ...]:
+def override(inputs: Sequence[Input], spec: Mapping[str, Any]) -> tuple[Input, ...]:
     """The same inputs with what ``spec`` says of them, by name.
 
     Raises:

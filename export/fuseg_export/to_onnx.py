@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import io
+import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import onnx
 import torch
-from google.protobuf.message import Message
 from torch import Tensor
 
 from fuseg.errors import ArgumentError, ExportError
 
+from .graph import all_nodes, tidy
 from .outputs import OneOutput
 from .sentence import cause
+from .stdout import stdout_to
 
-__all__ = ["OUTPUT", "Exported", "all_nodes", "tidy", "to_onnx"]
+__all__ = ["OPSETS", "OUTPUT", "Exported", "to_onnx"]
 
 OUTPUT = "output"
-OPSETS = range(13, 21)  # 13: Softmax and friends by axis; 20: TorchScript's last
-_DYNAMO_OPSET = 18  # asked for an older one, it silently gives this
+OPSETS = range(13, 21)  # 13: Softmax is by axis; 20: the last one TorchScript writes
+_DYNAMO_OPSET = 18  # asked for an older one, it silently writes this
 _RANDOM = {
     "Bernoulli",
     "Multinomial",
@@ -40,8 +41,8 @@ class Exported:
     Attributes:
         model: Inputs as given, one output called ``OUTPUT``.
         exporter: "torchscript" or "dynamo".
-        opset: Of the graph; not always the one asked for.
-        warnings: What the user should know, one sentence each.
+        opset: Of the graph; newer than asked for if TorchScript failed.
+        warnings: What the user should know, a sentence each.
     """
 
     model: onnx.ModelProto
@@ -54,45 +55,134 @@ def to_onnx(network: OneOutput, example: Mapping[str, Tensor], opset: int) -> Ex
     """Export a network with the shapes of ``example``.
 
     TorchScript first, because it keeps to ``opset``; torch's newer exporter if that
-    fails. Nothing is in the graph that depends on the machine, the folder or the
-    time, and no other random number generator than the trained weights.
+    fails. The graph holds nothing of this machine, folder or moment.
 
     Args:
         network: In eval mode, on the CPU.
         example: A tensor for each of its positional arguments, by the name it gets
-            in the graph. The graph is traced with their values.
+            in the graph.
         opset: 13 to 20.
 
     Raises:
         ArgumentError: ``opset`` is another one.
-        ExportError: Neither exporter takes the network, it draws random numbers, it
-            ignores an input, or it uses operators that are not ONNX's own.
+        ExportError: Both exporters fail, or the network draws random numbers, trains
+            its normalisation, ignores an input or needs operators beyond ONNX's own.
     """
     if opset not in OPSETS:
         raise ArgumentError(
             f"--opset must be {OPSETS[0]} to {OPSETS[-1]}, got {opset}."
         )
-    said: tuple[str, ...] = ()
     try:
         model, said = _by_torchscript(network, example, opset)
         exporter = "torchscript"
-    except Exception as err:  # tracing runs foreign code
+    except Exception as err:  # tracing runs foreign code, which may raise anything
         model = _by_dynamo(network, example, max(opset, _DYNAMO_OPSET), err)
-        exporter = "dynamo"
+        exporter, said = "dynamo", (_why_dynamo(err, model),)
     tidy(model)
     _refuse_impure(model)
     _refuse_other_inputs(model, list(example))
     got = model.opset_import[0].version
     if exporter == "torchscript" and got != opset:
         raise ExportError(
-            f"torch wrote opset {got} where {opset} was asked for: use a torch version "
-            "that fuseg was tested with."
-        )
-    if exporter == "dynamo":
-        said = (
-            f"TorchScript cannot export this network, so torch's newer exporter wrote "
-            f"opset {got}"
-            + (f" instead of {opset}, too new for TensorRT 8.6" if got > 17 else "")
-            + f" ({_reasons[-1]})",
+            f"torch wrote opset {got} where {opset} was asked for: use the torch that "
+            "fuseg's constraints.txt names."
         )
     return Exported(model, exporter, got, said)
+
+
+def _by_torchscript(
+    network: OneOutput, example: Mapping[str, Tensor], opset: int
+) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    file = io.BytesIO()
+    with (
+        warnings.catch_warnings(record=True) as caught,
+        open(os.devnull, "w") as nowhere,
+        stdout_to(nowhere.fileno()),  # a failing export prints its whole graph
+        torch.no_grad(),
+    ):
+        warnings.simplefilter("always")
+        torch.onnx.export(
+            network,
+            tuple(example.values()),
+            file,
+            dynamo=False,
+            opset_version=opset,
+            do_constant_folding=True,
+            training=torch.onnx.TrainingMode.EVAL,
+            input_names=list(example),
+            output_names=[OUTPUT],
+        )
+    baked = sum(issubclass(w.category, torch.jit.TracerWarning) for w in caught)
+    said = (
+        f"tracing turned {baked} decisions on values in the network's Python code into "
+        "constants: the graph takes the same path for every frame",
+    )
+    return onnx.load_from_string(file.getvalue()), said if baked else ()
+
+
+def _by_dynamo(
+    network: OneOutput, example: Mapping[str, Tensor], opset: int, first: Exception
+) -> onnx.ModelProto:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                network,
+                tuple(example.values()),
+                dynamo=True,
+                opset_version=opset,
+                external_data=False,
+                input_names=list(example),
+                output_names=[OUTPUT],
+                verbose=False,
+            )
+    except ModuleNotFoundError as err:
+        raise ExportError(
+            f"TorchScript cannot export this network ({cause(first)}), and torch's "
+            f"newer exporter needs {err.name}: pip install {err.name}."
+        ) from err
+    except Exception as err:  # tracing runs foreign code, which may raise anything
+        raise ExportError(
+            f"torch cannot export this network to ONNX: TorchScript says {cause(first)}"
+            f"; the newer exporter says {cause(err)}."
+        ) from err
+    if program is None:
+        raise ExportError("torch's newer exporter returned no program.")
+    return program.model_proto
+
+
+def _why_dynamo(err: Exception, model: onnx.ModelProto) -> str:
+    opset = max(o.version for o in model.opset_import if o.domain == "")
+    newer = ", newer than TensorRT 8.6 takes" if opset > 17 else ""
+    return (
+        f"TorchScript cannot export this network ({cause(err)}), so torch's newer "
+        f"exporter did, in opset {opset}{newer}"
+    )
+
+
+def _refuse_impure(model: onnx.ModelProto) -> None:
+    for node in all_nodes(model.graph):
+        training = any(a.name == "training_mode" and a.i for a in node.attribute)
+        if node.op_type in _RANDOM or (node.op_type == "Dropout" and training):
+            raise ExportError(
+                f"the network draws random numbers ({node.op_type}, node {node.name}), "
+                "so it would label one frame in two ways: draw them once, when it is "
+                "built."
+            )
+        if training:
+            raise ExportError(
+                f"the network normalises with the statistics of the frame it is given "
+                f"({node.op_type} in training mode, node {node.name}): let forward use "
+                "the trained ones."
+            )
+
+
+def _refuse_other_inputs(model: onnx.ModelProto, names: Sequence[str]) -> None:
+    used = {name for node in all_nodes(model.graph) for name in node.input}
+    present = {i.name for i in model.graph.input}
+    ignored = [name for name in names if name not in used & present]
+    if ignored:
+        raise ExportError(
+            f"the network does not use its input {', '.join(ignored)}: leave it out, or "
+            "look at what forward does with it."
+        )

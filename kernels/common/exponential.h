@@ -6,7 +6,7 @@
 
 namespace fuseg {
 
-// Relative error below 2e-7; 0 from about e^-87 down. `x` must be finite or -infinity.
+// Relative error below 2e-7; e^-87 from there down. `x` must be finite.
 inline float exponential(float x) {
   constexpr float kLog2E = 1.44269504f;
   constexpr float kLn2High = 0.693359375f;  // few bits: `whole` times this is exact
@@ -25,7 +25,7 @@ inline float exponential(float x) {
   const std::int32_t bits = (static_cast<std::int32_t>(whole) + 127) << 23;
   float power;
   std::memcpy(&power, &bits, sizeof power);
-  return x < -87.0f ? 0.0f : p * power;
+  return p * power;
 }
 
 }  // namespace fuseg

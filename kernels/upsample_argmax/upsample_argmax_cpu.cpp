@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "common/exponential.h"
+#include "common/four.h"
 #include "common/resample.h"
 #include "common/scratch.h"
 #include "common/widest.h"
@@ -19,9 +20,20 @@
 namespace fuseg {
 namespace {
 
-constexpr std::int64_t kPad = 16;    // loops may run this far past the columns they need
+constexpr std::int64_t kLanes = 16;  // loops work on whole groups of this many
 constexpr std::int64_t kPiece = 64;  // columns, and cells, worked on together
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+inline std::int64_t rounded_up(std::int64_t count) {
+  return (count + kLanes - 1) / kLanes * kLanes;
+}
+
+// A short memcpy without the call.
+inline void copy_short(std::uint8_t* to, const std::uint8_t* from, std::int64_t count) {
+  for (; count >= 8; count -= 8, to += 8, from += 8) std::memcpy(to, from, 8);
+  for (; count >= 4; count -= 4, to += 4, from += 4) std::memcpy(to, from, 4);
+  for (; count > 0; --count) *to++ = *from++;
+}
 
 // Where output columns read. Column x lies in cell `cell[x]`, and cell i holds columns
 // [start[i], start[i + 1]).
@@ -46,21 +58,21 @@ struct Work {
   Columns columns;
   Row rows[2];
   std::int64_t stride;
-  float* best;          // (w + kPad)
-  std::int32_t* label;  // (w + kPad)
-  float* above;         // (C, kPiece + kPad): scores of a piece, widened to its columns,
+  float* best;          // (w + kLanes)
+  std::int32_t* label;  // (w + kLanes)
+  float* above;         // (C, kPiece + kLanes): scores of a piece, widened to its columns,
   float* below;         // along the upper and the lower row of cells
 };
 
-constexpr std::int64_t kWide = kPiece + kPad;
+constexpr std::int64_t kWide = kPiece + kLanes;
 
 Work cut(Scratch& scratch, int classes, std::int64_t width, std::int64_t out_width) {
   Work work;
-  work.stride = width + 1 + kPiece + kPad;
+  work.stride = width + 1 + kPiece + kLanes;
   work.columns = {out_width, scratch.take<std::int32_t>(out_width),
                   scratch.take<std::int32_t>(width + 1),
-                  scratch.take<float>(out_width + kPad),
-                  scratch.take<float>(out_width + kPad)};
+                  scratch.take<float>(out_width + kLanes),
+                  scratch.take<float>(out_width + kLanes)};
   for (Row& row : work.rows) {
     row = {scratch.take<float>(classes * work.stride),
            scratch.take<std::uint8_t>(width + 1), -1, false};
@@ -85,8 +97,8 @@ void lay_columns(const Columns& columns, std::int64_t width, bool align_corners)
   while (cell < width) {
     columns.start[++cell] = static_cast<std::int32_t>(columns.count);
   }
-  std::fill_n(columns.left + columns.count, kPad, 0.0f);
-  std::fill_n(columns.right + columns.count, kPad, 0.0f);
+  std::fill_n(columns.left + columns.count, kLanes, 0.0f);
+  std::fill_n(columns.right + columns.count, kLanes, 0.0f);
 }
 
 // Copies one row of the grid, and labels it.
@@ -111,8 +123,10 @@ inline void read_row(const float* scores, int classes, std::int64_t height,
     for (std::int64_t x = 0; x < width; ++x) {
       const float score = copy[x];
       const bool wins = score > best[x];
-      best[x] = wins ? score : best[x];
-      label[x] = wins ? c : label[x];
+      const float better = wins ? score : best[x];
+      const std::int32_t winner = wins ? c : label[x];
+      best[x] = better;
+      label[x] = winner;
       finite &= std::fabs(score) <= std::numeric_limits<float>::max();
     }
   }
@@ -149,50 +163,52 @@ inline void widen(const float* __restrict__ scores, const Columns& columns,
     const std::int64_t cell = piece.first_cell + i;
     const float a = scores[cell];
     const float b = scores[cell + 1];
-    const std::int64_t from = std::max<std::int64_t>(columns.start[cell], piece.first_column);
+    const std::int64_t from =
+        std::max<std::int64_t>(columns.start[cell], piece.first_column);
     const std::int64_t to = std::min<std::int64_t>(columns.start[cell + 1], end);
     for (std::int64_t x = from; x < to; x += 4) {
-      float* __restrict__ four = out + (x - piece.first_column);
-      for (int l = 0; l < 4; ++l) {
-        four[l] = columns.left[x + l] * a + columns.right[x + l] * b;
-      }
+      store_four(out + (x - piece.first_column),
+                 load_four(columns.left + x) * a + load_four(columns.right + x) * b);
     }
   }
 }
 
 // Lists the classes that may win somewhere in a piece, in order; see the top.
 inline int contenders(const Row& above, const Row& below, std::int64_t stride,
-                      int classes, const Piece& piece, std::uint8_t* list) {
-  float bar[4][kPiece];
+                      int classes, const Piece& piece, std::int32_t* list) {
+  float bar[4][kPiece + kLanes];
+  const std::int64_t lanes = rounded_up(piece.cells);
+  for (std::int64_t i = piece.cells; i < lanes; ++i) {
+    for (int j = 0; j < 4; ++j) bar[j][i] = kInfinity;
+  }
   for (std::int64_t i = 0; i < piece.cells; ++i) {
     const std::int64_t cell = piece.first_cell + i;
-    const int winner[4] = {above.labels[cell], above.labels[cell + 1],
-                           below.labels[cell], below.labels[cell + 1]};
-    float sum[4] = {};
-    float size[4] = {};
-    for (int k = 0; k < 4; ++k) {
-      const float* up = above.scores + winner[k] * stride + cell;
-      const float* down = below.scores + winner[k] * stride + cell;
-      const float corner[4] = {up[0], up[1], down[0], down[1]};
-      for (int j = 0; j < 4; ++j) {
-        sum[j] += 0.25f * corner[j];
-        size[j] += std::fabs(0.25f * corner[j]);
-      }
+    const int winners[4] = {above.labels[cell], above.labels[cell + 1],
+                            below.labels[cell], below.labels[cell + 1]};
+    Four sum = {};
+    Four size = {};
+    for (const int winner : winners) {
+      const float* up = above.scores + winner * stride + cell;
+      const float* down = below.scores + winner * stride + cell;
+      const Four corners = {up[0], up[1], down[0], down[1]};
+      sum += 0.25f * corners;
+      size += corners > 0.0f ? corners : -corners;
     }
     // Lowered by more than rounding can amount to, here and in what follows: leaving a
     // class out never changes a label.
-    for (int j = 0; j < 4; ++j) bar[j][i] = sum[j] - (4e-6f * size[j] + 1e-36f);
+    sum -= 1e-6f * size + 1e-36f;
+    for (int j = 0; j < 4; ++j) bar[j][i] = sum[j];
   }
   int count = 0;
   for (int c = 0; c < classes; ++c) {
     const float* up = above.scores + c * stride + piece.first_cell;
     const float* down = below.scores + c * stride + piece.first_cell;
-    int may_win = 0;
-    for (std::int64_t i = 0; i < piece.cells; ++i) {
+    std::int32_t may_win = 0;
+    for (std::int64_t i = 0; i < lanes; ++i) {
       may_win |= (up[i] >= bar[0][i]) | (up[i + 1] >= bar[1][i]) |
                  (down[i] >= bar[2][i]) | (down[i + 1] >= bar[3][i]);
     }
-    if (may_win) list[count++] = static_cast<std::uint8_t>(c);
+    if (may_win) list[count++] = c;
   }
   return count;
 }
@@ -225,7 +241,7 @@ struct Grid {
 
 inline void label_piece(const Grid& grid, const Work& work, const Piece& piece,
                         const Band& band, std::uint8_t* labels) {
-  std::uint8_t list[256];
+  std::int32_t list[256];
   const int count = contenders(work.rows[0], work.rows[1], work.stride, grid.classes,
                                piece, list);
   for (int k = 0; k < count; ++k) {
@@ -234,25 +250,33 @@ inline void label_piece(const Grid& grid, const Work& work, const Piece& piece,
     widen(work.rows[1].scores + list[k] * work.stride, work.columns, piece,
           work.below + k * kWide);
   }
+  const std::int64_t lanes = rounded_up(piece.columns);
   for (std::int64_t y = band.first; y < band.end; ++y) {
     const Weights w = weights_of(y, grid.height, grid.out_height, grid.align_corners);
-    float best[kPiece];
-    std::int32_t label[kPiece];
-    std::fill_n(best, piece.columns, -kInfinity);
+    float best[kWide];
+    std::int32_t label[kWide];
+    for (std::int64_t x = 0; x < lanes; ++x) {
+      best[x] = -kInfinity;
+      label[x] = 0;
+    }
     for (int k = 0; k < count; ++k) {
       const float* __restrict__ up = work.above + k * kWide;
       const float* __restrict__ down = work.below + k * kWide;
-      for (std::int64_t x = 0; x < piece.columns; ++x) {
+      const std::int32_t c = list[k];
+      for (std::int64_t x = 0; x < lanes; ++x) {
         const float score = w.above * up[x] + w.below * down[x];
         const bool wins = score > best[x];
-        best[x] = wins ? score : best[x];
-        label[x] = wins ? list[k] : label[x];
+        const float better = wins ? score : best[x];
+        const std::int32_t winner = wins ? c : label[x];
+        best[x] = better;
+        label[x] = winner;
       }
     }
-    std::uint8_t* __restrict__ out = labels + y * grid.out_width + piece.first_column;
-    for (std::int64_t x = 0; x < piece.columns; ++x) {
-      out[x] = static_cast<std::uint8_t>(label[x]);
+    std::uint8_t bytes[kWide];
+    for (std::int64_t x = 0; x < lanes; ++x) {
+      bytes[x] = static_cast<std::uint8_t>(label[x]);
     }
+    copy_short(labels + y * grid.out_width + piece.first_column, bytes, piece.columns);
   }
 }
 
@@ -264,24 +288,28 @@ inline void confide_piece(const Grid& grid, const Work& work, const Piece& piece
     widen(work.rows[1].scores + c * work.stride, work.columns, piece,
           work.below + c * kWide);
   }
+  const std::int64_t lanes = rounded_up(piece.columns);
   for (std::int64_t y = band.first; y < band.end; ++y) {
     const Weights w = weights_of(y, grid.height, grid.out_height, grid.align_corners);
-    float best[kPiece];
-    float sum[kPiece];
-    std::fill_n(best, piece.columns, -kInfinity);
-    std::fill_n(sum, piece.columns, 0.0f);
+    float best[kWide];
+    float sum[kWide];
+    for (std::int64_t x = 0; x < lanes; ++x) {
+      best[x] = -kInfinity;
+      sum[x] = 0.0f;
+    }
     for (int c = 0; c < grid.classes; ++c) {
       const float* __restrict__ up = work.above + c * kWide;
       const float* __restrict__ down = work.below + c * kWide;
-      for (std::int64_t x = 0; x < piece.columns; ++x) {
+      for (std::int64_t x = 0; x < lanes; ++x) {
         const float score = w.above * up[x] + w.below * down[x];
-        best[x] = score > best[x] ? score : best[x];
+        const float better = score > best[x] ? score : best[x];
+        best[x] = better;
       }
     }
     for (int c = 0; c < grid.classes; ++c) {
       const float* __restrict__ up = work.above + c * kWide;
       const float* __restrict__ down = work.below + c * kWide;
-      for (std::int64_t x = 0; x < piece.columns; ++x) {
+      for (std::int64_t x = 0; x < lanes; ++x) {
         const float score = w.above * up[x] + w.below * down[x];
         sum[x] += exponential(score - best[x]);
       }

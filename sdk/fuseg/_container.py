@@ -29,6 +29,7 @@ _VERSION = 20
 _DATE = 0x0021  # 1980-01-01, the first day a zip knows
 _UNIX, _REGULAR_FILE = 3, 0o100644
 _MOST_MEMBERS = 10_000
+_LONGEST_OVERHEAD = 1024  # bytes around a member: headers, its name twice, padding
 _LARGEST_MANIFEST = 4 << 20
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 
@@ -46,23 +47,22 @@ def pack(manifest: bytes, members: Mapping[str, bytes]) -> bytes:
     """
     for name in members:
         if not is_member_name(name) or name == MANIFEST:
-            raise BundleError(f"{_refusal_of_name(name)}.")
+            raise BundleError(_refusal_of_name(name))
+    total = len(manifest) + sum(map(len, members.values()))
+    if total + _LONGEST_OVERHEAD * (len(members) + 1) > LARGEST_FILE:
+        raise BundleError(f"it must stay below 4 GiB, got {total} bytes of members.")
+    if len(members) >= _MOST_MEMBERS:
+        raise BundleError(_refusal_of_count(len(members) + 1))
     blocks: list[bytes] = []
     directory: list[bytes] = []
     offset = 0
     for name, data in [(MANIFEST, manifest), *sorted(members.items())]:
         crc, size = zlib.crc32(data), len(data)
-        if offset + size > LARGEST_FILE:
-            break
         header = _local(name, crc, size, offset)
         directory.append(_central(name, crc, size, offset))
         blocks += (header, data)
         offset += len(header) + size
     entries = b"".join(directory)
-    if offset + len(entries) + _END.size > LARGEST_FILE or len(directory) <= len(
-        members
-    ):
-        raise BundleError("a bundle must stay below 4 GiB: its members are larger.")
     return b"".join((*blocks, entries, _end(len(directory), len(entries), offset)))
 
 
@@ -115,7 +115,7 @@ def _read_end(data: memoryview) -> tuple[int, memoryview, int]:
     ):
         raise BundleError("its end record does not fit the file, or is in zip64 form.")
     if count > _MOST_MEMBERS:
-        raise BundleError(f"it must hold at most {_MOST_MEMBERS} members, got {count}.")
+        raise BundleError(_refusal_of_count(count))
     return start, data[start : start + size], count
 
 
@@ -128,7 +128,7 @@ def _read_entry(entries: memoryview, offset: int) -> tuple[str, int, int, int]:
     length = _CENTRAL.size + name_length
     name = bytes(entries[_CENTRAL.size : length]).decode("latin-1")
     if not is_member_name(name):
-        raise BundleError(f"{_refusal_of_name(name)}.")
+        raise BundleError(_refusal_of_name(name))
     if flags & 1:
         raise BundleError(f"member {name!r} is encrypted.")
     if method != 0 or stored != size:
@@ -159,10 +159,14 @@ def _require_order(members: Mapping[str, slice]) -> None:
         raise BundleError(f"its manifest must be at most 4 MiB, got {size} bytes.")
 
 
+def _refusal_of_count(count: int) -> str:
+    return f"it must hold at most {_MOST_MEMBERS} members, got {count}."
+
+
 def _refusal_of_name(name: str) -> str:
     return (
         "a member's name must be a relative path of letters, digits, '_', '-' and "
-        f"'.', other than {MANIFEST}, got {name[:80]!a}"
+        f"'.', other than {MANIFEST}, got {name[:80]!a}."
     )
 
 

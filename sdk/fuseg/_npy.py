@@ -16,7 +16,7 @@ __all__ = ["read_npy"]
 _MAGIC = b"\x93NUMPY\x01\x00"
 _HEADER = re.compile(
     rb"\{'descr': '([^']{1,20})', 'fortran_order': (True|False), "
-    rb"'shape': \(((?:\d{1,9}, ?)*\d{0,9})\), \} *\n"
+    rb"'shape': \(((?:[1-9]\d{0,8}, ?){1,3}(?:[1-9]\d{0,8})?)\), \} *\n"
 )
 _DTYPES = {b"|u1": np.uint8, b"<u2": np.uint16, b"<f4": np.float32}
 
@@ -31,7 +31,9 @@ def read_npy(data: memoryview) -> NDArray[Any]:
     length = int.from_bytes(data[8:10], "little")
     header = _HEADER.fullmatch(bytes(data[10 : 10 + length]))
     if bytes(data[:8]) != _MAGIC or header is None:
-        raise BundleError("it is not an .npy file of a plain array, version 1.0.")
+        raise BundleError(
+            "it is not an .npy file, version 1.0, of a plain and non-empty array."
+        )
     if b"O" in header[1]:
         raise BundleError("it holds Python objects, which need pickle to be read.")
     if header[1] not in _DTYPES or header[2] != b"False":

@@ -33,6 +33,7 @@ CHILDREN = {
 }
 _TENSOR_NAME, _EXTERNAL_DATA, _DATA_LOCATION = 8, 13, 14
 _OP_TYPE = 4
+_FOREIGN = "it is not an ONNX file, or is cut off."
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
@@ -46,6 +47,8 @@ def require_self_contained(model: memoryview) -> None:
     Raises:
         BundleError: it does, or it is no protobuf message.
     """
+    if bytes(model[4:8]) == b"ORTM":  # ONNX Runtime would read its own format instead
+        raise BundleError(_FOREIGN)
     todo = [("ModelProto", 0, len(model))]
     while todo:
         message, start, end = todo.pop()
@@ -81,6 +84,8 @@ def _fields(data: memoryview, start: int, end: int) -> Iterator[tuple[int, ...]]
     while start < end:
         tag, start = _varint(data, start, end)
         number, wire = tag >> 3, tag & 7
+        if not 0 < number < 1 << 29:  # engines cut a longer tag to 32 bits
+            raise BundleError(_FOREIGN)
         if wire == _VARINT:
             value, start = _varint(data, start, end)
             yield number, wire, 0, value
@@ -95,7 +100,7 @@ def _fields(data: memoryview, start: int, end: int) -> Iterator[tuple[int, ...]]
             yield number, wire, 0, 1
             start += length
         else:
-            raise BundleError("it is not an ONNX file.")
+            raise BundleError(_FOREIGN)
 
 
 def _varint(data: memoryview, start: int, end: int) -> tuple[int, int]:
@@ -104,9 +109,9 @@ def _varint(data: memoryview, start: int, end: int) -> tuple[int, int]:
         value |= (data[index] & 0x7F) << 7 * (index - start)
         if data[index] < 0x80:
             return value, index + 1
-    raise BundleError("it is not an ONNX file, or is cut off.")
+    raise BundleError(_FOREIGN)
 
 
 def _require_inside(position: int, end: int) -> None:
     if position > end:
-        raise BundleError("it is not an ONNX file, or is cut off.")
+        raise BundleError(_FOREIGN)

@@ -8,7 +8,7 @@ as in ``inputs[1].resize.filter must be ...``.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from typing import (
     TYPE_CHECKING,
@@ -95,10 +95,11 @@ def require(fact: bool, sentence: str) -> None:
         raise ManifestError(sentence)
 
 
-def require_unique(path: str, names: list[str]) -> None:
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ManifestError(f"{path} must be unique, got {twice[:60]!r} twice.")
+def require_unique(path: str, names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        require(name not in seen, f"{path} must be unique, got {name[:60]!a} twice.")
+        seen.add(name)
 
 
 def require_side(path: str, side: int) -> None:

@@ -176,7 +176,7 @@ def _require_array(
     member: str, array: NDArray[Any], dtype: str, shape: tuple[int | str, ...]
 ) -> None:
     fits = array.ndim == len(shape) and all(
-        got > 0 and (isinstance(want, str) or want == got)
+        isinstance(want, str) or want == got
         for want, got in zip(shape, array.shape, strict=True)
     )
     if array.dtype != dtype or not fits:
@@ -195,10 +195,10 @@ def _read_file(path: Path) -> bytes:
         if status.st_size > LARGEST_FILE:
             raise BundleError(f"{path}: it is not a bundle: it is 4 GiB or larger.")
         with path.open("rb") as file:
-            start = file.read(4)
-            if start != b"PK\3\4":  # before reading all of some huge other file
+            if file.read(4) != b"PK\3\4":  # before reading all of some other file
                 raise BundleError(f"{path}: it is not a bundle: it is no zip file.")
-            return start + file.read()
+            file.seek(0)
+            return file.read()
     except OSError as err:
         raise _unreadable(path, err) from err
 

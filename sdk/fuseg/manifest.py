@@ -110,7 +110,7 @@ class Manifest(Record):
             filled.setdefault(tensor.name, []).extend(planes)
         for name, channels in filled.items():
             require(
-                sorted(channels) == list(range(shapes[name][1])),
+                len(channels) == shapes[name][1] == len(set(channels)),
                 f"inputs must fill each of the {shapes[name][1]} channels of tensor "
                 f"{name!r} once, got channels {sorted(channels)[:20]}.",
             )
@@ -128,18 +128,16 @@ class Manifest(Record):
                 f"samples[{index}].frames must hold one frame for each of "
                 f"{', '.join(names)}, got {', '.join(sample.frames) or 'none'}.",
             )
-        if self.files:
-            for member in self.members():
-                require(
-                    member in self.files,
-                    f"files must list {member!r}, which a variant or sample names.",
-                )
-            for member in self.files:
-                require(
-                    member in self.members(),
-                    f"files must list only what a variant or sample names, got "
-                    f"{member[:80]!r}.",
-                )
+        needed = set(self.members())
+        for member in sorted(needed ^ set(self.files)) if self.files else ():
+            require(
+                member in self.files,
+                f"files must list {member!r}, which a variant or sample names.",
+            )
+            raise ManifestError(
+                "files must list only what a variant or sample names, got "
+                f"{member[:80]!r}."
+            )
 
 
 def _read_json(text: str | bytes) -> Any:
@@ -158,8 +156,7 @@ def _read_json(text: str | bytes) -> Any:
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    require_unique("the keys of an object", keys)
+    require_unique("the keys of an object", (key for key, _ in pairs))
     return dict(pairs)
 
 

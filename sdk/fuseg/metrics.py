@@ -75,8 +75,9 @@ def iou(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
         raise ShapeError(f"confusion must have shape (C, C), got {confusion.shape}.")
     both = np.diagonal(confusion).astype(np.float64)
     either = confusion.sum(axis=0) + confusion.sum(axis=1) - both
-    nowhere = np.full(both.shape, np.nan)
-    return np.divide(both, either, out=nowhere, where=either > 0)
+    values = np.full(both.shape, np.nan)
+    np.divide(both, either, out=values, where=either > 0)
+    return values
 
 
 def miou(confusion: NDArray[np.int64]) -> float:

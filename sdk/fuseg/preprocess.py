@@ -34,7 +34,7 @@ from .frames import (
     sources,
 )
 from .manifest import Input, Manifest
-from .units import parse_unit, unit_factor
+from .units import unit_factor
 
 Tensors = Mapping[str, NDArray[Any]]
 
@@ -160,8 +160,8 @@ class _Sensor:
 
     def __init__(self, spec: Input) -> None:
         self.input = spec
-        self._order = spec.channels or "RGB"  # of the planes, and unless told else
-        self.channels = self._order  # of the camera
+        self._order: str = spec.channels or "RGB"  # of the planes, and unless told else
+        self.channels: str = self._order  # of the camera
         self._unit = spec.unit
         self._scale = spec.scale
         size = (spec.resize.height, spec.resize.width)
@@ -252,20 +252,14 @@ class _Sensor:
             return f"Convert it: {name}.astype(np.{wanted})."
         if self.input.kind == "color":
             return f"If it is 0 to 1: np.rint({name} * 255).astype(np.uint8)."
-        counts, base = self._per_base_unit()
+        if self._unit in (None, "1"):
+            return f"If it is raw counts: {name}.astype(np.{wanted})."
+        base = next(unit for unit in ("m", "K", "C") if self._unit.endswith(unit))
+        steps = f"{name} * {unit_factor(base, self._unit):g}"
         return (
-            f"The bundle wants {self._unit}; if yours is in {base} with NaN for no "
-            f"reading: np.nan_to_num(np.rint({name} * {counts:g}), posinf=0)"
-            f".astype(np.{wanted})."
+            f"Frames must be in {self._unit}; if these are in {base} with NaN for no "
+            f"reading: np.nan_to_num(np.rint({steps}), posinf=0).astype(np.{wanted})."
         )
-
-    def _per_base_unit(self) -> tuple[float, str]:
-        """Raw steps in one m, K or C, and which of them; (1, "raw counts") if none."""
-        _, step = parse_unit(self._unit or "1")
-        for base in ("m", "K", "C"):
-            if (self._unit or "").endswith(base):
-                return float(1 / step), base
-        return 1.0, "raw counts"
 
     def _how_to_reshape(self, array: NDArray[Any]) -> str:
         name = self.input.name

@@ -17,7 +17,7 @@ _DIMENSIONS = {
     "K": ("temperature in kelvin", Fraction(1)),
     "C": ("temperature in Celsius", Fraction(1)),
 }
-_SPELLING = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)?(m|cm|mm|um|K|C)")
+_SPELLING = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)?(m|cm|mm|um|K|C)")
 
 
 def parse_unit(unit: str) -> tuple[str, Fraction]:

@@ -35,7 +35,10 @@ def test_bilinear_color_is_what_torch_computes(camera, network):
     ours = preprocess([resized(COLOR, network, "bilinear")], {"rgb": frame})["rgb"]
     planes = torch.from_numpy(frame).double().permute(2, 0, 1)[None] / 255
     planes = torch.nn.functional.interpolate(planes, network, mode="bilinear")
-    mean, std = (torch.tensor(v).double().view(1, 3, 1, 1) for v in (COLOR.mean, COLOR.std))
+    mean, std = (
+        torch.tensor(v, dtype=torch.float64).view(1, 3, 1, 1)
+        for v in (COLOR.mean, COLOR.std)
+    )
     np.testing.assert_allclose(ours, ((planes - mean) / std).numpy(), atol=1e-12)
 
 
@@ -52,14 +55,30 @@ def test_nearest_depth_is_what_torch_and_opencv_compute(camera, network):
 
 
 @pytest.mark.parametrize(("camera", "network"), SIZES)
-def test_nearest_exact_depth_is_what_pillow_computes(camera, network):
-    frame = np.random.default_rng(2).integers(1, 60000, camera).astype(np.int32)
+def test_nearest_exact_depth_is_what_torch_computes(camera, network):
+    frame = np.random.default_rng(2).integers(1, 60000, camera).astype(np.float64)
     spec = resized(DEPTH, network, "nearest-exact")
     ours = preprocess([spec], {"depth": frame.astype(np.uint16)})["depth"]
-    pillow = Image.fromarray(frame).resize(network[::-1], Image.Resampling.NEAREST)
-    np.testing.assert_allclose(
-        ours[0, 0], (np.asarray(pillow) * 0.001 - 2.0) / 1.5, atol=1e-12
+    by_torch = torch.nn.functional.interpolate(
+        torch.from_numpy(frame)[None, None], network, mode="nearest-exact"
+    ).numpy()
+    np.testing.assert_allclose(ours, (by_torch * 0.001 - 2.0) / 1.5, atol=1e-12)
+
+
+def test_nearest_exact_is_pillow_s_nearest_and_nearest_is_not():
+    """Sizes without a source at a whole number: there Pillow's sum rounds down."""
+    frame = np.random.default_rng(3).integers(1, 60000, (37, 53)).astype(np.uint16)
+    pillow = Image.fromarray(frame.astype(np.int32)).resize(
+        (29, 17), Image.Resampling.NEAREST
     )
+    wanted = (np.asarray(pillow) * 0.001 - 2.0) / 1.5
+
+    def plane(filter):
+        spec = resized(DEPTH, (17, 29), filter)
+        return preprocess([spec], {"depth": frame})["depth"][0, 0]
+
+    np.testing.assert_allclose(plane("nearest-exact"), wanted, atol=1e-12)
+    assert np.mean(plane("nearest") != plane("nearest-exact")) > 0.5
 
 
 def test_a_hole_gets_the_fill_and_nothing_else_does():

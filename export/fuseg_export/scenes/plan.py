@@ -13,7 +13,16 @@ from .world import Camera, Patch, Thing, Vec
 
 @dataclass
 class Plan:
-    """A room being furnished: what is in it so far, and what is taken."""
+    """A room being furnished.
+
+    Attributes:
+        rng: Where chance comes from.
+        size: The room, metres.
+        camera: Who looks; things go where it sees them.
+        things: What stands in the room so far.
+        paint: What each side of the room wears, in the order of ``Room.finishes``.
+        taken: Circles of floor in use: x, y, radius, metres.
+    """
 
     rng: Rng
     size: Vec
@@ -69,7 +78,7 @@ class Plan:
 
 
 def draw_camera(rng: Rng, size: Vec) -> Camera:
-    """Somewhere in the room, with at least two metres of air ahead."""
+    """Somewhere in the room, with three metres of air ahead where it has them."""
     best, best_air = (size[0] / 2, size[1] / 2, 0.0), 0.0
     for _ in range(20):
         x, y = rng.uniform(0.4, size[0] - 0.4), rng.uniform(0.4, size[1] - 0.4)

@@ -125,6 +125,7 @@ def measure_depth(
 
     chance = rng.random(depth.shape, np.float32)
     patchy = _blobs(height, width, rng)
+    # Whole patches go, frayed at the rim.
     lost |= patchy < depth_loss * 2.0 - chance * 0.5
     lost |= chance > facing * np.float32(8.0)
     lost |= chance < np.float32(0.002)
@@ -155,7 +156,7 @@ def _behind_edges(depth: Floats, reach: int) -> NDArray[np.bool_]:
 
 
 def _blobs(height: int, width: int, rng: np.random.Generator) -> Floats:
-    """Noise in [0, 1] with grains of about an eighth of the image."""
+    """Noise in [0, 1] with grains of about a tenth of the image."""
     coarse = rng.random((10, 13), np.float32)
     rows = np.linspace(0.0, 9.0, height, dtype=np.float32)
     columns = np.linspace(0.0, 12.0, width, dtype=np.float32)

@@ -51,14 +51,15 @@ def shade(world: World, hits: Hits) -> Shaded:
     counts = np.bincount(surface, minlength=1)
     ends = np.cumsum(counts)
     runs = [(int(k), slice(ends[k] - counts[k], ends[k])) for k in counts.nonzero()[0]]
-    points = image_points.reshape(3, -1)[:, order]
+    points = np.take(image_points.reshape(3, -1), order, axis=1)
 
     normals = np.empty_like(points)
     for index, run in runs:
         normals[:, run] = _normals(world, index, points[:, run])
     view = points - hits.rays.origin[:, None]
     distance = np.sqrt(_dot(view, view))
-    facing: Floats = np.abs(_dot(view, normals)) / distance
+    facing: Floats = np.abs(_dot(view, normals))
+    facing /= distance
     pixel = np.float32(2.0 * world.camera.half_width() / _NOMINAL_WIDTH)
     footprint = distance * pixel / (facing + np.float32(0.02))
 

@@ -135,7 +135,7 @@ class Camera:
         cp, sp = cos(self.pitch), sin(self.pitch)
         forward = np.array([cp * cy, cp * sy, sp])
         level_right = np.array([sy, -cy, 0.0])
-        level_up = np.cross(level_right, forward)
+        level_up = np.array([-sp * cy, -sp * sy, cp])
         cr, sr = cos(self.roll), sin(self.roll)
         right = cr * level_right - sr * level_up
         return np.stack([forward, right, cr * level_up + sr * level_right])

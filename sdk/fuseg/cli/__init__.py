@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import metadata
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
 import typer.core
 import typer.main
 
+from .. import __version__
 from ..errors import FusegError
 from . import bench, doctor, inspect, run, training_half, verify
 from .printing import print_json
 
 __all__ = ["app", "main"]
 
-_JSON = "fuseg.cli.json"
+_JSON, _NAME = "fuseg.cli.json", "fuseg.cli.name"
 # Typer's root of "the words on the command line are wrong"; 0.12 to 0.29 keep it in
 # different modules, always as the parent of this public name.
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -38,6 +39,7 @@ class _Group(typer.core.TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, command, rest = super().resolve_command(ctx, args)
+        ctx.meta[_NAME] = name
         if name in training_half.COMMANDS:
             command = _as_command(name, training_half.load(name))
         return name, command, rest
@@ -48,18 +50,18 @@ class _Group(typer.core.TyperGroup):
             sys.stdout.flush()
             return result
         except BrokenPipeError as err:
-            _close_stdout()
+            _settle_stdout()
             raise typer.Exit(141) from err
         except FusegError as err:
             _report(err, str(err), json=ctx.meta[_JSON])
         except ModuleNotFoundError as err:
-            sentence = training_half.what_to_install(err, ctx.invoked_subcommand)
+            sentence = training_half.what_to_install(err, ctx.meta[_NAME])
             if sentence is None:
                 raise
             _report(err, sentence, json=ctx.meta[_JSON])
-        except OSError as err:  # the disk is full while a result is printed
-            _close_stdout()
-            _report(err, f"{err.filename or 'stdout'}: {err.strerror}.", json=False)
+        except OSError as err:  # as when stdout is a file on a full disk
+            _settle_stdout()
+            _report(err, f"the system refused: {err}.", json=ctx.meta[_JSON])
         except _UsageError as err:
             if ctx.meta[_JSON]:
                 _print_error("UsageError", err.format_message())
@@ -67,9 +69,7 @@ class _Group(typer.core.TyperGroup):
         raise typer.Exit(2)
 
 
-app = typer.Typer(
-    cls=_Group, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=False
-)
+app = typer.Typer(cls=_Group, add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.callback(invoke_without_command=True)
@@ -81,7 +81,7 @@ def _fuseg(
 ) -> None:
     """Fusion segmentation on the edge: camera frames in, a label per pixel out."""
     if version:
-        print(f"fuseg {metadata.version('fuseg')}")
+        print(f"fuseg {__version__}")
     elif ctx.invoked_subcommand is None:
         print(ctx.get_help())
 
@@ -120,6 +120,10 @@ def _print_error(kind: str, sentence: str) -> None:
     print_json({"error": {"type": kind, "message": sentence}})
 
 
-def _close_stdout() -> None:
-    """Let the rest of the output go nowhere, also what Python flushes at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _settle_stdout() -> None:
+    """Flush; if that fails, let the rest go nowhere, also what Python flushes last."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -16,14 +16,14 @@ from ..pairs import PairedFrame, Pairs
 from .printing import plural, warn
 
 
-def assignments(option: str, words: Sequence[str]) -> dict[str, str]:
+def assignments(option: str, words: Sequence[str] | None) -> dict[str, str]:
     """Read ``["rgb=a.png", "depth=b.png"]`` of an option such as ``--input``.
 
     Raises:
         ArgumentError: A word is not NAME=VALUE, or a name comes twice.
     """
     given: dict[str, str] = {}
-    for word in words:
+    for word in words or ():
         name, equals, value = word.partition("=")
         if not (name and equals and value):
             raise ArgumentError(f"{option} must be NAME=VALUE, got {word!r}.")
@@ -33,10 +33,13 @@ def assignments(option: str, words: Sequence[str]) -> dict[str, str]:
     return given
 
 
-def require_names(manifest: Manifest, given: Mapping[str, str]) -> None:
+def require_names(
+    manifest: Manifest, given: Mapping[str, str], *, all_of_them: bool = False
+) -> None:
     """Refuse names the bundle has no input for, and inputs it cannot do without.
 
-    An input may be left out altogether if its policy substitutes it in the end.
+    An input may be left out altogether if its policy substitutes it in the end,
+    unless ``all_of_them`` are wanted.
 
     Raises:
         ArgumentError: A name is unknown, or missing.
@@ -48,7 +51,11 @@ def require_names(manifest: Manifest, given: Mapping[str, str]) -> None:
             raise ArgumentError(
                 f"--input must name an input of the bundle ({all_names}), got {name!r}."
             )
-    missing = [n for n, entry in known.items() if n not in given and not _may_lack(entry)]
+    missing = [
+        name
+        for name, entry in known.items()
+        if name not in given and (all_of_them or not _may_lack(entry))
+    ]
     if missing or not given:
         names = ", ".join(missing or known)
         raise ArgumentError(
@@ -73,7 +80,7 @@ class FrameReader:
         self._inputs = {entry.name: entry for entry in manifest.inputs}
         self._told = channels
 
-    def __call__(self, frame: PairedFrame) -> dict[str, NDArray[Any]]:
+    def __call__(self, frame: PairedFrame) -> dict[str, Any]:
         """The frame's arrays by input name."""
         return {name: self._read(name, path) for name, path in frame.files.items()}
 
@@ -103,4 +110,6 @@ def report_unpaired(pairs: Pairs) -> None:
 
 
 def unpaired_json(pairs: Pairs) -> dict[str, list[str]]:
-    return {name: [str(path) for path in files] for name, files in pairs.unpaired.items()}
+    return {
+        name: [str(path) for path in files] for name, files in pairs.unpaired.items()
+    }

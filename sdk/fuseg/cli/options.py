@@ -11,7 +11,7 @@ BundleArgument = Annotated[
     Path, typer.Argument(metavar="BUNDLE", help="A .fuseg file.", show_default=False)
 ]
 InputOption = Annotated[
-    list[str],
+    list[str] | None,
     typer.Option(
         "--input",
         metavar="NAME=PATH",
@@ -21,7 +21,7 @@ InputOption = Annotated[
     ),
 ]
 UnitOption = Annotated[
-    list[str],
+    list[str] | None,
     typer.Option(
         "--unit",
         metavar="NAME=UNIT",
@@ -30,7 +30,7 @@ UnitOption = Annotated[
     ),
 ]
 ChannelsOption = Annotated[
-    list[str],
+    list[str] | None,
     typer.Option(
         "--channels",
         metavar="NAME=ORDER",
@@ -49,5 +49,6 @@ ThreadsOption = Annotated[
     typer.Option(min=1, help="Threads of the engine.", show_default="its own choice"),
 ]
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document on stdout, for programs.")
+    bool,
+    typer.Option("--json", help="Print one JSON document on stdout."),
 ]

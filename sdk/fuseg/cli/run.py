@@ -13,10 +13,12 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from .. import ops
 from ..errors import ArgumentError, FrameError
 from ..images import write_png
 from ..pairs import PairedFrame, Pairs, pair
 from ..segmentation import Segmentation
+from ..segmenter import load
 from .frames import (
     FrameReader,
     assignments,
@@ -43,20 +45,21 @@ def run(
     out: Annotated[
         Path, typer.Option(help="Folder for labels/KEY.png and overlay/KEY.png.")
     ],
-    input: InputOption = [],  # noqa: A002, B006
-    unit: UnitOption = [],  # noqa: B006
-    channels: ChannelsOption = [],  # noqa: B006
+    input: InputOption = None,
+    unit: UnitOption = None,
+    channels: ChannelsOption = None,
     alpha: AlphaOption = 0.5,
     threads: ThreadsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Label frames and write a label map and an overlay for each.
 
-    One file per input is one frame. Of folders and patterns, files pair by what the
-    star stood for, or by their name without its suffix.
-    """
-    from ..segmenter import load
+    One file per input is one frame, whatever the names.
 
+    Of folders and patterns, files with the same key are one frame.
+
+    The key is what the star stood for; in a folder, the name without its suffix.
+    """
     orders = assignments("--channels", channels)
     segmenter = load(
         bundle,
@@ -113,8 +116,6 @@ def _painted(
 ) -> NDArray[np.uint8]:
     """The overlay, in RGB at the labels' size; without colour, the labels alone."""
     from PIL import Image
-
-    from .. import ops
 
     height, width = result.labels.shape
     if rgb is not None and rgb.shape[:2] != (height, width):

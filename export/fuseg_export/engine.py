@@ -1,0 +1,46 @@
+"""ONNX Runtime for checking graphs: one thread, so that every run gives the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+
+from fuseg.errors import ExportError
+
+from .sentence import cause
+
+__all__ = ["open_session", "run_once"]
+
+
+def open_session(model: onnx.ModelProto, threads: int = 1) -> Any:
+    """Open a session on the CPU.
+
+    Raises:
+        ExportError: ONNX Runtime refuses the graph.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # its warnings are about its own optimisations
+    try:
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as err:  # its exceptions share no narrower base
+        raise ExportError(f"ONNX Runtime refuses the graph: {cause(err)}.") from err
+
+
+def run_once(model: onnx.ModelProto, feed: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    """The first output of a graph."""
+    try:
+        output = open_session(model).run(None, dict(feed))[0]
+    except ExportError:
+        raise
+    except Exception as err:  # its exceptions share no narrower base
+        raise ExportError(f"ONNX Runtime cannot run the graph: {cause(err)}.") from err
+    return np.asarray(output)

@@ -1,0 +1,114 @@
+"""A simpler graph from onnxsim, if it survives, and only if it computes the same.
+
+onnxsim is native code that has crashed, hung and returned broken graphs. It runs in a
+process of its own, and whatever it does the export goes on: without it if need be.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+
+from fuseg.errors import ExportError
+
+from .engine import run_once
+from .graph import count_nodes, tidy
+
+__all__ = ["simplify"]
+
+TIMEOUT_S = 300.0
+TOLERANCE = 1e-3  # of the largest score, or of 1
+
+# Run in an empty folder: nothing but installed packages can be imported from there.
+_CHILD = """
+import sys, onnx, onnxsim
+simplified, _ = onnxsim.simplify(onnx.load(sys.argv[1]))
+onnx.save(simplified, sys.argv[2])
+"""
+
+
+def simplify(
+    model: onnx.ModelProto, example: Mapping[str, NDArray[Any]]
+) -> tuple[onnx.ModelProto, str | None]:
+    """Simplify a graph with onnxsim, in a child process.
+
+    Args:
+        model: The graph; it is not changed.
+        example: A tensor for each input, to compare both graphs with.
+
+    Returns:
+        The simplified graph and None; or ``model`` itself and one sentence why: the
+        child crashed or took longer than ``TIMEOUT_S``, or what it made is not valid,
+        of another opset, larger, or computes something else.
+    """
+    try:
+        simplified = _in_child(model)
+        tidy(simplified)
+    except (ExportError, DecodeError, OSError) as err:
+        return model, f"the graph was not simplified: {err}"
+    opset, was = (m.opset_import[0].version for m in (simplified, model))
+    if opset != was:
+        return model, (
+            f"the graph was not simplified: onnxsim turned opset {was} into {opset}."
+        )
+    if count_nodes(simplified) > count_nodes(model):
+        return model, (
+            f"the graph was not simplified: onnxsim made it larger, "
+            f"{count_nodes(model)} to {count_nodes(simplified)} nodes."
+        )
+    try:
+        difference = _largest_difference(model, simplified, example)
+    except ExportError as err:
+        return model, f"the graph was not simplified: {err}"
+    if not difference <= TOLERANCE:  # NaN is a difference too
+        return model, (
+            "the graph was not simplified: onnxsim's computes something else, up to "
+            f"{difference:.2g} of the largest score off."
+        )
+    return simplified, None
+
+
+def _in_child(model: onnx.ModelProto) -> onnx.ModelProto:
+    with tempfile.TemporaryDirectory(prefix="fuseg-") as folder:
+        given, made = Path(folder, "given.onnx"), Path(folder, "made.onnx")
+        given.write_bytes(model.SerializeToString())
+        try:
+            child = subprocess.run(
+                [sys.executable, "-c", _CHILD, given.name, made.name],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=TIMEOUT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as err:
+            raise ExportError(f"onnxsim took longer than {TIMEOUT_S:g} s.") from err
+        if child.returncode:
+            last = child.stderr.strip().splitlines()[-1:] or ["without a message"]
+            raise ExportError(
+                f"onnxsim failed with status {child.returncode} ({last[0][:200]})."
+            )
+        return onnx.load_from_string(made.read_bytes())
+
+
+def _largest_difference(
+    model: onnx.ModelProto,
+    simplified: onnx.ModelProto,
+    example: Mapping[str, NDArray[Any]],
+) -> float:
+    expected, got = (run_once(m, example) for m in (model, simplified))
+    if expected.shape != got.shape:
+        return float("inf")
+    expected, got = expected.astype(np.float64), got.astype(np.float64)
+    return float(np.abs(expected - got).max() / max(1.0, np.abs(expected).max()))

@@ -1,0 +1,248 @@
+"""``fuseg bench``: the bundle's speed here, beside what one would have written."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import platform
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from .. import metrics
+from .._files import write_file
+from ..errors import ArgumentError
+from ..pairs import pair
+from ..segmentation import Timing
+from ..segmenter import Segmenter, load
+from . import machine, training_half
+from .bench_report import show
+from .frames import FrameReader, assignments, report_unpaired, require_names
+from .options import BundleArgument, InputOption, JsonOption, ThreadsOption
+from .printing import print_json, progress
+from .rounds import Frames, interleave, percentiles
+
+WARMUP = 5
+PAUSE_MS = 5.0
+MOST_FRAMES = 16
+# Peers resize label maps by nearest, fuseg interpolates scores: edges differ a little.
+MIN_AGREEMENT = 0.98
+RECIPE = "opencv+numpy+onnxruntime"
+_LIBRARIES = (
+    "numpy",
+    "onnxruntime",
+    "opencv-python-headless",
+    "opencv-python",
+    "torch",
+)
+
+
+def bench(
+    bundle: BundleArgument,
+    input: InputOption = None,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Timed calls of each program.")
+    ] = 50,
+    threads: ThreadsOption = None,
+    torch: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TARGET", help="Time this PyTorch network too, as for fuseg export."
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="The weights of --torch.")
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Write the JSON to this file, too.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Time frames to labels, stage by stage, beside other programs.
+
+    All run in this process, on the same frames and as many threads (by default one
+    for each core), and must give the same labels first.
+    """
+    if (torch is None) != (checkpoint is None):
+        raise ArgumentError("--torch and --checkpoint belong together: give both.")
+    count = threads or machine.cores()
+    segmenter = load(bundle, threads=count)
+    frames = _frames(segmenter, input)
+    peers, notes = _peers(bundle, segmenter, frames, count, torch, checkpoint)
+    result = {
+        "bundle": str(bundle),
+        "digest": segmenter.bundle.digest,
+        "model": segmenter.manifest.name,
+        "variant": segmenter.variant.name,
+        "backend": segmenter.backend_name,
+        "machine": machine.describe(),
+        "versions": _versions(),
+        "settings": {
+            "threads": count,
+            "rounds": rounds,
+            "warmup": WARMUP,
+            "frames": len(frames),
+            "frame_shapes": {name: list(a.shape) for name, a in frames[0].items()},
+            "pause_ms": PAUSE_MS,
+        },
+        **_measure(segmenter, frames, peers, notes, rounds),
+    }
+    if save is not None:
+        write_file(save, (jsonlib.dumps(result, indent=1) + "\n").encode())
+    if json:
+        print_json(result)
+    else:
+        show(result)
+
+
+def _frames(segmenter: Segmenter, words: list[str] | None) -> list[Frames]:
+    sources = assignments("--input", words)
+    if not sources:
+        frames: list[Frames] = [given for given, _ in segmenter.bundle.samples()]
+        if not frames:
+            raise ArgumentError(
+                "--input must be given: the bundle holds no sample frames to time."
+            )
+        return frames[:MOST_FRAMES]
+    require_names(segmenter.manifest, sources, all_of_them=True)
+    pairs = pair(sources)
+    report_unpaired(pairs)
+    if not pairs.frames:
+        print("error: no frame has a file from every input.", file=sys.stderr)
+        raise typer.Exit(1)
+    read = FrameReader(segmenter.manifest, {})
+    return [dict(read(frame)) for frame in pairs.frames[:MOST_FRAMES]]
+
+
+def _peers(
+    bundle: Path,
+    segmenter: Segmenter,
+    frames: list[Frames],
+    threads: int,
+    torch: str | None,
+    checkpoint: Path | None,
+) -> tuple[list[Any], dict[str, dict[str, Any]]]:
+    """The peers that give the right labels; and of each peer what is known so far."""
+    try:
+        make_peers = training_half.load("bench-peers")
+        peers = make_peers(
+            bundle, threads=threads, torch_target=torch, checkpoint=checkpoint
+        )
+    except ModuleNotFoundError as err:
+        sentence = training_half.what_to_install(err, "bench")
+        if sentence is None:
+            raise
+        return [], {RECIPE: {"unavailable": sentence}}
+    expected = [segmenter(**frame).labels for frame in frames]
+    right, notes = [], {}
+    for peer in peers:
+        if peer.call is None:
+            notes[peer.name] = {"unavailable": peer.unavailable}
+            continue
+        agreement = float(
+            np.mean(
+                [
+                    metrics.label_agreement(labels, np.asarray(peer.call(frame)))
+                    for frame, labels in zip(frames, expected, strict=True)
+                ]
+            )
+        )
+        notes[peer.name] = {"label_agreement": agreement}
+        if agreement < MIN_AGREEMENT:
+            notes[peer.name]["unavailable"] = (
+                f"wrong: only {agreement:.2%} of its labels are those of fuseg, "
+                f"{MIN_AGREEMENT:.0%} must be."
+            )
+        else:
+            right.append(peer)
+    return right, notes
+
+
+def _measure(
+    segmenter: Segmenter,
+    frames: list[Frames],
+    peers: list[Any],
+    notes: dict[str, dict[str, Any]],
+    rounds: int,
+) -> dict[str, Any]:
+    stages: list[Timing] = []
+    programs: dict[str, Callable[[Frames], object]] = {
+        "fuseg": lambda frame: stages.append(segmenter(**frame).timing)
+    }
+    for peer in peers:
+        programs[peer.name] = peer.call
+        if peer.pre is not None:
+            programs[f"{peer.name}: pre"] = peer.pre
+    interleave(programs, frames, range(WARMUP), pause_s=0)
+    stages.clear()
+    turns = progress(range(rounds), what="timing", total=rounds)
+    times = interleave(programs, frames, turns, pause_s=PAUSE_MS / 1e3)
+
+    total = percentiles(times["fuseg"])
+    parts = {
+        "pack": [t.pack_ms for t in stages],
+        "engine": [t.engine_ms for t in stages],
+        "label": [t.label_ms for t in stages],
+    }
+    parts["overhead"] = [
+        whole - sum(known)
+        for whole, *known in zip(times["fuseg"], *parts.values(), strict=True)
+    ]
+    for peer in peers:
+        own = percentiles(times[peer.name])
+        notes[peer.name] |= {**own, "ratio": own["p50"] / total["p50"]}
+    result = {
+        "total_ms": total,
+        "stages_ms": {name: percentiles(values) for name, values in parts.items()},
+        "peers": notes,
+        "pre_post": None,
+    }
+    if f"{RECIPE}: pre" in times:
+        around = [p + q for p, q in zip(parts["pack"], parts["label"], strict=True)]
+        result["pre_post"] = _pre_post(
+            around=float(np.median(around)),
+            engine=float(np.median(parts["engine"])),
+            total=total["p50"],
+            recipe_pre=float(np.median(times[f"{RECIPE}: pre"])),
+            recipe_total=notes[RECIPE]["p50"],
+        )
+    return result
+
+
+def _pre_post(
+    *,
+    around: float,
+    engine: float,
+    total: float,
+    recipe_pre: float,
+    recipe_total: float,
+) -> dict[str, Any]:
+    """All but the engine, ours and the recipe's, from medians in ms.
+
+    Both run the same network in the same ONNX Runtime, so what the recipe does after
+    the engine is its total without its preprocessing and without our engine's time.
+    """
+    recipe = recipe_total - engine
+    return {
+        "fuseg_ms": around,
+        "fuseg_share": around / total,
+        "recipe_ms": recipe,
+        "recipe_pre_ms": recipe_pre,
+        "recipe_post_ms": recipe - recipe_pre,
+        "recipe_share": recipe / recipe_total,
+        "ratio": recipe / around,
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for library in ("fuseg", *_LIBRARIES):
+        try:
+            found[library] = metadata.version(library)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,167 @@
+"""``fuseg doctor``: what is here, what is missing, what that costs, how to mend it."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import shutil
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+import typer
+from rich.table import Table
+
+from .. import __version__, _kernels
+from . import machine
+from .options import JsonOption
+from .printing import console, print_json
+from .training_half import INSTALL
+
+_LEVELS = {
+    0: "the compiler's baseline",
+    3: "x86-64-v3 (AVX2)",
+    4: "x86-64-v4 (AVX-512)",
+}
+_LATER = "nothing: this version of fuseg does not use it yet"
+_EXTRA = 'pip install "fuseg[%s]"'
+_JETPACK = "sudo apt install nvidia-jetpack"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing fuseg may use.
+
+    ``state`` is "ok", "missing" or "broken"; ``disables`` says what does not work
+    without it, ``fix`` is the command that mends it. Both are None if all is well.
+    """
+
+    name: str
+    state: str
+    detail: str
+    required: bool = False
+    disables: str | None = None
+    fix: str | None = None
+
+
+def doctor(json: JsonOption = False) -> None:
+    """Say what this machine has for fuseg, and how to get what is missing.
+
+    Exits with 1 if something that every command needs does not work.
+    """
+    findings = [
+        _native(),
+        _onnxruntime(),
+        *_required(),
+        *_optional(),
+        *_nvidia(),
+    ]
+    healthy = all(f.state == "ok" for f in findings if f.required)
+    about = {
+        "fuseg": __version__,
+        "python": platform.python_version(),
+        "machine": machine.describe(),
+    }
+    if json:
+        print_json({"ok": healthy, **about, "findings": [asdict(f) for f in findings]})
+    else:
+        _show(findings)
+    if not healthy:
+        raise typer.Exit(1)
+
+
+def _native() -> Finding:
+    level = _kernels.widest_level()
+    code = _LEVELS.get(level, f"level {level}")
+    return Finding("kernels", "ok", f"{code}, {_kernels.__file__}", required=True)
+
+
+def _onnxruntime() -> Finding:
+    """It is really imported: that is what fails on boards with a wrong wheel."""
+    name, disables = "onnxruntime", "run, verify, bench: the engine itself"
+    fix = "pip install --force-reinstall onnxruntime"
+    try:
+        library = importlib.import_module(name)
+        providers = ", ".join(library.get_available_providers())
+    except ModuleNotFoundError:
+        fix = "pip install onnxruntime"
+        return Finding(name, "missing", "not installed", True, disables, fix)
+    except (ImportError, AttributeError, OSError) as err:
+        return Finding(name, "broken", str(err), True, disables, fix)
+    return Finding(name, "ok", f"{library.__version__} ({providers})", True)
+
+
+def _required() -> list[Finding]:
+    return [
+        _module("numpy", "numpy", disables="everything", required=True),
+        _module("PIL", "pillow", disables="image files", required=True),
+    ]
+
+
+def _optional() -> list[Finding]:
+    export = "export, models, the peers of bench"
+    return [
+        _module("torch", "torch", disables=export, fix=INSTALL),
+        _module("onnx", "onnx", disables=export, fix=INSTALL),
+        _module("onnxsim", "onnxsim", disables="simplifying in export", fix=INSTALL),
+        _module("safetensors", "safetensors", disables=export, fix=INSTALL),
+        _module("cv2", "opencv-python-headless", disables="bench's usual-recipe peer"),
+        _module("openvino", "openvino", disables=_LATER, fix=_EXTRA % "openvino"),
+        _module("tensorrt", "tensorrt", disables=_LATER, fix=_EXTRA % "tensorrt"),
+        _module("pycuda", "pycuda", disables=_LATER, fix=_EXTRA % "tensorrt"),
+    ]
+
+
+def _module(
+    module: str,
+    package: str,
+    *,
+    disables: str,
+    fix: str | None = None,
+    required: bool = False,
+) -> Finding:
+    """Look for a module without importing it."""
+    if find_spec(module) is None:
+        fix = fix or f"pip install {package}"
+        return Finding(package, "missing", "not installed", required, disables, fix)
+    try:
+        version = metadata.version(package)
+    except metadata.PackageNotFoundError:
+        version = "version not recorded"
+    return Finding(package, "ok", version, required)
+
+
+def _nvidia() -> list[Finding]:
+    jetson = Path("/etc/nv_tegra_release").is_file()
+    driver = Path("/proc/driver/nvidia/version")
+    if jetson or driver.is_file() or shutil.which("nvidia-smi"):
+        text = driver.read_text().splitlines()[0] if driver.is_file() else "present"
+        found = Finding("gpu driver", "ok", text)
+    else:
+        detail = "an NVIDIA device without driver" if _has_nvidia() else "no NVIDIA GPU"
+        fix = "sudo ubuntu-drivers install" if _has_nvidia() else None
+        found = Finding("gpu driver", "missing", detail, False, _LATER, fix)
+    nvcc = shutil.which("nvcc") or shutil.which("/usr/local/cuda/bin/nvcc")
+    if nvcc:
+        return [found, Finding("nvcc", "ok", nvcc)]
+    fix = _JETPACK if jetson else "sudo apt install nvidia-cuda-toolkit"
+    return [found, Finding("nvcc", "missing", "not found", False, _LATER, fix)]
+
+
+def _has_nvidia() -> bool:
+    vendors = Path("/sys/bus/pci/devices").glob("*/vendor")
+    return any(vendor.read_text().strip() == "0x10de" for vendor in vendors)
+
+
+def _show(findings: list[Finding]) -> None:
+    screen = console()
+    screen.print(f"fuseg {__version__}, Python {platform.python_version()}")
+    about = machine.describe()
+    screen.print(f"{about['cpu']}, {about['cores']} cores, {about['system']}")
+    table = Table()
+    for heading in ("", "state", "detail", "without it", "mend it with"):
+        table.add_column(heading, overflow="fold")
+    for found in findings:
+        table.add_row(found.name, found.state, found.detail, found.disables, found.fix)
+    screen.print(table)

@@ -1,0 +1,103 @@
+"""``fuseg inspect``: what a bundle holds."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from typing import Any
+
+from rich.table import Table
+
+from ..bundle import Bundle
+from ..manifest import Input, Manifest, Output, Variant
+from .options import BundleArgument, JsonOption
+from .printing import console, plural, print_json
+
+
+def inspect(bundle: BundleArgument, json: JsonOption = False) -> None:
+    """Check a bundle and say what it takes, what it gives and how it was verified."""
+    opened = Bundle.open(bundle)
+    manifest = opened.manifest
+    if json:
+        print_json(
+            {
+                "bundle": str(bundle),
+                "digest": opened.digest,
+                "bytes": bundle.stat().st_size,
+                "manifest": jsonlib.loads(manifest.dump()),
+            }
+        )
+        return
+    screen = console()
+    screen.print(f"{manifest.name}  (format {manifest.format}, {manifest.created_by})")
+    screen.print(f"sha256 {opened.digest}  {bundle.stat().st_size:,} bytes")
+    screen.print(_inputs(manifest))
+    for output in manifest.outputs:
+        _show_output(screen, output)
+    for variant in manifest.variants:
+        _show_variant(screen, variant, manifest)
+    screen.print(f"\n{plural(len(manifest.samples), 'sample frame')} for fuseg verify")
+    for key, value in sorted(manifest.provenance.items()):
+        screen.print(f"{key}: {value}")
+
+
+def _inputs(manifest: Manifest) -> Table:
+    table = Table("input", "frames", "becomes", "tensor", "if missing", title="inputs")
+    for entry in manifest.inputs:
+        shape = "x".join(map(str, entry.tensor.shape))
+        first, last = entry.tensor.channel, entry.tensor.channel + entry.planes - 1
+        planes = f"{first}" if first == last else f"{first} to {last}"
+        table.add_row(
+            entry.name,
+            _frames(entry),
+            f"{entry.resize.height}x{entry.resize.width} {entry.resize.filter}",
+            f"{entry.tensor.name} {shape}, channel {planes}",
+            _missing(entry),
+        )
+    return table
+
+
+def _frames(entry: Input) -> str:
+    words = [entry.kind, entry.dtype, entry.channels or f"in {entry.unit}"]
+    if entry.invalid:
+        words.append("no reading: " + " ".join(map(str, entry.invalid)))
+    return ", ".join(words)
+
+
+def _missing(entry: Input) -> str:
+    missing = entry.missing
+    if missing.policy != "hold":
+        return missing.policy
+    return f"hold {missing.max_age_ms:g} ms, then {missing.then}"
+
+
+def _show_output(screen: Any, output: Output) -> None:
+    shape = "x".join(map(str, output.tensor.shape))
+    tail = " + ".join(output.tail.removed) or "nothing"
+    screen.print(
+        f"\noutput {output.name}: {output.kind} from {output.tensor.name} {shape}, "
+        f"scores upsampled {output.upsample.filter} to the {output.upsample.to}'s size "
+        f"(cut from the graph: {tail}); ignore {output.ignore}"
+    )
+    names = (f"{i} {entry.name}" for i, entry in enumerate(output.classes))
+    screen.print(f"{len(output.classes)} classes: {', '.join(names)}")
+
+
+def _show_variant(screen: Any, variant: Variant, manifest: Manifest) -> None:
+    size = manifest.files[variant.file].bytes
+    screen.print(
+        f"\nvariant {variant.name}: {variant.file}, {size:,} bytes, opset "
+        f"{variant.opset}, IR {variant.ir_version}, for {' '.join(variant.targets)}"
+    )
+    table = Table("stage", "against", "frames", "label agreement", "largest difference")
+    table.add_column("mIoU")
+    for check in variant.verification:
+        table.add_row(
+            check.stage,
+            check.against,
+            str(check.frames),
+            f"{check.label_agreement:.6f}",
+            f"{check.max_abs_logit_diff:.2g}",
+            "" if check.miou is None else f"{check.miou:.4f}",
+        )
+    if variant.verification:
+        screen.print(table)

@@ -1,0 +1,189 @@
+"""``fuseg verify``: does the bundle label on this machine as it must?"""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from .. import metrics
+from ..errors import ArgumentError, FrameError, ShapeError
+from ..images import read_labels
+from ..pairs import PairedFrame, Pairs, pair
+from ..segmenter import Segmenter, load
+from .frames import (
+    FrameReader,
+    assignments,
+    report_unpaired,
+    require_names,
+    unpaired_json,
+)
+from .options import (
+    BundleArgument,
+    ChannelsOption,
+    InputOption,
+    JsonOption,
+    ThreadsOption,
+    UnitOption,
+)
+from .printing import console, plural, print_json, progress
+
+_TRUTH = "--truth"  # beside the inputs' names, which are identifiers
+
+
+def verify(
+    bundle: BundleArgument,
+    input: InputOption = None,
+    truth: Annotated[
+        str | None,
+        typer.Option(
+            help="The true labels: 8-bit PNG of the camera's size, a file, folder or "
+            "pattern like the inputs."
+        ),
+    ] = None,
+    unit: UnitOption = None,
+    channels: ChannelsOption = None,
+    min_agreement: Annotated[
+        float,
+        typer.Option(
+            min=0.0, max=1.0, help="Share of equal labels that every sample must reach."
+        ),
+    ] = 0.9995,
+    min_miou: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="mIoU that the true labels must show."),
+    ] = None,
+    threads: ThreadsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Replay the bundle's samples and compare the labels; score it on true labels.
+
+    Exits with 1 if a sample agrees less than it must, or the mIoU is too low.
+    """
+    sources = assignments("--input", input)
+    if bool(sources) != (truth is not None):
+        raise ArgumentError(
+            "--input and --truth belong together: frames, and what is seen on them."
+        )
+    if min_miou is not None and truth is None:
+        raise ArgumentError("--min-miou needs frames to score: --input and --truth.")
+    segmenter = load(bundle, threads=threads)
+    samples = _replay(segmenter)
+    scores = None
+    if truth is not None:
+        require_names(segmenter.manifest, sources)
+        pairs = pair({**sources, _TRUTH: truth})
+        report_unpaired(pairs)
+        orders = assignments("--channels", channels)
+        units = assignments("--unit", unit)
+        told = load(bundle, threads=threads, units=units, channels=orders)
+        scores = _score(told, pairs, FrameReader(segmenter.manifest, orders))
+
+    failures = _failures(samples, scores, min_agreement, min_miou)
+    if json:
+        print_json(
+            {
+                "bundle": str(bundle),
+                "digest": segmenter.bundle.digest,
+                "passed": not failures,
+                "failures": failures,
+                "min_agreement": min_agreement,
+                "min_miou": min_miou,
+                "samples": [{"label_agreement": value} for value in samples],
+                "truth": scores,
+            }
+        )
+    else:
+        _show(samples, scores)
+    for failure in failures:
+        print(f"failed: {failure}", file=sys.stderr)
+    if failures:
+        raise typer.Exit(1)
+
+
+def _replay(segmenter: Segmenter) -> list[float]:
+    """Share of equal labels, for each sample."""
+    shares = []
+    for arrays, expected in segmenter.bundle.samples():
+        frames: dict[str, Any] = {**arrays}
+        shares.append(metrics.label_agreement(expected, segmenter(**frames).labels))
+    return shares
+
+
+def _score(segmenter: Segmenter, pairs: Pairs, read: FrameReader) -> dict[str, Any]:
+    output = segmenter.manifest.outputs[0]
+    count = len(output.classes)
+    table = np.zeros((count, count), np.int64)
+    for frame in progress(pairs.frames, what="scoring", total=len(pairs.frames)):
+        files = dict(frame.files)
+        path = files.pop(_TRUTH)
+        try:
+            labels = segmenter(**read(PairedFrame(frame.key, files))).labels
+        except FrameError as err:
+            raise FrameError(f"frame {frame.key}: {err}") from err
+        expected = read_labels(path)
+        if expected.shape != labels.shape:
+            raise ShapeError(
+                f"{path} must have the camera's size {labels.shape}, "
+                f"got {expected.shape}."
+            )
+        try:
+            table += metrics.confusion(expected, labels, count, output.ignore)
+        except ArgumentError as err:
+            raise ArgumentError(f"{path}: {err}") from err
+    pixels = int(table.sum())
+    iou = metrics.iou(table)
+    return {
+        "frames": len(pairs.frames),
+        "pixels": pixels,
+        "miou": metrics.miou(table) if pixels else None,
+        "pixel_accuracy": int(np.trace(table)) / pixels if pixels else None,
+        "iou": {
+            entry.name: None if math.isnan(value) else value
+            for entry, value in zip(output.classes, iou.tolist(), strict=True)
+        },
+        "unpaired": unpaired_json(pairs),
+    }
+
+
+def _failures(
+    samples: list[float],
+    scores: dict[str, Any] | None,
+    min_agreement: float,
+    min_miou: float | None,
+) -> list[str]:
+    failures = [
+        f"sample {index}: {value:.6f} of the labels agree, {min_agreement} must."
+        for index, value in enumerate(samples)
+        if value < min_agreement
+    ]
+    if not samples and scores is None:
+        failures.append(
+            "nothing to verify with: the bundle holds no samples; give --input and "
+            "--truth."
+        )
+    if scores is not None:
+        if scores["miou"] is None:
+            failures.append("nothing to score: no frame has a labelled pixel.")
+        elif min_miou is not None and scores["miou"] < min_miou:
+            failures.append(f"mIoU is {scores['miou']:.4f}, it must be {min_miou}.")
+    return failures
+
+
+def _show(samples: list[float], scores: dict[str, Any] | None) -> None:
+    screen = console()
+    for index, value in enumerate(samples):
+        screen.print(f"sample {index}: {value:.6f} of the labels agree")
+    if scores is None or scores["miou"] is None:
+        return
+    table = Table("class", "IoU", title=plural(scores["frames"], "frame"))
+    for name, value in scores["iou"].items():
+        table.add_row(name, "does not occur" if value is None else f"{value:.4f}")
+    screen.print(table)
+    screen.print(
+        f"mIoU {scores['miou']:.4f}   pixel accuracy {scores['pixel_accuracy']:.4f}"
+    )

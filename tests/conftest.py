@@ -1,0 +1,193 @@
+"""Small bundles with a network that a test can compute by itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fuseg import bundle, manifest
+
+CHECKPOINT = Path(__file__).parents[1] / "export" / "checkpoints" / "rgbd.safetensors"
+
+REFUSE = manifest.Missing("refuse")
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A bundle whose scores are ``weights @ inputs + bias`` at every pixel.
+
+    ``weights`` is (classes, planes); planes in the order of the inputs.
+    """
+
+    path: Path
+    weights: np.ndarray
+    bias: np.ndarray
+
+    def scores(self, tensors: dict[str, np.ndarray]) -> np.ndarray:
+        """The network's output, (classes, h, w) float64, from its input tensors."""
+        planes = np.concatenate([t[0] for t in tensors.values()]).astype(np.float64)
+        summed = np.einsum("cp,phw->chw", self.weights.astype(np.float64), planes)
+        return summed + self.bias[:, None, None]
+
+
+def color(name: str = "rgb", size: tuple[int, int] = (6, 8), **changes: Any) -> Any:
+    """A colour input: ImageNet's numbers, policy refuse, a tensor of its own."""
+    entry = manifest.Input(
+        name=name,
+        kind="color",
+        dtype="uint8",
+        resize=manifest.Resize(*size, filter="bilinear"),
+        scale=1 / 255,
+        mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225),
+        fill=0.0,
+        tensor=manifest.InputTensor(name, (1, 3, *size)),
+        missing=REFUSE,
+        channels="RGB",
+    )
+    return replace(entry, **changes)
+
+
+def plane(name: str = "depth", size: tuple[int, int] = (6, 8), **changes: Any) -> Any:
+    """A depth input: uint16 mm, 0 and 65535 are no reading, fill -1, policy refuse."""
+    entry = manifest.Input(
+        name=name,
+        kind="depth",
+        dtype="uint16",
+        resize=manifest.Resize(*size, filter="nearest"),
+        scale=0.001,
+        mean=(2.0,),
+        std=(1.5,),
+        fill=-1.0,
+        tensor=manifest.InputTensor(name, (1, 1, *size)),
+        missing=REFUSE,
+        unit="mm",
+        invalid=(0, 65535),
+    )
+    return replace(entry, **changes)
+
+
+def linear_onnx(
+    inputs: tuple[Any, ...], weights: np.ndarray, bias: np.ndarray, **graph: Any
+) -> bytes:
+    """ONNX of `Linear`. ``graph`` changes the output: stride, classes, name."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    shapes = {i.tensor.name: i.tensor.shape for i in inputs}
+    height, width = inputs[0].tensor.shape[2:]
+    stride = graph.get("stride", 1)
+    out = (1, len(weights), -(-height // stride), -(-width // stride))
+    kernel = weights.astype(np.float32)[:, :, None, None]
+    nodes = [
+        helper.make_node("Concat", list(shapes), ["planes"], axis=1),
+        helper.make_node(
+            "Conv", ["planes", "w", "b"], ["scores"], strides=[stride, stride]
+        ),
+    ]
+    made = helper.make_graph(
+        nodes,
+        "linear",
+        [helper.make_tensor_value_info(n, 1, s) for n, s in shapes.items()],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, out)],
+        [
+            numpy_helper.from_array(kernel, "w"),
+            numpy_helper.from_array(bias.astype(np.float32), "b"),
+        ],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    return helper.make_model(
+        made, opset_imports=opset, ir_version=8
+    ).SerializeToString()
+
+
+def write_linear(
+    path: Path, *inputs: Any, classes: int = 4, stride: int = 1, **changes: Any
+) -> Linear:
+    """Write a bundle for these inputs with seeded weights. ``changes``: its Output,
+    and ``onnx`` for other network bytes."""
+    rng = np.random.default_rng(7)
+    planes = sum(i.planes for i in inputs)
+    weights = rng.standard_normal((classes, planes)).astype(np.float32)
+    bias = rng.standard_normal(classes).astype(np.float32)
+    onnx = changes.pop("onnx", None) or linear_onnx(
+        inputs, weights, bias, stride=stride
+    )
+    height, width = inputs[0].tensor.shape[2:]
+    scores = (1, classes, -(-height // stride), -(-width // stride))
+    names = 2 if classes == 1 else classes
+    output = manifest.Output(
+        "labels",
+        manifest.OutputTensor("scores", scores),
+        manifest.Upsample(align_corners=False),
+        ignore=255,
+        classes=tuple(
+            manifest.Class(f"class{i}", (10 * i, 255 - i, i)) for i in range(names)
+        ),
+        tail=manifest.Tail(("Resize", "ArgMax"), (height, width)),
+    )
+    variant = manifest.Variant(
+        "fp32", "fp32.onnx", 17, 8, ("any",), {"kind": "fp32"}, ()
+    )
+    whole = manifest.Manifest(
+        "linear", "tests", inputs, (replace(output, **changes),), (variant,)
+    )
+    bundle.write(path, whole, {"fp32.onnx": onnx})
+    return Linear(path, weights, bias)
+
+
+@pytest.fixture
+def color_input() -> Callable[..., Any]:
+    return color
+
+
+@pytest.fixture
+def plane_input() -> Callable[..., Any]:
+    return plane
+
+
+@pytest.fixture
+def make_bundle(tmp_path: Path) -> Callable[..., Linear]:
+    """``make_bundle(*inputs, classes=4, stride=1, **output) -> Linear``."""
+    return lambda *inputs, **how: write_linear(tmp_path / "b.fuseg", *inputs, **how)
+
+
+@pytest.fixture
+def rgbd(make_bundle: Callable[..., Linear]) -> Linear:
+    """Colour and depth, 6 x 8, four classes, both refuse to be missing."""
+    return make_bundle(color(), plane())
+
+
+@pytest.fixture
+def frames() -> Callable[..., dict[str, np.ndarray]]:
+    """``frames(seed, height, width)``: an rgb frame and a depth frame with holes."""
+
+    def make(seed: int = 0, height: int = 6, width: int = 8) -> dict[str, np.ndarray]:
+        rng = np.random.default_rng(seed)
+        depth = rng.integers(300, 6000, (height, width)).astype(np.uint16)
+        depth[rng.random((height, width)) < 0.2] = 0
+        depth[0, 0] = 1234
+        return {
+            "rgb": rng.integers(0, 256, (height, width, 3)).astype(np.uint8),
+            "depth": depth,
+        }
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def rgbd_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped checkpoint, exported once by the command that a user types."""
+    path = tmp_path_factory.mktemp("exported") / "rgbd.fuseg"
+    subprocess.run(
+        [sys.executable, "-m", "fuseg", "export", "rgbd", "--checkpoint"]
+        + [str(CHECKPOINT), "-o", str(path)],
+        check=True,
+    )
+    return path

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fuseg.errors import ArgumentError, DTypeError, ShapeError
+from fuseg.metrics import confusion, iou, label_agreement, miou
+
+
+def counted(truth, prediction, classes, ignore):
+    """The definition, one pixel at a time."""
+    counts = [[0] * classes for _ in range(classes)]
+    for t, p in zip(truth.ravel().tolist(), prediction.ravel().tolist(), strict=True):
+        if t != ignore:
+            counts[t][p] += 1
+    return counts
+
+
+def set_iou(truth, prediction, label, ignore):
+    """The definition on sets of pixels."""
+    known = {i for i, t in enumerate(truth.ravel()) if t != ignore}
+    true = {i for i in known if truth.ravel()[i] == label}
+    said = {i for i in known if prediction.ravel()[i] == label}
+    return len(true & said) / len(true | said) if true | said else None
+
+
+@pytest.fixture
+def labels():
+    rng = np.random.default_rng(3)
+    truth = rng.integers(0, 5, (17, 23)).astype(np.uint8)
+    truth[rng.random(truth.shape) < 0.2] = 255
+    return truth, rng.integers(0, 5, (17, 23)).astype(np.uint8)
+
+
+def test_confusion_matches_the_definition(labels):
+    counts = confusion(*labels, 6, 255)
+    assert counts.dtype == np.int64
+    assert counts.tolist() == counted(*labels, 6, 255)
+
+
+def test_rows_of_the_confusion_are_the_truth():
+    assert confusion(np.array([0]), np.array([1]), 2, 255).tolist() == [[0, 1], [0, 0]]
+
+
+def test_a_class_may_be_the_ignored_one():
+    truth, prediction = np.array([0, 0, 1]), np.array([1, 0, 1])
+    assert confusion(truth, prediction, 2, 0).tolist() == [[0, 0], [0, 1]]
+
+
+def test_a_prediction_where_the_truth_is_ignored_may_be_anything():
+    truth, prediction = np.array([255, 1]), np.array([200, 1])
+    assert confusion(truth, prediction, 2, 255).sum() == 1
+
+
+def test_uint8_labels_do_not_overflow():
+    full = np.full((3, 3), 254, np.uint8)
+    assert confusion(full, full, 255, 255)[254, 254] == 9
+
+
+def test_iou_matches_sets_of_pixels(labels):
+    values = iou(confusion(*labels, 6, 255))
+    for label in range(5):
+        assert values[label] == pytest.approx(set_iou(*labels, label, 255), abs=1e-15)
+    assert np.isnan(values[5])
+
+
+def test_a_class_that_is_only_predicted_scores_zero_and_counts():
+    counts = confusion(np.array([0, 0]), np.array([0, 1]), 3, 255)
+    assert iou(counts)[:2].tolist() == [0.5, 0.0]
+    assert miou(counts) == 0.25
+
+
+def test_miou_of_the_truth_itself_is_one(labels):
+    truth, _ = labels
+    assert miou(confusion(truth, truth, 9, 255)) == 1.0
+
+
+def test_miou_of_nothing_is_refused():
+    with pytest.raises(ArgumentError, match="at least one pixel"):
+        miou(np.zeros((3, 3), np.int64))
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3), (2, 2, 2)])
+def test_a_confusion_that_is_not_square_is_refused(shape):
+    with pytest.raises(ShapeError, match=r"must have shape \(C, C\)"):
+        iou(np.ones(shape, np.int64))
+
+
+def test_label_agreement_is_the_share_of_equal_pixels():
+    assert label_agreement(np.array([1, 2, 3, 4]), np.array([1, 2, 3, 0])) == 0.75
+
+
+def test_label_agreement_of_nothing_is_refused():
+    empty = np.zeros((0, 4), np.uint8)
+    with pytest.raises(ArgumentError, match="at least one pixel"):
+        label_agreement(empty, empty)
+
+
+@pytest.mark.parametrize(
+    "measure", [lambda a, b: confusion(a, b, 9, 255), label_agreement]
+)
+def test_different_shapes_and_other_types_are_refused(measure):
+    good = np.zeros((2, 3), np.uint8)
+    with pytest.raises(ShapeError, match=r"must have shape \(2, 3\), got \(3, 2\)"):
+        measure(good, good.T)
+    for bad in (good.astype(np.float32), good.astype(bool)):
+        with pytest.raises(DTypeError, match="must hold integers, got"):
+            measure(good, bad)
+        with pytest.raises(DTypeError, match="must hold integers, got"):
+            measure(bad, good)
+    with pytest.raises(DTypeError, match="must be a NumPy array, got list"):
+        measure(good, [[0, 0, 0], [0, 0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("truth", "prediction", "sentence"),
+    [
+        ([4], [0], r"^truth must be 0 to 2, or ignore \(255\), got 4\.$"),
+        ([-1], [0], r"^truth must be 0 to 2, or ignore \(255\), got -1\.$"),
+        ([0], [3], r"^prediction must be 0 to 2 where the truth counts, got 3\.$"),
+        ([0], [-2], r"^prediction must be 0 to 2 where the truth counts, got -2\.$"),
+    ],
+)
+def test_labels_out_of_range_are_refused(truth, prediction, sentence):
+    with pytest.raises(ArgumentError, match=sentence):
+        confusion(np.array(truth), np.array(prediction), 3, 255)
+
+
+def test_fewer_than_one_class_is_refused():
+    with pytest.raises(ArgumentError, match="classes must be at least 1, got 0"):
+        confusion(np.array([0]), np.array([0]), 0, 255)

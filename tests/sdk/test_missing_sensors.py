@@ -1,0 +1,382 @@
+"""Missing, late and invalid frames: each policy, and the time it goes by."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+import fuseg
+from fuseg import Frame, errors, manifest
+from fuseg.frames import Decision, decide
+
+MS = 1_000_000
+START = 1_700_000_000_000_000_000  # ROS time: does not fit a double
+REFUSE = manifest.Missing("refuse")
+SUBSTITUTE = manifest.Missing("substitute")
+HOLD = manifest.Missing("hold", 200, "substitute")
+HOLD_THEN_REFUSE = manifest.Missing("hold", 200, "refuse")
+EMPTY = np.zeros((6, 8), np.uint16)  # 0 is no reading
+
+
+@pytest.fixture
+def load(make_bundle, color_input, plane_input):
+    """``load(rgb=policy, depth=policy) -> Segmenter``, refusing unless told else."""
+
+    def make(rgb=REFUSE, depth=REFUSE):
+        inputs = color_input(missing=rgb, fill=0.25), plane_input(missing=depth)
+        return fuseg.load(make_bundle(*inputs).path)
+
+    return make
+
+
+def at(frames, ms):
+    """Frames with a stamp, ``ms`` after START."""
+    return {name: Frame(array, START + ms * MS) for name, array in frames.items()}
+
+
+def rgb_at(frames, ms):
+    return {"rgb": at(frames, ms)["rgb"]}
+
+
+def state(result, name):
+    source = result.made_from[name]
+    return source.state, source.age_ms
+
+
+# Fresh
+
+
+def test_frames_given_now_are_fresh(load, frames):
+    before = time.monotonic_ns()
+    result = load()(**frames())
+    assert before <= result.stamp_ns <= time.monotonic_ns()
+    assert {name: state(result, name) for name in result.made_from} == {
+        "rgb": ("fresh", 0.0),
+        "depth": ("fresh", 0.0),
+    }
+    assert (result.degraded, result.reason) == (False, None)
+
+
+def test_the_moment_is_the_newest_stamp_and_the_others_have_an_age(load, frames):
+    given = at(frames(), 0) | {"depth": Frame(frames()["depth"], START - 30 * MS)}
+    result = load()(**given)
+    assert result.stamp_ns == START
+    assert (state(result, "rgb"), state(result, "depth")) == (
+        ("fresh", 0.0),
+        ("fresh", 30.0),
+    )
+
+
+def test_the_moment_is_the_calls_own_if_given(load, frames):
+    result = load()(**at(frames(), 0), stamp_ns=START + 12 * MS)
+    assert result.stamp_ns == START + 12 * MS
+    assert state(result, "depth") == ("fresh", 12.0)
+    early = load()(**at(frames(), 0), stamp_ns=np.int64(START - 5 * MS))
+    assert state(early, "depth") == ("fresh", -5.0)
+
+
+def test_plain_frames_are_of_the_moment_the_call_says(load, frames):
+    segmenter = load(depth=HOLD)
+    first = segmenter(**frames(), stamp_ns=START)
+    assert (first.stamp_ns, state(first, "depth")) == (START, ("fresh", 0.0))
+    second = segmenter(rgb=frames()["rgb"], stamp_ns=START + 70 * MS)
+    assert state(second, "depth") == ("held", 70.0)
+
+
+def test_an_invalid_frame_does_not_set_the_moment(load, frames):
+    given = rgb_at(frames(), 0) | {"depth": Frame(EMPTY, START + 40 * MS)}
+    assert load(depth=SUBSTITUTE)(**given).stamp_ns == START
+    # ... unless it is all there is.
+    only = load(rgb=SUBSTITUTE, depth=SUBSTITUTE)(depth=given["depth"])
+    assert only.stamp_ns == START + 40 * MS
+
+
+# Refuse
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({}, r"depth \(no frame\): no usable frame"),
+        ({"depth": None}, r"depth \(no frame\)"),
+        ({"depth": EMPTY}, r"depth \(no valid pixel\)"),
+        ({"rgb": None}, r"rgb \(no frame\), depth \(no frame\)"),
+    ],
+)
+def test_refuse_names_the_sensor_and_why(load, frames, given, says):
+    with pytest.raises(errors.FrameError, match=says):
+        load()(**{"rgb": frames()["rgb"]} | given)
+
+
+def test_float_depth_of_nothing_but_nan_and_infinity_has_no_valid_pixel(
+    make_bundle, plane_input
+):
+    made = make_bundle(plane_input(dtype="float32", unit="m", scale=1.0, invalid=()))
+    depth = np.full((6, 8), np.nan, np.float32)
+    depth[1] = np.inf
+    with pytest.raises(errors.FrameError, match=r"depth \(no valid pixel\)"):
+        fuseg.load(made.path)(depth=depth)
+    depth[2, 3] = 0.0
+    tensor = fuseg.load(made.path).preprocess(depth=depth)["depth"][0, 0]
+    wanted = np.full((6, 8), -1.0)
+    wanted[2, 3] = (0.0 - 2.0) / 1.5
+    np.testing.assert_allclose(tensor, wanted, atol=1e-6)
+
+
+# Substitute
+
+
+def test_a_substituted_sensor_is_its_fill_in_every_plane(load, frames):
+    segmenter = load(rgb=SUBSTITUTE, depth=SUBSTITUTE)
+    segmenter(**frames())
+    tensors = segmenter.preprocess()
+    assert (tensors["rgb"] == 0.25).all()
+    assert (tensors["depth"] == -1.0).all()
+    result = segmenter(rgb=frames()["rgb"])
+    assert state(result, "depth") == ("substituted", None)
+    assert result.degraded
+    assert result.reason == "depth: substituted (no frame)"
+
+
+def test_substitution_really_reaches_the_network(load, frames, rgbd):
+    segmenter, given = load(depth=SUBSTITUTE), frames()
+    tensors = fuseg.load(rgbd.path).preprocess(**given)
+    tensors["depth"][:] = -1.0
+    wanted = rgbd.scores(tensors).argmax(0)
+    for depth in (None, EMPTY):
+        segmenter(**given)
+        labels = segmenter(rgb=given["rgb"], depth=depth).labels
+        np.testing.assert_array_equal(labels, wanted)
+    assert not np.array_equal(segmenter(**given).labels, wanted)
+
+
+def test_one_substituted_sensor_leaves_the_others_planes_of_a_shared_tensor(
+    make_bundle, color_input, plane_input, frames
+):
+    shape = (1, 4, 6, 8)
+    made = make_bundle(
+        color_input(tensor=manifest.InputTensor("x", shape, 0)),
+        plane_input(tensor=manifest.InputTensor("x", shape, 3), missing=SUBSTITUTE),
+    )
+    segmenter = fuseg.load(made.path)
+    both = segmenter.preprocess(**frames())["x"]
+    alone = segmenter.preprocess(rgb=frames()["rgb"])["x"]
+    np.testing.assert_array_equal(alone[0, :3], both[0, :3])
+    assert (alone[0, 3] == -1.0).all()
+
+
+# Hold
+
+
+def test_a_held_frame_is_the_last_good_one_until_it_is_too_old(load, frames):
+    segmenter, given = load(depth=HOLD), frames(1)
+    whole = segmenter(**at(given, 0)).labels
+    at_limit = segmenter(**rgb_at(given, 200))
+    assert state(at_limit, "depth") == ("held", 200.0)
+    assert at_limit.degraded
+    assert at_limit.reason == "depth: held, 200 ms old"
+    np.testing.assert_array_equal(at_limit.labels, whole)
+    past = segmenter(**rgb_at(given, 201))
+    assert state(past, "depth") == ("substituted", None)
+    assert past.reason == (
+        "depth: substituted (no frame; the held one is 201 ms old, more than 200 ms)"
+    )
+    # It is gone now, whatever the next moment is.
+    assert state(segmenter(**rgb_at(given, 202)), "depth") == ("substituted", None)
+
+
+def test_an_expired_frame_is_refused_if_the_policy_says_so_then(load, frames):
+    segmenter = load(depth=HOLD_THEN_REFUSE)
+    segmenter(**at(frames(), 0))
+    with pytest.raises(errors.FrameError, match=r"depth \(no frame; .*300 ms old"):
+        segmenter(**rgb_at(frames(), 300))
+    with pytest.raises(errors.FrameError, match=r"depth \(no frame; none held\)"):
+        load(depth=HOLD_THEN_REFUSE)(**rgb_at(frames(), 0))
+
+
+def test_an_invalid_frame_does_not_destroy_the_held_one(load, frames):
+    segmenter, given = load(depth=HOLD), frames(1)
+    wanted = segmenter.preprocess(**given)["depth"]
+    whole = segmenter(**at(given, 0)).labels
+    invalid = rgb_at(given, 85) | {"depth": Frame(EMPTY, START + 85 * MS)}
+    result = segmenter(**invalid)
+    assert result.reason == "depth: held, 85 ms old (no valid pixel)"
+    np.testing.assert_array_equal(result.labels, whole)
+    tensors = segmenter.preprocess(**rgb_at(given, 90))
+    np.testing.assert_array_equal(tensors["depth"], wanted)
+
+
+def test_a_late_frame_is_not_used_and_not_kept(load, frames):
+    segmenter, given, other = load(depth=HOLD), frames(1), frames(2)
+    whole = segmenter(**at(given, 0)).labels
+    late = rgb_at(given, 190) | {"depth": Frame(other["depth"], START - 60 * MS)}
+    result = segmenter(**late)
+    assert result.reason == (
+        "depth: held, 190 ms old (its frame is 250 ms old, more than 200 ms)"
+    )
+    np.testing.assert_array_equal(result.labels, whole)
+
+
+def test_a_late_colour_frame_is_not_used_and_not_painted_on(load, frames):
+    segmenter, given, other = load(rgb=HOLD), frames(1), frames(2)
+    whole = segmenter(**at(given, 0)).labels
+    late = at(given, 150) | {"rgb": Frame(other["rgb"], START - 60 * MS)}
+    result = segmenter(**late)
+    assert state(result, "rgb") == ("held", 150.0)
+    np.testing.assert_array_equal(result.labels, whole)
+    with pytest.raises(errors.ArgumentError, match="frame must be given"):
+        result.overlay()
+
+
+def test_a_held_frame_from_the_future_is_dropped(load, frames):
+    segmenter = load(depth=HOLD)
+    segmenter(**at(frames(), 1000))
+    result = segmenter(**rgb_at(frames(), 0))  # the clock went backwards
+    assert result.reason == (
+        "depth: substituted (no frame; the held one lies 1000 ms in the future)"
+    )
+    assert state(segmenter(**rgb_at(frames(), 1001)), "depth")[0] == "substituted"
+
+
+def test_frames_without_stamps_are_held_by_the_time_they_arrived(load, frames):
+    segmenter = load(depth=manifest.Missing("hold", 60_000, "refuse"))
+    first = segmenter(**frames())
+    time.sleep(0.02)
+    result = segmenter(rgb=frames()["rgb"])
+    name, age = state(result, "depth")
+    assert name == "held"
+    assert age == (result.stamp_ns - first.stamp_ns) / MS
+    assert 20 <= age < 60_000
+
+
+def test_a_call_without_any_frame_follows_the_policies(load, frames):
+    segmenter = load(rgb=HOLD, depth=HOLD)
+    whole = segmenter(**at(frames(), 0)).labels
+    result = segmenter(stamp_ns=START + 50 * MS)
+    assert result.reason == "rgb: held, 50 ms old; depth: held, 50 ms old"
+    np.testing.assert_array_equal(result.labels, whole)
+    with pytest.raises(errors.ArgumentError, match="stamp_ns must be given"):
+        segmenter()
+    never = load(rgb=SUBSTITUTE, depth=SUBSTITUTE)()
+    assert never.degraded
+    assert never.labels.shape == (6, 8)  # the network's own size: no camera is known
+    with pytest.raises(errors.FrameError, match="rgb"):
+        load(depth=HOLD)()
+
+
+def test_labels_keep_the_size_of_a_held_camera(load, frames):
+    segmenter = load(rgb=HOLD, depth=HOLD)
+    depth = frames(1, 10, 9)["depth"]
+    assert segmenter(depth=depth).labels.shape == (10, 9)  # all there is
+    segmenter(rgb=frames(1, 12, 16)["rgb"], depth=depth)
+    assert segmenter(depth=depth).labels.shape == (12, 16)
+
+
+# One clock
+
+
+def test_stamped_and_plain_frames_do_not_mix(load, frames):
+    plain, stamped = frames(), at(frames(), 0)
+    with pytest.raises(errors.ArgumentError, match="depth must carry a stamp.*rgb doe"):
+        load()(rgb=stamped["rgb"], depth=plain["depth"])
+    segmenter = load()
+    segmenter(**stamped)
+    with pytest.raises(errors.ArgumentError, match=r"rgb, depth must carry.*clone\(\)"):
+        segmenter(**plain)
+    segmenter.clone()(**plain)
+    other = load()
+    other(**plain)
+    with pytest.raises(errors.ArgumentError, match="rgb, depth must not carry"):
+        other(**stamped)
+    with pytest.raises(errors.ArgumentError, match="stamp_ns must not carry"):
+        other(**plain, stamp_ns=START)
+
+
+@pytest.mark.parametrize("stamp", [1.5, "now", True])
+def test_a_stamp_is_whole_nanoseconds(load, frames, stamp):
+    given = {name: Frame(array, stamp) for name, array in frames().items()}
+    with pytest.raises(errors.ArgumentError, match="stamp_ns of rgb must be whole"):
+        load()(**given)
+    with pytest.raises(errors.ArgumentError, match="stamp_ns must be whole"):
+        load()(**frames(), stamp_ns=stamp)
+
+
+# A refused call changes nothing
+
+
+@pytest.mark.parametrize(
+    ("bad", "error"),
+    [
+        ({"rgb": None}, errors.FrameError),
+        ({"rgb": np.zeros((6, 8), np.uint8)}, errors.ShapeError),
+        ({"depth": np.zeros((6, 8))}, errors.DTypeError),
+        ({"size": (0, 0)}, errors.ArgumentError),
+        ({"out": np.zeros((1, 1), np.uint8)}, errors.ShapeError),
+        ({"sonar": EMPTY}, errors.ArgumentError),
+    ],
+)
+@pytest.mark.parametrize("stamped", [True, False])
+def test_a_refused_call_changes_nothing(load, frames, bad, error, stamped):
+    segmenter = load(depth=manifest.Missing("hold", 60_000, "refuse"))
+    given, other = frames(1), frames(2)
+    first = {"stamp_ns": START} if stamped else {}
+    second = {"stamp_ns": START + 10 * MS} if stamped else {}
+    whole = segmenter(**given, **first).labels
+    with pytest.raises(error):
+        segmenter(**second | other | bad)
+    result = segmenter(rgb=given["rgb"], **second)
+    assert result.made_from["depth"].state == "held"
+    assert not stamped or result.made_from["depth"].age_ms == 10.0
+    np.testing.assert_array_equal(result.labels, whole)
+
+
+def test_a_refused_first_call_does_not_choose_the_clock(load, frames):
+    segmenter = load()
+    with pytest.raises(errors.FrameError):
+        segmenter(**rgb_at(frames(), 0))
+    assert not segmenter(**frames()).degraded
+
+
+def test_preprocess_follows_the_policies_and_remembers_nothing(load, frames):
+    segmenter, given = load(depth=HOLD), frames(1)
+    with pytest.raises(errors.FrameError):
+        segmenter.preprocess(depth=given["depth"])
+    segmenter.preprocess(**at(given, 0))
+    segmenter(**given)  # still free to choose the other clock
+    tensors = segmenter.preprocess(rgb=given["rgb"])
+    np.testing.assert_array_equal(
+        tensors["depth"], segmenter.preprocess(**given)["depth"]
+    )
+
+
+# The rule by itself
+
+
+@pytest.mark.parametrize("then", ["refuse", "substitute"])
+@pytest.mark.parametrize("age", [None, 0.0, 200.0, 200.1])
+@pytest.mark.parametrize("held", [None, -0.1, 0.0, 200.0, 200.1])
+def test_hold_prefers_the_given_frame_then_the_held_one_then_the_other_policy(
+    then, age, held
+):
+    decision = decide(
+        manifest.Missing("hold", 200, then),
+        fault="no frame" if age is None else None,
+        age_ms=age,
+        held_age_ms=held,
+    )
+    if age is not None and age <= 200:
+        assert decision == Decision("fresh", age, None)
+    elif held is not None and 0 <= held <= 200:
+        assert (decision.state, decision.age_ms) == ("held", held)
+    else:
+        wanted = {"refuse": "refused", "substitute": "substituted"}[then]
+        assert (decision.state, decision.age_ms) == (wanted, None)
+
+
+@pytest.mark.parametrize("policy", ["refuse", "substitute"])
+def test_only_hold_looks_at_the_age_of_a_frame(policy):
+    missing = manifest.Missing(policy)
+    fresh = decide(missing, fault=None, age_ms=1e9, held_age_ms=None)
+    assert fresh == Decision("fresh", 1e9, None)

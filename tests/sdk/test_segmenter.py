@@ -1,0 +1,407 @@
+"""Frames in, labels out: what a Segmenter computes, and what it refuses."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+import numpy as np
+import pytest
+
+import fuseg
+from fuseg import errors, manifest
+
+
+def color_planes(frame, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)):
+    """The definition, for a frame of the network's size: (3, H, W) float64."""
+    planes = frame.astype(np.float64).transpose(2, 0, 1) / 255
+    return (planes - np.reshape(mean, (3, 1, 1))) / np.reshape(std, (3, 1, 1))
+
+
+def depth_plane(frame, scale=0.001, mean=2.0, std=1.5, fill=-1.0, invalid=(0, 65535)):
+    """The definition, for a frame of the network's size: (1, H, W) float64."""
+    plane = (frame.astype(np.float64) * scale - mean) / std
+    return np.where(np.isin(frame, invalid) | ~np.isfinite(plane), fill, plane)[None]
+
+
+# What the network is fed
+
+
+def test_frames_of_the_networks_size_become_the_manifests_tensors(rgbd, frames):
+    given = frames(1)
+    tensors = fuseg.load(rgbd.path).preprocess(**given)
+    assert sorted(tensors) == ["depth", "rgb"]
+    assert tensors["rgb"].dtype == tensors["depth"].dtype == np.float32
+    np.testing.assert_allclose(tensors["rgb"][0], color_planes(given["rgb"]), atol=2e-6)
+    np.testing.assert_allclose(
+        tensors["depth"][0], depth_plane(given["depth"]), atol=2e-6
+    )
+
+
+def test_frames_twice_as_large_are_averaged_in_colour_and_picked_in_depth(rgbd, frames):
+    given = frames(2, 12, 16)
+    tensors = fuseg.load(rgbd.path).preprocess(**given)
+    # Half-pixel bilinear at exactly half the size: the middle of four pixels.
+    mean = given["rgb"].reshape(6, 2, 8, 2, 3).mean((1, 3))
+    np.testing.assert_allclose(tensors["rgb"][0], color_planes(mean), atol=1e-4)
+    picked = given["depth"][::2, ::2]
+    np.testing.assert_allclose(tensors["depth"][0], depth_plane(picked), atol=2e-6)
+
+
+def test_preprocess_returns_copies(rgbd, frames):
+    segmenter = fuseg.load(rgbd.path)
+    first = segmenter.preprocess(**frames(1))
+    kept = {name: tensor.copy() for name, tensor in first.items()}
+    segmenter.preprocess(**frames(2))
+    segmenter(**frames(3))
+    for name, tensor in first.items():
+        np.testing.assert_array_equal(tensor, kept[name])
+
+
+def test_a_unit_given_at_load_scales_readings_but_not_the_raw_invalid_values(
+    rgbd, frames
+):
+    given = frames(1)
+    given["depth"][0, 1] = 65535
+    segmenter = fuseg.load(rgbd.path, units={"depth": "0.1mm"})
+    np.testing.assert_allclose(
+        segmenter.preprocess(**given)["depth"][0],
+        depth_plane(given["depth"], scale=0.0001),
+        atol=2e-6,
+    )
+
+
+def test_a_bgr_camera_feeds_an_rgb_network_in_its_order(rgbd, frames):
+    given = frames(1)
+    plain = fuseg.load(rgbd.path).preprocess(**given)
+    swapped = given | {"rgb": np.ascontiguousarray(given["rgb"][..., ::-1])}
+    segmenter = fuseg.load(rgbd.path, channels={"rgb": "BGR"})
+    np.testing.assert_array_equal(segmenter.preprocess(**swapped)["rgb"], plain["rgb"])
+
+
+def test_colour_and_thermal_share_one_tensor(make_bundle, color_input, plane_input):
+    shape = (1, 4, 6, 8)
+    made = make_bundle(
+        plane_input(
+            "thermal",
+            kind="thermal",
+            unit="0.01K",
+            scale=0.01,
+            mean=(300.0,),
+            std=(10.0,),
+            tensor=manifest.InputTensor("x", shape, 3),
+        ),
+        color_input(tensor=manifest.InputTensor("x", shape, 0)),
+    )
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (6, 8, 3)).astype(np.uint8)
+    thermal = rng.integers(29000, 31000, (6, 8)).astype(np.uint16)
+    segmenter = fuseg.load(made.path)
+    tensors = segmenter.preprocess(rgb=rgb, thermal=thermal)
+    wanted = np.concatenate(
+        [color_planes(rgb), depth_plane(thermal, 0.01, 300.0, 10.0)]
+    )
+    np.testing.assert_allclose(tensors["x"][0], wanted, atol=1e-4)
+    labels = segmenter(rgb=rgb, thermal=thermal).labels
+    np.testing.assert_array_equal(labels, made.scores({"x": wanted[None]}).argmax(0))
+
+
+# What comes out
+
+
+def test_labels_are_the_best_class_of_the_networks_scores(rgbd, frames):
+    given = frames(3)
+    result = fuseg.load(rgbd.path)(**given)
+    tensors = {
+        "rgb": color_planes(given["rgb"])[None],
+        "depth": depth_plane(given["depth"])[None],
+    }
+    assert result.labels.dtype == np.uint8
+    np.testing.assert_array_equal(result.labels, rgbd.scores(tensors).argmax(0))
+    assert len(np.unique(result.labels)) > 1
+
+
+def test_confidence_is_the_softmax_of_the_winning_class(rgbd, frames):
+    given = frames(4)
+    segmenter = fuseg.load(rgbd.path)
+    result = segmenter(**given, confidence=True)
+    scores = rgbd.scores(segmenter.preprocess(**given))
+    odds = np.exp(scores - scores.max(0))
+    assert result.confidence.dtype == np.float32
+    np.testing.assert_allclose(result.confidence, 1 / odds.sum(0), atol=2e-5)
+    assert segmenter(**given).confidence is None
+
+
+def test_labels_have_the_size_of_the_manifests_first_input(rgbd, frames):
+    given = frames(1, 12, 16) | {"depth": frames(1, 24, 32)["depth"]}
+    assert fuseg.load(rgbd.path)(**given).labels.shape == (12, 16)
+
+
+def test_labels_have_the_size_asked_for(rgbd, frames):
+    segmenter = fuseg.load(rgbd.path)
+    assert segmenter(**frames(1), size=(11, 7)).labels.shape == (11, 7)
+    shrunk = segmenter(**frames(1), size=[3, 4], confidence=True)
+    assert shrunk.labels.shape == shrunk.confidence.shape == (3, 4)
+
+
+def interpolated(scores, height, width):
+    """Half-pixel bilinear of (C, h, w), clamped at the border: the definition."""
+    for axis, size in ((1, height), (2, width)):
+        old = scores.shape[axis]
+        at = np.clip((np.arange(size) + 0.5) * old / size - 0.5, 0, old - 1)
+        low = np.floor(at).astype(int)
+        high = np.minimum(low + 1, old - 1)
+        part = np.reshape(at - low, [-1 if i == axis else 1 for i in range(3)])
+        scores = scores.take(low, axis) * (1 - part) + scores.take(high, axis) * part
+    return scores
+
+
+def test_scores_of_a_coarser_grid_are_interpolated_to_the_camera(
+    make_bundle, color_input, plane_input, frames
+):
+    made = make_bundle(color_input(), plane_input(), stride=2)
+    segmenter = fuseg.load(made.path)
+    given = frames(5, 13, 17)
+    coarse = made.scores(segmenter.preprocess(**given))[:, ::2, ::2]
+    assert coarse.shape == (4, 3, 4)
+    np.testing.assert_array_equal(
+        segmenter(**given).labels, interpolated(coarse, 13, 17).argmax(0)
+    )
+
+
+def test_results_are_the_callers_own(rgbd, frames):
+    segmenter = fuseg.load(rgbd.path)
+    first = segmenter(**frames(1), confidence=True)
+    kept = first.labels.copy(), first.confidence.copy()
+    second = segmenter(**frames(2), confidence=True)
+    assert not np.array_equal(second.labels, kept[0])
+    np.testing.assert_array_equal(first.labels, kept[0])
+    np.testing.assert_array_equal(first.confidence, kept[1])
+
+
+def test_out_is_written_and_is_the_result(rgbd, frames):
+    segmenter = fuseg.load(rgbd.path)
+    out = np.full((6, 8), 77, np.uint8)
+    result = segmenter(**frames(1), out=out)
+    assert result.labels is out
+    np.testing.assert_array_equal(out, segmenter(**frames(1)).labels)
+
+
+def test_no_frame_is_written_to(rgbd, frames):
+    given = frames(1)
+    for frame in given.values():
+        frame.setflags(write=False)
+    assert fuseg.load(rgbd.path)(**given).degraded is False
+
+
+def test_stages_take_time_and_add_up_to_no_more_than_the_total(rgbd, frames):
+    timing = fuseg.load(rgbd.path)(**frames(1)).timing
+    stages = timing.pack_ms, timing.engine_ms, timing.label_ms
+    assert min(stages) > 0
+    assert sum(stages) <= timing.total_ms
+
+
+def test_classes_and_the_loaded_parts_can_be_read(rgbd, frames):
+    segmenter = fuseg.load(rgbd.path)
+    result = segmenter(**frames(1))
+    assert [c.name for c in result.classes] == ["class0", "class1", "class2", "class3"]
+    assert segmenter.backend_name == "onnxruntime"
+    assert segmenter.variant.name == "fp32"
+    assert segmenter.manifest is segmenter.bundle.manifest
+    assert segmenter.bundle.path == rgbd.path
+
+
+# Overlay
+
+
+def test_overlay_paints_over_the_frame_of_this_call(rgbd, frames):
+    given = frames(1)
+    result = fuseg.load(rgbd.path)(**given)
+    palette = np.array([c.color for c in result.classes], np.float64)
+    wanted = 0.5 * given["rgb"] + 0.5 * palette[result.labels]
+    np.testing.assert_allclose(result.overlay(), wanted, atol=0.51)
+    np.testing.assert_array_equal(result.overlay(alpha=0.0), given["rgb"])
+    other = frames(9)["rgb"]
+    np.testing.assert_array_equal(result.overlay(other, alpha=0.0), other)
+    solid = result.overlay(alpha=1.0)
+    np.testing.assert_array_equal(solid, palette[result.labels].astype(np.uint8))
+
+
+def test_overlay_follows_the_cameras_channel_order(rgbd, frames):
+    result = fuseg.load(rgbd.path, channels={"rgb": "BGR"})(**frames(1))
+    palette = np.array([c.color[::-1] for c in result.classes], np.uint8)
+    np.testing.assert_array_equal(result.overlay(alpha=1.0), palette[result.labels])
+
+
+def test_overlay_refuses_a_frame_of_another_size(rgbd, frames):
+    result = fuseg.load(rgbd.path)(**frames(1), size=(3, 4))
+    with pytest.raises(errors.ShapeError, match=r"frame .*\(3, 4\), got \(6, 8\)"):
+        result.overlay()
+    assert result.overlay(np.zeros((3, 4, 3), np.uint8)).shape == (3, 4, 3)
+
+
+def test_overlay_without_a_colour_frame_asks_for_one(make_bundle, plane_input, frames):
+    result = fuseg.load(make_bundle(plane_input()).path)(depth=frames(1)["depth"])
+    with pytest.raises(errors.ArgumentError, match="frame must be given"):
+        result.overlay()
+    assert result.overlay(frames(1)["rgb"]).shape == (6, 8, 3)
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("name", "bad", "error", "says"),
+    [
+        ("rgb", [[1]], errors.DTypeError, "rgb must be a NumPy array, got list"),
+        ("rgb", fuseg.Frame(None), errors.DTypeError, "rgb .* got NoneType"),
+        ("rgb", np.zeros((6, 8, 3)), errors.DTypeError, "rgb must be uint8, got fl"),
+        ("rgb", np.zeros((6, 8), "u1"), errors.ShapeError, r"rgb .*\(H, W, 3\).*\(6, "),
+        ("rgb", np.zeros((6, 8, 4), "u1"), errors.ShapeError, r"rgb .*\[\.\.\., :3\]"),
+        ("rgb", np.zeros((3, 6, 8), "u1"), errors.ShapeError, "rgb .*transpose"),
+        ("rgb", np.zeros((0, 8, 3), "u1"), errors.ShapeError, "rgb must not be empty"),
+        (
+            "rgb",
+            np.zeros((6, 8, 4), "u1")[..., :3],
+            errors.LayoutError,
+            r"rgb .*np\.ascontiguousarray\(rgb\)",
+        ),
+        ("rgb", np.zeros((6, 16, 3), "u1")[:, ::2], errors.LayoutError, "rgb must"),
+        ("depth", np.zeros((6, 8), "u1"), errors.DTypeError, r"depth .*astype"),
+        ("depth", np.zeros((6, 8), ">u2"), errors.DTypeError, r"depth must be uint16"),
+        ("depth", np.zeros((6, 8, 1), "u2"), errors.ShapeError, r"depth\[\.\.\., 0\]"),
+        ("depth", np.zeros((6, 0), "u2"), errors.ShapeError, "depth must not be empty"),
+        ("depth", np.zeros((8, 6), "u2").T, errors.LayoutError, "depth must have"),
+    ],
+)
+def test_a_wrong_frame_is_refused_by_name(rgbd, frames, name, bad, error, says):
+    with pytest.raises(error, match=says):
+        fuseg.load(rgbd.path)(**frames(1) | {name: bad})
+
+
+@pytest.mark.parametrize(("unit", "metres"), [("mm", 1000), ("0.1mm", 10000)])
+def test_float_depth_is_refused_with_a_conversion_that_works(
+    rgbd, frames, unit, metres
+):
+    depth = np.array([[1.234, np.nan], [np.inf, 0.5]], np.float32)
+    segmenter = fuseg.load(rgbd.path, units={"depth": unit})
+    with pytest.raises(errors.DTypeError, match="depth must be uint16") as caught:
+        segmenter(rgb=frames(1)["rgb"], depth=depth)
+    advice = re.search(r"in m with NaN .*: (np\..*)\.$", str(caught.value))
+    with np.errstate(invalid="ignore"):
+        converted = eval(advice[1], {"np": np, "depth": depth})  # our own sentence
+    assert converted.dtype == np.uint16
+    assert converted.tolist() == [[round(1.234 * metres), 0], [0, metres // 2]]
+
+
+def test_rows_may_lie_anywhere(rgbd, frames):
+    given = frames(1)
+    segmenter = fuseg.load(rgbd.path)
+    wanted = segmenter(**given).labels
+    padded = {
+        "rgb": np.pad(given["rgb"], ((2, 1), (3, 5), (0, 0)))[2:-1, 3:-5],
+        "depth": np.pad(given["depth"][::-1], ((0, 0), (0, 9)))[::-1, :-9],
+    }
+    assert not any(frame.flags.c_contiguous for frame in padded.values())
+    np.testing.assert_array_equal(segmenter(**padded).labels, wanted)
+
+
+def test_a_name_that_is_no_input_is_refused_with_those_that_are(rgbd, frames):
+    with pytest.raises(
+        errors.ArgumentError, match="thermal: no such input.*rgb, depth"
+    ):
+        fuseg.load(rgbd.path)(**frames(1), thermal=np.zeros((6, 8), np.uint16))
+
+
+@pytest.mark.parametrize("size", [(0, 4), (4,), 4, (4.0, 4), "ab"])
+def test_a_size_that_is_none_is_refused(rgbd, frames, size):
+    with pytest.raises(errors.ArgumentError, match="size must be"):
+        fuseg.load(rgbd.path)(**frames(1), size=size)
+
+
+def test_an_unfit_out_is_refused(rgbd, frames):
+    segmenter, given = fuseg.load(rgbd.path), frames(1)
+    with pytest.raises(errors.ShapeError, match=r"out must have shape \(6, 8\)"):
+        segmenter(**given, out=np.zeros((8, 6), np.uint8))
+    with pytest.raises(errors.DTypeError, match="out must be uint8"):
+        segmenter(**given, out=np.zeros((6, 8), np.int8))
+    locked = np.zeros((6, 8), np.uint8)
+    locked.setflags(write=False)
+    with pytest.raises(errors.ArgumentError, match="out must be writable"):
+        segmenter(**given, out=locked)
+    shared = given["depth"].view(np.uint8)[:3].reshape(6, 8)
+    with pytest.raises(errors.ArgumentError, match="share memory with the frame depth"):
+        segmenter(**given, out=shared)
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ({"units": {"sonar": "m"}}, "units must name inputs .*rgb, depth.*'sonar'"),
+        ({"units": {"rgb": "m"}}, "units must name depth-like inputs, got 'rgb'"),
+        ({"units": {"depth": "furlong"}}, r"units\['depth'\]: unit must be"),
+        ({"units": {"depth": "K"}}, r"units\['depth'\]: unit must measure length"),
+        ({"channels": {"sonar": "RGB"}}, "channels must name inputs .*'sonar'"),
+        ({"channels": {"depth": "RGB"}}, "channels must name colour inputs"),
+        ({"channels": {"rgb": "GRB"}}, r"channels\['rgb'\] must be one of"),
+        ({"variant": "int8"}, "variant must be one of fp32, got 'int8'"),
+        ({"threads": 0}, "threads must be a whole number above 0"),
+        ({"threads": 1.5}, "threads must be a whole number above 0"),
+        ({"backend": "openvino"}, "not in this version"),
+        ({"backend": "tensorrt"}, "not in this version"),
+        ({"backend": "replay"}, "ReplayBackend"),
+        ({"backend": "cuda"}, "backend must be one of auto, onnxruntime"),
+    ],
+)
+def test_a_wrong_option_of_load_is_refused(rgbd, option, says):
+    with pytest.raises(errors.ArgumentError, match=says):
+        fuseg.load(rgbd.path, **option)
+
+
+def test_auto_says_in_the_log_what_it_chose(rgbd, caplog):
+    with caplog.at_level(logging.INFO, logger="fuseg"):
+        fuseg.load(rgbd.path, backend="auto")
+    assert [r.getMessage() for r in caplog.records] == [
+        "backend 'auto': onnxruntime on the CPU"
+    ]
+
+
+# Clones
+
+
+def test_a_clone_gives_the_same_labels_with_the_same_options(rgbd, frames):
+    segmenter = fuseg.load(rgbd.path, units={"depth": "0.1mm"}, channels={"rgb": "BGR"})
+    np.testing.assert_array_equal(
+        segmenter.clone()(**frames(1)).labels, segmenter(**frames(1)).labels
+    )
+    assert segmenter.clone().variant == segmenter.variant
+
+
+def test_a_clone_holds_no_frames_and_keeps_its_own(
+    make_bundle, color_input, plane_input, frames
+):
+    hold = manifest.Missing("hold", 1e6, "refuse")
+    made = make_bundle(color_input(), plane_input(missing=hold))
+    segmenter = fuseg.load(made.path)
+    given = frames(1)
+    segmenter(**given)
+    clone = segmenter.clone()
+    with pytest.raises(errors.FrameError, match="depth"):
+        clone(rgb=given["rgb"])
+    clone(**frames(2))
+    tensors = segmenter.preprocess(rgb=given["rgb"])
+    np.testing.assert_allclose(
+        tensors["depth"][0], depth_plane(given["depth"]), atol=2e-6
+    )
+
+
+def test_the_binary_network_labels_where_its_score_is_above_zero(
+    make_bundle, color_input, frames
+):
+    made = make_bundle(color_input(), classes=1)
+    segmenter = fuseg.load(made.path)
+    rgb = frames(1)["rgb"]
+    scores = made.scores(segmenter.preprocess(rgb=rgb))
+    labels = segmenter(rgb=rgb).labels
+    np.testing.assert_array_equal(labels, scores[0] > 0)
+    assert set(np.unique(labels)) == {0, 1}
