@@ -14,6 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 NATIVE := CMakeLists.txt $(shell find kernels -type f)
+PYTHON_FILES := $(shell find sdk export -name '*.py')
 CXX_FILES := $(shell find kernels -name '*.h' -o -name '*.cpp')
 
 .PHONY: build demo test test-slow lint format bench train readme wheel clean
@@ -60,10 +61,13 @@ readme: build
 	$(BIN)/python benchmarks/readme.py
 
 wheel: build
-	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation -w out/wheel .
+	rm -rf out/wheel && mkdir -p out/wheel
+	$(BIN)/python -c "import scikit_build_core.build as b; b.build_sdist('out/wheel')"
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation \
+	  -w out/wheel out/wheel/fuseg-*.tar.gz
 
 # What JetPack 6 and ROS 2 Humble ship: the wheel must run there.
-$(VENV)-floor/.built: $(VENV)/.built
+$(VENV)-floor/.built: $(VENV)/.built $(PYTHON_FILES)
 	$(MAKE) wheel
 	test -x $(VENV)-floor/bin/python || $(PYTHON) -m venv $(VENV)-floor
 	$(VENV)-floor/bin/python -m pip install --quiet --disable-pip-version-check \

@@ -19,22 +19,27 @@ END = "<!-- end of numbers -->"
 
 def table(path: Path) -> str:
     result = json.loads(path.read_text())
-    rows = {"**fuseg**": result["total_ms"], **result["peers"]}
-    machine = result["machine"]
+    threads = result["settings"]["threads"]
+    versions = result["versions"]
+    around = result["pre_post"]
     lines = [
-        f"{machine['cpu']}, {result['threads']} thread(s), "
-        f"onnxruntime {machine['onnxruntime']}; [{path.name}]"
-        f"({path.relative_to(ROOT)})",
+        f"{result['machine']['cpu']}, {threads} thread{'s' if threads > 1 else ''}, "
+        f"onnxruntime {versions['onnxruntime']}, torch {versions['torch']} "
+        f"([record]({path.relative_to(ROOT)})):",
         "",
-        "| | p50 ms | p90 ms | p99 ms | p50 / fuseg |",
+        "| frames to labels | p50 ms | p90 ms | p99 ms | p50 / fuseg |",
         "|---|---:|---:|---:|---:|",
     ]
-    ours = result["total_ms"]["p50"]
-    for name, row in rows.items():
-        lines.append(
-            f"| {name} | {row['p50']:.2f} | {row['p90']:.2f} | {row['p99']:.2f} "
-            f"| {row['p50'] / ours:.2f}x |"
-        )
+    for name, row in {"**fuseg**": result["total_ms"], **result["peers"]}.items():
+        if "p50" in row:
+            times = " | ".join(f"{row[p]:.2f}" for p in ("p50", "p90", "p99"))
+            ratio = row["p50"] / result["total_ms"]["p50"]
+            lines.append(f"| {name} | {times} | {ratio:.2f} |")
+    lines += [
+        "",
+        f"All but the engine: fuseg {around['fuseg_ms']:.2f} ms, the recipe "
+        f"{around['recipe_ms']:.2f} ms ({around['ratio']:.1f} times).",
+    ]
     return "\n".join(lines)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fuseg
 from fuseg import bundle, manifest
 
 CHECKPOINT = Path(__file__).parents[1] / "export" / "checkpoints" / "rgbd.safetensors"
@@ -155,13 +157,29 @@ def plane_input() -> Callable[..., Any]:
 @pytest.fixture
 def make_bundle(tmp_path: Path) -> Callable[..., Linear]:
     """``make_bundle(*inputs, classes=4, stride=1, **output) -> Linear``."""
-    return lambda *inputs, **how: write_linear(tmp_path / "b.fuseg", *inputs, **how)
+    count = itertools.count()
+    return lambda *inputs, **how: write_linear(
+        tmp_path / f"linear{next(count)}.fuseg", *inputs, **how
+    )
 
 
 @pytest.fixture
 def rgbd(make_bundle: Callable[..., Linear]) -> Linear:
     """Colour and depth, 6 x 8, four classes, both refuse to be missing."""
     return make_bundle(color(), plane())
+
+
+@pytest.fixture
+def load(make_bundle: Callable[..., Linear]) -> Callable[..., fuseg.Segmenter]:
+    """``load(rgb=policy, depth=policy) -> Segmenter``, refusing unless told else."""
+
+    def make(
+        rgb: manifest.Missing = REFUSE, depth: manifest.Missing = REFUSE
+    ) -> fuseg.Segmenter:
+        inputs = color(missing=rgb, fill=0.25), plane(missing=depth)
+        return fuseg.load(make_bundle(*inputs).path)
+
+    return make
 
 
 @pytest.fixture

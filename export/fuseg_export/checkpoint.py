@@ -18,86 +18,68 @@ from torch import Tensor, nn
 
 from fuseg.errors import CheckpointError, InputFileError
 
-__all__ = ["Checkpoint", "fill", "read"]
+__all__ = ["Loaded", "load_checkpoint"]
 
 # Where training scripts put the weights inside their file; earlier words win.
 CONTAINERS = ("state_dict", "model_state_dict", "model", "module", "net", "ema")
 # What wrappers (DataParallel, Lightning, torch.compile) put before every name.
 PREFIXES = ("module.", "model.", "_orig_mod.")
 NAMED_AT_MOST = 10
+_CONVERT = (
+    "Convert it where you trust it: "
+    "safetensors.torch.save_file(model.state_dict(), 'model.safetensors')."
+)
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """What a checkpoint file holds.
+class Loaded:
+    """What became of a checkpoint.
 
     Attributes:
-        tensors: The weights by name, on the CPU, as stored.
         sha256: Of the file's bytes, in hex.
-        notes: What was unwrapped on the way, one sentence each.
+        notes: What was unwrapped, renamed or converted on the way, a sentence each.
     """
 
-    tensors: dict[str, Tensor]
     sha256: str
     notes: tuple[str, ...]
 
 
-def read(path: Path) -> Checkpoint:
-    """Read a checkpoint without running anything that is in it.
+def load_checkpoint(network: nn.Module, path: Path) -> Loaded:
+    """Load all of a checkpoint into all of a network, or change nothing.
 
-    The content decides how it is read, not the file's name: a zip or a pickle goes
-    through ``torch.load(weights_only=True)``, all else must be safetensors. Of a
-    training script's dict the weights are taken: the first of ``CONTAINERS`` in it.
+    Nothing in the file is run. Its content decides how it is read, not its name: a
+    zip or a pickle goes through ``torch.load(weights_only=True)``, all else must be
+    safetensors. Of a training script's dict the weights are taken, the first of
+    ``CONTAINERS`` in it. A prefix that every name has is dropped if no name fits the
+    network without that. Numbers are converted to the network's own precision.
 
     Raises:
         InputFileError: The file cannot be read.
-        CheckpointError: It is damaged, is no checkpoint, or is a pickle with code.
+        CheckpointError: It is damaged, is no checkpoint, or is a pickle with code; or
+            a tensor is missing, unexpected, of another shape or kind, or not finite
+            (each is named, up to ten of a sort).
     """
     try:
         data = path.read_bytes()
     except OSError as err:
-        raise InputFileError(
-            f"cannot read the checkpoint {path}: {err.strerror}."
-        ) from err
+        raise InputFileError(f"{path} cannot be read: {err.strerror or err}.") from err
     pickled = data.startswith((b"PK\x03\x04", b"\x80"))
     content = _unpickle(path, data) if pickled else _parse_safetensors(path, data)
-    tensors, notes = _unwrap(path, content)
-    return Checkpoint(tensors, hashlib.sha256(data).hexdigest(), tuple(notes))
-
-
-def fill(network: nn.Module, checkpoint: Checkpoint) -> tuple[str, ...]:
-    """Load all of a checkpoint into all of a network, or change nothing.
-
-    Floating-point weights are converted to the network's own precision. A prefix
-    that every name has is dropped if no name fits the network without that.
-
-    Returns:
-        What was adapted, one sentence each.
-
-    Raises:
-        CheckpointError: A tensor is missing, unexpected, of another shape or kind, or
-            not finite. Each is named, up to ten of a sort.
-    """
+    stored, notes = _unwrap(path, content)
     wanted = network.state_dict()
-    tensors, notes = _drop_prefixes(checkpoint.tensors, wanted)
+    tensors = _drop_prefixes(stored, wanted, notes)
     problems = [*_misfits(tensors, wanted), *_damage(tensors)]
     if problems:
         raise CheckpointError(
-            f"the checkpoint does not fit the network: {'; '.join(problems)}. "
+            f"the checkpoint {path} does not fit the network: {'; '.join(problems)}. "
             "Nothing was loaded."
         )
-    precisions = {
-        str(t.dtype).removeprefix("torch.")
-        for name, t in tensors.items()
-        if t.dtype != wanted[name].dtype
-    }
-    if precisions:
-        notes.append(
-            f"converted weights stored as {', '.join(sorted(precisions))} to the "
-            "network's own precision"
-        )
+    types = {str(t.dtype) for n, t in tensors.items() if t.dtype != wanted[n].dtype}
+    if types:
+        stored_as = ", ".join(sorted(t.removeprefix("torch.") for t in types))
+        notes.append(f"converted {stored_as} to the network's own precision")
     network.load_state_dict(tensors, strict=True)
-    return tuple(notes)
+    return Loaded(hashlib.sha256(data).hexdigest(), tuple(notes))
 
 
 def _unpickle(path: Path, data: bytes) -> Any:
@@ -109,16 +91,14 @@ def _unpickle(path: Path, data: bytes) -> Any:
         if "global" not in str(err).lower():
             raise CheckpointError(_damaged(path)) from err
         raise CheckpointError(
-            f"the checkpoint {path} holds Python objects beside tensors, and unpickling "
-            "those could run any code, so it was not loaded. Convert it where you trust "
-            "it: safetensors.torch.save_file(model.state_dict(), 'model.safetensors')."
+            f"the checkpoint {path} holds Python objects beside tensors, and loading "
+            f"those could run any code, so it was not loaded. {_CONVERT}"
         ) from err
     except Exception as err:  # a damaged zip or pickle raises nearly anything
         if "TorchScript" in str(err):
             raise CheckpointError(
                 f"the checkpoint {path} is a TorchScript archive, which holds code, so "
-                "it was not loaded. Save the weights instead: "
-                "safetensors.torch.save_file(model.state_dict(), 'model.safetensors')."
+                f"it was not loaded. {_CONVERT}"
             ) from err
         raise CheckpointError(_damaged(path)) from err
 
@@ -165,16 +145,18 @@ def _is_state(content: Mapping[Any, Any]) -> bool:
 
 
 def _drop_prefixes(
-    tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
-) -> tuple[dict[str, Tensor], list[str]]:
-    named, dropped = dict(tensors), ""
+    stored: Mapping[str, Tensor], wanted: Mapping[str, Tensor], notes: list[str]
+) -> dict[str, Tensor]:
+    named, dropped = dict(stored), ""
     while not named.keys() & wanted.keys():
         shared = [p for p in PREFIXES if all(name.startswith(p) for name in named)]
         if not shared:
-            return dict(tensors), []
+            return dict(stored)
         named = {name.removeprefix(shared[0]): t for name, t in named.items()}
         dropped += shared[0]
-    return named, [f"dropped the prefix {dropped!r} of every name"] if dropped else []
+    if dropped:
+        notes.append(f"dropped the prefix {dropped!r} of every name")
+    return named
 
 
 def _misfits(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:

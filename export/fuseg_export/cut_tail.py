@@ -200,7 +200,10 @@ def _activation_obstacle(
 ) -> str | None:
     shape = graph.shape(node.output[0]) or ()
     if "Resize" in after:
-        return "its results are interpolated, which may order the classes differently"
+        return (
+            "its results are interpolated, which may order the classes differently; "
+            "the runtime's confidence will be no probability"
+        )
     if node.op_type == "Sigmoid":
         one = len(shape) == 4 and shape[1] == 1
         return None if one else "it is not of a single class"
@@ -245,8 +248,8 @@ def _require_scores(graph: Graph, value: str, kept: str | None) -> None:
     if element != TensorProto.FLOAT:
         spelled = TensorProto.DataType.Name(element).lower()
         raise ExportError(
-            f"the network's output must be float32 class scores, or labels whose ArgMax "
-            f"can be cut from its end, got {spelled}.{because} Return the scores."
+            "the network's output must be float32 class scores, or labels whose ArgMax "
+            f"can be cut off, got {spelled}.{because} Return the scores."
         )
     if shape is None or len(shape) != 4 or shape[0] != 1:
         got = "a size that the graph computes" if shape is None else f"{list(shape)}"
@@ -256,6 +259,6 @@ def _require_scores(graph: Graph, value: str, kept: str | None) -> None:
         )
     if shape[1] > MOST_CLASSES:
         raise ExportError(
-            f"the network must tell at most {MOST_CLASSES} classes apart, as a label is "
-            f"one byte, got {shape[1]}."
+            f"the network must tell at most {MOST_CLASSES} classes apart, got "
+            f"{shape[1]}: a label is one byte."
         )

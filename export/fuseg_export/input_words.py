@@ -15,7 +15,7 @@ from typing import Any
 from fuseg.errors import ArgumentError, ManifestError
 from fuseg.manifest import Input
 
-__all__ = ["make_inputs", "override"]
+__all__ = ["describe", "make_inputs", "override"]
 
 _FORM = "NAME=KIND:HEIGHTxWIDTH, as in rgb=color:480x640"
 _WORD = re.compile(r"(?P<name>[^=]+)=(?P<kind>[^:]+):(?P<height>\d+)x(?P<width>\d+)")
@@ -98,6 +98,19 @@ def override(inputs: Sequence[Input], spec: Mapping[str, Any]) -> tuple[Input, .
     """
     drafts = {i.name: asdict(i) for i in inputs}
     return _finish(_merge(drafts, spec), [])
+
+
+def describe(sensor: Input) -> str:
+    """One sentence on how an input's frames become its tensor."""
+    values = f"{sensor.dtype} {sensor.channels or f'in {sensor.unit}'}"
+    invalid = f", invalid {', '.join(map(str, sensor.invalid))}" * bool(sensor.invalid)
+    mean, std = (
+        ", ".join(f"{v:g}" for v in numbers) for numbers in (sensor.mean, sensor.std)
+    )
+    return (
+        f"{sensor.name}: {values}{invalid}, times {sensor.scale:.6g}, minus {mean}, "
+        f"over {std}; change it with --spec"
+    )
 
 
 def _parse(word: str) -> tuple[str, dict[str, Any]]:

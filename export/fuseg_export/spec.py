@@ -106,7 +106,7 @@ def _make_classes(what: str, entries: Any) -> tuple[Class, ...]:
             raise ArgumentError(f"{what}: class {i} must have a name, got {name!r}.")
         if names.count(name) > 1:
             raise ArgumentError(f"{what} must be unique, got {name!r} twice.")
-    colored = default_classes(len(names), names)
+    colored = default_classes(len(names), [str(name) for name in names])
     try:
         return tuple(
             Class.from_json(e) if isinstance(e, dict) else colored[i]

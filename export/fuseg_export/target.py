@@ -16,7 +16,7 @@ from torch import nn
 from fuseg.errors import ArgumentError, ExportError
 from fuseg.manifest import Class, Input
 
-from .input_words import make_inputs, override
+from .input_words import describe, make_inputs, override
 from .models import REFERENCE
 from .sentence import cause
 from .spec import Spec, parse_classes, read_spec
@@ -37,6 +37,7 @@ class Target:
             entry of ``tensor_shapes(inputs)``, positionally.
         classes: None if nobody named them.
         is_reference: Whether fuseg's synthetic scenes are what it was trained for.
+        notes: What was assumed of its inputs, a sentence each.
     """
 
     word: str
@@ -46,6 +47,7 @@ class Target:
     classes: tuple[Class, ...] | None
     ignore: int
     is_reference: bool
+    notes: tuple[str, ...]
 
 
 def resolve(
@@ -96,6 +98,7 @@ def resolve(
         classes=named,
         ignore=ignore if said.ignore is None else said.ignore,
         is_reference=word in REFERENCE,
+        notes=() if word in REFERENCE else tuple(map(describe, sensors)),
     )
 
 

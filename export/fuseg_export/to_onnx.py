@@ -75,7 +75,7 @@ def to_onnx(network: OneOutput, example: Mapping[str, Tensor], opset: int) -> Ex
     try:
         model, said = _by_torchscript(network, example, opset)
         exporter = "torchscript"
-    except Exception as err:  # tracing runs foreign code, which may raise anything
+    except Exception as err:  # noqa: BLE001 - tracing runs foreign code
         model = _by_dynamo(network, example, max(opset, _DYNAMO_OPSET), err)
         exporter, said = "dynamo", (_why_dynamo(err, model),)
     tidy(model)
@@ -104,7 +104,7 @@ def _by_torchscript(
         torch.onnx.export(
             network,
             tuple(example.values()),
-            file,
+            file,  # type: ignore[arg-type] # a file of bytes is documented
             dynamo=False,
             opset_version=opset,
             do_constant_folding=True,
@@ -112,12 +112,12 @@ def _by_torchscript(
             input_names=list(example),
             output_names=[OUTPUT],
         )
-    baked = sum(issubclass(w.category, torch.jit.TracerWarning) for w in caught)
+    baked = sum(w.category.__name__ == "TracerWarning" for w in caught)
     said = (
-        f"tracing turned {baked} decisions on values in the network's Python code into "
-        "constants: the graph takes the same path for every frame",
+        f"tracing made constants of {baked} decisions that forward takes on values: "
+        "the graph takes the same path for every frame"
     )
-    return onnx.load_from_string(file.getvalue()), said if baked else ()
+    return onnx.load_from_string(file.getvalue()), (said,) if baked else ()
 
 
 def _by_dynamo(
@@ -183,6 +183,6 @@ def _refuse_other_inputs(model: onnx.ModelProto, names: Sequence[str]) -> None:
     ignored = [name for name in names if name not in used & present]
     if ignored:
         raise ExportError(
-            f"the network does not use its input {', '.join(ignored)}: leave it out, or "
-            "look at what forward does with it."
+            f"the network does not use its input {', '.join(ignored)}: leave it out, "
+            "or look at what forward does with it."
         )

@@ -10,7 +10,16 @@ namespace {
 
 constexpr std::int64_t kBlock = 512;  // pixels
 
-using Table = std::uint32_t[256];  // by label: three bytes, the fourth 0
+// Three bytes for every label: once, with a fourth that is chance, and eight times over.
+struct Table {
+  std::uint32_t once[256];
+  std::uint8_t eight_times[256][24];
+
+  void set(int label, const std::uint8_t* bytes) {
+    std::memcpy(&once[label], bytes, 3);
+    for (int i = 0; i < 24; ++i) eight_times[label][i] = bytes[i % 3];
+  }
+};
 
 inline int largest_label(const std::uint8_t* labels, std::int64_t pixels, int ignore) {
   std::uint8_t largest = 0;
@@ -30,41 +39,61 @@ inline int largest_label(const std::uint8_t* labels, std::int64_t pixels, int ig
   return any ? largest : -1;
 }
 
-// Three bytes a pixel, written four at a time: the next pixel overwrites the fourth,
-// and `bytes` has room for the last one's.
-inline void spread(const std::uint8_t* labels, std::int64_t count, const Table& table,
-                   std::uint8_t* bytes) {
-  for (std::int64_t x = 0; x < count; ++x) {
-    std::memcpy(bytes + 3 * x, &table[labels[x]], 4);
+// Three bytes a pixel. A single pixel writes four: the next one overwrites the fourth,
+// and `bytes` has room for the last one's. Labels come in patches, so eight alike are
+// worth a look.
+inline void spread(const std::uint8_t* __restrict__ labels, std::int64_t count,
+                   const Table& table, std::uint8_t* __restrict__ bytes) {
+  std::int64_t x = 0;
+  for (; x + 8 <= count; x += 8) {
+    std::uint64_t eight;
+    std::memcpy(&eight, labels + x, 8);
+    if (eight == labels[x] * 0x0101010101010101u) {
+      std::memcpy(bytes + 3 * x, table.eight_times[labels[x]], 24);
+    } else {
+      for (int i = 0; i < 8; ++i) {
+        std::memcpy(bytes + 3 * (x + i), &table.once[labels[x + i]], 4);
+      }
+    }
   }
+  for (; x < count; ++x) std::memcpy(bytes + 3 * x, &table.once[labels[x]], 4);
 }
 
 struct Brush {
   Table colour;
-  Table keep;  // 0xffffff for `ignore`, else 0
-  unsigned alpha;
-  bool ignores;
+  Table keep;  // all ones for `ignore`, else 0
+  int alpha;
+  int ignore;
 };
 
+inline std::uint8_t mix(std::uint8_t frame, std::uint8_t colour, std::uint16_t alpha) {
+  const int sum = frame * (256 - alpha) + colour * alpha + 128;
+  return static_cast<std::uint8_t>(static_cast<std::uint16_t>(sum) >> 8);
+}
+
+inline bool contains(const std::uint8_t* labels, std::int64_t count, int label) {
+  std::uint8_t found = 0;
+  for (std::int64_t x = 0; x < count; ++x) found |= labels[x] == label;
+  return found != 0;
+}
+
 inline void paint(const std::uint8_t* labels, const std::uint8_t* __restrict__ frame,
-                  std::int64_t count, const Brush& brush, std::uint8_t* __restrict__ out) {
+                  std::int64_t count, const Brush& brush,
+                  std::uint8_t* __restrict__ out) {
   std::uint8_t colour[3 * kBlock + 1];
-  std::uint8_t keep[3 * kBlock + 1];
   spread(labels, count, brush.colour, colour);
+  const auto alpha = static_cast<std::uint16_t>(brush.alpha);
   if (frame == nullptr) {
     std::memcpy(out, colour, 3 * count);
-    return;
-  }
-  const auto alpha = static_cast<std::uint16_t>(brush.alpha);
-  const auto rest = static_cast<std::uint16_t>(256 - brush.alpha);
-  for (std::int64_t i = 0; i < 3 * count; ++i) {
-    const auto sum = static_cast<std::uint16_t>(frame[i] * rest + colour[i] * alpha + 128);
-    out[i] = static_cast<std::uint8_t>(sum >> 8);
-  }
-  if (!brush.ignores) return;
-  spread(labels, count, brush.keep, keep);
-  for (std::int64_t i = 0; i < 3 * count; ++i) {
-    out[i] = keep[i] ? frame[i] : out[i];
+  } else if (brush.ignore < 0 || !contains(labels, count, brush.ignore)) {
+    for (std::int64_t i = 0; i < 3 * count; ++i) out[i] = mix(frame[i], colour[i], alpha);
+  } else {
+    std::uint8_t keep[3 * kBlock + 1];
+    spread(labels, count, brush.keep, keep);
+    for (std::int64_t i = 0; i < 3 * count; ++i) {
+      const std::uint8_t mixed = mix(frame[i], colour[i], alpha);
+      out[i] = static_cast<std::uint8_t>((frame[i] & keep[i]) | (mixed & ~keep[i]));
+    }
   }
 }
 
@@ -78,12 +107,14 @@ int overlay_cpu(const std::uint8_t* labels, std::int64_t height, std::int64_t wi
   if (largest >= colours) return largest;
 
   Brush brush{};
-  for (int k = 0; k < colours; ++k) std::memcpy(&brush.colour[k], palette + 3 * k, 3);
-  brush.alpha = static_cast<unsigned>(alpha);
-  brush.ignores = ignore >= 0;
-  if (brush.ignores) {
-    brush.colour[ignore] = 0;
-    brush.keep[ignore] = 0xffffff;
+  brush.alpha = alpha;
+  brush.ignore = ignore;
+  for (int k = 0; k < colours; ++k) brush.colour.set(k, palette + 3 * k);
+  if (ignore >= 0) {
+    constexpr std::uint8_t none[3] = {0, 0, 0};
+    constexpr std::uint8_t all[3] = {255, 255, 255};
+    brush.colour.set(ignore, none);
+    brush.keep.set(ignore, all);
   }
   run_widest([&] {
     for (std::int64_t y = 0; y < height; ++y) {

@@ -3,96 +3,104 @@
 #include <algorithm>
 #include <cstring>
 
+#include "common/four.h"
 #include "common/scratch.h"
 #include "common/widest.h"
 
 namespace fuseg {
 namespace {
 
-constexpr std::int64_t kBlock = 128;  // pixels on their way from a row to the planes
+constexpr std::int64_t kBlock = 256;  // pixels on their way from a row to the planes
 
-struct Buffers {
-  std::int32_t* column;  // (w) left tap of an output column, or its only one
+// What output columns read of a row, and the row they read.
+struct Columns {
+  std::int64_t count;
+  std::int32_t* offset;  // (w) 3 * the left pixel, or the only one
   float* fraction;       // (w) how far towards the next pixel
   float* row;            // (W + 1, 3) and one float: two frame rows blended
 };
 
-Buffers cut(Scratch& scratch, std::int64_t width, std::int64_t out_width) {
-  return {scratch.take<std::int32_t>(out_width), scratch.take<float>(out_width),
-          scratch.take<float>(3 * width + 4)};
+Columns cut(Scratch& scratch, std::int64_t width, std::int64_t out_width) {
+  return {out_width, scratch.take<std::int32_t>(out_width),
+          scratch.take<float>(out_width), scratch.take<float>(3 * width + 4)};
 }
 
-// One channel's way out.
+// Where one channel of the frame goes.
 struct Plane {
   float* out;
   float multiply;
   float add;
+
+  Plane at(std::int64_t pixel) const { return {out + pixel, multiply, add}; }
 };
 
-// The three bytes of a pixel in the low bytes of a word, the fourth left to chance. A
-// whole word is read, except from the last pixel: a frame may end at its third byte.
-inline std::uint32_t load_pixel(const std::uint8_t* row, std::int64_t column,
-                                std::int64_t last) {
-  const std::uint8_t* pixel = row + 3 * column;
-  if (column == last) {
-    return pixel[0] | std::uint32_t{pixel[1]} << 8 | std::uint32_t{pixel[2]} << 16;
-  }
-  std::uint32_t word;
-  std::memcpy(&word, pixel, sizeof word);
-  return word;
-}
+struct Planes {
+  Plane first;
+  Plane second;
+  Plane third;
 
-inline void nearest_row(const std::uint8_t* row, std::int64_t width,
-                        const Buffers& buffers, const Plane (&planes)[3],
-                        std::int64_t at, std::int64_t out_width) {
+  Planes at(std::int64_t pixel) const {
+    return {first.at(pixel), second.at(pixel), third.at(pixel)};
+  }
+};
+
+// Reads four bytes a pixel, one too many, as long as another pixel follows in the row;
+// the last pixel of a frame may be the end of the memory.
+inline void nearest_row(const std::uint8_t* __restrict__ row, std::int64_t width,
+                        const Columns& columns, const Planes& planes) {
   std::uint32_t words[kBlock];
-  for (std::int64_t x0 = 0; x0 < out_width; x0 += kBlock) {
-    const std::int64_t count = std::min(kBlock, out_width - x0);
-    const std::int32_t* column = buffers.column + x0;
-    for (std::int64_t x = 0; x < count; ++x) {
-      words[x] = load_pixel(row, column[x], width - 1);
+  for (std::int64_t x0 = 0; x0 < columns.count; x0 += kBlock) {
+    const std::int64_t count = std::min(kBlock, columns.count - x0);
+    const std::int32_t* __restrict__ offset = columns.offset + x0;
+    std::int64_t x = 0;
+    for (; x < count && offset[x] < 3 * (width - 1); ++x) {
+      std::memcpy(&words[x], row + offset[x], 4);
     }
-    for (int c = 0; c < 3; ++c) {
-      const Plane plane = planes[c];
-      float* __restrict__ out = plane.out + at + x0;
-      for (std::int64_t x = 0; x < count; ++x) {
-        const int value = static_cast<int>(words[x] >> (8 * c) & 255);
-        out[x] = static_cast<float>(value) * plane.multiply + plane.add;
-      }
+    for (; x < count; ++x) {
+      words[x] = 0;
+      std::memcpy(&words[x], row + offset[x], 3);
+    }
+    const auto [first, second, third] = planes.at(x0);
+    for (x = 0; x < count; ++x) {
+      const auto word = static_cast<std::int32_t>(words[x]);
+      first.out[x] = static_cast<float>(word & 255) * first.multiply + first.add;
+      second.out[x] =
+          static_cast<float>(word >> 8 & 255) * second.multiply + second.add;
+      third.out[x] = static_cast<float>(word >> 16 & 255) * third.multiply + third.add;
     }
   }
 }
 
+// Ends with the last pixel again: what a column at the right edge finds as the next one.
 inline void blend_rows(const std::uint8_t* __restrict__ above,
                        const std::uint8_t* __restrict__ below, float fraction,
                        float* __restrict__ row, std::int64_t width) {
   for (std::int64_t i = 0; i < 3 * width; ++i) {
-    const int a = above[i];
-    const int b = below[i];
+    const std::int32_t a = above[i];
+    const std::int32_t b = below[i];
     row[i] = static_cast<float>(a) + fraction * static_cast<float>(b - a);
   }
   for (int c = 0; c < 4; ++c) row[3 * width + c] = row[3 * width - 3 + c % 3];
 }
 
-// Works on four floats a pixel: the fourth is the next pixel's first, and is dropped.
-inline void blend_columns(const Buffers& buffers, const Plane (&planes)[3],
-                          std::int64_t at, std::int64_t out_width) {
+// Four floats a pixel: the fourth is the next pixel's first, and is dropped.
+inline void blend_columns(const Columns& columns, const Planes& planes) {
   alignas(64) float pixels[4 * kBlock];
-  for (std::int64_t x0 = 0; x0 < out_width; x0 += kBlock) {
-    const std::int64_t count = std::min(kBlock, out_width - x0);
+  const float* __restrict__ row = columns.row;
+  for (std::int64_t x0 = 0; x0 < columns.count; x0 += kBlock) {
+    const std::int64_t count = std::min(kBlock, columns.count - x0);
+    const std::int32_t* __restrict__ offset = columns.offset + x0;
+    const float* __restrict__ fraction = columns.fraction + x0;
     for (std::int64_t x = 0; x < count; ++x) {
-      const float* from = buffers.row + 3 * std::int64_t{buffers.column[x0 + x]};
-      const float fraction = buffers.fraction[x0 + x];
-      for (int c = 0; c < 4; ++c) {
-        pixels[4 * x + c] = from[c] + fraction * (from[c + 3] - from[c]);
-      }
+      const Four pixel = load_four(row + offset[x]);
+      const Four next = load_four(row + offset[x] + 3);
+      store_four(pixels + 4 * x, pixel + fraction[x] * (next - pixel));
     }
-    for (int c = 0; c < 3; ++c) {
-      const Plane plane = planes[c];
-      float* __restrict__ out = plane.out + at + x0;
-      for (std::int64_t x = 0; x < count; ++x) {
-        out[x] = pixels[4 * x + c] * plane.multiply + plane.add;
-      }
+    const auto [first, second, third] = planes.at(x0);
+    for (std::int64_t x = 0; x < count; ++x) {
+      first.out[x] = pixels[4 * x] * first.multiply + first.add;
+      second.out[x] = pixels[4 * x + 1] * second.multiply + second.add;
+      third.out[x] = pixels[4 * x + 2] * third.multiply + third.add;
     }
   }
 }
@@ -110,40 +118,39 @@ void pack_color_cpu(const std::uint8_t* frame, std::int64_t height, std::int64_t
                     std::int64_t out_width, const float* multiply, const float* add,
                     bool swap, Filter filter, void* scratch) {
   Scratch block(scratch);
-  const Buffers buffers = cut(block, width, out_width);
-  Plane planes[3];  // by channel of the frame
-  for (int c = 0; c < 3; ++c) {
-    const int p = swap ? 2 - c : c;
-    planes[c] = {out + p * out_height * out_width, multiply[p], add[p]};
-  }
-  const bool same_size = height == out_height && width == out_width;
-  if (same_size || filter != Filter::kBilinear) {
-    if (same_size) filter = Filter::kNearest;
+  const Columns columns = cut(block, width, out_width);
+  const auto plane = [&](int p) {
+    return Plane{out + p * out_height * out_width, multiply[p], add[p]};
+  };
+  const Planes planes{plane(swap ? 2 : 0), plane(1), plane(swap ? 0 : 2)};
+
+  if (height == out_height && width == out_width) filter = Filter::kNearest;
+  if (filter != Filter::kBilinear) {
     for (std::int64_t x = 0; x < out_width; ++x) {
-      buffers.column[x] =
-          static_cast<std::int32_t>(nearest_tap(x, width, out_width, filter));
+      columns.offset[x] =
+          static_cast<std::int32_t>(3 * nearest_tap(x, width, out_width, filter));
     }
     run_widest([&] {
       for (std::int64_t y = 0; y < out_height; ++y) {
         const std::int64_t from = nearest_tap(y, height, out_height, filter);
-        nearest_row(frame + from * row_bytes, width, buffers, planes, y * out_width,
-                    out_width);
+        nearest_row(frame + from * row_bytes, width, columns, planes.at(y * out_width));
       }
     });
     return;
   }
+
   for (std::int64_t x = 0; x < out_width; ++x) {
     const Tap tap = linear_tap(x, width, out_width);
-    buffers.column[x] = static_cast<std::int32_t>(tap.index);
-    buffers.fraction[x] = static_cast<float>(tap.fraction);
+    columns.offset[x] = static_cast<std::int32_t>(3 * tap.index);
+    columns.fraction[x] = static_cast<float>(tap.fraction);
   }
   run_widest([&] {
     for (std::int64_t y = 0; y < out_height; ++y) {
       const Tap tap = linear_tap(y, height, out_height);
       const std::uint8_t* above = frame + tap.index * row_bytes;
       const std::uint8_t* below = tap.fraction > 0 ? above + row_bytes : above;
-      blend_rows(above, below, static_cast<float>(tap.fraction), buffers.row, width);
-      blend_columns(buffers, planes, y * out_width, out_width);
+      blend_rows(above, below, static_cast<float>(tap.fraction), columns.row, width);
+      blend_columns(columns, planes.at(y * out_width));
     }
   });
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include "common/scratch.h"
 #include "common/widest.h"
@@ -11,6 +12,7 @@ namespace fuseg {
 namespace {
 
 constexpr std::int64_t kBlock = 256;
+constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
 
 struct Reading {
   float multiply;
@@ -20,31 +22,42 @@ struct Reading {
   float fill;
 };
 
-// Every raw value of the three types is a float32 exactly.
-template <typename T>
+// Every raw value of the three types is a float32 exactly. With a `step` the columns are
+// that far apart, and no table is read.
+template <int step, typename T>
+inline void take_columns(const T* __restrict__ row, const std::int32_t* column,
+                         std::int64_t count, float* __restrict__ value) {
+  if constexpr (step > 0) row += column[0];
+  for (std::int64_t x = 0; x < count; ++x) {
+    value[x] = static_cast<float>(step > 0 ? row[x * step] : row[column[x]]);
+  }
+}
+
+template <int step, typename T>
 inline std::int64_t pack_row(const T* row, const std::int32_t* column,
-                             const Reading& reading, float* __restrict__ out,
+                             const Reading reading, float* __restrict__ out,
                              std::int64_t out_width) {
-  T raw[kBlock];
   float value[kBlock];
-  std::int32_t valid[kBlock];
+  const float first_invalid = reading.invalid_count > 0 ? reading.invalid[0] : kNone;
   std::int64_t readings = 0;
   for (std::int64_t x0 = 0; x0 < out_width; x0 += kBlock) {
     const std::int64_t count = std::min(kBlock, out_width - x0);
-    for (std::int64_t x = 0; x < count; ++x) raw[x] = row[column[x0 + x]];
-    for (std::int64_t x = 0; x < count; ++x) {
-      value[x] = static_cast<float>(raw[x]);
-      valid[x] = std::fabs(value[x]) <= std::numeric_limits<float>::max();
-    }
-    for (int i = 0; i < reading.invalid_count; ++i) {
+    take_columns<step>(row, column + x0, count, value);
+    for (int i = 1; i < reading.invalid_count; ++i) {
       const float invalid = reading.invalid[i];
-      for (std::int64_t x = 0; x < count; ++x) valid[x] &= value[x] != invalid;
+      for (std::int64_t x = 0; x < count; ++x) {
+        const float kept = value[x] == invalid ? kNone : value[x];
+        value[x] = kept;
+      }
     }
     std::int32_t in_block = 0;
     for (std::int64_t x = 0; x < count; ++x) {
-      const float scaled = value[x] * reading.multiply + reading.add;
-      out[x0 + x] = valid[x] ? scaled : reading.fill;
-      in_block += valid[x];
+      const float raw = value[x];
+      const std::int32_t valid =
+          (std::fabs(raw) <= std::numeric_limits<float>::max()) & (raw != first_invalid);
+      const float scaled = raw * reading.multiply + reading.add;
+      out[x0 + x] = valid ? scaled : reading.fill;
+      in_block += valid;
     }
     readings += in_block;
   }
@@ -72,12 +85,29 @@ std::int64_t pack_depth_cpu(const T* frame, std::int64_t height, std::int64_t wi
   }
   const Reading reading{multiply, add, invalid, invalid_count, fill};
   const char* bytes = reinterpret_cast<const char*>(frame);
-  std::int64_t readings = 0;
-  run_widest([&] {
+  const auto pack_rows = [&](auto step) {
+    std::int64_t readings = 0;
     for (std::int64_t y = 0; y < out_height; ++y) {
       const std::int64_t from = nearest_tap(y, height, out_height, filter);
       const T* row = reinterpret_cast<const T*>(bytes + from * row_bytes);
-      readings += pack_row(row, column, reading, out + y * out_width, out_width);
+      readings += pack_row<step>(row, column, reading, out + y * out_width, out_width);
+    }
+    return readings;
+  };
+  std::int64_t readings = 0;
+  run_widest([&] {
+    switch (width % out_width == 0 ? width / out_width : 0) {
+      case 1:
+        readings = pack_rows(std::integral_constant<int, 1>());
+        break;
+      case 2:
+        readings = pack_rows(std::integral_constant<int, 2>());
+        break;
+      case 3:
+        readings = pack_rows(std::integral_constant<int, 3>());
+        break;
+      default:
+        readings = pack_rows(std::integral_constant<int, 0>());
     }
   });
   return readings;

@@ -179,8 +179,8 @@ class Input(Record):
             count = len(getattr(self, key))
             require(
                 count == self.planes,
-                f"{key} must hold {self.planes} numbers for kind {self.kind!r}, "
-                f"got {count}.",
+                f"{key} must be a list of {self.planes} for kind {self.kind!r}, got a "
+                f"list of {count}.",
             )
         for index, value in enumerate(self.std):
             require(value > 0, f"std[{index}] must be above 0, got {value}.")

@@ -32,6 +32,7 @@ __all__ = [
     "require_side",
     "require_tensor_shape",
     "require_unique",
+    "spell",
 ]
 
 _WORDS = {
@@ -218,7 +219,7 @@ _SCALARS: dict[Any, Callable[[Any], bool]] = {
 
 
 def _refusal(hint: Any, value: Any, path: str) -> ManifestError:
-    return ManifestError(f"{path} must be {_wanted(hint)}, got {_spell_value(value)}.")
+    return ManifestError(f"{path} must be {_wanted(hint)}, got {spell(value)}.")
 
 
 def _wanted(hint: Any) -> str:
@@ -234,7 +235,8 @@ def _wanted(hint: Any) -> str:
     return _WORDS.get(hint, "an object")
 
 
-def _spell_value(value: Any) -> str:
+def spell(value: Any) -> str:
+    """Spell any value for the end of a sentence: short, in JSON's words."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, dict):

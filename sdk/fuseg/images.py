@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tokenize
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -41,6 +42,7 @@ _DAMAGED = (
     TypeError,
     ValueError,
     struct.error,
+    tokenize.TokenError,
     zlib.error,
 )
 _TIFF_BITS_PER_SAMPLE = 258

@@ -12,7 +12,7 @@ from typing import Any
 
 from ._inputs import Input, InputTensor, Missing, Resize
 from ._outputs import Class, Output, OutputTensor, Tail, Upsample
-from ._schema import Record, dump, require, require_unique
+from ._schema import Record, dump, require, require_unique, spell
 from ._variants import File, Sample, Variant, Verification
 from .errors import ManifestError
 
@@ -167,10 +167,10 @@ def _refuse_constant(word: str) -> None:
 def _require_format(value: Any) -> None:
     if isinstance(value, int) and value > FORMAT:
         raise ManifestError(
-            f"format must be {FORMAT}, the newest this fuseg understands: it was "
-            "written by a newer one, upgrade fuseg."
+            f"format must be {FORMAT}, the newest that this fuseg reads, got "
+            f"{spell(value)}: upgrade fuseg."
         )
     require(
         value == FORMAT and type(value) is int,
-        f"format must be {FORMAT}, got {str(value)[:60]!a}.",
+        f"format must be {FORMAT}, got {spell(value)}.",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import os
 import threading
 import time
@@ -267,8 +266,6 @@ class Segmenter:
                     "threads must be omitted with a backend object: it has its own."
                 )
             return backend
-        if threads is not None:
-            threads = _count(threads)
         return create(backend, self._bundle.read(self._variant.file), threads=threads)
 
     def _size(
@@ -294,15 +291,3 @@ def _choose(variants: tuple[Variant, ...], name: str | None) -> Variant:
             return variant
     known = ", ".join(v.name for v in variants)
     raise ArgumentError(f"variant must be one of {known}, got {name!r}.")
-
-
-def _count(threads: Any) -> int:
-    try:
-        number = 0 if isinstance(threads, bool) else operator.index(threads)
-    except TypeError:
-        number = 0
-    if number < 1:
-        raise ArgumentError(
-            f"threads must be a whole number above 0, or None, got {threads!r}."
-        )
-    return number

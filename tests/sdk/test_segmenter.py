@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import re
-
 import numpy as np
 import pytest
 
@@ -144,11 +141,14 @@ def test_labels_have_the_size_asked_for(rgbd, frames):
     assert shrunk.labels.shape == shrunk.confidence.shape == (3, 4)
 
 
-def interpolated(scores, height, width):
-    """Half-pixel bilinear of (C, h, w), clamped at the border: the definition."""
+def interpolated(scores, height, width, align_corners):
+    """Bilinear of (C, h, w), clamped at the border: the two definitions."""
     for axis, size in ((1, height), (2, width)):
-        old = scores.shape[axis]
-        at = np.clip((np.arange(size) + 0.5) * old / size - 0.5, 0, old - 1)
+        old, step = scores.shape[axis], np.arange(size)
+        if align_corners:
+            at = step * (old - 1) / (size - 1)
+        else:
+            at = np.clip((step + 0.5) * old / size - 0.5, 0, old - 1)
         low = np.floor(at).astype(int)
         high = np.minimum(low + 1, old - 1)
         part = np.reshape(at - low, [-1 if i == axis else 1 for i in range(3)])
@@ -156,16 +156,23 @@ def interpolated(scores, height, width):
     return scores
 
 
+@pytest.mark.parametrize("align_corners", [False, True])
 def test_scores_of_a_coarser_grid_are_interpolated_to_the_camera(
-    make_bundle, color_input, plane_input, frames
+    make_bundle, color_input, plane_input, frames, align_corners
 ):
-    made = make_bundle(color_input(), plane_input(), stride=2)
+    made = make_bundle(
+        color_input(),
+        plane_input(),
+        stride=2,
+        upsample=manifest.Upsample(align_corners=align_corners),
+    )
     segmenter = fuseg.load(made.path)
     given = frames(5, 13, 17)
     coarse = made.scores(segmenter.preprocess(**given))[:, ::2, ::2]
     assert coarse.shape == (4, 3, 4)
     np.testing.assert_array_equal(
-        segmenter(**given).labels, interpolated(coarse, 13, 17).argmax(0)
+        segmenter(**given).labels,
+        interpolated(coarse, 13, 17, align_corners).argmax(0),
     )
 
 
@@ -245,125 +252,6 @@ def test_overlay_without_a_colour_frame_asks_for_one(make_bundle, plane_input, f
     with pytest.raises(errors.ArgumentError, match="frame must be given"):
         result.overlay()
     assert result.overlay(frames(1)["rgb"]).shape == (6, 8, 3)
-
-
-# Refusals
-
-
-@pytest.mark.parametrize(
-    ("name", "bad", "error", "says"),
-    [
-        ("rgb", [[1]], errors.DTypeError, "rgb must be a NumPy array, got list"),
-        ("rgb", fuseg.Frame(None), errors.DTypeError, "rgb .* got NoneType"),
-        ("rgb", np.zeros((6, 8, 3)), errors.DTypeError, "rgb must be uint8, got fl"),
-        ("rgb", np.zeros((6, 8), "u1"), errors.ShapeError, r"rgb .*\(H, W, 3\).*\(6, "),
-        ("rgb", np.zeros((6, 8, 4), "u1"), errors.ShapeError, r"rgb .*\[\.\.\., :3\]"),
-        ("rgb", np.zeros((3, 6, 8), "u1"), errors.ShapeError, "rgb .*transpose"),
-        ("rgb", np.zeros((0, 8, 3), "u1"), errors.ShapeError, "rgb must not be empty"),
-        (
-            "rgb",
-            np.zeros((6, 8, 4), "u1")[..., :3],
-            errors.LayoutError,
-            r"rgb .*np\.ascontiguousarray\(rgb\)",
-        ),
-        ("rgb", np.zeros((6, 16, 3), "u1")[:, ::2], errors.LayoutError, "rgb must"),
-        ("depth", np.zeros((6, 8), "u1"), errors.DTypeError, r"depth .*astype"),
-        ("depth", np.zeros((6, 8), ">u2"), errors.DTypeError, r"depth must be uint16"),
-        ("depth", np.zeros((6, 8, 1), "u2"), errors.ShapeError, r"depth\[\.\.\., 0\]"),
-        ("depth", np.zeros((6, 0), "u2"), errors.ShapeError, "depth must not be empty"),
-        ("depth", np.zeros((8, 6), "u2").T, errors.LayoutError, "depth must have"),
-    ],
-)
-def test_a_wrong_frame_is_refused_by_name(rgbd, frames, name, bad, error, says):
-    with pytest.raises(error, match=says):
-        fuseg.load(rgbd.path)(**frames(1) | {name: bad})
-
-
-@pytest.mark.parametrize(("unit", "metres"), [("mm", 1000), ("0.1mm", 10000)])
-def test_float_depth_is_refused_with_a_conversion_that_works(
-    rgbd, frames, unit, metres
-):
-    depth = np.array([[1.234, np.nan], [np.inf, 0.5]], np.float32)
-    segmenter = fuseg.load(rgbd.path, units={"depth": unit})
-    with pytest.raises(errors.DTypeError, match="depth must be uint16") as caught:
-        segmenter(rgb=frames(1)["rgb"], depth=depth)
-    advice = re.search(r"in m with NaN .*: (np\..*)\.$", str(caught.value))
-    with np.errstate(invalid="ignore"):
-        converted = eval(advice[1], {"np": np, "depth": depth})  # our own sentence
-    assert converted.dtype == np.uint16
-    assert converted.tolist() == [[round(1.234 * metres), 0], [0, metres // 2]]
-
-
-def test_rows_may_lie_anywhere(rgbd, frames):
-    given = frames(1)
-    segmenter = fuseg.load(rgbd.path)
-    wanted = segmenter(**given).labels
-    padded = {
-        "rgb": np.pad(given["rgb"], ((2, 1), (3, 5), (0, 0)))[2:-1, 3:-5],
-        "depth": np.pad(given["depth"][::-1], ((0, 0), (0, 9)))[::-1, :-9],
-    }
-    assert not any(frame.flags.c_contiguous for frame in padded.values())
-    np.testing.assert_array_equal(segmenter(**padded).labels, wanted)
-
-
-def test_a_name_that_is_no_input_is_refused_with_those_that_are(rgbd, frames):
-    with pytest.raises(
-        errors.ArgumentError, match="thermal: no such input.*rgb, depth"
-    ):
-        fuseg.load(rgbd.path)(**frames(1), thermal=np.zeros((6, 8), np.uint16))
-
-
-@pytest.mark.parametrize("size", [(0, 4), (4,), 4, (4.0, 4), "ab"])
-def test_a_size_that_is_none_is_refused(rgbd, frames, size):
-    with pytest.raises(errors.ArgumentError, match="size must be"):
-        fuseg.load(rgbd.path)(**frames(1), size=size)
-
-
-def test_an_unfit_out_is_refused(rgbd, frames):
-    segmenter, given = fuseg.load(rgbd.path), frames(1)
-    with pytest.raises(errors.ShapeError, match=r"out must have shape \(6, 8\)"):
-        segmenter(**given, out=np.zeros((8, 6), np.uint8))
-    with pytest.raises(errors.DTypeError, match="out must be uint8"):
-        segmenter(**given, out=np.zeros((6, 8), np.int8))
-    locked = np.zeros((6, 8), np.uint8)
-    locked.setflags(write=False)
-    with pytest.raises(errors.ArgumentError, match="out must be writable"):
-        segmenter(**given, out=locked)
-    shared = given["depth"].view(np.uint8)[:3].reshape(6, 8)
-    with pytest.raises(errors.ArgumentError, match="share memory with the frame depth"):
-        segmenter(**given, out=shared)
-
-
-@pytest.mark.parametrize(
-    ("option", "says"),
-    [
-        ({"units": {"sonar": "m"}}, "units must name inputs .*rgb, depth.*'sonar'"),
-        ({"units": {"rgb": "m"}}, "units must name depth-like inputs, got 'rgb'"),
-        ({"units": {"depth": "furlong"}}, r"units\['depth'\]: unit must be"),
-        ({"units": {"depth": "K"}}, r"units\['depth'\]: unit must measure length"),
-        ({"channels": {"sonar": "RGB"}}, "channels must name inputs .*'sonar'"),
-        ({"channels": {"depth": "RGB"}}, "channels must name colour inputs"),
-        ({"channels": {"rgb": "GRB"}}, r"channels\['rgb'\] must be one of"),
-        ({"variant": "int8"}, "variant must be one of fp32, got 'int8'"),
-        ({"threads": 0}, "threads must be a whole number above 0"),
-        ({"threads": 1.5}, "threads must be a whole number above 0"),
-        ({"backend": "openvino"}, "not in this version"),
-        ({"backend": "tensorrt"}, "not in this version"),
-        ({"backend": "replay"}, "ReplayBackend"),
-        ({"backend": "cuda"}, "backend must be one of auto, onnxruntime"),
-    ],
-)
-def test_a_wrong_option_of_load_is_refused(rgbd, option, says):
-    with pytest.raises(errors.ArgumentError, match=says):
-        fuseg.load(rgbd.path, **option)
-
-
-def test_auto_says_in_the_log_what_it_chose(rgbd, caplog):
-    with caplog.at_level(logging.INFO, logger="fuseg"):
-        fuseg.load(rgbd.path, backend="auto")
-    assert [r.getMessage() for r in caplog.records] == [
-        "backend 'auto': onnxruntime on the CPU"
-    ]
 
 
 # Clones

@@ -46,8 +46,11 @@ def test_units_of_different_things_are_refused(given, wanted):
 
 @pytest.mark.parametrize(
     "unit",
-    ("", "inch", "MM", "k", "0mm", "0.0mm", "-1mm", "1e-4m", ".1mm", "1.mm", "0.1 mm")
-    + ("0.1", "2", "mm ", "mm\n", "٣mm", "1/256m", "9" * 13 + "m", None, 1),
+    [
+        *("", "inch", "MM", "k", "0mm", "0.0mm", "-1mm", "1e-4m", ".1mm", "1.mm"),
+        *("0.1 mm", "0.1", "2", "mm ", "mm\n", "٣mm", "1/256m", "9" * 13 + "m"),
+        *(None, 1),
+    ],
 )
 def test_a_misspelled_unit_is_refused_with_the_spelling(unit):
     with pytest.raises(ArgumentError, match=r"^unit must be m, cm, .* \('0.1mm'\)"):

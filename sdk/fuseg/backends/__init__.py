@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import operator
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -60,7 +61,8 @@ def create(name: str, model: bytes, *, threads: int | None) -> Backend:
     Which one was chosen is logged to the logger ``fuseg`` at level INFO.
 
     Raises:
-        ArgumentError: no engine of this name, or not in this version.
+        ArgumentError: no engine of this name, or not in this version; ``threads`` is
+            not a whole number above 0.
         BackendError: the engine cannot be made; its own error is the cause.
     """
     if name in _LATER:
@@ -78,8 +80,22 @@ def create(name: str, model: bytes, *, threads: int | None) -> Backend:
             f"backend must be one of {', '.join(KNOWN)}, or a Backend object, "
             f"got {name!r}."
         )
+    if threads is not None:
+        threads = _count(threads)
     from .onnxruntime import OnnxRuntimeBackend, open_session
 
     backend = OnnxRuntimeBackend(open_session(model, threads=threads))
     _log.info("backend %r: onnxruntime on the CPU", name)
     return backend
+
+
+def _count(threads: Any) -> int:
+    try:
+        number = 0 if isinstance(threads, bool) else operator.index(threads)
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise ArgumentError(
+            f"threads must be a whole number above 0, or None, got {threads!r}."
+        )
+    return number

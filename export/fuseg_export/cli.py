@@ -1,0 +1,239 @@
+"""The commands that the training half adds to ``fuseg``: export and models."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from fuseg.cli.frames import assignments
+from fuseg.cli.options import JsonOption
+from fuseg.cli.printing import console, print_json, warn
+
+from .models import REFERENCE, ReferenceModel
+from .pipeline import ExportReport, export_bundle
+from .stdout import stdout_to
+
+__all__ = ["export", "models"]
+
+_STDERR = 2
+
+
+def export(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help="A reference model (see fuseg models), or package.module:factory.",
+            show_default=False,
+        ),
+    ],
+    checkpoint: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="Its trained weights: safetensors, or a state dict of torch.save.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="BUNDLE",
+            help="The file to make.",
+            show_default=False,
+        ),
+    ],
+    input: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=KIND:HxW",
+            help="An input of a network of your own, in the order of its forward's "
+            "arguments: a name, color, depth, thermal or range, and the network's "
+            "size, as in rgb=color:480x640.",
+            show_default=False,
+        ),
+    ] = None,
+    stack: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME,NAME",
+            help="Inputs that the network takes as one tensor, in this order.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="The segmentation, if the network returns a dict or a tuple.",
+            show_default="out or logits",
+        ),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|A,B,C",
+            help="The classes' names: joined by commas, or a file with one a line.",
+            show_default="class_0, class_1, ...",
+        ),
+    ] = None,
+    spec: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help='JSON with more about the inputs, as in {"inputs": {"depth": '
+            '{"unit": "0.1mm", "scale": 0.0001}}}; also "classes" and "ignore".',
+            show_default=False,
+        ),
+    ] = None,
+    frames: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PATH",
+            help="Frames to verify on: a file, a folder, or a pattern with one star "
+            "(in quotes), for each input. The first two travel in the bundle.",
+            show_default="rendered rooms",
+        ),
+    ] = None,
+    opset: Annotated[
+        int, typer.Option(help="Of the ONNX; 17 is the last that TensorRT 8.6 takes.")
+    ] = 17,
+    json: JsonOption = False,
+) -> None:
+    """Make a bundle from a trained checkpoint, verified stage by stage.
+
+    Nothing is written unless every stage labels like the one before.
+    """
+    with _progress() as progress, _foreign_prints_to_stderr():
+        report = export_bundle(
+            target,
+            checkpoint,
+            out,
+            inputs=input or (),
+            stacks=stack or (),
+            output=output,
+            classes=classes,
+            spec=spec,
+            frames=assignments("--frames", frames),
+            opset=opset,
+            progress=progress,
+        )
+    for sentence in report.warnings:
+        warn(sentence)
+    if json:
+        print_json(_as_json(report))
+    else:
+        _show(report)
+
+
+def models(json: JsonOption = False) -> None:
+    """List the reference models that can be exported by name."""
+    rows = [_describe(model) for model in REFERENCE.values()]
+    if json:
+        print_json({"models": rows})
+        return
+    table = Table("name", "inputs", "classes", "parameters", "what it is")
+    for row in rows:
+        inputs = [f"{i['name']} {i['height']}x{i['width']}" for i in row["inputs"]]
+        table.add_row(
+            row["name"],
+            ", ".join(inputs),
+            str(len(row["classes"])),
+            f"{row['parameters']:,}",
+            row["summary"],
+        )
+    console().print(table)
+
+
+def _describe(model: ReferenceModel) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "summary": model.summary,
+        "inputs": [
+            {
+                "name": i.name,
+                "kind": i.kind,
+                "dtype": i.dtype,
+                "height": i.resize.height,
+                "width": i.resize.width,
+            }
+            for i in model.inputs
+        ],
+        "classes": [c.name for c in model.classes],
+        "parameters": sum(p.numel() for p in model.build().parameters()),
+    }
+
+
+def _show(report: ExportReport) -> None:
+    table = Table(
+        "stage", "against", "frames", "labels that agree", "largest score difference"
+    )
+    for name in ("mIoU", "nodes", "bytes"):
+        table.add_column(name, justify="right")
+    for stage in report.stages:
+        result = stage.result
+        table.add_row(
+            result.stage,
+            result.against,
+            str(result.frames),
+            f"{result.label_agreement:.6f}",
+            f"{result.max_abs_logit_diff:.2g}",
+            "" if result.miou is None else f"{result.miou:.4f}",
+            str(stage.nodes),
+            f"{stage.bytes:,}",
+        )
+    screen = console()
+    screen.print(table)
+    for note in report.notes:
+        screen.print(note)
+    cut = ", ".join(report.tail.removed) or "nothing"
+    screen.print(f"cut off its end: {cut}   opset {report.opset}")
+    screen.print(f"{report.bundle}: {report.bytes:,} bytes, sha256 {report.digest}")
+
+
+def _as_json(report: ExportReport) -> dict[str, Any]:
+    return {
+        "bundle": str(report.bundle),
+        "digest": report.digest,
+        "bytes": report.bytes,
+        "opset": report.opset,
+        "exporter": report.exporter,
+        "tail": {
+            "removed": list(report.tail.removed),
+            "size": list(report.tail.size),
+            "align_corners": report.tail.align_corners,
+        },
+        "stages": [
+            {**asdict(stage.result), "nodes": stage.nodes, "bytes": stage.bytes}
+            for stage in report.stages
+        ],
+        "notes": list(report.notes),
+        "warnings": list(report.warnings),
+    }
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """What is being done, on stderr if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with Console(stderr=True).status("starting") as status:
+        yield status.update
+
+
+@contextlib.contextmanager
+def _foreign_prints_to_stderr() -> Iterator[None]:
+    """Networks and exporters print as they like; stdout is for the result."""
+    with stdout_to(_STDERR), contextlib.redirect_stdout(sys.stderr):
+        yield

@@ -1,0 +1,128 @@
+"""What goes into a bundle: the manifest and the members."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+import fuseg
+from fuseg import manifest as m
+from fuseg.errors import ArgumentError
+
+from .cut_tail import SCORES, Tail
+from .spec import default_classes
+from .target import Target
+from .verify import Result
+
+__all__ = ["Contents", "first_contents"]
+
+_NETWORK = "fp32.onnx"
+_TOOLS = ("numpy", "onnx", "onnxruntime", "onnxsim", "torch")
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A manifest and its members. No time, folder or duration is in them."""
+
+    manifest: m.Manifest
+    members: Mapping[str, bytes]
+
+    def verified(self, results: Sequence[Result]) -> Contents:
+        """The same with what the verification found."""
+        found = tuple(
+            m.Verification(
+                stage=r.stage,
+                against=r.against,
+                frames=r.frames,
+                label_agreement=r.label_agreement,
+                max_abs_logit_diff=float(f"{r.max_abs_logit_diff:.3g}"),
+                miou=None if r.miou is None else round(r.miou, 6),
+            )
+            for r in results
+        )
+        (variant,) = self.manifest.variants
+        variants = (replace(variant, verification=found),)
+        return replace(self, manifest=replace(self.manifest, variants=variants))
+
+    def with_sample(
+        self, frames: Mapping[str, NDArray[Any]], labels: NDArray[np.uint8]
+    ) -> Contents:
+        """The same with one more moment, and the labels the runtime gives it."""
+        folder = f"samples/{len(self.manifest.samples)}"
+        # No input can be called expected-labels: names are Python names.
+        sample = m.Sample(
+            {name: f"{folder}/{name}.npy" for name in frames},
+            f"{folder}/expected-labels.npy",
+        )
+        members = {sample.frames[name]: _npy(a) for name, a in frames.items()}
+        members[sample.labels] = _npy(labels)
+        manifest = replace(self.manifest, samples=(*self.manifest.samples, sample))
+        return Contents(manifest, {**self.members, **members})
+
+
+def first_contents(
+    target: Target,
+    model: onnx.ModelProto,
+    tail: Tail,
+    provenance: Mapping[str, str],
+) -> Contents:
+    """A bundle's contents before it is verified.
+
+    Args:
+        model: As the runtime is to run it: one output, ``SCORES``.
+        provenance: What is known beside the tools' versions.
+
+    Raises:
+        ArgumentError: The target's classes are not as many as the model tells apart.
+    """
+    shape = tuple(d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim)
+    output = m.Output(
+        name="labels",
+        tensor=m.OutputTensor(SCORES, shape=shape),
+        upsample=m.Upsample(align_corners=tail.align_corners),
+        ignore=target.ignore,
+        classes=_classes(target, shape[1]),
+        tail=m.Tail(tail.removed, tail.size),
+    )
+    variant = m.Variant(
+        name="fp32",
+        file=_NETWORK,
+        opset=model.opset_import[0].version,
+        ir_version=model.ir_version,
+        targets=("any",),
+        precision={"kind": "fp32"},
+        verification=(),
+    )
+    manifest = m.Manifest(
+        name=target.name,
+        created_by=f"fuseg {fuseg.__version__}",
+        inputs=target.inputs,
+        outputs=(output,),
+        variants=(variant,),
+        provenance={**provenance, **{tool: version(tool) for tool in _TOOLS}},
+    )
+    return Contents(manifest, {_NETWORK: model.SerializeToString(deterministic=True)})
+
+
+def _classes(target: Target, channels: int) -> tuple[m.Class, ...]:
+    count = 2 if channels == 1 else channels
+    classes = target.classes or default_classes(count)
+    if len(classes) != count:
+        raise ArgumentError(
+            f"--classes must name the {count} classes that the network tells apart, "
+            f"got {len(classes)}."
+        )
+    return classes
+
+
+def _npy(array: NDArray[Any]) -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+    return file.getvalue()

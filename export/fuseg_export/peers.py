@@ -1,0 +1,183 @@
+"""What one would have written instead of fuseg, for ``fuseg bench`` to time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fuseg.bundle import Bundle
+from fuseg.manifest import Input, Output
+
+__all__ = ["Peer", "make_peers"]
+
+Frames = Mapping[str, NDArray[Any]]
+RECIPE = "opencv+numpy+onnxruntime"
+TORCH = "pytorch"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another way from frames to labels.
+
+    Attributes:
+        name: What it is made of.
+        call: Frames, by input name, to uint8 labels at the first frame's size; None
+            if it cannot run here.
+        pre: Its preprocessing alone.
+        unavailable: Why it cannot run, in one sentence.
+    """
+
+    name: str
+    call: Callable[[Frames], NDArray[np.uint8]] | None = None
+    pre: Callable[[Frames], object] | None = None
+    unavailable: str | None = None
+
+
+def make_peers(
+    bundle_path: Path,
+    *,
+    threads: int,
+    torch_target: str | None,
+    checkpoint: Path | None,
+) -> list[Peer]:
+    """The peers of a bundle, on as many threads as fuseg gets.
+
+    Args:
+        bundle_path: What fuseg runs. The recipe runs the same network, with what was
+            cut off its end back in the graph.
+        threads: For the engines, and OpenCV.
+        torch_target, checkpoint: The network before it was exported, for plain
+            PyTorch; see ``fuseg export``.
+
+    Raises:
+        FusegError: The bundle, the target or the checkpoint cannot be used.
+    """
+    bundle = Bundle.open(bundle_path)
+    return [
+        _recipe(bundle, threads),
+        _pytorch(bundle, threads, torch_target, checkpoint),
+    ]
+
+
+def _recipe(bundle: Bundle, threads: int) -> Peer:
+    """OpenCV resize, NumPy normalise, ONNX Runtime with Resize and ArgMax, OpenCV."""
+    try:
+        import cv2
+    except ImportError:
+        return Peer(
+            RECIPE,
+            unavailable="OpenCV is not installed: pip install opencv-python-headless.",
+        )
+    from .engine import open_session
+    from .reattach import with_tail
+
+    cv2.setNumThreads(threads)
+    inputs, (output,) = bundle.manifest.inputs, bundle.manifest.outputs
+    model = with_tail(bundle.read(bundle.manifest.variants[0].file), output)
+    session = open_session(model, threads)
+
+    def pre(frames: Frames) -> dict[str, NDArray[np.float32]]:
+        tensors = {i.tensor.name: np.empty(i.tensor.shape, np.float32) for i in inputs}
+        for i in inputs:
+            first = i.tensor.channel
+            planes = tensors[i.tensor.name][0, first : first + i.planes]
+            planes[:] = _opencv_planes(cv2, i, frames[i.name])
+        return tensors
+
+    def call(frames: Frames) -> NDArray[np.uint8]:
+        (labels,) = session.run(None, pre(frames))
+        height, width = frames[inputs[0].name].shape[:2]
+        small = labels.reshape(output.tail.size).astype(np.uint8)
+        large = cv2.resize(small, (width, height), interpolation=cv2.INTER_NEAREST)
+        return np.asarray(large, np.uint8)
+
+    return Peer(RECIPE, call, pre)
+
+
+def _opencv_planes(cv2: Any, sensor: Input, frame: NDArray[Any]) -> NDArray[Any]:
+    size = (sensor.resize.width, sensor.resize.height)
+    filters = {
+        "bilinear": cv2.INTER_LINEAR,
+        "nearest": cv2.INTER_NEAREST,
+        "nearest-exact": cv2.INTER_NEAREST_EXACT,
+    }
+    small = cv2.resize(frame, size, interpolation=filters[sensor.resize.filter])
+    values = small.astype(np.float32) * np.float32(sensor.scale)
+    mean, std = np.array(sensor.mean, np.float32), np.array(sensor.std, np.float32)
+    values = (values - mean) / std
+    if sensor.kind == "color":
+        return np.moveaxis(values, -1, 0)
+    values[np.isin(small, sensor.invalid) | ~np.isfinite(small)] = sensor.fill
+    return np.asarray(values[None])
+
+
+def _pytorch(
+    bundle: Bundle, threads: int, target: str | None, checkpoint: Path | None
+) -> Peer:
+    """Torch alone, eager: interpolate, normalise, the whole network, argmax."""
+    if target is None or checkpoint is None:
+        return Peer(TORCH, unavailable="give --torch TARGET and --checkpoint FILE.")
+    import torch
+    from torch.nn import functional as F
+
+    from .checkpoint import load_checkpoint
+    from .outputs import OneOutput, choose
+    from .target import build_network, tensor_shapes
+
+    torch.set_num_threads(threads)
+    network = build_network(target)
+    load_checkpoint(network, checkpoint)
+    inputs, (output,) = bundle.manifest.inputs, bundle.manifest.outputs
+    shapes = tensor_shapes(inputs)
+    word = bundle.manifest.provenance.get("output")
+    with torch.inference_mode():
+        returned = network(*(torch.zeros(shape) for shape in shapes.values()))
+    key, _ = choose(returned, None if word is None else str(word))
+    whole = OneOutput(network, key).eval()
+
+    def pre(frames: Frames) -> list[torch.Tensor]:
+        planes: dict[str, list[torch.Tensor]] = {name: [] for name in shapes}
+        for i in sorted(inputs, key=lambda i: i.tensor.channel):
+            planes[i.tensor.name].append(_torch_planes(i, frames[i.name]))
+        return [torch.cat(parts, 1) for parts in planes.values()]
+
+    @torch.inference_mode()
+    def call(frames: Frames) -> NDArray[np.uint8]:
+        labels = _torch_labels(whole(*pre(frames)), output)
+        size = frames[inputs[0].name].shape[:2]
+        large = F.interpolate(labels.to(torch.uint8), size, mode="nearest")
+        return np.asarray(large[0, 0].numpy(), np.uint8)
+
+    return Peer(TORCH, call, torch.inference_mode()(pre))
+
+
+def _torch_planes(sensor: Input, frame: NDArray[Any]) -> Any:
+    import torch
+    from torch.nn import functional as F
+
+    size = (sensor.resize.height, sensor.resize.width)
+    pixels = torch.from_numpy(np.ascontiguousarray(frame)).float()
+    pixels = pixels.permute(2, 0, 1) if sensor.kind == "color" else pixels[None]
+    small = F.interpolate(pixels[None], size, mode=sensor.resize.filter)
+    mean, std = (torch.tensor(v).view(1, -1, 1, 1) for v in (sensor.mean, sensor.std))
+    values = (small * sensor.scale - mean) / std
+    if sensor.kind == "color":
+        return values
+    missing = ~small.isfinite()
+    for value in sensor.invalid:
+        missing |= small == value
+    return values.masked_fill(missing, sensor.fill)
+
+
+def _torch_labels(returned: Any, output: Output) -> Any:
+    """Labels (1, 1, H, W) from what the whole network returns."""
+    if "ArgMax" in output.tail.removed:
+        return returned.reshape(1, 1, *output.tail.size)
+    if returned.shape[1] == 1:
+        return returned > (0.5 if "Sigmoid" in output.tail.removed else 0)
+    return returned.argmax(1, keepdim=True)

@@ -1,0 +1,325 @@
+"""A trained checkpoint becomes a verified bundle: the whole road, in reading order."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fuseg import bundle
+from fuseg.errors import ArgumentError, ExportError, OutputFileError
+from fuseg.segmenter import Segmenter, load
+
+from . import samples, verify
+from .checkpoint import load_checkpoint
+from .contents import Contents, first_contents
+from .cut_tail import Tail, cut_tail, find_tail
+from .definition import preprocess
+from .graph import count_nodes
+from .outputs import OneOutput, choose
+from .sentence import cause
+from .simplify import simplify
+from .target import Target, resolve, tensor_shapes
+from .to_onnx import to_onnx
+from .training.data import at_size
+
+__all__ = ["ExportReport", "Stage", "export_bundle"]
+
+SAMPLES = 2  # frames that travel in the bundle
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One form of the network, and how it compares with the one before.
+
+    ``nodes`` and ``bytes`` are of its graph; of the runtime the finished bundle's.
+    """
+
+    nodes: int
+    bytes: int
+    result: verify.Result
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What an export made.
+
+    Attributes:
+        bundle: The file.
+        digest: Its sha256, in hex.
+        bytes: Its size.
+        stages: In the order they were made.
+        tail: What was cut off the graph.
+        opset: Of the ONNX in the bundle.
+        exporter: "torchscript" or "dynamo".
+        notes: What was adapted or chosen without being asked, a sentence each.
+        warnings: What the user should know before relying on it, a sentence each.
+    """
+
+    bundle: Path
+    digest: str
+    bytes: int
+    stages: tuple[Stage, ...]
+    tail: Tail
+    opset: int
+    exporter: str
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def export_bundle(
+    target: str,
+    checkpoint: Path,
+    out: Path,
+    *,
+    inputs: Sequence[str] = (),
+    stacks: Sequence[str] = (),
+    output: str | None = None,
+    classes: str | None = None,
+    spec: Path | None = None,
+    frames: Mapping[str, str] | None = None,
+    opset: int = 17,
+    progress: Callable[[str], None] = lambda _: None,
+) -> ExportReport:
+    """Make a bundle from a trained checkpoint and prove that it labels alike.
+
+    Each form of the network is compared with the one before on paired frames, the
+    finished bundle, run by fuseg, with the torch network. Nothing is written unless
+    all agree. The same checkpoint, tools and CPU give the same bytes.
+
+    Args:
+        target, inputs, stacks, classes, spec: See `target.resolve`.
+        checkpoint: See `checkpoint.load_checkpoint`.
+        out: The file to make or to replace.
+        output: See `outputs.choose`.
+        frames: See `samples.read`; rendered rooms if omitted.
+        opset: See `to_onnx.to_onnx`.
+        progress: Called with what is about to be done.
+
+    Raises:
+        FusegError: In one sentence, what is wrong; see `fuseg.errors`. What was at
+            ``out`` before is still there.
+    """
+    _require_writable(out)
+    with _one_thread():
+        progress("loading the network and its weights")
+        chosen = resolve(
+            target, inputs=inputs, stacks=stacks, classes=classes, spec=spec
+        )
+        loaded = load_checkpoint(chosen.network, checkpoint)
+
+        progress("taking frames to verify on")
+        moments, doubts = _moments(chosen, frames)
+        example = _example(chosen, moments[0])
+        network, key_note = _with_one_output(chosen, example, output)
+
+        progress("exporting to ONNX")
+        exported = to_onnx(network, example, opset)
+        progress("simplifying the graph")
+        plain = {name: tensor.numpy() for name, tensor in example.items()}
+        simplified, why_not = simplify(exported.model, plain)
+        cut, tail = cut_tail(simplified)
+        graphs = {"onnx": exported.model}
+        if why_not is None:
+            graphs["simplified"] = simplified
+        if tail.removed:
+            graphs["cut"] = cut
+
+        provenance = {
+            "target": chosen.word,
+            "checkpoint_sha256": loaded.sha256,
+            "exporter": exported.exporter,
+            "simplified": "no" if why_not else "yes",
+        }
+        if network.key is not None:
+            provenance["output"] = str(network.key)
+        contents = first_contents(chosen, cut, tail, provenance)
+        with tempfile.TemporaryDirectory(prefix="fuseg-") as folder:
+            draft = Path(folder, "draft.fuseg")
+            bundle.write(draft, contents.manifest, contents.members)
+            segmenter = load(draft, backend="onnxruntime", threads=1)
+            progress(f"comparing every stage on {len(moments)} frames")
+            results = _compare(segmenter, network, graphs, moments)
+            contents = _complete(contents, segmenter, moments, results)
+        progress(f"writing {out}")
+        digest = _publish(contents, out)
+
+    size = out.stat().st_size
+    sizes = [(count_nodes(g), g.ByteSize()) for g in graphs.values()]
+    sizes.append((count_nodes(cut), size))
+    return ExportReport(
+        bundle=out,
+        digest=digest,
+        bytes=size,
+        stages=tuple(Stage(*s, r) for s, r in zip(sizes, results, strict=True)),
+        tail=tail,
+        opset=exported.opset,
+        exporter=exported.exporter,
+        notes=(*loaded.notes, *chosen.notes, *key_note),
+        warnings=(
+            *exported.warnings,
+            *([why_not] if why_not else []),
+            *([tail.kept] if tail.kept else []),
+            *doubts,
+        ),
+    )
+
+
+def _moments(
+    target: Target, frames: Mapping[str, str] | None
+) -> tuple[list[samples.Frame], list[str]]:
+    if frames:
+        return samples.read(target.inputs, frames), []
+    count, known = samples.MOST_FRAMES, target.is_reference
+    moments = samples.rendered(target.inputs, count, labelled=known)
+    doubt = (
+        f"verified on {count} rendered rooms, which are not what this network was "
+        "trained for: give it real ones, --frames NAME=PATH"
+    )
+    return moments, [] if known else [doubt]
+
+
+def _example(target: Target, moment: samples.Frame) -> dict[str, Tensor]:
+    tensors = preprocess(target.inputs, moment.arrays)
+    return {
+        name: torch.from_numpy(tensors[name].astype(np.float32))
+        for name in tensor_shapes(target.inputs)
+    }
+
+
+def _with_one_output(
+    target: Target, example: Mapping[str, Tensor], word: str | None
+) -> tuple[OneOutput, list[str]]:
+    """The network as a graph needs it, tried: one output, the same every time."""
+    given = ", ".join(f"{name} {tuple(t.shape)}" for name, t in example.items())
+    try:
+        with torch.inference_mode():
+            returned = target.network(*example.values())
+            again = target.network(*example.values())
+    except Exception as err:  # foreign code may raise anything
+        raise ExportError(
+            f"the network's forward failed on {given}: {cause(err)}."
+        ) from err
+    key, note = choose(returned, word)
+    one, two = (r if key is None else r[key] for r in (returned, again))
+    if not torch.equal(one.nan_to_num(), two.nan_to_num()):
+        raise ExportError(
+            "the network gives two results for one input, so no graph can be verified "
+            "against it: draw random numbers once, when it is built."
+        )
+    return OneOutput(target.network, key).eval(), [note] if note else []
+
+
+def _compare(
+    segmenter: Segmenter,
+    network: OneOutput,
+    graphs: Mapping[str, onnx.ModelProto],
+    moments: Sequence[samples.Frame],
+) -> list[verify.Result]:
+    _, tail = find_tail(graphs["onnx"])
+    names = list(tensor_shapes(segmenter.manifest.inputs))
+    programs = {"torch": verify.torch_program(network, names, tail)}
+    for stage, graph in graphs.items():
+        programs[stage] = verify.onnx_program(graph, tail)
+
+    def cases() -> Iterator[verify.Case]:
+        for moment in moments:
+            truth = moment.truth
+            yield verify.Case(
+                segmenter.preprocess(**moment.arrays),
+                _labels(segmenter, moment.arrays, tail.size),
+                None if truth is None else at_size(truth, tail.size),
+            )
+
+    (output,) = segmenter.manifest.outputs
+    classes = [c.name for c in output.classes]
+    return verify.compare(cases(), programs, classes=classes, ignore=output.ignore)
+
+
+def _labels(
+    segmenter: Segmenter,
+    arrays: Mapping[str, Any],
+    size: tuple[int, int] | None = None,
+) -> NDArray[np.uint8]:
+    result = segmenter(size=size, **arrays)
+    if result.degraded:
+        raise ArgumentError(
+            f"--frames must be usable, but one is not ({result.reason}): leave it out."
+        )
+    return result.labels
+
+
+def _complete(
+    contents: Contents,
+    segmenter: Segmenter,
+    moments: Sequence[samples.Frame],
+    results: Sequence[verify.Result],
+) -> Contents:
+    contents = contents.verified(results)
+    for moment in moments[:SAMPLES]:
+        labels = _labels(segmenter, moment.arrays)
+        contents = contents.with_sample(moment.arrays, labels)
+    return contents
+
+
+def _publish(contents: Contents, out: Path) -> str:
+    """Write the bundle beside ``out``, replay its samples, then let it take its place.
+
+    Returns:
+        The digest.
+    """
+    part = out.parent / f".{secrets.token_hex(6)}.part"
+    try:
+        digest = bundle.write(part, contents.manifest, contents.members)
+        segmenter = load(part, backend="onnxruntime", threads=1)
+        for frames, labels in segmenter.bundle.samples():
+            if not np.array_equal(_labels(segmenter, frames), labels):
+                raise ExportError(
+                    "the finished bundle labels its own sample in another way than "
+                    "before it was written: this machine computes unreliably."
+                )
+        os.replace(part, out)
+    except OSError as err:
+        if isinstance(err, OutputFileError):
+            raise
+        raise OutputFileError(
+            f"{out} cannot be written: {err.strerror or err}."
+        ) from err
+    finally:
+        part.unlink(missing_ok=True)
+    return digest
+
+
+def _require_writable(out: Path) -> None:
+    """Refuse early what could only fail at the end."""
+    if out.is_dir():
+        raise OutputFileError(f"{out} cannot be written: it is a folder.")
+    folder = out.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise OutputFileError(f"{out} cannot be written: {folder} is not a folder.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputFileError(f"{out} cannot be written: no permission in {folder}.")
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Torch on one thread: sums in one order, so that numbers can be repeated."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

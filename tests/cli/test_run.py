@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import fuseg as library
+from fuseg.manifest import Missing
+
+
+def picture(path):
+    with Image.open(path) as image:
+        return image.mode, np.array(image)
+
+
+def test_labels_are_what_python_gives_at_the_cameras_size(
+    fuseg, rgbd, frames, saved, tmp_path
+):
+    arrays = frames(1, 45, 61)
+    words = [f"{name}={saved(f'{name}.png', a)}" for name, a in arrays.items()]
+    done = fuseg(
+        *("run", rgbd.path, "--input", words[0], "--input", words[1]),
+        *("--out", tmp_path / "out"),
+    )
+    assert (done.code, done.stderr) == (0, "")
+    expected = library.load(rgbd.path)(**arrays)
+    mode, labels = picture(tmp_path / "out/labels/rgb.png")
+    assert mode == "L"
+    np.testing.assert_array_equal(labels, expected.labels)
+    mode, overlay = picture(tmp_path / "out/overlay/rgb.png")
+    assert mode == "RGB"
+    np.testing.assert_array_equal(overlay, expected.overlay())
+
+
+def test_json_has_the_promised_keys_and_is_all_of_stdout(
+    fuseg, rgbd, pair_of_files, tmp_path
+):
+    done = fuseg("run", rgbd.path, *pair_of_files, "--out", tmp_path, "--json")
+    assert done.code == 0
+    assert list(done.json) == ["frames", "unpaired"]
+    (frame,) = done.json["frames"]
+    assert list(frame) == [
+        *("key", "labels", "overlay", "degraded", "reason", "classes", "timing_ms")
+    ]
+    assert frame["key"] == "one_rgb"
+    assert frame["labels"] == str(tmp_path / "labels/one_rgb.png")
+    assert (frame["degraded"], frame["reason"]) == (False, None)
+    _, labels = picture(frame["labels"])
+    assert frame["classes"] == {
+        f"class{i}": np.count_nonzero(labels == i) / 48 for i in range(4)
+    }
+    assert set(frame["timing_ms"]) == {"pack", "engine", "label", "total"}
+    assert done.json["unpaired"] == {}
+
+
+def test_people_read_shares_and_times(fuseg, rgbd, pair_of_files, tmp_path):
+    done = fuseg("run", rgbd.path, *pair_of_files, "--out", tmp_path)
+    assert "1 frame labelled" in done.stdout
+    assert "class3" in done.stdout
+    assert "ms per frame (median): pack " in done.stdout
+
+
+@pytest.fixture
+def folders(frames, saved):
+    """rgb/{1,2,3}.png and depth/{2,3,4}.png."""
+    for index in (3, 1, 2):
+        saved(f"rgb/{index}.png", frames(index)["rgb"])
+    for index in (2, 3, 4):
+        saved(f"depth/{index}.png", frames(index)["depth"])
+
+
+@pytest.mark.usefixtures("folders")
+def test_folders_run_in_order_and_list_what_has_no_partner(fuseg, rgbd, tmp_path):
+    done = fuseg(
+        *("run", rgbd.path, "--out", tmp_path / "out", "--json"),
+        *("--input", f"rgb={tmp_path}/rgb", "--input", f"depth={tmp_path}/depth/*.png"),
+    )
+    assert done.code == 0
+    assert [frame["key"] for frame in done.json["frames"]] == ["2", "3"]
+    assert done.json["unpaired"] == {
+        "rgb": [f"{tmp_path}/rgb/1.png"],
+        "depth": [f"{tmp_path}/depth/4.png"],
+    }
+    assert done.stderr.splitlines() == [
+        "warning: 1 file of rgb without a partner:",
+        f"warning:   {tmp_path}/rgb/1.png",
+        "warning: 1 file of depth without a partner:",
+        f"warning:   {tmp_path}/depth/4.png",
+    ]
+    for kind in ("labels", "overlay"):
+        made = sorted(p.name for p in (tmp_path / "out" / kind).iterdir())
+        assert made == ["2.png", "3.png"]
+
+
+@pytest.mark.usefixtures("folders")
+def test_nothing_that_pairs_ends_with_1(fuseg, rgbd, tmp_path):
+    done = fuseg(
+        *("run", rgbd.path, "--out", tmp_path / "out"),
+        *("--input", f"rgb={tmp_path}/rgb/1*png", "--input", f"depth={tmp_path}/depth"),
+    )
+    assert done.code == 1
+    assert done.stderr.endswith("error: no frame has a file from every input.\n")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_unit_given_by_the_user_scales_the_depth(
+    fuseg, rgbd, frames, saved, tmp_path
+):
+    arrays = frames()
+    expected = library.load(rgbd.path)(**arrays).labels
+    color = saved("rgb.png", arrays["rgb"])
+    tenths = saved("depth.png", arrays["depth"] * np.uint16(10))
+    words = "--input", f"rgb={color}", "--input", f"depth={tenths}"
+    told = fuseg(
+        *("run", rgbd.path, *words, "--out", tmp_path / "a", "--unit", "depth=0.1mm")
+    )
+    assert told.code == 0
+    np.testing.assert_array_equal(picture(tmp_path / "a/labels/rgb.png")[1], expected)
+    fuseg("run", rgbd.path, *words, "--out", tmp_path / "b")
+    assert (picture(tmp_path / "b/labels/rgb.png")[1] != expected).any()
+
+
+@pytest.mark.parametrize("suffix", ["png", "npy"])
+def test_channels_given_by_the_user_are_the_files_order(
+    fuseg, rgbd, frames, saved, tmp_path, suffix
+):
+    arrays = frames()
+    result = library.load(rgbd.path)(**arrays)
+    swapped = np.ascontiguousarray(arrays["rgb"][..., ::-1])
+    color = saved(f"rgb.{suffix}", swapped)
+    depth = saved("depth.png", arrays["depth"])
+    fuseg(
+        *("run", rgbd.path, "--input", f"rgb={color}", "--input", f"depth={depth}"),
+        *("--out", tmp_path, "--channels", "rgb=BGR"),
+    )
+    labels = picture(tmp_path / "labels/rgb.png")[1]
+    np.testing.assert_array_equal(labels, result.labels)
+    overlay = picture(tmp_path / "overlay/rgb.png")[1]
+    np.testing.assert_array_equal(overlay, result.overlay())
+
+
+def test_image_files_are_rgb_for_a_bgr_bundle_and_arrays_follow_it(
+    fuseg, make_bundle, color_input, frames, saved, tmp_path
+):
+    path = make_bundle(color_input(channels="BGR")).path
+    rgb = frames()["rgb"]
+    bgr = np.ascontiguousarray(rgb[..., ::-1])
+    expected = library.load(path)(rgb=bgr).labels
+    for file in (saved("i.png", rgb), saved("a.npy", bgr)):
+        fuseg("run", path, "--input", f"rgb={file}", "--out", tmp_path)
+        labels = picture(tmp_path / f"labels/{file.stem}.png")[1]
+        np.testing.assert_array_equal(labels, expected)
+    first, second = (picture(tmp_path / f"overlay/{n}.png")[1] for n in "ia")
+    np.testing.assert_array_equal(first, second)
+
+
+def test_an_input_that_may_be_missing_may_be_left_out(
+    fuseg, make_bundle, color_input, plane_input, frames, saved, tmp_path
+):
+    depth = plane_input(missing=Missing("hold", 100.0, "substitute"))
+    path = make_bundle(color_input(), depth).path
+    word = f"rgb={saved('rgb.png', frames()['rgb'])}"
+    done = fuseg("run", path, "--input", word, "--out", tmp_path, "--json")
+    (frame,) = done.json["frames"]
+    assert frame["degraded"] is True
+    assert frame["reason"].startswith("depth: substituted (no frame")
+    done = fuseg("run", path, "--input", word, "--out", tmp_path)
+    assert f"degraded: 1 frame: {frame['reason']}" in done.stdout
+
+
+def test_without_colour_the_overlay_shows_the_labels_alone(
+    fuseg, make_bundle, plane_input, frames, saved, tmp_path
+):
+    path = make_bundle(plane_input()).path
+    depth = saved("d.tif", frames()["depth"])
+    fuseg("run", path, "--input", f"depth={depth}", "--out", tmp_path)
+    labels = picture(tmp_path / "labels/d.png")[1]
+    palette = np.array([(10 * i, 255 - i, i) for i in range(4)], np.uint8)
+    np.testing.assert_array_equal(
+        picture(tmp_path / "overlay/d.png")[1], palette[labels]
+    )
+
+
+def test_the_overlay_has_the_labels_size_where_colour_is_larger(
+    fuseg, make_bundle, color_input, plane_input, frames, saved, tmp_path
+):
+    path = make_bundle(plane_input(), color_input()).path
+    depth = saved("d.png", frames(0, 30, 40)["depth"])
+    color = saved("c.png", frames(0, 90, 160)["rgb"])
+    words = "--input", f"rgb={color}", "--input", f"depth={depth}"
+    fuseg("run", path, *words, "--out", tmp_path)
+    assert picture(tmp_path / "labels/c.png")[1].shape == (30, 40)
+    assert picture(tmp_path / "overlay/c.png")[1].shape == (30, 40, 3)
+
+
+def test_float_depth_with_nan_is_taken_where_float_is_declared(
+    fuseg, make_bundle, plane_input, frames, saved, tmp_path
+):
+    path = make_bundle(plane_input(dtype="float32", unit="m", invalid=())).path
+    metres = frames()["depth"].astype(np.float32) / 1000
+    metres[metres == 0] = np.nan
+    expected = library.load(path)(depth=metres).labels
+    for name in ("a.npy", "b.tif"):
+        word = f"depth={saved(name, metres)}"
+        assert fuseg("run", path, "--input", word, "--out", tmp_path).code == 0
+        labels = picture(tmp_path / f"labels/{name[0]}.png")[1]
+        np.testing.assert_array_equal(labels, expected)
+
+
+def test_an_input_file_is_never_overwritten(fuseg, rgbd, frames, saved, tmp_path):
+    color = saved("labels/1.png", frames()["rgb"])
+    depth = saved("1_depth.png", frames()["depth"])
+    before = color.read_bytes()
+    done = fuseg(
+        *("run", rgbd.path, "--input", f"rgb={color}", "--input", f"depth={depth}"),
+        *("--out", tmp_path),
+    )
+    assert done.code == 2
+    assert done.stderr == (
+        f"error: --out must be another folder, got {tmp_path}: {color} is an input of "
+        "this run and would be overwritten.\n"
+    )
+    assert color.read_bytes() == before
+    assert not (tmp_path / "overlay").exists()
+
+
+def test_results_of_an_earlier_run_are_replaced(fuseg, rgbd, pair_of_files, tmp_path):
+    old = tmp_path / "labels/one_rgb.png"
+    old.parent.mkdir()
+    old.write_text("old")
+    fuseg("run", rgbd.path, *pair_of_files, "--out", tmp_path)
+    assert picture(old)[1].shape == (6, 8)

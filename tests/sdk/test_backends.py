@@ -1,0 +1,169 @@
+"""Engines: what binds them to a manifest, and how they fail."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+import fuseg
+from fuseg import errors
+from fuseg.backends.replay import ReplayBackend
+from fuseg.bundle import Bundle
+from fuseg.segmenter import Segmenter
+
+SCORES = (1, 4, 6, 8)
+
+
+def winner(label):
+    """Scores of a network that sees one class everywhere."""
+    scores = np.zeros(SCORES, np.float32)
+    scores[0, label] = 1
+    return scores
+
+
+# ONNX Runtime
+
+
+def network(shape=(1, 3, 6, 8), name="rgb", elem=1, out="scores", classes=4):
+    """ONNX of one convolution, with what the test wants to be wrong about it."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    kernel = np.zeros((classes, 3, 1, 1), np.float32)
+    nodes = [helper.make_node("Conv", ["x", "w"], [out])]
+    first = helper.make_node("Cast", [name], ["x"], to=TensorProto.FLOAT)
+    graph = helper.make_graph(
+        [first, *nodes],
+        "g",
+        [helper.make_tensor_value_info(name, elem, shape)],
+        [helper.make_tensor_value_info(out, 1, (shape[0], classes, 6, 8))],
+        [numpy_helper.from_array(kernel, "w")],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=8)
+    return model.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("onnx", "says"),
+    [
+        (network(name="image"), r"input tensors must be rgb .*, got image"),
+        (network(shape=("n", 3, 6, 8)), r"input .*\(1, 3, 6, 8\).*'n', 3, 6, 8\)"),
+        (network(elem=10), r"input .*tensor\(float\).*tensor\(float16\)"),
+        (network(out="logits"), r"output tensors must be scores .*, got logits"),
+        (network(classes=5), r"output .*\(1, 4, 6, 8\).*\(1, 5, 6, 8\)"),
+    ],
+)
+def test_a_network_that_is_not_the_manifests_is_refused(
+    make_bundle, color_input, onnx, says
+):
+    made = make_bundle(color_input(), onnx=onnx)
+    with pytest.raises(errors.BundleError, match=says):
+        fuseg.load(made.path)
+
+
+def test_the_network_that_is_right_in_all_of_that_loads(make_bundle, color_input):
+    made = make_bundle(color_input(), onnx=network())
+    result = fuseg.load(made.path)(rgb=np.zeros((6, 8, 3), np.uint8))
+    assert not result.labels.any()
+
+
+def test_a_network_the_engine_cannot_read_is_a_backend_error_with_its_cause(
+    make_bundle, color_input, capfd
+):
+    from onnx import helper
+
+    x = helper.make_tensor_value_info("rgb", 1, (1, 3, 6, 8))
+    y = helper.make_tensor_value_info("scores", 1, SCORES)
+    node = helper.make_node("NoSuchOperator", ["rgb"], ["scores"])
+    opset = [helper.make_opsetid("", 17)]
+    model = helper.make_model(
+        helper.make_graph([node], "g", [x], [y]), opset_imports=opset, ir_version=8
+    )
+    made = make_bundle(color_input(), onnx=model.SerializeToString())
+    with pytest.raises(errors.BackendError, match="refuses the network") as caught:
+        fuseg.load(made.path)
+    assert "NoSuchOperator" in str(caught.value.__cause__)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_failure_while_running_is_a_backend_error(rgbd, frames):
+    segmenter = fuseg.load(rgbd.path)
+    segmenter._backend._session = None
+    with pytest.raises(errors.BackendError, match="failed to run"):
+        segmenter(**frames())
+
+
+def test_a_missing_onnxruntime_is_a_backend_error_that_says_what_to_install(
+    rgbd, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(errors.BackendError, match="pip install onnxruntime"):
+        fuseg.load(rgbd.path)
+
+
+def test_threads_reach_the_engine(rgbd):
+    segmenter = fuseg.load(rgbd.path, threads=1)
+    options = segmenter._backend._session.get_session_options()
+    assert options.intra_op_num_threads == 1
+    assert options.inter_op_num_threads == 1
+
+
+def test_a_clone_shares_the_weights_and_no_buffer(rgbd):
+    segmenter = fuseg.load(rgbd.path)
+    one, two = segmenter._backend, segmenter.clone()._backend
+    assert one._session is two._session
+    for name in ("rgb", "depth"):
+        assert not np.shares_memory(one.inputs[name], two.inputs[name])
+    assert not np.shares_memory(one.outputs["scores"], two.outputs["scores"])
+
+
+# Replay
+
+
+def test_replay_answers_in_order_and_starts_again(rgbd, frames):
+    backend = ReplayBackend([winner(2), winner(3)])
+    segmenter = Segmenter(Bundle.open(rgbd.path), backend=backend)
+    seen = [np.unique(segmenter(**frames(i)).labels).tolist() for i in range(3)]
+    assert seen == [[2], [3], [2]]
+    assert segmenter.backend_name == "replay"
+
+
+def test_replay_keeps_what_it_was_fed(rgbd, frames):
+    backend = ReplayBackend([winner(0)])
+    segmenter = fuseg.load(rgbd.path, backend=backend)
+    wanted = [segmenter.preprocess(**frames(i)) for i in (1, 2)]
+    for i in (1, 2):
+        segmenter(**frames(i))
+    assert len(backend.fed) == 2
+    for fed, tensors in zip(backend.fed, wanted, strict=True):
+        assert fed.keys() == tensors.keys()
+        for name, tensor in tensors.items():
+            np.testing.assert_array_equal(fed[name], tensor)
+
+
+def test_replay_needs_no_engine(rgbd, frames, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    segmenter = fuseg.load(rgbd.path, backend=ReplayBackend([winner(1)]))
+    assert (segmenter(**frames()).labels == 1).all()
+
+
+def test_a_clone_of_a_replay_starts_from_the_first_answer(rgbd, frames):
+    segmenter = fuseg.load(rgbd.path, backend=ReplayBackend([winner(1), winner(2)]))
+    segmenter(**frames())
+    assert (segmenter.clone()(**frames()).labels == 1).all()
+    assert (segmenter(**frames()).labels == 2).all()
+
+
+def test_replay_refuses_what_does_not_fit(rgbd):
+    with pytest.raises(errors.ArgumentError, match="recorded must hold at least one"):
+        ReplayBackend([])
+    with pytest.raises(errors.ShapeError, match=r"recorded\[1\] must have shape"):
+        fuseg.load(rgbd.path, backend=ReplayBackend([winner(0), winner(0)[0]]))
+    used = ReplayBackend([winner(0)])
+    fuseg.load(rgbd.path, backend=used)
+    with pytest.raises(errors.ArgumentError, match=r"another Segmenter.*clone\(\)"):
+        fuseg.load(rgbd.path, backend=used)
+    with pytest.raises(errors.ArgumentError, match="threads must be omitted"):
+        fuseg.load(rgbd.path, backend=ReplayBackend([winner(0)]), threads=2)

@@ -1,0 +1,27 @@
+"""A bundle of every format that was ever published still loads and labels alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fuseg
+from fuseg.bundle import Bundle
+
+PUBLISHED = sorted((Path(__file__).parent / "data").glob("format*.fuseg"))
+
+
+def test_the_first_format_is_kept():
+    assert [path.name for path in PUBLISHED] == ["format1.fuseg"]
+
+
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda p: p.name)
+def test_it_loads_and_gives_the_labels_it_was_published_with(path):
+    samples = Bundle.open(path).samples()
+    assert samples
+    segmenter = fuseg.load(path)
+    for frames, labels in samples:
+        np.testing.assert_array_equal(segmenter(**frames).labels, labels)
+        assert len(np.unique(labels)) > 1
