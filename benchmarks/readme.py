@@ -22,10 +22,13 @@ def table(path: Path) -> str:
     threads = result["settings"]["threads"]
     versions = result["versions"]
     around = result["pre_post"]
-    lines = [
+    setting = (
         f"{result['machine']['cpu']}, {threads} thread{'s' if threads > 1 else ''}, "
         f"onnxruntime {versions['onnxruntime']}, torch {versions['torch']} "
-        f"([record]({path.relative_to(ROOT)})):",
+        f"([record]({path.relative_to(ROOT)})):"
+    )
+    lines = [
+        setting,
         "",
         "| frames to labels | p50 ms | p90 ms | p99 ms | p50 / fuseg |",
         "|---|---:|---:|---:|---:|",
@@ -35,12 +38,11 @@ def table(path: Path) -> str:
             times = " | ".join(f"{row[p]:.2f}" for p in ("p50", "p90", "p99"))
             ratio = row["p50"] / result["total_ms"]["p50"]
             lines.append(f"| {name} | {times} | {ratio:.2f} |")
-    lines += [
-        "",
+    rest = (
         f"All but the engine: fuseg {around['fuseg_ms']:.2f} ms, the recipe "
-        f"{around['recipe_ms']:.2f} ms ({around['ratio']:.1f} times).",
-    ]
-    return "\n".join(lines)
+        f"{around['recipe_ms']:.2f} ms ({around['ratio']:.1f} times)."
+    )
+    return "\n".join([*lines, "", rest])
 
 
 def main() -> None:

@@ -16,7 +16,8 @@ void bind_upsample_argmax(py::module_& m);
 PYBIND11_MODULE(_kernels, m) {
   m.def("widest_level", &fuseg::widest_level);
   m.def(
-      "use_level", [](int level) { fuseg::level_in_use.store(level); }, py::arg("level"));
+      "use_level", [](int level) { fuseg::level_in_use.store(level); },
+      py::arg("level"));
   fuseg::bind_overlay(m);
   fuseg::bind_pack_color(m);
   fuseg::bind_pack_depth(m);

@@ -16,6 +16,7 @@ import pytest
 import fuseg
 from fuseg import bundle, manifest
 
+FUSEG = (sys.executable, "-m", "fuseg")
 CHECKPOINT = Path(__file__).parents[1] / "export" / "checkpoints" / "rgbd.safetensors"
 
 REFUSE = manifest.Missing("refuse")
@@ -204,8 +205,7 @@ def rgbd_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped checkpoint, exported once by the command that a user types."""
     path = tmp_path_factory.mktemp("exported") / "rgbd.fuseg"
     subprocess.run(
-        [sys.executable, "-m", "fuseg", "export", "rgbd", "--checkpoint"]
-        + [str(CHECKPOINT), "-o", str(path)],
+        [*FUSEG, "export", "rgbd", "--checkpoint", CHECKPOINT, "-o", path],
         check=True,
     )
     return path

@@ -1,4 +1,4 @@
-"""The wheel and the bundle on what JetPack 6 and ROS 2 Humble ship, and older syntax."""
+"""The wheel and the bundle on what JetPack 6 and ROS 2 Humble ship."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def test_the_shipped_model_labels_alike_with_numpy_1_26_and_onnxruntime_1_23(
         "import numpy, onnxruntime; print(numpy.__version__, onnxruntime.__version__)",
     )
     assert versions.split() == ["1.26.4", "1.23.2"]
-    report = json.loads(run(floor_python, "-m", "fuseg", "verify", rgbd_bundle, "--json"))
+    report = json.loads(
+        run(floor_python, "-m", "fuseg", "verify", rgbd_bundle, "--json")
+    )
     assert report["samples"]
     assert all(s["label_agreement"] >= 0.9995 for s in report["samples"])
 

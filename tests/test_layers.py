@@ -24,7 +24,8 @@ HEAVY = {"torch", "onnx", "onnxsim", "tensorrt", "pycuda", "cv2", "openvino"}
 # What the training side may know of the device side.
 OPEN_TO_EXPORT = {
     *("fuseg", "fuseg.bundle", "fuseg.errors", "fuseg.manifest", "fuseg.metrics"),
-    *("fuseg.ops", "fuseg.segmenter", "fuseg.images", "fuseg.pairs", "fuseg.cli"),
+    *("fuseg.ops", "fuseg.segmenter", "fuseg.images", "fuseg.pairs", "fuseg.units"),
+    *("fuseg.cli.frames", "fuseg.cli.options", "fuseg.cli.printing"),
 }
 
 
@@ -61,6 +62,8 @@ def test_the_exporter_uses_only_the_open_half_of_the_runtime(path):
     modules = {p.with_suffix("").relative_to(ROOT / "sdk").as_posix() for p in SDK}
     modules = {m.removesuffix("/__init__").replace("/", ".") for m in modules}
     used = {name for name in imported(path) if name in modules}
+    # An op has the name of its module: `from fuseg.ops import overlay` looks like both.
+    used = {name for name in used if not name.startswith("fuseg.ops.")}
     assert used <= OPEN_TO_EXPORT
 
 
@@ -76,8 +79,7 @@ def test_ops_know_no_backend_and_backends_no_op(path):
     inside = path.relative_to(ROOT / "sdk" / "fuseg").parts[0]
     forbidden = {"ops": "fuseg.backends", "backends": "fuseg.ops"}.get(inside)
     assert forbidden is None or not any(
-        name == forbidden or name.startswith(forbidden + ".")
-        for name in imported(path)
+        name == forbidden or name.startswith(forbidden + ".") for name in imported(path)
     )
 
 

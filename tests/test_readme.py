@@ -18,7 +18,8 @@ def test_the_numbers_are_those_of_the_committed_results():
 
 
 def test_every_make_target_and_picture_it_names_exists():
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     named = set(re.findall(r"`?make (?:[A-Z_]+=\S+ )?([a-z-]+)", README))
     assert named
     assert named <= targets

@@ -88,11 +88,10 @@ def _unpickle(path: Path, data: bytes) -> Any:
             warnings.simplefilter("ignore")  # of old formats and deprecated storages
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as err:
-        if "global" not in str(err).lower():
-            raise CheckpointError(_damaged(path)) from err
+        doubt = "" if "GLOBAL" in str(err) else ", or is damaged"
         raise CheckpointError(
-            f"the checkpoint {path} holds Python objects beside tensors, and loading "
-            f"those could run any code, so it was not loaded. {_CONVERT}"
+            f"the checkpoint {path} holds Python objects beside tensors{doubt}; "
+            f"loading objects could run any code, so it was not loaded. {_CONVERT}"
         ) from err
     except Exception as err:  # a damaged zip or pickle raises nearly anything
         if "TorchScript" in str(err):

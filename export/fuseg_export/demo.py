@@ -1,4 +1,4 @@
-"""The shipped checkpoint -> a bundle, the proof that it labels alike, its speed, a picture.
+"""The shipped checkpoint -> a bundle, the proof that it labels alike, its speed.
 
 python -m fuseg_export.demo --checkpoints export/checkpoints --out out/demo
 """
@@ -99,7 +99,7 @@ def accuracy(bundle: Path, checkpoint: Path, scenes: list[Scene]) -> dict[str, A
     largest_gap = 0.0
     order = list(dict.fromkeys(spec.tensor.name for spec in model.inputs))
     for scene in scenes:
-        frames = {"rgb": scene.color, "depth": scene.depth}
+        frames: dict[str, Any] = {"rgb": scene.color, "depth": scene.depth}
         packed = segmenter.preprocess(**frames)
         logits = run(network, [packed[name] for name in order])
         exact = preprocess(model.inputs, frames)

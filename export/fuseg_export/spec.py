@@ -16,7 +16,7 @@ __all__ = ["Spec", "default_classes", "parse_classes", "read_spec"]
 
 _KEYS = ("inputs", "classes", "ignore")
 _GOLDEN = 0.618033988749895  # successive hues land in the largest gap
-_VIVIDNESS = ((0.85, 0.95), (0.55, 0.75), (0.95, 0.6), (0.4, 0.95), (0.7, 0.45))
+_VIVIDNESS = ((0.55, 0.75), (0.9, 0.95), (1.0, 0.35), (0.4, 0.95), (0.95, 0.6))
 
 
 @dataclass(frozen=True)

@@ -10,22 +10,25 @@
 namespace fuseg {
 
 // 0 = what the compiler was told to assume, 3 and 4 = x86-64-v3 (AVX2), -v4 (AVX-512).
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#if defined(__x86_64__) && defined(__GNUC__) && __GNUC__ >= 12
 #define FUSEG_CLONE(level) __attribute__((target("arch=x86-64-v" #level), flatten))
 
 inline int widest_level() {
+  __builtin_cpu_init();  // this runs while the module is being loaded
   if (__builtin_cpu_supports("x86-64-v4")) return 4;
   if (__builtin_cpu_supports("x86-64-v3")) return 3;
   return 0;
 }
 
 template <typename Body>
-FUSEG_CLONE(4) void run_v4(const Body& body) {
+FUSEG_CLONE(4)
+void run_v4(const Body& body) {
   body();
 }
 
 template <typename Body>
-FUSEG_CLONE(3) void run_v3(const Body& body) {
+FUSEG_CLONE(3)
+void run_v3(const Body& body) {
   body();
 }
 #else

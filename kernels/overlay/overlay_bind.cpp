@@ -1,10 +1,9 @@
-#include "overlay/overlay.h"
-
 #include <pybind11/stl.h>
 
 #include <optional>
 
 #include "common/bind.h"
+#include "overlay/overlay.h"
 
 namespace fuseg {
 

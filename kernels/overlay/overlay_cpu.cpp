@@ -1,16 +1,16 @@
-#include "overlay/overlay.h"
-
 #include <algorithm>
 #include <cstring>
 
 #include "common/widest.h"
+#include "overlay/overlay.h"
 
 namespace fuseg {
 namespace {
 
 constexpr std::int64_t kBlock = 512;  // pixels
 
-// Three bytes for every label: once, with a fourth that is chance, and eight times over.
+// Three bytes for every label: once, with a fourth that is chance, and eight times
+// over.
 struct Table {
   std::uint32_t once[256];
   std::uint8_t eight_times[256][24];
@@ -86,7 +86,8 @@ inline void paint(const std::uint8_t* labels, const std::uint8_t* __restrict__ f
   if (frame == nullptr) {
     std::memcpy(out, colour, 3 * count);
   } else if (brush.ignore < 0 || !contains(labels, count, brush.ignore)) {
-    for (std::int64_t i = 0; i < 3 * count; ++i) out[i] = mix(frame[i], colour[i], alpha);
+    for (std::int64_t i = 0; i < 3 * count; ++i)
+      out[i] = mix(frame[i], colour[i], alpha);
   } else {
     std::uint8_t keep[3 * kBlock + 1];
     spread(labels, count, brush.keep, keep);

@@ -1,7 +1,7 @@
 // A colour frame to the three planes a network reads: resize, scale, split.
 //
-//   frame  (H, W, 3)  uint8, pixels of a row adjacent, rows `row_bytes` apart (any sign)
-//   out    (3, h, w)  float32, contiguous, every element written
+//   frame  (H, W, 3)  uint8, pixels of a row adjacent, rows `row_bytes` apart (any
+//   sign) out    (3, h, w)  float32, contiguous, every element written
 //
 // Plane p takes channel p, or channel 2 - p with `swap`, and holds
 // pixel * multiply[p] + add[p], rounded after the product and after the sum.

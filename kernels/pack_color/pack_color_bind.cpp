@@ -1,13 +1,13 @@
-#include "pack_color/pack_color.h"
-
 #include "common/bind.h"
+#include "pack_color/pack_color.h"
 
 namespace fuseg {
 
 // Shapes, dtypes and strides were checked, with proper sentences, by
 // fuseg.ops.pack_color; here a mismatch is a bug of ours, not of the user's.
 void bind_pack_color(py::module_& m) {
-  m.def("pack_color_scratch_bytes", &pack_color_scratch_bytes, "width"_a, "out_width"_a);
+  m.def("pack_color_scratch_bytes", &pack_color_scratch_bytes, "width"_a,
+        "out_width"_a);
   m.def(
       "pack_color_cpu",
       [](const RowsArray<std::uint8_t>& frame, HostArray<float>& out,

@@ -1,14 +1,15 @@
-#include "pack_color/pack_color.h"
-
 #include <algorithm>
 #include <cstring>
 
 #include "common/four.h"
 #include "common/scratch.h"
 #include "common/widest.h"
+#include "pack_color/pack_color.h"
 
 namespace fuseg {
 namespace {
+
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "nearest_row shifts words");
 
 constexpr std::int64_t kBlock = 256;  // pixels on their way from a row to the planes
 
@@ -71,7 +72,8 @@ inline void nearest_row(const std::uint8_t* __restrict__ row, std::int64_t width
   }
 }
 
-// Ends with the last pixel again: what a column at the right edge finds as the next one.
+// Ends with the last pixel again: what a column at the right edge finds as the next
+// one.
 inline void blend_rows(const std::uint8_t* __restrict__ above,
                        const std::uint8_t* __restrict__ below, float fraction,
                        float* __restrict__ row, std::int64_t width) {

@@ -28,6 +28,7 @@ std::int64_t pack_depth_cpu(const T* frame, std::int64_t height, std::int64_t wi
                             std::ptrdiff_t row_bytes, float* out,
                             std::int64_t out_height, std::int64_t out_width,
                             float multiply, float add, const float* invalid,
-                            int invalid_count, float fill, Filter filter, void* scratch);
+                            int invalid_count, float fill, Filter filter,
+                            void* scratch);
 
 }  // namespace fuseg

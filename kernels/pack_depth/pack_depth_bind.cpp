@@ -1,6 +1,5 @@
-#include "pack_depth/pack_depth.h"
-
 #include "common/bind.h"
+#include "pack_depth/pack_depth.h"
 
 namespace fuseg {
 namespace {
@@ -23,8 +22,8 @@ void bind_for(py::module_& m) {
         const int none_count = static_cast<int>(invalid.size());
         std::uint8_t* memory = scratch.mutable_data();
         py::gil_scoped_release nogil;
-        return pack_depth_cpu(in, height, width, row_bytes, plane, out_height, out_width,
-                              multiply, add, none, none_count, fill,
+        return pack_depth_cpu(in, height, width, row_bytes, plane, out_height,
+                              out_width, multiply, add, none, none_count, fill,
                               static_cast<Filter>(filter), memory);
       },
       "frame"_a.noconvert(), "out"_a.noconvert(), "multiply"_a, "add"_a,

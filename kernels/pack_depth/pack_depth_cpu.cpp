@@ -1,5 +1,3 @@
-#include "pack_depth/pack_depth.h"
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -7,6 +5,7 @@
 
 #include "common/scratch.h"
 #include "common/widest.h"
+#include "pack_depth/pack_depth.h"
 
 namespace fuseg {
 namespace {
@@ -22,8 +21,8 @@ struct Reading {
   float fill;
 };
 
-// Every raw value of the three types is a float32 exactly. With a `step` the columns are
-// that far apart, and no table is read.
+// Every raw value of the three types is a float32 exactly. With a `step` the columns
+// are that far apart, and no table is read.
 template <int step, typename T>
 inline void take_columns(const T* __restrict__ row, const std::int32_t* column,
                          std::int64_t count, float* __restrict__ value) {
@@ -53,8 +52,8 @@ inline std::int64_t pack_row(const T* row, const std::int32_t* column,
     std::int32_t in_block = 0;
     for (std::int64_t x = 0; x < count; ++x) {
       const float raw = value[x];
-      const std::int32_t valid =
-          (std::fabs(raw) <= std::numeric_limits<float>::max()) & (raw != first_invalid);
+      const std::int32_t valid = (std::fabs(raw) <= std::numeric_limits<float>::max()) &
+                                 (raw != first_invalid);
       const float scaled = raw * reading.multiply + reading.add;
       out[x0 + x] = valid ? scaled : reading.fill;
       in_block += valid;

@@ -8,24 +8,27 @@
 // labels[y, x] is the smallest c whose bilinear score at
 // ((y + 1/2) * h / H - 1/2, (x + 1/2) * w / W - 1/2), clamped to the grid, is largest;
 // with `align_corners` at (y * (h - 1) / (H - 1), x * (w - 1) / (W - 1)). With C = 1
-// it is 1 where that score is above 0: a class 0 that scores 0 is added.
+// it is 1 where that score is above 0: a class 0 that scores 0 everywhere is added.
 //
-// A sample of weight 0 is not read. A score that is NaN, or infinity minus infinity,
-// never wins; where no class beats -infinity the label is 0. Exact arithmetic is
-// followed but where the two best scores are closer than 1e-6 of the largest sample
-// read there; in a cell whose four corners agree it is followed always.
+// A sample of weight 0 is not read. NaN, and infinity minus infinity, never win; where
+// no class beats -infinity the label is 0. In a cell whose four corners are finite and
+// agree, exact arithmetic is followed; elsewhere float32 is, which may differ from it
+// where the two best scores are closer than 1e-6 of the largest sample read there.
+// `confidence` does not change the labels.
 //
 // confidence[y, x] is the largest softmax probability of the scores at that pixel,
-// within 1e-5; NaN where a score read is NaN or +infinity, or all are -infinity.
+// within 1e-5 while scores stay within +-30; NaN where a score read is NaN or
+// +infinity, or all are -infinity.
 //
-// `scratch` is any memory of upsample_argmax_scratch_bytes(C, w, W).
+// `scratch` is any memory of upsample_argmax_scratch_bytes(C, h, w, H, W).
 #pragma once
 
 #include <cstdint>
 
 namespace fuseg {
 
-std::int64_t upsample_argmax_scratch_bytes(int classes, std::int64_t width,
+std::int64_t upsample_argmax_scratch_bytes(int classes, std::int64_t height,
+                                           std::int64_t width, std::int64_t out_height,
                                            std::int64_t out_width);
 
 void upsample_argmax_cpu(const float* scores, int classes, std::int64_t height,

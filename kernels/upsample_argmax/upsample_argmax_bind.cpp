@@ -1,10 +1,9 @@
-#include "upsample_argmax/upsample_argmax.h"
-
 #include <pybind11/stl.h>
 
 #include <optional>
 
 #include "common/bind.h"
+#include "upsample_argmax/upsample_argmax.h"
 
 namespace fuseg {
 
@@ -12,7 +11,7 @@ namespace fuseg {
 // fuseg.ops.upsample_argmax; here a mismatch is a bug of ours, not of the user's.
 void bind_upsample_argmax(py::module_& m) {
   m.def("upsample_argmax_scratch_bytes", &upsample_argmax_scratch_bytes, "classes"_a,
-        "width"_a, "out_width"_a);
+        "height"_a, "width"_a, "out_height"_a, "out_width"_a);
   m.def(
       "upsample_argmax_cpu",
       [](const HostArray<float>& scores, HostArray<std::uint8_t>& labels,
@@ -26,8 +25,8 @@ void bind_upsample_argmax(py::module_& m) {
         float* sure = confidence ? confidence->mutable_data() : nullptr;
         std::uint8_t* memory = scratch.mutable_data();
         py::gil_scoped_release nogil;
-        upsample_argmax_cpu(in, classes, height, width, out, sure, out_height, out_width,
-                            align_corners, memory);
+        upsample_argmax_cpu(in, classes, height, width, out, sure, out_height,
+                            out_width, align_corners, memory);
       },
       "scores"_a.noconvert(), "labels"_a.noconvert(), "confidence"_a.noconvert(),
       "align_corners"_a, "scratch"_a.noconvert());

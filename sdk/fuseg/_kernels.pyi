@@ -35,7 +35,7 @@ def pack_depth_cpu(
     scratch: NDArray[np.uint8],
 ) -> int: ...
 def upsample_argmax_scratch_bytes(
-    classes: int, width: int, out_width: int
+    classes: int, height: int, width: int, out_height: int, out_width: int
 ) -> int: ...
 def upsample_argmax_cpu(
     scores: NDArray[np.float32],

@@ -98,7 +98,8 @@ def sampled(rgbd, frames, tmp_path) -> Callable[..., Path]:
             members |= {named[name]: npy(array) for name, array in arrays.items()}
             members[f"samples/{index}_labels.npy"] = npy(labels)
         path = tmp_path / "sampled.fuseg"
-        bundles.write(path, replace(opened.manifest, samples=tuple(samples)), members)
+        manifest = replace(opened.manifest, samples=tuple(samples), files={})
+        bundles.write(path, manifest, members)
         return path
 
     return make

@@ -17,7 +17,12 @@ from fuseg_export.models import REFERENCE
 COLOR, DEPTH = REFERENCE["rgbd"].inputs
 
 # (camera, network): halving, the real frame's size, enlarging, a prime mess.
-SIZES = [((48, 64), (24, 32)), ((424, 512), (240, 320)), ((5, 7), (12, 9)), ((37, 53), (17, 29))]
+SIZES = [
+    ((48, 64), (24, 32)),
+    ((424, 512), (240, 320)),
+    ((5, 7), (12, 9)),
+    ((37, 53), (17, 29)),
+]
 
 
 def resized(spec, size, filter):

@@ -14,6 +14,14 @@ from fuseg_export.training.data import Frames, pack, random_batch
 from fuseg_export.training.evaluate import held_out_confusion
 
 MODEL = REFERENCE["rgbd"]
+SETTINGS = {
+    "steps": 4,
+    "batch": 1,
+    "frames": 2,
+    "rate": 1e-3,
+    "depth_dropout": 0.1,
+    "seed": 1,
+}
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +69,7 @@ def test_dropped_depth_is_the_fill_everywhere(frames):
 class Oracle(torch.nn.Module):
     """Answers class 1 wherever depth is farther than 2 m, else class 0."""
 
-    def forward(self, rgb, depth):
+    def forward(self, _rgb, depth):
         far = (depth[:, 0] > 0).float()
         return torch.stack([0.5 - far, far - 0.5], dim=1)
 
@@ -80,11 +88,7 @@ def test_held_out_counts_compare_truth_at_the_centre_of_each_pixel():
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(frames, tmp_path, monkeypatch):
-    settings = {
-        **{"steps": 4, "batch": 1, "frames": 2, "rate": 1e-3},
-        **{"depth_dropout": 0.1, "seed": 1},
-    }
-    whole, record = training.fit(MODEL, frames, settings, tmp_path / "whole")
+    whole, record = training.fit(MODEL, frames, SETTINGS, tmp_path / "whole")
 
     monkeypatch.setattr(training, "SAVE_EVERY_S", 0.0)
     drawn = []
@@ -97,8 +101,8 @@ def test_a_stopped_run_goes_on_to_the_same_weights(frames, tmp_path, monkeypatch
 
     monkeypatch.setattr(training, "random_batch", stop_at_the_third)
     with pytest.raises(KeyboardInterrupt):
-        training.fit(MODEL, frames, settings, tmp_path / "stopped")
-    resumed, again = training.fit(MODEL, frames, settings, tmp_path / "stopped")
+        training.fit(MODEL, frames, SETTINGS, tmp_path / "stopped")
+    resumed, again = training.fit(MODEL, frames, SETTINGS, tmp_path / "stopped")
     assert len(drawn) == 3 + 2  # two steps were not done twice
     assert again["curve"][-1][0] == record["curve"][-1][0] == 4
     for name, value in whole.state_dict().items():
@@ -106,10 +110,6 @@ def test_a_stopped_run_goes_on_to_the_same_weights(frames, tmp_path, monkeypatch
 
 
 def test_a_state_of_other_settings_is_not_taken_up(frames, tmp_path):
-    settings = {
-        **{"steps": 1, "batch": 1, "frames": 2, "rate": 1e-3},
-        **{"depth_dropout": 0.1, "seed": 1},
-    }
-    training.fit(MODEL, frames, settings, tmp_path)
+    training.fit(MODEL, frames, SETTINGS, tmp_path)
     with pytest.raises(SystemExit, match="give the same settings, or delete"):
-        training.fit(MODEL, frames, settings | {"seed": 2}, tmp_path)
+        training.fit(MODEL, frames, SETTINGS | {"seed": 2}, tmp_path)

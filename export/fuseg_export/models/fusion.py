@@ -24,7 +24,7 @@ class GatedFusion(nn.Module):
 
     def forward(self, *features: Tensor) -> Tensor:
         gated = [gate(x) for gate, x in zip(self.gates, features, strict=True)]
-        fused = gated[0]
+        fused: Tensor = gated[0]
         for x in gated[1:]:
             fused = fused + x
         return fused

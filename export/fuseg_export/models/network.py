@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -56,14 +57,14 @@ class FusionNet(nn.Module):
 
     def encode(self, *sensors: Tensor) -> list[Tensor]:
         """The fused features at strides 4, 8, 16, 32."""
+        encoders = cast(Sequence[ResidualEncoder], self.encoders)
         if not self.fusions:
-            features: list[Tensor] = self.encoders[0](sensors[0])
-            return features
-        stems = [e.stem for e in self.encoders]
-        x = [stem(s) for stem, s in zip(stems, sensors, strict=True)]
+            alone: list[Tensor] = encoders[0](sensors[0])
+            return alone
+        x = [e.stem(s) for e, s in zip(encoders, sensors, strict=True)]
         features = []
         for i, fusion in enumerate(self.fusions):
-            x = [e.stages[i](y) for e, y in zip(self.encoders, x, strict=True)]
+            x = [e.stages[i](y) for e, y in zip(encoders, x, strict=True)]
             x[0] = fusion(*x)  # the other sensors go on unfused, as in ESANet
             features.append(x[0])
         return features

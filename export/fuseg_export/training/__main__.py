@@ -52,15 +52,13 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     train = frames_of(TRAIN_SEEDS[: args.frames], *CAMERA, args.work / "frames")
     network, record = fit(model, train, settings, args.work / model.name)
-    held_out = frames_of(
-        HELD_OUT_SEEDS[: args.held_out], *CAMERA, args.work / "frames"
-    )
+    held_out = frames_of(HELD_OUT_SEEDS[: args.held_out], *CAMERA, args.work / "frames")
     record["held_out"] = {"frames": args.held_out, "camera": CAMERA}
     record["held_out"] |= accuracy(model, network, held_out)
     record["command"] = f"python -m fuseg_export.training {model.name}"
     args.out.mkdir(parents=True, exist_ok=True)
     weights = args.out / f"{model.name}.safetensors"
-    save_file(network.state_dict(), weights)
+    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, weights)
     record["sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
     (args.out / f"{model.name}.json").write_text(json.dumps(record, indent=1) + "\n")
     print(f"{model.name}: held-out mIoU {record['held_out']['miou']:.4f} -> {weights}")
@@ -71,7 +69,7 @@ def fit(
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Train to the end; the state is saved every two minutes and taken up again."""
     torch.manual_seed(settings["seed"])
-    network = model.build().to(memory_format=torch.channels_last)
+    network = model.build()
     optimizer = torch.optim.AdamW(
         network.parameters(), settings["rate"], weight_decay=1e-2
     )
@@ -131,7 +129,7 @@ def fit(
             network(*tensors), labels, weights, ignore_index=model.ignore
         )
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call] # torch has no types here
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimizer.step()
         schedule.step()

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,12 +43,12 @@ def frames_of(seeds: Sequence[int], height: int, width: int, cache: Path) -> Fra
         parts = render_many(seeds, height, width, workers=os.cpu_count() or 1)
         for path, part in zip(paths, parts, strict=True):
             unfinished = path.with_suffix(".part.npy")
-            np.save(unfinished, part)
+            np.save(unfinished, np.asarray(part))
             unfinished.replace(path)
     return Frames(*(np.load(path, mmap_mode="r") for path in paths))
 
 
-def pack(spec: Input, frame: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.float32]:
+def pack(spec: Input, frame: NDArray[Any]) -> NDArray[np.float32]:
     """One frame -> planes ``(C, h, w)``, as the manifest's ``spec`` says."""
     size = (spec.resize.height, spec.resize.width)
     if spec.kind == "color":
@@ -96,10 +97,10 @@ def random_batch(
     """
     tensors: list[list[NDArray[np.float32]]] = [[] for _ in inputs]
     labels = []
+    shape = (inputs[0].resize.height, inputs[0].resize.width)
     for index in rng.integers(len(frames), size=size):
         step = -1 if rng.random() < 0.5 else 1
-        size = (inputs[0].resize.height, inputs[0].resize.width)
-        labels.append(at_size(frames.labels[index], size)[:, ::step])
+        labels.append(at_size(frames.labels[index], shape)[:, ::step])
         dropped = len(inputs) > 1 and rng.random() < depth_dropout
         for spec, planes in zip(inputs, tensors, strict=True):
             stack = frames.color if spec.kind == "color" else frames.depth

@@ -111,9 +111,11 @@ def _as_command(name: str, function: Any) -> Any:
 
 
 def _report(err: Exception, sentence: str, *, json: bool) -> None:
-    if json:
-        _print_error(type(err).__name__, sentence)
     print(f"error: {sentence}", file=sys.stderr)
+    if json:
+        with suppress(OSError):  # stdout may be what failed
+            _print_error(type(err).__name__, sentence)
+        _settle_stdout()
 
 
 def _print_error(kind: str, sentence: str) -> None:

@@ -6,32 +6,34 @@ from typing import Any
 
 from rich.table import Table
 
-from .printing import console, plural
+from .printing import plural, print_table
 
 _COLUMNS = ("p50", "p90", "p99")
 
 
 def show(result: dict[str, Any]) -> None:
     """Print what ``bench --json`` would."""
-    screen = console()
     made, settings = result["machine"], result["settings"]
-    screen.print(f"{result['model']} ({result['variant']}, {result['backend']})")
-    screen.print(f"{made['cpu']}, {plural(made['cores'], 'core')}, {made['system']}")
-    screen.print("  ".join(f"{name} {v}" for name, v in result["versions"].items()))
+    print(f"{result['model']} ({result['variant']}, {result['backend']})")
+    print(f"{made['cpu']}, {plural(made['cores'], 'core')}, {made['system']}")
+    print("  ".join(f"{name} {v}" for name, v in result["versions"].items()))
     sizes = ", ".join(
         f"{name} {'x'.join(map(str, shape))}"
         for name, shape in settings["frame_shapes"].items()
     )
-    screen.print(
+    print(
         f"{plural(settings['rounds'], 'interleaved round')} on "
         f"{plural(settings['frames'], 'frame')} ({sizes}), "
         f"{plural(settings['threads'], 'thread')} for every program, "
         f"{settings['pause_ms']:g} ms pause before each call, garbage collector off"
     )
-    screen.print(_times(result))
-    screen.print(_peers(result))
+    print_table(_times(result))
+    print_table(_peers(result))
+    for name, row in result["peers"].items():
+        if "unavailable" in row:
+            print(f"not timed: {name}: {row['unavailable']}")
     if result["pre_post"] is not None:
-        _show_pre_post(screen, result["pre_post"])
+        _show_pre_post(result["pre_post"])
 
 
 def _times(result: dict[str, Any]) -> Table:
@@ -51,9 +53,7 @@ def _peers(result: dict[str, Any]) -> Table:
     row = result["total_ms"]
     table.add_row("fuseg", *(f"{row[p]:.3f}" for p in _COLUMNS), "1.00", "")
     for name, row in result["peers"].items():
-        if "unavailable" in row:
-            table.add_row(f"{name}: {row['unavailable']}")
-        else:
+        if "unavailable" not in row:
             table.add_row(
                 name,
                 *(f"{row[p]:.3f}" for p in _COLUMNS),
@@ -63,8 +63,8 @@ def _peers(result: dict[str, Any]) -> Table:
     return table
 
 
-def _show_pre_post(screen: Any, row: dict[str, float]) -> None:
-    screen.print(
+def _show_pre_post(row: dict[str, float]) -> None:
+    print(
         f"before and after the engine: fuseg {row['fuseg_ms']:.3f} ms "
         f"({row['fuseg_share']:.1%} of its total), recipe {row['recipe_ms']:.3f} ms "
         f"({row['recipe_pre_ms']:.3f} + {row['recipe_post_ms']:.3f}, "

@@ -16,7 +16,7 @@ from rich.table import Table
 from .. import __version__, _kernels
 from . import machine
 from .options import JsonOption
-from .printing import console, print_json
+from .printing import print_json, print_table
 from .training_half import INSTALL
 
 _LEVELS = {
@@ -155,13 +155,12 @@ def _has_nvidia() -> bool:
 
 
 def _show(findings: list[Finding]) -> None:
-    screen = console()
-    screen.print(f"fuseg {__version__}, Python {platform.python_version()}")
+    print(f"fuseg {__version__}, Python {platform.python_version()}")
     about = machine.describe()
-    screen.print(f"{about['cpu']}, {about['cores']} cores, {about['system']}")
+    print(f"{about['cpu']}, {about['cores']} cores, {about['system']}")
     table = Table()
     for heading in ("", "state", "detail", "without it", "mend it with"):
         table.add_column(heading, overflow="fold")
     for found in findings:
         table.add_row(found.name, found.state, found.detail, found.disables, found.fix)
-    screen.print(table)
+    print_table(table)

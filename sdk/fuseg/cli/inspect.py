@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json as jsonlib
-from typing import Any
 
 from rich.table import Table
 
 from ..bundle import Bundle
 from ..manifest import Input, Manifest, Output, Variant
 from .options import BundleArgument, JsonOption
-from .printing import console, plural, print_json
+from .printing import plural, print_json, print_table
 
 
 def inspect(bundle: BundleArgument, json: JsonOption = False) -> None:
@@ -27,17 +26,16 @@ def inspect(bundle: BundleArgument, json: JsonOption = False) -> None:
             }
         )
         return
-    screen = console()
-    screen.print(f"{manifest.name}  (format {manifest.format}, {manifest.created_by})")
-    screen.print(f"sha256 {opened.digest}  {bundle.stat().st_size:,} bytes")
-    screen.print(_inputs(manifest))
+    print(f"{manifest.name}  (format {manifest.format}, {manifest.created_by})")
+    print(f"sha256 {opened.digest}  {bundle.stat().st_size:,} bytes")
+    print_table(_inputs(manifest))
     for output in manifest.outputs:
-        _show_output(screen, output)
+        _show_output(output)
     for variant in manifest.variants:
-        _show_variant(screen, variant, manifest)
-    screen.print(f"\n{plural(len(manifest.samples), 'sample frame')} for fuseg verify")
+        _show_variant(variant, manifest)
+    print(f"\n{plural(len(manifest.samples), 'sample frame')} for fuseg verify")
     for key, value in sorted(manifest.provenance.items()):
-        screen.print(f"{key}: {value}")
+        print(f"{key}: {value}")
 
 
 def _inputs(manifest: Manifest) -> Table:
@@ -70,21 +68,21 @@ def _missing(entry: Input) -> str:
     return f"hold {missing.max_age_ms:g} ms, then {missing.then}"
 
 
-def _show_output(screen: Any, output: Output) -> None:
+def _show_output(output: Output) -> None:
     shape = "x".join(map(str, output.tensor.shape))
     tail = " + ".join(output.tail.removed) or "nothing"
-    screen.print(
+    print(
         f"\noutput {output.name}: {output.kind} from {output.tensor.name} {shape}, "
         f"scores upsampled {output.upsample.filter} to the {output.upsample.to}'s size "
         f"(cut from the graph: {tail}); ignore {output.ignore}"
     )
     names = (f"{i} {entry.name}" for i, entry in enumerate(output.classes))
-    screen.print(f"{len(output.classes)} classes: {', '.join(names)}")
+    print(f"{len(output.classes)} classes: {', '.join(names)}")
 
 
-def _show_variant(screen: Any, variant: Variant, manifest: Manifest) -> None:
+def _show_variant(variant: Variant, manifest: Manifest) -> None:
     size = manifest.files[variant.file].bytes
-    screen.print(
+    print(
         f"\nvariant {variant.name}: {variant.file}, {size:,} bytes, opset "
         f"{variant.opset}, IR {variant.ir_version}, for {' '.join(variant.targets)}"
     )
@@ -100,4 +98,4 @@ def _show_variant(screen: Any, variant: Variant, manifest: Manifest) -> None:
             "" if check.miou is None else f"{check.miou:.4f}",
         )
     if variant.verification:
-        screen.print(table)
+        print_table(table)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import track
+from rich.table import Table
 
 T = TypeVar("T")
 
@@ -19,10 +20,13 @@ def print_json(value: Any) -> None:
 
 
 def console() -> Console:
-    """Stdout for tables. In a file or pipe, lines are long instead of wrapped."""
-    return Console(
-        width=None if sys.stdout.isatty() else 160, highlight=False, markup=False
-    )
+    """Stdout for tables; in a file or pipe wide enough that little is wrapped."""
+    width = None if sys.stdout.isatty() else 160
+    return Console(width=width, highlight=False, markup=False)
+
+
+def print_table(table: Table) -> None:
+    console().print(table)
 
 
 def warn(sentence: str) -> None:

@@ -35,7 +35,7 @@ from .options import (
     ThreadsOption,
     UnitOption,
 )
-from .printing import console, plural, print_json, progress
+from .printing import plural, print_json, print_table, progress
 
 STAGES = ("pack", "engine", "label", "total")
 
@@ -150,17 +150,16 @@ def _show(done: list[dict[str, Any]], out: Path) -> None:
         return
     from rich.table import Table
 
-    screen = console()
-    screen.print(f"{plural(len(done), 'frame')} labelled: {out}/labels {out}/overlay")
+    print(f"{plural(len(done), 'frame')} labelled: {out}/labels {out}/overlay")
     degraded = Counter(frame["reason"] for frame in done if frame["degraded"])
     for reason, count in degraded.items():
-        screen.print(f"degraded: {plural(count, 'frame')}: {reason}")
+        print(f"degraded: {plural(count, 'frame')}: {reason}")
     table = Table("class", "share of the pixels")
     for name in done[0]["classes"]:
         share = sum(frame["classes"][name] for frame in done) / len(done)
         table.add_row(name, f"{share:7.2%}")
-    screen.print(table)
+    print_table(table)
     times = {s: median(frame["timing_ms"][s] for frame in done) for s in STAGES}
-    screen.print(
+    print(
         "ms per frame (median): " + "  ".join(f"{s} {t:.2f}" for s, t in times.items())
     )

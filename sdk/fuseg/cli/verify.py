@@ -30,7 +30,7 @@ from .options import (
     ThreadsOption,
     UnitOption,
 )
-from .printing import console, plural, print_json, progress
+from .printing import plural, print_json, print_table, progress
 
 _TRUTH = "--truth"  # beside the inputs' names, which are identifiers
 
@@ -175,15 +175,12 @@ def _failures(
 
 
 def _show(samples: list[float], scores: dict[str, Any] | None) -> None:
-    screen = console()
     for index, value in enumerate(samples):
-        screen.print(f"sample {index}: {value:.6f} of the labels agree")
+        print(f"sample {index}: {value:.6f} of the labels agree")
     if scores is None or scores["miou"] is None:
         return
     table = Table("class", "IoU", title=plural(scores["frames"], "frame"))
     for name, value in scores["iou"].items():
         table.add_row(name, "does not occur" if value is None else f"{value:.4f}")
-    screen.print(table)
-    screen.print(
-        f"mIoU {scores['miou']:.4f}   pixel accuracy {scores['pixel_accuracy']:.4f}"
-    )
+    print_table(table)
+    print(f"mIoU {scores['miou']:.4f}   pixel accuracy {scores['pixel_accuracy']:.4f}")

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _kernels
-from .._check import require, require_number, require_out, require_rows
+from .._check import require, require_number, require_out, require_rows, require_whole
 from ..errors import ArgumentError, ShapeError
 
 __all__ = ["overlay"]
@@ -19,40 +19,71 @@ def overlay(
     ignore: int | None = None,
     out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
-    """Paint labels in their colours, over a frame or on their own."""
+    """Paint labels in their colours, over a frame or on their own.
+
+    Args:
+        labels: One label per pixel, shape ``(H, W)``, uint8, C-contiguous.
+        palette: The colour of every label, shape ``(K, 3)``, uint8, C-contiguous,
+            ``1 <= K <= 256``, in the channel order of ``frame``.
+        frame: What to paint over, shape ``(H, W, 3)``, uint8. The pixels of a row
+            lie side by side; the rows may lie anywhere, so a crop or a flip of a
+            larger image is read where it is. Without it the colours stand alone,
+            and ``alpha`` does not count.
+        alpha: Share of the colour, from 0 to 1, in steps of 1/256.
+        ignore: Label of pixels to leave alone: the frame shows unchanged, black
+            without a frame. It needs no colour.
+        out: Buffer for the picture, shape ``(H, W, 3)``, uint8, C-contiguous, not
+            sharing memory with an input. Nothing is allocated if given. A new one
+            is made if omitted.
+
+    Returns:
+        The picture, shape ``(H, W, 3)``, uint8. This is ``out`` itself if ``out``
+        was given. With ``a = floor(alpha * 256 + 1/2)`` every byte is
+        ``(frame * (256 - a) + colour * a + 128) // 256``, exactly.
+
+    Raises:
+        ShapeError: ``labels`` is not ``(H, W)`` or is empty, ``palette`` is not
+            ``(K, 3)`` or is too long, or ``frame`` or ``out`` is not ``(H, W, 3)``.
+        LayoutError: The pixels of a row of ``frame`` are not side by side, or
+            another array is a strided view.
+        DTypeError: An array is not uint8.
+        ArgumentError: A label has no colour and is not ``ignore`` (``out`` is left
+            as it was), ``alpha`` is not from 0 to 1, ``ignore`` is not a label, or
+            ``out`` is read-only or shares memory with an input.
+
+    Example:
+        >>> palette = np.array([[0, 0, 0], [200, 100, 50]], dtype=np.uint8)
+        >>> frame = np.full((1, 2, 3), 80, dtype=np.uint8)
+        >>> labels = np.array([[0, 1]], dtype=np.uint8)
+        >>> overlay(labels, palette=palette, frame=frame, ignore=0)
+        array([[[ 80,  80,  80],
+                [140,  90,  65]]], dtype=uint8)
+
+    Source:
+        Definition: the formula above, on ``palette[labels]``.
+    """
     require("labels", labels, np.uint8, ("H", "W"))
     require("palette", palette, np.uint8, ("K", 3))
     if len(palette) > 256:
         raise ShapeError(f"palette must have 1 to 256 colours, got {len(palette)}.")
+    shape = (*labels.shape, 3)
     if frame is not None:
-        require_rows("frame", frame, (np.uint8,), (*labels.shape, 3))
+        require_rows("frame", frame, (np.uint8,), shape)
     alpha = require_number("alpha", alpha)
     if not 0 <= alpha <= 1:
-        raise ArgumentError(f"alpha must be between 0 and 1, got {alpha}.")
-    if ignore is not None and not 0 <= ignore <= 255:
-        raise ArgumentError(f"ignore must be a label, 0 to 255, or None, got {ignore}.")
+        raise ArgumentError(f"alpha must be from 0 to 1, got {alpha}.")
+    skip = -1 if ignore is None else require_whole("ignore", ignore, 0, 255)
     if out is None:
-        out = np.empty((*labels.shape, 3), np.uint8)
+        out = np.empty(shape, np.uint8)
     require_out(
-        "out",
-        out,
-        np.uint8,
-        (*labels.shape, 3),
-        labels=labels,
-        palette=palette,
-        frame=frame,
+        "out", out, np.uint8, shape, labels=labels, palette=palette, frame=frame
     )
     largest = _kernels.overlay_cpu(
-        labels,
-        palette,
-        frame,
-        int(alpha * 256 + 0.5),
-        -1 if ignore is None else ignore,
-        out,
+        labels, palette, frame, int(alpha * 256 + 0.5), skip, out
     )
     if largest >= len(palette):
         raise ArgumentError(
-            f"labels must be below {len(palette)}, the colours in palette, got "
-            f"{largest}. Add colours, or pass ignore={largest}."
+            f"labels must be below {len(palette)}, the number of colours in palette, "
+            f"got {largest}. Add its colour, or pass ignore={largest}."
         )
     return out

@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import gc
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fuseg as library
+from fuseg.cli import bench, training_half
+from fuseg.cli.rounds import interleave, percentiles
+
+RECIPE = "opencv+numpy+onnxruntime"
+
+
+@dataclass
+class Peer:
+    """As the entry point ``bench-peers`` makes them."""
+
+    name: str
+    call: Any
+    pre: Any = None
+    unavailable: str | None = None
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    monkeypatch.setattr(bench, "PAUSE_MS", 0.0)
+
+
+@pytest.fixture
+def peers(monkeypatch):
+    """``peers(peer, ...)`` are what the training half offers; returns what it was
+    asked with."""
+    asked = {}
+
+    def offer(*made):
+        def make_peers(bundle, **how):
+            asked.update(how, bundle=bundle)
+            return list(made)
+
+        monkeypatch.setattr(
+            training_half, "load", {"bench-peers": make_peers}.__getitem__
+        )
+        return asked
+
+    return offer
+
+
+@pytest.fixture
+def honest(sampled):
+    """Another Segmenter of the same bundle as a peer's call: the right labels."""
+    segmenter = library.load(sampled())
+    return lambda frames: segmenter(**frames).labels
+
+
+def timed(fuseg, path, *words):
+    done = fuseg("bench", path, "--rounds", "6", "--json", *words)
+    assert done.code == 0
+    return done.json
+
+
+def test_json_has_the_promised_keys(fuseg, sampled, peers, honest):
+    peers(Peer(RECIPE, honest, pre=lambda frames: None))  # noqa: ARG005
+    told = timed(fuseg, sampled())
+    assert list(told) == [
+        *("bundle", "digest", "model", "variant", "backend", "machine", "versions"),
+        *("settings", "total_ms", "stages_ms", "peers", "pre_post"),
+    ]
+    assert set(told["machine"]) == {"cpu", "cores", "system"}
+    assert set(told["total_ms"]) == {"p50", "p90", "p99"}
+    assert list(told["stages_ms"]) == ["pack", "engine", "label", "overhead"]
+    assert told["settings"]["frames"] == 2
+    assert told["settings"]["rounds"] == 6
+    assert told["settings"]["frame_shapes"] == {"rgb": [60, 80, 3], "depth": [60, 80]}
+    assert told["settings"]["threads"] == told["machine"]["cores"]
+    peer = told["peers"][RECIPE]
+    assert set(peer) == {"p50", "p90", "p99", "ratio", "label_agreement"}
+    assert peer["label_agreement"] == 1.0
+    assert peer["ratio"] == pytest.approx(peer["p50"] / told["total_ms"]["p50"])
+
+
+def test_what_the_recipe_does_around_the_engine_is_compared(
+    fuseg, sampled, peers, honest
+):
+    def slow(frames):
+        time.sleep(0.02)
+        return honest(frames)
+
+    peers(Peer(RECIPE, slow, pre=lambda frames: time.sleep(0.005)))  # noqa: ARG005
+    told = timed(fuseg, sampled())
+    row, engine = told["pre_post"], told["stages_ms"]["engine"]["p50"]
+    total = told["peers"][RECIPE]["p50"]
+    assert row["recipe_ms"] == pytest.approx(total - engine)
+    assert row["recipe_share"] == pytest.approx((total - engine) / total)
+    assert 5 <= row["recipe_pre_ms"] < 15
+    assert row["recipe_post_ms"] == pytest.approx(
+        row["recipe_ms"] - row["recipe_pre_ms"]
+    )
+    assert row["fuseg_share"] == pytest.approx(
+        row["fuseg_ms"] / told["total_ms"]["p50"]
+    )
+    assert row["ratio"] == pytest.approx(row["recipe_ms"] / row["fuseg_ms"])
+    assert row["ratio"] > 5
+
+
+def test_people_read_the_same(fuseg, sampled, peers, honest):
+    peers(
+        Peer(RECIPE, honest, pre=lambda frames: None),  # noqa: ARG005
+        Peer("pytorch", None, unavailable="no --torch was given"),
+    )
+    done = fuseg("bench", sampled(), "--rounds", "3", "--threads", "1")
+    assert done.code == 0
+    for words in (
+        "linear (fp32, onnxruntime)",
+        "3 interleaved rounds on 2 frames",
+        "rgb 60x80x3",
+        "1 thread for every program",
+        "overhead",
+        "not timed: pytorch: no --torch was given",
+        "before and after the engine: fuseg ",
+    ):
+        assert words in done.stdout, words
+
+
+def test_peers_are_asked_for_the_same_threads_and_network(
+    fuseg, sampled, peers, tmp_path
+):
+    asked = peers()
+    path, weights = sampled(), tmp_path / "w.safetensors"
+    words = "--threads", 1, "--torch", "a.b:c", "--checkpoint", weights
+    assert timed(fuseg, path, *words)["settings"]["threads"] == 1
+    assert asked == {
+        "bundle": path,
+        "threads": 1,
+        "torch_target": "a.b:c",
+        "checkpoint": weights,
+    }
+
+
+def test_a_peer_that_cannot_run_is_listed_with_the_reason(fuseg, sampled, peers):
+    peers(Peer(RECIPE, None, unavailable="OpenCV is not installed"))
+    told = timed(fuseg, sampled())
+    assert told["peers"] == {RECIPE: {"unavailable": "OpenCV is not installed"}}
+    assert told["pre_post"] is None
+
+
+def test_a_peer_with_other_labels_is_listed_as_wrong_and_not_timed(
+    fuseg, sampled, peers, honest
+):
+    calls = []
+
+    def wrong(frames):
+        calls.append(1)
+        labels = honest(frames)
+        labels[:30] = (labels[:30] + 1) % 4
+        return labels
+
+    peers(Peer(RECIPE, wrong))
+    told = timed(fuseg, sampled())
+    assert told["peers"][RECIPE] == {
+        "label_agreement": 0.5,
+        "unavailable": (
+            "wrong: only 50.00% of its labels are those of fuseg, 98% must be."
+        ),
+    }
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("missing", ["torch", "fuseg_export"])
+def test_without_the_training_half_the_recipe_is_listed_with_what_to_install(
+    fuseg, sampled, monkeypatch, missing
+):
+    def load(name):
+        raise ModuleNotFoundError(name, name=missing)
+
+    monkeypatch.setattr(training_half, "load", load)
+    told = timed(fuseg, sampled())
+    assert told["peers"] == {
+        RECIPE: {
+            "unavailable": (
+                f"fuseg bench needs {missing}, which is not installed here: "
+                'pip install "fuseg[export]".'
+            )
+        }
+    }
+
+
+def test_the_users_frames_are_timed(fuseg, rgbd, pair_of_files, peers):
+    peers()
+    told = timed(fuseg, rgbd.path, *pair_of_files)
+    assert told["settings"]["frame_shapes"] == {"rgb": [6, 8, 3], "depth": [6, 8]}
+
+
+def test_save_writes_what_json_prints(fuseg, sampled, peers, tmp_path):
+    peers()
+    path = tmp_path / "results" / "here.json"
+    told = timed(fuseg, sampled(), "--save", path)
+    assert json.loads(path.read_text()) == told
+
+
+def test_without_frames_it_says_what_to_give(fuseg, rgbd, pair_of_files):
+    done = fuseg("bench", rgbd.path)
+    assert done.code == 2
+    assert done.stderr.startswith("error: --input must be given: the bundle holds no")
+    done = fuseg("bench", rgbd.path, *pair_of_files[:2])
+    assert done.code == 2
+    assert "error: --input must be given for depth" in done.stderr
+
+
+def test_torch_and_checkpoint_belong_together(fuseg, sampled):
+    for words in (["--torch", "rgbd"], ["--checkpoint", "w"]):
+        done = fuseg("bench", sampled(), *words)
+        assert done.code == 2
+        assert "error: --torch and --checkpoint belong together" in done.stderr
+
+
+def test_rounds_call_everyone_once_on_the_same_frame_in_turning_order():
+    seen = []
+    programs = {
+        name: lambda frame, name=name: seen.append((name, frame["i"])) for name in "abc"
+    }
+    times = interleave(programs, [{"i": 0}, {"i": 1}], range(3), pause_s=0)
+    assert seen == [
+        *(("a", 0), ("b", 0), ("c", 0)),
+        *(("b", 1), ("c", 1), ("a", 1)),
+        *(("c", 0), ("a", 0), ("b", 0)),
+    ]
+    assert {name: len(values) for name, values in times.items()} == dict.fromkeys(
+        "abc", 3
+    )
+
+
+def test_times_are_milliseconds_of_the_call_alone():
+    programs = {"nap": lambda frame: time.sleep(0.01)}  # noqa: ARG005
+    times = interleave(programs, [{}], range(2), pause_s=0.05)
+    assert all(10 <= value < 40 for value in times["nap"])
+
+
+def test_the_garbage_collector_rests_while_timing_and_wakes_after_a_failure():
+    states = []
+
+    def fail(_):
+        states.append(gc.isenabled())
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        interleave({"fail": fail}, [{}], range(1), pause_s=0)
+    assert states == [False]
+    assert gc.isenabled()
+
+
+def test_percentiles_are_linear_between_neighbours():
+    assert percentiles([float(v) for v in range(101)]) == {
+        "p50": 50.0,
+        "p90": 90.0,
+        "p99": 99.0,
+    }
+    assert percentiles([1.0, 2.0])["p50"] == np.float64(1.5)

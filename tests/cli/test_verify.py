@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fuseg as library
+
+PIXELS = 60 * 80
+
+
+def test_samples_that_replay_pass(fuseg, sampled):
+    done = fuseg("verify", sampled())
+    assert (done.code, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "sample 0: 1.000000 of the labels agree",
+        "sample 1: 1.000000 of the labels agree",
+    ]
+
+
+@pytest.mark.parametrize(("wrong", "code"), [(2, 0), (3, 1)])
+def test_the_bar_is_9995_of_10000_labels_in_every_sample(fuseg, sampled, wrong, code):
+    done = fuseg("verify", sampled(wrong), "--json")
+    assert done.code == code
+    assert done.json["passed"] is (code == 0)
+    assert [s["label_agreement"] for s in done.json["samples"]] == [
+        1.0,
+        (PIXELS - wrong) / PIXELS,
+    ]
+    assert done.json["truth"] is None
+
+
+def test_a_failure_is_told_on_stderr(fuseg, sampled):
+    done = fuseg("verify", sampled(48), "--min-agreement", "0.995")
+    assert done.code == 1
+    assert done.stderr == (
+        "failed: sample 1: 0.990000 of the labels agree, 0.995 must.\n"
+    )
+    assert fuseg("verify", sampled(48), "--min-agreement", "0.99").code == 0
+
+
+def test_a_bundle_without_samples_cannot_pass(fuseg, rgbd):
+    done = fuseg("verify", rgbd.path)
+    assert done.code == 1
+    assert done.stderr.startswith("failed: nothing to verify with: ")
+
+
+@pytest.fixture
+def scored(rgbd, frames, saved, tmp_path):
+    """Words for two frames with truth: the bundle's labels, but for 8 pixels of the
+    first (class + 1 instead) and 6 of the second (ignored)."""
+    segmenter = library.load(rgbd.path)
+    for index in (0, 1):
+        arrays = frames(index)
+        for name, array in arrays.items():
+            saved(f"{name}/{index}.png", array)
+        truth = segmenter(**arrays).labels
+        if index == 0:
+            truth[0] = (truth[0] + 1) % 4
+        else:
+            truth.ravel()[:6] = 255
+        saved(f"truth/{index}.png", truth)
+    return [
+        *("verify", rgbd.path, "--input", f"rgb={tmp_path}/rgb"),
+        *("--input", f"depth={tmp_path}/depth", "--truth", f"{tmp_path}/truth/*.png"),
+    ]
+
+
+def test_true_labels_give_iou_by_their_definition(fuseg, rgbd, scored, frames):
+    done = fuseg(*scored, "--json")
+    assert done.code == 0
+    segmenter = library.load(rgbd.path)
+    both = np.zeros(4)
+    either = np.zeros(4)
+    for index in (0, 1):
+        given = segmenter(**frames(index)).labels.ravel().astype(int)
+        true = given.copy()
+        if index == 0:
+            true[:8] = (true[:8] + 1) % 4
+        else:
+            given, true = given[6:], true[6:]
+        for k in range(4):
+            both[k] += ((given == k) & (true == k)).sum()
+            either[k] += ((given == k) | (true == k)).sum()
+    truth = done.json["truth"]
+    iou = [truth["iou"][f"class{k}"] for k in range(4)]
+    for k in range(4):
+        expected = both[k] / either[k] if either[k] else None
+        assert iou[k] == pytest.approx(expected)
+    occurring = either > 0
+    assert truth["miou"] == pytest.approx((both[occurring] / either[occurring]).mean())
+    assert truth["pixels"] == 90
+    assert truth["pixel_accuracy"] == pytest.approx(82 / 90)
+    assert truth["frames"] == 2
+    assert truth["unpaired"] == {}
+
+
+def test_a_miou_below_its_bar_ends_with_1(fuseg, scored):
+    miou = fuseg(*scored, "--json").json["truth"]["miou"]
+    assert fuseg(*scored, "--min-miou", f"{miou - 0.001}").code == 0
+    done = fuseg(*scored, "--min-miou", f"{miou + 0.001}")
+    assert done.code == 1
+    assert f"failed: mIoU is {miou:.4f}, it must be" in done.stderr
+    assert f"mIoU {miou:.4f}   pixel accuracy 0.9111" in done.stdout
+
+
+def test_truth_without_a_partner_is_listed(fuseg, scored, saved):
+    extra = saved("truth/9.png", np.zeros((6, 8), np.uint8))
+    done = fuseg(*scored, "--json")
+    assert done.json["truth"]["unpaired"] == {"--truth": [str(extra)]}
+    assert "warning: 1 file of --truth without a partner:" in done.stderr
+
+
+def test_truth_that_pairs_with_nothing_ends_with_1(fuseg, scored, tmp_path):
+    for index in (0, 1):
+        (tmp_path / f"truth/{index}.png").rename(tmp_path / f"truth/x{index}.png")
+    done = fuseg(*scored)
+    assert done.code == 1
+    assert "failed: nothing to score: no frame has a labelled pixel." in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("truth", "words"),
+    [
+        (np.zeros((6, 9), np.uint8), "must have the camera's size (6, 8), got (6, 9)"),
+        (np.full((6, 8), 4, np.uint8), "truth must be 0 to 3, or ignore (255), got 4"),
+        (np.zeros((6, 8, 3), np.uint8), "must be an 8-bit label map with one channel"),
+    ],
+)
+def test_truth_that_cannot_be_is_refused_by_its_file(
+    fuseg, scored, saved, truth, words
+):
+    path = saved("truth/1.png", truth)
+    done = fuseg(*scored)
+    assert done.code == 2
+    assert done.stderr.startswith(f"error: {path}")
+    assert words in done.stderr
+
+
+def test_the_users_unit_is_for_the_files_and_not_for_the_samples(
+    fuseg, sampled, frames, saved
+):
+    path, arrays = sampled(), frames(4)
+    truth = library.load(path)(**arrays).labels
+    done = fuseg(
+        *("verify", path, "--unit", "depth=0.1mm", "--min-miou", "1"),
+        *("--input", f"rgb={saved('c.png', arrays['rgb'])}"),
+        *("--input", f"depth={saved('d.png', arrays['depth'] * np.uint16(10))}"),
+        *("--truth", saved("t.png", truth)),
+    )
+    assert (done.code, done.stderr) == (0, "")
+
+
+def test_frames_and_truth_belong_together(fuseg, rgbd, pair_of_files):
+    for words in (pair_of_files, ["--truth", "x.png"]):
+        done = fuseg("verify", rgbd.path, *words)
+        assert done.code == 2
+        assert "error: --input and --truth belong together" in done.stderr
+    done = fuseg("verify", rgbd.path, "--min-miou", "0.5")
+    assert done.code == 2
+    assert "error: --min-miou needs frames to score" in done.stderr

@@ -1,0 +1,279 @@
+"""From the words of the command line to a network and the manifest's inputs."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from torch import nn
+
+from fuseg.errors import ArgumentError, ExportError, FusegError, InputFileError
+from fuseg_export.input_words import make_inputs
+from fuseg_export.models import REFERENCE
+from fuseg_export.spec import default_classes, parse_classes, read_spec
+from fuseg_export.target import resolve, tensor_shapes
+
+FACTORIES = """
+from torch import nn
+def network(): return nn.Conv2d(4, 2, 1)
+class Network(nn.Conv2d):
+    def __init__(self): super().__init__(3, 2, 1)
+def needs(argument): return nn.ReLU()
+def raises(): raise RuntimeError("no data set here. More about it.")
+def number(): return 5
+constant = 5
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A working directory with the module ``factories``, forgotten afterwards."""
+    (tmp_path / "factories.py").write_text(FACTORIES)
+    (tmp_path / "broken.py").write_text("import module_that_nobody_has")
+    (tmp_path / "wrong.py").write_text("1 / 0")
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    for name in ("factories", "broken", "wrong"):
+        sys.modules.pop(name, None)
+
+
+def spec_file(folder, content):
+    path = folder / "spec.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def only(word, spec=None):
+    (made,) = make_inputs([word], [], {word.partition("=")[0]: spec or {}})
+    return made
+
+
+def test_colour_is_what_imagenet_networks_are_trained_on():
+    made = only("rgb=color:480x640")
+    assert (made.kind, made.dtype, made.channels) == ("color", "uint8", "RGB")
+    assert (made.resize.height, made.resize.width) == (480, 640)
+    assert made.resize.filter == "bilinear"
+    assert made.scale == 1 / 255
+    assert made.mean == (0.485, 0.456, 0.406)
+    assert made.std == (0.229, 0.224, 0.225)
+    assert made.tensor.shape == (1, 3, 480, 640)
+    assert made.missing.policy == "refuse"
+
+
+def test_depth_is_uint16_millimetres_that_become_metres():
+    made = only("depth=depth:24x32")
+    assert (made.dtype, made.unit, made.invalid) == ("uint16", "mm", (0, 65535))
+    assert (made.scale, made.mean, made.std) == (0.001, (0.0,), (1.0,))
+    assert (made.fill, made.resize.filter) == (0.0, "nearest")
+    assert made.tensor.shape == (1, 1, 24, 32)
+
+
+def test_thermal_is_uint16_counts_that_become_0_to_1():
+    made = only("ir=thermal:24x32")
+    assert (made.dtype, made.unit, made.invalid) == ("uint16", "1", ())
+    assert 65535 * made.scale == 1
+
+
+def test_range_is_float32_metres():
+    made = only("lidar=range:24x32")
+    assert (made.dtype, made.unit, made.invalid) == ("float32", "m", (0,))
+    assert made.scale == 1
+
+
+def test_tensors_come_in_the_order_of_the_words():
+    made = make_inputs(["b=depth:4x6", "a=color:8x8"], [], {})
+    assert tensor_shapes(made) == {"b": (1, 1, 4, 6), "a": (1, 3, 8, 8)}
+
+
+def test_stacked_inputs_fill_one_tensor_in_the_stack_s_order():
+    words = ["rgb=color:4x6", "d=depth:4x6", "ir=thermal:4x6"]
+    rgb, d, ir = make_inputs(words, ["ir,rgb"], {})
+    assert tensor_shapes((rgb, d, ir)) == {"ir_rgb": (1, 4, 4, 6), "d": (1, 1, 4, 6)}
+    assert (ir.tensor.channel, rgb.tensor.channel) == (0, 1)
+
+
+def test_a_spec_changes_what_it_names_and_nothing_else():
+    plain = only("ir=thermal:4x6")
+    changed = only(
+        "ir=thermal:4x6",
+        {
+            "dtype": "uint8",
+            "scale": 0.5,
+            "resize": {"filter": "nearest-exact"},
+            "missing": {"policy": "hold", "max_age_ms": 80, "then": "substitute"},
+        },
+    )
+    assert (changed.dtype, changed.scale) == ("uint8", 0.5)
+    assert changed.resize.filter == "nearest-exact"
+    assert (changed.resize.height, changed.unit) == (4, plain.unit)
+    assert changed.missing.max_age_ms == 80
+
+
+def test_a_spec_may_change_a_reference_model_too(tmp_path):
+    spec = spec_file(tmp_path, {"inputs": {"depth": {"unit": "0.1mm"}}, "ignore": 7})
+    target = resolve("rgbd", spec=spec)
+    rgb, depth = target.inputs
+    assert (rgb, depth.unit) == (REFERENCE["rgbd"].inputs[0], "0.1mm")
+    assert depth.tensor == REFERENCE["rgbd"].inputs[1].tensor
+    assert target.ignore == 7
+    assert target.classes == REFERENCE["rgbd"].classes
+
+
+def test_a_reference_model_brings_all_it_needs():
+    target = resolve("rgbd")
+    assert target.inputs == REFERENCE["rgbd"].inputs
+    assert (target.name, target.is_reference, target.notes) == ("rgbd", True, ())
+    assert not target.network.training
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("word", ["factories:network", "factories:Network"])
+def test_a_factory_in_the_working_directory_is_found(word):
+    path = [*sys.path]
+    target = resolve(word, inputs=["rgb=color:8x8"])
+    assert isinstance(target.network, nn.Conv2d)
+    assert not target.network.training
+    assert not any(p.requires_grad for p in target.network.parameters())
+    assert (target.name, target.classes, target.ignore) == (
+        word.partition(":")[2],
+        None,
+        255,
+    )
+    assert sys.path == path
+
+
+@pytest.mark.usefixtures("here")
+def test_what_is_assumed_of_a_foreign_input_is_said():
+    target = resolve("factories:network", inputs=["d=depth:8x8"])
+    (note,) = target.notes
+    assert note.startswith("d: uint16 in mm, invalid 0, 65535, times 0.001, minus 0,")
+
+
+@pytest.mark.parametrize(
+    ("word", "error", "sentence"),
+    [
+        ("rgbdd", ArgumentError, "must be one of rgbd, rgb, depth, or package.mod"),
+        ("a-b:c", ArgumentError, "package.module:factory, got a-b:c"),
+        ("nowhere.at:all", ArgumentError, "nowhere.at, which is neither installed"),
+        ("factories:nothing", ArgumentError, "has no such nothing"),
+        ("factories:constant", ArgumentError, "has no such constant"),
+        ("factories:number", ArgumentError, "return a torch.nn.Module, got int"),
+        ("factories:needs", ExportError, r"needs\(\) failed: TypeError: .*'argument'"),
+        ("factories:raises", ExportError, "failed: RuntimeError: no data set here.$"),
+        ("broken:network", ExportError, "ModuleNotFoundError: No module named 'module"),
+        ("wrong:network", ExportError, "importing wrong failed: ZeroDivisionError"),
+    ],
+)
+@pytest.mark.usefixtures("here")
+def test_a_target_that_gives_no_network_is_refused(word, error, sentence):
+    with pytest.raises(error, match=sentence):
+        resolve(word, inputs=["rgb=color:8x8"])
+
+
+@pytest.mark.parametrize(
+    ("words", "stacks", "sentence"),
+    [
+        ([], [], "--input must be given for every input"),
+        (["rgb"], [], "NAME=KIND:HEIGHTxWIDTH, as in rgb=color:480x640, got rgb"),
+        (["rgb=color"], [], "got rgb=color"),
+        (["rgb=color:480"], [], "got rgb=color:480"),
+        (["rgb=color:480x-1"], [], "got rgb=color:480x-1"),
+        (["rgb=colour:8x8"], [], "one of color, depth, thermal, range, got colour"),
+        (["rgb=color:0x8"], [], "input rgb: resize.height must be 1 to"),
+        (["size=depth:8x8"], [], "input size: name must not be 'size'"),
+        (["a b=depth:8x8"], [], "name must be a Python name"),
+        (["a=depth:8x8", "a=color:8x8"], [], "every input once, got a twice"),
+        (["a=depth:8x8", "b=depth:8x8"], ["a"], "two or more of the inputs a, b"),
+        (["a=depth:8x8", "b=depth:8x8"], ["a,c"], "joined by commas, got a,c"),
+        (["a=depth:8x8", "b=depth:8x8"], ["a,b", "b,a"], "once, got [ab] twice"),
+        (["a=depth:8x8", "b=depth:4x8"], ["a,b"], "one size, got 4x8, 8x8"),
+        (
+            ["a=depth:8x8", "b=depth:8x8", "a_b=depth:8x8"],
+            ["a,b"],
+            "a tensor named a_b, which must not be an input's name",
+        ),
+    ],
+)
+def test_an_input_word_that_does_not_fit_is_refused(words, stacks, sentence):
+    with pytest.raises(ArgumentError, match=sentence):
+        make_inputs(words, stacks, {})
+
+
+def test_input_words_are_refused_for_a_reference_model():
+    with pytest.raises(ArgumentError, match="must be absent for rgbd: it brings"):
+        resolve("rgbd", inputs=["rgb=color:8x8"])
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "sentence"),
+    [
+        ("[1]", ArgumentError, "must hold a JSON object"),
+        ("{", InputFileError, "must be JSON, but"),
+        ('{"ignore": NaN}', InputFileError, "NaN is not a number of JSON"),
+        ('{"ignore": 1, "ignore": 2}', InputFileError, "'ignore' occurs twice"),
+        ({"input": {}}, ArgumentError, "'input' is unknown; known are inputs, cl"),
+        ({"inputs": []}, ArgumentError, "inputs must be an object"),
+        ({"inputs": {"ir": {}}}, ArgumentError, "name only rgb, depth, got ir"),
+        ({"inputs": {"rgb": 3}}, ArgumentError, "inputs.rgb must be an object"),
+        ({"inputs": {"rgb": {"kind": "depth"}}}, ArgumentError, "not hold 'kind'"),
+        ({"inputs": {"rgb": {"gain": 1}}}, ArgumentError, "rgb: gain is not a key"),
+        ({"inputs": {"rgb": {"mean": [0]}}}, ArgumentError, "rgb: mean must be a list"),
+        ({"inputs": {"rgb": {"resize": {"fit": "crop"}}}}, ArgumentError, "resize.fit"),
+        ({"inputs": {"depth": {"unit": "K"}}}, ArgumentError, "depth: unit must fit"),
+        ({"ignore": 256}, ArgumentError, "ignore must be a whole number from 0 to 255"),
+        ({"ignore": True}, ArgumentError, "ignore must be a whole number"),
+        ({"classes": "wall"}, ArgumentError, "must be a list of 1 to 255 classes"),
+        ({"classes": []}, ArgumentError, "must be a list of 1 to 255 classes"),
+        ({"classes": ["a", "a"]}, ArgumentError, "must be unique, got 'a' twice"),
+        ({"classes": ["a", 3]}, ArgumentError, "class 1 must have a name, got 3"),
+        ({"classes": [{"name": "a"}]}, ArgumentError, "color is missing"),
+    ],
+)
+def test_a_spec_that_does_not_fit_is_refused(tmp_path, content, error, sentence):
+    with pytest.raises(FusegError, match=sentence) as caught:
+        resolve("rgbd", spec=spec_file(tmp_path, content))
+    assert isinstance(caught.value, error)
+
+
+def test_a_spec_that_is_not_there_is_an_input_file_error(tmp_path):
+    with pytest.raises(InputFileError, match="cannot be read: No such file"):
+        read_spec(tmp_path / "none.json")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputFileError, match="must be text in UTF-8"):
+        read_spec(tmp_path / "binary")
+
+
+def test_classes_are_read_from_words_and_files(tmp_path):
+    lines, listed = tmp_path / "classes.txt", tmp_path / "classes.json"
+    lines.write_text("floor\nwall\n")
+    listed.write_text('["floor", {"name": "wall", "color": [1, 2, 3]}]')
+    for word in ("floor,wall", "floor, wall", str(lines), str(listed)):
+        assert [c.name for c in parse_classes(word)] == ["floor", "wall"]
+    assert parse_classes(str(listed))[1].color == (1, 2, 3)
+    with pytest.raises(InputFileError, match=r"--classes no\.txt: there is no such"):
+        parse_classes("no.txt")
+    with pytest.raises(ArgumentError, match="class 1 must have a name"):
+        parse_classes("floor,,wall")
+
+
+def test_generated_classes_have_their_own_names_and_colours():
+    classes = default_classes(255)
+    assert classes[254].name == "class_254"
+    assert len({c.color for c in classes}) == 255
+    # Of the first dozen no two look alike.
+    colors = np.array([c.color for c in classes[:12]], float)
+    distances = np.linalg.norm(colors[:, None] - colors[None], axis=-1)
+    assert distances[~np.eye(12, dtype=bool)].min() > 40
+
+
+@pytest.mark.usefixtures("here")
+def test_named_classes_win_over_those_of_the_spec(tmp_path):
+    spec = spec_file(tmp_path, {"classes": ["a", "b"]})
+    target = resolve("factories:network", inputs=["d=depth:8x8"], spec=spec)
+    assert [c.name for c in target.classes] == ["a", "b"]
+    target = resolve(
+        "factories:network", inputs=["d=depth:8x8"], spec=spec, classes="x,y"
+    )
+    assert [c.name for c in target.classes] == ["x", "y"]
