@@ -2,6 +2,8 @@
 // only calls the roll.
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
+
 #include "common/widest.h"
 
 namespace py = pybind11;
@@ -16,7 +18,10 @@ void bind_upsample_argmax(py::module_& m);
 PYBIND11_MODULE(_kernels, m) {
   m.def("widest_level", &fuseg::widest_level);
   m.def(
-      "use_level", [](int level) { fuseg::level_in_use.store(level); },
+      "use_level",
+      [](int level) {
+        fuseg::level_in_use.store(std::min(level, fuseg::widest_level()));
+      },
       py::arg("level"));
   fuseg::bind_overlay(m);
   fuseg::bind_pack_color(m);

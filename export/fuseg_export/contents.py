@@ -16,7 +16,7 @@ import fuseg
 from fuseg import manifest as m
 from fuseg.errors import ArgumentError
 
-from .cut_tail import SCORES, Tail
+from .cut_tail import Tail
 from .spec import default_classes
 from .target import Target
 from .verify import Result
@@ -76,16 +76,17 @@ def first_contents(
     """A bundle's contents before it is verified.
 
     Args:
-        model: As the runtime is to run it: one output, ``SCORES``.
+        model: As the runtime is to run it: one output, the scores.
         provenance: What is known beside the tools' versions.
 
     Raises:
         ArgumentError: The target's classes are not as many as the model tells apart.
     """
-    shape = tuple(d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim)
+    (scores,) = model.graph.output
+    shape = tuple(d.dim_value for d in scores.type.tensor_type.shape.dim)
     output = m.Output(
         name="labels",
-        tensor=m.OutputTensor(SCORES, shape=shape),
+        tensor=m.OutputTensor(scores.name, shape=shape),
         upsample=m.Upsample(align_corners=tail.align_corners),
         ignore=target.ignore,
         classes=_classes(target, shape[1]),

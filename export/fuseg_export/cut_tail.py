@@ -13,7 +13,8 @@ What is cut must not change a label:
   (pytorch_half_pixel differs only where one pixel is made) or aligned corners, its
   scale the ratio of the sizes. The runtime does the same, only to another size.
 
-Nothing is cut that something else reads too. The rest stays; `Tail.kept` says why.
+The graph keeps one output, so nothing but its tail can read what is cut. The rest
+stays; `Tail.kept` says why.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from onnx import TensorProto
 
 from fuseg.errors import ExportError
 
-from .graph import Graph, attributes, prune, rename
+from .graph import Graph, attributes, free_name, prune, rename
 
 __all__ = ["SCORES", "Tail", "cut_tail", "find_tail"]
 
@@ -75,7 +76,8 @@ def cut_tail(model: onnx.ModelProto) -> tuple[onnx.ModelProto, Tail]:
         model: A graph of fixed shapes; it is not changed.
 
     Returns:
-        A graph whose only output is ``SCORES``, float32 (1, C, h, w), and its tail.
+        A graph whose only output is float32 (1, C, h, w), called ``SCORES`` if nothing
+        else is; and its tail.
 
     Raises:
         ExportError: The output is no such scores and cannot be traced back to them.
@@ -91,7 +93,7 @@ def cut_tail(model: onnx.ModelProto) -> tuple[onnx.ModelProto, Tail]:
         onnx.helper.make_tensor_value_info(scores, TensorProto.FLOAT, shape)
     )
     prune(cut)
-    rename(cut, scores, SCORES)
+    rename(cut, scores, free_name(cut, SCORES))
     return cut, tail
 
 
@@ -101,10 +103,7 @@ def find_tail(model: onnx.ModelProto) -> tuple[list[onnx.NodeProto], Tail]:
     Raises:
         ExportError: As for `cut_tail`.
     """
-    live = onnx.ModelProto()
-    live.CopyFrom(model)
-    prune(live)  # what nothing needs must not count as a reader
-    graph = Graph(live)
+    graph = Graph(model)
     nodes, kept = _walk(graph)
     removed = tuple(node.op_type for node in nodes)
     scores = nodes[0].input[0] if nodes else graph.output
@@ -141,8 +140,6 @@ def _obstacle(graph: Graph, node: onnx.NodeProto, after: Sequence[str]) -> str |
     op = node.op_type
     if op not in (*_DRESSING, *_TAIL):
         return None
-    if graph.uses(node.output[0]) > 1:
-        return f"{op} stays: something else reads its result too."
     if op in _DRESSING:
         return _dressing_obstacle(graph, node, after)
     if graph.shape(node.input[0]) is None or graph.shape(node.output[0]) is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,7 +12,16 @@ from fuseg.errors import ExportError
 
 from .sentence import cause
 
-__all__ = ["Graph", "all_nodes", "attributes", "count_nodes", "prune", "rename", "tidy"]
+__all__ = [
+    "Graph",
+    "all_nodes",
+    "attributes",
+    "count_nodes",
+    "free_name",
+    "prune",
+    "rename",
+    "tidy",
+]
 
 
 class Graph:
@@ -27,8 +35,6 @@ class Graph:
         inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
         self.output: str = inferred.output[0].name
         self._producers = {v: n for n in inferred.node for v in n.output if v}
-        self._uses = Counter(v for n in all_nodes(inferred) for v in n.input)
-        self._uses.update(v.name for v in inferred.output)
         self._initializers = {i.name: i for i in inferred.initializer}
         self._types = {
             v.name: v.type.tensor_type
@@ -38,10 +44,6 @@ class Graph:
     def producer(self, value: str) -> onnx.NodeProto | None:
         """The node that makes a value; None for an input or a stored tensor."""
         return self._producers.get(value)
-
-    def uses(self, value: str) -> int:
-        """How often a value is read, by nodes or as an output of the graph."""
-        return self._uses[value]
 
     def shape(self, value: str) -> tuple[int, ...] | None:
         """A value's shape; None if it is not known as a whole."""
@@ -105,6 +107,15 @@ def prune(model: onnx.ModelProto) -> None:
     graph.node.extend(kept)
     graph.initializer.extend(stored)
     graph.value_info.extend(known)
+
+
+def free_name(model: onnx.ModelProto, wanted: str) -> str:
+    """``wanted``, with as many _ behind it as it takes to be a new name."""
+    taken = {v for n in all_nodes(model.graph) for v in (*n.input, *n.output)}
+    taken |= {v.name for v in (*model.graph.input, *model.graph.initializer)}
+    while wanted in taken:
+        wanted += "_"
+    return wanted
 
 
 def rename(model: onnx.ModelProto, old: str, new: str) -> None:

@@ -29,6 +29,7 @@ class OneOutput(nn.Module):
         super().__init__()
         self.network = network
         self.key = key
+        self.train(network.training)  # exporters put back the mode of the whole
 
     def forward(self, *tensors: Tensor) -> Tensor:
         returned = self.network(*tensors)

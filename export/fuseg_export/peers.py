@@ -138,7 +138,7 @@ def _pytorch(
     with torch.inference_mode():
         returned = network(*(torch.zeros(shape) for shape in shapes.values()))
     key, _ = choose(returned, None if word is None else str(word))
-    whole = OneOutput(network, key).eval()
+    whole = OneOutput(network, key)
 
     def pre(frames: Frames) -> list[torch.Tensor]:
         planes: dict[str, list[torch.Tensor]] = {name: [] for name in shapes}

@@ -19,9 +19,8 @@ from .outputs import OneOutput
 from .sentence import cause
 from .stdout import stdout_to
 
-__all__ = ["OPSETS", "OUTPUT", "Exported", "to_onnx"]
+__all__ = ["OPSETS", "Exported", "to_onnx"]
 
-OUTPUT = "output"
 OPSETS = range(13, 21)  # 13: Softmax is by axis; 20: the last one TorchScript writes
 _DYNAMO_OPSET = 18  # asked for an older one, it silently writes this
 _RANDOM = {
@@ -39,7 +38,7 @@ class Exported:
     """An ONNX graph, and how it was made.
 
     Attributes:
-        model: Inputs as given, one output called ``OUTPUT``.
+        model: Inputs as given, one output.
         exporter: "torchscript" or "dynamo".
         opset: Of the graph; newer than asked for if TorchScript failed.
         warnings: What the user should know, a sentence each.
@@ -110,7 +109,7 @@ def _by_torchscript(
             do_constant_folding=True,
             training=torch.onnx.TrainingMode.EVAL,
             input_names=list(example),
-            output_names=[OUTPUT],
+            output_names=[_output_name(example)],
         )
     baked = sum(w.category.__name__ == "TracerWarning" for w in caught)
     said = (
@@ -133,7 +132,7 @@ def _by_dynamo(
                 opset_version=opset,
                 external_data=False,
                 input_names=list(example),
-                output_names=[OUTPUT],
+                output_names=[_output_name(example)],
                 verbose=False,
             )
     except ModuleNotFoundError as err:
@@ -151,6 +150,10 @@ def _by_dynamo(
     return program.model_proto
 
 
+def _output_name(inputs: Mapping[str, Tensor]) -> str:
+    return "output" if "output" not in inputs else f"{'_'.join(inputs)}_output"
+
+
 def _why_dynamo(err: Exception, model: onnx.ModelProto) -> str:
     opset = max(o.version for o in model.opset_import if o.domain == "")
     newer = ", newer than TensorRT 8.6 takes" if opset > 17 else ""
@@ -163,7 +166,7 @@ def _why_dynamo(err: Exception, model: onnx.ModelProto) -> str:
 def _refuse_impure(model: onnx.ModelProto) -> None:
     for node in all_nodes(model.graph):
         training = any(a.name == "training_mode" and a.i for a in node.attribute)
-        if node.op_type in _RANDOM or (node.op_type == "Dropout" and training):
+        if node.op_type in _RANDOM:
             raise ExportError(
                 f"the network draws random numbers ({node.op_type}, node {node.name}), "
                 "so it would label one frame in two ways: draw them once, when it is "

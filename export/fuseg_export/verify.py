@@ -87,7 +87,7 @@ Program = Callable[[Tensors], Answer]
 
 
 def torch_program(network: nn.Module, names: Sequence[str], tail: Tail) -> Program:
-    """A torch network; ``tail`` is that of its ONNX graph, before it is cut."""
+    """A torch network; ``tail`` is that of its graph, before it is cut."""
 
     def program(tensors: Tensors) -> Answer:
         given = [torch.from_numpy(tensors[name].copy()) for name in names]
@@ -97,7 +97,7 @@ def torch_program(network: nn.Module, names: Sequence[str], tail: Tail) -> Progr
             with _ArgMaxTap() as tap:
                 labels = network(*given).reshape(tail.size).numpy().astype(np.uint8)
             for scores in reversed(tap.seen):
-                with suppress(ValueError):
+                with suppress(ExportError):
                     answer = _answer(scores, tail, ())
                     if np.array_equal(answer.labels, labels):
                         return answer
@@ -110,10 +110,7 @@ def torch_program(network: nn.Module, names: Sequence[str], tail: Tail) -> Progr
 
 
 def onnx_program(model: onnx.ModelProto, tail: Tail) -> Program:
-    """An ONNX graph; ``tail`` is that of the first graph, before anything was cut.
-
-    What this graph lacks of it is done in torch.
-    """
+    """An ONNX graph. What it lacks of ``tail``, the whole one, is done in torch."""
     nodes, own = find_tail(model)
     lacking = [op for op in tail.removed if op not in own.removed]
     shown = onnx.ModelProto()
@@ -259,7 +256,10 @@ def _answer(scores: Tensor, tail: Tail, lacking: Sequence[str]) -> Answer:
         if op in _ACTIVATIONS:
             scores = _ACTIVATIONS[op](scores)
     if scores.shape[0] != 1 or tuple(scores.shape[2:]) != tail.size:
-        raise ValueError(f"scores must be (1, C, {tail.size}), got {scores.shape}.")
+        raise ExportError(
+            f"scores must have shape (1, C, {tail.size[0]}, {tail.size[1]}) to be "
+            f"compared, got {tuple(scores.shape)}."
+        )
     plain = scores[0].numpy()
     if len(plain) == 1:
         threshold = 0.5 if "Sigmoid" in tail.removed else 0.0

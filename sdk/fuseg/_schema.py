@@ -60,7 +60,7 @@ class Record:
         hints = _hints(type(self))
         for field in fields(self):
             value, path = getattr(self, field.name), _key(field)
-            if isinstance(value, str) and value in field.metadata.get("later", ()):
+            if value in field.metadata.get("later", ()):
                 raise ManifestError(
                     f"{path} is {value!r}, which this version of fuseg does not "
                     f"support yet; it must be {_wanted(hints[field.name])}."
@@ -159,7 +159,7 @@ def _coerce(hint: Any, value: Any, path: str) -> Any:
             raise _refusal(hint, value, path)
         return _coerce(chosen[0], value, path)
     if origin is Literal:
-        if isinstance(value, str) and value in args:
+        if value in args:
             return value
     elif origin is tuple:
         if isinstance(value, (list, tuple)):

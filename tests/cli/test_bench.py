@@ -178,14 +178,14 @@ def test_without_the_training_half_the_recipe_is_listed_with_what_to_install(
         raise ModuleNotFoundError(name, name=missing)
 
     monkeypatch.setattr(training_half, "load", load)
-    told = timed(fuseg, sampled())
+    told = timed(fuseg, sampled(), "--torch", "rgbd", "--checkpoint", "w")
+    reason = (
+        f"fuseg bench needs {missing}, which is not installed here: "
+        'pip install "fuseg[export]".'
+    )
     assert told["peers"] == {
-        RECIPE: {
-            "unavailable": (
-                f"fuseg bench needs {missing}, which is not installed here: "
-                'pip install "fuseg[export]".'
-            )
-        }
+        RECIPE: {"unavailable": reason},
+        "pytorch": {"unavailable": reason},
     }
 
 

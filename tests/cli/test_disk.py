@@ -73,18 +73,27 @@ def files(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.rglob("*") if p.is_file())
 
 
-def test_without_handling_the_child_really_cannot_write(folder):
+@pytest.mark.parametrize(
+    ("limit", "mode", "error", "left"),
+    [("0", 0o755, "PermissionError: [Errno 13]", None), ("4000", 0o777, "27]", 4000)],
+)
+def test_without_handling_the_same_child_fails_and_leaves_half_a_file(
+    folder, limit, mode, error, left
+):
     """Else the tests below would pass on a machine where nothing fails."""
-    code = CHILD.replace("sys.argv[1:] = words\nmain()", "open('out', 'wb')")
-    folder.chmod(0o755)
+    naive = "open('result', 'wb').write(bytes(9_999))"
+    code = CHILD.replace("sys.argv[1:] = words\nmain()", naive)
+    folder.chmod(mode)
     done = subprocess.run(
-        [sys.executable, "-c", code, "0", *RUN],
+        [sys.executable, "-c", code, limit, *RUN],
         cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert "PermissionError: [Errno 13]" in done.stderr
+    assert error in done.stderr
+    result = folder / "result"
+    assert (result.stat().st_size if result.exists() else None) == left
 
 
 def test_no_permission_to_make_the_folder(folder):

@@ -168,6 +168,27 @@ def test_an_input_that_may_be_missing_may_be_left_out(
     assert f"degraded: 1 frame: {frame['reason']}" in done.stdout
 
 
+def test_no_frame_is_held_from_one_file_to_the_next(
+    fuseg, make_bundle, color_input, plane_input, frames, saved, tmp_path
+):
+    """Although the second comes milliseconds after the first."""
+    depth = plane_input(missing=Missing("hold", 60_000.0, "substitute"))
+    path = make_bundle(color_input(), depth).path
+    for index in (1, 2):
+        saved(f"rgb/{index}.png", frames(index)["rgb"])
+    saved("depth/1.png", frames(1)["depth"])
+    saved("depth/2.png", np.zeros((6, 8), np.uint16))
+    done = fuseg(
+        *("run", path, "--out", tmp_path / "out", "--json"),
+        *("--input", f"rgb={tmp_path}/rgb", "--input", f"depth={tmp_path}/depth"),
+    )
+    first, second = done.json["frames"]
+    assert first["degraded"] is False
+    assert second["reason"].startswith("depth: substituted (no valid pixel")
+    alone = library.load(path)(rgb=frames(2)["rgb"]).labels
+    np.testing.assert_array_equal(picture(second["labels"])[1], alone)
+
+
 def test_without_colour_the_overlay_shows_the_labels_alone(
     fuseg, make_bundle, plane_input, frames, saved, tmp_path
 ):

@@ -10,7 +10,9 @@ import zlib
 
 import pytest
 
+from fuseg._container import is_member_name, pack, unpack
 from fuseg.bundle import Bundle
+from fuseg.errors import BundleError
 
 
 @pytest.fixture
@@ -170,6 +172,36 @@ def test_a_count_that_is_not_that_of_the_directory_is_refused(good, refusal, cou
         "it has bytes that belong to no member.",
         "its central directory is damaged.",
     }
+
+
+@pytest.mark.parametrize("more", [b"?", b"PK\1\2", b"PK\1\2" + bytes(60)])
+@pytest.mark.parametrize("count", [4, 5])
+def test_more_in_the_directory_than_entries_is_refused(good, refusal, more, count):
+    rows = good.entries()
+    rows[-1]["extra"] = more
+    refusal(good.forge(rows, end={"here": count, "count": count}))
+
+
+def test_too_many_members_are_refused_in_both_directions(good, refusal, monkeypatch):
+    data = good.forge(good.entries())
+    unpack(memoryview(data))
+    assert pack(good.listing(), good.members) == data
+    monkeypatch.setattr("fuseg._container._MOST_MEMBERS", 3)
+    sentence = "it must hold at most 3 members, got 4."
+    assert refusal(data) == sentence
+    with pytest.raises(BundleError, match=sentence):
+        pack(good.listing(), good.members)
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\5\6", b"PK\3\4PK\5\6"])
+def test_less_than_an_end_record_is_refused(data):
+    with pytest.raises(BundleError, match="it was cut off"):
+        unpack(memoryview(data))
+
+
+def test_a_name_of_200_characters_is_the_longest():
+    assert is_member_name("x" * 200)
+    assert not is_member_name("x" * 201)
 
 
 def test_a_zip64_end_record_is_refused(good, refusal):

@@ -175,6 +175,38 @@ def test_members_are_what_variants_and_samples_name():
     assert Manifest.parse(TEXT).members() == tuple(sorted(GOOD["files"]))
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (["name"], "x" * 1000),
+        (["inputs", 2, "invalid"], [0, 65535]),
+        (["outputs", 0, "ignore"], 0),
+        (["outputs", 0, "tail"], {"removed": [], "size": [12, 16]}),
+        (["outputs", 0, "tail", "size"], [16384, 1]),
+        (["outputs", 0, "tensor", "shape"], [1, 1, 16384, 16384]),
+        (["outputs", 0, "classes", 0, "color"], [0, 255, 0]),
+        (["variants", 0, "opset"], 1),
+        (["variants", 0, "verification"], []),
+        (["variants", 0, "verification", 0, "frames"], 1),
+        (["variants", 0, "verification", 0, "max_abs_logit_diff"], 0),
+        (["variants", 0, "verification", 0, "miou"], GONE),
+        (["variants", 0, "verification", 0, "miou"], 0),
+        (["variants", 0, "verification", 0, "label_agreement"], 1),
+        (["files", "fp32.onnx", "bytes"], 0),
+    ],
+)
+def test_what_is_just_allowed_is_understood_and_kept(path, value):
+    manifest = parse(changed(path, value))
+    assert json.loads(manifest.dump()) == changed(path, value)
+
+
+def test_255_classes_are_the_most():
+    whole = changed(["outputs", 0, "tensor", "shape", 1], 255)
+    names = [{"name": f"c{index}", "color": [0, 0, 0]} for index in range(255)]
+    whole["outputs"][0]["classes"] = names
+    assert len(parse(whole).outputs[0].classes) == 255
+
+
 def test_one_channel_of_scores_means_two_classes():
     one = parse(changed(["outputs", 0, "tensor", "shape", 1], 1)).outputs[0]
     assert (one.tensor.shape[1], len(one.classes)) == (1, 2)

@@ -117,13 +117,22 @@ def test_different_shapes_and_other_types_are_refused(measure):
     [
         ([4], [0], r"^truth must be 0 to 2, or ignore \(255\), got 4\.$"),
         ([-1], [0], r"^truth must be 0 to 2, or ignore \(255\), got -1\.$"),
-        ([0], [3], r"^prediction must be 0 to 2 where the truth counts, got 3\.$"),
+        (
+            [0, 1],
+            [0, 3],
+            r"^prediction must be 0 to 2 where the truth counts, got 3\.$",
+        ),
         ([0], [-2], r"^prediction must be 0 to 2 where the truth counts, got -2\.$"),
     ],
 )
 def test_labels_out_of_range_are_refused(truth, prediction, sentence):
     with pytest.raises(ArgumentError, match=sentence):
         confusion(np.array(truth), np.array(prediction), 3, 255)
+
+
+def test_a_frame_without_any_truth_counts_nothing():
+    ignored = np.full((2, 2), 255, np.uint8)
+    assert confusion(ignored, ignored, 1, 255).tolist() == [[0]]
 
 
 def test_fewer_than_one_class_is_refused():

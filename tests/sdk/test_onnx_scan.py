@@ -128,6 +128,21 @@ def test_data_inside_the_file_is_accepted(good):
     scan(model(graph(node(value=inside), initializer=inside)).SerializeToString())
 
 
+def test_a_number_where_the_schema_has_a_message_is_stepped_over(good):
+    scan(b"\x38\x7f" + good.members["f.onnx"])
+
+
+def test_a_tag_spelled_with_needless_bytes_is_understood():
+    hidden = graph(initializer=external()).SerializeToString()
+    assert len(hidden) < 128
+    with pytest.raises(BundleError, match="has its data in another file"):
+        scan(b"\xba\x80\x00" + bytes([len(hidden)]) + hidden)
+
+
+def test_epcontext_is_refused_as_a_node_only():
+    scan(onnx.ModelProto(domain="EPContext").SerializeToString())
+
+
 def test_names_of_external_tensors_cannot_steer_a_terminal():
     with pytest.raises(BundleError) as refused:
         scan(

@@ -49,6 +49,8 @@ class _Group(typer.core.TyperGroup):
             result = super().invoke(ctx)
             sys.stdout.flush()
             return result
+        except KeyboardInterrupt as err:
+            raise typer.Exit(130) from err
         except BrokenPipeError as err:
             _settle_stdout()
             raise typer.Exit(141) from err

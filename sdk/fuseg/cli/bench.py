@@ -136,7 +136,8 @@ def _peers(
         sentence = training_half.what_to_install(err, "bench")
         if sentence is None:
             raise
-        return [], {RECIPE: {"unavailable": sentence}}
+        names = [RECIPE] if torch is None else [RECIPE, "pytorch"]
+        return [], {name: {"unavailable": sentence} for name in names}
     expected = [segmenter(**frame).labels for frame in frames]
     right, notes = [], {}
     for peer in peers:

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, FrameError
 from ..images import read_frame
 from ..manifest import Input, Manifest
 from ..pairs import PairedFrame, Pairs
+from ..segmentation import Segmentation
+from ..segmenter import Segmenter
 from .printing import plural, warn
 
 
@@ -99,6 +101,21 @@ class FrameReader:
                 order = self._told.get(name, entry.channels)
                 return frames[name][..., ::-1] if order == "BGR" else frames[name]
         return None
+
+
+def label(segmenter: Segmenter, key: str, frames: dict[str, Any]) -> Segmentation:
+    """Label one moment by itself: files carry no time, so no earlier frame is held.
+
+    Raises:
+        FrameError: As the segmenter does; the sentence names the frame.
+    """
+    try:
+        result = segmenter(**frames)
+        if any(source.state == "held" for source in result.made_from.values()):
+            result = segmenter.clone()(**frames)
+    except FrameError as err:
+        raise FrameError(f"frame {key}: {err}") from err
+    return result
 
 
 def report_unpaired(pairs: Pairs) -> None:

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 def print_json(value: Any) -> None:
     """Print one JSON document. NaN has no JSON: give None."""
-    print(json.dumps(value, indent=1, allow_nan=False))
+    print(json.dumps(value, indent=1, allow_nan=False), flush=True)
 
 
 def console() -> Console:
@@ -35,15 +35,11 @@ def warn(sentence: str) -> None:
 
 def progress(items: Iterable[T], *, what: str, total: int) -> Iterator[T]:
     """The items, with a bar on stderr if that is a terminal."""
+    if not sys.stderr.isatty():
+        return iter(items)
+    screen = Console(stderr=True)
     return iter(
-        track(
-            items,
-            description=what,
-            total=total,
-            console=Console(stderr=True),
-            transient=True,
-            disable=not sys.stderr.isatty(),
-        )
+        track(items, description=what, total=total, console=screen, transient=True)
     )
 
 

@@ -14,7 +14,7 @@ import typer
 from numpy.typing import NDArray
 
 from .. import ops
-from ..errors import ArgumentError, FrameError
+from ..errors import ArgumentError
 from ..images import write_png
 from ..pairs import PairedFrame, Pairs, pair
 from ..segmentation import Segmentation
@@ -22,6 +22,7 @@ from ..segmenter import load
 from .frames import (
     FrameReader,
     assignments,
+    label,
     report_unpaired,
     require_names,
     unpaired_json,
@@ -77,10 +78,7 @@ def run(
     done = []
     for frame in progress(pairs.frames, what="labelling", total=len(pairs.frames)):
         arrays = read(frame)
-        try:
-            result = segmenter(**arrays)
-        except FrameError as err:
-            raise FrameError(f"frame {frame.key}: {err}") from err
+        result = label(segmenter, frame.key, arrays)
         labels, overlay = _paths(out, frame)
         write_png(labels, result.labels)
         write_png(overlay, _painted(result, read.rgb(arrays), alpha))

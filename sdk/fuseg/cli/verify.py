@@ -11,13 +11,14 @@ import typer
 from rich.table import Table
 
 from .. import metrics
-from ..errors import ArgumentError, FrameError, ShapeError
+from ..errors import ArgumentError, ShapeError
 from ..images import read_labels
 from ..pairs import PairedFrame, Pairs, pair
 from ..segmenter import Segmenter, load
 from .frames import (
     FrameReader,
     assignments,
+    label,
     report_unpaired,
     require_names,
     unpaired_json,
@@ -121,10 +122,8 @@ def _score(segmenter: Segmenter, pairs: Pairs, read: FrameReader) -> dict[str, A
     for frame in progress(pairs.frames, what="scoring", total=len(pairs.frames)):
         files = dict(frame.files)
         path = files.pop(_TRUTH)
-        try:
-            labels = segmenter(**read(PairedFrame(frame.key, files))).labels
-        except FrameError as err:
-            raise FrameError(f"frame {frame.key}: {err}") from err
+        arrays = read(PairedFrame(frame.key, files))
+        labels = label(segmenter, frame.key, arrays).labels
         expected = read_labels(path)
         if expected.shape != labels.shape:
             raise ShapeError(

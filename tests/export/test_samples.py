@@ -1,0 +1,159 @@
+"""Frames to verify on: rendered for every kind of sensor, or the user's own."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fuseg.errors import ArgumentError, InputFileError
+from fuseg_export import samples
+from fuseg_export.input_words import make_inputs
+from fuseg_export.samples import adapt, read, rendered
+from fuseg_export.scenes import HELD_OUT_SEEDS, render
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return render(HELD_OUT_SEEDS[0], 48, 64)
+
+
+def seen(word, scene, **spec):
+    inputs = make_inputs([word], [], {word.partition("=")[0]: spec})
+    (array,) = adapt(inputs, scene, labelled=False).arrays.values()
+    return array
+
+
+def test_colour_is_the_scene_s_in_the_camera_s_order(scene):
+    rgb = seen("c=color:8x8", scene)
+    assert rgb.flags.c_contiguous
+    np.testing.assert_array_equal(rgb, scene.color)
+    bgr = seen("c=color:8x8", scene, channels="BGR")
+    assert bgr.flags.c_contiguous
+    np.testing.assert_array_equal(bgr[..., ::-1], scene.color)
+
+
+@pytest.mark.parametrize(
+    ("unit", "dtype", "steps_a_mm"),
+    [
+        ("mm", "uint16", 1),
+        ("0.1mm", "uint16", 10),
+        ("m", "float32", 1e-3),
+        ("cm", "uint8", 0.1),
+        ("1", "uint16", 1),
+    ],
+)
+def test_depth_is_the_scene_s_in_the_declared_unit(scene, unit, dtype, steps_a_mm):
+    frame = seen("d=depth:8x8", scene, unit=unit, dtype=dtype, invalid=[0])
+    assert frame.dtype == dtype
+    hole = scene.depth == 0
+    assert hole.any()
+    expected = scene.depth[~hole] * steps_a_mm
+    if dtype == "float32":
+        assert np.isnan(frame[hole]).all()
+        np.testing.assert_allclose(frame[~hole], expected, 1e-6)
+    else:
+        assert (frame[hole] == 0).all()
+        top = np.iinfo(dtype).max
+        np.testing.assert_allclose(frame[~hole], np.clip(expected, 0, top), atol=0.51)
+
+
+def test_a_hole_is_the_sensor_s_own_word_for_it(scene):
+    frame = seen("d=depth:8x8", scene, invalid=[65535])
+    assert (frame[scene.depth == 0] == 65535).all()
+
+
+@pytest.mark.parametrize(
+    ("unit", "dtype", "low", "high"),
+    [
+        ("1", "uint16", 0, 65535),
+        ("1", "uint8", 0, 255),
+        ("1", "float32", 0, 1),
+        ("0.01K", "uint16", 28500, 31000),
+        ("K", "float32", 285, 310),
+        ("C", "float32", 12, 37),
+    ],
+)
+def test_thermal_is_the_brightness_on_the_sensor_s_scale(scene, unit, dtype, low, high):
+    frame = seen("t=thermal:8x8", scene, unit=unit, dtype=dtype)
+    assert frame.dtype == dtype
+    gray = scene.color @ np.array([0.299, 0.587, 0.114]) / 255
+    step = 0.51 if dtype != "float32" else 1e-3
+    np.testing.assert_allclose(frame, low + gray * (high - low), atol=step)
+
+
+def test_rendered_rooms_are_those_that_no_training_saw():
+    inputs = make_inputs(["c=color:8x8", "d=depth:8x8"], [], {})
+    (frame,) = rendered(inputs, 1, labelled=True)
+    scene = render(HELD_OUT_SEEDS[0], 480, 640)
+    np.testing.assert_array_equal(frame.arrays["c"], scene.color)
+    np.testing.assert_array_equal(frame.truth, scene.labels)
+    assert rendered(inputs, 1, labelled=False)[0].truth is None
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Three moments of colour and depth, and a colour picture without a partner."""
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        folder = tmp_path / "rgb"
+        folder.mkdir(exist_ok=True)
+        pixels = rng.integers(0, 256, (6, 8, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    (tmp_path / "depth").mkdir()
+    for i in range(3):
+        np.save(tmp_path / "depth" / f"{i}.npy", np.full((6, 8), i + 1, np.uint16))
+    return tmp_path
+
+
+INPUTS = make_inputs(["rgb=color:8x8", "depth=depth:8x8"], [], {})
+
+
+def test_the_user_s_frames_are_paired_by_stem(folders):
+    sources = {"depth": str(folders / "depth"), "rgb": str(folders / "rgb" / "*.png")}
+    frames = read(INPUTS, sources)
+    assert [frame.arrays["depth"][0, 0] for frame in frames] == [1, 2, 3]
+    for i, frame in enumerate(frames):
+        picture = np.array(Image.open(folders / "rgb" / f"{i}.png"))
+        np.testing.assert_array_equal(frame.arrays["rgb"], picture)
+        assert frame.truth is None
+
+
+def test_pictures_are_turned_to_the_declared_order_and_arrays_are_not(folders):
+    inputs = make_inputs(["rgb=color:8x8"], [], {"rgb": {"channels": "BGR"}})
+    picture = np.array(Image.open(folders / "rgb" / "0.png"))
+    (frame,) = read(inputs, {"rgb": str(folders / "rgb" / "0.png")})
+    np.testing.assert_array_equal(frame.arrays["rgb"], picture[..., ::-1])
+    np.save(folders / "bgr.npy", picture)
+    (frame,) = read(inputs, {"rgb": str(folders / "bgr.npy")})
+    np.testing.assert_array_equal(frame.arrays["rgb"], picture)
+
+
+def test_only_the_first_frames_are_read(folders, monkeypatch):
+    monkeypatch.setattr(samples, "MOST_FRAMES", 2)
+    sources = {"depth": str(folders / "depth"), "rgb": str(folders / "rgb")}
+    assert len(read(INPUTS, sources)) == 2
+
+
+@pytest.mark.parametrize(
+    ("rgb", "depth", "sentence"),
+    [
+        ("rgb", None, "given for each of rgb, depth, got rgb"),
+        ("rgb/3.png", "depth/*.npy", "no frame has a file of each input"),
+        ("rgb", "nowhere", "nowhere"),
+        ("depth", "depth", r"rgb: .*0\.npy must be uint8 \(H, W, 3\), got uint16 \(6"),
+        ("rgb", "float", "depth: .* must be uint16 .* got float32 .*--spec"),
+    ],
+)
+def test_frames_that_do_not_fit_are_refused(folders, rgb, depth, sentence):
+    (folders / "float").mkdir()
+    for i in range(3):
+        np.save(folders / "float" / f"{i}.npy", np.ones((6, 8), np.float32))
+    sources = {"rgb": str(folders / rgb)}
+    if depth:
+        sources["depth"] = str(folders / depth)
+    with pytest.raises((ArgumentError, InputFileError)) as caught:
+        read(INPUTS, sources)
+    assert re.search(sentence, str(caught.value))

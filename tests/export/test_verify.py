@@ -1,0 +1,233 @@
+"""Stages are compared pixel by pixel, and what differs too much is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from onnx import numpy_helper
+from torch import nn
+from torch.nn import functional as F
+
+from fuseg.errors import ExportError
+from fuseg_export.cut_tail import Tail, cut_tail, find_tail
+from fuseg_export.outputs import OneOutput
+from fuseg_export.to_onnx import to_onnx
+from fuseg_export.verify import Answer, Case, compare, onnx_program, torch_program
+
+CLASSES = ("floor", "wall", "crate")
+SIZE = (40, 60)
+
+
+def scores(seed=0, scale=1.0):
+    rng = np.random.default_rng(seed)
+    return (scale * rng.standard_normal((3, *SIZE))).astype(np.float32)
+
+
+def answer(values):
+    return Answer(values, values.argmax(0).astype(np.uint8))
+
+
+def compared(expected, got, labels=None, truth=None, frames=1):
+    """Torch gives ``expected``, the graph ``got``, the runtime ``labels``."""
+    labels = answer(expected).labels if labels is None else labels
+    programs = {"torch": lambda _: answer(expected), "onnx": lambda _: answer(got)}
+    cases = [Case({}, labels, truth)] * frames
+    return compare(cases, programs, classes=CLASSES, ignore=255)
+
+
+def near_tie(gap, scale=1.0):
+    """Scores in which one pixel is undecided by ``gap``, and with the other label."""
+    one = scores(scale=scale)
+    one[:, 3, 5] = -scale, scale, scale + gap
+    other = one.copy()
+    other[:, 3, 5] = -scale, scale + gap, scale
+    return one, other
+
+
+def test_equal_stages_agree_completely():
+    onnx, runtime = compared(scores(), scores(), frames=3)
+    assert (onnx.stage, onnx.against, onnx.frames) == ("onnx", "torch", 3)
+    assert (runtime.stage, runtime.against) == ("runtime", "torch")
+    for result in (onnx, runtime):
+        assert result.label_agreement == 1
+        assert (result.max_abs_logit_diff, result.largest_gap) == (0, 0)
+        assert result.miou is None
+
+
+def test_the_numbers_are_those_of_the_definition():
+    one, other = near_tie(5e-5)
+    truth = answer(one).labels.copy()
+    truth[0, :30] = 255
+    onnx, _ = compared(one, other, truth=truth)
+    assert onnx.label_agreement == 1 - 1 / (SIZE[0] * SIZE[1])
+    assert onnx.max_abs_logit_diff == np.abs(one - other).max()
+    best = np.sort(one[:, 3, 5])
+    assert onnx.largest_gap == pytest.approx(best[2] - best[1])
+    ious = []
+    for i in range(3):
+        t, p = truth == i, (answer(other).labels == i) & (truth != 255)
+        ious.append((t & p).sum() / (t | p).sum())
+    assert onnx.miou == pytest.approx(np.mean(ious))
+
+
+def test_a_label_may_change_at_a_tie_but_not_beside_one():
+    compared(*near_tie(0.9e-4, scale=0.2))
+    with pytest.raises(ExportError, match=r"up to 0\.0003 apart \(at most 0\.0001\)"):
+        compared(*near_tie(3e-4, scale=0.2))
+
+
+def test_the_budgets_grow_with_the_scores():
+    one, other = near_tie(3e-3, scale=100)
+    assert np.abs(one).max() > 100
+    compared(one, other)
+
+
+def test_a_stage_that_differs_names_itself_the_classes_and_the_numbers():
+    wrong = scores()
+    floor = wrong.argmax(0) == 0
+    wrong[0][floor] -= 10
+    lost = int(floor.sum())
+    with pytest.raises(ExportError) as caught:
+        compared(scores(), wrong, frames=2)
+    sentence = str(caught.value)
+    assert sentence.startswith("stage onnx computes something else than torch on 2 fra")
+    assert f"{1 - lost / floor.size:.6f} of the labels agree" in sentence
+    assert f"scores differ by up to {10:.2g} (at most" in sentence
+    assert sentence.endswith(f"classes that lose most pixels: floor ({2 * lost}).")
+
+
+def test_scores_that_drift_without_changing_a_label_are_refused():
+    with pytest.raises(ExportError, match=r"most pixels: none\.$"):
+        compared(scores(), scores() * 1.01)
+
+
+def test_scores_that_turn_nan_are_refused():
+    got = scores()
+    got[1, 0, 0] = np.nan
+    with pytest.raises(ExportError, match=r"stage onnx .* differ by up to nan"):
+        compared(scores(), got)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_network_without_finite_scores_is_refused(value):
+    expected = scores()
+    expected[1, 0, 0] = value
+    with pytest.raises(ExportError, match="scores that are NaN or infinite"):
+        compared(expected, expected)
+
+
+def test_labels_of_the_runtime_are_compared_with_torch():
+    labels = answer(scores()).labels.copy()
+    labels[:4] = 2
+    with pytest.raises(ExportError, match=r"stage runtime .* than torch"):
+        compared(scores(), scores(), labels=labels)
+
+
+def test_comparing_nothing_is_an_error():
+    with pytest.raises(ExportError, match="stage onnx was compared on no frame at all"):
+        compared(scores(), scores(), frames=0)
+
+
+def test_one_class_that_looks_like_a_probability_is_refused():
+    plain = np.full((1, *SIZE), 0.25, np.float32)
+    one = Answer(plain, np.zeros(SIZE, np.uint8))
+    cases = [Case({}, one.labels)]
+    with pytest.raises(ExportError, match="scores from 0 to 1 only"):
+        compare(cases, {"torch": lambda _: one}, classes=("no", "yes"), ignore=255)
+
+
+class Net(nn.Module):
+    def __init__(self, end, classes=3):
+        super().__init__()
+        torch.manual_seed(2)
+        self.conv = nn.Conv2d(3, classes, 3, 4, 1)
+        self.end = end
+
+    def forward(self, x):
+        x = self.conv(x)
+        return self.end(F.interpolate(x, SIZE, mode="bilinear", align_corners=True))
+
+
+ENDS = {
+    "logits": (lambda x: x, 3),
+    "probabilities": (lambda x: x.softmax(1), 3),
+    "labels": (lambda x: x.argmax(1), 3),
+    "bytes": (lambda x: x.softmax(1).max(1)[1].to(torch.uint8), 3),
+    "one class": (lambda x: x, 1),
+    "one probability": (lambda x: x.sigmoid(), 1),
+}
+
+
+def programs_of(end, classes, spoil=None):
+    network = OneOutput(Net(end, classes).eval(), None)
+    model = to_onnx(network, {"x": torch.zeros(1, 3, *SIZE)}, 17).model
+    _, tail = find_tail(model)
+    cut, _ = cut_tail(model)
+    if spoil:
+        spoil(cut)
+    return {
+        "torch": torch_program(network, ["x"], tail),
+        "onnx": onnx_program(model, tail),
+        "cut": onnx_program(cut, tail),
+    }
+
+
+def feed(seed=0):
+    rng = np.random.default_rng(seed)
+    return {"x": rng.standard_normal((1, 3, *SIZE), np.float32)}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_every_program_gives_what_the_network_gives(name):
+    end, classes = ENDS[name]
+    x = torch.from_numpy(feed()["x"])
+    with torch.inference_mode():
+        logits = Net(lambda x: x, classes).eval()(x)[0].numpy()
+    labels = (logits[0] > 0) if classes == 1 else logits.argmax(0)
+    for program in programs_of(end, classes).values():
+        given = program(feed())
+        np.testing.assert_array_equal(given.labels, labels)
+        assert given.scores.shape == (classes, *SIZE)
+    names = CLASSES if classes == 3 else ("no", "yes")
+    cases = [
+        Case(feed(i), programs_of(end, classes)["torch"](feed(i)).labels)
+        for i in (1, 2)
+    ]
+    results = compare(cases, programs_of(end, classes), classes=names, ignore=255)
+    assert [r.stage for r in results] == ["onnx", "cut", "runtime"]
+    assert [r.against for r in results] == ["torch", "onnx", "torch"]
+    assert all(r.label_agreement == 1 for r in results)
+    assert all(r.max_abs_logit_diff < 1e-5 for r in results)
+
+
+def test_a_spoilt_graph_is_caught_at_its_stage():
+    def spoil(model):
+        bias = next(i for i in model.graph.initializer if i.dims == [3])
+        changed = numpy_helper.to_array(bias) + np.float32([0, 0, 0.05])
+        bias.CopyFrom(numpy_helper.from_array(changed.astype(np.float32), bias.name))
+
+    programs = programs_of(*ENDS["logits"], spoil)
+    cases = [Case(feed(), programs["torch"](feed()).labels)]
+    with pytest.raises(
+        ExportError, match=r"^stage cut computes something else than on"
+    ):
+        compare(cases, programs, classes=CLASSES, ignore=255)
+
+
+def test_labels_whose_scores_cannot_be_seen_are_refused():
+    class Thresholds(nn.Module):
+        def forward(self, x):
+            return (x[:, 0] > x[:, 1]).long()
+
+    tail = Tail(("ArgMax",), SIZE, align_corners=False, kept=None)
+    with pytest.raises(ExportError, match="cannot see the scores"):
+        torch_program(Thresholds(), ["x"], tail)(feed())
+
+
+def test_a_program_does_not_change_its_tensors():
+    given = feed()
+    programs = programs_of(lambda x: x.mul_(2), 3)
+    for program in programs.values():
+        program(given)
+    np.testing.assert_array_equal(given["x"], feed()["x"])

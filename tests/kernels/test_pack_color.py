@@ -1,0 +1,278 @@
+"""pack_color: positions, blends, numbers, layouts, refusals."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fuseg.errors import ArgumentError, DTypeError, LayoutError, ShapeError
+from fuseg.ops import pack_color
+
+# frame, planes: one pixel, slivers, sizes that end mid-vector, halves, larger, equal.
+SIZES = [
+    ((1, 1), (3, 5)),
+    ((3, 5), (1, 1)),
+    ((2, 1), (5, 3)),
+    ((37, 53), (17, 29)),
+    ((17, 29), (37, 53)),
+    ((48, 64), (24, 32)),
+    ((5, 700), (4, 777)),
+    ((9, 16), (9, 16)),
+    ((9, 16), (9, 33)),
+    ((13, 21), (40, 21)),
+]
+FILTERS = ["bilinear", "nearest", "nearest-exact"]
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+
+
+def resized_axis(samples, length, filter):
+    """The two samples and the weight of the second, for every output position."""
+    taps = []
+    for i in range(length):
+        if filter == "bilinear":
+            at = Fraction(2 * i + 1, 2) * samples / length - Fraction(1, 2)
+            at = min(max(at, Fraction(0)), Fraction(samples - 1))
+            first = at.numerator // at.denominator
+            taps.append((first, min(first + 1, samples - 1), float(at - first)))
+        else:
+            half = Fraction(1, 2) if filter == "nearest-exact" else Fraction(0)
+            at = (i + half) * samples / length
+            taps.append((at.numerator // at.denominator, 0, 0.0))
+    first, second, weight = zip(*taps, strict=True)
+    return np.array(first), np.array(second), np.array(weight)
+
+
+def resized(frame, size, filter="bilinear"):
+    """The definition of resizing, float64, (h, w, 3)."""
+    y0, y1, wy = resized_axis(frame.shape[0], size[0], filter)
+    x0, x1, wx = resized_axis(frame.shape[1], size[1], filter)
+    pixels = frame.astype(np.float64)
+    wy, wx = wy[:, None, None], wx[:, None]
+    rows = (1 - wy) * pixels[y0] + wy * pixels[y1]
+    return (1 - wx) * rows[:, x0] + wx * rows[:, x1]
+
+
+def folding_error(pixels, scale, mean, std):
+    """What the docstring allows the formula to err, (h, w, 3)."""
+    return 2**-22 * (abs(pixels * scale) + np.abs(mean)) / np.abs(std)
+
+
+def assert_as_defined(planes, frame, size, scale, mean, std, filter="bilinear"):
+    pixels = resized(frame, size, filter)
+    mean, std = np.asarray(mean), np.asarray(std)
+    blending = 1e-4 * abs(scale) / np.abs(std) if filter == "bilinear" else 0.0
+    allowed = folding_error(pixels, scale, mean, std) + blending + 1e-37  # underflow
+    wanted = (pixels * scale - mean) / std
+    assert planes.dtype == np.float32
+    assert planes.shape == (3, *size)
+    assert (np.abs(planes.transpose(1, 2, 0) - wanted) <= allowed).all()
+
+
+@pytest.mark.parametrize("filter", FILTERS)
+@pytest.mark.parametrize(("shape", "size"), SIZES)
+def test_matches_the_definition(shape, size, filter, rng):
+    frame = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    planes = pack_color(frame, size=size, filter=filter, **IMAGENET)
+    assert_as_defined(planes, frame, size, 1 / 255, *IMAGENET.values(), filter)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 40), st.integers(1, 90)),
+    size=st.tuples(st.integers(1, 40), st.integers(1, 90)),
+    filter=st.sampled_from(FILTERS),
+    numbers=st.tuples(*[st.floats(-1000, 1000, width=32)] * 4),
+    spread=st.floats(0.01, 1000),
+    seed=st.integers(0, 99),
+)
+def test_any_size_and_any_numbers(shape, size, filter, numbers, spread, seed):
+    frame = np.random.default_rng(seed).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    scale, *mean = numbers
+    std = (spread, -spread, 2 * spread)
+    planes = pack_color(
+        frame, size=size, scale=scale, mean=mean, std=std, filter=filter
+    )
+    assert_as_defined(planes, frame, size, scale, mean, std, filter)
+
+
+@pytest.mark.parametrize("filter", FILTERS)
+def test_the_frames_own_size_keeps_every_pixel_bit_for_bit(filter, rng):
+    frame = rng.integers(0, 256, (37, 53, 3), dtype=np.uint8)
+    planes = pack_color(frame, size=(37, 53), scale=1.0, filter=filter)
+    np.testing.assert_array_equal(planes, frame.transpose(2, 0, 1))
+    planes = pack_color(frame, size=(37, 53), filter=filter, **IMAGENET)
+    factor = np.float32([1 / 255 / s for s in IMAGENET["std"]])
+    offset = np.float32([-m / s for m, s in zip(*IMAGENET.values(), strict=True)])
+    wanted = frame.astype(np.float32) * factor + offset
+    np.testing.assert_array_equal(planes, wanted.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("value", [0, 1, 254, 255])
+def test_a_frame_of_one_colour_stays_exactly_that_colour(value):
+    frame = np.full((11, 17, 3), value, np.uint8)
+    assert (pack_color(frame, size=(29, 40), scale=1.0) == value).all()
+
+
+def test_blends_stay_within_a_ten_thousandth_of_a_step(rng):
+    frame = rng.integers(0, 2, (1080, 1920, 3), dtype=np.uint8) * np.uint8(255)
+    for size in [(480, 640), (333, 777), (1081, 1919)]:
+        planes = pack_color(frame, size=size, scale=1.0)
+        wanted = resized(frame, size).transpose(2, 0, 1)
+        assert np.abs(planes - wanted).max() < 1e-4
+
+
+@pytest.mark.parametrize("channels", ["RGB", "BGR"])
+@pytest.mark.parametrize("planes", ["RGB", "BGR"])
+def test_numbers_go_with_the_planes_of_the_result(channels, planes):
+    frame = np.array([[[10, 20, 30]]], np.uint8)
+    numbers = {"scale": 1.0, "mean": (1, 2, 3), "std": (1, 2, 4)}
+    result = pack_color(frame, size=(1, 1), channels=channels, planes=planes, **numbers)
+    pixel = [10, 20, 30] if channels == planes else [30, 20, 10]
+    wanted = [(p - m) / s for p, m, s in zip(pixel, (1, 2, 3), (1, 2, 4), strict=True)]
+    assert result.ravel().tolist() == wanted
+
+
+@pytest.mark.parametrize("filter", FILTERS)
+@pytest.mark.parametrize(("shape", "size"), SIZES)
+def test_torch_interpolates_alike(shape, size, filter, rng):
+    frame = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    tensor = torch.from_numpy(frame).permute(2, 0, 1)[None].double()
+    wanted = torch.nn.functional.interpolate(tensor, size, mode=filter)[0].numpy()
+    planes = pack_color(frame, size=size, scale=1.0, filter=filter)
+    np.testing.assert_allclose(planes, wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize(("shape", "size"), SIZES)
+def test_opencv_interpolates_alike(shape, size, rng):
+    frame = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    wanted = cv2.resize(frame.astype(np.float32), size[::-1])
+    planes = pack_color(frame, size=size, scale=1.0)
+    np.testing.assert_allclose(planes.transpose(1, 2, 0), wanted, atol=0.02)
+
+
+VIEWS = {
+    "a crop": lambda a: a[3:40, 5:58],
+    "the last rows and columns": lambda a: a[-9:, -11:],
+    "upside down": lambda a: a[::-1],
+    "a crop upside down": lambda a: a[30:2:-1, 7:23],
+    "every third row": lambda a: a[::3],
+    "one row over and over": lambda a: np.broadcast_to(a[5], (8, *a.shape[1:])),
+    "one column": lambda a: a[:, 5:6],
+    "one pixel of a thinned image": lambda a: a[::7, ::60],
+    "a column seen backwards": lambda a: a[:, 9:8:-1],
+    "read-only": lambda a: np.frombuffer(a.tobytes(), np.uint8).reshape(a.shape),
+}
+
+
+@pytest.mark.parametrize("filter", FILTERS)
+@pytest.mark.parametrize("view", VIEWS)
+def test_reads_rows_wherever_they_lie(view, filter, rng):
+    image = rng.integers(0, 256, (41, 60, 3), dtype=np.uint8)
+    before = image.copy()
+    frame = VIEWS[view](image)
+    got = pack_color(frame, size=(13, 19), filter=filter)
+    copied = pack_color(np.ascontiguousarray(frame), size=(13, 19), filter=filter)
+    np.testing.assert_array_equal(got, copied)
+    np.testing.assert_array_equal(image, before)
+
+
+@pytest.mark.parametrize("filter", FILTERS)
+@pytest.mark.parametrize(("shape", "size"), SIZES)
+def test_stays_inside_its_arrays(shape, size, filter, fenced, rng):
+    frame = fenced((*shape, 3), np.uint8)
+    frame[...] = rng.integers(0, 256, frame.shape)
+    before = frame.copy()
+    out = fenced((3, *size), np.float32)
+    assert pack_color(frame, size=size, filter=filter, out=out) is out
+    np.testing.assert_array_equal(out, pack_color(before, size=size, filter=filter))
+    np.testing.assert_array_equal(frame, before)
+    pack_color(frame[::-1], size=size, filter=filter, out=out)
+    pack_color(frame[-1:, -1:], size=size, filter=filter, out=out)
+
+
+def test_fills_out_and_nothing_else(poisoned, rng):
+    frame = rng.integers(0, 256, (37, 53, 3), dtype=np.uint8)
+    out = poisoned((3, 17, 29), np.float32)
+    assert pack_color(frame, size=(17, 29), out=out) is out
+    np.testing.assert_array_equal(out, pack_color(frame, size=(17, 29)))
+
+
+def zeros(*shape, dtype=np.uint8):
+    return np.zeros(shape, dtype)
+
+
+@pytest.mark.parametrize(
+    ("frame", "error", "words"),
+    [
+        (zeros(4, 5), ShapeError, r"frame must have shape \(H, W, 3\), got \(4, 5\)"),
+        (zeros(4, 5, 4), ShapeError, r"\(H, W, 3\), got \(4, 5, 4\)"),
+        (zeros(0, 5, 3), ShapeError, r"frame must not be empty, got shape \(0, 5, 3\)"),
+        (zeros(5, 0, 3), ShapeError, "must not be empty"),
+        (zeros(4, 5, 3, dtype=np.float32), DTypeError, "uint8, got float32"),
+        (zeros(4, 5, 3, dtype=np.int8), DTypeError, "uint8, got int8"),
+        (zeros(4, 6, 3)[:, ::2], LayoutError, r"np.ascontiguousarray\(frame\)"),
+        (zeros(4, 6, 3)[:, ::-1], LayoutError, "side by side, got strides"),
+        (zeros(4, 6, 3)[..., ::-1], LayoutError, "side by side"),
+        (zeros(3, 4, 5).transpose(1, 2, 0), LayoutError, "side by side"),
+        (zeros(4, 5, 4)[..., :3], LayoutError, "side by side"),
+        ([[[0, 0, 0]]], DTypeError, "frame must be a NumPy array, got list"),
+    ],
+)
+def test_refuses_a_frame(frame, error, words):
+    with pytest.raises(error, match=words):
+        pack_color(frame, size=(2, 2))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"size": (0, 4)}, r"size must be two whole numbers above 0.*got \(0, 4\)"),
+        ({"size": (4,)}, r"got \(4,\)"),
+        ({"size": (4.0, 4.0)}, "two whole numbers"),
+        ({"size": 4}, "got 4"),
+        ({"scale": float("nan")}, "scale must be a finite number.*got nan"),
+        ({"scale": float("inf")}, "scale must be a finite number"),
+        ({"scale": "1"}, "scale must be a finite number.*got '1'"),
+        ({"mean": (0, 0)}, r"mean must be 3 numbers, got \(0, 0\)"),
+        ({"mean": 0.5}, "mean must be 3 numbers, got 0.5"),
+        ({"mean": (0, 0, float("inf"))}, r"mean\[2\] must be a finite number"),
+        ({"std": (1, 0, 1)}, "std must not hold 0"),
+        ({"std": (1, float("nan"), 1)}, r"std\[1\] must be a finite number"),
+        ({"std": (1e-300, 1, 1)}, "scale / std must be a finite number"),
+        ({"mean": (3e38, 0, 0), "std": (0.1, 1, 1)}, "mean / std must be a finite"),
+        ({"channels": "rgb"}, "channels must be one of 'RGB', 'BGR', got 'rgb'"),
+        ({"planes": "GBR"}, "planes must be one of"),
+        ({"filter": "cubic"}, "filter must be one of.*'bilinear', got 'cubic'"),
+    ],
+)
+def test_refuses_a_number_or_a_word(arguments, words):
+    with pytest.raises(ArgumentError, match=words):
+        pack_color(zeros(4, 5, 3), **({"size": (2, 2)} | arguments))
+
+
+def test_refuses_an_out_it_cannot_fill():
+    frame = zeros(4, 5, 3)
+
+    def refused(out, error, words):
+        with pytest.raises(error, match=words):
+            pack_color(frame, size=(2, 2), out=out)
+
+    refused(zeros(2, 2, 3, dtype=np.float32), ShapeError, r"^out must have shape")
+    refused(zeros(3, 2, 2, dtype=np.float64), DTypeError, "^out must be float32")
+    strided = zeros(3, 2, 4, dtype=np.float32)[..., ::2]
+    refused(strided, LayoutError, "^out must be C-contiguous")
+    locked = zeros(3, 2, 2, dtype=np.float32)
+    locked.flags.writeable = False
+    refused(locked, ArgumentError, "^out must be writable, got a read-only array")
+    crooked = np.zeros(49, np.uint8)[1:].view(np.float32).reshape(3, 2, 2)
+    refused(crooked, LayoutError, "^out must be")
+    shared = np.zeros(60, np.uint8)
+    frame = shared.reshape(4, 5, 3)
+    own = shared[:48].view(np.float32).reshape(3, 2, 2)
+    refused(own, ArgumentError, "^out must not share memory with frame")
