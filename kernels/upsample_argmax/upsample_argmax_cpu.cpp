@@ -189,20 +189,19 @@ inline void confide_piece(const Work& work, const Piece& piece, const Band& band
   const int classes = work.reader.classes;
   for (int c = 0; c < classes; ++c) widen_class(work, c, piece, c);
 
-  const std::int64_t lanes = rounded_up(piece.columns);
   for (std::int64_t y = band.first; y < band.end; ++y) {
     const float weight0 = work.rows.weight0[y];
     const float weight1 = work.rows.weight1[y];
     float best[kWide];
     float sum[kWide];
-    for (std::int64_t x = 0; x < lanes; ++x) {
+    for (std::int64_t x = 0; x < piece.columns; ++x) {
       best[x] = -kInfinity;
       sum[x] = 0.0f;
     }
     for (int c = 0; c < classes; ++c) {
       const float* __restrict__ up = work.above + c * kWide;
       const float* __restrict__ down = work.below + c * kWide;
-      for (std::int64_t x = 0; x < lanes; ++x) {
+      for (std::int64_t x = 0; x < piece.columns; ++x) {
         const float score = weight0 * up[x] + weight1 * down[x];
         const float new_best = score > best[x] ? score : best[x];
         best[x] = new_best;
@@ -211,7 +210,7 @@ inline void confide_piece(const Work& work, const Piece& piece, const Band& band
     for (int c = 0; c < classes; ++c) {
       const float* __restrict__ up = work.above + c * kWide;
       const float* __restrict__ down = work.below + c * kWide;
-      for (std::int64_t x = 0; x < lanes; ++x) {
+      for (std::int64_t x = 0; x < piece.columns; ++x) {
         const float score = weight0 * up[x] + weight1 * down[x];
         sum[x] += exponential(score - best[x]);
       }
@@ -353,6 +352,9 @@ void upsample_argmax_cpu(const float* scores, int classes, std::int64_t height,
   Work work = cut(block, std::max(classes, 2), height, width, out_height, out_width);
   lay_axis(work.columns, width, align_corners);
   lay_axis(work.rows, height, align_corners);
+  // A piece seldom ends where a group of lanes does: what lies beyond is compared too.
+  std::fill_n(work.above, work.reader.classes * kWide, 0.0f);
+  std::fill_n(work.below, work.reader.classes * kWide, 0.0f);
   run_widest(
       [&] { label_bands(work, scores, height, classes == 1, labels, confidence); });
 }
