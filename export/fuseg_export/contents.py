@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
+import torch
 from numpy.typing import NDArray
 
 import fuseg
@@ -24,7 +25,7 @@ from .verify import Result
 __all__ = ["Contents", "first_contents"]
 
 _NETWORK = "fp32.onnx"
-_TOOLS = ("numpy", "onnx", "onnxruntime", "onnxsim", "torch")
+_TOOLS = (np, onnx, onnxruntime, torch)
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def first_contents(
 
     Args:
         model: As the runtime is to run it: one output, the scores.
-        provenance: What is known beside the tools' versions.
+        provenance: What is known beside the versions of `_TOOLS`.
 
     Raises:
         ArgumentError: The target's classes are not as many as the model tells apart.
@@ -107,7 +108,7 @@ def first_contents(
         inputs=target.inputs,
         outputs=(output,),
         variants=(variant,),
-        provenance={**provenance, **{tool: version(tool) for tool in _TOOLS}},
+        provenance={**provenance, **{t.__name__: str(t.__version__) for t in _TOOLS}},
     )
     return Contents(manifest, {_NETWORK: model.SerializeToString(deterministic=True)})
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from fuseg import bundle
-from fuseg.errors import ArgumentError, ExportError, OutputFileError
+from fuseg.errors import ArgumentError, ExportError
 from fuseg.segmenter import Segmenter, load
 
 from . import samples, verify
@@ -28,6 +25,7 @@ from .cut_tail import Tail, cut_tail, find_tail
 from .definition import preprocess
 from .graph import count_nodes
 from .outputs import OneOutput, choose
+from .publish import publish, require_writable, usable_labels
 from .sentence import cause
 from .simplify import simplify
 from .target import Target, resolve, tensor_shapes
@@ -111,7 +109,11 @@ def export_bundle(
         FusegError: In one sentence, what is wrong; see `fuseg.errors`. What was at
             ``out`` before is still there.
     """
-    _require_writable(out)
+    require_writable(out)
+    if out.resolve() == checkpoint.resolve():
+        raise ArgumentError(
+            f"--out must be another file than the checkpoint, got {out}."
+        )
     with _one_thread():
         progress("loading the network and its weights")
         chosen = resolve(
@@ -140,7 +142,7 @@ def export_bundle(
             "target": chosen.word,
             "checkpoint_sha256": loaded.sha256,
             "exporter": exported.exporter,
-            "simplified": "no" if why_not else "yes",
+            "simplified": "no" if why_not else f"onnxsim {version('onnxsim')}",
         }
         if network.key is not None:
             provenance["output"] = str(network.key)
@@ -153,7 +155,7 @@ def export_bundle(
             results = _compare(segmenter, network, graphs, moments)
             contents = _complete(contents, segmenter, moments, results)
         progress(f"writing {out}")
-        digest = _publish(contents, out)
+        digest = publish(contents, out)
 
     size = out.stat().st_size
     sizes = [(count_nodes(g), g.ByteSize()) for g in graphs.values()]
@@ -240,26 +242,13 @@ def _compare(
             truth = moment.truth
             yield verify.Case(
                 segmenter.preprocess(**moment.arrays),
-                _labels(segmenter, moment.arrays, tail.size),
+                usable_labels(segmenter, moment.arrays, tail.size),
                 None if truth is None else at_size(truth, tail.size),
             )
 
     (output,) = segmenter.manifest.outputs
     classes = [c.name for c in output.classes]
     return verify.compare(cases(), programs, classes=classes, ignore=output.ignore)
-
-
-def _labels(
-    segmenter: Segmenter,
-    arrays: Mapping[str, Any],
-    size: tuple[int, int] | None = None,
-) -> NDArray[np.uint8]:
-    result = segmenter(size=size, **arrays)
-    if result.degraded:
-        raise ArgumentError(
-            f"--frames must be usable, but one is not ({result.reason}): leave it out."
-        )
-    return result.labels
 
 
 def _complete(
@@ -270,50 +259,9 @@ def _complete(
 ) -> Contents:
     contents = contents.verified(results)
     for moment in moments[:SAMPLES]:
-        labels = _labels(segmenter, moment.arrays)
+        labels = usable_labels(segmenter, moment.arrays)
         contents = contents.with_sample(moment.arrays, labels)
     return contents
-
-
-def _publish(contents: Contents, out: Path) -> str:
-    """Write the bundle beside ``out``, replay its samples, then let it take its place.
-
-    Returns:
-        The digest.
-    """
-    part = out.parent / f".{secrets.token_hex(6)}.part"
-    try:
-        digest = bundle.write(part, contents.manifest, contents.members)
-        segmenter = load(part, backend="onnxruntime", threads=1)
-        for frames, labels in segmenter.bundle.samples():
-            if not np.array_equal(_labels(segmenter, frames), labels):
-                raise ExportError(
-                    "the finished bundle labels its own sample in another way than "
-                    "before it was written: this machine computes unreliably."
-                )
-        os.replace(part, out)
-    except OSError as err:
-        if isinstance(err, OutputFileError):
-            raise
-        raise OutputFileError(
-            f"{out} cannot be written: {err.strerror or err}."
-        ) from err
-    finally:
-        part.unlink(missing_ok=True)
-    return digest
-
-
-def _require_writable(out: Path) -> None:
-    """Refuse early what could only fail at the end."""
-    if out.is_dir():
-        raise OutputFileError(f"{out} cannot be written: it is a folder.")
-    folder = out.absolute().parent
-    while not folder.exists():
-        folder = folder.parent
-    if not folder.is_dir():
-        raise OutputFileError(f"{out} cannot be written: {folder} is not a folder.")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputFileError(f"{out} cannot be written: no permission in {folder}.")
 
 
 @contextmanager

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import logging
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx
@@ -123,7 +125,7 @@ def _by_dynamo(
     network: OneOutput, example: Mapping[str, Tensor], opset: int, first: Exception
 ) -> onnx.ModelProto:
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _no_log():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 network,
@@ -148,6 +150,17 @@ def _by_dynamo(
     if program is None:
         raise ExportError("torch's newer exporter returned no program.")
     return program.model_proto
+
+
+@contextlib.contextmanager
+def _no_log() -> Iterator[None]:
+    """Without the exporter's remarks on packages that it could use."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _output_name(inputs: Mapping[str, Tensor]) -> str:

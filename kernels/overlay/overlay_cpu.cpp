@@ -21,22 +21,21 @@ struct Table {
   }
 };
 
-inline int largest_label(const std::uint8_t* labels, std::int64_t pixels, int ignore) {
+// The largest label but `ignore`, -1 if there is none.
+inline int largest_label(const std::uint8_t* __restrict__ labels, std::int64_t pixels,
+                         int ignore) {
+  const auto skip = static_cast<std::uint8_t>(ignore);
+  const std::uint8_t all = ignore < 0 ? 255 : 0;
   std::uint8_t largest = 0;
-  bool any = ignore < 0;
-  if (ignore < 0) {
-    for (std::int64_t i = 0; i < pixels; ++i) largest = std::max(largest, labels[i]);
-  } else {
-    const auto skip = static_cast<std::uint8_t>(ignore);
-    std::uint8_t differs = 0;
-    for (std::int64_t i = 0; i < pixels; ++i) {
-      const std::uint8_t label = labels[i] == skip ? std::uint8_t{0} : labels[i];
-      largest = std::max(largest, label);
-      differs |= labels[i] ^ skip;
-    }
-    any = differs != 0;
+  std::uint8_t others = 0;
+  for (std::int64_t i = 0; i < pixels; ++i) {
+    const std::uint8_t label = labels[i];
+    const auto counts = static_cast<std::uint8_t>(-(label != skip) | all);  // 0 or 255
+    const auto counted = static_cast<std::uint8_t>(label & counts);
+    largest = counted > largest ? counted : largest;
+    others |= counts;
   }
-  return any ? largest : -1;
+  return others != 0 ? largest : -1;
 }
 
 // Three bytes a pixel. A single pixel writes four: the next one overwrites the fourth,
@@ -71,7 +70,8 @@ inline std::uint8_t mix(std::uint8_t frame, std::uint8_t colour, std::uint16_t a
   return static_cast<std::uint8_t>(static_cast<std::uint16_t>(sum) >> 8);
 }
 
-inline bool contains(const std::uint8_t* labels, std::int64_t count, int label) {
+inline bool contains(const std::uint8_t* __restrict__ labels, std::int64_t count,
+                     std::uint8_t label) {
   std::uint8_t found = 0;
   for (std::int64_t x = 0; x < count; ++x) found |= labels[x] == label;
   return found != 0;
@@ -85,9 +85,11 @@ inline void paint(const std::uint8_t* labels, const std::uint8_t* __restrict__ f
   const auto alpha = static_cast<std::uint16_t>(brush.alpha);
   if (frame == nullptr) {
     std::memcpy(out, colour, 3 * count);
-  } else if (brush.ignore < 0 || !contains(labels, count, brush.ignore)) {
-    for (std::int64_t i = 0; i < 3 * count; ++i)
+  } else if (brush.ignore < 0 ||
+             !contains(labels, count, static_cast<std::uint8_t>(brush.ignore))) {
+    for (std::int64_t i = 0; i < 3 * count; ++i) {
       out[i] = mix(frame[i], colour[i], alpha);
+    }
   } else {
     std::uint8_t keep[3 * kBlock + 1];
     spread(labels, count, brush.keep, keep);

@@ -22,8 +22,8 @@ from fuseg_export.peers import make_peers
 from fuseg_export.pipeline import export_bundle
 from fuseg_export.reattach import with_tail
 
-SIZE = (48, 64)
-INPUTS = ("rgb=color:48x64", "depth=depth:48x64")
+SIZE = (120, 160)
+INPUTS = ("rgb=color:120x160", "depth=depth:120x160")
 
 
 class Net(nn.Module):
@@ -116,7 +116,7 @@ def test_both_peers_label_as_the_bundle_does_at_the_camera_s_size(bundles, name)
         for peer in peers.values():
             theirs = peer.call(frames)
             assert (theirs.dtype, theirs.shape) == (np.uint8, (480, 640))
-            assert np.mean(theirs == ours) >= 0.95  # nearest label maps: ragged edges
+            assert np.mean(theirs == ours) >= 0.98  # they enlarge labels by nearest
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -145,7 +145,7 @@ def test_floats_without_a_reading_are_filled(bundles):
     for peer in peers.values():
         tensors = peer.pre(frames)
         depth = tensors["depth"] if isinstance(tensors, dict) else tensors[1]
-        assert (np.asarray(depth)[0, 0, :24] == 0).all()
+        assert (np.asarray(depth)[0, 0, :60] == 0).all()
         assert np.isfinite(np.asarray(depth)).all()
 
 

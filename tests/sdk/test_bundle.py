@@ -208,6 +208,7 @@ def open_path(good):
     folder.chmod(0o755)
     write(folder / "good.fuseg", good.manifest, good.members)
     yield folder / "good.fuseg"
+    folder.chmod(0o755)
     shutil.rmtree(folder)
 
 
@@ -246,6 +247,7 @@ def test_a_full_disk_leaves_the_old_bundle_and_no_half_file(path):
 def test_no_permission_to_write_is_one_sentence_and_leaves_nothing(open_path):
     said = in_child(
         """
+        os.chmod(os.path.dirname(path), 0o555)
         become_unprivileged()
         try:
             open(path + ".naive", "wb")

@@ -1,0 +1,75 @@
+"""The last step: a finished bundle takes its place, or nothing does."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fuseg import bundle
+from fuseg.errors import ArgumentError, ExportError, OutputFileError
+from fuseg.segmenter import Segmenter, load
+
+from .contents import Contents
+
+__all__ = ["publish", "require_writable", "usable_labels"]
+
+
+def require_writable(out: Path) -> None:
+    """Refuse early what could only fail at the end."""
+    folder = out.absolute().parent
+    try:
+        if out.is_dir():
+            raise OutputFileError(f"{out} cannot be written: it is a folder.")
+        while not folder.exists():
+            folder = folder.parent
+    except PermissionError as err:
+        raise OutputFileError(f"{out} cannot be written: {err.strerror}.") from err
+    if not folder.is_dir():
+        raise OutputFileError(f"{out} cannot be written: {folder} is not a folder.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputFileError(f"{out} cannot be written: no permission in {folder}.")
+
+
+def publish(contents: Contents, out: Path) -> str:
+    """Write the bundle beside ``out``, replay its samples, then let it take its place.
+
+    Returns:
+        The digest.
+    """
+    part = out.parent / f".{secrets.token_hex(6)}.part"
+    try:
+        digest = bundle.write(part, contents.manifest, contents.members)
+        segmenter = load(part, backend="onnxruntime", threads=1)
+        for frames, labels in segmenter.bundle.samples():
+            if not np.array_equal(usable_labels(segmenter, frames), labels):
+                raise ExportError(
+                    "the finished bundle labels its own sample in another way than "
+                    "before it was written: this machine computes unreliably."
+                )
+        os.replace(part, out)
+    except OSError as err:
+        system = err.__cause__ if isinstance(err, OutputFileError) else err
+        why = getattr(system, "strerror", None) or err
+        raise OutputFileError(f"{out} cannot be written: {why}.") from err
+    finally:
+        part.unlink(missing_ok=True)
+    return digest
+
+
+def usable_labels(
+    segmenter: Segmenter,
+    arrays: Mapping[str, Any],
+    size: tuple[int, int] | None = None,
+) -> NDArray[np.uint8]:
+    result = segmenter(size=size, **arrays)
+    if result.degraded:
+        raise ArgumentError(
+            f"--frames must be usable, but one is not ({result.reason}): leave it out."
+        )
+    return result.labels
