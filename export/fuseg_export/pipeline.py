@@ -215,7 +215,12 @@ def _with_one_output(
         ) from err
     key, note = choose(returned, word)
     one, two = (r if key is None else r[key] for r in (returned, again))
-    if not torch.equal(one.nan_to_num(), two.nan_to_num()):
+    if not one.isfinite().all():
+        raise ExportError(
+            "the network gives scores that are NaN or infinite: look at its weights, "
+            "and at the inputs' scale, mean and std."
+        )
+    if not torch.equal(one, two):
         raise ExportError(
             "the network gives two results for one input, so no graph can be verified "
             "against it: draw random numbers once, when it is built."

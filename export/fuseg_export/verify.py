@@ -287,8 +287,8 @@ def _require_usable(answer: Answer) -> None:
     scores = answer.scores
     if not np.isfinite(scores).all():
         raise ExportError(
-            "the network gives scores that are NaN or infinite: look at its weights "
-            "and at the inputs' scale, mean and std."
+            "the network gives scores that are NaN or infinite on a frame: look at its "
+            "weights and at the inputs' scale, mean and std."
         )
     single = len(scores) == 1 and answer.threshold == 0
     if single and scores.min() >= 0 and scores.max() <= 1:

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,8 @@ def pack_color_scratch_bytes(width: int, out_width: int) -> int: ...
 def pack_color_cpu(
     frame: NDArray[np.uint8],
     out: NDArray[np.float32],
-    multiply: NDArray[np.float32],
-    add: NDArray[np.float32],
+    multiply: Sequence[float],
+    add: Sequence[float],
     swap: bool,
     filter: int,
     scratch: NDArray[np.uint8],

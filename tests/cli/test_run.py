@@ -154,6 +154,17 @@ def test_image_files_are_rgb_for_a_bgr_bundle_and_arrays_follow_it(
     np.testing.assert_array_equal(first, second)
 
 
+def test_an_image_file_that_is_said_to_be_bgr_goes_to_a_bgr_bundle_as_it_is(
+    fuseg, make_bundle, color_input, frames, saved, tmp_path
+):
+    path = make_bundle(color_input(channels="BGR")).path
+    pixels = frames()["rgb"]
+    word = f"rgb={saved('i.png', pixels)}"
+    fuseg("run", path, "--input", word, "--channels", "rgb=BGR", "--out", tmp_path)
+    expected = library.load(path)(rgb=pixels).labels
+    np.testing.assert_array_equal(picture(tmp_path / "labels/i.png")[1], expected)
+
+
 def test_an_input_that_may_be_missing_may_be_left_out(
     fuseg, make_bundle, color_input, plane_input, frames, saved, tmp_path
 ):

@@ -72,6 +72,11 @@ FAILURES = {
         ExportError,
         "two results for one input",
     ),
+    "infinite": (
+        {"target": "foreign:Endless"},
+        ExportError,
+        "gives scores that are NaN or infinite: look at its weights",
+    ),
     "opset": ({"opset": 99}, ArgumentError, "--opset must be 13 to 20, got 99"),
     "itself": (
         {"out": Path("two.pth")},

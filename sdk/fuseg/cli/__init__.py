@@ -49,7 +49,7 @@ class _Group(typer.core.TyperGroup):
             result = super().invoke(ctx)
             sys.stdout.flush()
             return result
-        except KeyboardInterrupt as err:
+        except KeyboardInterrupt as err:  # Typer before 0.13 would end with 1
             raise typer.Exit(130) from err
         except BrokenPipeError as err:
             _settle_stdout()

@@ -103,13 +103,15 @@ def pack_color(
 
 def _fold(
     scale: float, mean: Sequence[float], std: Sequence[float]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[list[float], list[float]]:
     """Turn ``(pixel * scale - mean) / std`` into ``pixel * multiply + add``."""
     scale = require_number("scale", scale)
     mean = require_numbers("mean", mean, 3)
     std = require_numbers("std", std, 3)
     if 0 in std:
         raise ArgumentError(f"std must not hold 0, got {std}.")
-    multiply = [require_number("scale / std", scale / s) for s in std]
-    add = [require_number("mean / std", -m / s) for m, s in zip(mean, std, strict=True)]
-    return np.array(multiply, np.float32), np.array(add, np.float32)
+    multiply = [scale / s for s in std]
+    add = [-m / s for m, s in zip(mean, std, strict=True)]
+    require_numbers("scale / std", multiply, 3)
+    require_numbers("mean / std", add, 3)
+    return multiply, add
