@@ -14,6 +14,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 NATIVE := CMakeLists.txt $(shell find kernels -type f)
+# A folder is newer once a file in it came, went or moved: the editable install keeps a
+# list of them.
+PYTHON_FOLDERS := $(shell find sdk export -type d -not -name __pycache__)
 PYTHON_FILES := $(shell find sdk export -name '*.py')
 CXX_FILES := $(shell find kernels -name '*.h' -o -name '*.cpp')
 
@@ -21,11 +24,12 @@ CXX_FILES := $(shell find kernels -name '*.h' -o -name '*.cpp')
 
 build: $(VENV)/.built
 
-$(VENV)/.built: pyproject.toml constraints.txt $(NATIVE)
+$(VENV)/.built: pyproject.toml constraints.txt $(NATIVE) $(PYTHON_FOLDERS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
 	$(PIP) scikit-build-core pybind11 cmake ninja
 	$(PIP) --no-build-isolation -e '.[export,dev]'
+	$(BIN)/python -m compileall -q sdk export
 	touch $@
 
 demo: build

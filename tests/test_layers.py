@@ -24,7 +24,8 @@ HEAVY = {"torch", "onnx", "onnxsim", "tensorrt", "pycuda", "cv2", "openvino"}
 # What the training side may know of the device side.
 OPEN_TO_EXPORT = {
     *("fuseg", "fuseg.bundle", "fuseg.errors", "fuseg.manifest", "fuseg.metrics"),
-    *("fuseg.ops", "fuseg.segmenter", "fuseg.images", "fuseg.pairs", "fuseg.units"),
+    *("fuseg.ops", "fuseg.segmenter", "fuseg.images", "fuseg.pairs"),
+    "fuseg.manifest.units",
     *("fuseg.cli.frames", "fuseg.cli.options", "fuseg.cli.printing"),
 }
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fuseg.manifest import Input
 
-__all__ = ["preprocess"]
+__all__ = ["at_size", "preprocess"]
 
 
 def preprocess(
@@ -34,6 +34,15 @@ def preprocess(
         planes = _planes(spec, frames[spec.name])
         tensor[0, spec.tensor.channel : spec.tensor.channel + len(planes)] = planes
     return tensors
+
+
+def at_size(labels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The label at the centre of each pixel of a map ``(h, w)`` that is not larger."""
+    rows, cols = (
+        (2 * np.arange(n) + 1) * count // (2 * n)
+        for count, n in zip(labels.shape, size, strict=True)
+    )
+    return labels[np.ix_(rows, cols)]
 
 
 def _planes(spec: Input, frame: NDArray[Any]) -> NDArray[np.float64]:

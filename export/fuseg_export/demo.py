@@ -24,10 +24,9 @@ import fuseg
 from fuseg.metrics import confusion, miou
 
 from .checkpoint import load_checkpoint
-from .definition import preprocess
+from .definition import at_size, preprocess
 from .models import REFERENCE
 from .scenes import HELD_OUT_SEEDS, Scene, render_many
-from .training.data import at_size
 
 CAMERA = (480, 640)
 SHEET_ROWS = 6

@@ -22,7 +22,7 @@ from . import samples, verify
 from .checkpoint import load_checkpoint
 from .contents import Contents, first_contents
 from .cut_tail import Tail, cut_tail, find_tail
-from .definition import preprocess
+from .definition import at_size, preprocess
 from .graph import count_nodes
 from .outputs import OneOutput, choose
 from .publish import publish, require_writable, usable_labels
@@ -30,7 +30,6 @@ from .sentence import cause
 from .simplify import simplify
 from .target import Target, resolve, tensor_shapes
 from .to_onnx import to_onnx
-from .training.data import at_size
 
 __all__ = ["ExportReport", "Stage", "export_bundle"]
 

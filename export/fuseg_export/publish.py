@@ -67,6 +67,11 @@ def usable_labels(
     arrays: Mapping[str, Any],
     size: tuple[int, int] | None = None,
 ) -> NDArray[np.uint8]:
+    """Labels made of nothing but these frames.
+
+    Raises:
+        ArgumentError: A frame is not usable, and something else took its place.
+    """
     result = segmenter(size=size, **arrays)
     if result.degraded:
         raise ArgumentError(

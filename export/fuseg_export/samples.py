@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from fuseg.errors import ArgumentError
 from fuseg.images import read_frame
 from fuseg.manifest import Input
+from fuseg.manifest.units import parse_unit, unit_factor
 from fuseg.pairs import pair
-from fuseg.units import parse_unit, unit_factor
 
 from .scenes import HELD_OUT_SEEDS, Scene, render
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "common/ahead.h"
 #include "common/four.h"
 #include "common/scratch.h"
 #include "common/widest.h"
@@ -11,7 +12,7 @@ namespace {
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "nearest_row shifts words");
 
-constexpr std::int64_t kBlock = 256;  // pixels on their way from a row to the planes
+constexpr std::int64_t kBlock = 64;  // pixels on their way from a row to the planes
 
 // What output columns read of a row, and the row they read.
 struct Columns {
@@ -48,10 +49,12 @@ struct Planes {
 // Reads four bytes a pixel, one too many, as long as another pixel follows in the row;
 // the last pixel of a frame may be the end of the memory.
 inline void nearest_row(const std::uint8_t* __restrict__ row, std::int64_t width,
-                        const Columns& columns, const Planes& planes) {
+                        const Columns& columns, const Ahead& ahead,
+                        const Planes& planes) {
   std::uint32_t words[kBlock];
   for (std::int64_t x0 = 0; x0 < columns.count; x0 += kBlock) {
     const std::int64_t count = std::min(kBlock, columns.count - x0);
+    ahead.ask(x0, x0 + count, columns.count);
     const std::int32_t* __restrict__ offset = columns.offset + x0;
     std::int64_t x = 0;
     for (; x < count && offset[x] < 3 * (width - 1); ++x) {
@@ -72,11 +75,18 @@ inline void nearest_row(const std::uint8_t* __restrict__ row, std::int64_t width
   }
 }
 
+struct Rows {
+  const std::uint8_t* above;
+  const std::uint8_t* below;
+  float fraction;
+};
+
 // Ends with the last pixel again: what a column at the right edge finds as the next
 // one.
-inline void blend_rows(const std::uint8_t* __restrict__ above,
-                       const std::uint8_t* __restrict__ below, float fraction,
-                       float* __restrict__ row, std::int64_t width) {
+inline void blend_rows(const Rows& rows, float* __restrict__ row, std::int64_t width) {
+  const std::uint8_t* __restrict__ above = rows.above;
+  const std::uint8_t* __restrict__ below = rows.below;
+  const float fraction = rows.fraction;
   for (std::int64_t i = 0; i < 3 * width; ++i) {
     const std::int32_t a = above[i];
     const std::int32_t b = below[i];
@@ -86,11 +96,14 @@ inline void blend_rows(const std::uint8_t* __restrict__ above,
 }
 
 // Four floats a pixel: the fourth is the next pixel's first, and is dropped.
-inline void blend_columns(const Columns& columns, const Planes& planes) {
+inline void blend_columns(const Columns& columns, const Ahead& above,
+                          const Ahead& below, const Planes& planes) {
   alignas(64) float pixels[4 * kBlock];
   const float* __restrict__ row = columns.row;
   for (std::int64_t x0 = 0; x0 < columns.count; x0 += kBlock) {
     const std::int64_t count = std::min(kBlock, columns.count - x0);
+    above.ask(x0, x0 + count, columns.count);
+    below.ask(x0, x0 + count, columns.count);
     const std::int32_t* __restrict__ offset = columns.offset + x0;
     const float* __restrict__ fraction = columns.fraction + x0;
     for (std::int64_t x = 0; x < count; ++x) {
@@ -132,10 +145,14 @@ void pack_color_cpu(const std::uint8_t* frame, std::int64_t height, std::int64_t
       columns.offset[x] =
           static_cast<std::int32_t>(3 * nearest_tap(x, width, out_width, filter));
     }
+    const auto row_at = [&](std::int64_t y) {
+      y = std::min(y, out_height - 1);
+      return frame + nearest_tap(y, height, out_height, filter) * row_bytes;
+    };
     run_widest([&] {
       for (std::int64_t y = 0; y < out_height; ++y) {
-        const std::int64_t from = nearest_tap(y, height, out_height, filter);
-        nearest_row(frame + from * row_bytes, width, columns, planes.at(y * out_width));
+        nearest_row(row_at(y), width, columns, {row_at(y + 1), 3 * width},
+                    planes.at(y * out_width));
       }
     });
     return;
@@ -146,13 +163,18 @@ void pack_color_cpu(const std::uint8_t* frame, std::int64_t height, std::int64_t
     columns.offset[x] = static_cast<std::int32_t>(3 * tap.index);
     columns.fraction[x] = static_cast<float>(tap.fraction);
   }
+  const auto rows_at = [&](std::int64_t y) {
+    const Tap tap = linear_tap(std::min(y, out_height - 1), height, out_height);
+    const std::uint8_t* above = frame + tap.index * row_bytes;
+    const std::uint8_t* below = tap.fraction > 0 ? above + row_bytes : above;
+    return Rows{above, below, static_cast<float>(tap.fraction)};
+  };
   run_widest([&] {
     for (std::int64_t y = 0; y < out_height; ++y) {
-      const Tap tap = linear_tap(y, height, out_height);
-      const std::uint8_t* above = frame + tap.index * row_bytes;
-      const std::uint8_t* below = tap.fraction > 0 ? above + row_bytes : above;
-      blend_rows(above, below, static_cast<float>(tap.fraction), columns.row, width);
-      blend_columns(columns, planes.at(y * out_width));
+      const Rows next = rows_at(y + 1);
+      blend_rows(rows_at(y), columns.row, width);
+      blend_columns(columns, {next.above, 3 * width}, {next.below, 3 * width},
+                    planes.at(y * out_width));
     }
   });
 }

@@ -3,6 +3,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "common/ahead.h"
 #include "common/scratch.h"
 #include "common/widest.h"
 #include "pack_depth/pack_depth.h"
@@ -34,13 +35,14 @@ inline void take_columns(const T* __restrict__ row, const std::int32_t* column,
 
 template <int step, typename T>
 inline std::int64_t pack_row(const T* row, const std::int32_t* column,
-                             const Reading reading, float* __restrict__ out,
-                             std::int64_t out_width) {
+                             const Reading reading, const Ahead& ahead,
+                             float* __restrict__ out, std::int64_t out_width) {
   float value[kBlock];
   const float first_invalid = reading.invalid_count > 0 ? reading.invalid[0] : kNone;
   std::int64_t readings = 0;
   for (std::int64_t x0 = 0; x0 < out_width; x0 += kBlock) {
     const std::int64_t count = std::min(kBlock, out_width - x0);
+    ahead.ask(x0, x0 + count, out_width);
     take_columns<step>(row, column + x0, count, value);
     for (int i = 1; i < reading.invalid_count; ++i) {
       const float invalid = reading.invalid[i];
@@ -83,13 +85,19 @@ std::int64_t pack_depth_cpu(const T* frame, std::int64_t height, std::int64_t wi
     column[x] = static_cast<std::int32_t>(nearest_tap(x, width, out_width, filter));
   }
   const Reading reading{multiply, add, invalid, invalid_count, fill};
-  const char* bytes = reinterpret_cast<const char*>(frame);
+  const auto row_at = [&](std::int64_t y) {
+    y = std::min(y, out_height - 1);
+    const std::int64_t from = nearest_tap(y, height, out_height, filter);
+    return reinterpret_cast<const T*>(reinterpret_cast<const char*>(frame) +
+                                      from * row_bytes);
+  };
+  const std::int64_t used_bytes = width * static_cast<std::int64_t>(sizeof(T));
   const auto pack_rows = [&](auto step) {
     std::int64_t readings = 0;
     for (std::int64_t y = 0; y < out_height; ++y) {
-      const std::int64_t from = nearest_tap(y, height, out_height, filter);
-      const T* row = reinterpret_cast<const T*>(bytes + from * row_bytes);
-      readings += pack_row<step>(row, column, reading, out + y * out_width, out_width);
+      readings +=
+          pack_row<step>(row_at(y), column, reading, {row_at(y + 1), used_bytes},
+                         out + y * out_width, out_width);
     }
     return readings;
   };

@@ -1,16 +1,15 @@
 // A cell is the rectangle between four neighbouring samples. Bilinear weights are never
 // negative and sum to 1, so a class that wins at all four corners wins everywhere in
-// the cell: most cells are filled without interpolating anything. In the others, a
-// class that is below the mean of the corner winners at all four corners is below one
-// of them everywhere, and is left out. What remains is interpolated and compared.
+// the cell: most cells are filled without interpolating anything. The others, the
+// disputed ones, are interpolated in batches: the same pixel of every cell of a batch
+// at once.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <utility>
 
-#include "common/exponential.h"
-#include "common/four.h"
 #include "common/widest.h"
+#include "upsample_argmax/exponential.h"
 #include "upsample_argmax/grid.h"
 #include "upsample_argmax/upsample_argmax.h"
 
@@ -19,32 +18,31 @@ namespace {
 
 using namespace grid;
 
-constexpr std::int64_t kWide = kPiece + kLanes;
+constexpr std::int64_t kCells = 32;  // in a batch
+constexpr std::int64_t kLanes = 16;  // loops over a batch do whole groups of this many
+constexpr std::int64_t kSide = 8;    // a tile is at most this many pixels each way
 
 struct Work {
   Axis columns;
   Axis rows;
-  RowReader reader;
-  Row upper;  // the rows of samples above and below a band
+  Contest contest;
+  Row upper;  // the samples above and below a band
   Row lower;
-  float* above;  // (C, kWide) scores of a piece along the upper row of samples,
-  float* below;  // and the lower, interpolated to its columns
+  std::int32_t* cells;  // (w) cells of a band to be worked on
+  float* corners;       // (C, 4, kCells) scores of a batch
 };
 
 Work cut(Scratch& scratch, int classes, std::int64_t height, std::int64_t width,
          std::int64_t out_height, std::int64_t out_width) {
-  const Axis columns = cut_axis(scratch, width, out_width);
-  const Axis rows = cut_axis(scratch, height, out_height);
-  const RowReader reader = cut_reader(scratch, classes, width);
-  const Row upper = cut_row(scratch, reader);
-  const Row lower = cut_row(scratch, reader);
-  return {columns,
-          rows,
-          reader,
-          upper,
-          lower,
-          scratch.take<float>(classes * kWide),
-          scratch.take<float>(classes * kWide)};
+  Work work;
+  work.columns = cut_axis(scratch, width, out_width);
+  work.rows = cut_axis(scratch, height, out_height);
+  work.contest = {scratch.take<float>(width), scratch.take<std::int32_t>(width)};
+  work.upper = {-1, scratch.take<std::uint8_t>(width + 1), false};
+  work.lower = {-1, scratch.take<std::uint8_t>(width + 1), false};
+  work.cells = scratch.take<std::int32_t>(width);
+  work.corners = scratch.take<float>(classes * 4 * kCells);
+  return work;
 }
 
 // A band is the output rows of one row of cells.
@@ -53,208 +51,237 @@ struct Band {
   std::int64_t end;
 };
 
-// A piece is a run of output columns, with the cells they lie in.
-struct Piece {
-  std::int64_t first_column;
-  std::int64_t columns;
-  std::int64_t first_cell;
-  std::int64_t cells;
+// Some cells of a band. Lane i of every loop over a batch belongs to cell i; the lanes
+// beyond the last cell compute on what an earlier batch left, and are dropped.
+struct Batch {
+  const std::int32_t* cells;
+  std::int64_t count;
+  std::int64_t lanes;
 };
 
-inline Piece piece_from(const Axis& columns, std::int64_t first, std::int64_t end) {
-  Piece piece{first, std::min(kPiece, end - first), columns.cell[first], 0};
-  while (columns.cell[first + piece.columns - 1] - piece.first_cell >= kPiece) {
-    piece.columns = (piece.columns + 1) / 2;
-  }
-  piece.cells = columns.cell[first + piece.columns - 1] - piece.first_cell + 1;
-  return piece;
-}
+// Pixels of a batch: the same rows and the same columns, counted from its left side, of
+// every cell. A cell may have fewer columns. In a row of a tile, column x of cell i is
+// at x * lanes + i.
+struct Tile {
+  std::int64_t first_row;
+  std::int64_t rows;
+  std::int64_t first_column;
+  std::int64_t columns;
+};
 
-// Interpolates one class along one row of samples. May write 3 columns too many.
-inline void widen(const float* __restrict__ scores, const Axis& columns,
-                  const Piece& piece, float* __restrict__ out) {
-  const std::int64_t end = piece.first_column + piece.columns;
-  for (std::int64_t i = 0; i < piece.cells; ++i) {
-    const std::int64_t cell = piece.first_cell + i;
-    const float a = scores[cell];
-    const float b = scores[cell + 1];
-    const std::int64_t from =
-        std::max<std::int64_t>(columns.start[cell], piece.first_column);
-    const std::int64_t to = std::min<std::int64_t>(columns.start[cell + 1], end);
-    for (std::int64_t x = from; x < to; x += 4) {
-      store_four(
-          out + (x - piece.first_column),
-          load_four(columns.weight0 + x) * a + load_four(columns.weight1 + x) * b);
+constexpr std::int64_t kRow = kSide * kCells;
+
+// The weights of a tile's columns in every cell; 0 where the cell has no such column.
+struct Weights {
+  float left[kRow];
+  float right[kRow];
+};
+
+inline void take_corners(const Work& work, const Scores& scores, const Batch& batch) {
+  const std::int64_t last = scores.width - 1;
+  for (int c = 0; c < scores.classes; ++c) {
+    const float* __restrict__ up = scores.row(c, work.upper.y);
+    const float* __restrict__ down = scores.row(c, work.lower.y);
+    if (up == nullptr) continue;  // the added class: zeros from the start
+    float* __restrict__ corners = work.corners + c * 4 * kCells;
+    for (std::int64_t i = 0; i < batch.count; ++i) {
+      const std::int64_t left = batch.cells[i];
+      const std::int64_t right = std::min(left + 1, last);
+      corners[i] = up[left];
+      corners[kCells + i] = up[right];
+      corners[2 * kCells + i] = down[left];
+      corners[3 * kCells + i] = down[right];
     }
   }
 }
 
-inline void widen_class(const Work& work, int c, const Piece& piece, int slot) {
-  const std::int64_t at = c * work.reader.stride;
-  widen(work.upper.scores + at, work.columns, piece, work.above + slot * kWide);
-  widen(work.lower.scores + at, work.columns, piece, work.below + slot * kWide);
-}
-
-// What a class must reach at a corner of a cell, or at another, to win inside it.
-inline Four bar_of_cell(const Work& work, std::int64_t cell) {
-  const std::uint8_t* up_label = work.upper.labels + cell;
-  const std::uint8_t* down_label = work.lower.labels + cell;
-  const int winners[4] = {up_label[0], up_label[1], down_label[0], down_label[1]};
-  Four mean = {};
-  Four size = {};
-  for (const int winner : winners) {
-    const float* up = work.upper.scores + winner * work.reader.stride + cell;
-    const float* down = work.lower.scores + winner * work.reader.stride + cell;
-    const Four corners = {up[0], up[1], down[0], down[1]};
-    mean += 0.25f * corners;
-    size += corners > 0.0f ? corners : -corners;
+// Lists the classes that may win somewhere in the cells of a batch, in order.
+inline int list_contenders(const Work& work, const Scores& scores, const Batch& batch,
+                           std::int32_t* list) {
+  float bar[4][kCells];
+  for (int corner = 0; corner < 4; ++corner) {
+    std::fill_n(bar[corner], batch.lanes, kInfinity);
   }
-  // Lowered by more than rounding can amount to, here and in what follows: leaving a
-  // class out never changes a label.
-  return mean - (1e-6f * size + 1e-36f);
-}
-
-// Lists the classes that may win somewhere in a piece, in order.
-inline int contenders(const Work& work, const Piece& piece, std::int32_t* list) {
-  float bar[4][kWide];
-  const std::int64_t lanes = rounded_up(piece.cells);
-  for (std::int64_t i = 0; i < lanes; ++i) {
-    Four corners = {kInfinity, kInfinity, kInfinity, kInfinity};
-    if (i < piece.cells) corners = bar_of_cell(work, piece.first_cell + i);
-    for (int j = 0; j < 4; ++j) bar[j][i] = corners[j];
+  for (std::int64_t i = 0; i < batch.count; ++i) {
+    const std::uint8_t* up = work.upper.labels + batch.cells[i];
+    const std::uint8_t* down = work.lower.labels + batch.cells[i];
+    const int winners[4] = {up[0], up[1], down[0], down[1]};
+    for (int corner = 0; corner < 4; ++corner) {
+      float mean = 0.0f;
+      float size = 0.0f;
+      for (const int winner : winners) {
+        const float score = work.corners[(winner * 4 + corner) * kCells + i];
+        mean += 0.25f * score;
+        size += std::fabs(score);
+      }
+      // Lowered by more than rounding can amount to, here and in what follows: leaving
+      // a class out never changes a label.
+      bar[corner][i] = mean - (1e-6f * size + 1e-36f);
+    }
   }
   int count = 0;
-  for (int c = 0; c < work.reader.classes; ++c) {
-    const std::int64_t at = c * work.reader.stride + piece.first_cell;
-    const float* __restrict__ up = work.upper.scores + at;
-    const float* __restrict__ down = work.lower.scores + at;
+  for (int c = 0; c < scores.classes; ++c) {
+    const float* __restrict__ corners = work.corners + c * 4 * kCells;
     std::int32_t may_win = 0;
-    for (std::int64_t i = 0; i < lanes; ++i) {
-      may_win |= (up[i] >= bar[0][i]) | (up[i + 1] >= bar[1][i]) |
-                 (down[i] >= bar[2][i]) | (down[i + 1] >= bar[3][i]);
+    for (std::int64_t i = 0; i < batch.lanes; ++i) {
+      may_win |= (corners[i] >= bar[0][i]) | (corners[kCells + i] >= bar[1][i]) |
+                 (corners[2 * kCells + i] >= bar[2][i]) |
+                 (corners[3 * kCells + i] >= bar[3][i]);
     }
-    list[count] = c;  // and forgotten again, unless it counts
+    list[count] = c;  // the next one takes the place of one that cannot win
     count += may_win;
   }
   return count;
 }
 
-// A short memcpy without the call.
-inline void copy_short(std::uint8_t* to, const std::uint8_t* from, std::int64_t count) {
-  for (; count >= 8; count -= 8, to += 8, from += 8) std::memcpy(to, from, 8);
-  for (; count >= 4; count -= 4, to += 4, from += 4) std::memcpy(to, from, 4);
-  for (; count > 0; --count) *to++ = *from++;
+inline std::int64_t columns_in(const Axis& columns, std::int64_t cell,
+                               const Tile& tile) {
+  const std::int64_t all = columns.start[cell + 1] - columns.start[cell];
+  return std::clamp<std::int64_t>(all - tile.first_column, 0, tile.columns);
 }
 
-inline void label_piece(const Work& work, const Piece& piece, const Band& band,
-                        std::uint8_t* labels) {
-  std::int32_t list[256];
-  const int count = contenders(work, piece, list);
-  for (int k = 0; k < count; ++k) widen_class(work, list[k], piece, k);
-
-  const std::int64_t lanes = rounded_up(piece.columns);
-  for (std::int64_t y = band.first; y < band.end; ++y) {
-    const float weight0 = work.rows.weight0[y];
-    const float weight1 = work.rows.weight1[y];
-    float best[kWide];
-    std::int32_t winner[kWide];
-    for (std::int64_t x = 0; x < lanes; ++x) {
-      best[x] = -kInfinity;
-      winner[x] = 0;
+inline void take_weights(const Axis& columns, const Batch& batch, const Tile& tile,
+                         Weights& weights) {
+  std::fill_n(weights.left, tile.columns * batch.lanes, 0.0f);
+  std::fill_n(weights.right, tile.columns * batch.lanes, 0.0f);
+  for (std::int64_t i = 0; i < batch.count; ++i) {
+    const std::int64_t cell = batch.cells[i];
+    const std::int64_t first = columns.start[cell] + tile.first_column;
+    const std::int64_t count = columns_in(columns, cell, tile);
+    for (std::int64_t x = 0; x < count; ++x) {
+      weights.left[x * batch.lanes + i] = columns.weight0[first + x];
+      weights.right[x * batch.lanes + i] = columns.weight1[first + x];
     }
-    for (int k = 0; k < count; ++k) {
-      const float* __restrict__ up = work.above + k * kWide;
-      const float* __restrict__ down = work.below + k * kWide;
-      const std::int32_t c = list[k];
-      for (std::int64_t x = 0; x < lanes; ++x) {
-        const float score = weight0 * up[x] + weight1 * down[x];
-        const bool wins = score > best[x];
-        const float new_best = wins ? score : best[x];
-        const std::int32_t new_winner = wins ? c : winner[x];
-        best[x] = new_best;
-        winner[x] = new_winner;
-      }
-    }
-    std::uint8_t bytes[kWide];
-    for (std::int64_t x = 0; x < lanes; ++x) {
-      bytes[x] = static_cast<std::uint8_t>(winner[x]);
-    }
-    copy_short(labels + y * work.columns.count + piece.first_column, bytes,
-               piece.columns);
   }
 }
 
-inline void confide_piece(const Work& work, const Piece& piece, const Band& band,
-                          float* confidence) {
-  const int classes = work.reader.classes;
-  for (int c = 0; c < classes; ++c) widen_class(work, c, piece, c);
+// One class along both rows of samples, at the columns of a tile.
+struct Edges {
+  float above[kRow];
+  float below[kRow];
+};
 
-  for (std::int64_t y = band.first; y < band.end; ++y) {
-    const float weight0 = work.rows.weight0[y];
-    const float weight1 = work.rows.weight1[y];
-    float best[kWide];
-    float sum[kWide];
-    for (std::int64_t x = 0; x < piece.columns; ++x) {
-      best[x] = -kInfinity;
-      sum[x] = 0.0f;
+inline void widen(const float* __restrict__ corners, const Weights& weights,
+                  const Batch& batch, const Tile& tile, Edges& edges) {
+  for (std::int64_t x = 0; x < tile.columns; ++x) {
+    const float* __restrict__ left = weights.left + x * batch.lanes;
+    const float* __restrict__ right = weights.right + x * batch.lanes;
+    float* __restrict__ above = edges.above + x * batch.lanes;
+    float* __restrict__ below = edges.below + x * batch.lanes;
+    for (std::int64_t i = 0; i < batch.lanes; ++i) {
+      above[i] = left[i] * corners[i] + right[i] * corners[kCells + i];
+      below[i] = left[i] * corners[2 * kCells + i] + right[i] * corners[3 * kCells + i];
     }
-    for (int c = 0; c < classes; ++c) {
-      const float* __restrict__ up = work.above + c * kWide;
-      const float* __restrict__ down = work.below + c * kWide;
-      for (std::int64_t x = 0; x < piece.columns; ++x) {
-        const float score = weight0 * up[x] + weight1 * down[x];
-        const float new_best = score > best[x] ? score : best[x];
-        best[x] = new_best;
-      }
-    }
-    for (int c = 0; c < classes; ++c) {
-      const float* __restrict__ up = work.above + c * kWide;
-      const float* __restrict__ down = work.below + c * kWide;
-      for (std::int64_t x = 0; x < piece.columns; ++x) {
-        const float score = weight0 * up[x] + weight1 * down[x];
-        sum[x] += exponential(score - best[x]);
-      }
-    }
-    float* out = confidence + y * work.columns.count + piece.first_column;
-    for (std::int64_t x = 0; x < piece.columns; ++x) out[x] = 1.0f / sum[x];
   }
 }
 
-// The definition, for bands that touch NaN or infinity: slow, and careful to read no
-// sample of weight 0. Of finite samples it makes what the loops above make, bit for
-// bit.
-inline float blend(const float* samples, float weight0, float weight1) {
-  if (weight1 == 0.0f) return samples[0];
-  return weight0 * samples[0] + weight1 * samples[1];
+inline void label_tile(const Work& work, const Batch& batch, const Tile& tile,
+                       const std::int32_t* contenders, int contender_count,
+                       std::uint8_t* labels) {
+  Weights weights;
+  take_weights(work.columns, batch, tile, weights);
+  const std::int64_t length = tile.columns * batch.lanes;
+  float best[kSide][kRow];
+  std::int32_t winner[kSide][kRow];
+  for (std::int64_t y = 0; y < tile.rows; ++y) {
+    std::fill_n(best[y], length, -kInfinity);
+    std::fill_n(winner[y], length, 0);
+  }
+  for (int k = 0; k < contender_count; ++k) {
+    const std::int32_t c = contenders[k];
+    Edges edges;
+    widen(work.corners + c * 4 * kCells, weights, batch, tile, edges);
+    for (std::int64_t y = 0; y < tile.rows; ++y) {
+      const float weight0 = work.rows.weight0[tile.first_row + y];
+      const float weight1 = work.rows.weight1[tile.first_row + y];
+      for (std::int64_t i = 0; i < length; ++i) {
+        const float score = weight0 * edges.above[i] + weight1 * edges.below[i];
+        const bool wins = score > best[y][i];
+        const float new_best = wins ? score : best[y][i];
+        const std::int32_t new_winner = wins ? c : winner[y][i];
+        best[y][i] = new_best;
+        winner[y][i] = new_winner;
+      }
+    }
+  }
+  for (std::int64_t i = 0; i < batch.count; ++i) {
+    const std::int64_t cell = batch.cells[i];
+    const std::int64_t columns = columns_in(work.columns, cell, tile);
+    const std::int64_t left = work.columns.start[cell] + tile.first_column;
+    for (std::int64_t y = 0; y < tile.rows; ++y) {
+      std::uint8_t* out = labels + (tile.first_row + y) * work.columns.count + left;
+      for (std::int64_t x = 0; x < columns; ++x) {
+        out[x] = static_cast<std::uint8_t>(winner[y][x * batch.lanes + i]);
+      }
+    }
+  }
 }
 
-inline void label_by_definition(const Work& work, const Band& band,
-                                std::uint8_t* labels, float* confidence) {
-  float* scores = work.above;
-  for (std::int64_t y = band.first; y < band.end; ++y) {
-    for (std::int64_t x = 0; x < work.columns.count; ++x) {
-      const float weight0 = work.columns.weight0[x];
-      const float weight1 = work.columns.weight1[x];
-      float best = -kInfinity;
-      int winner = 0;
-      for (int c = 0; c < work.reader.classes; ++c) {
-        const std::int64_t at = c * work.reader.stride + work.columns.cell[x];
-        float ends[2] = {blend(work.upper.scores + at, weight0, weight1), 0.0f};
-        if (work.rows.weight1[y] != 0.0f) {
-          ends[1] = blend(work.lower.scores + at, weight0, weight1);
-        }
-        scores[c] = blend(ends, work.rows.weight0[y], work.rows.weight1[y]);
-        if (scores[c] > best) {
-          best = scores[c];
-          winner = c;
-        }
+inline void confide_tile(const Work& work, const Scores& scores, const Batch& batch,
+                         const Tile& tile, float* confidence) {
+  Weights weights;
+  take_weights(work.columns, batch, tile, weights);
+  const std::int64_t length = tile.columns * batch.lanes;
+  float best[kSide][kRow];
+  float sum[kSide][kRow];
+  for (std::int64_t y = 0; y < tile.rows; ++y) {
+    std::fill_n(best[y], length, -kInfinity);
+    std::fill_n(sum[y], length, 0.0f);
+  }
+  Edges edges;
+  for (int c = 0; c < scores.classes; ++c) {
+    widen(work.corners + c * 4 * kCells, weights, batch, tile, edges);
+    for (std::int64_t y = 0; y < tile.rows; ++y) {
+      const float weight0 = work.rows.weight0[tile.first_row + y];
+      const float weight1 = work.rows.weight1[tile.first_row + y];
+      for (std::int64_t i = 0; i < length; ++i) {
+        const float score = weight0 * edges.above[i] + weight1 * edges.below[i];
+        const float new_best = score > best[y][i] ? score : best[y][i];
+        best[y][i] = new_best;
       }
-      const std::int64_t pixel = y * work.columns.count + x;
-      labels[pixel] = static_cast<std::uint8_t>(winner);
-      if (confidence == nullptr) continue;
-      float sum = 0.0f;
-      for (int c = 0; c < work.reader.classes; ++c) sum += std::exp(scores[c] - best);
-      confidence[pixel] = 1.0f / sum;
+    }
+  }
+  for (int c = 0; c < scores.classes; ++c) {
+    widen(work.corners + c * 4 * kCells, weights, batch, tile, edges);
+    for (std::int64_t y = 0; y < tile.rows; ++y) {
+      const float weight0 = work.rows.weight0[tile.first_row + y];
+      const float weight1 = work.rows.weight1[tile.first_row + y];
+      for (std::int64_t i = 0; i < length; ++i) {
+        const float score = weight0 * edges.above[i] + weight1 * edges.below[i];
+        sum[y][i] += exponential(score - best[y][i]);
+      }
+    }
+  }
+  for (std::int64_t i = 0; i < batch.count; ++i) {
+    const std::int64_t cell = batch.cells[i];
+    const std::int64_t columns = columns_in(work.columns, cell, tile);
+    const std::int64_t left = work.columns.start[cell] + tile.first_column;
+    for (std::int64_t y = 0; y < tile.rows; ++y) {
+      float* out = confidence + (tile.first_row + y) * work.columns.count + left;
+      for (std::int64_t x = 0; x < columns; ++x) {
+        out[x] = 1.0f / sum[y][x * batch.lanes + i];
+      }
+    }
+  }
+}
+
+inline Batch batch_of(const std::int32_t* cells, std::int64_t count) {
+  count = std::min(kCells, count);
+  return {cells, count, (count + kLanes - 1) / kLanes * kLanes};
+}
+
+// Calls `on_tile(tile)` until all pixels of a batch had their turn.
+template <typename OnTile>
+inline void for_tiles(const Axis& columns, const Band& band, const Batch& batch,
+                      const OnTile& on_tile) {
+  std::int64_t widest = 0;
+  for (std::int64_t i = 0; i < batch.count; ++i) {
+    const std::int32_t* start = columns.start + batch.cells[i];
+    widest = std::max<std::int64_t>(widest, start[1] - start[0]);
+  }
+  for (std::int64_t y = band.first; y < band.end; y += kSide) {
+    for (std::int64_t x = 0; x < widest; x += kSide) {
+      on_tile(Tile{y, std::min(kSide, band.end - y), x, std::min(kSide, widest - x)});
     }
   }
 }
@@ -262,11 +289,12 @@ inline void label_by_definition(const Work& work, const Band& band,
 // Gives every cell the label of its upper left corner.
 inline void fill_band(const Work& work, const Band& band, std::uint8_t* labels) {
   const std::int64_t out_width = work.columns.count;
+  const std::int64_t cells = work.columns.samples;
   const std::uint8_t* corner = work.upper.labels;
   std::uint8_t* first = labels + band.first * out_width;
-  for (std::int64_t cell = 0; cell < work.reader.width;) {
+  for (std::int64_t cell = 0; cell < cells;) {
     std::int64_t end = cell + 1;
-    while (end < work.reader.width && corner[end] == corner[cell]) ++end;
+    while (end < cells && corner[end] == corner[cell]) ++end;
     const std::int64_t from = work.columns.start[cell];
     std::memset(first + from, corner[cell], work.columns.start[end] - from);
     cell = end;
@@ -276,61 +304,120 @@ inline void fill_band(const Work& work, const Band& band, std::uint8_t* labels) 
   }
 }
 
-inline bool corners_agree(const Work& work, std::int64_t cell) {
-  const std::uint8_t* up = work.upper.labels + cell;
-  const std::uint8_t* down = work.lower.labels + cell;
-  return up[0] == up[1] && up[0] == down[0] && up[0] == down[1];
+inline std::int64_t list_disputed(const Work& work) {
+  const std::uint8_t* up = work.upper.labels;
+  const std::uint8_t* down = work.lower.labels;
+  std::int64_t count = 0;
+  for (std::int64_t cell = 0; cell < work.columns.samples; ++cell) {
+    const bool agreed = (up[cell] == up[cell + 1]) & (up[cell] == down[cell]) &
+                        (up[cell] == down[cell + 1]);
+    work.cells[count] = static_cast<std::int32_t>(cell);
+    count += !agreed;  // or the next one takes the place
+  }
+  return count;
 }
 
-inline void label_disputed(const Work& work, const Band& band, std::uint8_t* labels) {
-  for (std::int64_t cell = 0; cell < work.reader.width; ++cell) {
-    if (corners_agree(work, cell)) continue;
-    const std::int64_t first = cell;
-    while (cell < work.reader.width && !corners_agree(work, cell)) ++cell;
-    const std::int64_t end = work.columns.start[cell];
-    for (std::int64_t x = work.columns.start[first]; x < end;) {
-      const Piece piece = piece_from(work.columns, x, end);
-      label_piece(work, piece, band, labels);
-      x += piece.columns;
+// The definition, for bands that touch NaN or infinity: slow, and careful to read no
+// sample of weight 0. Of finite samples it makes what the loops above make, bit for
+// bit.
+inline float blend(const float* samples, float weight0, float weight1) {
+  if (samples == nullptr) return 0.0f;
+  if (weight1 == 0.0f) return samples[0];
+  return weight0 * samples[0] + weight1 * samples[1];
+}
+
+inline void label_by_definition(const Work& work, const Scores& scores,
+                                const Band& band, std::uint8_t* labels,
+                                float* confidence) {
+  float* score = work.corners;
+  for (std::int64_t y = band.first; y < band.end; ++y) {
+    std::int64_t cell = 0;
+    for (std::int64_t x = 0; x < work.columns.count; ++x) {
+      while (work.columns.start[cell + 1] <= x) ++cell;
+      const float left = work.columns.weight0[x];
+      const float right = work.columns.weight1[x];
+      float best = -kInfinity;
+      int winner = 0;
+      for (int c = 0; c < scores.classes; ++c) {
+        const float* up = scores.row(c, work.upper.y);
+        const float* down = scores.row(c, work.lower.y);
+        float ends[2] = {blend(up ? up + cell : up, left, right), 0.0f};
+        if (work.rows.weight1[y] != 0.0f) {
+          ends[1] = blend(down ? down + cell : down, left, right);
+        }
+        score[c] = blend(ends, work.rows.weight0[y], work.rows.weight1[y]);
+        if (score[c] > best) {
+          best = score[c];
+          winner = c;
+        }
+      }
+      const std::int64_t pixel = y * work.columns.count + x;
+      labels[pixel] = static_cast<std::uint8_t>(winner);
+      if (confidence == nullptr) continue;
+      float sum = 0.0f;
+      for (int c = 0; c < scores.classes; ++c) sum += std::exp(score[c] - best);
+      confidence[pixel] = 1.0f / sum;
     }
   }
+  // Batches to come compute on what is left here, and expect it to be finite.
+  std::fill_n(score, scores.classes, 0.0f);
 }
 
-inline void confide(const Work& work, const Band& band, float* confidence) {
-  for (std::int64_t x = 0; x < work.columns.count;) {
-    const Piece piece = piece_from(work.columns, x, work.columns.count);
-    confide_piece(work, piece, band, confidence);
-    x += piece.columns;
+inline void label_disputed(const Work& work, const Scores& scores, const Band& band,
+                           std::uint8_t* labels) {
+  const std::int64_t count = list_disputed(work);
+  for (std::int64_t first = 0; first < count; first += kCells) {
+    const Batch batch = batch_of(work.cells + first, count - first);
+    take_corners(work, scores, batch);
+    std::int32_t contenders[256];
+    const int contender_count = list_contenders(work, scores, batch, contenders);
+    for_tiles(work.columns, band, batch, [&](const Tile& tile) {
+      label_tile(work, batch, tile, contenders, contender_count, labels);
+    });
   }
 }
 
-inline void label_bands(Work& work, const float* scores, std::int64_t height,
-                        bool lone_class, std::uint8_t* labels, float* confidence) {
-  const std::int64_t width = work.reader.width;
-  const bool on_samples = height == work.rows.count && width == work.columns.count;
-  std::int64_t in_lower = -1;
-  for (std::int64_t cell = 0; cell < height; ++cell) {
+inline void confide(const Work& work, const Scores& scores, const Band& band,
+                    float* confidence) {
+  for (std::int64_t cell = 0; cell < scores.width; ++cell) {
+    work.cells[cell] = static_cast<std::int32_t>(cell);
+  }
+  for (std::int64_t first = 0; first < scores.width; first += kCells) {
+    const Batch batch = batch_of(work.cells + first, scores.width - first);
+    take_corners(work, scores, batch);
+    for_tiles(work.columns, band, batch, [&](const Tile& tile) {
+      confide_tile(work, scores, batch, tile, confidence);
+    });
+  }
+}
+
+inline void label_band(const Work& work, const Scores& scores, const Band& band,
+                       bool on_samples, std::uint8_t* labels, float* confidence) {
+  const bool finite = work.upper.finite && work.lower.finite;
+  if (!finite && !(on_samples && confidence == nullptr)) {
+    label_by_definition(work, scores, band, labels, confidence);
+    return;
+  }
+  fill_band(work, band, labels);
+  if (!on_samples) label_disputed(work, scores, band, labels);
+  if (confidence != nullptr) confide(work, scores, band, confidence);
+}
+
+inline void label_bands(Work& work, const Scores& scores, std::uint8_t* labels,
+                        float* confidence) {
+  const bool on_samples =
+      scores.height == work.rows.count && scores.width == work.columns.count;
+  for (std::int64_t cell = 0; cell < scores.height; ++cell) {
     const Band band{work.rows.start[cell], work.rows.start[cell + 1]};
     if (band.first == band.end) continue;
-    const std::int64_t next = std::min(cell + 1, height - 1);
-    if (in_lower == cell) {
+    if (work.lower.y == cell) {
       std::swap(work.upper, work.lower);
     } else {
-      read_row(work.reader, scores + cell * width, height * width, lone_class,
-               work.upper);
+      label_row(scores, cell, work.contest, work.upper);
     }
-    read_row(work.reader, scores + next * width, height * width, lone_class,
-             work.lower);
-    in_lower = next;
-
-    const bool finite = work.upper.finite && work.lower.finite;
-    if (!finite && !(on_samples && confidence == nullptr)) {
-      label_by_definition(work, band, labels, confidence);
-      continue;
-    }
-    fill_band(work, band, labels);
-    if (!on_samples) label_disputed(work, band, labels);
-    if (confidence != nullptr) confide(work, band, confidence);
+    const std::int64_t next = std::min(cell + 1, scores.height - 1);
+    label_row(scores, next, work.contest, work.lower);
+    label_band(work, scores, band, on_samples, labels, confidence);
   }
 }
 
@@ -348,15 +435,14 @@ void upsample_argmax_cpu(const float* scores, int classes, std::int64_t height,
                          std::int64_t width, std::uint8_t* labels, float* confidence,
                          std::int64_t out_height, std::int64_t out_width,
                          bool align_corners, void* scratch) {
+  const bool one_added = classes == 1;
+  const Scores given{scores, classes + one_added, one_added, height, width};
   Scratch block(scratch);
-  Work work = cut(block, std::max(classes, 2), height, width, out_height, out_width);
-  lay_axis(work.columns, width, align_corners);
-  lay_axis(work.rows, height, align_corners);
-  // A piece seldom ends where a group of lanes does: what lies beyond is compared too.
-  std::fill_n(work.above, work.reader.classes * kWide, 0.0f);
-  std::fill_n(work.below, work.reader.classes * kWide, 0.0f);
-  run_widest(
-      [&] { label_bands(work, scores, height, classes == 1, labels, confidence); });
+  Work work = cut(block, given.classes, height, width, out_height, out_width);
+  lay_axis(work.columns, align_corners);
+  lay_axis(work.rows, align_corners);
+  std::fill_n(work.corners, given.classes * 4 * kCells, 0.0f);
+  run_widest([&] { label_bands(work, given, labels, confidence); });
 }
 
 }  // namespace fuseg

@@ -1,18 +1,18 @@
 """Every exception fuseg raises on purpose.
 
 FusegError
-├── ArgumentError(ValueError)    a value of the right type, but not allowed
+├── ArgumentError(ValueError)   a value of the right type, but not allowed
 │   ├── ShapeError
-│   └── LayoutError              right shape, wrong strides
+│   └── LayoutError             right shape, wrong strides
 ├── DTypeError(TypeError)
-├── FrameError(ValueError)       a sensor's frame is missing or unusable, policy: refuse
-├── BundleError(ValueError)      the .fuseg file is damaged, foreign or not to be trusted
-│   └── ManifestError            its manifest breaks the schema
-├── BackendError(RuntimeError)   the engine cannot be made or cannot run
-├── InputFileError(OSError)      a file given by the user cannot be read
-├── OutputFileError(OSError)     a result cannot be written
-└── ExportError(RuntimeError)    a stage of the export failed its check
-    └── CheckpointError          the checkpoint does not fit the network
+├── FrameError(ValueError)      a sensor has no usable frame, policy: refuse
+├── BundleError(ValueError)     the .fuseg file is damaged, foreign or not trusted
+│   └── ManifestError           its manifest breaks the schema
+├── BackendError(RuntimeError)  the engine cannot be made or cannot run
+├── InputFileError(OSError)     a file given by the user cannot be read
+├── OutputFileError(OSError)    a result cannot be written
+└── ExportError(RuntimeError)   a stage of the export failed its check
+    └── CheckpointError         the checkpoint does not fit the network
 """
 
 from __future__ import annotations

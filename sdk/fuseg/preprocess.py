@@ -34,7 +34,7 @@ from .frames import (
     sources,
 )
 from .manifest import Input, Manifest
-from .units import unit_factor
+from .manifest.units import unit_factor
 
 Tensors = Mapping[str, NDArray[Any]]
 

@@ -205,6 +205,18 @@ def test_without_permission_it_is_said_before_the_work(home):
     assert f"two.fuseg cannot be written: no permission in {home / 'out'}." in last
 
 
+@pytest.mark.parametrize("words", [["rgb"], ["rgb="], ["=x"], ["a=x", "a=y"]])
+def test_words_about_frames_have_one_form(words):
+    given = [part for word in words for part in ("--frames", word)]
+    done = CliRunner().invoke(
+        app, ["export", "rgbd", "--checkpoint", "c", "-o", "b", *given]
+    )
+    assert done.exit_code == 2
+    assert done.stderr == (
+        f"error: --frames must be NAME=PATH, once a name, got {words[-1]}.\n"
+    )
+
+
 def test_the_command_says_one_sentence_and_exits_with_2(home):
     words = ["export", "rgbd", "--checkpoint", "two.pth", "-o", "a.fuseg"]
     done = CliRunner().invoke(app, words)

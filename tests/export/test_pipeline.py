@@ -24,6 +24,7 @@ from fuseg.errors import (
 )
 from fuseg_export import simplify as simplify_room
 from fuseg_export.definition import preprocess
+from fuseg_export.models import REFERENCE
 
 SIZE = (48, 64)
 TWO = ("rgb=color:48x64", "depth=depth:48x64")
@@ -217,3 +218,17 @@ def test_torch_keeps_its_threads(home, export_two, fails):
         assert torch.get_num_threads() == before + 1
     finally:
         torch.set_num_threads(before)
+
+
+def test_the_reference_models_are_listed():
+    done = CliRunner().invoke(app, ["models", "--json"])
+    assert done.exit_code == 0, done.stderr
+    rows = {row["name"]: row for row in json.loads(done.stdout)["models"]}
+    assert list(rows) == list(REFERENCE)
+    rgbd = rows["rgbd"]
+    assert [i["name"] for i in rgbd["inputs"]] == ["rgb", "depth"]
+    assert (rgbd["inputs"][1]["kind"], rgbd["inputs"][1]["width"]) == ("depth", 320)
+    sizes = [p.numel() for p in REFERENCE["rgbd"].build().parameters()]
+    assert rgbd["parameters"] == sum(sizes)
+    table = CliRunner().invoke(app, ["models"]).stdout
+    assert all(name in table for name in REFERENCE)

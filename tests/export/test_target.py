@@ -92,6 +92,8 @@ def test_stacked_inputs_fill_one_tensor_in_the_stack_s_order():
     rgb, d, ir = make_inputs(words, ["ir,rgb"], {})
     assert tensor_shapes((rgb, d, ir)) == {"ir_rgb": (1, 4, 4, 6), "d": (1, 1, 4, 6)}
     assert (ir.tensor.channel, rgb.tensor.channel) == (0, 1)
+    rgb, _, ir = make_inputs(words, ["rgb,ir"], {})
+    assert (rgb.tensor.channel, ir.tensor.channel) == (0, 3)
 
 
 def test_a_spec_changes_what_it_names_and_nothing_else():

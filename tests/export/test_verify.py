@@ -77,6 +77,15 @@ def test_a_label_may_change_at_a_tie_but_not_beside_one():
         compared(*near_tie(3e-4, scale=0.2))
 
 
+def test_too_many_ties_are_too_many_labels():
+    one = np.zeros((3, *SIZE), np.float32)
+    other = one.copy()
+    other[2, :, :2] = 1e-6
+    agreement = 1 - 2 / SIZE[1]
+    with pytest.raises(ExportError, match=f"{agreement:.6f} of the labels agree"):
+        compared(one, other)
+
+
 def test_the_budgets_grow_with_the_scores():
     one, other = near_tie(3e-3, scale=100)
     assert np.abs(one).max() > 100
@@ -154,6 +163,7 @@ ENDS = {
     "probabilities": (lambda x: x.softmax(1), 3),
     "labels": (lambda x: x.argmax(1), 3),
     "bytes": (lambda x: x.softmax(1).max(1)[1].to(torch.uint8), 3),
+    "labels and others": (lambda x: (x.argmax(1), (-x).argmax(1))[0], 3),
     "one class": (lambda x: x, 1),
     "one probability": (lambda x: x.sigmoid(), 1),
 }

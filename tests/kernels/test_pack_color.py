@@ -241,7 +241,10 @@ def test_refuses_a_frame(frame, error, words):
         ({"scale": "1"}, "scale must be a finite number.*got '1'"),
         ({"mean": (0, 0)}, r"mean must be 3 numbers, got \(0, 0\)"),
         ({"mean": 0.5}, "mean must be 3 numbers, got 0.5"),
-        ({"mean": (0, 0, float("inf"))}, "every number of mean must be a finite number"),
+        (
+            {"mean": (0, 0, float("inf"))},
+            "every number of mean must be a finite number",
+        ),
         ({"std": (1, 0, 1)}, "std must not hold 0"),
         ({"std": (1, float("nan"), 1)}, "number of std must be a finite number"),
         ({"std": (1e-300, 1, 1)}, "scale / std must be a finite number"),

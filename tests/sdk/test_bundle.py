@@ -166,7 +166,7 @@ def test_what_could_not_be_opened_is_not_written(good, path, members, sentence):
 
 def test_four_gigabytes_are_refused_before_they_are_laid_out(good, path, monkeypatch):
     size = path.stat().st_size
-    monkeypatch.setattr("fuseg._container.LARGEST_FILE", size)
+    monkeypatch.setattr("fuseg.bundle.container.LARGEST_FILE", size)
     with pytest.raises(BundleError, match="must stay below 4 GiB, got"):
         write(path, good.manifest, good.members)
 

@@ -10,9 +10,10 @@ import zlib
 
 import pytest
 
-from fuseg._container import is_member_name, pack, unpack
 from fuseg.bundle import Bundle
+from fuseg.bundle.container import pack, unpack
 from fuseg.errors import BundleError
+from fuseg.manifest.variants import is_member_name
 
 
 @pytest.fixture
@@ -184,10 +185,10 @@ def test_more_in_the_directory_than_entries_is_refused(good, refusal, more, coun
 
 def test_too_many_members_are_refused_in_both_directions(good, refusal, monkeypatch):
     data = good.forge(good.entries())
-    monkeypatch.setattr("fuseg._container._MOST_MEMBERS", 4)
+    monkeypatch.setattr("fuseg.bundle.container._MOST_MEMBERS", 4)
     assert list(unpack(memoryview(data))) == ["manifest.json", *sorted(good.members)]
     assert pack(good.listing(), good.members) == data
-    monkeypatch.setattr("fuseg._container._MOST_MEMBERS", 3)
+    monkeypatch.setattr("fuseg.bundle.container._MOST_MEMBERS", 3)
     sentence = "it must hold at most 3 members, got 4."
     assert refusal(data) == sentence
     with pytest.raises(BundleError, match=sentence):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from fuseg._npy import read_npy
+from fuseg.bundle.npy import read_npy
 from fuseg.errors import BundleError
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from fuseg._onnx_scan import CHILDREN, require_self_contained
+from fuseg.bundle.onnx_scan import CHILDREN, require_self_contained
 from fuseg.errors import BundleError
 
 

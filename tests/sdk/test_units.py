@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 
 from fuseg.errors import ArgumentError
-from fuseg.units import parse_unit, unit_factor
+from fuseg.manifest.units import parse_unit, unit_factor
 
 # Each as the exact ratio from the definition of the unit, written as a quotient of
 # whole numbers: its nearest double is the only right answer.

@@ -16,9 +16,10 @@ from torch import Tensor
 from fuseg.manifest import Input
 from fuseg.ops import pack_color, pack_depth
 
+from ..definition import at_size
 from ..scenes import render_many
 
-__all__ = ["Frames", "at_size", "frames_of", "pack", "random_batch"]
+__all__ = ["Frames", "frames_of", "pack", "random_batch"]
 
 
 @dataclass(frozen=True)
@@ -71,15 +72,6 @@ def pack(spec: Input, frame: NDArray[Any]) -> NDArray[np.float32]:
         filter=spec.resize.filter,
     )
     return plane[None]
-
-
-def at_size(labels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The label at the centre of each pixel of a map ``(h, w)`` that is not larger."""
-    rows, cols = (
-        (2 * np.arange(n) + 1) * count // (2 * n)
-        for count, n in zip(labels.shape, size, strict=True)
-    )
-    return labels[np.ix_(rows, cols)]
 
 
 def random_batch(

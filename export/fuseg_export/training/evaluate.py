@@ -11,7 +11,8 @@ from torch import nn
 from fuseg.manifest import Input
 from fuseg.metrics import confusion
 
-from .data import Frames, at_size, pack
+from ..definition import at_size
+from .data import Frames, pack
 
 __all__ = ["held_out_confusion"]
 

@@ -27,7 +27,6 @@ from .printing import print_json, progress
 from .rounds import Frames, interleave, percentiles
 
 WARMUP = 5
-PAUSE_MS = 5.0
 MOST_FRAMES = 16
 # Peers resize label maps by nearest, fuseg interpolates scores: edges differ a little.
 MIN_AGREEMENT = 0.98
@@ -87,7 +86,6 @@ def bench(
             "warmup": WARMUP,
             "frames": len(frames),
             "frame_shapes": {name: list(a.shape) for name, a in frames[0].items()},
-            "pause_ms": PAUSE_MS,
         },
         **_measure(segmenter, frames, peers, notes, rounds),
     }
@@ -178,10 +176,11 @@ def _measure(
         programs[peer.name] = peer.call
         if peer.pre is not None:
             programs[f"{peer.name}: pre"] = peer.pre
-    interleave(programs, frames, range(WARMUP), pause_s=0)
+    interleave(programs, frames, range(WARMUP))
     stages.clear()
     turns = progress(range(rounds), what="timing", total=rounds)
-    times = interleave(programs, frames, turns, pause_s=PAUSE_MS / 1e3)
+    times = interleave(programs, frames, turns)
+    stages = stages[1::2]  # of the timed calls, without the one before each
 
     total = percentiles(times["fuseg"])
     parts = {
@@ -203,40 +202,31 @@ def _measure(
         "pre_post": None,
     }
     if f"{RECIPE}: pre" in times:
-        around = [p + q for p, q in zip(parts["pack"], parts["label"], strict=True)]
-        result["pre_post"] = _pre_post(
-            around=float(np.median(around)),
-            engine=float(np.median(parts["engine"])),
-            total=total["p50"],
-            recipe_pre=float(np.median(times[f"{RECIPE}: pre"])),
-            recipe_total=notes[RECIPE]["p50"],
-        )
+        result["pre_post"] = _pre_post(parts, times)
     return result
 
 
 def _pre_post(
-    *,
-    around: float,
-    engine: float,
-    total: float,
-    recipe_pre: float,
-    recipe_total: float,
-) -> dict[str, Any]:
-    """All but the engine, ours and the recipe's, from medians in ms.
+    parts: dict[str, list[float]], times: dict[str, list[float]]
+) -> dict[str, float]:
+    """All but the engine, ours and the recipe's: medians over the rounds, in ms.
 
-    Both run the same network in the same ONNX Runtime, so what the recipe does after
-    the engine is its total without its preprocessing and without our engine's time.
+    Both run the same network in the same ONNX Runtime, so what the recipe spends
+    around it is its total without the time our engine took in the same round.
     """
-    recipe = recipe_total - engine
-    return {
-        "fuseg_ms": around,
-        "fuseg_share": around / total,
-        "recipe_ms": recipe,
-        "recipe_pre_ms": recipe_pre,
-        "recipe_post_ms": recipe - recipe_pre,
-        "recipe_share": recipe / recipe_total,
-        "ratio": recipe / around,
+    ours = np.add(parts["pack"], parts["label"])
+    recipe = np.subtract(times[RECIPE], parts["engine"])
+    pre, around = np.median(times[f"{RECIPE}: pre"]), np.median(recipe)
+    row = {
+        "fuseg_ms": np.median(ours),
+        "fuseg_share": np.median(ours) / np.median(times["fuseg"]),
+        "recipe_ms": around,
+        "recipe_pre_ms": pre,
+        "recipe_post_ms": around - pre,
+        "recipe_share": around / np.median(times[RECIPE]),
+        "ratio": around / np.median(ours),
     }
+    return {name: float(value) for name, value in row.items()}
 
 
 def _versions() -> dict[str, str]:

@@ -25,7 +25,7 @@ def show(result: dict[str, Any]) -> None:
         f"{plural(settings['rounds'], 'interleaved round')} on "
         f"{plural(settings['frames'], 'frame')} ({sizes}), "
         f"{plural(settings['threads'], 'thread')} for every program, "
-        f"{settings['pause_ms']:g} ms pause before each call, garbage collector off"
+        "each timed call after an untimed one of the same program"
     )
     print_table(_times(result))
     print_table(_peers(result))

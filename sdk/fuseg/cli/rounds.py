@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import random
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -16,30 +17,28 @@ def interleave(
     programs: Mapping[str, Callable[[Frames], object]],
     frames: list[Frames],
     rounds: Iterable[int],
-    *,
-    pause_s: float,
 ) -> dict[str, list[float]]:
-    """Call every program once per round, on the same frame, and time each call.
+    """Time one call of every program per round, all on the same frame.
 
-    What slows the machine down for a while slows all of them. The order turns from
-    round to round, so none always runs after the same neighbour; the pause before
-    each call lets the threads of the one before it go to sleep (engines spin for
+    What slows the machine down for a while slows all of them; the order is drawn anew
+    for each round (the same in every run). Before each timed call the program is
+    called once on the frame before: caches and threads are then as in a loop of its
+    own, and the neighbour's threads have stopped waiting for work (engines spin for
     some milliseconds). The garbage collector is off meanwhile.
 
     Returns:
-        Milliseconds of each call, by program.
+        Milliseconds of each timed call, by program.
     """
-    names = list(programs)
+    names, order = list(programs), random.Random(0)
     times: dict[str, list[float]] = {name: [] for name in names}
     gc.collect()
     was_on = gc.isenabled()
     gc.disable()
     try:
         for index in rounds:
-            frame = frames[index % len(frames)]
-            first = index % len(names)
-            for name in names[first:] + names[:first]:
-                time.sleep(pause_s)
+            before, frame = (frames[i % len(frames)] for i in (index - 1, index))
+            for name in order.sample(names, len(names)):
+                programs[name](before)
                 start = time.perf_counter_ns()
                 programs[name](frame)
                 times[name].append((time.perf_counter_ns() - start) / 1e6)

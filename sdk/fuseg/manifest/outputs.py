@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ._schema import Record, require, require_side, require_tensor_shape, require_unique
+from .schema import Record, require, require_side, require_tensor_shape, require_unique
 
 __all__ = ["Class", "Output", "OutputTensor", "Tail", "Upsample"]
 

@@ -7,14 +7,14 @@ with the file, so that all readers of the zip see the same members.
 
 from __future__ import annotations
 
-import re
 import struct
 import zlib
 from collections.abc import Mapping
 
-from .errors import BundleError
+from ..errors import BundleError
+from ..manifest.variants import is_member_name
 
-__all__ = ["LARGEST_FILE", "MANIFEST", "is_member_name", "pack", "unpack"]
+__all__ = ["LARGEST_FILE", "MANIFEST", "pack", "unpack"]
 
 MANIFEST = "manifest.json"
 LARGEST_FILE = 0xFFFF_FFFE  # what a zip holds without its 64-bit extension
@@ -31,12 +31,6 @@ _UNIX, _REGULAR_FILE = 3, 0o100644
 _MOST_MEMBERS = 10_000
 _LONGEST_OVERHEAD = 1024  # bytes around a member: headers, its name twice, padding
 _LARGEST_MANIFEST = 4 << 20
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
-
-
-def is_member_name(name: str) -> bool:
-    """Say whether a bundle may hold a member of this name: relative, plain ASCII."""
-    return len(name) <= 200 and _NAME.fullmatch(name) is not None
 
 
 def pack(manifest: bytes, members: Mapping[str, bytes]) -> bytes:

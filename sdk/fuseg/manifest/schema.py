@@ -20,7 +20,7 @@ from typing import (
     get_type_hints,
 )
 
-from .errors import ManifestError
+from ..errors import ManifestError
 
 if TYPE_CHECKING:
     from typing_extensions import Self

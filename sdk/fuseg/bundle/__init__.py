@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._container import LARGEST_FILE, MANIFEST, pack, unpack
-from ._files import write_file
-from ._npy import read_npy
-from ._onnx_scan import require_self_contained
-from .errors import ArgumentError, BundleError, InputFileError
-from .manifest import File, Manifest, Sample
+from .._files import write_file
+from ..errors import ArgumentError, BundleError, InputFileError
+from ..manifest import File, Manifest, Sample
+from .container import LARGEST_FILE, MANIFEST, pack, unpack
+from .npy import read_npy
+from .onnx_scan import require_self_contained
 
 __all__ = ["Bundle", "write"]
 

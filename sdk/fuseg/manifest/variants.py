@@ -5,10 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from ._container import is_member_name
-from ._schema import Record, require
+from .schema import Record, require
 
-__all__ = ["File", "Sample", "Variant", "Verification"]
+__all__ = ["File", "Sample", "Variant", "Verification", "is_member_name"]
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
+
+
+def is_member_name(name: str) -> bool:
+    """Say whether a bundle may hold a member of this name: relative, plain ASCII."""
+    return len(name) <= 200 and _NAME.fullmatch(name) is not None
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._inputs import Input, InputTensor, Missing, Resize
-from ._outputs import Class, Output, OutputTensor, Tail, Upsample
-from ._schema import Record, dump, require, require_unique, spell
-from ._variants import File, Sample, Variant, Verification
-from .errors import ManifestError
+from ..errors import ManifestError
+from .inputs import Input, InputTensor, Missing, Resize
+from .outputs import Class, Output, OutputTensor, Tail, Upsample
+from .schema import Record, dump, require, require_unique, spell
+from .variants import File, Sample, Variant, Verification
 
 __all__ = [
     "FORMAT",

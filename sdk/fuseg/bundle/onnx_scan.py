@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .errors import BundleError
+from ..errors import BundleError
 
 __all__ = ["CHILDREN", "require_self_contained"]
 

@@ -6,8 +6,8 @@ import keyword
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ._schema import Record, require, require_side, require_tensor_shape
-from .errors import ArgumentError, ManifestError
+from ..errors import ArgumentError, ManifestError
+from .schema import Record, require, require_side, require_tensor_shape
 from .units import parse_unit
 
 __all__ = ["Input", "InputTensor", "Missing", "Resize"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from .errors import ArgumentError
+from ..errors import ArgumentError
 
 __all__ = ["parse_unit", "unit_factor"]
 
