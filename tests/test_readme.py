@@ -20,7 +20,8 @@ def test_the_numbers_are_those_of_the_committed_results():
 def test_every_make_target_and_picture_it_names_exists():
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
-    named = set(re.findall(r"`?make (?:[A-Z_]+=\S+ )?([a-z-]+)", README))
+    command = r"(?:^|`)make (?:[A-Z_]+=\S+ )?([a-z-]+)"
+    named = set(re.findall(command, README, re.MULTILINE))
     assert named
     assert named <= targets
     pictures = re.findall(r"!\[.*?\]\((.*?)\)", README)

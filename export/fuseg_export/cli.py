@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,9 +13,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from fuseg.cli.frames import assignments
 from fuseg.cli.options import JsonOption
 from fuseg.cli.printing import console, print_json, warn
-from fuseg.errors import ArgumentError
 
 from .models import REFERENCE, ReferenceModel
 from .pipeline import ExportReport, export_bundle
@@ -124,7 +124,7 @@ def export(
             output=output,
             classes=classes,
             spec=spec,
-            frames=_by_name(frames or ()),
+            frames=assignments("--frames", frames),
             opset=opset,
             progress=progress,
         )
@@ -172,16 +172,6 @@ def _describe(model: ReferenceModel) -> dict[str, Any]:
         "classes": [c.name for c in model.classes],
         "parameters": sum(p.numel() for p in model.build().parameters()),
     }
-
-
-def _by_name(words: Iterable[str]) -> dict[str, str]:
-    sources: dict[str, str] = {}
-    for word in words:
-        name, equals, source = word.partition("=")
-        if not (name and equals and source) or name in sources:
-            raise ArgumentError(f"--frames must be NAME=PATH, once a name, got {word}.")
-        sources[name] = source
-    return sources
 
 
 def _show(report: ExportReport) -> None:

@@ -205,16 +205,22 @@ def test_without_permission_it_is_said_before_the_work(home):
     assert f"two.fuseg cannot be written: no permission in {home / 'out'}." in last
 
 
-@pytest.mark.parametrize("words", [["rgb"], ["rgb="], ["=x"], ["a=x", "a=y"]])
-def test_words_about_frames_have_one_form(words):
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["rgb"], "must be NAME=VALUE, got 'rgb'"),
+        (["rgb="], "must be NAME=VALUE, got 'rgb='"),
+        (["=x"], "must be NAME=VALUE, got '=x'"),
+        (["a=x", "a=y"], "must name a once, got it twice"),
+    ],
+)
+def test_words_about_frames_have_one_form(words, sentence):
     given = [part for word in words for part in ("--frames", word)]
     done = CliRunner().invoke(
         app, ["export", "rgbd", "--checkpoint", "c", "-o", "b", *given]
     )
     assert done.exit_code == 2
-    assert done.stderr == (
-        f"error: --frames must be NAME=PATH, once a name, got {words[-1]}.\n"
-    )
+    assert done.stderr == f"error: --frames {sentence}.\n"
 
 
 def test_the_command_says_one_sentence_and_exits_with_2(home):

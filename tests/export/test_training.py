@@ -16,7 +16,7 @@ from fuseg_export.training.evaluate import held_out_confusion
 MODEL = REFERENCE["rgbd"]
 SETTINGS = {
     "steps": 4,
-    "batch": 1,
+    "batch": 2,
     "frames": 2,
     "rate": 1e-3,
     "depth_dropout": 0.1,
