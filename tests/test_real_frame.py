@@ -31,12 +31,13 @@ def test_a_user_says_the_unit_and_gets_labels_at_the_camera_s_size(
     words += ["--unit=depth=0.1mm", f"--out={tmp_path}"]
     done = CliRunner().invoke(app, ["run", str(rgbd_bundle), *words])
     assert done.exit_code == 0, done.output
-    labels = np.asarray(Image.open(tmp_path / "labels" / "real_rgb.png"))
+    with Image.open(tmp_path / "labels" / "real_rgb.png") as image:
+        labels = np.asarray(image)
     assert labels.shape == (424, 512)
     assert labels.dtype == np.uint8
     assert len(np.unique(labels)) > 3
-    overlay = Image.open(tmp_path / "overlay" / "real_rgb.png")
-    assert overlay.size == (512, 424)
+    with Image.open(tmp_path / "overlay" / "real_rgb.png") as overlay:
+        assert overlay.size == (512, 424)
 
 
 def test_the_unit_scales_readings_and_leaves_holes_and_saturation_alone(
