@@ -80,13 +80,16 @@ inline bool contains(const std::uint8_t* __restrict__ labels, std::int64_t count
 inline void paint(const std::uint8_t* labels, const std::uint8_t* __restrict__ frame,
                   std::int64_t count, const Brush& brush,
                   std::uint8_t* __restrict__ out) {
+  if (frame == nullptr) {
+    spread(labels, count - 1, brush.colour, out);
+    std::memcpy(out + 3 * (count - 1), &brush.colour.once[labels[count - 1]], 3);
+    return;
+  }
   std::uint8_t colour[3 * kBlock + 1];
   spread(labels, count, brush.colour, colour);
   const auto alpha = static_cast<std::uint16_t>(brush.alpha);
-  if (frame == nullptr) {
-    std::memcpy(out, colour, 3 * count);
-  } else if (brush.ignore < 0 ||
-             !contains(labels, count, static_cast<std::uint8_t>(brush.ignore))) {
+  if (brush.ignore < 0 ||
+      !contains(labels, count, static_cast<std::uint8_t>(brush.ignore))) {
     for (std::int64_t i = 0; i < 3 * count; ++i) {
       out[i] = mix(frame[i], colour[i], alpha);
     }

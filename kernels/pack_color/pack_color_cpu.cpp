@@ -19,11 +19,13 @@ struct Columns {
   std::int32_t* offset;  // (w) 3 * the left pixel, or the only one
   float* fraction;       // (w) how far towards the next pixel
   float* row;            // (W + 1, 3) and one float: two frame rows blended
+  std::uint16_t* sums;   // (W, 3) and one: two frame rows and two columns added
 };
 
 Columns cut(Scratch& scratch, std::int64_t width, std::int64_t out_width) {
   return {out_width, scratch.take<std::int32_t>(out_width),
-          scratch.take<float>(out_width), scratch.take<float>(3 * width + 4)};
+          scratch.take<float>(out_width), scratch.take<float>(3 * width + 4),
+          scratch.take<std::uint16_t>(3 * width + 1)};
 }
 
 // What every 64-bit processor has: four floats at once. Left to itself, a compiler
@@ -92,8 +94,7 @@ struct Rows {
   float fraction;
 };
 
-// Ends with the last pixel again: what a column at the right edge finds as the next
-// one.
+// One pixel and a channel follow the row: the right edge reads them with weight 0.
 inline void blend_rows(const Rows& rows, float* __restrict__ row, std::int64_t width) {
   const std::uint8_t* __restrict__ above = rows.above;
   const std::uint8_t* __restrict__ below = rows.below;
@@ -103,7 +104,7 @@ inline void blend_rows(const Rows& rows, float* __restrict__ row, std::int64_t w
     const std::int32_t b = below[i];
     row[i] = static_cast<float>(a) + fraction * static_cast<float>(b - a);
   }
-  for (int c = 0; c < 4; ++c) row[3 * width + c] = row[3 * width - 3 + c % 3];
+  std::fill_n(row + 3 * width, 4, 0.0f);
 }
 
 // Four floats a pixel: the fourth is the next pixel's first, and is dropped.
@@ -127,6 +128,38 @@ inline void blend_columns(const Columns& columns, const Ahead& above,
       first.out[x] = pixels[4 * x] * first.multiply + first.add;
       second.out[x] = pixels[4 * x + 1] * second.multiply + second.add;
       third.out[x] = pixels[4 * x + 2] * third.multiply + third.add;
+    }
+  }
+}
+
+// At half the size every blend is the mean of four pixels: whole numbers do.
+inline void halve_rows(const Rows& rows, std::int64_t width, const Columns& columns,
+                       const Ahead& above_next, const Ahead& below_next,
+                       const Planes& planes) {
+  const std::uint8_t* __restrict__ above = rows.above;
+  const std::uint8_t* __restrict__ below = rows.below;
+  std::uint16_t* __restrict__ sums = columns.sums;
+  for (std::int64_t i = 0; i < 3 * width - 3; ++i) {
+    sums[i] =
+        static_cast<std::uint16_t>(above[i] + below[i] + above[i + 3] + below[i + 3]);
+  }
+  sums[3 * width - 3] = 0;  // read with the last pixel, and dropped
+  std::uint16_t quads[4 * kBlock];
+  for (std::int64_t x0 = 0; x0 < columns.count; x0 += kBlock) {
+    const std::int64_t count = std::min(kBlock, columns.count - x0);
+    above_next.ask(x0, x0 + count, columns.count);
+    below_next.ask(x0, x0 + count, columns.count);
+    for (std::int64_t x = 0; x < count; ++x) {
+      std::memcpy(quads + 4 * x, sums + 6 * (x0 + x), 8);
+    }
+    const auto [first, second, third] = planes.at(x0);
+    for (std::int64_t x = 0; x < count; ++x) {
+      const std::int32_t a = quads[4 * x];
+      const std::int32_t b = quads[4 * x + 1];
+      const std::int32_t c = quads[4 * x + 2];
+      first.out[x] = 0.25f * static_cast<float>(a) * first.multiply + first.add;
+      second.out[x] = 0.25f * static_cast<float>(b) * second.multiply + second.add;
+      third.out[x] = 0.25f * static_cast<float>(c) * third.multiply + third.add;
     }
   }
 }
@@ -180,9 +213,15 @@ void pack_color_cpu(const std::uint8_t* frame, std::int64_t height, std::int64_t
     const std::uint8_t* below = tap.fraction > 0 ? above + row_bytes : above;
     return Rows{above, below, static_cast<float>(tap.fraction)};
   };
+  const bool half = height == 2 * out_height && width == 2 * out_width;
   run_widest([&] {
     for (std::int64_t y = 0; y < out_height; ++y) {
       const Rows next = rows_at(y + 1);
+      if (half) {
+        halve_rows(rows_at(y), width, columns, {next.above, 3 * width},
+                   {next.below, 3 * width}, planes.at(y * out_width));
+        continue;
+      }
       blend_rows(rows_at(y), columns.row, width);
       blend_columns(columns, {next.above, 3 * width}, {next.below, 3 * width},
                     planes.at(y * out_width));

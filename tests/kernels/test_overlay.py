@@ -112,17 +112,19 @@ def test_an_ignored_label_needs_no_colour_and_ignores_one_it_has():
     assert not overlay(np.full((3, 4), 7, np.uint8), palette=palette, ignore=7).any()
 
 
+@pytest.mark.parametrize("label", [4, 255])
 @pytest.mark.parametrize("at", [0, 7, 600, -1])
-def test_a_label_without_a_colour_is_refused_and_nothing_written(at, poisoned):
+def test_a_label_without_a_colour_is_refused_and_nothing_written(at, label, poisoned):
     labels = np.zeros((3, 401), np.uint8)
-    labels.ravel()[at] = 4
+    labels.ravel()[at] = label
     palette = np.zeros((4, 3), np.uint8)
     out = poisoned((3, 401, 3), np.uint8)
+    words = rf"below 4.*got {label}\. .*pass ignore={label}\."
     for ignore in (None, 0, 3):
-        with pytest.raises(ArgumentError, match=r"below 4.*got 4\. .*pass ignore=4\."):
+        with pytest.raises(ArgumentError, match=words):
             overlay(labels, palette=palette, ignore=ignore, out=out)
     assert (out == 0xA5).all()
-    overlay(labels, palette=palette, ignore=4, out=out)
+    overlay(labels, palette=palette, ignore=label, out=out)
     assert not out.any()
 
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from fuseg.errors import ArgumentError, DTypeError, LayoutError, ShapeError
 from fuseg.ops import pack_color
 
-# frame, planes: one pixel, slivers, sizes that end mid-vector, halves, larger, equal.
+# frame, planes: one pixel, slivers, sizes that end mid-vector, halves in one direction
+# and in both, larger, equal.
 SIZES = [
     ((1, 1), (3, 5)),
     ((3, 5), (1, 1)),
@@ -22,6 +23,10 @@ SIZES = [
     ((37, 53), (17, 29)),
     ((17, 29), (37, 53)),
     ((48, 64), (24, 32)),
+    ((48, 64), (20, 32)),
+    ((48, 64), (24, 30)),
+    ((2, 2), (1, 1)),
+    ((6, 1000), (3, 500)),
     ((5, 700), (4, 777)),
     ((9, 16), (9, 16)),
     ((9, 16), (9, 33)),

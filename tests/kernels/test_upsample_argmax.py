@@ -255,6 +255,20 @@ def test_one_class_is_a_threshold_at_0(rng):
     assert upsample_argmax(special, size=(1, 5)).tolist() == [[0, 1, 0, 0, 0]]
 
 
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.3])
+def test_one_class_is_two_of_which_the_first_scores_0(share, rng):
+    scores = blobs(1, (19, 24), rng)
+    for value in (np.nan, np.inf, -np.inf):
+        scores[rng.random(scores.shape) < share] = value
+    two = np.concatenate([np.zeros_like(scores), scores])
+    for size in [(19, 24), (50, 77), (76, 96), (8, 9)]:
+        one_sure, two_sure = np.empty(size, np.float32), np.empty(size, np.float32)
+        labels = upsample_argmax(scores, size=size, confidence=one_sure)
+        wanted = upsample_argmax(two, size=size, confidence=two_sure)
+        np.testing.assert_array_equal(labels, wanted)
+        np.testing.assert_array_equal(one_sure, two_sure)
+
+
 def softmax_top(dense):
     with np.errstate(invalid="ignore"):
         shifted = np.exp(dense - dense.max(0))
