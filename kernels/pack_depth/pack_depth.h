@@ -31,4 +31,12 @@ std::int64_t pack_depth_cpu(const T* frame, std::int64_t height, std::int64_t wi
                             int invalid_count, float fill, Filter filter,
                             void* scratch);
 
+// Whether pack_depth_cpu of the same arguments would return more than 0. Stops at the
+// first reading, so a good frame costs nothing.
+template <typename T>
+bool has_reading_cpu(const T* frame, std::int64_t height, std::int64_t width,
+                     std::ptrdiff_t row_bytes, std::int64_t out_height,
+                     std::int64_t out_width, const float* invalid, int invalid_count,
+                     Filter filter);
+
 }  // namespace fuseg

@@ -28,6 +28,21 @@ void bind_for(py::module_& m) {
       },
       "frame"_a.noconvert(), "out"_a.noconvert(), "multiply"_a, "add"_a,
       "invalid"_a.noconvert(), "fill"_a, "filter"_a, "scratch"_a.noconvert());
+  m.def(
+      "has_reading_cpu",
+      [](const RowsArray<T>& frame, std::int64_t out_height, std::int64_t out_width,
+         const HostArray<float>& invalid, int filter) {
+        const T* in = frame.data();
+        const std::int64_t height = frame.shape(0), width = frame.shape(1);
+        const std::ptrdiff_t row_bytes = frame.strides(0);
+        const float* none = invalid.data();
+        const int none_count = static_cast<int>(invalid.size());
+        py::gil_scoped_release nogil;
+        return has_reading_cpu(in, height, width, row_bytes, out_height, out_width,
+                               none, none_count, static_cast<Filter>(filter));
+      },
+      "frame"_a.noconvert(), "out_height"_a, "out_width"_a, "invalid"_a.noconvert(),
+      "filter"_a);
 }
 
 }  // namespace

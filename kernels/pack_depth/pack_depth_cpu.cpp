@@ -120,6 +120,34 @@ std::int64_t pack_depth_cpu(const T* frame, std::int64_t height, std::int64_t wi
   return readings;
 }
 
+template <typename T>
+bool has_reading_cpu(const T* frame, std::int64_t height, std::int64_t width,
+                     std::ptrdiff_t row_bytes, std::int64_t out_height,
+                     std::int64_t out_width, const float* invalid, int invalid_count,
+                     Filter filter) {
+  for (std::int64_t y = 0; y < out_height; ++y) {
+    const std::int64_t from = nearest_tap(y, height, out_height, filter);
+    const T* row = reinterpret_cast<const T*>(reinterpret_cast<const char*>(frame) +
+                                              from * row_bytes);
+    for (std::int64_t x = 0; x < out_width; ++x) {
+      const float raw =
+          static_cast<float>(row[nearest_tap(x, width, out_width, filter)]);
+      const float* end = invalid + invalid_count;
+      if (std::isfinite(raw) && std::find(invalid, end, raw) == end) return true;
+    }
+  }
+  return false;
+}
+
+template bool has_reading_cpu(const std::uint8_t*, std::int64_t, std::int64_t,
+                              std::ptrdiff_t, std::int64_t, std::int64_t, const float*,
+                              int, Filter);
+template bool has_reading_cpu(const std::uint16_t*, std::int64_t, std::int64_t,
+                              std::ptrdiff_t, std::int64_t, std::int64_t, const float*,
+                              int, Filter);
+template bool has_reading_cpu(const float*, std::int64_t, std::int64_t, std::ptrdiff_t,
+                              std::int64_t, std::int64_t, const float*, int, Filter);
+
 template std::int64_t pack_depth_cpu(const std::uint8_t*, std::int64_t, std::int64_t,
                                      std::ptrdiff_t, float*, std::int64_t, std::int64_t,
                                      float, float, const float*, int, float, Filter,

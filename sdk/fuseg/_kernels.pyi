@@ -35,6 +35,13 @@ def pack_depth_cpu(
     filter: int,
     scratch: NDArray[np.uint8],
 ) -> int: ...
+def has_reading_cpu(
+    frame: NDArray[Any],
+    out_height: int,
+    out_width: int,
+    invalid: NDArray[np.float32],
+    filter: int,
+) -> bool: ...
 def upsample_argmax_scratch_bytes(
     classes: int, height: int, width: int, out_height: int, out_width: int
 ) -> int: ...

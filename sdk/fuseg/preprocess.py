@@ -5,8 +5,7 @@ steps, so that a refused call changes nothing: `Preprocessor.plan` checks the fr
 and decides what every tensor is made from, `Preprocessor.fill` writes the tensors.
 
 The last good planes of a sensor with the policy ``hold`` are kept where they already
-are: in its tensor. `plan` leaves them alone; depth, whose readings must be counted
-before it is known to be good, waits in a plane of its own until `fill`.
+are: in its tensor.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import ops
 from ._check import require_choice, require_rows
 from .errors import ArgumentError, DTypeError, ShapeError
 from .frames import (
@@ -35,6 +33,8 @@ from .frames import (
 )
 from .manifest import Input, Manifest
 from .manifest.units import unit_factor
+from .ops.pack_color import ColorPacker
+from .ops.pack_depth import DepthPacker
 
 Tensors = Mapping[str, NDArray[Any]]
 
@@ -77,10 +77,8 @@ class Preprocessor:
             self._named("channels", name).deliver_channels(order)
         self._first = manifest.inputs[0].name
 
-    def plan(self, received: Received, memory: Memory, tensors: Tensors) -> Plan:
+    def plan(self, received: Received, memory: Memory) -> Plan:
         """Check a call's frames and decide what each input is made from.
-
-        Writes at most planes of ``tensors`` that hold nothing to be kept.
 
         Raises:
             DTypeError, ShapeError, LayoutError: an array is not what the manifest
@@ -94,7 +92,7 @@ class Preprocessor:
         for name, sensor in self._sensors.items():
             if name not in received.arrays:
                 faults[name] = NO_FRAME
-            elif not sensor.probe(received.arrays[name], tensors):
+            elif not sensor.usable(received.arrays[name]):
                 faults[name] = NO_VALID_PIXEL
         moment = moment_of(received, faults)
         decisions = {}
@@ -164,9 +162,7 @@ class _Sensor:
         self.channels: str = self._order  # of the camera
         self._unit = spec.unit
         self._scale = spec.scale
-        size = (spec.resize.height, spec.resize.width)
-        stages = spec.kind != "color" and spec.missing.policy == "hold"
-        self._stage = np.empty(size, np.float32) if stages else None
+        self._pack = self._packer()
 
     def deliver_unit(self, unit: str) -> None:
         name, declared = self.input.name, self.input.unit
@@ -178,6 +174,7 @@ class _Sensor:
             raise ArgumentError(f"units[{name!r}]: {err}") from None
         self._unit = unit
         self._scale = self.input.scale * factor
+        self._pack = self._packer()
 
     def deliver_channels(self, order: str) -> None:
         if self.input.kind != "color":
@@ -186,6 +183,7 @@ class _Sensor:
             )
         require_choice(f"channels[{self.input.name!r}]", order, ("RGB", "BGR"))
         self.channels = order
+        self._pack = self._packer()
 
     def check(self, array: Any) -> None:
         """Refuse what the kernels cannot read, by the input's name, with a way out."""
@@ -198,46 +196,44 @@ class _Sensor:
         except ShapeError as err:
             raise ShapeError(f"{err}{self._how_to_reshape(array)}") from None
 
-    def probe(self, array: NDArray[Any], tensors: Tensors) -> bool:
+    def usable(self, array: NDArray[Any]) -> bool:
         """Whether the frame has one valid pixel where it is sampled."""
-        if self.input.kind == "color":
-            return True
-        out = self._planes(tensors)[0] if self._stage is None else self._stage
-        resize = self.input.resize
-        _, valid = ops.pack_depth(
-            array,
-            size=(resize.height, resize.width),
-            scale=self._scale,
-            mean=self.input.mean[0],
-            std=self.input.std[0],
-            invalid=self.input.invalid,
-            fill=self.input.fill,
-            filter=resize.filter,
-            out=out,
-        )
-        return valid > 0
+        return isinstance(self._pack, ColorPacker) or self._pack.has_reading(array)
 
     def write(self, array: NDArray[Any], tensors: Tensors) -> None:
-        """Bring the frame, checked and probed, into its planes."""
+        """Bring the frame, checked, into its planes."""
         planes = self._planes(tensors)
-        if self._stage is not None:
-            np.copyto(planes[0], self._stage)
-        elif self.input.kind == "color":
-            resize = self.input.resize
-            ops.pack_color(
-                array,
-                size=(resize.height, resize.width),
-                scale=self.input.scale,
-                mean=self.input.mean,
-                std=self.input.std,
-                channels=self.channels,
-                planes=self._order,
-                filter=resize.filter,
-                out=planes,
-            )
+        if isinstance(self._pack, ColorPacker):
+            self._pack(array, planes)
+        else:
+            self._pack(array, planes[0])
 
     def substitute(self, tensors: Tensors) -> None:
         self._planes(tensors).fill(self.input.fill)
+
+    def _packer(self) -> ColorPacker | DepthPacker:
+        spec = self.input
+        size = (spec.resize.height, spec.resize.width)
+        if spec.kind == "color":
+            return ColorPacker(
+                size=size,
+                scale=spec.scale,
+                mean=spec.mean,
+                std=spec.std,
+                channels=self.channels,
+                planes=self._order,
+                filter=spec.resize.filter,
+            )
+        return DepthPacker(
+            np.dtype(spec.dtype),
+            size=size,
+            scale=self._scale,
+            mean=spec.mean[0],
+            std=spec.std[0],
+            invalid=spec.invalid,
+            fill=spec.fill,
+            filter=spec.resize.filter,
+        )
 
     def _planes(self, tensors: Tensors) -> NDArray[Any]:
         tensor = self.input.tensor

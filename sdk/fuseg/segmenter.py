@@ -183,7 +183,7 @@ class Segmenter:
             )
             tensors = self._backend.inputs
             packing = time.perf_counter_ns()
-            plan = self._preprocessor.plan(received, self._memory, tensors)
+            plan = self._preprocessor.plan(received, self._memory)
             size = self._size(size, plan, received.arrays)
             if out is not None:
                 inputs = {f"the frame {n}": a for n, a in received.arrays.items()}
@@ -245,7 +245,7 @@ class Segmenter:
             )
             # Copies of the bound tensors: what is held lies there.
             tensors = {name: t.copy() for name, t in self._backend.inputs.items()}
-            plan = self._preprocessor.plan(received, self._memory, tensors)
+            plan = self._preprocessor.plan(received, self._memory)
             self._preprocessor.fill(plan, received, tensors)
         return tensors
 

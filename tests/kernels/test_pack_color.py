@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from fuseg.errors import ArgumentError, DTypeError, LayoutError, ShapeError
 from fuseg.ops import pack_color
+from fuseg.ops.pack_color import ColorPacker
 
 # frame, planes: one pixel, slivers, sizes that end mid-vector, halves in one direction
 # and in both, larger, equal.
@@ -284,3 +285,21 @@ def test_refuses_an_out_it_cannot_fill():
     frame = shared.reshape(4, 5, 3)
     own = shared[:48].view(np.float32).reshape(3, 2, 2)
     refused(own, ArgumentError, "^out must not share memory with frame")
+
+
+def test_a_packer_gives_what_the_function_gives_whatever_the_frames_width(rng):
+    settings = {
+        "scale": 1 / 255,
+        "mean": (0.5, 0.4, 0.3),
+        "std": (0.2, 0.3, 0.4),
+        "channels": "BGR",
+        "planes": "RGB",
+        "filter": "bilinear",
+    }
+    pack = ColorPacker(size=(17, 29), **settings)
+    out = np.empty((3, 17, 29), np.float32)
+    for shape in [(37, 53), (17, 29), (8, 300), (37, 53)]:
+        frame = rng.integers(0, 256, (*shape, 3), np.uint8)
+        pack(frame, out)
+        wanted = pack_color(frame, size=(17, 29), **settings)
+        np.testing.assert_array_equal(out, wanted)

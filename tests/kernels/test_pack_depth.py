@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from fuseg.errors import ArgumentError, DTypeError, LayoutError, ShapeError
 from fuseg.ops import pack_depth
+from fuseg.ops.pack_depth import DepthPacker
 
 # frame, result: one pixel, slivers, sizes that end mid-vector, ratios 1, 2, 3, larger.
 SIZES = [
@@ -319,3 +320,46 @@ def test_refuses_an_out_it_cannot_fill():
     refused(
         frame.ravel()[:4].reshape(2, 2), ArgumentError, "not share memory with frame"
     )
+
+
+def packer(dtype, size, filter="nearest", **changes):
+    settings = {**METRES, "invalid": (0, 7), "fill": -3.0} | changes
+    return DepthPacker(np.dtype(dtype), size=size, filter=filter, **settings)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("filter", FILTERS)
+@pytest.mark.parametrize(("shape", "size"), SIZES)
+def test_one_reading_is_found_exactly_where_it_is_sampled(
+    shape, size, filter, dtype, fenced
+):
+    ask = packer(dtype, size, filter)
+    spots = [(0, 0), (shape[0] - 1, shape[1] - 1), (shape[0] // 2, shape[1] // 3)]
+    for spot in spots:
+        frame = fenced(shape, dtype)
+        frame[:] = 7
+        assert not ask.has_reading(frame)
+        frame[spot] = 9
+        assert ask.has_reading(frame) == (9 in sampled(frame, size, filter))
+
+
+def test_a_frame_of_nothing_finite_has_no_reading():
+    frame = np.array([[np.nan, np.inf], [-np.inf, 0.0]], np.float32)
+    ask = packer(np.float32, (2, 2))
+    assert not ask.has_reading(frame)
+    frame[1, 1] = 1e-30
+    assert ask.has_reading(frame)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_packer_gives_what_the_function_gives_frame_after_frame(dtype, rng):
+    pack = packer(dtype, (17, 29))
+    out = np.empty((17, 29), np.float32)
+    for shape in [(37, 53), (17, 29), (37, 53), (5, 8)]:
+        frame = frame_of(dtype, shape, rng)
+        readings = pack(frame, out)
+        settings = {**METRES, "invalid": (0, 7), "fill": -3.0}
+        plane, counted = pack_depth(frame, size=(17, 29), **settings)
+        np.testing.assert_array_equal(out, plane)
+        assert readings == counted
+        assert pack.has_reading(frame) == (counted > 0)

@@ -84,21 +84,69 @@ def pack_color(
         positions in floating point; these are exact fractions.
     """
     require_rows("frame", frame, (np.uint8,), ("H", "W", 3))
-    size = require_size("size", size)
-    require_choice("channels", channels, _ORDERS)
-    require_choice("planes", planes, _ORDERS)
-    require_choice("filter", filter, tuple(_FILTERS))
-    multiply, add = _fold(scale, mean, std)
+    pack = ColorPacker(
+        size=size,
+        scale=scale,
+        mean=mean,
+        std=std,
+        channels=channels,
+        planes=planes,
+        filter=filter,
+    )
     if out is None:
-        out = np.empty((3, *size), np.float32)
-    require_out("out", out, np.float32, (3, *size), frame=frame)
-    scratch = np.empty(
-        _kernels.pack_color_scratch_bytes(frame.shape[1], size[1]), np.uint8
-    )
-    _kernels.pack_color_cpu(
-        frame, out, multiply, add, channels != planes, _FILTERS[filter], scratch
-    )
+        out = np.empty((3, *pack.size), np.float32)
+    require_out("out", out, np.float32, (3, *pack.size), frame=frame)
+    pack(frame, out)
     return out
+
+
+class ColorPacker:
+    """`pack_color` for a frame loop: settings are checked and scratch is made once.
+
+    Args:
+        size, scale, mean, std, channels, planes, filter: See `pack_color`.
+
+    Raises:
+        ArgumentError: As `pack_color`.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: tuple[int, int],
+        scale: float,
+        mean: Sequence[float],
+        std: Sequence[float],
+        channels: str,
+        planes: str,
+        filter: str,
+    ) -> None:
+        self.size = require_size("size", size)
+        require_choice("channels", channels, _ORDERS)
+        require_choice("planes", planes, _ORDERS)
+        require_choice("filter", filter, tuple(_FILTERS))
+        self._multiply, self._add = _fold(scale, mean, std)
+        self._swap = channels != planes
+        self._filter = _FILTERS[filter]
+        self._width = 0  # of the frames that the scratch is made for
+        self._scratch = np.empty(0, np.uint8)
+
+    def __call__(self, frame: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
+        """Fill ``out``; the caller checked both arrays."""
+        if frame.shape[1] != self._width:
+            self._width = frame.shape[1]
+            self._scratch = np.empty(
+                _kernels.pack_color_scratch_bytes(self._width, self.size[1]), np.uint8
+            )
+        _kernels.pack_color_cpu(
+            frame,
+            out,
+            self._multiply,
+            self._add,
+            self._swap,
+            self._filter,
+            self._scratch,
+        )
 
 
 def _fold(

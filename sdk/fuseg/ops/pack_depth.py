@@ -91,26 +91,79 @@ def pack_depth(
         <https://www.ros.org/reps/rep-0117.html>`_.
     """
     require_rows("frame", frame, (np.uint8, np.uint16, np.float32), ("H", "W"))
-    size = require_size("size", size)
-    require_choice("filter", filter, tuple(_FILTERS))
-    scale = require_number("scale", scale)
-    mean = require_number("mean", mean)
-    std = require_number("std", std)
-    if std == 0:
-        raise ArgumentError("std must not be 0.")
-    multiply = require_number("scale / std", scale / std)
-    add = require_number("mean / std", -mean / std)
-    if math.isfinite(fill):
-        require_number("fill", fill)
-    none = _invalid_in(frame.dtype, invalid)
-    if out is None:
-        out = np.empty(size, np.float32)
-    require_out("out", out, np.float32, size, frame=frame)
-    scratch = np.empty(_kernels.pack_depth_scratch_bytes(size[1]), np.uint8)
-    readings = _kernels.pack_depth_cpu(
-        frame, out, multiply, add, none, fill, _FILTERS[filter], scratch
+    pack = DepthPacker(
+        frame.dtype,
+        size=size,
+        scale=scale,
+        mean=mean,
+        std=std,
+        invalid=invalid,
+        fill=fill,
+        filter=filter,
     )
-    return out, readings
+    if out is None:
+        out = np.empty(pack.size, np.float32)
+    require_out("out", out, np.float32, pack.size, frame=frame)
+    return out, pack(frame, out)
+
+
+class DepthPacker:
+    """`pack_depth` for a frame loop: settings are checked and scratch is made once.
+
+    Args:
+        dtype: Element type of the frames.
+        size, scale, mean, std, invalid, fill, filter: See `pack_depth`.
+
+    Raises:
+        ArgumentError: As `pack_depth`.
+    """
+
+    def __init__(
+        self,
+        dtype: np.dtype[Any],
+        *,
+        size: tuple[int, int],
+        scale: float,
+        mean: float,
+        std: float,
+        invalid: Sequence[float],
+        fill: float,
+        filter: str,
+    ) -> None:
+        self.size = require_size("size", size)
+        require_choice("filter", filter, tuple(_FILTERS))
+        scale = require_number("scale", scale)
+        mean = require_number("mean", mean)
+        std = require_number("std", std)
+        if std == 0:
+            raise ArgumentError("std must not be 0.")
+        self._multiply = require_number("scale / std", scale / std)
+        self._add = require_number("mean / std", -mean / std)
+        if math.isfinite(fill):
+            require_number("fill", fill)
+        self._fill = fill
+        self._invalid = _invalid_in(dtype, invalid)
+        self._filter = _FILTERS[filter]
+        self._scratch = np.empty(
+            _kernels.pack_depth_scratch_bytes(self.size[1]), np.uint8
+        )
+
+    def __call__(self, frame: NDArray[Any], out: NDArray[np.float32]) -> int:
+        """Fill ``out``, return its readings; the caller checked both arrays."""
+        return _kernels.pack_depth_cpu(
+            frame,
+            out,
+            self._multiply,
+            self._add,
+            self._invalid,
+            self._fill,
+            self._filter,
+            self._scratch,
+        )
+
+    def has_reading(self, frame: NDArray[Any]) -> bool:
+        """Whether a call would find a reading at all; nothing is written."""
+        return _kernels.has_reading_cpu(frame, *self.size, self._invalid, self._filter)
 
 
 def _invalid_in(dtype: np.dtype[Any], invalid: Sequence[float]) -> NDArray[np.float32]:
