@@ -56,6 +56,7 @@ bench: build
 	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
 
 train: build
+	$(BIN)/python -m fuseg_export.training frames
 	$(MAKE) -j2 train-rgbd train-rgb train-depth
 
 train-%: build

@@ -70,7 +70,7 @@ class Preprocessor:
         units: Mapping[str, str] | None = None,
         channels: Mapping[str, str] | None = None,
     ) -> None:
-        self._sensors = {i.name: _Sensor(i) for i in manifest.inputs}
+        self._sensors = {i.name: Sensor(i) for i in manifest.inputs}
         for name, unit in (units or {}).items():
             self._named("units", name).deliver_unit(unit)
         for name, order in (channels or {}).items():
@@ -144,7 +144,7 @@ class Preprocessor:
             camera = received.arrays[self._first].shape[:2]
         return Memory(received.clock, held, camera)
 
-    def _named(self, argument: str, name: str) -> _Sensor:
+    def _named(self, argument: str, name: str) -> Sensor:
         if name not in self._sensors:
             raise ArgumentError(
                 f"{argument} must name inputs of the bundle "
@@ -153,8 +153,12 @@ class Preprocessor:
         return self._sensors[name]
 
 
-class _Sensor:
-    """One input: its checks, and its planes of a tensor."""
+class Sensor:
+    """One input: its checks, and its planes of a tensor.
+
+    Tensors are ``{tensor name: (1, C, h, w) float32}``. Frames are given to `usable`
+    and `write` only after `check`.
+    """
 
     def __init__(self, spec: Input) -> None:
         self.input = spec

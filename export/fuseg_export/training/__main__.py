@@ -1,4 +1,4 @@
-"""Train one reference model, or go on where the last run of it was stopped."""
+"""Train a reference model, or go on where the last run of it was stopped."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ from .evaluate import held_out_confusion
 SAVE_EVERY_S = 120.0
 CURVE_EVERY = 50
 CAMERA = (480, 640)
+_WHAT = "a reference model; or frames: only render what all of them are trained on"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m fuseg_export.training", description=__doc__
     )
-    parser.add_argument("model", choices=sorted(REFERENCE))
+    parser.add_argument("what", choices=[*REFERENCE, "frames"], help=_WHAT)
     parser.add_argument("--out", type=Path, default=Path("export/checkpoints"))
     parser.add_argument("--work", type=Path, default=Path("out/training"))
     parser.add_argument("--steps", type=int, default=2400)
@@ -44,15 +45,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
-    model = REFERENCE[args.model]
     settings = {
         name: getattr(args, name)
         for name in ("steps", "batch", "frames", "rate", "depth_dropout", "seed")
     }
     torch.set_num_threads(args.threads)
     train = frames_of(TRAIN_SEEDS[: args.frames], *CAMERA, args.work / "frames")
-    network, record = fit(model, train, settings, args.work / model.name)
     held_out = frames_of(HELD_OUT_SEEDS[: args.held_out], *CAMERA, args.work / "frames")
+    if args.what == "frames":
+        return
+    model = REFERENCE[args.what]
+    network, record = fit(model, train, settings, args.work / model.name)
     record["held_out"] = {"frames": args.held_out, "camera": CAMERA}
     record["held_out"] |= accuracy(model, network, held_out)
     record["command"] = f"python -m fuseg_export.training {model.name}"

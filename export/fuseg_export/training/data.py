@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fuseg.manifest import Input
-from fuseg.ops import pack_color, pack_depth
+from fuseg.preprocess import Sensor
 
 from ..definition import at_size
 from ..scenes import render_many
@@ -49,29 +50,20 @@ def frames_of(seeds: Sequence[int], height: int, width: int, cache: Path) -> Fra
     return Frames(*(np.load(path, mmap_mode="r") for path in paths))
 
 
-def pack(spec: Input, frame: NDArray[Any]) -> NDArray[np.float32]:
-    """One frame -> planes ``(C, h, w)``, as the manifest's ``spec`` says."""
-    size = (spec.resize.height, spec.resize.width)
-    if spec.kind == "color":
-        return pack_color(
-            frame,
-            size=size,
-            scale=spec.scale,
-            mean=spec.mean,
-            std=spec.std,
-            filter=spec.resize.filter,
-        )
-    plane, _ = pack_depth(
-        frame,
-        size=size,
-        scale=spec.scale,
-        mean=spec.mean[0],
-        std=spec.std[0],
-        invalid=spec.invalid,
-        fill=spec.fill,
-        filter=spec.resize.filter,
-    )
-    return plane[None]
+def pack(spec: Input, frame: NDArray[Any] | None) -> NDArray[np.float32]:
+    """One frame -> planes ``(C, h, w)``, as the runtime packs it; None: substituted."""
+    tensor = np.empty(spec.tensor.shape, np.float32)
+    if frame is None:
+        _sensor(spec).substitute({spec.tensor.name: tensor})
+    else:
+        _sensor(spec).write(frame, {spec.tensor.name: tensor})
+    planes: NDArray[np.float32] = tensor[0]
+    return planes
+
+
+@cache
+def _sensor(spec: Input) -> Sensor:
+    return Sensor(spec)
 
 
 def random_batch(
@@ -96,10 +88,10 @@ def random_batch(
         dropped = len(inputs) > 1 and rng.random() < depth_dropout
         for spec, planes in zip(inputs, tensors, strict=True):
             stack = frames.color if spec.kind == "color" else frames.depth
-            packed = pack(spec, np.ascontiguousarray(stack[index][:, ::step]))
-            if dropped and spec.kind == "depth":
-                packed[:] = spec.fill
-            planes.append(packed)
+            frame = np.ascontiguousarray(stack[index][:, ::step])
+            planes.append(
+                pack(spec, None if dropped and spec.kind == "depth" else frame)
+            )
     return (
         [torch.from_numpy(np.stack(planes)) for planes in tensors],
         torch.from_numpy(np.stack(labels)).long(),

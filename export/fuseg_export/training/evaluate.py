@@ -30,7 +30,7 @@ def held_out_confusion(
     """Counts ``(classes, classes)``, rows = truth, over all ``frames``.
 
     Truth and prediction are compared at the network's output size; a larger truth is
-    sampled at pixel centres. ``without`` names an input to be replaced by its fill.
+    sampled at pixel centres. ``without`` names an input to be substituted.
     """
     network.eval()
     total = np.zeros((classes, classes), np.int64)
@@ -38,10 +38,8 @@ def held_out_confusion(
         tensors = []
         for spec in inputs:
             stack = frames.color if spec.kind == "color" else frames.depth
-            packed = pack(spec, np.ascontiguousarray(stack[index]))
-            if spec.name == without:
-                packed[:] = spec.fill
-            tensors.append(torch.from_numpy(packed[None]))
+            frame = None if spec.name == without else np.ascontiguousarray(stack[index])
+            tensors.append(torch.from_numpy(pack(spec, frame)[None]))
         labels = network(*tensors)[0].argmax(0).numpy().astype(np.uint8)
         truth = at_size(frames.labels[index], labels.shape)
         total += confusion(truth, labels, classes, ignore)
