@@ -69,6 +69,7 @@ def test_the_device_half_resolves_for_python_3_10_to_the_pinned_versions():
         for entry in json.loads(done.stdout)["install"]
     }
     # pip reads markers for the Python that runs it, so the pins are compared here.
-    pins = (ROOT / "constraints.txt").read_text()
-    for name in ("numpy", "onnxruntime"):
+    pins = (ROOT / "constraints.txt").read_text().splitlines()
+    for name in ("numpy", "onnxruntime", "pillow", "typer"):
         assert f'{name}=={found[name]} ; python_version < "3.11"' in pins
+    assert f"rich=={found['rich']}" in pins
