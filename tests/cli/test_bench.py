@@ -70,6 +70,7 @@ def test_json_has_the_promised_keys(fuseg, sampled, peers, honest):
     assert list(told["stages_ms"]) == ["pack", "engine", "label", "overhead"]
     assert told["settings"]["frames"] == 2
     assert told["settings"]["rounds"] == 6
+    assert told["settings"]["pause_ms"] == 60
     assert told["settings"]["frame_shapes"] == {"rgb": [60, 80, 3], "depth": [60, 80]}
     assert told["settings"]["threads"] == told["machine"]["cores"]
     peer = told["peers"][RECIPE]
@@ -292,3 +293,13 @@ def test_percentiles_are_linear_between_neighbours():
         "p99": 99.0,
     }
     assert percentiles([1.0, 2.0])["p50"] == np.float64(1.5)
+
+
+def test_every_turn_begins_with_the_pause(monkeypatch):
+    happened = []
+    monkeypatch.setattr("fuseg.cli.rounds.time.sleep", happened.append)
+    programs = {name: lambda _, name=name: happened.append(name) for name in "ab"}
+    interleave(programs, [{}], range(3), pause_s=0.25)
+    turns = [happened[i : i + 3] for i in range(0, len(happened), 3)]
+    assert len(turns) == 6
+    assert all(turn[0] == 0.25 and turn[1] == turn[2] for turn in turns)

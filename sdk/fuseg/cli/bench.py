@@ -27,6 +27,7 @@ from .printing import print_json, progress
 from .rounds import Frames, interleave, percentiles
 
 WARMUP = 5
+PAUSE_S = 0.06
 MOST_FRAMES = 16
 # Peers resize label maps by nearest, fuseg interpolates scores: edges differ a little.
 MIN_AGREEMENT = 0.98
@@ -84,6 +85,7 @@ def bench(
             "threads": count,
             "rounds": rounds,
             "warmup": WARMUP,
+            "pause_ms": PAUSE_S * 1e3,
             "frames": len(frames),
             "frame_shapes": {name: list(a.shape) for name, a in frames[0].items()},
         },
@@ -179,7 +181,7 @@ def _measure(
     interleave(programs, frames, range(WARMUP))
     stages.clear()
     turns = progress(range(rounds), what="timing", total=rounds)
-    times = interleave(programs, frames, turns)
+    times = interleave(programs, frames, turns, pause_s=PAUSE_S)
     stages = stages[1::2]  # of the timed calls, without the one before each
 
     total = percentiles(times["fuseg"])

@@ -25,7 +25,8 @@ def show(result: dict[str, Any]) -> None:
         f"{plural(settings['rounds'], 'interleaved round')} on "
         f"{plural(settings['frames'], 'frame')} ({sizes}), "
         f"{plural(settings['threads'], 'thread')} for every program, "
-        "each timed call after an untimed one of the same program"
+        f"each timed call after a pause of {settings['pause_ms']:g} ms and an untimed "
+        "call of the same program"
     )
     print_table(_times(result))
     print_table(_peers(result))

@@ -17,14 +17,17 @@ def interleave(
     programs: Mapping[str, Callable[[Frames], object]],
     frames: list[Frames],
     rounds: Iterable[int],
+    *,
+    pause_s: float = 0.0,
 ) -> dict[str, list[float]]:
     """Time one call of every program per round, all on the same frame.
 
     What slows the machine down for a while slows all of them; the order is drawn anew
-    for each round (the same in every run). Before each timed call the program is
-    called once on the frame before: caches and threads are then as in a loop of its
-    own, and the neighbour's threads have stopped waiting for work (engines spin for
-    some milliseconds). The garbage collector is off meanwhile.
+    for each round (the same in every run). Before each timed call comes a pause of
+    ``pause_s``, in which the neighbour's threads give up waiting for work (those of
+    ONNX Runtime spin for some 40 ms after a run, and would share our cores), and an
+    untimed call on the frame before: caches and threads are then as in a loop of its
+    own. The garbage collector is off meanwhile.
 
     Returns:
         Milliseconds of each timed call, by program.
@@ -38,6 +41,7 @@ def interleave(
         for index in rounds:
             before, frame = (frames[i % len(frames)] for i in (index - 1, index))
             for name in order.sample(names, len(names)):
+                time.sleep(pause_s)
                 programs[name](before)
                 start = time.perf_counter_ns()
                 programs[name](frame)
