@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "common/widest.h"
+#include "common/level.h"
 
 namespace py = pybind11;
 
@@ -16,11 +16,12 @@ void bind_upsample_argmax(py::module_& m);
 }  // namespace fuseg
 
 PYBIND11_MODULE(_kernels, m) {
-  m.def("widest_level", &fuseg::widest_level);
+  m.def("widest_level", [] { return static_cast<int>(fuseg::widest_level()); });
   m.def(
       "use_level",
       [](int level) {
-        fuseg::level_in_use.store(std::min(level, fuseg::widest_level()));
+        const int widest = static_cast<int>(fuseg::widest_level());
+        fuseg::level_in_use.store(static_cast<fuseg::Level>(std::min(level, widest)));
       },
       py::arg("level"));
   fuseg::bind_overlay(m);

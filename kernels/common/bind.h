@@ -3,9 +3,13 @@
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+
+#include "common/geometry.h"
 
 namespace fuseg {
 namespace py = pybind11;
@@ -21,5 +25,11 @@ using HostArray = py::array_t<T, py::array::c_style>;
 // Bind it with .noconvert() too, and read it through strides(0).
 template <typename T>
 using RowsArray = py::array_t<T, 0>;
+
+// fuseg.ops.placement.Placement, field by field.
+inline Geometry geometry_from(const std::array<std::int64_t, 11>& g) {
+  return {g[0], g[1], g[2], g[3], static_cast<int>(g[4]), g[5], g[6],
+          g[7], g[8], g[9], g[10]};
+}
 
 }  // namespace fuseg

@@ -1,0 +1,70 @@
+// Which instruction set the rooms run on: one decision, made here, as the process runs.
+//
+// A room is written twice: <room>_cpu.cpp in plain C++, which every machine can run and
+// which is the reference, and <room>_simd.cpp, which CMake compiles once per level into
+// a namespace of its own.
+#pragma once
+
+#include <atomic>
+
+namespace fuseg {
+
+enum class Level {
+  kPlain = 0,
+  kNeon = 1,    // every aarch64
+  kAvx2 = 3,    // x86-64-v3: AVX2, FMA, F16C; since Haswell and Zen
+  kAvx512 = 4,  // x86-64-v4 with VBMI, VBMI2 and VNNI; since Ice Lake and Zen 4
+};
+
+inline Level widest_level() {
+#if defined(FUSEG_X86_LEVELS)
+  __builtin_cpu_init();  // this runs while the module is being loaded
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||
+      !__builtin_cpu_supports("bmi2")) {
+    return Level::kPlain;
+  }
+  const bool avx512 =
+      __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") &&
+      __builtin_cpu_supports("avx512vnni");
+  return avx512 ? Level::kAvx512 : Level::kAvx2;
+#elif defined(__aarch64__)
+  return Level::kNeon;
+#else
+  return Level::kPlain;
+#endif
+}
+
+// Lowered by tests and by whoever looks for a faulty level; never by an op.
+inline std::atomic<Level> level_in_use{widest_level()};
+
+inline Level level() { return level_in_use.load(std::memory_order_relaxed); }
+
+}  // namespace fuseg
+
+// FUSEG_SIMD(void room_simd(const Room& room)) declares the function at every level
+// that was compiled; FUSEG_PICK(room) is the best of them, or room_cpu.
+#if defined(FUSEG_X86_LEVELS)
+#define FUSEG_SIMD(...) \
+  namespace avx2 {      \
+  __VA_ARGS__;          \
+  }                     \
+  namespace avx512 {    \
+  __VA_ARGS__;          \
+  }
+#define FUSEG_PICK(room)                                             \
+  (::fuseg::level() >= ::fuseg::Level::kAvx512 ? avx512::room##_simd \
+   : ::fuseg::level() >= ::fuseg::Level::kAvx2 ? avx2::room##_simd   \
+                                               : room##_cpu)
+#elif defined(__aarch64__)
+#define FUSEG_SIMD(...) \
+  namespace neon {      \
+  __VA_ARGS__;          \
+  }
+#define FUSEG_PICK(room) \
+  (::fuseg::level() == ::fuseg::Level::kPlain ? room##_cpu : neon::room##_simd)
+#else
+#define FUSEG_SIMD(...)
+#define FUSEG_PICK(room) room##_cpu
+#endif
