@@ -109,7 +109,7 @@ def fuse_argmax(
 
     Example:
         >>> camera = np.array([[[3.0, 0.0]], [[1.0, 1.0]]], dtype=np.float32)
-        >>> radar = np.array([[[0.0]], [[1.5]]], dtype=np.float16)
+        >>> radar = np.array([[[0.0]], [[1.2]]], dtype=np.float16)
         >>> source = np.empty((1, 4), np.uint8)
         >>> fuse_argmax([camera, radar], size=(1, 4), source=source)
         array([[0, 0, 1, 1]], dtype=uint8)
@@ -164,7 +164,7 @@ class FusedLabeler:
     Example:
         >>> label = FusedLabeler(2, [(1, 2), (1, 1)], size=(1, 4), how="max")
         >>> camera = np.array([[[3.0, 0.0]], [[1.0, 1.0]]], dtype=np.float32)
-        >>> radar = np.array([[[0.0]], [[1.5]]], dtype=np.float32)
+        >>> radar = np.array([[[0.0]], [[1.2]]], dtype=np.float32)
         >>> label([camera, radar])
         array([[0, 0, 1, 1]], dtype=uint8)
     """
