@@ -33,9 +33,9 @@ def test_room_is_complete(room):
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_room_is_built_and_bound(room):
-    assert f"fuseg_add_kernel({room})" in (ROOT / "CMakeLists.txt").read_text()
+    assert f"fuseg_add_kernel({room}" in (ROOT / "CMakeLists.txt").read_text()
     assert f"bind_{room}(m);" in (ROOT / "kernels" / "module.cpp").read_text()
 
 
 def test_rooms_and_public_ops_are_the_same_list():
-    assert sorted(fuseg.ops.__all__) == ROOMS
+    assert sorted(filter(str.islower, fuseg.ops.__all__)) == ROOMS

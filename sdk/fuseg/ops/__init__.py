@@ -5,6 +5,12 @@ from __future__ import annotations
 from .overlay import overlay
 from .pack_color import pack_color
 from .pack_depth import pack_depth
-from .upsample_argmax import upsample_argmax
+from .upsample_argmax import Labeler, upsample_argmax
 
-__all__ = ["overlay", "pack_color", "pack_depth", "upsample_argmax"]
+__all__ = [
+    "Labeler",
+    "overlay",
+    "pack_color",
+    "pack_depth",
+    "upsample_argmax",
+]
