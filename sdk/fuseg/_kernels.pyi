@@ -70,13 +70,20 @@ def has_reading_cpu(
     invalid: NDArray[np.float32],
     filter: int,
 ) -> bool: ...
-def upsample_argmax_scratch_bytes(
-    classes: int, height: int, width: int, out_height: int, out_width: int
-) -> int: ...
-def upsample_argmax_cpu(
-    scores: NDArray[np.float32],
-    labels: NDArray[np.uint8],
-    confidence: NDArray[np.float32] | None,
-    align_corners: bool,
-    scratch: NDArray[np.uint8],
-) -> None: ...
+
+class UpsampleArgmaxPlan:
+    def __init__(
+        self,
+        shape: tuple[int, int, int, int],
+        half: bool,
+        size: tuple[int, int],
+        rows: tuple[int, int, int],
+        columns: tuple[int, int, int],
+        threads: int,
+    ) -> None: ...
+    def run(
+        self,
+        scores: NDArray[Any],
+        labels: NDArray[Any],
+        confidence: NDArray[np.float32] | None = None,
+    ) -> None: ...

@@ -39,27 +39,6 @@ def packed_depth(rng):
             yield np.array(readings)
 
 
-def labelled(rng):
-    for kind in ("noise", "ties", "flat", "not finite"):
-        scores = rng.standard_normal((12, 23, 37), dtype=np.float32)
-        if kind == "ties":
-            scores = np.rint(scores)
-        elif kind == "flat":
-            scores = np.ascontiguousarray(scores[:, :1, :1] + scores * 1e-3)
-        elif kind == "not finite":
-            scores[rng.random(scores.shape) < 0.001] = np.nan
-        for size in [(23, 37), (92, 148), (50, 333), (11, 17)]:
-            for align_corners in (False, True):
-                confidence = np.empty(size, np.float32)
-                yield ops.upsample_argmax(
-                    scores,
-                    size=size,
-                    align_corners=align_corners,
-                    confidence=confidence,
-                )
-                yield confidence
-
-
 def painted(rng):
     frame = rng.integers(0, 256, (41, 700, 3), dtype=np.uint8)
     palette = rng.integers(0, 256, (9, 3), dtype=np.uint8)
@@ -72,7 +51,7 @@ def painted(rng):
 
 @pytest.mark.skipif(not LEVELS, reason="this processor runs the plain code only")
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("results", [packed_color, packed_depth, labelled, painted])
+@pytest.mark.parametrize("results", [packed_color, packed_depth, painted])
 def test_same_bits_as_the_plain_code(results, level):
     def at(level):
         _kernels.use_level(level)

@@ -6,10 +6,11 @@ from .fuse_argmax import FusedLabeler, fuse_argmax
 from .overlay import overlay
 from .pack_color import pack_color
 from .pack_depth import pack_depth
-from .upsample_argmax import upsample_argmax
+from .upsample_argmax import Labeler, upsample_argmax
 
 __all__ = [
     "FusedLabeler",
+    "Labeler",
     "fuse_argmax",
     "overlay",
     "pack_color",
