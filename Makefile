@@ -20,7 +20,7 @@ PYTHON_FOLDERS := $(shell find sdk export -type d -not -name __pycache__)
 PYTHON_FILES := $(shell find sdk export -name '*.py')
 CXX_FILES := $(shell find kernels -name '*.h' -o -name '*.cpp')
 
-.PHONY: build demo test test-slow lint format bench bench-kernels train readme wheel clean
+.PHONY: build demo test test-slow test-neon lint format bench bench-kernels train readme wheel clean
 
 build: $(VENV)/.built
 
@@ -40,6 +40,16 @@ test: build $(VENV)-floor/.built
 
 test-slow: build $(VENV)-floor/.built
 	$(BIN)/python -m pytest
+
+# The kernels' tests on aarch64, in an emulator: Debian, g++-aarch64-linux-gnu and
+# qemu-user; 40 packages of arm64 Debian and 40 MB of wheels are downloaded once. Not a
+# part of .ci/run. ARGS goes to pytest: make test-neon ARGS='-k overlay'
+test-neon: build out/arm64/.made
+	bash checks/neon.sh $(BIN)/python $(ARGS)
+
+out/arm64/.made: checks/arm64.sh constraints.txt
+	bash checks/arm64.sh $(BIN)/python
+	touch $@
 
 lint: build
 	$(BIN)/ruff check .
