@@ -2,6 +2,7 @@
 #   make demo    train nothing, export the shipped checkpoint, prove and time the bundle
 #   make test    the tests of every pull request
 #   make lint    ruff, mypy --strict, clang-format
+#   make sanitize, make test-neon    the kernels under sanitizers, and on an emulated Arm
 #   make bench   kernels against their peers (bench-kernels, with its options, is below)
 #   make train   train the reference models again (about an hour on two cores; resumes)
 #
@@ -20,7 +21,7 @@ PYTHON_FOLDERS := $(shell find sdk export -type d -not -name __pycache__)
 PYTHON_FILES := $(shell find sdk export -name '*.py')
 CXX_FILES := $(shell find kernels -name '*.h' -o -name '*.cpp')
 
-.PHONY: build demo test test-slow test-neon lint format bench bench-kernels train readme wheel clean
+.PHONY: build demo test test-slow sanitize test-neon lint format bench bench-kernels train readme wheel clean
 
 build: $(VENV)/.built
 
@@ -41,13 +42,19 @@ test: build $(VENV)-floor/.built
 test-slow: build $(VENV)-floor/.built
 	$(BIN)/python -m pytest
 
+# The kernels' tests at every instruction set of this processor: with AddressSanitizer and
+# UBSan (g++'s), with memory fenced off where arrays end, and proof that the fence holds.
+# ARGS goes to pytest.
+sanitize: build
+	bash checks/sanitize.sh $(BIN)/python $(ARGS)
+
 # The kernels' tests on aarch64, in an emulator: Debian, g++-aarch64-linux-gnu and
 # qemu-user; 40 packages of arm64 Debian and 40 MB of wheels are downloaded once. Not a
 # part of .ci/run. ARGS goes to pytest: make test-neon ARGS='-k overlay'
 test-neon: build out/arm64/.made
 	bash checks/neon.sh $(BIN)/python $(ARGS)
 
-out/arm64/.made: checks/arm64.sh constraints.txt
+out/arm64/.made: checks/arm64.sh constraints.txt | build
 	bash checks/arm64.sh $(BIN)/python
 	touch $@
 

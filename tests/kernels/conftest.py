@@ -24,6 +24,9 @@ from fuseg import _kernels
 # The levels of kernels/common/level.h that can run here.
 ORDER = (0, 1) if platform.machine() == "aarch64" else (0, 3, 4)
 LEVELS = [level for level in ORDER if level <= _kernels.widest_level()]
+ONLY = os.environ.get("FUSEG_LEVEL")  # `make sanitize` runs every test at every level
+if ONLY:
+    LEVELS = [level for level in LEVELS if level == int(ONLY)]
 PAGE = mmap.PAGESIZE
 EXAMPLES = int(os.environ.get("FUSEG_EXAMPLES", "0"))  # the most per test; 0: all
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -51,8 +54,11 @@ for peer in ("cv2", "torch"):
         sys.modules[peer] = Absent(peer)
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m is looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if "fenced" in getattr(item, "fixturenames", ()):
+            item.add_marker("fenced")
         test = getattr(item, "obj", None)
         given = getattr(test, "_hypothesis_internal_use_settings", None)
         if EXAMPLES and given and given.max_examples > EXAMPLES:
@@ -60,12 +66,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             test._hypothesis_internal_use_settings = fewer
 
 
+@pytest.fixture(autouse=bool(ONLY))
+def only_level() -> None:
+    if not LEVELS:
+        pytest.skip(f"this processor has no level {ONLY}")
+    _kernels.use_level(LEVELS[-1])
+
+
 @pytest.fixture(params=LEVELS, ids=lambda level: f"level {level}")
 def every_level(request: pytest.FixtureRequest) -> Iterator[int]:
     """Runs a test once per instruction set, each of which must meet the contract."""
     _kernels.use_level(request.param)
     yield request.param
-    _kernels.use_level(_kernels.widest_level())
+    _kernels.use_level(LEVELS[-1])
 
 
 @pytest.fixture(params=["at its end", "at its start"])
