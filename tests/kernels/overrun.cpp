@@ -29,8 +29,8 @@ __attribute__((target("avx2"))) void masked_write(float* a, int n) {
 
 __attribute__((target("avx2"))) float gather(const float* a, int n) {
   const __m256i index = _mm256_setr_epi32(0, n, 0, 0, 0, 0, 0, 0);
-  return _mm256_cvtss_f32(_mm256_permutevar8x32_ps(
-      _mm256_i32gather_ps(a, index, 4), _mm256_set1_epi32(1)));
+  return _mm256_cvtss_f32(
+      _mm256_permutevar8x32_ps(_mm256_i32gather_ps(a, index, 4), _mm256_set1_epi32(1)));
 }
 
 // The same with nothing wrong: a masked access next to the edge is allowed.
