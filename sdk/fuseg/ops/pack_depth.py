@@ -163,12 +163,12 @@ class DepthPacker:
         DTypeError, ArgumentError: As `pack_depth`.
 
     Example:
-        >>> pack = DepthPacker(np.uint16, size=(1, 2), scale=0.001, fill=-1.0)
+        >>> pack = DepthPacker(np.uint16, size=(1, 2), scale=0.5, fill=-1.0)
         >>> plane = np.empty(pack.size, pack.dtype)
         >>> pack(np.array([[1500, 7, 0, 7]], dtype=np.uint16), plane)
         1
         >>> plane
-        array([[ 1.5, -1. ]], dtype=float32)
+        array([[750.,  -1.]], dtype=float32)
     """
 
     def __init__(
