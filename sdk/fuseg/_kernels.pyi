@@ -14,16 +14,21 @@ def overlay_cpu(
     ignore: int,
     out: NDArray[np.uint8],
 ) -> int: ...
-def pack_color_scratch_bytes(width: int, out_width: int) -> int: ...
-def pack_color_cpu(
-    frame: NDArray[np.uint8],
-    out: NDArray[np.float32],
-    multiply: Sequence[float],
-    add: Sequence[float],
-    swap: bool,
-    filter: int,
-    scratch: NDArray[np.uint8],
-) -> None: ...
+
+class ColorPlan:
+    def __init__(
+        self,
+        placement: Sequence[int],
+        pixel_bytes: int,
+        channel: Sequence[int],
+        filter: int,
+        multiply: Sequence[float],
+        add: Sequence[float],
+        fill: float,
+        element: int,
+        threads: int,
+    ) -> None: ...
+    def pack(self, frame: NDArray[np.uint8], out: NDArray[Any]) -> None: ...
 
 class DepthPlan:
     def __init__(

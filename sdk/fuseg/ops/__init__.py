@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .overlay import overlay
-from .pack_color import pack_color
+from .pack_color import ColorPacker, pack_color
 from .pack_depth import pack_depth
 from .upsample_argmax import upsample_argmax
 
-__all__ = ["overlay", "pack_color", "pack_depth", "upsample_argmax"]
+__all__ = ["ColorPacker", "overlay", "pack_color", "pack_depth", "upsample_argmax"]
