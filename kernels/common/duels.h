@@ -46,26 +46,34 @@ inline void repeat_row(Label* row, std::int64_t width, std::int64_t times) {
   }
 }
 
-// Lowered by more than rounding can amount to, here and where pixels are blended.
-inline Floats lowered(Floats bar, Floats size) {
-  return sub(bar, fma(size, all(1e-6f), all(1e-36f)));
-}
+// What a third class must reach at a sample to win anywhere near it: the mean of two,
+// lowered by more than rounding can amount to, here and where pixels are blended.
+struct Bar {
+  Floats height;
+
+  Bar(const PackedRow& row, std::int32_t base, std::int32_t one, std::int32_t other) {
+    const Floats score = load(row.scores + one * row.stride + base);
+    const Floats rival = load(row.scores + other * row.stride + base);
+    const Floats slack = fma(add(abs(score), abs(rival)), all(1e-6f), all(1e-36f));
+    height = sub(mul(add(score, rival), all(0.5f)), slack);
+  }
+};
 
 // The samples of a row where none but two classes can win: they are the winner and the
-// next, or above the third by their mean, and so is every blend of them.
+// next, or the winner and above the next by their mean.
 inline Mask duel_at(const PackedRow& row, std::int32_t base, std::int32_t one,
                     std::int32_t other) {
-  const Floats score = load(row.scores + one * row.stride + base);
-  const Floats rival = load(row.scores + other * row.stride + base);
-  const Floats bar =
-      lowered(mul(add(score, rival), all(0.5f)), add(abs(score), abs(rival)));
   const auto is_one = [&](const std::int32_t* labels) {
     const Ints label = load(labels + base);
     return either(equal(label, all(one)), equal(label, all(other)));
   };
-  const Mask no_third = greater(bar, load(row.second_score + base));
+  const Mask no_third =
+      greater(Bar(row, base, one, other).height, load(row.second_score + base));
   return both(is_one(row.winner), either(is_one(row.second), no_third));
 }
+
+// After this many spots of a band without success, the others are not tried.
+constexpr std::int64_t kTrials = 8;
 
 struct Split {
   std::int64_t duels;
@@ -73,7 +81,7 @@ struct Split {
 };
 
 // Moves the spots where only two classes can win from work.others to work.duels.
-inline Split find_duels(const BandWork& work, std::int64_t disputed) {
+inline Split find_duels(const BandWork& work, bool tame, std::int64_t disputed) {
   const PackedRow upper = work.upper;
   const PackedRow lower = work.lower;
   const Spot* spots = work.spots;
@@ -83,8 +91,9 @@ inline Split find_duels(const BandWork& work, std::int64_t disputed) {
   for (std::int64_t i = 0; i < disputed; ++i) {
     const std::int32_t at = others[i].spot;
     const auto [x, base, lanes] = spots[at];
-    if (lanes == 0) {
-      others[split.others++].spot = at;
+    const bool in_vain = i > kTrials && split.duels == 0;
+    if (lanes == 0 || in_vain || !tame) {
+      others[split.others++] = {at, -1, -1};
       continue;
     }
     const std::int32_t one = upper.winner[base + __builtin_ctz(lanes)];
@@ -97,8 +106,9 @@ inline Split find_duels(const BandWork& work, std::int64_t disputed) {
         both(duel_at(upper, base, one, other), duel_at(lower, base, one, other));
     const bool is_duel = (~bits(duel) & lanes) == 0;
     // Written to both lists; the next one takes the place in the wrong one.
-    duels[split.duels] = {at, std::min(one, other), std::max(one, other)};
-    others[split.others].spot = at;
+    const Disputed found{at, std::min(one, other), std::max(one, other)};
+    duels[split.duels] = found;
+    others[split.others] = found;
     split.duels += is_duel;
     split.others += !is_duel;
   }

@@ -113,16 +113,15 @@ struct Compare {
   }
 };
 
-// All classes that can win in a block. True if none could be left out.
+// All classes that can win in a block. False if hardly one could be left out.
 template <typename Label>
 inline bool label_contended(const BandWork& work, const Band<Label>& band,
-                            const Block& block) {
+                            const Block& block, const Disputed& two) {
   const int classes = band.job.classes;
-  const int listed = list_contenders(work, block, classes);
-  const std::int32_t* list = listed > 0 ? work.contenders : work.everyone;
+  const int listed = list_contenders(work, block, two, classes);
   in_tiles(band.first, band.end,
-           Compare<Label>{work, band, block, list, listed > 0 ? listed : classes});
-  return listed == 0 || listed * 4 > classes * 3;
+           Compare<Label>{work, band, block, work.contenders, listed});
+  return listed * 4 < classes * 3;
 }
 
 template <typename Label>
@@ -160,18 +159,16 @@ inline void label_band(const BandWork& work, const Band<Label>& band) {
   if (band.job.rows->on_samples && columns.on_samples) return;
 
   const bool tame = work.upper.tame && work.lower.tame;
-  Split split{0, disputed};
-  if (tame) split = find_duels(work, disputed);
+  const Split split = find_duels(work, tame, disputed);
   label_duels(work, band, split.duels);
-  // After this many blocks in which leaving out classes was no use, it is not tried.
-  constexpr std::int64_t kTrials = 8;
-  std::int64_t hopeless = 0;
+  std::int64_t in_vain = 0;
   for (std::int64_t i = 0; i < split.others; ++i) {
-    const Block block(columns, work.spots[work.others[i].spot]);
-    if (!tame || !block.near() || hopeless == kTrials) {
+    const Disputed two = work.others[i];
+    const Block block(columns, work.spots[two.spot]);
+    if (two.low < 0 || in_vain == kTrials) {
       label_uncut(work, band, block, tame);
     } else {
-      hopeless = label_contended(work, band, block) ? hopeless + 1 : 0;
+      in_vain = label_contended(work, band, block, two) ? 0 : in_vain + 1;
     }
   }
 }
@@ -228,11 +225,12 @@ template <typename Sources>
 class PackedPair {
  public:
   PackedPair(BandWork& work, const Sources& sources, const Taps& rows,
-             std::int64_t width)
+             std::int64_t width, bool spread)
       : work_(work),
         sources_(sources),
         samples_(rows.samples),
         width_(width),
+        spread_(spread),
         packed_{work.upper, work.lower} {}
 
   void move_to(std::int64_t image, std::int64_t y) {
@@ -244,8 +242,13 @@ class PackedPair {
   const PackedRow& packed(std::int64_t image, std::int64_t y) {
     const std::int64_t row = image * samples_ + y;
     PackedRow& place = packed_[y % 2];
-    if (held_[y % 2] != row) pack_row(sources_(image, y), width_, place);
+    if (held_[y % 2] == row) return place;
     held_[y % 2] = row;
+    if (spread_) {
+      pack_row<true>(sources_(image, y), width_, place);
+    } else {
+      pack_row<false>(sources_(image, y), width_, place);
+    }
     return place;
   }
 
@@ -253,6 +256,7 @@ class PackedPair {
   const Sources& sources_;
   std::int64_t samples_;
   std::int64_t width_;
+  bool spread_;
   PackedRow packed_[2];
   std::int64_t held_[2] = {-1, -1};  // which rows of all images these are
 };
@@ -266,7 +270,8 @@ inline void label_images(const LabelJob<Label>& job, const Sources& sources,
     BandWork work = works[part];
     for (int c = 0; c < job.classes; ++c) work.everyone[c] = c;
     const std::int64_t spots = lay_spots(*job.columns, work.spots);
-    PackedPair<Sources> pair(work, sources, rows, job.columns->samples);
+    PackedPair<Sources> pair(work, sources, rows, job.columns->samples,
+                             job.confidence != nullptr);
     for (std::int64_t i = first; i < end; ++i) {
       const std::int64_t image = i / rows.samples;
       const std::int64_t y = i % rows.samples;
