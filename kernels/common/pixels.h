@@ -28,12 +28,18 @@ inline Ints choose(Ints groups, const std::uint8_t* index) {
   return _mm512_shuffle_epi8(groups, _mm512_broadcast_i32x4(one));
 }
 inline Floats to_floats(Ints v) { return _mm512_cvtepi32_ps(v); }
-// The j-th of each group's four lanes, everywhere in the group, of a vector that holds
-// one float per pixel, in order.
-inline Floats spread(Floats v, int j) {
+// Of a vector that holds one number per pixel, in order: the j-th of each group's four
+// lanes, everywhere in the group.
+inline Ints spread(Ints v, int j) {
   const __m512i first =
       _mm512_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12);
-  return _mm512_permutexvar_ps(_mm512_add_epi32(first, _mm512_set1_epi32(j)), v);
+  return _mm512_permutexvar_epi32(_mm512_add_epi32(first, _mm512_set1_epi32(j)), v);
+}
+// The sum of two products of 16-bit numbers in every lane.
+inline Ints dot(Ints a, Ints b) { return _mm512_madd_epi16(a, b); }
+// dot(a, b) * 256 + dot(a, rest).
+inline Ints fine_dot(Ints a, Ints b, Ints rest) {
+  return _mm512_dpwssd_epi32(_mm512_slli_epi32(dot(a, b), 8), a, rest);
 }
 // v[j] of pixels to v[c] of channels, pixels in order.
 inline void transpose(Floats (&v)[4]) {
@@ -46,11 +52,11 @@ inline void transpose(Floats (&v)[4]) {
   v[2] = _mm512_castpd_ps(_mm512_unpacklo_pd(g, h));
   v[3] = _mm512_castpd_ps(_mm512_unpackhi_pd(g, h));
 }
-// To the nearest whole number, ties to even, saturated. What is below every int32
-// becomes the least of them.
+// To the nearest whole number, ties to even, saturated. Only for numbers that an int32
+// can hold.
 inline void store(std::int8_t* to, Floats v) {
-  const Ints whole = _mm512_cvtps_epi32(_mm512_min_ps(v, all(127.0f)));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtsepi32_epi8(whole));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
+                   _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v)));
 }
 
 #elif defined(__AVX2__)
@@ -65,9 +71,13 @@ inline Ints choose(Ints groups, const std::uint8_t* index) {
   return _mm256_shuffle_epi8(groups, _mm256_broadcastsi128_si256(one));
 }
 inline Floats to_floats(Ints v) { return _mm256_cvtepi32_ps(v); }
-inline Floats spread(Floats v, int j) {
+inline Ints spread(Ints v, int j) {
   const __m256i first = _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4);
-  return _mm256_permutevar8x32_ps(v, _mm256_add_epi32(first, _mm256_set1_epi32(j)));
+  return _mm256_permutevar8x32_epi32(v, _mm256_add_epi32(first, _mm256_set1_epi32(j)));
+}
+inline Ints dot(Ints a, Ints b) { return _mm256_madd_epi16(a, b); }
+inline Ints fine_dot(Ints a, Ints b, Ints rest) {
+  return _mm256_add_epi32(_mm256_slli_epi32(dot(a, b), 8), dot(a, rest));
 }
 inline void transpose(Floats (&v)[4]) {
   const Floats a = _mm256_unpacklo_ps(v[0], v[1]), b = _mm256_unpacklo_ps(v[2], v[3]);
@@ -80,7 +90,7 @@ inline void transpose(Floats (&v)[4]) {
   v[3] = _mm256_castpd_ps(_mm256_unpackhi_pd(g, h));
 }
 inline void store(std::int8_t* to, Floats v) {
-  const Ints whole = _mm256_cvtps_epi32(_mm256_min_ps(v, all(127.0f)));
+  const Ints whole = _mm256_cvtps_epi32(v);
   const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(whole),
                                         _mm256_extracti128_si256(whole, 1));
   _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packs_epi16(words, words));
@@ -96,7 +106,17 @@ inline Ints choose(Ints groups, const std::uint8_t* index) {
       vqtbl1q_u8(vreinterpretq_u8_s32(groups), vld1q_u8(index)));
 }
 inline Floats to_floats(Ints v) { return vcvtq_f32_s32(v); }
-inline Floats spread(Floats v, int j) { return permute(v, vdupq_n_s32(j)); }
+inline Ints spread(Ints v, int j) {
+  return vreinterpretq_s32_f32(permute(vreinterpretq_f32_s32(v), vdupq_n_s32(j)));
+}
+inline Ints dot(Ints a, Ints b) {
+  const int16x8_t x = vreinterpretq_s16_s32(a), y = vreinterpretq_s16_s32(b);
+  return vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)),
+                    vmull_s16(vget_high_s16(x), vget_high_s16(y)));
+}
+inline Ints fine_dot(Ints a, Ints b, Ints rest) {
+  return vaddq_s32(vshlq_n_s32(dot(a, b), 8), dot(a, rest));
+}
 inline void transpose(Floats (&v)[4]) {
   const float32x4_t a = vzip1q_f32(v[0], v[2]), b = vzip1q_f32(v[1], v[3]);
   const float32x4_t c = vzip2q_f32(v[0], v[2]), d = vzip2q_f32(v[1], v[3]);
@@ -111,6 +131,28 @@ inline void store(std::int8_t* to, Floats v) {
   vst1_lane_s32(reinterpret_cast<std::int32_t*>(to), vreinterpret_s32_s8(bytes), 0);
 }
 
+#endif
+
+// One vector to each of three planes.
+template <typename T>
+inline void store(T* const (&to)[3], std::int64_t at, const Floats (&v)[3]) {
+  for (int p = 0; p < 3; ++p) store(to[p] + at, v[p]);
+}
+
+#if defined(__AVX2__) && !defined(__AVX512VBMI__)
+inline void store(std::int8_t* const (&to)[3], std::int64_t at, const Floats (&v)[3]) {
+  const Ints first = _mm256_cvtps_epi32(v[0]), second = _mm256_cvtps_epi32(v[1]);
+  const Ints third = _mm256_cvtps_epi32(v[2]);
+  const Ints bytes = _mm256_packs_epi16(_mm256_packs_epi32(first, second),
+                                        _mm256_packs_epi32(third, third));
+  const Ints order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  const Ints sorted = _mm256_permutevar8x32_epi32(bytes, order);
+  const __m128i low = _mm256_castsi256_si128(sorted);
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(to[0] + at), low);
+  _mm_storeh_pd(reinterpret_cast<double*>(to[1] + at), _mm_castsi128_pd(low));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(to[2] + at),
+                   _mm256_extracti128_si256(sorted, 1));
+}
 #endif
 
 }  // namespace fuseg::FUSEG_LEVEL

@@ -119,14 +119,6 @@ bool fill_window(const PackColor& job, const Tables& tables, std::int64_t x, int
       std::uint8_t* index = window->index + 4 * lane;
       index[0] = index[1] = index[3] = static_cast<std::uint8_t>(at);
       index[2] = static_cast<std::uint8_t>(next);
-      const double exact = static_cast<double>(fraction) * 16384;
-      const auto weight = static_cast<std::int16_t>(std::nearbyint(exact));
-      const auto rest = static_cast<std::int16_t>(
-          std::nearbyint((exact - static_cast<double>(weight)) * 256));
-      window->weight[2 * lane] = static_cast<std::int16_t>(16384 - weight);
-      window->weight[2 * lane + 1] = weight;
-      window->rest[2 * lane] = static_cast<std::int16_t>(-rest);
-      window->rest[2 * lane + 1] = rest;
     }
   }
   if (each == kBlock) window->base[1] = window->base[0];
@@ -177,6 +169,12 @@ void pack_color_tables(const PackColor& job, void* memory) {
     const std::int64_t left = tap.index - job.geometry.left;
     tables.offset[x] = static_cast<std::int32_t>(left * job.pixel_bytes);
     tables.fraction[x] = static_cast<float>(tap.fraction);
+    const double exact = tap.fraction * 16384;
+    const auto weight = static_cast<std::int32_t>(std::nearbyint(exact));
+    const auto rest = static_cast<std::int32_t>(
+        std::nearbyint((exact - static_cast<double>(weight)) * 256));
+    tables.pair[x] = pair_of(16384 - weight, weight);
+    tables.rest[x] = pair_of(-rest, rest);
   }
   Summary& summary = *tables.summary;
   summary.taps = taps_of(tables.fraction, along.out);

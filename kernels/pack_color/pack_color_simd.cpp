@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <cstdint>
 
 #include "common/pixels.h"
@@ -44,8 +46,10 @@ struct Sink {
     }
   }
 
-  void put(int c, std::int64_t x, Floats v) const {
-    store(out[c] + x, fma(v, multiply[c], add[c]));
+  void put(std::int64_t x, Floats a, Floats b, Floats c) const {
+    store(out, x,
+          {fma(a, multiply[0], add[0]), fma(b, multiply[1], add[1]),
+           fma(c, multiply[2], add[2])});
   }
 };
 
@@ -53,37 +57,55 @@ template <typename T>
 using LineKernel = void (*)(const Tables&, std::int64_t, std::int64_t, const Rows&,
                             const Planes<T>&);
 
+// The unit of what `blend` gives.
+constexpr float unit_of(Taps taps) {
+  return taps == Taps::kOne ? 1.0f : taps == Taps::kExact ? 16384.0f : 4194304.0f;
+}
+
+// `pixels`: in every lane a channel of two pixels, or of one.
+template <Taps kTaps>
+Floats blend(Ints pixels, Ints pair, Ints rest) {
+  if constexpr (kTaps == Taps::kExact) pixels = dot(pixels, pair);
+  if constexpr (kTaps == Taps::kFine) pixels = fine_dot(pixels, pair, rest);
+  return to_floats(pixels);
+}
+
+// In sixteen bytes: where the channels of a pixel, and of the next one, come from.
+template <int kBytes, bool kNext>
+constexpr std::array<std::uint8_t, 16> choice() {
+  std::array<std::uint8_t, 16> index{};
+  for (int i = 0; i < 16; ++i) {
+    const int channel = i / 4 < 3 && kBytes > 1 ? i / 4 : 0;
+    const bool used = i % 4 == 0 || (kNext && i % 4 == 2);
+    index[i] = used ? channel + i % 4 / 2 * kBytes : 0x80;
+  }
+  return index;
+}
+
 // Positions first to end, kLanes at least, each from eight bytes of the row.
-template <typename T, int kBytes>
+template <typename T, int kBytes, Taps kTaps, bool kTwoRows>
 void pixel_line(const Tables& tables, std::int64_t first, std::int64_t end,
                 const Rows& rows, const Planes<T>& planes) {
-  constexpr std::uint8_t no = 0x80, n = kBytes;
-  constexpr std::uint8_t c1 = kBytes == 1 ? 0 : 1, c2 = kBytes == 1 ? 0 : 2;
-  const std::uint8_t near[16] = {0,  no, no, no, c1, no, no, no,
-                                 c2, no, no, no, no, no, no, no};
-  const std::uint8_t far[16] = {n,      no, no, no, n + c1, no, no, no,
-                                n + c2, no, no, no, no,     no, no, no};
-  const Sink<T> sink(planes, 1);
+  constexpr auto kChoice = choice<kBytes, kTaps != Taps::kOne>();
+  const Sink<T> sink(planes, unit_of(kTaps));
   const Floats across = all(rows.fraction);
   const std::uint8_t *const above = rows.above, *const below = rows.below;
-  const std::int32_t* const offset = tables.offset;
-  const float* const fraction = tables.fraction;
+  const Tables t = tables;
   for (std::int64_t x = first; x < end; x += kLanes) {
     x = std::min(x, end - kLanes);
-    const Floats fractions = load(fraction + x);
+    const Ints pairs = load(t.pair + x), rests = load(t.rest + x);
     Floats v[4];
     for (int j = 0; j < 4; ++j) {
-      const Floats along = spread(fractions, j);
-      const auto blend = [&](const std::uint8_t* row) {
-        const Ints bytes = load_groups(row, offset + x + j);
-        const Floats a = to_floats(choose(bytes, near));
-        return fma(along, sub(to_floats(choose(bytes, far)), a), a);
+      const Ints pair = spread(pairs, j), rest = spread(rests, j);
+      const auto blended = [&](const std::uint8_t* row) {
+        const Ints groups = load_groups(row, t.offset + x + j);
+        return blend<kTaps>(choose(groups, kChoice.data()), pair, rest);
       };
-      const Floats over = blend(above);
-      v[j] = fma(across, sub(blend(below), over), over);
+      v[j] = blended(above);
+      if constexpr (kTwoRows) v[j] = fma(across, sub(blended(below), v[j]), v[j]);
     }
     transpose(v);
-    for (int c = 0; c < 3; ++c) sink.put(c, x, v[c]);
+    sink.put(x, v[0], v[1], v[2]);
   }
 }
 
@@ -125,11 +147,11 @@ void average_line(const PackColor& job, const Tables& tables, const float* row,
     Floats v[4];
     for (int j = 0; j < 4; ++j) v[j] = load(pixels + j * kLanes);
     transpose(v);
+    if (count == kLanes) {
+      sink.put(x, v[0], v[1], v[2]);
+      continue;
+    }
     for (int c = 0; c < 3; ++c) {
-      if (count == kLanes) {
-        sink.put(c, x, v[c]);
-        continue;
-      }
       T lanes[kLanes];
       store(lanes, fma(v[c], sink.multiply[c], sink.add[c]));
       std::copy_n(lanes, count, sink.out[c] + x);
@@ -163,64 +185,34 @@ struct Bytes {
 };
 
 // Sixteen positions at a time from 128 bytes of each row, or twice eight.
-template <typename T, int kBytes, Taps kTaps, bool kHalves, bool kTwoRows>
+template <typename T, int kBytes, Taps kTaps, bool kTwoRows, bool kHalves>
 void window_line(const Tables& tables, std::int64_t, std::int64_t, const Rows& rows,
                  const Planes<T>& planes) {
   constexpr __mmask64 kMask =
       kTaps == Taps::kOne ? 0x1111111111111111 : 0x5555555555555555;
-  const Sink<T> sink(planes, kTaps == Taps::kOne     ? 1.0f
-                             : kTaps == Taps::kExact ? 16384.0f
-                                                     : 4194304.0f);
+  const Sink<T> sink(planes, unit_of(kTaps));
   const Floats across = all(rows.fraction);
   const std::uint8_t *const above = rows.above, *const below = rows.below;
-  const Window* w = tables.windows;
-  const Window* const end = w + tables.summary->windows;
-  for (; w < end; ++w) {
+  const Tables t = tables;
+  const Window* const end = t.windows + t.summary->windows;
+  for (const Window* w = t.windows; w < end; ++w) {
     const Bytes<kHalves> over(above, *w), under(kTwoRows ? below : above, *w);
-    const __m512i index = _mm512_load_si512(w->index);
-    const __m512i weight = _mm512_load_si512(w->weight);
-    const __m512i rest = _mm512_load_si512(w->rest);
     const std::int64_t x = w->x;
-    const auto blend = [&](const Bytes<kHalves>& bytes, __m512i at) {
-      const __m512i pixels = bytes.at(at, kMask);
-      if constexpr (kTaps == Taps::kOne) return _mm512_cvtepi32_ps(pixels);
-      __m512i sum = _mm512_madd_epi16(pixels, weight);
-      if constexpr (kTaps == Taps::kFine) {
-        sum = _mm512_dpwssd_epi32(_mm512_slli_epi32(sum, 8), pixels, rest);
-      }
-      return _mm512_cvtepi32_ps(sum);
+    const Ints index = _mm512_load_si512(w->index);
+    const Ints pair = load(t.pair + x), rest = load(t.rest + x);
+    const auto channel = [&](int c) {
+      const Ints at = _mm512_add_epi8(index, _mm512_set1_epi8(c));
+      const Floats v = blend<kTaps>(over.at(at, kMask), pair, rest);
+      if constexpr (!kTwoRows) return v;
+      const Floats u = blend<kTaps>(under.at(at, kMask), pair, rest);
+      return fma(across, sub(u, v), v);
     };
-    Floats v{};
-    for (int c = 0; c < 3; ++c) {
-      if (kBytes > 1 || c == 0) {
-        const __m512i at = _mm512_add_epi8(index, _mm512_set1_epi8(c));
-        v = blend(over, at);
-        if constexpr (kTwoRows) v = fma(across, sub(blend(under, at), v), v);
-      }
-      sink.put(c, x, v);
+    const Floats v = channel(0);
+    if constexpr (kBytes == 1) {
+      sink.put(x, v, v, v);
+    } else {
+      sink.put(x, v, channel(1), channel(2));
     }
-  }
-}
-
-template <typename T, int kBytes, Taps kTaps>
-LineKernel<T> window_kernel(const Summary& summary, bool two_rows) {
-  if (kTaps != Taps::kOne || two_rows) {
-    return summary.halves ? window_line<T, kBytes, kTaps, true, true>
-                          : window_line<T, kBytes, kTaps, false, true>;
-  }
-  return summary.halves ? window_line<T, kBytes, Taps::kOne, true, false>
-                        : window_line<T, kBytes, Taps::kOne, false, false>;
-}
-
-template <typename T, int kBytes>
-LineKernel<T> window_kernel(const Summary& summary, bool two_rows) {
-  switch (summary.taps) {
-    case Taps::kOne:
-      return window_kernel<T, kBytes, Taps::kOne>(summary, two_rows);
-    case Taps::kExact:
-      return window_kernel<T, kBytes, Taps::kExact>(summary, two_rows);
-    default:
-      return window_kernel<T, kBytes, Taps::kFine>(summary, two_rows);
   }
 }
 
@@ -228,14 +220,35 @@ constexpr bool kHasWindows = true;
 
 #else
 
-template <typename T, int kBytes>
-LineKernel<T> window_kernel(const Summary&, bool) {
-  return nullptr;
-}
+template <typename T, int kBytes, Taps kTaps, bool kTwoRows, bool kHalves>
+constexpr LineKernel<T> window_line = nullptr;
 
 constexpr bool kHasWindows = false;
 
 #endif
+
+template <typename T, int kBytes, Taps kTaps, bool kTwoRows>
+LineKernel<T> kernel_for(const Summary& summary) {
+  if (!kHasWindows || summary.windows == 0) {
+    return pixel_line<T, kBytes, kTaps, kTwoRows>;
+  }
+  return summary.halves ? window_line<T, kBytes, kTaps, kTwoRows, true>
+                        : window_line<T, kBytes, kTaps, kTwoRows, false>;
+}
+
+// Two blended pixels of one row are as well blended from that row twice.
+template <typename T, int kBytes>
+LineKernel<T> kernel_for(const Summary& summary, bool two_rows) {
+  switch (summary.taps) {
+    case Taps::kOne:
+      return two_rows ? kernel_for<T, kBytes, Taps::kOne, true>(summary)
+                      : kernel_for<T, kBytes, Taps::kOne, false>(summary);
+    case Taps::kExact:
+      return kernel_for<T, kBytes, Taps::kExact, true>(summary);
+    default:
+      return kernel_for<T, kBytes, Taps::kFine, true>(summary);
+  }
+}
 
 // How the lines of a job are made.
 template <typename T>
@@ -250,15 +263,12 @@ struct Maker {
 
   template <int kBytes>
   void choose_kernel() {
-    one_row = two_rows = pixel_line<T, kBytes>;
     first = 0;
     end = positions;
     if (averages(job)) return;
-    if (kHasWindows && tables.summary->windows > 0) {
-      one_row = window_kernel<T, kBytes>(*tables.summary, false);
-      two_rows = window_kernel<T, kBytes>(*tables.summary, true);
-      return;
-    }
+    one_row = kernel_for<T, kBytes>(*tables.summary, false);
+    two_rows = kernel_for<T, kBytes>(*tables.summary, true);
+    if (kHasWindows && tables.summary->windows > 0) return;
     const std::int64_t last = last_load(job);
     while (first < end && tables.offset[first] > last) ++first;
     while (end > first && tables.offset[end - 1] > last) --end;
@@ -353,6 +363,11 @@ void pack(const PackColor& job) {
 }  // namespace
 
 void pack_color_simd(const PackColor& job) {
+  // Further than an int32 reaches, int8 would not saturate.
+  for (int p = 0; p < 3 && job.element == PackColor::Element::kInt8; ++p) {
+    const float most = 255 * std::abs(job.multiply[p]) + std::abs(job.add[p]);
+    if (std::max(most, std::abs(job.fill)) > 1e9f) return pack_color_cpu(job);
+  }
   switch (job.element) {
     case PackColor::Element::kFloat32:
       return pack<float>(job);

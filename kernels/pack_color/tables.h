@@ -30,11 +30,15 @@ enum class Taps : std::int32_t {
 // where in them the first channel of the two pixels of position i lies.
 struct alignas(64) Window {
   std::uint8_t index[64];
-  std::int16_t weight[32];  // pairs, in 2^-14
-  std::int16_t rest[32];    // what the rounding left, in 2^-22
   std::int32_t base[2];
   std::int32_t x;  // the first position
 };
+
+// Weights of two pixels, as 16-bit halves of one number.
+inline std::int32_t pair_of(std::int32_t first, std::int32_t second) {
+  return static_cast<std::int32_t>((static_cast<std::uint32_t>(second) << 16) |
+                                   (static_cast<std::uint32_t>(first) & 0xffff));
+}
 
 struct Summary {
   Taps taps;
@@ -47,6 +51,8 @@ struct Tables {
   Summary* summary;
   std::int32_t* offset;  // in bytes, of the first or only pixel, from the crop's left
   float* fraction;       // how far towards the next pixel
+  std::int32_t* pair;    // the same as weights of both, in 2^-14
+  std::int32_t* rest;    // what the rounding left of the weights, in 2^-22
   Window* windows;
   std::int32_t* count;  // antialiasing: pixels from `offset` on
   float* weight;        // antialiasing: their weights, `most` for each position
@@ -84,6 +90,8 @@ inline Tables cut_tables(Scratch& scratch, const PackColor& job) {
     tables.weight = scratch.take<float>(along.out * widest_fan(along));
   } else {
     tables.fraction = scratch.take<float>(along.out);
+    tables.pair = scratch.take<std::int32_t>(along.out);
+    tables.rest = scratch.take<std::int32_t>(along.out);
     tables.windows = scratch.take<Window>((along.out + kBlock - 1) / kBlock);
   }
   return tables;
