@@ -53,9 +53,19 @@ struct Sink {
   }
 };
 
+constexpr std::int64_t kBytesAhead =
+    4096;  // how far before they are used rows are asked for
+
 template <typename T>
 using LineKernel = void (*)(const Tables&, std::int64_t, std::int64_t, const Rows&,
                             const Planes<T>&);
+
+// Asks for a place in the rows of a line to come.
+template <bool kTwoRows>
+void ask(const Rows& rows, std::int64_t offset) {
+  __builtin_prefetch(rows.above_ahead + offset);
+  if constexpr (kTwoRows) __builtin_prefetch(rows.below_ahead + offset);
+}
 
 // The unit of what `blend` gives.
 constexpr float unit_of(Taps taps) {
@@ -93,6 +103,7 @@ void pixel_line(const Tables& tables, std::int64_t first, std::int64_t end,
   const Tables t = tables;
   for (std::int64_t x = first; x < end; x += kLanes) {
     x = std::min(x, end - kLanes);
+    for (int i = 0; i < kLanes; i += 4) ask<kTwoRows>(rows, t.offset[x + i]);
     const Ints pairs = load(t.pair + x), rests = load(t.rest + x);
     Floats v[4];
     for (int j = 0; j < 4; ++j) {
@@ -199,6 +210,9 @@ void window_line(const Tables& tables, std::int64_t, std::int64_t, const Rows& r
     const Bytes<kHalves> over(above, *w), under(kTwoRows ? below : above, *w);
     const std::int64_t x = w->x;
     const Ints index = _mm512_load_si512(w->index);
+    for (int i = 0; i < (kHalves ? 4 : 2); ++i) {
+      ask<kTwoRows>(rows, w->base[i / 2] + i % 2 * 64);
+    }
     const Ints pair = load(t.pair + x), rest = load(t.rest + x);
     const auto channel = [&](int c) {
       const Ints at = _mm512_add_epi8(index, _mm512_set1_epi8(c));
@@ -260,11 +274,13 @@ struct Maker {
   LineKernel<T> two_rows;
   std::int64_t first;  // the positions that the kernel may make
   std::int64_t end;
+  std::int64_t ahead;  // lines
 
   template <int kBytes>
   void choose_kernel() {
     first = 0;
     end = positions;
+    ahead = 1 + kBytesAhead / (2 * job.geometry.width * job.pixel_bytes);
     if (averages(job)) return;
     one_row = kernel_for<T, kBytes>(*tables.summary, false);
     two_rows = kernel_for<T, kBytes>(*tables.summary, true);
@@ -290,7 +306,7 @@ struct Maker {
       average_line(job, tables, desk.row, positions, planes);
       return;
     }
-    const Rows rows = rows_of(job, across, line);
+    const Rows rows = rows_of(job, across, line, ahead);
     single_positions(job, tables, 0, first, rows, planes);
     const LineKernel<T> kernel = rows.fraction > 0 ? two_rows : one_row;
     if (end > first) kernel(tables, first, end, rows, planes);

@@ -97,11 +97,15 @@ inline Tables cut_tables(Scratch& scratch, const PackColor& job) {
   return tables;
 }
 
-// The rows of the frame that a line is blended from, and how.
+// The rows of the frame that a line is blended from, and how; and those of a line to
+// come, to ask for while this one is made. A frame fresh from a camera is seldom in the
+// cache, and no processor guesses which rows a resize skips.
 struct Rows {
   const std::uint8_t* above;
   const std::uint8_t* below;
   float fraction;
+  const std::uint8_t* above_ahead;
+  const std::uint8_t* below_ahead;
 };
 
 inline const std::uint8_t* row_of(const PackColor& job, std::int64_t row) {
@@ -111,8 +115,17 @@ inline const std::uint8_t* row_of(const PackColor& job, std::int64_t row) {
 inline Rows rows_of(const PackColor& job, const Side& across, std::int64_t line) {
   const Tap tap = across.tap(line, job.filter);
   const std::uint8_t* above = row_of(job, tap.index);
-  return {above, tap.fraction > 0 ? above + job.row_bytes : above,
-          static_cast<float>(tap.fraction)};
+  const std::uint8_t* below = tap.fraction > 0 ? above + job.row_bytes : above;
+  return {above, below, static_cast<float>(tap.fraction), above, below};
+}
+
+inline Rows rows_of(const PackColor& job, const Side& across, std::int64_t line,
+                    std::int64_t ahead) {
+  Rows rows = rows_of(job, across, line);
+  const Rows later = rows_of(job, across, std::min(line + ahead, across.out - 1));
+  rows.above_ahead = later.above;
+  rows.below_ahead = later.below;
+  return rows;
 }
 
 // Where a line's positions go in a plane of the output.
