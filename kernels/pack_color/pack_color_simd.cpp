@@ -5,7 +5,6 @@
 
 #include "common/pixels.h"
 #include "common/threads.h"
-#include "pack_color/antialias.h"
 #include "pack_color/pack_color.h"
 #include "pack_color/tables.h"
 
@@ -46,10 +45,10 @@ struct Sink {
     }
   }
 
-  void put(std::int64_t x, Floats a, Floats b, Floats c) const {
-    store(out, x,
-          {fma(a, multiply[0], add[0]), fma(b, multiply[1], add[1]),
-           fma(c, multiply[2], add[2])});
+  void take(std::int64_t x, Floats a, Floats b, Floats c) const {
+    put(out, x,
+        {fma(a, multiply[0], add[0]), fma(b, multiply[1], add[1]),
+         fma(c, multiply[2], add[2])});
   }
 };
 
@@ -77,7 +76,7 @@ template <Taps kTaps>
 Floats blend(Ints pixels, Ints pair, Ints rest) {
   if constexpr (kTaps == Taps::kExact) pixels = dot(pixels, pair);
   if constexpr (kTaps == Taps::kFine) pixels = fine_dot(pixels, pair, rest);
-  return to_floats(pixels);
+  return floats_of(pixels);
 }
 
 // In sixteen bytes: where the channels of a pixel, and of the next one, come from.
@@ -116,7 +115,7 @@ void pixel_line(const Tables& tables, std::int64_t first, std::int64_t end,
       if constexpr (kTwoRows) v[j] = fma(across, sub(blended(below), v[j]), v[j]);
     }
     transpose(v);
-    sink.put(x, v[0], v[1], v[2]);
+    sink.take(x, v[0], v[1], v[2]);
   }
 }
 
@@ -136,35 +135,71 @@ void single_positions(const PackColor& job, const Tables& tables, std::int64_t f
       const float over = a + along * (b - a), under = d + along * (e - d);
       const float pixel = over + rows.fraction * (under - over);
       T lanes[kLanes];
-      store(lanes, all(pixel * planes.multiply[c] + planes.add[c]));
+      put(lanes, all(pixel * planes.multiply[c] + planes.add[c]));
       planes.out[c][x] = lanes[0];
     }
   }
 }
 
+// The row of floats that a line is made from, and zeros after it for weights of 0.
+void average_rows(const PackColor& job, const Tables& tables, const Side& across,
+                  std::int64_t line, const Desk& desk) {
+  const std::int64_t bytes = job.geometry.width * job.pixel_bytes;
+  const Fan fan = fan_over(line, across.in, across.out);
+  const std::int64_t count = fan.end - fan.first;
+  const std::uint8_t* first = row_of(job, across.frame(fan.first));
+  const std::ptrdiff_t step = across.step * job.row_bytes;
+  for (std::int64_t k = 0; k < count; ++k) desk.weight[k] = fan.share(fan.first + k);
+  std::int64_t i = 0;
+  for (; i + 2 * kLanes <= bytes; i += 2 * kLanes) {
+    Floats left = all(0.0f), right = left;
+    const std::uint8_t* from = first + i;
+    for (std::int64_t k = 0; k < count; ++k, from += step) {
+      const Floats weight = all(desk.weight[k]);
+      left = fma(weight, load_bytes(from), left);
+      right = fma(weight, load_bytes(from + kLanes), right);
+    }
+    store(desk.row + i, left);
+    store(desk.row + i + kLanes, right);
+  }
+  for (; i < bytes; ++i) {
+    desk.row[i] = 0;
+    for (std::int64_t k = 0; k < count; ++k) {
+      desk.row[i] += desk.weight[k] * static_cast<float>(first[i + k * step]);
+    }
+  }
+  std::fill_n(desk.row + bytes, job.pixel_bytes * tables.summary->most + 4, 0.0f);
+}
+
 template <typename T>
 void average_line(const PackColor& job, const Tables& tables, const float* row,
-                  std::int64_t positions, const Planes<T>& planes) {
+                  const Planes<T>& planes) {
   const Sink<T> sink(planes, 1);
+  const Tables t = tables;
+  const std::int64_t positions = sides_of(job.geometry).along.out;
+  const std::int64_t most = t.summary->most;
   for (std::int64_t x = 0; x < positions; x += kLanes) {
-    alignas(64) float pixels[4 * kLanes];
-    const std::int64_t count = std::min<std::int64_t>(kLanes, positions - x);
-    for (std::int64_t i = 0; i < kLanes; ++i) {
-      Four four =
-          average_columns(tables, job.pixel_bytes, row, x + std::min(i, count - 1));
-      if (job.pixel_bytes == 1) four = Four{four[0], four[0], four[0], 0};
-      std::memcpy(pixels + i % 4 * kLanes + i / 4 * 4, &four, sizeof four);
+    if (positions >= kLanes) x = std::min(x, positions - kLanes);
+    const int count = static_cast<int>(std::min<std::int64_t>(kLanes, positions - x));
+    std::int32_t offset[kLanes];
+    for (int i = 0; i < kLanes; ++i) offset[i] = t.offset[x + std::min(i, count - 1)];
+    Floats v[4] = {all(0.0f), all(0.0f), all(0.0f), all(0.0f)};
+    for (std::int64_t k = 0; k < most; ++k) {
+      const Floats weights = load_some(t.weight + k * positions + x, count);
+      for (int j = 0; j < 4; ++j) {
+        const Floats four = load_fours(row + k * job.pixel_bytes, offset + j);
+        v[j] = fma(spread(weights, j), four, v[j]);
+      }
     }
-    Floats v[4];
-    for (int j = 0; j < 4; ++j) v[j] = load(pixels + j * kLanes);
     transpose(v);
+    if (job.pixel_bytes == 1) v[1] = v[2] = v[0];
     if (count == kLanes) {
-      sink.put(x, v[0], v[1], v[2]);
+      sink.take(x, v[0], v[1], v[2]);
       continue;
     }
     for (int c = 0; c < 3; ++c) {
       T lanes[kLanes];
-      store(lanes, fma(v[c], sink.multiply[c], sink.add[c]));
+      put(lanes, fma(v[c], sink.multiply[c], sink.add[c]));
       std::copy_n(lanes, count, sink.out[c] + x);
     }
   }
@@ -223,9 +258,9 @@ void window_line(const Tables& tables, std::int64_t, std::int64_t, const Rows& r
     };
     const Floats v = channel(0);
     if constexpr (kBytes == 1) {
-      sink.put(x, v, v, v);
+      sink.take(x, v, v, v);
     } else {
-      sink.put(x, v, channel(1), channel(2));
+      sink.take(x, v, channel(1), channel(2));
     }
   }
 }
@@ -302,8 +337,8 @@ struct Maker {
             std::int64_t plane) const {
     const Planes<T> planes(job, out, plane);
     if (averages(job)) {
-      average_rows(job, across, line, desk.row);
-      average_line(job, tables, desk.row, positions, planes);
+      average_rows(job, tables, across, line, desk);
+      average_line(job, tables, desk.row, planes);
       return;
     }
     const Rows rows = rows_of(job, across, line, ahead);
@@ -331,17 +366,21 @@ template <typename T>
 void fill_padding(const PackColor& job, T* out) {
   const Geometry& g = job.geometry;
   if (g.picture_height == g.out_height && g.picture_width == g.out_width) return;
-  T lanes[kLanes];
-  store(lanes, all(job.fill));
+  const auto fill = [&](T* to, std::int64_t count) {
+    T lanes[kLanes];
+    put(lanes, all(job.fill));
+    for (; count >= kLanes; to += kLanes, count -= kLanes) put(to, all(job.fill));
+    std::copy_n(lanes, count, to);
+  };
   const std::int64_t right = g.picture_left + g.picture_width;
   for (std::int64_t i = 0; i < 3 * g.out_height; ++i) {
     T* row = out + i * g.out_width;
     const std::int64_t y = i % g.out_height - g.picture_top;
     if (y < 0 || y >= g.picture_height) {
-      std::fill_n(row, g.out_width, lanes[0]);
+      fill(row, g.out_width);
     } else {
-      std::fill_n(row, g.picture_left, lanes[0]);
-      std::fill_n(row + right, g.out_width - right, lanes[0]);
+      fill(row, g.picture_left);
+      fill(row + right, g.out_width - right);
     }
   }
 }

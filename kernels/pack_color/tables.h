@@ -55,7 +55,7 @@ struct Tables {
   std::int32_t* rest;    // what the rounding left of the weights, in 2^-22
   Window* windows;
   std::int32_t* count;  // antialiasing: pixels from `offset` on
-  float* weight;        // antialiasing: their weights, `most` for each position
+  float* weight;        // antialiasing: (most, n) their weights, then 0
 };
 
 struct Sides {
@@ -145,14 +145,18 @@ inline Target target_of(const Geometry& g) {
 
 // Memory that one thread works in.
 struct Desk {
-  float* row;   // antialiasing: rows of the frame averaged into one
-  void* strip;  // turned pictures: (3, kStrip, n) elements on their way out
+  float* row;     // antialiasing: rows of the frame averaged into one
+  float* weight;  // antialiasing: of these rows
+  void* strip;    // turned pictures: (3, kStrip, n) elements on their way out
 };
 
 inline Desk cut_desk(Scratch& scratch, const PackColor& job) {
   Desk desk{};
   if (averages(job)) {
-    desk.row = scratch.take<float>(job.geometry.width * job.pixel_bytes + 4);
+    const Sides sides = sides_of(job.geometry);
+    desk.row = scratch.take<float>(job.geometry.width * job.pixel_bytes +
+                                   job.pixel_bytes * widest_fan(sides.along) + 4);
+    desk.weight = scratch.take<float>(widest_fan(sides.across));
   }
   if (job.geometry.transposed()) {
     desk.strip = scratch.take<float>(3 * kStrip * job.geometry.picture_height);
