@@ -39,7 +39,6 @@ inline Ints choose(Ints groups, const std::uint8_t* index) {
   const __m128i one = _mm_loadu_si128(reinterpret_cast<const __m128i*>(index));
   return _mm512_shuffle_epi8(groups, _mm512_broadcast_i32x4(one));
 }
-inline Floats floats_of(Ints v) { return _mm512_cvtepi32_ps(v); }
 // Of a vector that holds one number per pixel, in order: the j-th of each group's four
 // lanes, everywhere in the group.
 inline Ints spread(Ints v, int j) {
@@ -92,7 +91,6 @@ inline Ints choose(Ints groups, const std::uint8_t* index) {
   const __m128i one = _mm_loadu_si128(reinterpret_cast<const __m128i*>(index));
   return _mm256_shuffle_epi8(groups, _mm256_broadcastsi128_si256(one));
 }
-inline Floats floats_of(Ints v) { return _mm256_cvtepi32_ps(v); }
 inline Ints spread(Ints v, int j) {
   const __m256i first = _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4);
   return _mm256_permutevar8x32_epi32(v, _mm256_add_epi32(first, _mm256_set1_epi32(j)));
@@ -139,7 +137,6 @@ inline Ints choose(Ints groups, const std::uint8_t* index) {
   return vreinterpretq_s32_u8(
       vqtbl1q_u8(vreinterpretq_u8_s32(groups), vld1q_u8(index)));
 }
-inline Floats floats_of(Ints v) { return vcvtq_f32_s32(v); }
 inline Floats spread(Floats v, int j) { return permute(v, vdupq_n_s32(j)); }
 inline Ints spread(Ints v, int j) {
   return vreinterpretq_s32_f32(spread(vreinterpretq_f32_s32(v), j));

@@ -76,7 +76,7 @@ template <Taps kTaps>
 Floats blend(Ints pixels, Ints pair, Ints rest) {
   if constexpr (kTaps == Taps::kExact) pixels = dot(pixels, pair);
   if constexpr (kTaps == Taps::kFine) pixels = fine_dot(pixels, pair, rest);
-  return floats_of(pixels);
+  return to_floats(pixels);
 }
 
 // In sixteen bytes: where the channels of a pixel, and of the next one, come from.
