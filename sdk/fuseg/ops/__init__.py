@@ -6,12 +6,13 @@ from .fuse_argmax import FusedLabeler, fuse_argmax
 from .overlay import Painter, overlay
 from .pack_color import ColorPacker, pack_color
 from .pack_depth import DepthPacker, pack_depth
-from .upsample_argmax import upsample_argmax
+from .upsample_argmax import Labeler, upsample_argmax
 
 __all__ = [
     "ColorPacker",
     "DepthPacker",
     "FusedLabeler",
+    "Labeler",
     "Painter",
     "fuse_argmax",
     "overlay",
