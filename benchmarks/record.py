@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -186,11 +187,10 @@ def short(value: Any) -> Any:
 def describe() -> dict[str, Any]:
     """The machine, the versions and the commit."""
     versions = {"fuseg": fuseg.__version__, "python": platform.python_version()}
+    distributions = metadata.packages_distributions()
     for package in PACKAGES:
-        try:
-            versions[package] = importlib.import_module(package).__version__
-        except ModuleNotFoundError:
-            versions[package] = "absent"
+        names = distributions.get(package)
+        versions[package] = metadata.version(names[0]) if names else "absent"
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"],
         check=False,
