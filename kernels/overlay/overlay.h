@@ -16,10 +16,27 @@
 #include <cstddef>
 #include <cstdint>
 
+struct CUstream_st;
+
 namespace fuseg {
 
 int overlay_cpu(const std::uint8_t* labels, std::int64_t height, std::int64_t width,
                 const std::uint8_t* palette, int colours, const std::uint8_t* frame,
                 std::ptrdiff_t row_bytes, int alpha, int ignore, std::uint8_t* out);
+
+struct Overlay {
+  const std::uint8_t* labels;
+  std::int64_t height;
+  std::int64_t width;
+  const std::uint8_t* palette;
+  int colours;
+  const std::uint8_t* frame;
+  std::ptrdiff_t row_bytes;
+  int alpha;
+  int ignore;
+  std::uint8_t* out;
+};
+
+void overlay_cuda(const Overlay& job, CUstream_st* stream);
 
 }  // namespace fuseg
