@@ -12,6 +12,7 @@ def overlay_cpu(
     frame: NDArray[np.uint8] | None,
     alpha: int,
     ignore: int,
+    threads: int,
     out: NDArray[np.uint8],
 ) -> int: ...
 def pack_color_scratch_bytes(width: int, out_width: int) -> int: ...
