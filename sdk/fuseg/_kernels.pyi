@@ -15,34 +15,40 @@ def overlay_cpu(
     threads: int,
     out: NDArray[np.uint8],
 ) -> int: ...
-def pack_color_scratch_bytes(width: int, out_width: int) -> int: ...
-def pack_color_cpu(
-    frame: NDArray[np.uint8],
-    out: NDArray[np.float32],
-    multiply: Sequence[float],
-    add: Sequence[float],
-    swap: bool,
-    filter: int,
-    scratch: NDArray[np.uint8],
-) -> None: ...
-def pack_depth_scratch_bytes(out_width: int) -> int: ...
-def pack_depth_cpu(
-    frame: NDArray[Any],
-    out: NDArray[np.float32],
-    multiply: float,
-    add: float,
-    invalid: NDArray[np.float32],
-    fill: float,
-    filter: int,
-    scratch: NDArray[np.uint8],
-) -> int: ...
-def has_reading_cpu(
-    frame: NDArray[Any],
-    out_height: int,
-    out_width: int,
-    invalid: NDArray[np.float32],
-    filter: int,
-) -> bool: ...
+
+class ColorPlan:
+    def __init__(
+        self,
+        placement: Sequence[int],
+        pixel_bytes: int,
+        channel: Sequence[int],
+        filter: int,
+        multiply: Sequence[float],
+        add: Sequence[float],
+        fill: float,
+        element: int,
+        threads: int,
+    ) -> None: ...
+    def pack(self, frame: NDArray[np.uint8], out: NDArray[Any]) -> None: ...
+
+class DepthPlan:
+    def __init__(
+        self,
+        frame_dtype: np.dtype[Any],
+        height: int,
+        width: int,
+        placement: tuple[int, ...],
+        filter: int,
+        invalid: Sequence[float],
+        multiply: float,
+        add: float,
+        fill: float,
+        out_dtype: np.dtype[Any],
+        threads: int,
+    ) -> None: ...
+    def pack(self, frame: object, out: object, valid: object) -> int: ...
+    def has_reading(self, frame: object) -> int: ...
+
 def upsample_argmax_scratch_bytes(
     classes: int, height: int, width: int, out_height: int, out_width: int
 ) -> int: ...

@@ -18,14 +18,6 @@ def restored() -> Iterator[None]:
     _kernels.use_level(_kernels.widest_level())
 
 
-def packed_color(rng):
-    frame = rng.integers(0, 256, (67, 301, 3), dtype=np.uint8)
-    numbers = {"mean": (0.4, 0.5, 0.6), "std": (0.3, 0.2, 0.7)}
-    for size in [(67, 301), (33, 150), (31, 97), (90, 555)]:
-        for filter in ("bilinear", "nearest", "nearest-exact"):
-            yield ops.pack_color(frame, size=size, filter=filter, **numbers)
-
-
 def packed_depth(rng):
     for dtype in (np.uint8, np.uint16, np.float32):
         frame = rng.integers(0, 200, (67, 303)).astype(dtype)
@@ -72,7 +64,7 @@ def painted(rng):
 
 @pytest.mark.skipif(not LEVELS, reason="this processor runs the plain code only")
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("results", [packed_color, packed_depth, labelled, painted])
+@pytest.mark.parametrize("results", [packed_depth, labelled, painted])
 def test_same_bits_as_the_plain_code(results, level):
     def at(level):
         _kernels.use_level(level)

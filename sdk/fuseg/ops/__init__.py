@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from .overlay import Painter, overlay
-from .pack_color import pack_color
+from .pack_color import ColorPacker, pack_color
 from .pack_depth import pack_depth
 from .upsample_argmax import upsample_argmax
 
-__all__ = ["Painter", "overlay", "pack_color", "pack_depth", "upsample_argmax"]
+__all__ = [
+    "ColorPacker",
+    "Painter",
+    "overlay",
+    "pack_color",
+    "pack_depth",
+    "upsample_argmax",
+]
