@@ -50,7 +50,7 @@ if(FUSEG_HAS_CUDA)
     _kernels_cuda
     PRIVATE
       "$<$<COMPILE_LANGUAGE:CXX>:-O2;-Wall;-Wextra>"
-      "$<$<COMPILE_LANGUAGE:CUDA>:-O3;--expt-relaxed-constexpr;-Werror=all-warnings;-Xptxas=--warn-on-spills;-Xcompiler=-Wall,-Wextra>"
+      "$<$<COMPILE_LANGUAGE:CUDA>:-O3;--expt-relaxed-constexpr;--fmad=false;-Werror=all-warnings;-Xptxas=--warn-on-spills;-Xcompiler=-Wall,-Wextra>"
   )
   install(TARGETS _kernels_cuda DESTINATION fuseg)
 endif()

@@ -4,6 +4,8 @@
 
 namespace fuseg {
 void bind_overlay_cuda(py::module_& m);
+void bind_pack_depth_cuda(py::module_& m);
+void bind_pack_color_cuda(py::module_& m);
 
 namespace {
 
@@ -27,4 +29,6 @@ PYBIND11_MODULE(_kernels_cuda, m) {
   m.def("put_after", &fuseg::put_after, pybind11::arg("later"),
         pybind11::arg("earlier"));
   fuseg::bind_overlay_cuda(m);
+  fuseg::bind_pack_depth_cuda(m);
+  fuseg::bind_pack_color_cuda(m);
 }

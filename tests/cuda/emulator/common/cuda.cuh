@@ -215,7 +215,10 @@ template <typename T>
 T __ldg(const T* from) {
   return *from;
 }
-inline int __ffs(std::uint32_t bits) { return __builtin_ffs(static_cast<int>(bits)); }
+inline int __ffs(int bits) { return __builtin_ffs(bits); }
+inline int __clz(int bits) {
+  return bits == 0 ? 32 : __builtin_clz(static_cast<unsigned>(bits));
+}
 inline int __popc(std::uint32_t bits) { return __builtin_popcount(bits); }
 inline std::uint32_t __funnelshift_r(std::uint32_t low, std::uint32_t high, int shift) {
   return static_cast<std::uint32_t>(((std::uint64_t{high} << 32) | low) >>
