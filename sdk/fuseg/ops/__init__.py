@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from .fuse_argmax import FusedLabeler, fuse_argmax
 from .overlay import Painter, overlay
 from .pack_color import ColorPacker, pack_color
-from .pack_depth import pack_depth
+from .pack_depth import DepthPacker, pack_depth
 from .upsample_argmax import upsample_argmax
 
 __all__ = [
     "ColorPacker",
+    "DepthPacker",
+    "FusedLabeler",
     "Painter",
+    "fuse_argmax",
     "overlay",
     "pack_color",
     "pack_depth",
