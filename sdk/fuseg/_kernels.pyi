@@ -34,6 +34,15 @@ def fuse_argmax_cpu(
     tables: NDArray[np.uint8],
     scratch: NDArray[np.uint8],
 ) -> None: ...
+def confusion_matrix_scratch(classes: int, threads: int) -> int: ...
+def confusion_matrix_cpu(
+    truth: NDArray[Any],
+    prediction: NDArray[Any],
+    ignore: int,
+    threads: int,
+    scratch: NDArray[np.uint32],
+    counts: NDArray[np.int64],
+) -> list[int]: ...
 def overlay_cpu(
     labels: NDArray[np.uint8],
     palette: NDArray[np.uint8],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .fuse_argmax import FusedLabeler, fuse_argmax
+from .confusion_matrix import ConfusionCounter, confusion_matrix
 from .overlay import Painter, overlay
 from .pack_color import ColorPacker, pack_color
 from .pack_depth import DepthPacker, pack_depth
@@ -14,6 +15,8 @@ __all__ = [
     "FusedLabeler",
     "Painter",
     "fuse_argmax",
+    "ConfusionCounter",
+    "confusion_matrix",
     "overlay",
     "pack_color",
     "pack_depth",
