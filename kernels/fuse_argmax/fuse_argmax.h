@@ -42,6 +42,8 @@
 #include "common/host_device.h"
 #include "common/level.h"
 
+struct CUstream_st;
+
 namespace fuseg {
 
 constexpr int kMostMaps = 4;
@@ -105,5 +107,6 @@ void fuse_argmax_lay_tables(const FuseArgmax& job);
 
 void fuse_argmax_cpu(const FuseArgmax& job);
 FUSEG_SIMD(void fuse_argmax_simd(const FuseArgmax& job))
+void fuse_argmax_cuda(const FuseArgmax& job, CUstream_st* stream);
 
 }  // namespace fuseg
