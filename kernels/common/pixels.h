@@ -27,7 +27,6 @@ inline Ints choose(Ints groups, const std::uint8_t* index) {
   const __m128i one = _mm_loadu_si128(reinterpret_cast<const __m128i*>(index));
   return _mm512_shuffle_epi8(groups, _mm512_broadcast_i32x4(one));
 }
-inline Floats to_floats(Ints v) { return _mm512_cvtepi32_ps(v); }
 // The j-th of each group's four lanes, everywhere in the group, of a vector that holds
 // one float per pixel, in order.
 inline Floats spread(Floats v, int j) {
@@ -46,12 +45,6 @@ inline void transpose(Floats (&v)[4]) {
   v[2] = _mm512_castpd_ps(_mm512_unpacklo_pd(g, h));
   v[3] = _mm512_castpd_ps(_mm512_unpackhi_pd(g, h));
 }
-// To the nearest whole number, ties to even, saturated. What is below every int32
-// becomes the least of them.
-inline void store(std::int8_t* to, Floats v) {
-  const Ints whole = _mm512_cvtps_epi32(_mm512_min_ps(v, all(127.0f)));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtsepi32_epi8(whole));
-}
 
 #elif defined(__AVX2__)
 
@@ -64,7 +57,6 @@ inline Ints choose(Ints groups, const std::uint8_t* index) {
   const __m128i one = _mm_loadu_si128(reinterpret_cast<const __m128i*>(index));
   return _mm256_shuffle_epi8(groups, _mm256_broadcastsi128_si256(one));
 }
-inline Floats to_floats(Ints v) { return _mm256_cvtepi32_ps(v); }
 inline Floats spread(Floats v, int j) {
   const __m256i first = _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4);
   return _mm256_permutevar8x32_ps(v, _mm256_add_epi32(first, _mm256_set1_epi32(j)));
@@ -79,12 +71,6 @@ inline void transpose(Floats (&v)[4]) {
   v[2] = _mm256_castpd_ps(_mm256_unpacklo_pd(g, h));
   v[3] = _mm256_castpd_ps(_mm256_unpackhi_pd(g, h));
 }
-inline void store(std::int8_t* to, Floats v) {
-  const Ints whole = _mm256_cvtps_epi32(_mm256_min_ps(v, all(127.0f)));
-  const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(whole),
-                                        _mm256_extracti128_si256(whole, 1));
-  _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packs_epi16(words, words));
-}
 
 #elif defined(__aarch64__)
 
@@ -95,7 +81,6 @@ inline Ints choose(Ints groups, const std::uint8_t* index) {
   return vreinterpretq_s32_u8(
       vqtbl1q_u8(vreinterpretq_u8_s32(groups), vld1q_u8(index)));
 }
-inline Floats to_floats(Ints v) { return vcvtq_f32_s32(v); }
 inline Floats spread(Floats v, int j) { return permute(v, vdupq_n_s32(j)); }
 inline void transpose(Floats (&v)[4]) {
   const float32x4_t a = vzip1q_f32(v[0], v[2]), b = vzip1q_f32(v[1], v[3]);
@@ -104,11 +89,6 @@ inline void transpose(Floats (&v)[4]) {
   v[1] = vzip2q_f32(a, b);
   v[2] = vzip1q_f32(c, d);
   v[3] = vzip2q_f32(c, d);
-}
-inline void store(std::int8_t* to, Floats v) {
-  const int16x4_t words = vqmovn_s32(vcvtnq_s32_f32(v));
-  const int8x8_t bytes = vqmovn_s16(vcombine_s16(words, words));
-  vst1_lane_s32(reinterpret_cast<std::int32_t*>(to), vreinterpret_s32_s8(bytes), 0);
 }
 
 #endif

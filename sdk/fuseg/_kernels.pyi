@@ -86,13 +86,19 @@ class DepthPlan:
     def pack(self, frame: object, out: object, valid: object) -> int: ...
     def has_reading(self, frame: object) -> int: ...
 
-def upsample_argmax_scratch_bytes(
-    classes: int, height: int, width: int, out_height: int, out_width: int
-) -> int: ...
-def upsample_argmax_cpu(
-    scores: NDArray[np.float32],
-    labels: NDArray[np.uint8],
-    confidence: NDArray[np.float32] | None,
-    align_corners: bool,
-    scratch: NDArray[np.uint8],
-) -> None: ...
+class UpsampleArgmaxPlan:
+    def __init__(
+        self,
+        shape: tuple[int, int, int, int],
+        half: bool,
+        size: tuple[int, int],
+        rows: tuple[int, int, int],
+        columns: tuple[int, int, int],
+        threads: int,
+    ) -> None: ...
+    def run(
+        self,
+        scores: NDArray[Any],
+        labels: NDArray[Any],
+        confidence: NDArray[np.float32] | None = None,
+    ) -> None: ...

@@ -7,12 +7,13 @@ from .confusion_matrix import ConfusionCounter, confusion_matrix
 from .overlay import Painter, overlay
 from .pack_color import ColorPacker, pack_color
 from .pack_depth import DepthPacker, pack_depth
-from .upsample_argmax import upsample_argmax
+from .upsample_argmax import Labeler, upsample_argmax
 
 __all__ = [
     "ColorPacker",
     "DepthPacker",
     "FusedLabeler",
+    "Labeler",
     "Painter",
     "fuse_argmax",
     "ConfusionCounter",

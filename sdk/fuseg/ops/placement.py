@@ -10,6 +10,7 @@ from ..errors import ArgumentError, ShapeError
 FITS = ("stretch", "letterbox")
 _TURNS = (0, 90, 180, 270)
 _LONGEST_SIDE = 1 << 16  # of a tensor; of a frame 256 times that
+LONGEST_FRAME = _LONGEST_SIDE << 8
 
 
 class Placement(NamedTuple):
@@ -69,9 +70,9 @@ def place(
         raise ArgumentError(
             f"size must be at most {_LONGEST_SIDE} pixels a side, got {size!r}."
         )
-    if max(frame) > _LONGEST_SIDE << 8:
+    if max(frame) > LONGEST_FRAME:
         raise ShapeError(
-            f"frame must be at most {_LONGEST_SIDE << 8} pixels a side, got {frame}."
+            f"frame must be at most {LONGEST_FRAME} pixels a side, got {frame}."
         )
     if crop is None:
         crop = (0, 0, *frame)
