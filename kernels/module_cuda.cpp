@@ -3,11 +3,12 @@
 #include "common/bind_cuda.h"
 
 namespace fuseg {
+void bind_confusion_matrix_cuda(py::module_& m);
 void bind_fuse_argmax_cuda(py::module_& m);
 void bind_overlay_cuda(py::module_& m);
-void bind_pack_depth_cuda(py::module_& m);
-void bind_confusion_matrix_cuda(py::module_& m);
 void bind_pack_color_cuda(py::module_& m);
+void bind_pack_depth_cuda(py::module_& m);
+void bind_upsample_argmax_cuda(py::module_& m);
 
 namespace {
 
@@ -30,9 +31,10 @@ void put_after(Address later, Address earlier) {
 PYBIND11_MODULE(_kernels_cuda, m) {
   m.def("put_after", &fuseg::put_after, pybind11::arg("later"),
         pybind11::arg("earlier"));
+  fuseg::bind_confusion_matrix_cuda(m);
   fuseg::bind_fuse_argmax_cuda(m);
   fuseg::bind_overlay_cuda(m);
-  fuseg::bind_pack_depth_cuda(m);
-  fuseg::bind_confusion_matrix_cuda(m);
   fuseg::bind_pack_color_cuda(m);
+  fuseg::bind_pack_depth_cuda(m);
+  fuseg::bind_upsample_argmax_cuda(m);
 }
