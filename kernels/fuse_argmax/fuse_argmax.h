@@ -43,6 +43,8 @@
 #include "common/level.h"
 #include "common/taps.h"
 
+struct CUstream_st;
+
 namespace fuseg {
 
 constexpr int kMostMaps = 4;
@@ -109,5 +111,6 @@ std::int64_t fuse_argmax_scratch_bytes(const FuseArgmax& job);
 
 void fuse_argmax_cpu(const FuseArgmax& job);
 FUSEG_SIMD(void fuse_argmax_simd(const FuseArgmax& job))
+void fuse_argmax_cuda(const FuseArgmax& job, CUstream_st* stream);
 
 }  // namespace fuseg

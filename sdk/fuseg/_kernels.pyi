@@ -6,6 +6,15 @@ from numpy.typing import NDArray
 
 def widest_level() -> int: ...
 def use_level(level: int) -> None: ...
+def confusion_matrix_scratch(classes: int, threads: int) -> int: ...
+def confusion_matrix_cpu(
+    truth: NDArray[Any],
+    prediction: NDArray[Any],
+    ignore: int,
+    threads: int,
+    scratch: NDArray[np.uint32],
+    counts: NDArray[np.int64],
+) -> list[int]: ...
 
 class FuseArgmaxPlan:
     def __init__(
@@ -34,36 +43,42 @@ def overlay_cpu(
     frame: NDArray[np.uint8] | None,
     alpha: int,
     ignore: int,
+    threads: int,
     out: NDArray[np.uint8],
 ) -> int: ...
-def pack_color_scratch_bytes(width: int, out_width: int) -> int: ...
-def pack_color_cpu(
-    frame: NDArray[np.uint8],
-    out: NDArray[np.float32],
-    multiply: Sequence[float],
-    add: Sequence[float],
-    swap: bool,
-    filter: int,
-    scratch: NDArray[np.uint8],
-) -> None: ...
-def pack_depth_scratch_bytes(out_width: int) -> int: ...
-def pack_depth_cpu(
-    frame: NDArray[Any],
-    out: NDArray[np.float32],
-    multiply: float,
-    add: float,
-    invalid: NDArray[np.float32],
-    fill: float,
-    filter: int,
-    scratch: NDArray[np.uint8],
-) -> int: ...
-def has_reading_cpu(
-    frame: NDArray[Any],
-    out_height: int,
-    out_width: int,
-    invalid: NDArray[np.float32],
-    filter: int,
-) -> bool: ...
+
+class ColorPlan:
+    def __init__(
+        self,
+        placement: Sequence[int],
+        pixel_bytes: int,
+        channel: Sequence[int],
+        filter: int,
+        multiply: Sequence[float],
+        add: Sequence[float],
+        fill: float,
+        element: int,
+        threads: int,
+    ) -> None: ...
+    def pack(self, frame: NDArray[np.uint8], out: NDArray[Any]) -> None: ...
+
+class DepthPlan:
+    def __init__(
+        self,
+        frame_dtype: np.dtype[Any],
+        height: int,
+        width: int,
+        placement: tuple[int, ...],
+        filter: int,
+        invalid: Sequence[float],
+        multiply: float,
+        add: float,
+        fill: float,
+        out_dtype: np.dtype[Any],
+        threads: int,
+    ) -> None: ...
+    def pack(self, frame: object, out: object, valid: object) -> int: ...
+    def has_reading(self, frame: object) -> int: ...
 
 class UpsampleArgmaxPlan:
     def __init__(
