@@ -84,24 +84,18 @@ class StripRow {
   float* row_;
 };
 
-// The row of the frame that comes next, asked for block by block.
-class Ahead {
- public:
-  Ahead(const char* row, std::int64_t bytes, std::int64_t blocks)
-      : row_(row), step_((bytes + blocks - 1) / blocks) {}
+// The rows of the frame that come next, asked for block by block. A frame fresh from a
+// camera is seldom in the cache, and no processor guesses which rows a resize skips.
+template <int rows>
+struct Ahead {
+  const char* row[rows];
+  std::int64_t step;  // bytes a block
 
   void ask(std::int64_t block) const {
-    const char* at = row_ + block * step_;
-    const char* end = at + step_;
-    do {
-      __builtin_prefetch(at);
-      at += 64;
-    } while (at < end);
+    for (std::int64_t at = block * step; at < (block + 1) * step; at += 64) {
+      for (const char* r : row) __builtin_prefetch(r + at);
+    }
   }
-
- private:
-  const char* row_;
-  std::int64_t step_;
 };
 
 template <typename T, bool blends, int shape>
@@ -147,15 +141,21 @@ class Picture {
     return static_cast<const char*>(job_.frame) + y * job_.row_bytes;
   }
 
-  Ahead after(std::int64_t r) const {
-    const std::int64_t next = std::min(r + 1, tables_.rows - 1);
-    const std::int64_t item = sizeof(T);
-    return {pixels_of(tables_.down[next].near) + job_.geometry.left * item,
-            job_.geometry.width * item, tables_.padded / kLayout.lanes()};
+  auto after(std::int64_t r) const {
+    const Reach& next = tables_.down[std::min(r + 1, tables_.rows - 1)];
+    const std::int64_t item = sizeof(T), left = job_.geometry.left * item;
+    const std::int64_t blocks = tables_.padded / kLayout.lanes();
+    const std::int64_t step = (job_.geometry.width * item + blocks - 1) / blocks;
+    if constexpr (blends) {
+      return Ahead<2>{{pixels_of(next.near) + left, pixels_of(next.far) + left}, step};
+    } else {
+      return Ahead<1>{{pixels_of(next.near) + left}, step};
+    }
   }
 
   template <typename Sink>
-  [[gnu::always_inline]] std::int64_t plain_row(const FrameRow& row, const Ahead& ahead,
+  [[gnu::always_inline]] std::int64_t plain_row(const FrameRow& row,
+                                                const Ahead<1>& ahead,
                                                 Sink& sink) const {
     const Invalid<T> invalid = invalid_;
     const std::uint8_t* records = tables_.records;
@@ -211,7 +211,7 @@ class Picture {
   // again, so that the first loop has no branch and the second one no idle turn.
   template <int known, typename Sink>
   [[gnu::noinline]] std::int64_t blended_row(FrameRow above, FrameRow below, Reach down,
-                                             Ahead ahead, Sink sink) const {
+                                             Ahead<2> ahead, Sink sink) const {
     const Invalid<T> invalid = invalid_;
     const std::uint8_t* records = tables_.records;
     std::int32_t* const to_do = holed_;

@@ -13,7 +13,6 @@ namespace fuseg::FUSEG_LEVEL {
 namespace {
 
 constexpr std::int64_t kStrip = 16;
-constexpr int kMostGroups = 4;
 constexpr int kLoose = -1;
 
 // How a block of a row lies in vectors. Small items fill words: those of the two taps

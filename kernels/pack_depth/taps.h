@@ -65,19 +65,20 @@ template <typename T, bool blends>
 void load_loose(const FrameRow& to, const Tables& tables) {
   constexpr Layout layout{sizeof(T), blends};
   const T* row = reinterpret_cast<const T*>(to.pixels);
-  for (std::int64_t x = 0; x < tables.padded; ++x) {
-    const Reach& r = across_at(tables, x);
+  char* picked = reinterpret_cast<char*>(to.picked);
+  for (std::int64_t x = 0; x < tables.columns; ++x) {
+    const Reach& r = tables.across[x];
     if constexpr (layout.wide()) {
       const std::uint16_t value = row[r.near];
-      std::memcpy(reinterpret_cast<char*>(to.picked) + x * 2, &value, 2);
+      std::memcpy(picked + x * 2, &value, 2);
     } else if constexpr (sizeof(T) < 4) {
       const std::uint32_t both = row[r.near] | std::uint32_t{row[r.far]} << 16;
-      std::memcpy(to.picked + x, &both, 4);
+      std::memcpy(picked + x * 4, &both, 4);
     } else {
-      std::int32_t* lane =
-          to.picked + x / kLanes * kLanes * layout.picks() + x % kLanes;
+      const std::int64_t block = x / kLanes * layout.picks();
+      char* lane = picked + block * kVectorBytes + x % kLanes * 4;
       std::memcpy(lane, row + r.near, 4);
-      if (blends) std::memcpy(lane + kLanes, row + r.far, 4);
+      if (blends) std::memcpy(lane + kVectorBytes, row + r.far, 4);
     }
   }
 }
