@@ -2,7 +2,8 @@
 #   make demo    train nothing, export the shipped checkpoint, prove and time the bundle
 #   make test    the tests of every pull request
 #   make lint    ruff, mypy --strict, clang-format
-#   make bench   kernels and whole frames against their peers
+#   make sanitize, make test-neon    the kernels under sanitizers, and on an emulated Arm
+#   make bench   kernels against their peers (bench-kernels, with its options, is below)
 #   make train   train the reference models again (about an hour on two cores; resumes)
 #
 # A machine without an NVIDIA GPU saves several GB with
@@ -20,7 +21,7 @@ PYTHON_FOLDERS := $(shell find sdk export -type d -not -name __pycache__)
 PYTHON_FILES := $(shell find sdk export -name '*.py')
 CXX_FILES := $(shell find kernels -name '*.h' -o -name '*.cpp')
 
-.PHONY: build demo test test-slow lint format bench train readme wheel clean
+.PHONY: build demo test test-slow sanitize test-neon lint format bench bench-kernels train readme wheel clean
 
 build: $(VENV)/.built
 
@@ -41,6 +42,22 @@ test: build $(VENV)-floor/.built
 test-slow: build $(VENV)-floor/.built
 	$(BIN)/python -m pytest
 
+# The kernels' tests at every instruction set of this processor: with AddressSanitizer and
+# UBSan (g++'s), with memory fenced off where arrays end, and proof that the fence holds.
+# ARGS goes to pytest.
+sanitize: build
+	bash checks/sanitize.sh $(BIN)/python $(ARGS)
+
+# The kernels' tests on aarch64, in an emulator: Debian, g++-aarch64-linux-gnu and
+# qemu-user; 40 packages of arm64 Debian and 40 MB of wheels are downloaded once. Not a
+# part of .ci/run. ARGS goes to pytest: make test-neon ARGS='-k overlay'
+test-neon: build out/arm64/.made
+	bash checks/neon.sh $(BIN)/python $(ARGS)
+
+out/arm64/.made: checks/arm64.sh constraints.txt | build
+	bash checks/arm64.sh $(BIN)/python
+	touch $@
+
 lint: build
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -52,8 +69,24 @@ format: build
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(CXX_FILES)
 
-bench: build
-	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+# Every kernel beside its peers: one thread on one core, the candidates in turns, answers
+# checked first; a wrong answer fails. The whole table takes RUNS times a quarter of an
+# hour, and wants a machine with nothing else to do.
+#   make bench-kernels RUNS=3 MACHINE=NAME    also into benchmarks/results/<version>/
+#   make bench-kernels BENCH_ARGS=--strict    a missed bar fails too; see record.py
+#   make bench-kernels ROOMS=overlay BENCH_ARGS='--only noise'
+RUNS ?= 1
+ROOMS ?= $(patsubst benchmarks/bench_%.py,%,$(wildcard benchmarks/bench_*.py))
+bench: bench-kernels
+bench-kernels: build $(VENV)/.peers
+	status=0; for room in $(ROOMS); do $(BIN)/python benchmarks/bench_$$room.py \
+	  --runs $(RUNS) $(if $(MACHINE),--machine $(MACHINE)) $(BENCH_ARGS) || status=1; \
+	done; exit $$status
+
+# OpenVINO is 60 MB that only this needs. Without it the bench says that it is absent.
+$(VENV)/.peers: $(VENV)/.built
+	$(PIP) openvino || echo "OpenVINO cannot be had here: measured without it."
+	touch $@
 
 train: build
 	$(BIN)/python -m fuseg_export.training frames

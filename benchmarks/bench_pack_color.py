@@ -1,7 +1,6 @@
 """pack_color against the usual OpenCV and NumPy recipe, a tuned one, and torch.
 
 python benchmarks/bench_pack_color.py
-python benchmarks/bench_pack_color.py --save pack_color.json
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 
 from fuseg.ops import pack_color
-from record import Row, compare, report
+from record import COLD, Bar, Row, compare, report
 
 # Frame, planes, filter: depth cameras, full HD, a network larger than the frame.
 CASES = [
@@ -23,6 +22,17 @@ CASES = [
     ((1080, 1920), (512, 1024), "bilinear"),
     ((240, 320), (480, 640), "bilinear"),
 ]
+USUAL = "cv2.resize, NumPy (usual)"
+TUNED = "cv2.resize, split, NumPy (tuned)"
+RESIZE_ALONE = "cv2.resize alone, uint8 out"
+BARS = {
+    ((1080, 1920), (480, 640), "bilinear"): [
+        Bar(4, TUNED, avx2=3),
+        Bar(15, USUAL, avx2=12),
+        Bar(2.5, RESIZE_ALONE),
+        Bar(0.6, COLD),
+    ]
+}
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
 
@@ -71,23 +81,26 @@ def bench(
         assert worst <= allowed * step, f"{peer.__name__} is off by {worst}"
 
     rows_read = min(shape[0], size[0] * (2 if filter == "bilinear" else 1))
-    moved = rows_read * shape[1] * 3 + out.nbytes
     case = f"{shape[0]}x{shape[1]} -> {size[0]}x{size[1]} {filter}"
     calls = {
         "fuseg.ops.pack_color": ours,
-        "cv2.resize, NumPy (usual)": recipe,
-        "cv2.resize, split, NumPy (tuned)": tuned,
+        USUAL: recipe,
+        TUNED: tuned,
         "torch": pytorch,
-        "cv2.resize alone, uint8 out": lambda: cv2.resize(
+        RESIZE_ALONE: lambda: cv2.resize(
             frame, size[::-1], dst=small, interpolation=taken
         ),
     }
-    return compare(case, calls, moved)
+    return compare(
+        case,
+        calls,
+        read=rows_read * shape[1] * 3,
+        written=out.nbytes,
+        bars=BARS.get((shape, size, filter), ()),
+    )
 
 
 def cases() -> list[Row]:
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     return [row for case in CASES for row in bench(*case, rng)]
 

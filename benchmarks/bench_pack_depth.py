@@ -1,7 +1,6 @@
 """pack_depth against the usual OpenCV and NumPy recipe, and a tuned one.
 
 python benchmarks/bench_pack_depth.py
-python benchmarks/bench_pack_depth.py --save pack_depth.json
 """
 
 from __future__ import annotations
@@ -10,17 +9,20 @@ import cv2
 import numpy as np
 
 from fuseg.ops import pack_depth
-from record import Row, compare, report
+from record import Bar, Row, compare, report
 
 CASES = [
     (np.uint16, (480, 640), (240, 320)),
     (np.uint16, (480, 640), (480, 640)),
     (np.uint16, (720, 1280), (480, 640)),
     (np.uint16, (480, 848), (480, 640)),
+    (np.uint16, (1080, 1920), (480, 640)),
     (np.float32, (480, 640), (240, 320)),
     (np.float32, (1080, 1920), (480, 640)),
     (np.uint8, (480, 640), (240, 320)),
 ]
+TUNED = "cv2.resize, NumPy (tuned)"
+BARS = {(np.uint16, (1080, 1920), (480, 640)): [Bar(4, TUNED, avx2=2)]}
 SCALE, MEAN, STD = 0.001, 2.0, 1.5
 
 
@@ -66,21 +68,26 @@ def bench(
         np.testing.assert_allclose(got, wanted, atol=1e-5)
         assert count == readings
 
-    moved = min(shape[0], size[0]) * shape[1] * frame.itemsize + out.nbytes
     case = f"{np.dtype(dtype)} {shape[0]}x{shape[1]} -> {size[0]}x{size[1]}"
     calls = {
         "fuseg.ops.pack_depth": ours,
         "cv2.resize, NumPy (usual)": recipe,
-        "cv2.resize, NumPy (tuned)": tuned,
+        TUNED: tuned,
         "cv2.resize alone, raw values out": lambda: cv2.resize(
             frame, size[::-1], dst=small, interpolation=nearest
         ),
     }
-    return compare(case, calls, moved, seconds=2.0)
+    return compare(
+        case,
+        calls,
+        read=min(shape[0], size[0]) * shape[1] * frame.itemsize,
+        written=out.nbytes,
+        bars=BARS.get((dtype, shape, size), ()),
+        seconds=2.0,
+    )
 
 
 def cases() -> list[Row]:
-    cv2.setNumThreads(1)
     rng = np.random.default_rng(0)
     return [row for case in CASES for row in bench(*case, rng)]
 

@@ -1,98 +1,185 @@
-"""Time callables against each other, and keep what is needed to believe the numbers.
+"""The main of a kernel's benchmark: run it, print it, judge it, keep it.
 
-All candidates of a case take turns, round after round: a machine that slows down slows
-all of them. One candidate is always the floor: copying as many bytes as the operation
-must move at least, in memory that is as warm or as cold.
+python benchmarks/bench_NAME.py [--runs 3] [--strict] [--machine NAME] [--only WORDS]
+
+Every run is a process of its own, held to one thread. It ends with an error if an
+answer is wrong; with --strict also if a bar was missed.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import json
 import os
 import platform
-import statistics
 import subprocess
-import time
+import sys
+import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
 
 import fuseg
+import timing
 from fuseg.cli import machine
+from timing import COLD, WARM, Bar, Call, Row, cores
 
-Call = Callable[[], object]
+__all__ = ["COLD", "WARM", "Bar", "Call", "Row", "compare", "cores", "report"]
 
-FLOOR = "(copy of the same bytes)"
-PACKAGES = ("numpy", "cv2", "onnxruntime", "torch")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a results file.
-
-    ``bytes_moved`` is the least traffic the operation could cause: each input read
-    once, each output written once. ``ratio`` is the median beside the first
-    candidate's, ``floor_share`` the floor's median beside this one's.
-    """
-
-    case: str
-    name: str
-    median_us: float
-    p95_us: float
-    rounds: int
-    bytes_moved: int
-    ratio: float
-    floor_share: float
-
-    @property
-    def gb_per_s(self) -> float:
-        return self.bytes_moved / self.median_us / 1e3
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+COMPILED = ROOT / "out" / "inductor"
+PACKAGES = ("numpy", "cv2", "onnxruntime", "openvino", "torch")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+PLAIN: Any = {"title_justify": "left", "title_style": "bold", "box": box.SIMPLE_HEAD}
+ONLY = "FUSEG_BENCH_ONLY"  # how a run's own process learns of --only
 
 
-def compare(
-    case: str, calls: dict[str, Call], bytes_moved: int, *, seconds: float = 4.0
-) -> list[Row]:
-    """Time ``calls``, the first of them ours, and the floor, in turns.
+@functools.wraps(timing.compare)
+def compare(case: str, *args: Any, **options: Any) -> list[Row]:
+    if os.environ.get(ONLY, "") not in case:
+        return []
+    rows = timing.compare(case, *args, **options)
+    show(rows)
+    return rows
 
-    A call must block until its work is done. Rounds go on for ``seconds``, at least
-    15 and at most 400 of them.
-    """
-    source = np.ones(bytes_moved // 2, np.uint8)
-    target = np.empty_like(source)
-    calls = {**calls, FLOOR: lambda: np.copyto(target, source)}
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for call in calls.values():
-        call()
-    begin = time.perf_counter()
-    rounds = 0
-    while rounds < 15 or (rounds < 400 and time.perf_counter() - begin < seconds):
-        for name, call in calls.items():
-            start = time.perf_counter_ns()
-            call()
-            times[name].append((time.perf_counter_ns() - start) / 1e3)
-        rounds += 1
-    medians = {name: statistics.median(t) for name, t in times.items()}
-    ours = next(iter(medians.values()))
-    return [
-        Row(
-            case,
-            name,
-            medians[name],
-            statistics.quantiles(t, n=20)[-1],
-            rounds,
-            bytes_moved,
-            medians[name] / ours,
-            medians[FLOOR] / medians[name],
+
+def report(title: str, cases: Callable[[], list[Row]]) -> None:
+    parser = argparse.ArgumentParser(description=title)
+    add = parser.add_argument
+    add("--runs", type=int, default=1, metavar="N", help="run N times")
+    add("--strict", action="store_true", help="fail if a bar was missed")
+    add("--machine", metavar="NAME", help="keep the results as those of this machine")
+    add("--save", type=Path, metavar="FILE", help="keep the results in FILE")
+    add("--level", choices=["avx2"], help="lower the kernels to this instruction set")
+    add("--only", default="", metavar="WORDS", help="only cases with WORDS in the name")
+    add("--rows", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.rows:
+        run(cases, options.level, options.rows)
+        return
+    print(f"{title}\n", flush=True)
+    runs = [apart(options.only) for _ in range(options.runs)]
+    missed = judge(runs)
+    record = {"title": title, **describe(), "runs": runs}
+    record["level"] = options.level or "widest"
+    if options.machine:
+        level = f"--{options.level}" if options.level else ""
+        file = f"{Path(sys.argv[0]).stem}--{options.machine}{level}.json"
+        options.save = RESULTS / fuseg.__version__ / file
+    if options.save:
+        options.save.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(short(record), indent=1, sort_keys=True)
+        options.save.write_text(text + "\n")
+    sys.exit(int(options.strict and missed))
+
+
+def apart(only: str) -> list[dict[str, Any]]:
+    """The rows of one run, made by a process that has one thread from its start."""
+    with tempfile.TemporaryDirectory() as folder:
+        rows = Path(folder) / "rows.json"
+        environment = os.environ | dict.fromkeys(THREADS, "1") | {ONLY: only}
+        environment.setdefault(
+            "TORCHINDUCTOR_CACHE_DIR", str(ROOT / "out" / "inductor")
         )
-        for name, t in times.items()
-    ]
+        subprocess.run(
+            [sys.executable, *sys.orig_argv[1:], "--rows", str(rows)],
+            check=True,
+            env=environment,
+        )
+        return json.loads(rows.read_text())
 
 
-def describe() -> dict[str, object]:
+def run(cases: Callable[[], list[Row]], level: str | None, target: Path) -> None:
+    for package, hold in (("cv2", "setNumThreads"), ("torch", "set_num_threads")):
+        if package in sys.modules:
+            getattr(sys.modules[package], hold)(1)
+    if level:
+        # No public name does this: it is for who measures and who tests.
+        importlib.import_module("fuseg._kernels").use_level(3)
+        timing.lower_to_avx2()
+    rows = cases()
+    target.write_text(json.dumps([kept(row) for row in rows]))
+
+
+def kept(row: Row) -> dict[str, Any]:
+    bars = [asdict(bar) | {"met": bar.met} for bar in row.bars]
+    return asdict(row) | {"bars": bars, "gb_per_s": row.gb_per_s}
+
+
+def show(rows: list[Row]) -> None:
+    head = rows[0]
+    table = Table(
+        title=f"{head.case}   {head.notes}\n{head.bytes_read / 1e6:.2f} MB read, "
+        f"{head.bytes_written / 1e6:.2f} MB written, {head.rounds} rounds",
+        **PLAIN,
+    )
+    table.add_column("")
+    columns = "median us", "least us", "p95 us", "of ours", "GB/s", "of floor"
+    for column in columns:
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(
+            row.name,
+            *(f"{t:.1f}" for t in (row.median_us, row.min_us, row.p95_us)),
+            f"{row.ratio:.2f}",
+            f"{row.gb_per_s:.1f}",
+            f"{row.floor_share:.1%}",
+            style="bold" if row is head else None,
+        )
+    console = Console(width=110 if not sys.stdout.isatty() else None, highlight=False)
+    console.print(table)
+    for row in rows:
+        for bar in row.bars:
+            word = "met   " if bar.met else "MISSED"
+            console.print(f"  {word} {bar.words}: {bar.reached:.3g}")
+    console.print()
+
+
+def judge(runs: list[list[dict[str, Any]]]) -> int:
+    """Print in how many runs each bar was met; the number of bars missed in any."""
+    reached: dict[tuple[str, str, float], list[float]] = {}
+    for rows in runs:
+        for row in rows:
+            for bar in row["bars"]:
+                # Which peer is the fastest may differ from run to run.
+                key = row["case"], bar["bar"], bar["least"]
+                reached.setdefault(key, []).append(bar["reached"])
+    if not reached:
+        return 0
+    table = Table(title="bars", **PLAIN)
+    for column in ("case", "bar", "reached", "met"):
+        table.add_column(column)
+    missed = 0
+    for (case, words, least), values in reached.items():
+        met = sum(value >= least for value in values)
+        missed += met < len(runs)
+        numbers = ", ".join(f"{value:.3g}" for value in values)
+        style = None if met == len(runs) else "bold red"
+        table.add_row(case, words, numbers, f"{met} of {len(runs)}", style=style)
+    Console(width=None if sys.stdout.isatty() else 150, highlight=False).print(table)
+    return missed
+
+
+def short(value: Any) -> Any:
+    """Five digits are more than a clock knows."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {key: short(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [short(inner) for inner in value]
+    return value
+
+
+def describe() -> dict[str, Any]:
     """The machine, the versions and the commit."""
     versions = {"fuseg": fuseg.__version__, "python": platform.python_version()}
     for package in PACKAGES:
@@ -105,40 +192,13 @@ def describe() -> dict[str, object]:
         check=False,
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parent,
+        cwd=ROOT,
     )
     return {
         "machine": machine.describe() | {"load": round(os.getloadavg()[0], 2)},
         "platform": platform.platform(),
         "versions": versions,
         "commit": commit.stdout.strip() or "unknown",
+        "bars_of": timing.bars_of(),
         "threads": 1,
     }
-
-
-def show(rows: list[Row]) -> None:
-    case = None
-    for row in rows:
-        if row.case != case:
-            case = row.case
-            print(f"\n{case}   ({row.bytes_moved / 1e6:.2f} MB, {row.rounds} rounds)")
-        print(
-            f"  {row.name:34s}{row.median_us:10.1f} us  p95 {row.p95_us:10.1f}"
-            f"  x{row.ratio:<7.2f}{row.gb_per_s:7.2f} GB/s {row.floor_share:7.1%}"
-        )
-
-
-def report(title: str, cases: Callable[[], list[Row]]) -> None:
-    """The main of a benchmark: run it, print it, keep it with ``--save FILE``."""
-    parser = argparse.ArgumentParser(description=title)
-    parser.add_argument("--save", type=Path, metavar="FILE", help="write JSON here")
-    options = parser.parse_args()
-    print(f"{title}\nfirst line of a case: ours; xN: its time, N times over;")
-    print("%: share of the speed of a plain copy of the least bytes to move")
-    rows = cases()
-    show(rows)
-    if options.save:
-        kept = [asdict(r) | {"gb_per_s": r.gb_per_s} for r in rows]
-        record = {"title": title, **describe(), "rows": kept}
-        options.save.parent.mkdir(parents=True, exist_ok=True)
-        options.save.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")

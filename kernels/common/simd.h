@@ -7,7 +7,12 @@
 #include "common/half.h"
 
 #if defined(__x86_64__)
+// GCC 12 takes the undefined operands of its own intrinsics for a mistake of ours.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
+#pragma GCC diagnostic pop
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 #endif
@@ -60,6 +65,34 @@ inline Floats permute(Floats v, Ints index) { return _mm512_permutexvar_ps(index
 // The low byte of every lane, kLanes of them.
 inline void store_bytes(std::uint8_t* to, Ints v) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(v));
+}
+inline Mask first_lanes_of(int count) { return static_cast<Mask>((1u << count) - 1); }
+inline Mask both(Mask a, Mask b) { return static_cast<Mask>(a & b); }
+inline Mask either(Mask a, Mask b) { return static_cast<Mask>(a | b); }
+// Those of `among` where a and b differ; NaN differs from everything.
+inline Mask differ(Mask among, Floats a, Floats b) {
+  return _mm512_mask_cmp_ps_mask(among, a, b, _CMP_NEQ_UQ);
+}
+// Whether any of the 16-bit words of a or b is equal to that of `word`.
+inline bool any_word_is(Ints word, Ints a, Ints b) {
+  return (_mm512_cmpeq_epi16_mask(a, word) | _mm512_cmpeq_epi16_mask(b, word)) != 0;
+}
+inline Floats to_floats(Ints v) { return _mm512_cvtepi32_ps(v); }
+// The 16-bit halves of every lane, without a sign.
+inline Floats low_words(Ints v) {
+  return to_floats(_mm512_and_si512(v, _mm512_set1_epi32(0xffff)));
+}
+inline Floats high_words(Ints v) { return to_floats(_mm512_srli_epi32(v, 16)); }
+inline Floats as_floats(Ints v) { return _mm512_castsi512_ps(v); }
+// To the nearest whole number, ties to even, from -128 to 127. No NaN.
+inline void store(std::int8_t* to, Floats v) {
+  v = _mm512_max_ps(_mm512_min_ps(v, all(127.0f)), all(-128.0f));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
+                   _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
+}
+// 1 or 0, kLanes bytes.
+inline void store_ones(std::uint8_t* to, Mask mask) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm_maskz_set1_epi8(mask, 1));
 }
 
 #elif defined(__AVX2__)
@@ -121,6 +154,40 @@ inline void store_bytes(std::uint8_t* to, Ints v) {
       _mm_packus_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
   _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packus_epi16(words, words));
 }
+inline Mask first_lanes_of(int count) {
+  return _mm256_castsi256_ps(first_lanes(count));
+}
+inline Mask both(Mask a, Mask b) { return _mm256_and_ps(a, b); }
+inline Mask either(Mask a, Mask b) { return _mm256_or_ps(a, b); }
+// Those of `among` where a and b differ; NaN differs from everything.
+inline Mask differ(Mask among, Floats a, Floats b) {
+  return _mm256_and_ps(among, _mm256_cmp_ps(a, b, _CMP_NEQ_UQ));
+}
+// Whether any of the 16-bit words of a or b is equal to that of `word`.
+inline bool any_word_is(Ints word, Ints a, Ints b) {
+  const __m256i is =
+      _mm256_or_si256(_mm256_cmpeq_epi16(a, word), _mm256_cmpeq_epi16(b, word));
+  return !_mm256_testz_si256(is, is);
+}
+inline Floats to_floats(Ints v) { return _mm256_cvtepi32_ps(v); }
+// The 16-bit halves of every lane, without a sign.
+inline Floats low_words(Ints v) {
+  return to_floats(_mm256_and_si256(v, _mm256_set1_epi32(0xffff)));
+}
+inline Floats high_words(Ints v) { return to_floats(_mm256_srli_epi32(v, 16)); }
+inline Floats as_floats(Ints v) { return _mm256_castsi256_ps(v); }
+// To the nearest whole number, ties to even, from -128 to 127. No NaN.
+inline void store(std::int8_t* to, Floats v) {
+  v = _mm256_max_ps(_mm256_min_ps(v, all(127.0f)), all(-128.0f));
+  const __m256i whole = _mm256_cvtps_epi32(v);
+  const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(whole),
+                                        _mm256_extracti128_si256(whole, 1));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packs_epi16(words, words));
+}
+// 1 or 0, kLanes bytes.
+inline void store_ones(std::uint8_t* to, Mask mask) {
+  store_bytes(to, _mm256_srli_epi32(_mm256_castps_si256(mask), 31));
+}
 
 #elif defined(__aarch64__)
 
@@ -179,6 +246,38 @@ inline void store_bytes(std::uint8_t* to, Ints v) {
   const uint16x4_t words = vmovn_u32(vreinterpretq_u32_s32(v));
   const uint8x8_t bytes = vmovn_u16(vcombine_u16(words, words));
   vst1_lane_u32(reinterpret_cast<std::uint32_t*>(to), vreinterpret_u32_u8(bytes), 0);
+}
+inline Mask first_lanes_of(int count) {
+  const std::int32_t lanes[4] = {0, 1, 2, 3};
+  return vcltq_s32(vld1q_s32(lanes), vdupq_n_s32(count));
+}
+inline Mask both(Mask a, Mask b) { return vandq_u32(a, b); }
+inline Mask either(Mask a, Mask b) { return vorrq_u32(a, b); }
+// Those of `among` where a and b differ; NaN differs from everything.
+inline Mask differ(Mask among, Floats a, Floats b) {
+  return vbicq_u32(among, vceqq_f32(a, b));
+}
+// Whether any of the 16-bit words of a or b is equal to that of `word`.
+inline bool any_word_is(Ints word, Ints a, Ints b) {
+  const uint16x8_t is = vreinterpretq_u16_s32(word);
+  return vmaxvq_u16(vorrq_u16(vceqq_u16(vreinterpretq_u16_s32(a), is),
+                              vceqq_u16(vreinterpretq_u16_s32(b), is))) != 0;
+}
+inline Floats to_floats(Ints v) { return vcvtq_f32_s32(v); }
+// The 16-bit halves of every lane, without a sign.
+inline Floats low_words(Ints v) { return to_floats(vandq_s32(v, vdupq_n_s32(0xffff))); }
+inline Floats high_words(Ints v) {
+  return vcvtq_f32_u32(vshrq_n_u32(vreinterpretq_u32_s32(v), 16));
+}
+inline Floats as_floats(Ints v) { return vreinterpretq_f32_s32(v); }
+// To the nearest whole number, ties to even, from -128 to 127. No NaN.
+inline void store(std::int8_t* to, Floats v) {
+  v = vmaxq_f32(vminq_f32(v, all(127.0f)), all(-128.0f));
+  store_bytes(reinterpret_cast<std::uint8_t*>(to), vcvtnq_s32_f32(v));
+}
+// 1 or 0, kLanes bytes.
+inline void store_ones(std::uint8_t* to, Mask mask) {
+  store_bytes(to, vreinterpretq_s32_u32(vshrq_n_u32(mask, 31)));
 }
 
 #endif

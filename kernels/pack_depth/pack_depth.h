@@ -1,42 +1,132 @@
-// A depth, thermal or height frame to the plane a network reads: resize, scale, and a
-// fixed value where the sensor gave no reading.
+// A depth, thermal or height frame to the plane a network reads: crop, turn, resize,
+// normalise, and a fixed value where the sensor gave no reading.
 //
-//   frame    (H, W)  uint8, uint16 or float32, rows `row_bytes` apart (any sign)
-//   invalid  (n)     float32: raw values that mean "no reading"
-//   out      (h, w)  float32, contiguous, every element written
+//   frame    (H, W)  uint8, uint16 or float32, rows `row_bytes` apart (any sign); only
+//                    the crop of `geometry` is read
+//   out      (h, w)  float32, float16 or int8, contiguous, every element written
+//   valid    (h, w)  uint8, contiguous, or null: 1 where out is a reading, else 0
+//   readings (1)     how many elements of out are readings
 //
-// out[y, x] is raw * multiply + add, rounded after the product and after the sum, or
-// `fill` where raw equals one of `invalid` or is not finite. raw is
-// frame[floor(y * H / h), floor(x * W / w)] (kNearest), the same with y + 1/2 and
-// x + 1/2 (kNearestExact). Returns how many elements of out are readings.
+// A raw value is no reading if it equals one of `invalid` or is not finite. The nearest
+// filters take the raw value at nearest_tap; kBilinear takes blend() of the four around
+// linear_tap, of those that have a weight and are readings. out is `normalised` raw, or
+// `fill` where there is no reading and outside the picture. Nearest results are the
+// same bits on every machine; bilinear ones are within 2^-20 of the largest tap before
+// they are normalised. Taps beyond 2^126 may blend to infinity or NaN.
 //
-// `scratch` is any memory of pack_depth_scratch_bytes(w).
+// `memory` is pack_depth_memory_bytes(job) of the caller's, which pack_depth_prepare
+// has written to; both depend on `in`, `geometry`, `filter`, `threads` and the level,
+// and on nothing else of the job. CUDA needs none.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
+#include "common/geometry.h"
+#include "common/level.h"
 #include "common/resample.h"
 
 namespace fuseg {
 
-std::int64_t pack_depth_scratch_bytes(std::int64_t out_width);
+struct PackDepth {
+  static constexpr int kMostInvalid = 16;
+  enum class In { kUint8 = 0, kUint16 = 1, kFloat32 = 2 };
+  enum class Out { kFloat32 = 0, kFloat16 = 1, kInt8 = 2 };
 
-// T is uint8_t, uint16_t or float.
-template <typename T>
-std::int64_t pack_depth_cpu(const T* frame, std::int64_t height, std::int64_t width,
-                            std::ptrdiff_t row_bytes, float* out,
-                            std::int64_t out_height, std::int64_t out_width,
-                            float multiply, float add, const float* invalid,
-                            int invalid_count, float fill, Filter filter,
-                            void* scratch);
+  const void* frame;
+  In in;
+  std::ptrdiff_t row_bytes;
+  Geometry geometry;
+  Filter filter;
+  float invalid[kMostInvalid];
+  int invalid_count;
+  float multiply;
+  float add;
+  float fill;
+  void* out;
+  Out out_type;
+  std::uint8_t* valid;
+  std::int64_t* readings;
+  void* memory;
+  int threads;
+};
 
-// Whether pack_depth_cpu of the same arguments would return more than 0. Stops at the
-// first reading, so a good frame costs nothing.
-template <typename T>
-bool has_reading_cpu(const T* frame, std::int64_t height, std::int64_t width,
-                     std::ptrdiff_t row_bytes, std::int64_t out_height,
-                     std::int64_t out_width, const float* invalid, int invalid_count,
-                     Filter filter);
+// The one or two of the frame's rows, or columns, that a position of the picture reads.
+// With one, `far` is `near` and its weight 0.
+struct Reach {
+  std::int32_t near;
+  std::int32_t far;
+  float near_weight;
+  float far_weight;
+};
+
+FUSEG_BOTH inline Reach reach(const Side& side, std::int64_t i, Filter filter) {
+  if (filter != Filter::kBilinear) {
+    const std::int64_t only = side.frame(nearest_tap(i, side.in, side.out, filter));
+    const std::int32_t index = static_cast<std::int32_t>(only);
+    return {index, index, 1.0f, 0.0f};
+  }
+  const Tap tap = linear_tap(i, side.in, side.out);
+  const std::int64_t next = tap.fraction > 0 ? tap.index + 1 : tap.index;
+  return {static_cast<std::int32_t>(side.frame(tap.index)),
+          static_cast<std::int32_t>(side.frame(next)),
+          static_cast<float>(1 - tap.fraction), static_cast<float>(tap.fraction)};
+}
+
+FUSEG_BOTH inline bool is_reading(float raw, const PackDepth& job) {
+  for (int i = 0; i < job.invalid_count; ++i) {
+    if (raw == job.invalid[i]) return false;
+  }
+  return raw - raw == 0;  // neither infinite nor NaN
+}
+
+// The mean of a row's two taps and of two rows; weights that add up to 1.
+FUSEG_BOTH inline float mean(float near, float far, float near_weight,
+                             float far_weight) {
+  return near * near_weight + far * far_weight;
+}
+
+// The blend of tap[row][column], or NaN if none of those that count is a reading.
+FUSEG_BOTH inline float blend(const float (&tap)[2][2], const Reach& row,
+                              const Reach& column, const PackDepth& job) {
+  float sum[2], weight[2];
+  bool whole = true;
+  for (int r = 0; r < 2; ++r) {
+    const bool near = is_reading(tap[r][0], job), far = is_reading(tap[r][1], job);
+    const float near_weight = near ? column.near_weight : 0.0f;
+    const float far_weight = far ? column.far_weight : 0.0f;
+    sum[r] = mean(near ? tap[r][0] : 0, far ? tap[r][1] : 0, near_weight, far_weight);
+    weight[r] = near_weight + far_weight;
+    whole = whole && near && far;
+  }
+  const float value = mean(sum[0], sum[1], row.near_weight, row.far_weight);
+  if (whole) return value;
+  const float share = mean(weight[0], weight[1], row.near_weight, row.far_weight);
+  return share > 0 ? value / share : NAN;
+}
+
+// Rounded after the product and after the sum: compile it without contraction.
+FUSEG_BOTH inline float normalised(float raw, const PackDepth& job) {
+  return raw * job.multiply + job.add;
+}
+
+// To the nearest whole number, ties to even, saturated. `value` is not NaN.
+FUSEG_BOTH inline std::int8_t depth_to_int8(float value) {
+  const float inside = value < -128 ? -128.0f : value > 127 ? 127.0f : value;
+  return static_cast<std::int8_t>(rintf(inside));
+}
+
+std::int64_t pack_depth_memory_bytes_cpu(const PackDepth& job);
+void pack_depth_prepare_cpu(const PackDepth& job);
+void pack_depth_cpu(const PackDepth& job);
+
+// Whether pack_depth would count more than 0 readings. Stops at the first one, so a
+// good frame costs nothing. Any level's `memory` will do.
+bool has_reading_cpu(const PackDepth& job);
+
+FUSEG_SIMD(std::int64_t pack_depth_memory_bytes_simd(const PackDepth& job);
+           void pack_depth_prepare_simd(const PackDepth& job);
+           void pack_depth_simd(const PackDepth& job))
 
 }  // namespace fuseg

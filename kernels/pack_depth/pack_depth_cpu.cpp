@@ -1,164 +1,144 @@
-#include <algorithm>
-#include <cmath>
+#include <atomic>
 #include <limits>
-#include <type_traits>
 
-#include "common/ahead.h"
-#include "common/scratch.h"
-#include "common/widest.h"
+#include "common/half.h"
+#include "common/threads.h"
 #include "pack_depth/pack_depth.h"
+#include "pack_depth/reaches.h"
 
 namespace fuseg {
 namespace {
 
-constexpr std::int64_t kBlock = 256;
-constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
-
-struct Reading {
-  float multiply;
-  float add;
-  const float* invalid;
-  int invalid_count;
-  float fill;
+// A row of the picture wants a row of the frame, or, turned, a column.
+struct Spot {
+  Reach row;
+  Reach column;
 };
 
-// Every raw value of the three types is a float32 exactly. With a `step` the columns
-// are that far apart, and no table is read.
-template <int step, typename T>
-inline void take_columns(const T* __restrict__ row, const std::int32_t* column,
-                         std::int64_t count, float* __restrict__ value) {
-  if constexpr (step > 0) row += column[0];
-  for (std::int64_t x = 0; x < count; ++x) {
-    value[x] = static_cast<float>(step > 0 ? row[x * step] : row[column[x]]);
-  }
+inline Spot spot_at(const PackDepth& job, const Reaches& reaches, std::int64_t y,
+                    std::int64_t x) {
+  const Reach down = reaches.rows[y], across = reaches.columns[x];
+  return job.geometry.transposed() ? Spot{across, down} : Spot{down, across};
 }
 
-template <int step, typename T>
-inline std::int64_t pack_row(const T* row, const std::int32_t* column,
-                             const Reading reading, const Ahead& ahead,
-                             float* __restrict__ out, std::int64_t out_width) {
-  float value[kBlock];
-  const float first_invalid = reading.invalid_count > 0 ? reading.invalid[0] : kNone;
+template <typename T>
+inline float raw_at(const PackDepth& job, std::int64_t y, std::int64_t x) {
+  const char* row = static_cast<const char*>(job.frame) + y * job.row_bytes;
+  return static_cast<float>(reinterpret_cast<const T*>(row)[x]);
+}
+
+// NaN where there is no reading.
+template <typename T>
+inline float raw_of(const PackDepth& job, const Spot& spot) {
+  const Reach &row = spot.row, &column = spot.column;
+  if (job.filter != Filter::kBilinear) {
+    const float raw = raw_at<T>(job, row.near, column.near);
+    return is_reading(raw, job) ? raw : std::numeric_limits<float>::quiet_NaN();
+  }
+  const float tap[2][2] = {
+      {raw_at<T>(job, row.near, column.near), raw_at<T>(job, row.near, column.far)},
+      {raw_at<T>(job, row.far, column.near), raw_at<T>(job, row.far, column.far)}};
+  return blend(tap, row, column, job);
+}
+
+inline void put(float value, float* out) { *out = value; }
+inline void put(float value, Half* out) { *out = to_half(value); }
+inline void put(float value, std::int8_t* out) { *out = depth_to_int8(value); }
+
+template <typename T, typename U>
+std::int64_t pack_rows(const PackDepth& job, const Reaches& reaches, std::int64_t first,
+                       std::int64_t end) {
+  const Geometry& g = job.geometry;
   std::int64_t readings = 0;
-  for (std::int64_t x0 = 0; x0 < out_width; x0 += kBlock) {
-    const std::int64_t count = std::min(kBlock, out_width - x0);
-    ahead.ask(x0, x0 + count, out_width);
-    take_columns<step>(row, column + x0, count, value);
-    for (int i = 1; i < reading.invalid_count; ++i) {
-      const float invalid = reading.invalid[i];
-      for (std::int64_t x = 0; x < count; ++x) {
-        const float kept = value[x] == invalid ? kNone : value[x];
-        value[x] = kept;
+  for (std::int64_t y = first; y < end; ++y) {
+    const std::int64_t in_picture = y - g.picture_top;
+    const bool beside = in_picture < 0 || in_picture >= g.picture_height;
+    for (std::int64_t x = 0; x < g.out_width; ++x) {
+      const std::int64_t across = x - g.picture_left;
+      float value = job.fill;
+      bool valid = false;
+      if (!beside && across >= 0 && across < g.picture_width) {
+        const float raw = raw_of<T>(job, spot_at(job, reaches, in_picture, across));
+        valid = raw == raw;
+        if (valid) value = normalised(raw, job);
       }
+      const std::int64_t at = y * g.out_width + x;
+      put(value, static_cast<U*>(job.out) + at);
+      if (job.valid != nullptr) job.valid[at] = valid;
+      readings += valid;
     }
-    std::int32_t in_block = 0;
-    for (std::int64_t x = 0; x < count; ++x) {
-      const float raw = value[x];
-      const std::int32_t valid = (std::fabs(raw) <= std::numeric_limits<float>::max()) &
-                                 (raw != first_invalid);
-      const float scaled = raw * reading.multiply + reading.add;
-      out[x0 + x] = valid ? scaled : reading.fill;
-      in_block += valid;
-    }
-    readings += in_block;
   }
   return readings;
 }
 
-}  // namespace
-
-std::int64_t pack_depth_scratch_bytes(std::int64_t out_width) {
-  Scratch measure(nullptr);
-  measure.take<std::int32_t>(out_width);
-  return measure.bytes();
-}
-
 template <typename T>
-std::int64_t pack_depth_cpu(const T* frame, std::int64_t height, std::int64_t width,
-                            std::ptrdiff_t row_bytes, float* out,
-                            std::int64_t out_height, std::int64_t out_width,
-                            float multiply, float add, const float* invalid,
-                            int invalid_count, float fill, Filter filter,
-                            void* scratch) {
-  std::int32_t* column = Scratch(scratch).take<std::int32_t>(out_width);
-  for (std::int64_t x = 0; x < out_width; ++x) {
-    column[x] = static_cast<std::int32_t>(nearest_tap(x, width, out_width, filter));
+std::int64_t pack_band(const PackDepth& job, const Reaches& reaches, std::int64_t first,
+                       std::int64_t end) {
+  switch (job.out_type) {
+    case PackDepth::Out::kFloat16:
+      return pack_rows<T, Half>(job, reaches, first, end);
+    case PackDepth::Out::kInt8:
+      return pack_rows<T, std::int8_t>(job, reaches, first, end);
+    default:
+      return pack_rows<T, float>(job, reaches, first, end);
   }
-  const Reading reading{multiply, add, invalid, invalid_count, fill};
-  const auto row_at = [&](std::int64_t y) {
-    y = std::min(y, out_height - 1);
-    const std::int64_t from = nearest_tap(y, height, out_height, filter);
-    return reinterpret_cast<const T*>(reinterpret_cast<const char*>(frame) +
-                                      from * row_bytes);
-  };
-  const std::int64_t used_bytes = width * static_cast<std::int64_t>(sizeof(T));
-  const auto pack_rows = [&](auto step) {
-    std::int64_t readings = 0;
-    for (std::int64_t y = 0; y < out_height; ++y) {
-      readings +=
-          pack_row<step>(row_at(y), column, reading, {row_at(y + 1), used_bytes},
-                         out + y * out_width, out_width);
-    }
-    return readings;
-  };
-  std::int64_t readings = 0;
-  run_widest([&] {
-    switch (width % out_width == 0 ? width / out_width : 0) {
-      case 1:
-        readings = pack_rows(std::integral_constant<int, 1>());
-        break;
-      case 2:
-        readings = pack_rows(std::integral_constant<int, 2>());
-        break;
-      case 3:
-        readings = pack_rows(std::integral_constant<int, 3>());
-        break;
-      default:
-        readings = pack_rows(std::integral_constant<int, 0>());
-    }
-  });
-  return readings;
 }
 
 template <typename T>
-bool has_reading_cpu(const T* frame, std::int64_t height, std::int64_t width,
-                     std::ptrdiff_t row_bytes, std::int64_t out_height,
-                     std::int64_t out_width, const float* invalid, int invalid_count,
-                     Filter filter) {
-  for (std::int64_t y = 0; y < out_height; ++y) {
-    const std::int64_t from = nearest_tap(y, height, out_height, filter);
-    const T* row = reinterpret_cast<const T*>(reinterpret_cast<const char*>(frame) +
-                                              from * row_bytes);
-    for (std::int64_t x = 0; x < out_width; ++x) {
-      const float raw =
-          static_cast<float>(row[nearest_tap(x, width, out_width, filter)]);
-      const float* end = invalid + invalid_count;
-      if (std::isfinite(raw) && std::find(invalid, end, raw) == end) return true;
+bool any_reading(const PackDepth& job, const Reaches& reaches) {
+  for (std::int64_t y = 0; y < job.geometry.picture_height; ++y) {
+    for (std::int64_t x = 0; x < job.geometry.picture_width; ++x) {
+      const float raw = raw_of<T>(job, spot_at(job, reaches, y, x));
+      if (raw == raw) return true;
     }
   }
   return false;
 }
 
-template bool has_reading_cpu(const std::uint8_t*, std::int64_t, std::int64_t,
-                              std::ptrdiff_t, std::int64_t, std::int64_t, const float*,
-                              int, Filter);
-template bool has_reading_cpu(const std::uint16_t*, std::int64_t, std::int64_t,
-                              std::ptrdiff_t, std::int64_t, std::int64_t, const float*,
-                              int, Filter);
-template bool has_reading_cpu(const float*, std::int64_t, std::int64_t, std::ptrdiff_t,
-                              std::int64_t, std::int64_t, const float*, int, Filter);
+}  // namespace
 
-template std::int64_t pack_depth_cpu(const std::uint8_t*, std::int64_t, std::int64_t,
-                                     std::ptrdiff_t, float*, std::int64_t, std::int64_t,
-                                     float, float, const float*, int, float, Filter,
-                                     void*);
-template std::int64_t pack_depth_cpu(const std::uint16_t*, std::int64_t, std::int64_t,
-                                     std::ptrdiff_t, float*, std::int64_t, std::int64_t,
-                                     float, float, const float*, int, float, Filter,
-                                     void*);
-template std::int64_t pack_depth_cpu(const float*, std::int64_t, std::int64_t,
-                                     std::ptrdiff_t, float*, std::int64_t, std::int64_t,
-                                     float, float, const float*, int, float, Filter,
-                                     void*);
+std::int64_t pack_depth_memory_bytes_cpu(const PackDepth& job) {
+  Scratch measure(nullptr);
+  reaches_in(measure, job);
+  return measure.bytes();
+}
+
+void pack_depth_prepare_cpu(const PackDepth& job) {
+  Scratch memory(job.memory);
+  write_reaches(job, reaches_in(memory, job));
+}
+
+void pack_depth_cpu(const PackDepth& job) {
+  Scratch memory(job.memory);
+  const Reaches reaches = reaches_in(memory, job);
+  std::atomic<std::int64_t> readings{0};
+  in_bands(job.geometry.out_height, job.threads, 1,
+           [&](int, std::int64_t first, std::int64_t end) {
+             switch (job.in) {
+               case PackDepth::In::kUint8:
+                 readings += pack_band<std::uint8_t>(job, reaches, first, end);
+                 break;
+               case PackDepth::In::kUint16:
+                 readings += pack_band<std::uint16_t>(job, reaches, first, end);
+                 break;
+               case PackDepth::In::kFloat32:
+                 readings += pack_band<float>(job, reaches, first, end);
+             }
+           });
+  *job.readings = readings;
+}
+
+bool has_reading_cpu(const PackDepth& job) {
+  Scratch memory(job.memory);
+  const Reaches reaches = reaches_in(memory, job);
+  switch (job.in) {
+    case PackDepth::In::kUint8:
+      return any_reading<std::uint8_t>(job, reaches);
+    case PackDepth::In::kUint16:
+      return any_reading<std::uint16_t>(job, reaches);
+    default:
+      return any_reading<float>(job, reaches);
+  }
+}
 
 }  // namespace fuseg

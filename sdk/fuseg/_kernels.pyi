@@ -15,6 +15,34 @@ def confusion_matrix_cpu(
     scratch: NDArray[np.uint32],
     counts: NDArray[np.int64],
 ) -> list[int]: ...
+def fuse_argmax_tables_bytes(
+    classes: int,
+    grids: Sequence[tuple[int, int]],
+    size: tuple[int, int],
+    align_corners: bool,
+    threads: int,
+) -> tuple[int, int]: ...
+def fuse_argmax_lay_tables(
+    classes: int,
+    grids: Sequence[tuple[int, int]],
+    size: tuple[int, int],
+    align_corners: bool,
+    tables: NDArray[np.uint8],
+) -> None: ...
+def fuse_argmax_cpu(
+    maps: Sequence[NDArray[Any]],
+    valid: Sequence[NDArray[np.uint8] | None],
+    weights: NDArray[np.float32],
+    how: int,
+    align_corners: bool,
+    labels: NDArray[Any],
+    ignore: int,
+    confidence: NDArray[np.float32] | None,
+    source: NDArray[np.uint8] | None,
+    threads: int,
+    tables: NDArray[np.uint8],
+    scratch: NDArray[np.uint8],
+) -> None: ...
 def overlay_cpu(
     labels: NDArray[np.uint8],
     palette: NDArray[np.uint8],
@@ -24,41 +52,53 @@ def overlay_cpu(
     threads: int,
     out: NDArray[np.uint8],
 ) -> int: ...
-def pack_color_scratch_bytes(width: int, out_width: int) -> int: ...
-def pack_color_cpu(
-    frame: NDArray[np.uint8],
-    out: NDArray[np.float32],
-    multiply: Sequence[float],
-    add: Sequence[float],
-    swap: bool,
-    filter: int,
-    scratch: NDArray[np.uint8],
-) -> None: ...
-def pack_depth_scratch_bytes(out_width: int) -> int: ...
-def pack_depth_cpu(
-    frame: NDArray[Any],
-    out: NDArray[np.float32],
-    multiply: float,
-    add: float,
-    invalid: NDArray[np.float32],
-    fill: float,
-    filter: int,
-    scratch: NDArray[np.uint8],
-) -> int: ...
-def has_reading_cpu(
-    frame: NDArray[Any],
-    out_height: int,
-    out_width: int,
-    invalid: NDArray[np.float32],
-    filter: int,
-) -> bool: ...
-def upsample_argmax_scratch_bytes(
-    classes: int, height: int, width: int, out_height: int, out_width: int
-) -> int: ...
-def upsample_argmax_cpu(
-    scores: NDArray[np.float32],
-    labels: NDArray[np.uint8],
-    confidence: NDArray[np.float32] | None,
-    align_corners: bool,
-    scratch: NDArray[np.uint8],
-) -> None: ...
+
+class ColorPlan:
+    def __init__(
+        self,
+        placement: Sequence[int],
+        pixel_bytes: int,
+        channel: Sequence[int],
+        filter: int,
+        multiply: Sequence[float],
+        add: Sequence[float],
+        fill: float,
+        element: int,
+        threads: int,
+    ) -> None: ...
+    def pack(self, frame: NDArray[np.uint8], out: NDArray[Any]) -> None: ...
+
+class DepthPlan:
+    def __init__(
+        self,
+        frame_dtype: np.dtype[Any],
+        height: int,
+        width: int,
+        placement: tuple[int, ...],
+        filter: int,
+        invalid: Sequence[float],
+        multiply: float,
+        add: float,
+        fill: float,
+        out_dtype: np.dtype[Any],
+        threads: int,
+    ) -> None: ...
+    def pack(self, frame: object, out: object, valid: object) -> int: ...
+    def has_reading(self, frame: object) -> int: ...
+
+class UpsampleArgmaxPlan:
+    def __init__(
+        self,
+        shape: tuple[int, int, int, int],
+        half: bool,
+        size: tuple[int, int],
+        rows: tuple[int, int, int],
+        columns: tuple[int, int, int],
+        threads: int,
+    ) -> None: ...
+    def run(
+        self,
+        scores: NDArray[Any],
+        labels: NDArray[Any],
+        confidence: NDArray[np.float32] | None = None,
+    ) -> None: ...

@@ -295,7 +295,7 @@ def test_refuses_a_frame(frame, error, words):
         ({"invalid": (-1,)}, "a uint16 frame can hold, got -1"),
         ({"invalid": (0.5,)}, "a uint16 frame can hold, got 0.5"),
         ({"invalid": range(17)}, "invalid must be at most 16 values, got 17"),
-        ({"filter": "bilinear"}, "filter must be one of 'nearest', 'nearest-exact'"),
+        ({"filter": "linear"}, "filter must be one of 'nearest', 'nearest-exact'"),
     ],
 )
 def test_refuses_a_number_or_a_word(arguments, words):

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from .. import _kernels
 from .._check import (
@@ -14,13 +15,19 @@ from .._check import (
     require_out,
     require_rows,
     require_size,
+    require_whole,
 )
-from ..errors import ArgumentError
+from ..errors import ArgumentError, DTypeError
+from .placement import LONGEST_FRAME, place
 
-__all__ = ["pack_depth"]
+__all__ = ["DepthPacker", "pack_depth"]
 
-_FILTERS = {"nearest": 0, "nearest-exact": 1}  # common/resample.h
+_FILTERS = {"nearest": 0, "nearest-exact": 1, "bilinear": 2}  # common/resample.h
+_FRAMES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
+_PLANES = (np.dtype(np.float32), np.dtype(np.float16), np.dtype(np.int8))
 _MOST_INVALID = 16
+_MOST_THREADS = 64  # common/threads.h
+_BOUNDLESS = (LONGEST_FRAME, LONGEST_FRAME)
 
 
 def pack_depth(
@@ -33,12 +40,19 @@ def pack_depth(
     invalid: Sequence[float] = (0,),
     fill: float = 0.0,
     filter: str = "nearest",
-    out: NDArray[np.float32] | None = None,
-) -> tuple[NDArray[np.float32], int]:
-    """Resize a depth frame, normalise it, and fill in where there is no reading.
+    crop: tuple[int, int, int, int] | None = None,
+    rotate: int = 0,
+    fit: str = "stretch",
+    dtype: DTypeLike = np.float32,
+    out_scale: float = 1.0,
+    out: NDArray[Any] | None = None,
+    valid: NDArray[np.uint8] | None = None,
+    threads: int = 1,
+) -> tuple[NDArray[Any], int]:
+    """Crop, turn and resize a depth frame, normalise it, and fill in where there is no
+    reading.
 
-    Any one-channel frame will do: depth, disparity, thermal, height. It is never
-    blended: half-way between two surfaces there is no surface.
+    Any one-channel frame will do: depth, disparity, thermal, height.
 
     Args:
         frame: Raw readings, shape ``(H, W)``, uint8, uint16 or float32, in any
@@ -52,32 +66,55 @@ def pack_depth(
         invalid: Raw values that mean "no reading", compared before scaling, in
             float32; at most 16. NaN and the infinities always mean it, as ROS REP
             117 sends them.
-        fill: Written as it is, NaN included, where there is no reading.
-        filter: ``"nearest"``, pixel ``floor(i * H / h)``, or ``"nearest-exact"``,
-            pixel ``floor((i + 1/2) * H / h)``.
-        out: Buffer for the result, shape ``(h, w)``, float32, C-contiguous, not
-            sharing memory with ``frame``. Give the same one every frame to keep the
-            loop free of large allocations; a row of scratch memory is taken either
-            way. A new one is made if omitted.
+        fill: Written as it is where there is no reading, and beside a letterboxed
+            picture. It may be infinite, and NaN unless ``dtype`` is int8.
+        filter: ``"nearest"``, pixel ``floor(i * H / h)``; ``"nearest-exact"``, pixel
+            ``floor((i + 1/2) * H / h)``; or ``"bilinear"``, with half-pixel centres
+            and without antialiasing. The first two never blend: half-way between two
+            surfaces there is no surface. Bilinear takes the weighted mean of those
+            of the four pixels around that are readings; the others, and pixels of
+            weight 0, do not count. Only where none is left there is no reading.
+        crop: ``(top, left, height, width)`` of the part of the frame to read, in its
+            pixels; all of it if omitted. Nothing outside counts.
+        rotate: Turn the crop clockwise by 0, 90, 180 or 270 degrees.
+        fit: ``"stretch"`` fills the result. ``"letterbox"`` keeps the aspect, centres
+            the picture and fills the rest with ``fill``.
+        dtype: Of the result: float32, float16 or int8.
+        out_scale: What one step of int8 is worth; above 0, and 1 for the others.
+        out: Buffer for the result, shape ``(h, w)``, of ``dtype``, C-contiguous, not
+            sharing memory with ``frame``. A new one is made if omitted.
+        valid: Buffer for the validity, shape ``(h, w)``, uint8, C-contiguous, not
+            sharing memory with the others: 1 where there is a reading, else 0. It
+            is not computed if omitted.
+        threads: How many threads share the work, 1 to 64. The result is the same.
 
     Returns:
-        ``(raw * scale - mean) / std`` or ``fill``, shape ``(h, w)``, float32 (this
-        is ``out`` itself if ``out`` was given), and how many of its pixels are
-        readings.
+        ``(raw * scale - mean) / std`` or ``fill``, shape ``(h, w)`` (this is ``out``
+        itself if ``out`` was given), and how many of its pixels are readings. int8 is
+        that divided by ``out_scale``, rounded to the nearest, ties to even, and
+        saturated to -128 and 127; so is ``fill``.
 
         The formula is computed as ``raw * a + b`` with ``a = scale / std`` and
-        ``b = -mean / std`` rounded to float32, which errs by less than
-        ``2**-22 * (abs(raw * scale) + abs(mean)) / abs(std)``.
+        ``b = -mean / std`` (int8: both divided by ``out_scale``) rounded to float32,
+        which errs by less than
+        ``2**-22 * (abs(raw * scale) + abs(mean)) / abs(std)``; float16 and int8 are
+        rounded from that. Bilinear ``raw`` errs by less than ``2**-20`` of the largest
+        of its pixels, and may overflow where one is beyond ``2**126``.
+
+        Scratch memory and tables are made by every call; a frame loop makes them
+        once, with `DepthPacker`.
 
     Raises:
-        ShapeError: ``frame`` is not ``(H, W)`` or is empty, or ``out`` is not
-            ``(h, w)``.
-        LayoutError: The pixels of a row of ``frame`` are not side by side, or
-            ``out`` is a strided view.
-        DTypeError: ``frame`` is none of the three types, or ``out`` is not float32.
-        ArgumentError: A number is not finite, ``std`` is 0, a value of ``invalid``
-            cannot occur in ``frame``, ``filter`` is not one of the two, or ``out``
-            is read-only or shares memory with ``frame``.
+        ShapeError: ``frame`` is not ``(H, W)`` or is empty, or ``out`` or ``valid`` is
+            not ``(h, w)``.
+        LayoutError: The pixels of a row of ``frame`` are not side by side, or ``out``
+            or ``valid`` is a strided view.
+        DTypeError: ``frame`` is none of the three types, ``dtype`` is none of its
+            three, ``out`` is not of ``dtype``, or ``valid`` is not uint8.
+        ArgumentError: A number is not finite or out of its range, a value of
+            ``invalid`` cannot occur in ``frame``, ``crop`` does not lie in ``frame``, a
+            word is not one of those above, or ``out`` or ``valid`` is read-only or
+            shares memory.
 
     Example:
         >>> frame = np.array([[1500, 0], [2000, 65535]], dtype=np.uint16)
@@ -87,10 +124,11 @@ def pack_depth(
 
     Source:
         Definition: ``frame[ys][:, xs]`` in NumPy, with ``ys = range(h) * H // h``
-        and ``xs`` alike, then the formula above. No reading: `REP 117
+        and ``xs`` alike, then the formula above. Bilinear where all are readings:
+        ``torch.nn.functional.interpolate(..., mode="bilinear")``. No reading: `REP 117
         <https://www.ros.org/reps/rep-0117.html>`_.
     """
-    require_rows("frame", frame, (np.uint8, np.uint16, np.float32), ("H", "W"))
+    require_rows("frame", frame, _FRAMES, ("H", "W"))
     pack = DepthPacker(
         frame.dtype,
         size=size,
@@ -100,86 +138,188 @@ def pack_depth(
         invalid=invalid,
         fill=fill,
         filter=filter,
+        crop=crop,
+        rotate=rotate,
+        fit=fit,
+        dtype=dtype,
+        out_scale=out_scale,
+        threads=threads,
     )
     if out is None:
-        out = np.empty(pack.size, np.float32)
-    require_out("out", out, np.float32, pack.size, frame=frame)
-    return out, pack(frame, out)
+        out = np.empty(pack.size, pack.dtype)
+    return out, pack(frame, out, valid)
 
 
 class DepthPacker:
-    """`pack_depth` for a frame loop: settings are checked and scratch is made once.
+    """`pack_depth` for a frame loop: settings are checked once, and tables and scratch
+    are made when the frame's shape changes. One packer serves one thread at a time.
 
     Args:
-        dtype: Element type of the frames.
-        size, scale, mean, std, invalid, fill, filter: See `pack_depth`.
+        frame_dtype: Element type of the frames.
+        size, scale, mean, std, invalid, fill, filter, crop, rotate, fit, dtype,
+        out_scale, threads: See `pack_depth`.
 
     Raises:
-        ArgumentError: As `pack_depth`.
+        DTypeError, ArgumentError: As `pack_depth`.
+
+    Example:
+        >>> pack = DepthPacker(np.uint16, size=(1, 2), scale=0.5, fill=-1.0)
+        >>> plane = np.empty(pack.size, pack.dtype)
+        >>> pack(np.array([[1500, 7, 0, 7]], dtype=np.uint16), plane)
+        1
+        >>> plane
+        array([[750.,  -1.]], dtype=float32)
     """
 
     def __init__(
         self,
-        dtype: np.dtype[Any],
+        frame_dtype: DTypeLike,
+        /,
         *,
         size: tuple[int, int],
-        scale: float,
-        mean: float,
-        std: float,
-        invalid: Sequence[float],
-        fill: float,
-        filter: str,
+        scale: float = 1.0,
+        mean: float = 0.0,
+        std: float = 1.0,
+        invalid: Sequence[float] = (0,),
+        fill: float = 0.0,
+        filter: str = "nearest",
+        crop: tuple[int, int, int, int] | None = None,
+        rotate: int = 0,
+        fit: str = "stretch",
+        dtype: DTypeLike = np.float32,
+        out_scale: float = 1.0,
+        threads: int = 1,
     ) -> None:
+        self._frame_dtype = _one_of("frame_dtype", frame_dtype, _FRAMES)
         self.size = require_size("size", size)
+        self.dtype = _one_of("dtype", dtype, _PLANES)
         require_choice("filter", filter, tuple(_FILTERS))
-        scale = require_number("scale", scale)
-        mean = require_number("mean", mean)
-        std = require_number("std", std)
-        if std == 0:
-            raise ArgumentError("std must not be 0.")
-        self._multiply = require_number("scale / std", scale / std)
-        self._add = require_number("mean / std", -mean / std)
-        if math.isfinite(fill):
-            require_number("fill", fill)
-        self._fill = fill
-        self._invalid = _invalid_in(dtype, invalid)
         self._filter = _FILTERS[filter]
-        self._scratch = np.empty(
-            _kernels.pack_depth_scratch_bytes(self.size[1]), np.uint8
-        )
+        self._crop, self._rotate, self._fit = crop, rotate, fit
+        place(_BOUNDLESS, self.size, crop=crop, rotate=rotate, fit=fit)
+        self._invalid = _invalid_in(self._frame_dtype, invalid)
+        self._numbers = _numbers(self.dtype, scale, mean, std, fill, out_scale)
+        self._threads = require_whole("threads", threads, 1, _MOST_THREADS)
+        self._plan: _kernels.DepthPlan | None = None
 
-    def __call__(self, frame: NDArray[Any], out: NDArray[np.float32]) -> int:
-        """Fill ``out``, return its readings; the caller checked both arrays."""
-        return _kernels.pack_depth_cpu(
-            frame,
-            out,
-            self._multiply,
-            self._add,
-            self._invalid,
-            self._fill,
-            self._filter,
-            self._scratch,
-        )
+    def __call__(
+        self,
+        frame: NDArray[Any],
+        out: NDArray[Any],
+        valid: NDArray[np.uint8] | None = None,
+    ) -> int:
+        """Fill ``out``, and ``valid`` if given; return how many are readings.
+
+        Raises:
+            ShapeError, LayoutError, DTypeError, ArgumentError: As `pack_depth`.
+        """
+        readings = -1
+        if self._plan is not None:
+            readings = self._plan.pack(frame, out, valid)
+        if readings < 0:
+            plan = self._plan_for(frame)
+            require_out("out", out, self.dtype, self.size, frame=frame)
+            if valid is not None:
+                inputs = {"frame": frame, "out": out}
+                require_out("valid", valid, np.uint8, self.size, **inputs)
+            readings = plan.pack(frame, out, valid)
+        return readings
 
     def has_reading(self, frame: NDArray[Any]) -> bool:
-        """Whether a call would find a reading at all; nothing is written."""
-        return _kernels.has_reading_cpu(frame, *self.size, self._invalid, self._filter)
+        """Whether a call would find a reading at all; nothing is written.
 
+        Raises:
+            ShapeError, LayoutError, DTypeError, ArgumentError: As `pack_depth`.
+        """
+        found = -1
+        if self._plan is not None:
+            found = self._plan.has_reading(frame)
+        if found < 0:
+            found = self._plan_for(frame).has_reading(frame)
+        return found > 0
 
-def _invalid_in(dtype: np.dtype[Any], invalid: Sequence[float]) -> NDArray[np.float32]:
-    if len(invalid) > _MOST_INVALID:
-        raise ArgumentError(
-            f"invalid must be at most {_MOST_INVALID} values, got {len(invalid)}."
+    def _plan_for(self, frame: NDArray[Any]) -> _kernels.DepthPlan:
+        require_rows("frame", frame, (self._frame_dtype,), ("H", "W"))
+        height, width = frame.shape
+        crop, rotate, fit = self._crop, self._rotate, self._fit
+        self._plan = _kernels.DepthPlan(
+            self._frame_dtype,
+            height,
+            width,
+            place((height, width), self.size, crop=crop, rotate=rotate, fit=fit),
+            self._filter,
+            self._invalid,
+            *self._numbers,
+            self.dtype,
+            self._threads,
         )
-    for value in invalid:
-        if dtype.kind == "f":
-            possible = not math.isfinite(value) or value == require_number(
-                "invalid", value
-            )
-        else:
-            possible = value in range(np.iinfo(dtype).max + 1)
-        if not possible:
+        return self._plan
+
+
+def _one_of(
+    name: str, dtype: DTypeLike, choices: tuple[np.dtype[Any], ...]
+) -> np.dtype[Any]:
+    try:
+        made = np.dtype(dtype)
+    except (TypeError, ValueError, SyntaxError):
+        made = None
+    if made not in choices:
+        listed = " or ".join(map(str, choices))
+        raise DTypeError(f"{name} must be {listed}, got {dtype!r}.")
+    return choices[choices.index(made)]
+
+
+def _numbers(
+    dtype: np.dtype[Any],
+    scale: float,
+    mean: float,
+    std: float,
+    fill: float,
+    out_scale: float,
+) -> tuple[float, float, float]:
+    """What a raw value is multiplied by, what is added to it, and what fills."""
+    scale = require_number("scale", scale)
+    mean = require_number("mean", mean)
+    std = require_number("std", std)
+    step = require_number("out_scale", out_scale)
+    whole = dtype == np.int8
+    if std == 0:
+        raise ArgumentError("std must not be 0.")
+    if step <= 0 or (step != 1 and not whole):
+        raise ArgumentError(
+            "out_scale must be above 0, and 1 unless dtype is int8, got "
+            f"{out_scale!r} for {dtype}."
+        )
+    if not isinstance(fill, (float, np.floating)) or math.isfinite(fill):
+        fill = require_number("fill", fill)
+    if whole and math.isnan(fill):
+        raise ArgumentError("fill must be a number if dtype is int8, got nan.")
+    multiply = require_number("scale / std", scale / std / step)
+    add = require_number("mean / std", -mean / std / step)
+    return multiply, add, min(max(float(fill) / step, -1e38), 1e38) if whole else fill
+
+
+def _invalid_in(dtype: np.dtype[Any], invalid: Sequence[float]) -> list[float]:
+    try:
+        values = list(invalid)
+    except TypeError:
+        raise ArgumentError(
+            f"invalid must be a sequence of numbers, got {invalid!r}."
+        ) from None
+    if len(values) > _MOST_INVALID:
+        raise ArgumentError(
+            f"invalid must be at most {_MOST_INVALID} values, got {len(values)}."
+        )
+    return [_possible(dtype, value) for value in values]
+
+
+def _possible(dtype: np.dtype[Any], value: Any) -> float:
+    if dtype.kind != "f":
+        if not (isinstance(value, Real) and value in range(np.iinfo(dtype).max + 1)):
             raise ArgumentError(
                 f"invalid must hold values that a {dtype} frame can hold, got {value}."
             )
-    return np.array(invalid, np.float32)
+        return float(value)
+    if isinstance(value, (float, np.floating)) and not math.isfinite(value):
+        return float(value)
+    return require_number("every number of invalid", value)
