@@ -6,13 +6,16 @@
 //
 // Adds to counts. A pixel whose truth is `ignore` does not count, whatever is predicted
 // there; ignore < 0 means none. Any other pixel must have both labels below C. Returns
-// the largest labels that are not; if there is one, counts stays as it was.
+// the largest labels that are not; if there is one, counts stays as it was. CUDA, where
+// nobody waits for an answer, leaves such pixels out.
 #pragma once
 
 #include <cstdint>
 
 #include "common/host_device.h"
 #include "common/level.h"
+
+struct CUstream_st;
 
 namespace fuseg {
 
@@ -71,5 +74,6 @@ Outside settle(const ConfusionMatrix& job);
 
 Outside confusion_matrix_cpu(const ConfusionMatrix& job);
 FUSEG_SIMD(Outside confusion_matrix_simd(const ConfusionMatrix& job))
+void confusion_matrix_cuda(const ConfusionMatrix& job, CUstream_st* stream);
 
 }  // namespace fuseg
