@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -117,7 +119,7 @@ class Painter:
         """Paint one frame; see `overlay`."""
         require("labels", labels, np.uint8, ("H", "W"))
         shape = (*labels.shape, 3)
-        if frame is not None:
+        if frame is not None and not _is_dense(frame, shape):
             require_rows("frame", frame, (np.uint8,), shape)
         if out is None:
             out = np.empty(shape, np.uint8)
@@ -138,3 +140,13 @@ class Painter:
                 f"palette, got {largest}. Add its colour, or pass ignore={largest}."
             )
         return out
+
+
+def _is_dense(frame: Any, shape: tuple[int, ...]) -> bool:
+    """Whether this is the usual frame, which needs no closer look."""
+    return (
+        type(frame) is np.ndarray
+        and frame.shape == shape
+        and frame.dtype == np.uint8
+        and frame.flags.c_contiguous
+    )
