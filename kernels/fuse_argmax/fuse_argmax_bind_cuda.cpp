@@ -28,7 +28,6 @@ void bind_fuse_argmax_cuda(py::module_& m) {
         job.align_corners = align_corners;
         job.weights = weights.data();
         job.labels = at<void>(labels);
-        job.wide = job.classes > 255;
         job.ignore = ignore;
         job.confidence = at<float>(confidence);
         job.source = at<std::uint8_t>(source);

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 #include "common/label_bands.h"
 #include "common/threads.h"
@@ -26,10 +27,18 @@ struct Rules {
   bool unweighted;  // all weights are 1
 };
 
-Rules rules_of(const FuseArgmax& job) {
+// The maps that have a reading anywhere.
+struct Present {
+  int count = 0;
+  int maps[kMostMaps];
+  Missing missing[kMostMaps];
+  bool one_grid = true;  // and all their readings
+};
+
+Rules rules_of(const FuseArgmax& job, const Present& present) {
   Rules rules{true, true};
-  for (int m = 0; m < job.count; ++m) {
-    const float* weights = job.weights + m * job.classes;
+  for (int i = 0; i < present.count; ++i) {
+    const float* weights = job.weights + present.maps[i] * job.classes;
     for (int c = 0; c < job.classes; ++c) {
       rules.unweighted &= weights[c] == 1.0f;
       if (job.how == Fusing::kAdd) continue;
@@ -47,10 +56,11 @@ struct BandRules {
   bool products;  // float32 holds what probabilities multiply to, or says it does not
 };
 
-BandRules band_rules(const FuseArgmax& job, const Rules& rules, const MapBand* bands) {
+BandRules band_rules(const FuseArgmax& job, const Rules& rules, const MapBand* bands,
+                     int maps) {
   BandRules band{true, job.how == Fusing::kMultiply && rules.unweighted};
-  for (int m = 0; m < job.count; ++m) {
-    for (const PackedRow* row : {bands[m].upper, bands[m].lower}) {
+  for (int i = 0; i < maps; ++i) {
+    for (const PackedRow* row : {bands[i].upper, bands[i].lower}) {
       band.tame &= row->tame;
       if (job.how == Fusing::kMultiply) band.tame &= row->lowest >= 0.0f;
       band.products &= row->largest <= 2.0f;
@@ -115,81 +125,169 @@ void forget(const FuseArgmax& job, const Place& place) {
   const std::int64_t count = std::min<std::int64_t>(kLanes, job.out_width);
   for (std::int64_t y = place.first; y < place.end; ++y) {
     const std::int64_t at = y * job.out_width + place.x;
-    for (std::int64_t i = at; i < at + count; ++i) {
-      static_cast<Label*>(job.labels)[i] = static_cast<Label>(job.ignore);
-      if (job.confidence != nullptr) job.confidence[i] = 0.0f;
-      if (job.source != nullptr) job.source[i] = kNoMap;
-    }
+    std::fill_n(static_cast<Label*>(job.labels) + at, count,
+                static_cast<Label>(job.ignore));
+    if (job.confidence != nullptr) std::fill_n(job.confidence + at, count, 0.0f);
+    if (job.source != nullptr) std::fill_n(job.source + at, count, kNoMap);
   }
 }
 
-// The sources of all maps' samples, for one thread.
+// The rows of samples of all maps, for one thread.
 struct Walks {
   MapWalk at[kMostMaps];
 
-  Walks(const FuseArgmax& job, FuseWork& work, const Missing* missing)
-      : at{walk(job, work, missing, 0), walk(job, work, missing, 1),
-           walk(job, work, missing, 2), walk(job, work, missing, 3)} {}
+  Walks(const FuseArgmax& job, FuseWork& work, const Present& present)
+      : at{walk(job, work, present, 0), walk(job, work, present, 1),
+           walk(job, work, present, 2), walk(job, work, present, 3)} {}
 
  private:
-  static MapWalk walk(const FuseArgmax& job, FuseWork& work, const Missing* missing,
-                      int m) {
-    return {job, m, work.maps[m], missing[m].rows, missing[m].stride};
+  static MapWalk walk(const FuseArgmax& job, FuseWork& work, const Present& present,
+                      int i) {
+    const int m = i < present.count ? present.maps[i] : 0;
+    return {job, m, work.maps[m], present.missing[m].rows, present.missing[m].stride};
   }
 };
 
-// Labels, unless they are there already, and what else is asked for.
+// The output rows of one band.
 template <Fusing kHow, Way kWay, typename Label>
-void fuse_rows(const FuseArgmax& job, const Missing* missing, FuseWork work,
-               bool labelled, std::int64_t first, std::int64_t end) {
-  const Rules rules = rules_of(job);
-  Walks walks(job, work, missing);
-  for (std::int64_t y = first; y < end;) {
-    MapBand bands[kMostMaps];
-    std::int64_t stop = end;
-    for (int m = 0; m < job.count; ++m) {
-      bands[m] = walks.at[m].band_at(y);
-      stop = std::min(stop, walks.at[m].end_of_band(y));
-    }
-    const BandRules band = band_rules(job, rules, bands);
-    for (std::int64_t x = 0; x < job.out_width; x += kLanes) {
-      const std::int64_t last = std::max<std::int64_t>(job.out_width - kLanes, 0);
-      const Place place{job.out_width, std::min(x, last), y, stop};
-      Sites sites(bands, job.count, place.x);
+struct FusedBand {
+  const FuseArgmax& job;
+  const MapBand* bands;
+  int maps;
+  Rules rules;
+  BandRules band;
+  FuseWork& work;
+  std::int64_t first;
+  std::int64_t end;
+
+  void label() const {
+    std::int32_t* disputed = work.maps[0].disputed;
+    std::int64_t count = 0;
+    each_block([&](const Place& place) {
+      const bool asked = rules.shortcuts && band.tame;
+      const std::int32_t label = asked ? agreed(bands, maps, place.x) : kNobody;
+      place.write(labels(), first, [&](Label* out) { store_labels(out, all(label)); });
+      disputed[count] = static_cast<std::int32_t>(place.x);
+      count += label == kNobody;  // or the next one takes the place
+    });
+    if (count * kLanes < job.out_width) copy_first_row();
+    for (std::int64_t i = 0; i < count; ++i) {
+      const Place place{job.out_width, disputed[i], first, end};
+      Sites sites(bands, maps, place.x);
       if (sites.count == 0) {
         forget<Label>(job, place);
-        continue;
-      }
-      if (!labelled) label_block<kWay, Label>(sites, place, rules, band, work);
-      if (!labelled && job.confidence != nullptr) {
-        confide_block<kWay>(sites, place, band);
-      }
-      if (job.source != nullptr) {
-        owe<kHow>(sites, place, static_cast<const Label*>(job.labels), job.source);
+      } else {
+        label_block<kWay, Label>(sites, place, rules, band, work);
       }
     }
+  }
+
+  void confide() const {
+    each_block([&](const Place& place) {
+      Sites sites(bands, maps, place.x);
+      if (sites.count > 0) confide_block<kWay>(sites, place, band);
+    });
+  }
+
+  void owe_sources() const {
+    each_block([&](const Place& place) {
+      Sites sites(bands, maps, place.x);
+      if (sites.count > 0) owe<kHow>(sites, place, labels(), band.tame, job.source);
+    });
+  }
+
+ private:
+  Label* labels() const { return static_cast<Label*>(job.labels); }
+
+  template <typename Body>
+  void each_block(const Body& body) const {
+    const std::int64_t last = std::max<std::int64_t>(job.out_width - kLanes, 0);
+    for (std::int64_t x = 0; x < job.out_width; x += kLanes) {
+      body(Place{job.out_width, std::min(x, last), first, end});
+    }
+  }
+
+  void copy_first_row() const {
+    const Label* from = labels() + first * job.out_width;
+    for (std::int64_t y = first + 1; y < end; ++y) {
+      std::memcpy(labels() + y * job.out_width, from, job.out_width * sizeof(Label));
+    }
+  }
+};
+
+bool starts_band(const FuseArgmax& job, const Present& present, std::int64_t y) {
+  bool starts = y == 0;
+  for (int i = 0; i < present.count && !starts; ++i) {
+    const Taps& rows = job.maps[present.maps[i]].rows;
+    starts = rows.first[y] != rows.first[y - 1];
+  }
+  return starts;
+}
+
+// Labels, unless they are there already, and what else is asked for, in the bands that
+// start from `first` to `end`: no band is cut in two.
+template <Fusing kHow, Way kWay, typename Label>
+void fuse_rows(const FuseArgmax& job, const Present& present, FuseWork work,
+               bool labelled, std::int64_t first, std::int64_t end) {
+  const Rules rules = rules_of(job, present);
+  Walks walks(job, work, present);
+  std::int64_t y = first;
+  while (y < end && !starts_band(job, present, y)) ++y;
+  while (y < end) {
+    MapBand bands[kMostMaps];
+    std::int64_t stop = job.out_height;
+    for (int i = 0; i < present.count; ++i) {
+      bands[i] = walks.at[i].band_at(y);
+      stop = std::min(stop, walks.at[i].end_of_band(y));
+    }
+    const FusedBand<kHow, kWay, Label> band{
+        job,  bands, present.count, rules, band_rules(job, rules, bands, present.count),
+        work, y,     stop};
+    if (!labelled) band.label();
+    if (!labelled && job.confidence != nullptr) band.confide();
+    if (job.source != nullptr) band.owe_sources();
     y = stop;
   }
 }
 
-// Only maps with planes have missing readings.
-void find_missing(const ScoreMap& map, Missing& missing) {
-  if (map.valid == nullptr) {
-    missing.rows = nullptr;
-    return;
-  }
-  for (std::int64_t y = 0; y < map.height; ++y) {
+// Notes where readings are missing; false if all are. A map that has all of them keeps
+// no notes.
+bool find_missing(const ScoreMap& map, Missing& missing) {
+  std::int64_t count = 0;
+  for (std::int64_t y = 0; map.valid != nullptr && y < map.height; ++y) {
     const std::uint8_t* valid = map.valid + y * map.width;
     std::int32_t* row = missing.rows + y * missing.stride;
-    for (std::int64_t x = 0; x < map.width; ++x) row[x] = valid[x] == 0;
+    std::int32_t in_row = 0;
+    for (std::int64_t x = 0; x < map.width; ++x) {
+      row[x] = valid[x] == 0;
+      in_row += row[x];
+    }
+    count += in_row;
   }
+  if (count == 0) missing.rows = nullptr;
+  return count < map.height * map.width;
+}
+
+Present find_present(const FuseArgmax& job, Scratch& memory) {
+  Present present;
+  for (int m = 0; m < job.count; ++m) {
+    const ScoreMap& map = job.maps[m];
+    present.missing[m] = cut_missing(memory, map);
+    if (!find_missing(map, present.missing[m])) continue;
+    present.maps[present.count++] = m;
+    const ScoreMap& other = job.maps[present.maps[0]];
+    present.one_grid &= present.missing[m].rows == nullptr &&
+                        map.height == other.height && map.width == other.width;
+  }
+  return present;
 }
 
 template <typename Label>
-void label_sums(const FuseArgmax& job, FuseWork* works) {
+void label_sums(const FuseArgmax& job, const Present& present, FuseWork* works) {
+  const int first = present.maps[0];
   BandWork bands[kMostThreads];
-  for (int part = 0; part < job.threads; ++part) bands[part] = works[part].maps[0];
-  const ScoreMap& map = job.maps[0];
+  for (int part = 0; part < job.threads; ++part) bands[part] = works[part].maps[first];
+  const ScoreMap& map = job.maps[first];
   const Line line = line_over(map.height, job.out_height, job.align_corners);
   const double step = static_cast<double>(line.step) / line.unit;
   const LabelJob<Label> labels{job.classes,
@@ -200,40 +298,32 @@ void label_sums(const FuseArgmax& job, FuseWork* works) {
                                job.confidence,
                                static_cast<float>(step)};
   const auto sums = [&](std::int64_t, std::int64_t y) {
-    return WeightedRow{job, 0, job.count, y, nullptr};
+    return WeightedRow{job, present.maps, present.count, y, nullptr};
   };
   label_images(labels, sums, bands, job.threads);
-}
-
-bool one_grid(const FuseArgmax& job) {
-  for (int m = 0; m < job.count; ++m) {
-    const ScoreMap& map = job.maps[m];
-    if (map.valid != nullptr || map.height != job.maps[0].height ||
-        map.width != job.maps[0].width) {
-      return false;
-    }
-  }
-  return true;
 }
 
 template <Fusing kHow, Way kWay, typename Label>
 void fuse(const FuseArgmax& job) {
   Scratch memory(job.scratch);
-  Missing missing[kMostMaps] = {};
-  for (int m = 0; m < job.count; ++m) {
-    missing[m] = cut_missing(memory, job.maps[m]);
-    find_missing(job.maps[m], missing[m]);
+  const Present present = find_present(job, memory);
+  if (present.count == 0) {
+    const std::int64_t last = std::max<std::int64_t>(job.out_width - kLanes, 0);
+    for (std::int64_t x = 0; x < job.out_width; x += kLanes) {
+      forget<Label>(job, {job.out_width, std::min(x, last), 0, job.out_height});
+    }
+    return;
   }
   FuseWork works[kMostThreads];
   for (int part = 0; part < job.threads; ++part) {
     works[part] = cut_fuse_work(memory, job);
   }
-  const bool sums = kHow == Fusing::kAdd && one_grid(job);
-  if (sums) label_sums<Label>(job, works);
+  const bool sums = kHow == Fusing::kAdd && present.one_grid;
+  if (sums) label_sums<Label>(job, present, works);
   if (sums && job.source == nullptr) return;
   in_bands(job.out_height, job.threads, 1,
            [&](int part, std::int64_t first, std::int64_t end) {
-             fuse_rows<kHow, kWay, Label>(job, missing, works[part], sums, first, end);
+             fuse_rows<kHow, kWay, Label>(job, present, works[part], sums, first, end);
            });
 }
 

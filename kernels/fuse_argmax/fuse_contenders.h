@@ -15,6 +15,33 @@
 
 namespace fuseg::FUSEG_LEVEL {
 
+constexpr std::int32_t kNobody = -1;
+
+// Who wins at all samples around the block at x, of every map that has them all.
+inline std::int32_t agreed(const MapBand* bands, int maps, std::int64_t x) {
+  std::int32_t label = kNobody;
+  for (int m = 0; m < maps; ++m) {
+    const MapBand& band = bands[m];
+    const Taps& columns = band.map->columns;
+    const std::int64_t base = columns.first[x];
+    const std::int64_t count = columns.second[x + kLanes - 1] - base + 1;
+    if (count > kLanes) return kNobody;
+    const unsigned lanes = (2u << (count - 1)) - 1;
+    if (band.upper_missing != nullptr) {
+      const unsigned up = bits(equal(load(band.upper_missing + base), all(0))) & lanes;
+      const unsigned low = bits(equal(load(band.lower_missing + base), all(0))) & lanes;
+      if ((up | low) == 0) continue;
+      if ((up & low) != lanes) return kNobody;
+    }
+    const std::int32_t* winner = band.upper->winner + base;
+    if (label == kNobody) label = *winner;
+    const Mask same = both(equal(load(winner), all(label)),
+                           equal(load(band.lower->winner + base), all(label)));
+    if ((~bits(same) & lanes) != 0) return kNobody;
+  }
+  return label;
+}
+
 // The classes that win at the samples around a block.
 struct WinnersOfAll {
   std::int32_t labels[kMostWinners];

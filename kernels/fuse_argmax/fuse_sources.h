@@ -27,6 +27,8 @@ struct Claims {
     }
   }
 
+  bool linear() const { return kHow != Fusing::kMultiply || as_they_are; }
+
   // The map, where the class has this label; where it could not win, none.
   Ints loudest(std::int64_t y) const {
     Floats best = all(-kInfinity), sum = all(0.0f);
@@ -37,9 +39,7 @@ struct Claims {
       if (weight == 0.0f) continue;
       Floats own = down<Way::kLogs, true>(site, ends[s], ends[s].above, y);
       if constexpr (kHow == Fusing::kMultiply) {
-        // Nothing but a number above 0 leaves the sum above -infinity.
-        sum = select(both(site.counts, greater(all(0.0f), own)), all(-kInfinity), sum);
-        const Mask said = greater(own, all(0.0f));
+        const Mask said = greater(own, all(0.0f));  // or the sum is -infinity, or NaN
         sum = select(site.counts, select(said, sum, all(-kInfinity)), sum);
         if (!as_they_are) own = mul(all(weight), logarithm(own));
       } else {
@@ -55,26 +55,61 @@ struct Claims {
   }
 };
 
+// The label of all pixels of a block, if it is one.
+template <typename Label>
+inline std::int32_t only_label(const Place& place, const Label* labels) {
+  const std::int32_t label = labels[place.first * place.width + place.x];
+  for (std::int64_t y = place.first; y < place.end; ++y) {
+    const Mask same = equal(place.read(labels, y), all(label));
+    if (bits(same) != (1u << kLanes) - 1) return kNobody;
+  }
+  return label;
+}
+
 template <Fusing kHow, typename Label>
-inline void owe(Sites& sites, const Place& place, const Label* labels,
+inline void owe_row(Sites& sites, const Place& place, std::int64_t y,
+                    const Label* labels, Claims<kHow>& claims, std::uint8_t* source) {
+  look_at_row(sites, y);
+  const Ints given = place.read(labels, y);
+  std::int32_t lanes[kLanes];
+  store(lanes, given);
+  Ints owed = all(kNoMap);
+  unsigned left = bits(anywhere(sites));
+  while (left != 0) {
+    const std::int32_t label = lanes[__builtin_ctz(left)];
+    claims.hear(label);
+    const Mask here = equal(given, all(label));
+    left &= ~bits(here);
+    owed = select(here, claims.loudest(y), owed);
+  }
+  owed = select(anywhere(sites), owed, all(kNoMap));
+  place.write(source, y, [&](std::uint8_t* out) { store_bytes(out, owed); });
+}
+
+template <Fusing kHow, typename Label>
+inline void owe(Sites& sites, const Place& place, const Label* labels, bool tame,
                 std::uint8_t* source) {
   Claims<kHow> claims(sites);
-  for (std::int64_t y = place.first; y < place.end; ++y) {
-    look_at_row(sites, y);
-    const Ints given = place.read(labels, y);
-    std::int32_t lanes[kLanes];
-    store(lanes, given);
-    Ints owed = all(kNoMap);
-    unsigned left = bits(anywhere(sites));
-    while (left != 0) {
-      const std::int32_t label = lanes[__builtin_ctz(left)];
-      claims.hear(label);
-      const Mask here = equal(given, all(label));
-      left &= ~bits(here);
-      owed = select(here, claims.loudest(y), owed);
+  const std::int32_t label =
+      tame && sites.all_there ? only_label(place, labels) : kNobody;
+  if (label != kNobody) {
+    claims.hear(label);
+    if (claims.linear()) {
+      // Down a column what a map says changes evenly from row to row: who is loudest in
+      // the first row and in the last one is so in between.
+      look_at_row(sites, place.first);
+      const Ints owed = claims.loudest(place.first);
+      const Mask same = equal(owed, claims.loudest(place.end - 1));
+      if (bits(same) == (1u << kLanes) - 1) {
+        for (std::int64_t y = place.first; y < place.end; ++y) {
+          place.write(source, y, [&](std::uint8_t* out) { store_bytes(out, owed); });
+        }
+        return;
+      }
     }
-    owed = select(anywhere(sites), owed, all(kNoMap));
-    place.write(source, y, [&](std::uint8_t* out) { store_bytes(out, owed); });
+  }
+  for (std::int64_t y = place.first; y < place.end; ++y) {
+    owe_row(sites, place, y, labels, claims, source);
   }
 }
 

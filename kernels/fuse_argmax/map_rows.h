@@ -18,8 +18,8 @@ namespace fuseg::FUSEG_LEVEL {
 // there.
 struct WeightedRow {
   const FuseArgmax& job;
-  int first;  // of the maps, and their end
-  int end;
+  const int* maps;  // their numbers
+  int count;
   std::int64_t y;
   const std::int32_t* missing;  // (w) not 0 where a reading is missing; or null
 
@@ -35,7 +35,8 @@ struct WeightedRow {
   template <typename Load>
   Floats sum(int c, std::int64_t x, const Load& load_at) const {
     Floats sum = all(0.0f);
-    for (int m = first; m < end; ++m) {
+    for (int i = 0; i < count; ++i) {
+      const int m = maps[i];
       const float weight = job.weights[m * job.classes + c];
       if (weight == 0.0f) continue;
       const ScoreMap& map = job.maps[m];
@@ -99,7 +100,7 @@ class MapWalk {
     return missing_ == nullptr ? nullptr : missing_ + row * stride_;
   }
   void pack(std::int64_t row, PackedRow& packed, std::int64_t& which) {
-    pack_row(WeightedRow{job_, m_, m_ + 1, row, missing_at(row)}, map().width, packed);
+    pack_row(WeightedRow{job_, &m_, 1, row, missing_at(row)}, map().width, packed);
     which = row;
   }
 

@@ -140,6 +140,17 @@ inline Floats down(const Site& site, const Ends& ends, Floats rise, std::int64_t
   return fma(all(site.weight_at(y)), ends.above, mul(all(fraction), ends.below));
 }
 
+template <Way kWay>
+inline Floats joined(Floats so_far, Floats own) {
+  if constexpr (kWay == Way::kLargest) {
+    return max(own, so_far);  // the second if the first is NaN
+  } else if constexpr (kWay == Way::kProduct) {
+    return mul(so_far, own);
+  } else {
+    return add(so_far, own);
+  }
+}
+
 // Calls take(c, scores) with the combined scores of each class of a list, in kRows rows
 // from y on; of all classes in order where the list is null. If careful, samples may be
 // missing, NaN, infinite or huge; sites must have looked at the row, the only one.
@@ -163,14 +174,7 @@ inline void combine(const Sites& sites, const std::int32_t* list, int listed,
       for (int r = 0; r < kRows; ++r) {
         Floats own = down<kWay, kCareful>(site, ends, rise, y + r);
         if constexpr (kWay == Way::kLogs) own = mul(all(weight), logarithm(own));
-        Floats score;
-        if constexpr (kWay == Way::kLargest) {
-          score = max(own, scores[r]);  // the second if the first is NaN
-        } else if constexpr (kWay == Way::kProduct) {
-          score = mul(scores[r], own);
-        } else {
-          score = add(scores[r], own);
-        }
+        const Floats score = joined<kWay>(scores[r], own);
         scores[r] = kCareful ? select(site.counts, score, scores[r]) : score;
       }
     }

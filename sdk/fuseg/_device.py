@@ -128,7 +128,8 @@ def on_gpu(out: Any, stream: Any, **inputs: Any) -> bool:
             )
     if gpu and out is None:
         raise ArgumentError(
-            f"out must be given when {first} is on the GPU: fuseg makes no arrays there."
+            f"out must be given when {first} is on the GPU: fuseg makes no arrays "
+            "there."
         )
     if stream is not None and not gpu:
         raise ArgumentError(
