@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -67,16 +69,9 @@ def overlay(
     """
     require("labels", labels, np.uint8, ("H", "W"))
     paint = Painter(palette, alpha=alpha, ignore=ignore, threads=threads)
-    shape = (*labels.shape, 3)
-    if frame is not None:
-        require_rows("frame", frame, (np.uint8,), shape)
-    if out is None:
-        out = np.empty(shape, np.uint8)
-    require_out(
-        "out", out, np.uint8, shape, labels=labels, palette=palette, frame=frame
-    )
-    paint(labels, frame, out)
-    return out
+    if isinstance(out, np.ndarray) and np.may_share_memory(out, palette):
+        require_out("out", out, np.uint8, (*labels.shape, 3), palette=palette)
+    return paint(labels, frame=frame, out=out)
 
 
 class Painter:
@@ -91,9 +86,7 @@ class Painter:
 
     Example:
         >>> paint = Painter(np.array([[0, 0, 0], [200, 100, 50]], dtype=np.uint8))
-        >>> picture = np.empty((1, 2, 3), np.uint8)
-        >>> paint(np.array([[0, 1]], dtype=np.uint8), None, picture)
-        >>> picture.tolist()
+        >>> paint(np.array([[0, 1]], dtype=np.uint8)).tolist()
         [[[0, 0, 0], [200, 100, 50]]]
     """
 
@@ -119,15 +112,19 @@ class Painter:
     def __call__(
         self,
         labels: NDArray[np.uint8],
-        frame: NDArray[np.uint8] | None,
-        out: NDArray[np.uint8],
-    ) -> None:
-        """Fill ``out``; the caller checked the three arrays.
-
-        Raises:
-            ArgumentError: A label has no colour and is not ``ignore``; ``out`` is left
-                as it was.
-        """
+        *,
+        frame: NDArray[np.uint8] | None = None,
+        out: NDArray[np.uint8] | None = None,
+    ) -> NDArray[np.uint8]:
+        """Paint one frame; see `overlay`."""
+        require("labels", labels, np.uint8, ("H", "W"))
+        shape = (*labels.shape, 3)
+        if frame is not None and not _is_dense(frame, shape):
+            require_rows("frame", frame, (np.uint8,), shape)
+        if out is None:
+            out = np.empty(shape, np.uint8)
+        else:
+            require_out("out", out, np.uint8, shape, labels=labels, frame=frame)
         largest = _kernels.overlay_cpu(
             labels,
             self._palette,
@@ -142,3 +139,14 @@ class Painter:
                 f"labels must be below {len(self._palette)}, the number of colours in "
                 f"palette, got {largest}. Add its colour, or pass ignore={largest}."
             )
+        return out
+
+
+def _is_dense(frame: Any, shape: tuple[int, ...]) -> bool:
+    """Whether this is the usual frame, which needs no closer look."""
+    return (
+        type(frame) is np.ndarray
+        and frame.shape == shape
+        and frame.dtype == np.uint8
+        and frame.flags.c_contiguous
+    )
