@@ -737,8 +737,8 @@ def arrays(shape, dtype, kind):
     return np.zeros(shape, dtype)
 
 
-KINDS = ["plain"] * 12 + ["strided", "turned", "unaligned", "locked"]
-DTYPES = ["f4"] * 8 + ["f2"] * 4 + ["f8", "i4", "u1", "?", "c8", ">f4"]
+KINDS = ["plain", "strided", "turned", "unaligned", "locked"]
+DTYPES = ["f4", "f2", "f8", "i4", "u1", "?", "c8", ">f4"]
 NUMBERS = [1, 0, 0.5, -1.0, 1e39, np.nan, "x", None, [1.0, 2, 3], True]
 
 
@@ -769,15 +769,15 @@ class Misused:
         shape = size if isinstance(size, tuple) and len(size) == 2 else (6, 8)
         for name, dtype in BUFFERS.items():
             fits = self.mostly(shape, shape[::-1], (*shape, 1))
-            kind = self.random.choice([dtype] * 6 + ["u2", "f8"])
-            buffer = arrays(fits, kind, self.random.choice(KINDS))
-            self.options[name] = self.mostly(None, buffer, buffer, *maps[:1])
-        if self.random.random() < 0.1:
+            buffer = arrays(fits, self.mostly(dtype, "u2", "f8"), self.mostly(*KINDS))
+            buffer = self.mostly(buffer, *maps[:1], buffer)
+            self.options[name] = self.random.choice([None, buffer])
+        if self.random.random() < 0.05:
             self.options["source"] = self.options["out"]
         self.maps = self.mostly(maps, None, 3, "ab")
 
     def mostly(self, usual, *others):
-        return usual if self.random.random() < 0.8 else self.random.choice(others)
+        return usual if self.random.random() < 0.95 else self.random.choice(others)
 
     def several(self, make, most):
         return [make() for _ in range(self.random.randint(0, most))]
@@ -786,14 +786,12 @@ class Misused:
         return self.mostly(3, 0, 1, 2, 4), self.mostly(4, 0, 1, 2, 3)
 
     def plane(self):
-        dtype = self.random.choice(["u1", "u1", "?", "f4"])
-        plane = arrays(self.grid(), dtype, self.random.choice(KINDS))
-        return self.mostly(None, plane, plane)
+        return arrays(self.grid(), self.mostly("u1", "?", "f4"), self.mostly(*KINDS))
 
     def map(self, classes, grid):
         shape = (self.mostly(classes, 0, 1, 2, 4), *grid)
         shape = self.mostly(shape, shape[1:], (1, *shape))
-        return arrays(shape, self.random.choice(DTYPES), self.random.choice(KINDS))
+        return arrays(shape, self.mostly(*DTYPES), self.mostly(*KINDS))
 
 
 @settings(max_examples=1500, deadline=None)
