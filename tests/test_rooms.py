@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -33,9 +34,11 @@ def test_room_is_complete(room):
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_room_is_built_and_bound(room):
-    assert f"fuseg_add_kernel({room}" in (ROOT / "CMakeLists.txt").read_text()
+    cmake = (ROOT / "CMakeLists.txt").read_text()
+    assert re.search(rf"fuseg_add_kernel\({room}\b", cmake)
     assert f"bind_{room}(m);" in (ROOT / "kernels" / "module.cpp").read_text()
 
 
 def test_rooms_and_public_ops_are_the_same_list():
-    assert sorted(fuseg.ops.__all__) == ROOMS
+    ops = [n for n in fuseg.ops.__all__ if not isinstance(getattr(fuseg.ops, n), type)]
+    assert sorted(ops) == ROOMS

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "common/host_device.h"
+#include "common/resample.h"
 
 namespace fuseg {
 
@@ -18,6 +19,17 @@ struct Side {
 
   FUSEG_BOTH std::int64_t frame(std::int64_t turned) const {
     return origin + turned * step;
+  }
+
+  // The frame's pixel that position i reads (nearest filters), or the two it lies
+  // between, in the frame's order whichever way the axis runs.
+  FUSEG_BOTH Tap tap(std::int64_t i, Filter filter) const {
+    if (filter == Filter::kNearest || filter == Filter::kNearestExact) {
+      return {frame(nearest_tap(i, in, out, filter)), 0.0};
+    }
+    const Tap turned = linear_tap(i, in, out);
+    if (step > 0 || turned.fraction == 0) return {frame(turned.index), turned.fraction};
+    return {frame(turned.index + 1), 1 - turned.fraction};
   }
 };
 

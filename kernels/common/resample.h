@@ -51,4 +51,35 @@ FUSEG_BOTH inline Tap linear_tap(std::int64_t i, std::int64_t in, std::int64_t o
   return line_over(in, out, align_corners).tap(i, in);
 }
 
+// The samples that position `i` of `out` is the weighted mean of, with antialiasing: a
+// triangle around (i + 1/2) * in / out that reaches one output step to both sides, and
+// at least one sample. Weights are whole numbers; their share of `total` counts.
+struct Fan {
+  std::int64_t first;
+  std::int64_t end;
+  std::int64_t total;
+  std::int64_t centre;
+  std::int64_t reach;
+  std::int64_t step;
+
+  FUSEG_BOTH std::int64_t weight(std::int64_t sample) const {
+    const std::int64_t distance = (2 * sample + 1) * step - centre;
+    return reach - (distance < 0 ? -distance : distance);
+  }
+  FUSEG_BOTH float share(std::int64_t sample) const {
+    return static_cast<float>(static_cast<double>(weight(sample)) /
+                              static_cast<double>(total));
+  }
+};
+
+FUSEG_BOTH inline Fan fan_over(std::int64_t i, std::int64_t in, std::int64_t out) {
+  Fan fan{0, in, 0, (2 * i + 1) * in, 2 * (in > out ? in : out), out};
+  const std::int64_t before = fan.centre - fan.reach - out;
+  if (before >= 0) fan.first = before / (2 * out) + 1;
+  const std::int64_t after = (fan.centre + fan.reach + out - 1) / (2 * out);
+  if (after < in) fan.end = after;
+  for (std::int64_t k = fan.first; k < fan.end; ++k) fan.total += fan.weight(k);
+  return fan;
+}
+
 }  // namespace fuseg

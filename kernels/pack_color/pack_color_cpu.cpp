@@ -1,232 +1,219 @@
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
-#include "common/ahead.h"
-#include "common/scratch.h"
-#include "common/widest.h"
+#include "common/half.h"
+#include "common/threads.h"
 #include "pack_color/pack_color.h"
+#include "pack_color/tables.h"
 
 namespace fuseg {
 namespace {
 
-static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "nearest_row shifts words");
+inline void put(float* to, float value) { *to = value; }
+inline void put(Half* to, float value) { *to = to_half(value); }
+inline void put(std::int8_t* to, float value) { *to = to_int8(value); }
 
-constexpr std::int64_t kBlock = 64;  // pixels on their way from a row to the planes
-
-// What output columns read of a row, and the row they read.
-struct Columns {
-  std::int64_t count;
-  std::int32_t* offset;  // (w) 3 * the left pixel, or the only one
-  float* fraction;       // (w) how far towards the next pixel
-  float* row;            // (W + 1, 3) and one float: two frame rows blended
-  std::uint16_t* sums;   // (W, 3) and one: two frame rows and two columns added
+// The three channels of position x of a line.
+struct Pixel {
+  float channel[3];
 };
 
-Columns cut(Scratch& scratch, std::int64_t width, std::int64_t out_width) {
-  return {out_width, scratch.take<std::int32_t>(out_width),
-          scratch.take<float>(out_width), scratch.take<float>(3 * width + 4),
-          scratch.take<std::uint16_t>(3 * width + 1)};
-}
-
-// What every 64-bit processor has: four floats at once. Left to itself, a compiler
-// vectorises the loop around the channels of a pixel, and loses.
-using Four = float __attribute__((vector_size(16)));
-
-inline Four load_four(const float* from) {
-  Four four;
-  std::memcpy(&four, from, sizeof four);
-  return four;
-}
-
-inline void store_four(float* to, Four four) { std::memcpy(to, &four, sizeof four); }
-
-// Where one channel of the frame goes.
-struct Plane {
-  float* out;
-  float multiply;
-  float add;
-
-  Plane at(std::int64_t pixel) const { return {out + pixel, multiply, add}; }
-};
-
-struct Planes {
-  Plane first;
-  Plane second;
-  Plane third;
-
-  Planes at(std::int64_t pixel) const {
-    return {first.at(pixel), second.at(pixel), third.at(pixel)};
+Pixel blended(const PackColor& job, const Tables& tables, const Rows& rows,
+              std::int64_t x) {
+  const std::uint8_t* above = rows.above + tables.offset[x];
+  const std::uint8_t* below = rows.below + tables.offset[x];
+  const float along = tables.fraction[x], across = rows.fraction;
+  const int next = along > 0 ? job.pixel_bytes : 0;
+  Pixel pixel;
+  for (int p = 0; p < 3; ++p) {
+    const int c = job.channel[p];
+    const float a = above[c], b = above[c + next], d = below[c], e = below[c + next];
+    const float over = a + along * (b - a), under = d + along * (e - d);
+    pixel.channel[p] = over + across * (under - over);
   }
-};
+  return pixel;
+}
 
-// Reads four bytes a pixel, one too many, as long as another pixel follows in the row;
-// the last pixel of a frame may be the end of the memory.
-inline void nearest_row(const std::uint8_t* __restrict__ row, std::int64_t width,
-                        const Columns& columns, const Ahead& ahead,
-                        const Planes& planes) {
-  std::uint32_t words[kBlock];
-  for (std::int64_t x0 = 0; x0 < columns.count; x0 += kBlock) {
-    const std::int64_t count = std::min(kBlock, columns.count - x0);
-    ahead.ask(x0, x0 + count, columns.count);
-    const std::int32_t* __restrict__ offset = columns.offset + x0;
-    std::int64_t x = 0;
-    for (; x < count && offset[x] < 3 * (width - 1); ++x) {
-      std::memcpy(&words[x], row + offset[x], 4);
-    }
-    for (; x < count; ++x) {
-      words[x] = 0;
-      std::memcpy(&words[x], row + offset[x], 3);
-    }
-    const auto [first, second, third] = planes.at(x0);
-    for (x = 0; x < count; ++x) {
-      const auto word = static_cast<std::int32_t>(words[x]);
-      first.out[x] = static_cast<float>(word & 255) * first.multiply + first.add;
-      second.out[x] =
-          static_cast<float>(word >> 8 & 255) * second.multiply + second.add;
-      third.out[x] = static_cast<float>(word >> 16 & 255) * third.multiply + third.add;
+// The row of floats a line is made from.
+void average_rows(const PackColor& job, const Side& across, std::int64_t line,
+                  float* row) {
+  const std::int64_t bytes = job.geometry.width * job.pixel_bytes;
+  const Fan fan = fan_over(line, across.in, across.out);
+  std::fill_n(row, bytes, 0.0f);
+  for (std::int64_t k = fan.first; k < fan.end; ++k) {
+    const std::uint8_t* from = row_of(job, across.frame(k));
+    const float weight = fan.share(k);
+    for (std::int64_t i = 0; i < bytes; ++i) {
+      row[i] += weight * static_cast<float>(from[i]);
     }
   }
 }
 
-struct Rows {
-  const std::uint8_t* above;
-  const std::uint8_t* below;
-  float fraction;
-};
-
-// One pixel and a channel follow the row: the right edge reads them with weight 0.
-inline void blend_rows(const Rows& rows, float* __restrict__ row, std::int64_t width) {
-  const std::uint8_t* __restrict__ above = rows.above;
-  const std::uint8_t* __restrict__ below = rows.below;
-  const float fraction = rows.fraction;
-  for (std::int64_t i = 0; i < 3 * width; ++i) {
-    const std::int32_t a = above[i];
-    const std::int32_t b = below[i];
-    row[i] = static_cast<float>(a) + fraction * static_cast<float>(b - a);
+Pixel averaged(const PackColor& job, const Tables& tables, const float* row,
+               std::int64_t x) {
+  const std::int64_t positions = sides_of(job.geometry).along.out;
+  Pixel pixel{};
+  for (std::int32_t k = 0; k < tables.count[x]; ++k) {
+    const float* from = row + tables.offset[x] + k * job.pixel_bytes;
+    for (int p = 0; p < 3; ++p) {
+      pixel.channel[p] += tables.weight[k * positions + x] * from[job.channel[p]];
+    }
   }
-  std::fill_n(row + 3 * width, 4, 0.0f);
+  return pixel;
 }
 
-// Four floats a pixel: the fourth is the next pixel's first, and is dropped.
-inline void blend_columns(const Columns& columns, const Ahead& above,
-                          const Ahead& below, const Planes& planes) {
-  alignas(64) float pixels[4 * kBlock];
-  const float* __restrict__ row = columns.row;
-  for (std::int64_t x0 = 0; x0 < columns.count; x0 += kBlock) {
-    const std::int64_t count = std::min(kBlock, columns.count - x0);
-    above.ask(x0, x0 + count, columns.count);
-    below.ask(x0, x0 + count, columns.count);
-    const std::int32_t* __restrict__ offset = columns.offset + x0;
-    const float* __restrict__ fraction = columns.fraction + x0;
-    for (std::int64_t x = 0; x < count; ++x) {
-      const Four pixel = load_four(row + offset[x]);
-      const Four next = load_four(row + offset[x] + 3);
-      store_four(pixels + 4 * x, pixel + fraction[x] * (next - pixel));
+template <typename T>
+void pack(const PackColor& job) {
+  T* out = static_cast<T*>(job.out);
+  const Geometry& g = job.geometry;
+  for (std::int64_t i = 0; i < 3 * g.out_height; ++i) {
+    T* row = out + i * g.out_width;
+    const std::int64_t y = i % g.out_height - g.picture_top;
+    const bool picture = y >= 0 && y < g.picture_height;
+    for (std::int64_t x = 0; x < g.out_width; ++x) {
+      if (picture && x == g.picture_left) x += g.picture_width;
+      if (x < g.out_width) put(row + x, job.fill);
     }
-    const auto [first, second, third] = planes.at(x0);
-    for (std::int64_t x = 0; x < count; ++x) {
-      first.out[x] = pixels[4 * x] * first.multiply + first.add;
-      second.out[x] = pixels[4 * x + 1] * second.multiply + second.add;
-      third.out[x] = pixels[4 * x + 2] * third.multiply + third.add;
+  }
+
+  const Sides sides = sides_of(g);
+  const Tables tables = tables_of(job);
+  const Target target = target_of(g);
+  in_bands(sides.across.out, job.threads, 1, [&](int part, auto first, auto end) {
+    const Desk desk = desk_of(job, part);
+    for (std::int64_t line = first; line < end; ++line) {
+      Rows rows{};
+      if (averages(job)) {
+        average_rows(job, sides.across, line, desk.row);
+      } else {
+        rows = rows_of(job, sides.across, line);
+      }
+      T* to = out + target.first + line * target.across;
+      for (std::int64_t x = 0; x < sides.along.out; ++x) {
+        const Pixel pixel = averages(job) ? averaged(job, tables, desk.row, x)
+                                          : blended(job, tables, rows, x);
+        for (int p = 0; p < 3; ++p) {
+          put(to + p * target.plane + x * target.along,
+              pixel.channel[p] * job.multiply[p] + job.add[p]);
+        }
+      }
+    }
+  });
+}
+
+void fill_fans(const PackColor& job, const Side& along, const Tables& tables) {
+  const std::int64_t most = widest_fan(along);
+  tables.summary->most = static_cast<std::int32_t>(most);
+  for (std::int64_t x = 0; x < along.out; ++x) {
+    const Fan fan = fan_over(x, along.in, along.out);
+    const std::int64_t left =
+        std::min(along.frame(fan.first), along.frame(fan.end - 1)) - job.geometry.left;
+    tables.offset[x] = static_cast<std::int32_t>(left * job.pixel_bytes);
+    tables.count[x] = static_cast<std::int32_t>(fan.end - fan.first);
+    for (std::int64_t k = 0; k < most; ++k) tables.weight[k * along.out + x] = 0;
+    for (std::int64_t k = fan.first; k < fan.end; ++k) {
+      const std::int64_t at = along.frame(k) - job.geometry.left - left;
+      tables.weight[at * along.out + x] = fan.share(k);
     }
   }
 }
 
-// At half the size every blend is the mean of four pixels: whole numbers do.
-inline void halve_rows(const Rows& rows, std::int64_t width, const Columns& columns,
-                       const Ahead& above_next, const Ahead& below_next,
-                       const Planes& planes) {
-  const std::uint8_t* __restrict__ above = rows.above;
-  const std::uint8_t* __restrict__ below = rows.below;
-  std::uint16_t* __restrict__ sums = columns.sums;
-  for (std::int64_t i = 0; i < 3 * width - 3; ++i) {
-    sums[i] =
-        static_cast<std::uint16_t>(above[i] + below[i] + above[i + 3] + below[i + 3]);
-  }
-  sums[3 * width - 3] = 0;  // read with the last pixel, and dropped
-  std::uint16_t quads[4 * kBlock];
-  for (std::int64_t x0 = 0; x0 < columns.count; x0 += kBlock) {
-    const std::int64_t count = std::min(kBlock, columns.count - x0);
-    above_next.ask(x0, x0 + count, columns.count);
-    below_next.ask(x0, x0 + count, columns.count);
-    for (std::int64_t x = 0; x < count; ++x) {
-      std::memcpy(quads + 4 * x, sums + 6 * (x0 + x), 8);
-    }
-    const auto [first, second, third] = planes.at(x0);
-    for (std::int64_t x = 0; x < count; ++x) {
-      const std::int32_t a = quads[4 * x];
-      const std::int32_t b = quads[4 * x + 1];
-      const std::int32_t c = quads[4 * x + 2];
-      first.out[x] = 0.25f * static_cast<float>(a) * first.multiply + first.add;
-      second.out[x] = 0.25f * static_cast<float>(b) * second.multiply + second.add;
-      third.out[x] = 0.25f * static_cast<float>(c) * third.multiply + third.add;
+// Sixteen positions from x on, eight or all of them from each base; false if they do
+// not reach.
+bool fill_window(const PackColor& job, const Tables& tables, std::int64_t x, int each,
+                 Window* window) {
+  const std::int64_t row_bytes = job.geometry.width * job.pixel_bytes;
+  window->x = static_cast<std::int32_t>(x);
+  for (int half = 0; half < kBlock / each; ++half) {
+    const std::int32_t* offset = tables.offset + x + half * each;
+    const std::int64_t base = std::min<std::int64_t>(
+        std::min(offset[0], offset[each - 1]), row_bytes - kWindowBytes);
+    if (base < 0) return false;
+    window->base[half] = static_cast<std::int32_t>(base);
+    for (int i = 0; i < each; ++i) {
+      const int lane = half * each + i;
+      const float fraction = tables.fraction[x + lane];
+      const std::int64_t at = offset[i] - base;
+      const std::int64_t next = fraction > 0 ? at + job.pixel_bytes : at;
+      if (next + std::min(job.pixel_bytes, 3) > kWindowBytes) return false;
+      std::uint8_t* index = window->index + 4 * lane;
+      index[0] = index[1] = index[3] = static_cast<std::uint8_t>(at);
+      index[2] = static_cast<std::uint8_t>(next);
     }
   }
+  if (each == kBlock) window->base[1] = window->base[0];
+  return true;
+}
+
+std::int32_t fill_windows(const PackColor& job, const Tables& tables,
+                          std::int64_t positions, int each) {
+  if (positions < kBlock) return 0;
+  const std::int64_t windows = (positions + kBlock - 1) / kBlock;
+  for (std::int64_t w = 0; w < windows; ++w) {
+    const std::int64_t x = std::min(w * kBlock, positions - kBlock);
+    if (!fill_window(job, tables, x, each, tables.windows + w)) return 0;
+  }
+  return static_cast<std::int32_t>(windows);
+}
+
+Taps taps_of(const float* fraction, std::int64_t positions) {
+  Taps taps = Taps::kOne;
+  for (std::int64_t x = 0; x < positions; ++x) {
+    const float whole = fraction[x] * 16384;
+    if (whole != std::floor(whole)) return Taps::kFine;
+    if (whole > 0) taps = Taps::kExact;
+  }
+  return taps;
 }
 
 }  // namespace
 
-std::int64_t pack_color_scratch_bytes(std::int64_t width, std::int64_t out_width) {
+std::int64_t pack_color_tables_bytes(const PackColor& job) {
   Scratch measure(nullptr);
-  cut(measure, width, out_width);
+  cut_tables(measure, job);
   return measure.bytes();
 }
 
-void pack_color_cpu(const std::uint8_t* frame, std::int64_t height, std::int64_t width,
-                    std::ptrdiff_t row_bytes, float* out, std::int64_t out_height,
-                    std::int64_t out_width, const float* multiply, const float* add,
-                    bool swap, Filter filter, void* scratch) {
-  Scratch block(scratch);
-  const Columns columns = cut(block, width, out_width);
-  const auto plane = [&](int p) {
-    return Plane{out + p * out_height * out_width, multiply[p], add[p]};
-  };
-  const Planes planes{plane(swap ? 2 : 0), plane(1), plane(swap ? 0 : 2)};
+std::int64_t pack_color_scratch_bytes(const PackColor& job) {
+  return desk_bytes(job) * std::clamp(job.threads, 1, kMostThreads);
+}
 
-  if (height == out_height && width == out_width) filter = Filter::kNearest;
-  if (filter != Filter::kBilinear) {
-    for (std::int64_t x = 0; x < out_width; ++x) {
-      columns.offset[x] =
-          static_cast<std::int32_t>(3 * nearest_tap(x, width, out_width, filter));
-    }
-    const auto row_at = [&](std::int64_t y) {
-      y = std::min(y, out_height - 1);
-      return frame + nearest_tap(y, height, out_height, filter) * row_bytes;
-    };
-    run_widest([&] {
-      for (std::int64_t y = 0; y < out_height; ++y) {
-        nearest_row(row_at(y), width, columns, {row_at(y + 1), 3 * width},
-                    planes.at(y * out_width));
-      }
-    });
-    return;
+void pack_color_tables(const PackColor& job, void* memory) {
+  Scratch scratch(memory);
+  const Tables tables = cut_tables(scratch, job);
+  const Side along = sides_of(job.geometry).along;
+  *tables.summary = Summary{};
+  if (averages(job)) return fill_fans(job, along, tables);
+  for (std::int64_t x = 0; x < along.out; ++x) {
+    const Tap tap = along.tap(x, job.filter);
+    const std::int64_t left = tap.index - job.geometry.left;
+    tables.offset[x] = static_cast<std::int32_t>(left * job.pixel_bytes);
+    tables.fraction[x] = static_cast<float>(tap.fraction);
+    const double exact = tap.fraction * 16384;
+    const auto weight = static_cast<std::int32_t>(std::nearbyint(exact));
+    const auto rest = static_cast<std::int32_t>(
+        std::nearbyint((exact - static_cast<double>(weight)) * 256));
+    tables.pair[x] = pair_of(16384 - weight, weight);
+    tables.rest[x] = pair_of(-rest, rest);
   }
+  Summary& summary = *tables.summary;
+  summary.taps = taps_of(tables.fraction, along.out);
+  summary.windows = fill_windows(job, tables, along.out, kBlock);
+  if (summary.windows > 0) return;
+  summary.windows = fill_windows(job, tables, along.out, kBlock / 2);
+  summary.halves = true;
+}
 
-  for (std::int64_t x = 0; x < out_width; ++x) {
-    const Tap tap = linear_tap(x, width, out_width);
-    columns.offset[x] = static_cast<std::int32_t>(3 * tap.index);
-    columns.fraction[x] = static_cast<float>(tap.fraction);
+void pack_color_cpu(const PackColor& job) {
+  switch (job.element) {
+    case PackColor::Element::kFloat32:
+      return pack<float>(job);
+    case PackColor::Element::kFloat16:
+      return pack<Half>(job);
+    case PackColor::Element::kInt8:
+      return pack<std::int8_t>(job);
   }
-  const auto rows_at = [&](std::int64_t y) {
-    const Tap tap = linear_tap(std::min(y, out_height - 1), height, out_height);
-    const std::uint8_t* above = frame + tap.index * row_bytes;
-    const std::uint8_t* below = tap.fraction > 0 ? above + row_bytes : above;
-    return Rows{above, below, static_cast<float>(tap.fraction)};
-  };
-  const bool half = height == 2 * out_height && width == 2 * out_width;
-  run_widest([&] {
-    for (std::int64_t y = 0; y < out_height; ++y) {
-      const Rows next = rows_at(y + 1);
-      if (half) {
-        halve_rows(rows_at(y), width, columns, {next.above, 3 * width},
-                   {next.below, 3 * width}, planes.at(y * out_width));
-        continue;
-      }
-      blend_rows(rows_at(y), columns.row, width);
-      blend_columns(columns, {next.above, 3 * width}, {next.below, 3 * width},
-                    planes.at(y * out_width));
-    }
-  });
 }
 
 }  // namespace fuseg

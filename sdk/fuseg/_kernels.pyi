@@ -6,24 +6,61 @@ from numpy.typing import NDArray
 
 def widest_level() -> int: ...
 def use_level(level: int) -> None: ...
+def confusion_matrix_scratch(classes: int, threads: int) -> int: ...
+def confusion_matrix_cpu(
+    truth: NDArray[Any],
+    prediction: NDArray[Any],
+    ignore: int,
+    threads: int,
+    scratch: NDArray[np.uint32],
+    counts: NDArray[np.int64],
+) -> list[int]: ...
+
+class FuseArgmaxPlan:
+    def __init__(
+        self,
+        classes: int,
+        grids: Sequence[tuple[int, int]],
+        size: tuple[int, int],
+        how: int,
+        align_corners: bool,
+        weights: NDArray[np.float32],
+        ignore: int,
+        threads: int,
+    ) -> None: ...
+    def run(
+        self,
+        maps: Sequence[NDArray[Any]],
+        valid: Sequence[NDArray[np.uint8] | None],
+        labels: NDArray[Any],
+        confidence: NDArray[np.float32] | None,
+        source: NDArray[np.uint8] | None,
+    ) -> None: ...
+
 def overlay_cpu(
     labels: NDArray[np.uint8],
     palette: NDArray[np.uint8],
     frame: NDArray[np.uint8] | None,
     alpha: int,
     ignore: int,
+    threads: int,
     out: NDArray[np.uint8],
 ) -> int: ...
-def pack_color_scratch_bytes(width: int, out_width: int) -> int: ...
-def pack_color_cpu(
-    frame: NDArray[np.uint8],
-    out: NDArray[np.float32],
-    multiply: Sequence[float],
-    add: Sequence[float],
-    swap: bool,
-    filter: int,
-    scratch: NDArray[np.uint8],
-) -> None: ...
+
+class ColorPlan:
+    def __init__(
+        self,
+        placement: Sequence[int],
+        pixel_bytes: int,
+        channel: Sequence[int],
+        filter: int,
+        multiply: Sequence[float],
+        add: Sequence[float],
+        fill: float,
+        element: int,
+        threads: int,
+    ) -> None: ...
+    def pack(self, frame: NDArray[np.uint8], out: NDArray[Any]) -> None: ...
 
 class DepthPlan:
     def __init__(
@@ -43,13 +80,19 @@ class DepthPlan:
     def pack(self, frame: object, out: object, valid: object) -> int: ...
     def has_reading(self, frame: object) -> int: ...
 
-def upsample_argmax_scratch_bytes(
-    classes: int, height: int, width: int, out_height: int, out_width: int
-) -> int: ...
-def upsample_argmax_cpu(
-    scores: NDArray[np.float32],
-    labels: NDArray[np.uint8],
-    confidence: NDArray[np.float32] | None,
-    align_corners: bool,
-    scratch: NDArray[np.uint8],
-) -> None: ...
+class UpsampleArgmaxPlan:
+    def __init__(
+        self,
+        shape: tuple[int, int, int, int],
+        half: bool,
+        size: tuple[int, int],
+        rows: tuple[int, int, int],
+        columns: tuple[int, int, int],
+        threads: int,
+    ) -> None: ...
+    def run(
+        self,
+        scores: NDArray[Any],
+        labels: NDArray[Any],
+        confidence: NDArray[np.float32] | None = None,
+    ) -> None: ...

@@ -33,8 +33,9 @@ from .frames import (
 )
 from .manifest import Input, Manifest
 from .manifest.units import unit_factor
-from .ops.pack_color import ColorPacker
+from .ops.pack_color import CHANNELS, ColorPacker
 from .ops.pack_depth import DepthPacker
+from .ops.placement import place
 
 Tensors = Mapping[str, NDArray[Any]]
 
@@ -56,7 +57,8 @@ class Preprocessor:
         manifest: Its inputs are followed word by word.
         units: By input name, the unit the camera really delivers; the values are
             scaled to the manifest's unit. ``invalid`` stays as it is: raw values.
-        channels: By input name, the real order of a colour camera's channels.
+        channels: By input name, what a colour camera really delivers: ``"RGB"``,
+            ``"BGR"``, ``"RGBA"``, ``"BGRA"`` (alpha is not read) or ``"GRAY"``.
 
     Raises:
         ArgumentError: a name that is no input, or none that has a unit (channels); a
@@ -75,7 +77,7 @@ class Preprocessor:
             self._named("units", name).deliver_unit(unit)
         for name, order in (channels or {}).items():
             self._named("channels", name).deliver_channels(order)
-        self._first = manifest.inputs[0].name
+        self._first = manifest.inputs[0]
 
     def plan(self, received: Received, memory: Memory) -> Plan:
         """Check a call's frames and decide what each input is made from.
@@ -124,9 +126,24 @@ class Preprocessor:
         return None
 
     def camera_channels(self) -> str:
-        """The channel order of the first colour camera; "RGB" if there is none."""
+        """The channels of the first colour camera; "RGB" if there is none."""
         sensors = self._sensors.values()
         return next((s.channels for s in sensors if s.input.kind == "color"), "RGB")
+
+    def picture(self, camera: tuple[int, int]) -> tuple[int, int, int, int] | None:
+        """Where the first input's camera lies in its tensor, if not everywhere.
+
+        (top, left, height, width) in pixels of `input_size`.
+        """
+        fit = self._first.resize.fit
+        if fit == "stretch":
+            return None
+        return place(camera, self.input_size, fit=fit).picture
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(height, width) of the first input's planes."""
+        return self._first.resize.height, self._first.resize.width
 
     def _remember(
         self, received: Received, memory: Memory, decisions: Mapping[str, Decision]
@@ -140,8 +157,8 @@ class Preprocessor:
             elif decision.state == "substituted":
                 held.pop(name, None)  # `fill` overwrites its planes
         camera = memory.camera
-        if self._first in received.arrays:
-            camera = received.arrays[self._first].shape[:2]
+        if self._first.name in received.arrays:
+            camera = received.arrays[self._first.name].shape[:2]
         return Memory(received.clock, held, camera)
 
     def _named(self, argument: str, name: str) -> Sensor:
@@ -185,14 +202,18 @@ class Sensor:
             raise ArgumentError(
                 f"channels must name colour inputs, got {self.input.name!r}."
             )
-        require_choice(f"channels[{self.input.name!r}]", order, ("RGB", "BGR"))
+        require_choice(f"channels[{self.input.name!r}]", order, tuple(CHANNELS))
         self.channels = order
         self._pack = self._packer()
 
     def check(self, array: Any) -> None:
         """Refuse what the kernels cannot read, by the input's name, with a way out."""
         name, spec = self.input.name, self.input
-        shape = ("H", "W", 3) if spec.kind == "color" else ("H", "W")
+        shape: tuple[str | int, ...] = ("H", "W")
+        if spec.kind == "color":
+            count = CHANNELS[self.channels]
+            if count > 1 or getattr(array, "ndim", 2) == 3:
+                shape = ("H", "W", count)
         try:
             require_rows(name, array, (spec.dtype,), shape)
         except DTypeError as err:
@@ -227,6 +248,8 @@ class Sensor:
                 channels=self.channels,
                 planes=self._order,
                 filter=spec.resize.filter,
+                fit=spec.resize.fit,
+                fill=spec.fill,
             )
         return DepthPacker(
             np.dtype(spec.dtype),
@@ -237,6 +260,7 @@ class Sensor:
             invalid=spec.invalid,
             fill=spec.fill,
             filter=spec.resize.filter,
+            fit=spec.resize.fit,
         )
 
     def _planes(self, tensors: Tensors) -> NDArray[Any]:
@@ -266,8 +290,10 @@ class Sensor:
         if self.input.kind != "color":
             one = array.ndim == 3 and array.shape[2] == 1
             return f" Drop the last axis: {name}[..., 0]." if one else ""
-        if array.ndim == 3 and array.shape[2] == 4:
-            return f" Drop alpha: np.ascontiguousarray({name}[..., :3])."
         if array.ndim == 3 and array.shape[0] == 3:
             return f" Copy it: np.ascontiguousarray({name}.transpose(1, 2, 0))."
+        found = (array.shape[2:] or (1,)) if array.ndim > 1 else ()
+        for order, count in CHANNELS.items():
+            if found == (count,):
+                return f" Say so when loading: channels={{{name!r}: {order!r}}}."
         return ""

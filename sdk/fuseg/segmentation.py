@@ -72,8 +72,8 @@ class Segmentation:
         Args:
             frame: Colour frame to paint on: (H, W, 3), uint8, the size of the labels,
                 in the channel order of the camera. By default the (first) colour
-                frame given to the call that made this result; it is referenced, not
-                copied: draw before you reuse its memory.
+                frame given to the call that made this result, without its alpha; it
+                is referenced, not copied: draw before you reuse its memory.
             alpha: Weight of the class colours, 0 (frame only) to 1 (labels only).
 
         Returns:
@@ -83,8 +83,8 @@ class Segmentation:
             ArgumentError: no ``frame``, and the call had no fresh colour frame.
             ShapeError: the frame has another size than the labels.
         """
-        if frame is None:
-            frame = self._frame
+        if frame is None and self._frame is not None:
+            frame = _three_channels(self._frame)
         if frame is None:
             raise ArgumentError(
                 "frame must be given, because these labels were made without a fresh "
@@ -104,3 +104,9 @@ class Segmentation:
             alpha=alpha,
             ignore=self._ignore,
         )
+
+
+def _three_channels(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if frame.ndim == 2 or frame.shape[2] == 1:
+        return np.repeat(frame.reshape(*frame.shape[:2], 1), 3, axis=2)
+    return frame if frame.shape[2] == 3 else np.ascontiguousarray(frame[..., :3])

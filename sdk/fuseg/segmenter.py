@@ -98,7 +98,7 @@ class Segmenter:
         )
         self._output = manifest.outputs[0]
         palette = np.array([c.color for c in self._output.classes], np.uint8)
-        if self._preprocessor.camera_channels() == "BGR":
+        if self._preprocessor.camera_channels().startswith("BGR"):
             palette = np.ascontiguousarray(palette[:, ::-1])
         self._palette = palette
         self._names = tuple(i.name for i in manifest.inputs)
@@ -107,6 +107,8 @@ class Segmenter:
             {i.tensor.name: tuple(i.tensor.shape) for i in manifest.inputs},
             {o.tensor.name: tuple(o.tensor.shape) for o in manifest.outputs},
         )
+        self._scores = self._backend.outputs[self._output.tensor.name][0]
+        self._labelers: dict[object, ops.Labeler] = {}
         self._memory = Memory()
         self._lock = threading.Lock()
 
@@ -195,13 +197,8 @@ class Segmenter:
             scored = time.perf_counter_ns()
             labels = np.empty(size, np.uint8) if out is None else out
             likely = np.empty(size, np.float32) if confidence else None
-            ops.upsample_argmax(
-                self._backend.outputs[self._output.tensor.name][0],
-                size=size,
-                align_corners=self._output.upsample.align_corners,
-                out=labels,
-                confidence=likely,
-            )
+            label = self._labeler_for(size, plan.memory.camera)
+            label(self._scores, out=labels, confidence=likely)
             labelled = time.perf_counter_ns()
             color = self._preprocessor.fresh_color(plan)
             why = reason(plan.decisions)
@@ -267,6 +264,24 @@ class Segmenter:
                 )
             return backend
         return create(backend, self._bundle.read(self._variant.file), threads=threads)
+
+    def _labeler_for(
+        self, size: tuple[int, int], camera: tuple[int, int] | None
+    ) -> ops.Labeler:
+        """The plan of the last call, or a new one if the sizes are new."""
+        labeler = self._labelers.get((size, camera))
+        if labeler is None:
+            crop = None if camera is None else self._preprocessor.picture(camera)
+            labeler = ops.Labeler(
+                self._scores.shape,
+                self._scores.dtype,
+                size=size,
+                align_corners=self._output.upsample.align_corners,
+                crop=crop,
+                input_size=None if crop is None else self._preprocessor.input_size,
+            )
+            self._labelers = {(size, camera): labeler}
+        return labeler
 
     def _size(
         self,

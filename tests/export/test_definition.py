@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from fuseg.manifest import InputTensor, Resize
-from fuseg_export.definition import preprocess
+from fuseg_export.definition import picture, preprocess
 from fuseg_export.models import REFERENCE
 
 COLOR, DEPTH = REFERENCE["rgbd"].inputs
@@ -25,11 +25,11 @@ SIZES = [
 ]
 
 
-def resized(spec, size, filter):
+def resized(spec, size, filter, fit="stretch"):
     channels = spec.tensor.shape[1]
     return replace(
         spec,
-        resize=Resize(*size, filter=filter, fit="stretch"),
+        resize=Resize(*size, filter=filter, fit=fit),
         tensor=InputTensor(spec.tensor.name, (1, channels, *size)),
     )
 
@@ -45,6 +45,56 @@ def test_bilinear_color_is_what_torch_computes(camera, network):
         for v in (COLOR.mean, COLOR.std)
     )
     np.testing.assert_allclose(ours, ((planes - mean) / std).numpy(), atol=1e-12)
+
+
+@pytest.mark.parametrize(("camera", "network"), SIZES)
+def test_bilinear_antialias_is_what_torch_computes(camera, network):
+    frame = np.random.default_rng(0).integers(0, 256, (*camera, 3), np.uint8)
+    spec = replace(
+        resized(COLOR, network, "bilinear-antialias"), mean=(0.0,) * 3, std=(1.0,) * 3
+    )
+    ours = preprocess([spec], {"rgb": frame})["rgb"]
+    planes = torch.from_numpy(frame).double().permute(2, 0, 1)[None] / 255
+    wanted = torch.nn.functional.interpolate(
+        planes, network, mode="bilinear", antialias=True
+    )
+    np.testing.assert_allclose(ours, wanted.numpy(), atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("camera", "wanted"),
+    [
+        ((480, 640), (0, 0, 24, 32)),
+        ((100, 400), (8, 0, 8, 32)),
+        ((101, 400), (8, 0, 8, 32)),
+        ((400, 100), (0, 13, 24, 6)),
+        ((1, 9999), (11, 0, 1, 32)),
+        ((107, 400), (7, 0, 9, 32)),
+    ],
+)
+def test_a_letterboxed_picture_keeps_its_aspect_and_is_centred(camera, wanted):
+    spec = resized(COLOR, (24, 32), "bilinear", "letterbox")
+    assert picture(spec, camera) == wanted
+
+
+def test_a_letterbox_is_the_picture_stretched_into_its_place_and_fill_around_it():
+    frame = np.random.default_rng(0).integers(0, 256, (100, 400, 3), np.uint8)
+    spec = replace(resized(COLOR, (24, 32), "bilinear", "letterbox"), fill=-7.5)
+    tensor = preprocess([spec], {"rgb": frame})["rgb"]
+    alone = preprocess([resized(COLOR, (8, 32), "bilinear")], {"rgb": frame})["rgb"]
+    np.testing.assert_array_equal(tensor[:, :, 8:16], alone)
+    assert (tensor[:, :, :8] == -7.5).all()
+    assert (tensor[:, :, 16:] == -7.5).all()
+
+
+def test_bilinear_depth_blends_the_readings_and_leaves_the_others_out():
+    frame = np.array([[1000, 3000], [0, 2000]], np.uint16)
+    spec = replace(resized(DEPTH, (1, 1), "bilinear"), mean=(0.0,), std=(1.0,))
+    assert preprocess([spec], {"depth": frame})["depth"].item() == pytest.approx(2.0)
+    wide = replace(resized(DEPTH, (2, 4), "bilinear"), mean=(0.0,), std=(1.0,))
+    plane = preprocess([wide], {"depth": frame})["depth"][0, 0]
+    np.testing.assert_allclose(plane[0], [1.0, 1.5, 2.5, 3.0])
+    np.testing.assert_allclose(plane[1], [wide.fill, 2.0, 2.0, 2.0])
 
 
 @pytest.mark.parametrize(("camera", "network"), SIZES)

@@ -1,16 +1,34 @@
-"""Memory with an edge: what a kernel reads or writes beyond it stops the test run."""
+"""Memory with an edge: what a kernel reads or writes beyond it stops the test run.
+
+The tests also run where torch is not, on another processor and in an emulator.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import math
 import mmap
+import os
+import platform
+import sys
+import types
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
+from fuseg import _kernels
+
+# The levels of kernels/common/level.h that can run here.
+ORDER = (0, 1) if platform.machine() == "aarch64" else (0, 3, 4)
+LEVELS = [level for level in ORDER if level <= _kernels.widest_level()]
+ONLY = os.environ.get("FUSEG_LEVEL")  # `make sanitize` runs every test at every level
+if ONLY:
+    LEVELS = [level for level in LEVELS if level == int(ONLY)]
 PAGE = mmap.PAGESIZE
+EXAMPLES = int(os.environ.get("FUSEG_EXAMPLES", "0"))  # the most per test; 0: all
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -20,6 +38,47 @@ def _forbid(block: mmap.mmap, offset: int, length: int) -> None:
         ctypes.c_void_p(address + offset), ctypes.c_size_t(length), 0
     )
     assert status == 0, f"mprotect failed: errno {ctypes.get_errno()}"
+
+
+class Absent(types.ModuleType):
+    """Stands in for a peer that is not installed: a test that needs it is skipped."""
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        pytest.skip(f"{self.__name__} is not installed here")
+
+
+for peer in ("cv2", "torch"):
+    if importlib.util.find_spec(peer) is None:
+        sys.modules[peer] = Absent(peer)
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m is looked at
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "fenced" in getattr(item, "fixturenames", ()):
+            item.add_marker("fenced")
+        test = getattr(item, "obj", None)
+        given = getattr(test, "_hypothesis_internal_use_settings", None)
+        if EXAMPLES and given and given.max_examples > EXAMPLES:
+            fewer = settings(given, max_examples=EXAMPLES, deadline=None)
+            test._hypothesis_internal_use_settings = fewer
+
+
+@pytest.fixture(autouse=bool(ONLY))
+def only_level() -> None:
+    if not LEVELS:
+        pytest.skip(f"this processor has no level {ONLY}")
+    _kernels.use_level(LEVELS[-1])
+
+
+@pytest.fixture(params=LEVELS, ids=lambda level: f"level {level}")
+def every_level(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Runs a test once per instruction set, each of which must meet the contract."""
+    _kernels.use_level(request.param)
+    yield request.param
+    _kernels.use_level(LEVELS[-1])
 
 
 @pytest.fixture(params=["at its end", "at its start"])

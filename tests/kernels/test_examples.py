@@ -10,9 +10,9 @@ import pytest
 from fuseg import ops
 
 
-@pytest.mark.parametrize("name", ops.__all__)
+@pytest.mark.parametrize("name", [*filter(str.islower, ops.__all__)])
 def test_example(name):
-    module = importlib.import_module(f"fuseg.ops.{name}")
+    module = importlib.import_module(getattr(ops, name).__module__)
     outcome = doctest.testmod(module)
     assert outcome.attempted > 0
     assert outcome.failed == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 import cv2
@@ -11,8 +12,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fuseg.errors import ArgumentError, DTypeError, LayoutError, ShapeError
-from fuseg.ops import upsample_argmax
+from fuseg import _kernels
+from fuseg.errors import (
+    ArgumentError,
+    DTypeError,
+    FusegError,
+    LayoutError,
+    ShapeError,
+)
+from fuseg.ops import Labeler, upsample_argmax
+from fuseg.ops.placement import place
 
 # classes, grid, labels: one sample, slivers, cells wider than a piece of 64 columns,
 # ends in mid-vector, odd ratios, smaller, equal, pieces of more cells than 64.
@@ -34,18 +43,43 @@ SIZES = [
     (4, (8, 12), (31, 12)),
     (150, (5, 7), (20, 28)),
     (255, (4, 6), (13, 17)),
+    (3, (4, 33), (9, 49)),
+    (3, (17, 70), (17, 66)),
+    (2, (3, 9), (9, 27)),
+    (300, (3, 4), (10, 37)),
 ]
+WIDEST = _kernels.widest_level()
+LEVELS = [0, 1] if WIDEST == 1 else [n for n in (0, 3, 4) if n <= WIDEST]
 CORNERS = pytest.mark.parametrize("align_corners", [False, True])
 
 
-def taps(samples, length, align_corners):
+@pytest.fixture(autouse=True, params=LEVELS, ids="level{}".format)
+def level(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Every test runs on every instruction set."""
+    _kernels.use_level(request.param)
+    yield request.param
+    _kernels.use_level(WIDEST)
+
+
+def position(i, samples, length, align_corners, part):
+    """Where output pixel i lies on the grid, before clamping."""
+    half = Fraction(1, 2)
+    if part is not None:
+        first, extent, whole = part
+        at = first + (i + half) * extent / length - half
+        if not align_corners:
+            return (at + half) * samples / whole - half
+        return at * Fraction(samples - 1, whole - 1) if whole > 1 else Fraction(0)
+    if align_corners:
+        return Fraction(i * (samples - 1), length - 1) if length > 1 else Fraction(0)
+    return (i + half) * samples / length - half
+
+
+def taps(samples, length, align_corners, part=None):
     """First sample, second sample and weight of the second, per output position."""
     found = []
     for i in range(length):
-        if align_corners:
-            at = Fraction(i * (samples - 1), length - 1) if length > 1 else Fraction(0)
-        else:
-            at = Fraction(2 * i + 1, 2) * samples / length - Fraction(1, 2)
+        at = position(i, samples, length, align_corners, part)
         at = min(max(at, Fraction(0)), Fraction(samples - 1))
         first = at.numerator // at.denominator
         found.append((first, min(first + 1, samples - 1), float(at - first)))
@@ -53,10 +87,10 @@ def taps(samples, length, align_corners):
     return np.array(first), np.array(second), np.array(weight)
 
 
-def resized(scores, size, align_corners):
+def resized(scores, size, align_corners, parts=(None, None)):
     """Every class at every pixel, float64; a sample of weight 0 is not read."""
-    y0, y1, wy = taps(scores.shape[1], size[0], align_corners)
-    x0, x1, wx = taps(scores.shape[2], size[1], align_corners)
+    y0, y1, wy = taps(scores.shape[1], size[0], align_corners, parts[0])
+    x0, x1, wx = taps(scores.shape[2], size[1], align_corners, parts[1])
     wy = wy[:, None]
     s = scores.astype(np.float64)
     with np.errstate(invalid="ignore"):
@@ -84,9 +118,9 @@ def assert_as_defined(labels, scores, size, align_corners=False):
     wanted = argmax(dense)
     given = np.take_along_axis(dense, labels[None].astype(int), 0)[0]
     best = np.take_along_axis(dense, wanted[None], 0)[0]
-    assert labels.dtype == np.uint8
+    assert labels.dtype == (np.uint8 if len(scores) <= 255 else np.uint16)
     assert labels.shape == size
-    close = best - given <= 1e-6 * np.abs(scores).max()
+    close = best - given <= 1e-6 * np.abs(scores).max() + 1e-43  # denormals
     assert (close | (labels == wanted)).all()
     same, winner = agreed(scores, size, align_corners)
     np.testing.assert_array_equal(labels[same], winner[same])
@@ -112,7 +146,7 @@ def test_matches_the_definition(classes, grid, size, align_corners, rng):
         np.testing.assert_array_equal(scores, before)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     classes=st.integers(1, 9),
     grid=st.tuples(st.integers(1, 12), st.integers(1, 90)),
@@ -320,7 +354,8 @@ def test_confidence_of_scores_that_are_not_finite():
 def test_stays_inside_its_arrays(classes, grid, size, align_corners, fenced, rng):
     scores = fenced((classes, *grid), np.float32)
     scores[...] = rng.standard_normal(scores.shape)
-    out, confidence = fenced(size, np.uint8), fenced(size, np.float32)
+    out = fenced(size, np.uint8 if classes <= 255 else np.uint16)
+    confidence = fenced(size, np.float32)
     how = {"size": size, "align_corners": align_corners}
     labels = upsample_argmax(scores, out=out, confidence=confidence, **how)
     assert labels is out
@@ -342,15 +377,225 @@ def zeros(*shape, dtype=np.float32):
     return np.zeros(shape, dtype)
 
 
+def scored(kind, shape, rng):
+    """Scores of a kind that a test is about."""
+    if kind == "blobs":
+        return blobs(shape[0], shape[1:], rng)
+    scores = rng.standard_normal(shape).astype(np.float32)
+    if kind == "ties":
+        scores = np.rint(scores)
+    elif kind == "flat":
+        scores = scores[:, :1, :1] + np.zeros(shape, np.float32)
+    elif kind == "negative":
+        scores = -np.abs(scores) - 1
+    elif kind == "denormal":
+        scores *= np.float32(1e-41)
+    elif kind == "huge":
+        scores *= np.float32(1e37)
+    elif kind == "wild":
+        scores[rng.random(shape) < 0.003] = np.nan
+        scores[rng.random(shape) < 0.003] = np.inf
+        scores[rng.random(shape) < 0.003] = -np.inf
+    return np.ascontiguousarray(scores)
+
+
+KINDS = ["blobs", "noise", "ties", "flat", "negative", "denormal", "huge", "wild"]
+
+
+@CORNERS
+@pytest.mark.parametrize("kind", [*KINDS[:4], "negative", "denormal", "huge"])
+def test_any_kind_of_scores(kind, align_corners, rng):
+    for shape, size in [((6, 9, 23), (50, 99)), ((3, 5, 40), (9, 67))]:
+        scores = scored(kind, shape, rng)
+        labels = upsample_argmax(scores, size=size, align_corners=align_corners)
+        assert_as_defined(labels, scores, size, align_corners)
+
+
+@CORNERS
+@pytest.mark.parametrize(
+    ("crop", "input_size"),
+    [
+        ((0, 0, 48, 64), (48, 64)),
+        ((6, 0, 36, 64), (48, 64)),
+        ((0, 9, 48, 30), (48, 64)),
+        ((13, 17, 1, 2), (48, 64)),
+        ((1, 2, 9, 11), (12, 16)),
+        ((0, 0, 1, 1), (1, 1)),
+    ],
+)
+def test_a_crop_is_a_part_of_the_networks_input(crop, input_size, align_corners, rng):
+    for grid in [(12, 16), (5, 33), (1, 1)]:
+        scores = blobs(5, grid, rng)
+        parts = [(crop[i], crop[i + 2], input_size[i]) for i in (0, 1)]
+        for size in [(36, 64), (50, 37), (5, 4)]:
+            labels = upsample_argmax(
+                scores,
+                size=size,
+                align_corners=align_corners,
+                crop=crop,
+                input_size=input_size,
+            )
+            dense = resized(scores, size, align_corners, parts)
+            best = dense.max(0)
+            given = np.take_along_axis(dense, labels[None].astype(int), 0)[0]
+            assert (best - given <= 1e-6 * np.abs(scores).max()).all()
+            confidence = np.empty(size, np.float32)
+            upsample_argmax(
+                scores,
+                size=size,
+                align_corners=align_corners,
+                crop=crop,
+                input_size=input_size,
+                confidence=confidence,
+            )
+            assert np.abs(confidence - softmax_top(dense)).max() < 1e-5
+
+
+def test_the_whole_input_is_no_crop(rng):
+    scores = blobs(5, (12, 16), rng)
+    whole = upsample_argmax(
+        scores, size=(50, 70), crop=(0, 0, 96, 128), input_size=(96, 128)
+    )
+    np.testing.assert_array_equal(whole, upsample_argmax(scores, size=(50, 70)))
+
+
+def test_a_letterbox_is_undone():
+    """A frame of 30 x 40 in an input of 64 x 64: 48 rows of picture from row 8 on."""
+    where = place((30, 40), (64, 64), fit="letterbox")
+    assert where.picture == (8, 0, 48, 64)
+    scores = np.zeros((2, 64, 64), np.float32)
+    scores[1, :8] = scores[1, 56:] = 5.0
+    scores[0, 8:32] = 1.0
+    scores[1, 32:56] = 1.0
+    labels = upsample_argmax(
+        scores, size=(30, 40), crop=where.picture, input_size=(64, 64)
+    )
+    assert not labels[1:15].any()
+    assert (labels[15:] == 1).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_float16_scores_are_those_numbers(kind, rng):
+    for shape, size in [
+        ((6, 9, 23), (50, 99)),
+        ((3, 5, 3), (5, 3)),
+        ((1, 4, 9), (8, 7)),
+    ]:
+        with np.errstate(over="ignore"):
+            halves = scored(kind, shape, rng).astype(np.float16)
+        confidence = np.empty((2, *size), np.float32)
+        labels = upsample_argmax(halves, size=size, confidence=confidence[0])
+        wanted = upsample_argmax(
+            halves.astype(np.float32), size=size, confidence=confidence[1]
+        )
+        np.testing.assert_array_equal(labels, wanted)
+        np.testing.assert_array_equal(*confidence)
+
+
+@pytest.mark.parametrize("classes", [255, 256, 1000])
+def test_two_bytes_where_one_is_too_few(classes, rng):
+    scores = rng.integers(0, 9, (classes, 4, 6)).astype(np.float32)
+    scores[-1, 2:, 3:] = 10.0
+    scores[-2, :2, :3] = 10.0
+    labels = upsample_argmax(scores, size=(16, 48))
+    assert labels.dtype == (np.uint8 if classes == 255 else np.uint16)
+    assert labels[-1, -1] == classes - 1
+    assert labels[0, 0] == classes - 2
+    np.testing.assert_array_equal(labels, argmax(resized(scores, (16, 48), False)))
+
+
+@pytest.mark.parametrize("kind", ["blobs", "noise", "wild"])
+def test_a_batch_is_its_images(kind, rng):
+    scores = np.stack([scored(kind, (4, 7, 19), rng) for _ in range(3)])
+    for size in [(29, 50), (7, 19), (3, 4)]:
+        confidence = np.empty((2, 3, *size), np.float32)
+        labels = upsample_argmax(scores, size=size, confidence=confidence[0])
+        assert labels.shape == (3, *size)
+        for i in range(3):
+            alone = upsample_argmax(scores[i], size=size, confidence=confidence[1, i])
+            np.testing.assert_array_equal(labels[i], alone)
+        np.testing.assert_array_equal(*confidence)
+
+
+@pytest.mark.parametrize("kind", ["blobs", "noise", "wild"])
+def test_threads_do_not_change_the_result(kind, rng):
+    scores = np.stack([scored(kind, (6, 11, 37), rng) for _ in range(2)])
+    for size in [(70, 99), (11, 37), (4, 9)]:
+        results = []
+        for threads in (1, 2, 5, 64):
+            confidence = np.empty((2, *size), np.float32)
+            labels = upsample_argmax(
+                scores, size=size, confidence=confidence, threads=threads
+            )
+            results.append(labels.tobytes() + confidence.tobytes())
+        assert len(set(results)) == 1
+
+
+def test_a_labeler_serves_many_frames(rng):
+    label = Labeler((4, 9, 14), np.float32, size=(31, 53), threads=2)
+    out, confidence = np.empty((31, 53), np.uint8), np.empty((31, 53), np.float32)
+    for kind in (*KINDS, *KINDS[::-1]):
+        scores = scored(kind, (4, 9, 14), rng)
+        out[...], confidence[...] = 77, -3
+        assert label(scores, out=out, confidence=confidence) is out
+        sure = np.empty_like(confidence)
+        wanted = upsample_argmax(scores, size=(31, 53), confidence=sure)
+        np.testing.assert_array_equal(out, wanted)
+        np.testing.assert_array_equal(confidence, sure)
+        np.testing.assert_array_equal(label(scores), wanted)
+
+
+def test_a_labeler_refuses_other_arrays():
+    label = Labeler((2, 3, 4), np.float32, size=(6, 8))
+    for bad in (zeros(3, 3, 4), zeros(1, 2, 3, 4), zeros(2, 3, 5)):
+        with pytest.raises(ShapeError, match=r"scores must have shape \(2, 3, 4\)"):
+            label(bad)
+    with pytest.raises(DTypeError, match="scores must be float32, got float16"):
+        label(zeros(2, 3, 4, dtype=np.float16))
+    with pytest.raises(DTypeError, match="out must be uint8"):
+        label(zeros(2, 3, 4), out=zeros(6, 8, dtype=np.uint16))
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "words"),
+    [
+        ({"shape": (2, 3)}, ShapeError, r"shape must be \(C, h, w\) or"),
+        ({"shape": (2, 0, 3)}, ShapeError, "each above 0"),
+        ({"shape": 7}, ShapeError, "got 7"),
+        ({"dtype": np.int8}, DTypeError, "dtype must be float32 or float16, got int8"),
+        ({"threads": 0}, ArgumentError, "threads must be a whole number from 1 to 64"),
+        ({"threads": 1.5}, ArgumentError, "threads must be a whole number"),
+        ({"crop": (0, 0, 2, 2)}, ArgumentError, "crop and input_size must be given"),
+        ({"input_size": (2, 2)}, ArgumentError, "crop and input_size must be given"),
+        (
+            {"crop": (0, 0, 3, 2), "input_size": (2, 2)},
+            ArgumentError,
+            "crop must be .* of a part of the 2 x 2 pixels",
+        ),
+        (
+            {"crop": (0, 0, 1, 1), "input_size": (0, 2)},
+            ArgumentError,
+            "input_size must be two whole numbers above 0",
+        ),
+    ],
+)
+def test_a_labeler_refuses_settings(how, error, words):
+    given = {"shape": (2, 3, 4), "dtype": np.float32, "size": (6, 8)} | how
+    with pytest.raises(error, match=words):
+        Labeler(given.pop("shape"), given.pop("dtype"), **given)
+
+
 @pytest.mark.parametrize(
     ("scores", "error", "words"),
     [
         (zeros(2, 3), ShapeError, r"scores must have shape \(C, h, w\), got \(2, 3\)"),
-        (zeros(256, 1, 1), ShapeError, "1 to 255 classes, got 256"),
+        (zeros(1, 1, 2, 3, 4), ShapeError, r"scores must have shape \(C, h, w\)"),
+        (zeros(65536, 1, 1), ShapeError, "1 to 65535 classes, got 65536"),
+        (zeros(0, 2, 3, 4), ShapeError, "scores must not be empty"),
         (zeros(0, 3, 4), ShapeError, "scores must not be empty"),
         (zeros(3, 0, 4), ShapeError, "scores must not be empty"),
-        (zeros(2, 3, 4, dtype=np.float64), DTypeError, "float32, got float64"),
-        (zeros(2, 3, 4, dtype=np.float16), DTypeError, "float32, got float16"),
+        (zeros(2, 3, 4, dtype=np.float64), DTypeError, "float32 or float16, got float"),
+        (zeros(2, 3, 4, dtype=np.int8), DTypeError, "float32 or float16, got int8"),
         (zeros(2, 3, 8)[..., ::2], LayoutError, r"np.ascontiguousarray\(scores\)"),
         (zeros(3, 4, 2).transpose(2, 0, 1), LayoutError, "C-contiguous"),
         ([[[0.0]]], DTypeError, "scores must be a NumPy array, got list"),
@@ -394,3 +639,73 @@ def test_refuses_one_buffer_for_both_results():
 def test_refuses_a_size(size):
     with pytest.raises(ArgumentError, match="size must be two whole numbers above 0"):
         upsample_argmax(zeros(2, 3, 4), size=size)
+
+
+shapes = st.lists(st.integers(0, 5), min_size=2, max_size=5).map(tuple)
+dtypes = st.sampled_from([np.float32] * 6 + [np.float16, np.float64, np.int8])
+
+
+@st.composite
+def arrays(draw, shape, dtype):
+    """An array near what is asked for: sometimes off in one way or another."""
+    shape = draw(st.just(shape) | st.just(shape) | st.just(shape) | shapes)
+    dtype = draw(st.just(dtype) | st.just(dtype) | st.just(dtype) | dtypes)
+    array = np.full(shape, 7, dtype)
+    change = draw(st.integers(0, 12))
+    if change == 0:
+        array = np.full((*shape[:-1], 2 * shape[-1]), 7, dtype)[..., ::2]
+    elif change == 1:
+        array.flags.writeable = False
+    elif change == 2:
+        array = np.frombuffer(b"\7" * (array.nbytes + 1), np.uint8)[1:]
+        array = array.copy().view(dtype).reshape(shape) if array.size else array
+    elif change == 3:
+        array = array[::-1]
+    elif change == 4:
+        array = draw(st.sampled_from([None, 3, [[1.0]], "scores"]))
+    return array
+
+
+@pytest.mark.parametrize("level", LEVELS[-1:], indirect=True)
+@settings(max_examples=2000, deadline=None)
+@given(data=st.data())
+def test_misuse(data):
+    """Any call gives labels, or an error of ours and untouched buffers."""
+    draw = data.draw
+    shape = draw(st.sampled_from([(2, 3, 4), (1, 2, 3, 4), (3, 2, 2, 5), (1, 1, 1)]))
+    scores = draw(arrays(shape, np.float32))
+    size = draw(
+        st.sampled_from([(6, 8)] * 8 + [(0, 3), (1, 1), None, (2.0, 3), 5, (2, -1)])
+    )
+    labels = (*shape[:-3], *(size if isinstance(size, tuple) else (6, 8)))
+    labels = tuple(max(int(n), 0) for n in labels)
+    out = draw(st.none() | arrays(labels, np.uint8))
+    confidence = draw(st.none() | arrays(labels, np.float32))
+    if isinstance(scores, np.ndarray) and draw(st.integers(0, 9)) == 0:
+        out = scores.view(np.uint8).ravel() if scores.flags.c_contiguous else scores
+    box = st.sampled_from([None] * 4 + [(0, 0, 2, 2), (1, 1, 9, 9), (0,), "no", 3])
+    extra = draw(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "align_corners": st.booleans(),
+                "threads": st.sampled_from([1, 2, 0, 65, -1, 1.5, "2", None]),
+                "crop": box,
+                "input_size": st.sampled_from([None, (4, 4), (0, 4), 4]),
+            },
+        )
+    )
+    buffers = [b for b in (out, confidence) if isinstance(b, np.ndarray)]
+    before = [b.tobytes() for b in buffers]
+    try:
+        result = upsample_argmax(
+            scores, size=size, out=out, confidence=confidence, **extra
+        )
+    except FusegError as error:
+        words, result = str(error), None
+    if result is None:
+        assert words.endswith(".")
+        assert [b.tobytes() for b in buffers] == before
+    else:
+        assert result.shape == (*scores.shape[:-3], *size)
+        assert int(result.max()) < max(scores.shape[-3], 2)

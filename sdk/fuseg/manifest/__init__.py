@@ -98,7 +98,13 @@ class Manifest(Record):
     def _check_tensors(self) -> None:
         shapes: dict[str, tuple[int, ...]] = {}
         filled: dict[str, list[int]] = {}
+        fit = self.inputs[0].resize.fit
         for index, entry in enumerate(self.inputs):
+            require(
+                entry.resize.fit == fit,
+                f"inputs[{index}].resize.fit must be {fit!r}, as the first input's, "
+                f"got {entry.resize.fit!r}.",
+            )
             tensor = entry.tensor
             shape = shapes.setdefault(tensor.name, tensor.shape)
             require(

@@ -23,16 +23,16 @@ _LARGEST_RAW = {"uint8": 255, "uint16": 65535}
 
 @dataclass(frozen=True)
 class Resize(Record):
-    """How a camera's frame becomes the network's size, in pixels."""
+    """How a camera's frame becomes the network's size, in pixels.
+
+    ``letterbox`` keeps the aspect and centres the picture; the rest of the tensor is
+    the input's ``fill``, and the labels are those of the picture alone.
+    """
 
     height: int
     width: int
-    filter: Literal["bilinear", "nearest", "nearest-exact"] = field(
-        metadata={"later": ("bilinear-antialias",)}
-    )
-    fit: Literal["stretch"] = field(
-        default="stretch", metadata={"later": ("letterbox",)}
-    )
+    filter: Literal["bilinear", "bilinear-antialias", "nearest", "nearest-exact"]
+    fit: Literal["stretch", "letterbox"] = "stretch"
 
     def _check(self) -> None:
         require_side("height", self.height)
@@ -100,7 +100,9 @@ class Input(Record):
 
     In this order: unit, invalid mask, resize, normalise, fill. The tensor's value
     is ``(v * scale - mean[c]) / std[c]``; ``fill`` is the value *in the tensor*
-    where there is no reading, and of a substituted frame.
+    where there is no reading, around a letterboxed picture, and of a substituted
+    frame. ``bilinear`` blends the readings among its four pixels and leaves the
+    others out.
     """
 
     name: str
@@ -161,9 +163,9 @@ class Input(Record):
             f"{quantity}.",
         )
         require(
-            self.resize.filter != "bilinear",
-            f"resize.filter must be 'nearest' or 'nearest-exact' for kind {kind!r}: "
-            "readings on two sides of an edge must not be mixed.",
+            self.resize.filter != "bilinear-antialias",
+            f"resize.filter must be 'nearest', 'nearest-exact' or 'bilinear' for kind "
+            f"{kind!r}, got 'bilinear-antialias', which is for colour.",
         )
         top = _LARGEST_RAW.get(self.dtype)
         for index, value in enumerate(self.invalid):

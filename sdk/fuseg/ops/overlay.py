@@ -7,7 +7,7 @@ from .. import _kernels
 from .._check import require, require_number, require_out, require_rows, require_whole
 from ..errors import ArgumentError, ShapeError
 
-__all__ = ["overlay"]
+__all__ = ["Painter", "overlay"]
 
 
 def overlay(
@@ -17,6 +17,7 @@ def overlay(
     frame: NDArray[np.uint8] | None = None,
     alpha: float = 0.5,
     ignore: int | None = None,
+    threads: int = 1,
     out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
     """Paint labels in their colours, over a frame or on their own.
@@ -32,6 +33,7 @@ def overlay(
         alpha: Share of the colour, from 0 to 1, in steps of 1/256.
         ignore: Label of pixels to leave alone: the frame shows unchanged, black
             without a frame. It needs no colour.
+        threads: How many threads paint, 1 to 64. The picture does not depend on it.
         out: Buffer for the picture, shape ``(H, W, 3)``, uint8, C-contiguous, not
             sharing memory with an input. Nothing is allocated if given. A new one
             is made if omitted.
@@ -48,8 +50,9 @@ def overlay(
             another array is a strided view.
         DTypeError: An array is not uint8.
         ArgumentError: A label has no colour and is not ``ignore`` (``out`` is left
-            as it was), ``alpha`` is not from 0 to 1, ``ignore`` is not a label, or
-            ``out`` is read-only or shares memory with an input.
+            as it was), ``alpha`` is not from 0 to 1, ``ignore`` is not a label,
+            ``threads`` is not from 1 to 64, or ``out`` is read-only or shares memory
+            with an input.
 
     Example:
         >>> palette = np.array([[0, 0, 0], [200, 100, 50]], dtype=np.uint8)
@@ -63,27 +66,79 @@ def overlay(
         Definition: the formula above, on ``palette[labels]``.
     """
     require("labels", labels, np.uint8, ("H", "W"))
-    require("palette", palette, np.uint8, ("K", 3))
-    if len(palette) > 256:
-        raise ShapeError(f"palette must have 1 to 256 colours, got {len(palette)}.")
+    paint = Painter(palette, alpha=alpha, ignore=ignore, threads=threads)
     shape = (*labels.shape, 3)
     if frame is not None:
         require_rows("frame", frame, (np.uint8,), shape)
-    alpha = require_number("alpha", alpha)
-    if not 0 <= alpha <= 1:
-        raise ArgumentError(f"alpha must be from 0 to 1, got {alpha}.")
-    skip = -1 if ignore is None else require_whole("ignore", ignore, 0, 255)
     if out is None:
         out = np.empty(shape, np.uint8)
     require_out(
         "out", out, np.uint8, shape, labels=labels, palette=palette, frame=frame
     )
-    largest = _kernels.overlay_cpu(
-        labels, palette, frame, int(alpha * 256 + 0.5), skip, out
-    )
-    if largest >= len(palette):
-        raise ArgumentError(
-            f"labels must be below {len(palette)}, the number of colours in palette, "
-            f"got {largest}. Add its colour, or pass ignore={largest}."
-        )
+    paint(labels, frame, out)
     return out
+
+
+class Painter:
+    """`overlay` for a frame loop: the settings are checked once.
+
+    Args:
+        palette: See `overlay`. It is copied.
+        alpha, ignore, threads: See `overlay`.
+
+    Raises:
+        ShapeError, LayoutError, DTypeError, ArgumentError: As `overlay`.
+
+    Example:
+        >>> paint = Painter(np.array([[0, 0, 0], [200, 100, 50]], dtype=np.uint8))
+        >>> picture = np.empty((1, 2, 3), np.uint8)
+        >>> paint(np.array([[0, 1]], dtype=np.uint8), None, picture)
+        >>> picture.tolist()
+        [[[0, 0, 0], [200, 100, 50]]]
+    """
+
+    def __init__(
+        self,
+        palette: NDArray[np.uint8],
+        *,
+        alpha: float = 0.5,
+        ignore: int | None = None,
+        threads: int = 1,
+    ) -> None:
+        require("palette", palette, np.uint8, ("K", 3))
+        if len(palette) > 256:
+            raise ShapeError(f"palette must have 1 to 256 colours, got {len(palette)}.")
+        alpha = require_number("alpha", alpha)
+        if not 0 <= alpha <= 1:
+            raise ArgumentError(f"alpha must be from 0 to 1, got {alpha}.")
+        self._palette = palette.copy()
+        self._alpha = int(alpha * 256 + 0.5)
+        self._ignore = -1 if ignore is None else require_whole("ignore", ignore, 0, 255)
+        self._threads = require_whole("threads", threads, 1, 64)
+
+    def __call__(
+        self,
+        labels: NDArray[np.uint8],
+        frame: NDArray[np.uint8] | None,
+        out: NDArray[np.uint8],
+    ) -> None:
+        """Fill ``out``; the caller checked the three arrays.
+
+        Raises:
+            ArgumentError: A label has no colour and is not ``ignore``; ``out`` is left
+                as it was.
+        """
+        largest = _kernels.overlay_cpu(
+            labels,
+            self._palette,
+            frame,
+            self._alpha,
+            self._ignore,
+            self._threads,
+            out,
+        )
+        if largest >= len(self._palette):
+            raise ArgumentError(
+                f"labels must be below {len(self._palette)}, the number of colours in "
+                f"palette, got {largest}. Add its colour, or pass ignore={largest}."
+            )

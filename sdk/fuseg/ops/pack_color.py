@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from .. import _kernels
 from .._check import (
@@ -12,14 +13,19 @@ from .._check import (
     require_numbers,
     require_out,
     require_rows,
-    require_size,
+    require_whole,
 )
 from ..errors import ArgumentError
+from .placement import Placement, place
 
-__all__ = ["pack_color"]
+__all__ = ["ColorPacker", "pack_color"]
 
-_FILTERS = {"nearest": 0, "nearest-exact": 1, "bilinear": 2}  # common/resample.h
-_ORDERS = ("RGB", "BGR")
+_FILTERS = ("nearest", "nearest-exact", "bilinear", "bilinear-antialias")  # resample.h
+_DTYPES = ("float32", "float16", "int8")  # pack_color.h: Element
+CHANNELS = {"RGB": 3, "BGR": 3, "RGBA": 4, "BGRA": 4, "GRAY": 1}  # bytes of a pixel
+_PLANES = ("RGB", "BGR")
+_ZEROS = (0.0, 0.0, 0.0)
+_ONES = (1.0, 1.0, 1.0)
 
 
 def pack_color(
@@ -27,63 +33,95 @@ def pack_color(
     *,
     size: tuple[int, int],
     scale: float = 1 / 255,
-    mean: Sequence[float] = (0.0, 0.0, 0.0),
-    std: Sequence[float] = (1.0, 1.0, 1.0),
+    mean: Sequence[float] = _ZEROS,
+    std: Sequence[float] = _ONES,
     channels: str = "RGB",
     planes: str = "RGB",
     filter: str = "bilinear",
-    out: NDArray[np.float32] | None = None,
-) -> NDArray[np.float32]:
-    """Resize a colour frame, normalise it, and split it into planes, in one pass.
+    crop: tuple[int, int, int, int] | None = None,
+    rotate: int = 0,
+    fit: str = "stretch",
+    fill: float = 0.0,
+    dtype: DTypeLike = np.float32,
+    out_scale: float = 1.0,
+    out: NDArray[Any] | None = None,
+    threads: int = 1,
+) -> NDArray[Any]:
+    """Bring a colour frame into the planes a network reads, in one pass.
+
+    In this order: crop, turn, resize, normalise, split into planes.
 
     Args:
-        frame: Pixels, shape ``(H, W, 3)``, uint8. The pixels of a row lie side by
-            side; the rows may lie anywhere, so a crop or a flip of a larger image
-            is read where it is.
+        frame: Pixels, shape ``(H, W, 3)``, ``(H, W, 4)`` or, for ``"GRAY"``,
+            ``(H, W)`` or ``(H, W, 1)``, uint8. The pixels of a row lie side by side;
+            the rows may lie anywhere, so a crop or a flip of a larger image is read
+            where it is.
         size: ``(h, w)`` of the planes, in pixels. Larger, equal or smaller.
         scale: Factor on the pixels, before ``mean`` and ``std``.
         mean: Subtracted, one number per plane of the result.
         std: Divided by, one number per plane of the result. Not 0.
-        channels: Order of the channels in ``frame``, ``"RGB"`` or ``"BGR"``.
+        channels: Order of the channels in ``frame``: ``"RGB"``, ``"BGR"``,
+            ``"RGBA"``, ``"BGRA"`` (alpha is ignored) or ``"GRAY"`` (all three planes
+            are made from the one channel).
         planes: Order of the planes in the result, ``"RGB"`` or ``"BGR"``.
         filter: ``"bilinear"``, with half-pixel centres and without antialiasing;
-            ``"nearest"``, pixel ``floor(i * H / h)``; or ``"nearest-exact"``, pixel
-            ``floor((i + 1/2) * H / h)``. Beyond the edge the edge is repeated.
-        out: Buffer for the planes, shape ``(3, h, w)``, float32, C-contiguous, not
-            sharing memory with ``frame``. Give the same one every frame to keep the
-            loop free of large allocations; a few rows of scratch memory are taken
-            either way. A new one is made if omitted.
+            ``"nearest"``, pixel ``floor(i * H / h)``; ``"nearest-exact"``, pixel
+            ``floor((i + 1/2) * H / h)``; or ``"bilinear-antialias"``, which is
+            bilinear but for shrinking, where every pixel counts: the weights are a
+            triangle that reaches one pixel of the result to both sides. Beyond the
+            edge the edge is repeated.
+        crop: ``(top, left, height, width)``, the part of the frame to take, in pixels.
+            Nothing beyond its edge counts. All of it if omitted.
+        rotate: Degrees to turn clockwise: 0, 90, 180 or 270.
+        fit: ``"stretch"`` to ``size``, or ``"letterbox"``: keep the aspect, centre the
+            picture, and fill the rest. See `fuseg.ops.placement.place`.
+        fill: What letterbox padding holds: a value of the result, before ``out_scale``.
+        dtype: Of the result: float32, float16 or int8.
+        out_scale: For int8: what one step of the result stands for. Above 0.
+        out: Buffer for the planes, shape ``(3, h, w)``, ``dtype``, C-contiguous, not
+            sharing memory with ``frame``; three channels of a larger tensor will do,
+            ``out=tensor[0, 3:6]``. A new one is made if omitted.
+        threads: How many threads share the work, 1 to 64; the result is the same.
 
     Returns:
-        ``(pixel * scale - mean) / std``, shape ``(3, h, w)``, float32. This is
-        ``out`` itself if ``out`` was given.
+        ``x = (pixel * scale - mean) / std``, shape ``(3, h, w)``, ``dtype``. This is
+        ``out`` itself if ``out`` was given. int8 holds ``x / out_scale``, rounded to
+        the nearest whole number, ties to even, and saturated.
 
         It is computed as ``pixel * a + b`` with ``a = scale / std`` and
-        ``b = -mean / std`` rounded to float32, which errs by less than
-        ``2**-22 * (abs(pixel * scale) + abs(mean)) / abs(std)``. The pixel itself
-        is exact for the nearest filters and wherever ``size`` is the frame's size,
-        and within 1e-4 of the exact blend for bilinear.
+        ``b = -mean / std`` (for int8 also divided by ``out_scale``) rounded to float32,
+        which errs by less than ``2**-22 * (abs(pixel * scale) + abs(mean)) / abs(std)``
+        unless the numbers leave float32's normal range. The pixel itself is exact for
+        the nearest filters and wherever ``size`` is the frame's size, and within 1e-4
+        of the exact blend otherwise. int8 differs from the exact result by 1 where
+        these errors cross the middle between two steps.
 
     Raises:
-        ShapeError: ``frame`` is not ``(H, W, 3)`` or is empty, or ``out`` is not
-            ``(3, h, w)``.
+        ShapeError: ``frame`` has not the shape that ``channels`` asks for or is empty,
+            or ``out`` is not ``(3, h, w)``.
         LayoutError: The pixels of a row of ``frame`` are not side by side, or
             ``out`` is a strided view.
-        DTypeError: ``frame`` is not uint8, or ``out`` is not float32.
-        ArgumentError: A number is not finite, a ``std`` is 0, a word is not one of
-            those above, or ``out`` is read-only or shares memory with ``frame``.
+        DTypeError: ``frame`` is not uint8, or ``out`` is not ``dtype``.
+        ArgumentError: A number is not finite, a ``std`` is 0, ``crop`` does not lie in
+            the frame, a word or number is not one of those above, ``out_scale`` is
+            given for a result that is not int8, or ``out`` is read-only or shares
+            memory with ``frame``.
 
     Example:
         >>> frame = np.array([[[0, 50, 255], [100, 50, 255]]], dtype=np.uint8)
         >>> pack_color(frame, size=(1, 4), scale=1.0)[0]
         array([[  0.,  25.,  75., 100.]], dtype=float32)
+        >>> pack_color(frame, size=(4, 4), scale=1.0, fit="letterbox", fill=-1)[0]
+        array([[ -1.,  -1.,  -1.,  -1.],
+               [  0.,  25.,  75., 100.],
+               [  0.,  25.,  75., 100.],
+               [ -1.,  -1.,  -1.,  -1.]], dtype=float32)
 
     Source:
         Definition: ``torch.nn.functional.interpolate(mode=filter)`` without
         ``align_corners``, in float64, then the formula above. torch finds its
         positions in floating point; these are exact fractions.
     """
-    require_rows("frame", frame, (np.uint8,), ("H", "W", 3))
     pack = ColorPacker(
         size=size,
         scale=scale,
@@ -92,65 +130,157 @@ def pack_color(
         channels=channels,
         planes=planes,
         filter=filter,
+        crop=crop,
+        rotate=rotate,
+        fit=fit,
+        fill=fill,
+        dtype=dtype,
+        out_scale=out_scale,
+        threads=threads,
     )
-    if out is None:
-        out = np.empty((3, *pack.size), np.float32)
-    require_out("out", out, np.float32, (3, *pack.size), frame=frame)
-    pack(frame, out)
-    return out
+    return pack(frame, out)
 
 
 class ColorPacker:
-    """`pack_color` for a frame loop: settings are checked and scratch is made once.
+    """`pack_color` for a frame loop: settings are checked once, tables are kept.
+
+    Tables and scratch memory are made for the first frame, and again whenever a frame
+    has another shape. One thread at a time may use a packer.
 
     Args:
-        size, scale, mean, std, channels, planes, filter: See `pack_color`.
+        size, scale, mean, std, channels, planes, filter, crop, rotate, fit, fill,
+            dtype, out_scale, threads: See `pack_color`.
 
     Raises:
-        ArgumentError: As `pack_color`.
+        ArgumentError: As `pack_color`; a ``crop`` is checked with each frame.
+
+    Example:
+        >>> pack = ColorPacker(size=(1, 2), scale=1.0, channels="GRAY")
+        >>> out = np.empty((3, 1, 2), np.float32)
+        >>> for gray in (10, 20):
+        ...     frame = np.full((4, 4), gray, np.uint8)
+        ...     print(pack(frame, out)[0])
+        [[10. 10.]]
+        [[20. 20.]]
     """
 
     def __init__(
         self,
         *,
         size: tuple[int, int],
-        scale: float,
-        mean: Sequence[float],
-        std: Sequence[float],
-        channels: str,
-        planes: str,
-        filter: str,
+        scale: float = 1 / 255,
+        mean: Sequence[float] = _ZEROS,
+        std: Sequence[float] = _ONES,
+        channels: str = "RGB",
+        planes: str = "RGB",
+        filter: str = "bilinear",
+        crop: tuple[int, int, int, int] | None = None,
+        rotate: int = 0,
+        fit: str = "stretch",
+        fill: float = 0.0,
+        dtype: DTypeLike = np.float32,
+        out_scale: float = 1.0,
+        threads: int = 1,
     ) -> None:
-        self.size = require_size("size", size)
-        require_choice("channels", channels, _ORDERS)
-        require_choice("planes", planes, _ORDERS)
-        require_choice("filter", filter, tuple(_FILTERS))
-        self._multiply, self._add = _fold(scale, mean, std)
-        self._swap = channels != planes
-        self._filter = _FILTERS[filter]
-        self._width = 0  # of the frames that the scratch is made for
-        self._scratch = np.empty(0, np.uint8)
-
-    def __call__(self, frame: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
-        """Fill ``out``; the caller checked both arrays."""
-        if frame.shape[1] != self._width:
-            self._width = frame.shape[1]
-            self._scratch = np.empty(
-                _kernels.pack_color_scratch_bytes(self._width, self.size[1]), np.uint8
-            )
-        _kernels.pack_color_cpu(
-            frame,
-            out,
-            self._multiply,
-            self._add,
-            self._swap,
-            self._filter,
-            self._scratch,
+        checked = place((1, 1), size, rotate=rotate, fit=fit)
+        self.size = (checked.out_height, checked.out_width)
+        self._crop, self._rotate, self._fit = crop, rotate, fit
+        require_choice("channels", channels, tuple(CHANNELS))
+        require_choice("planes", planes, _PLANES)
+        require_choice("filter", filter, _FILTERS)
+        self.dtype = _result_dtype(dtype)
+        out_scale = _step(out_scale, self.dtype)
+        fill = require_number(
+            "fill / out_scale", require_number("fill", fill) / out_scale
         )
+        multiply, add = _fold(scale, mean, std, out_scale)
+        self._pixel_bytes = CHANNELS[channels]
+        gray = channels == "GRAY"
+        self._settings = (
+            [0, 0, 0] if gray else [channels.index(letter) for letter in planes],
+            _FILTERS.index(filter),
+            multiply,
+            add,
+            fill,
+            _DTYPES.index(self.dtype.name),
+            require_whole("threads", threads, 1, 64),
+        )
+        self._shape = (3, *self.size)
+        self._seen: object = None  # the layout of frames that the plan is for
+        self._plan: Any = None
+        self.placement: Placement | None = None
+
+    def __call__(
+        self, frame: NDArray[np.uint8], out: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
+        """Pack one frame; see `pack_color` for the arrays and what is raised."""
+        if (
+            type(frame) is not np.ndarray
+            or (frame.shape, frame.strides, frame.dtype) != self._seen
+        ):
+            self._prepare(frame)
+        if out is None:
+            out = np.empty(self._shape, self.dtype)
+        elif (
+            type(out) is not np.ndarray
+            or out.shape != self._shape
+            or out.dtype != self.dtype
+            or not out.flags.carray
+            or np.may_share_memory(out, frame)
+        ):
+            require_out("out", out, self.dtype, self._shape, frame=frame)
+        self._plan.pack(frame, out)
+        return out
+
+    def _prepare(self, frame: NDArray[np.uint8]) -> None:
+        """Check a frame of a new layout, and make the plan for its shape."""
+        self._seen = None
+        pixel = () if self._pixel_bytes == 1 else (self._pixel_bytes,)
+        if not pixel and getattr(frame, "ndim", 2) == 3:
+            pixel = (1,)
+        require_rows("frame", frame, (np.uint8,), ("H", "W", *pixel))
+        height, width = frame.shape[:2]
+        placement = place(
+            (height, width),
+            self.size,
+            crop=self._crop,
+            rotate=self._rotate,
+            fit=self._fit,
+        )
+        if placement != self.placement:
+            self._plan = _kernels.ColorPlan(
+                placement, self._pixel_bytes, *self._settings
+            )
+            self.placement = placement
+        self._seen = (frame.shape, frame.strides, frame.dtype)
+
+
+def _result_dtype(dtype: Any) -> np.dtype[Any]:
+    try:
+        found: np.dtype[Any] = np.dtype(dtype)
+    except (TypeError, ValueError, SyntaxError):
+        found = np.dtype(object)
+    if found.name not in _DTYPES or not found.isnative:
+        raise ArgumentError(
+            f"dtype must be one of {', '.join(_DTYPES)}, got {dtype!r}."
+        )
+    return found
+
+
+def _step(out_scale: Any, dtype: np.dtype[Any]) -> float:
+    step = require_number("out_scale", out_scale)
+    if step <= 0:
+        raise ArgumentError(f"out_scale must be above 0, got {out_scale!r}.")
+    if step != 1 and dtype != np.int8:
+        raise ArgumentError(
+            f"out_scale must be 1 unless dtype is int8, got {out_scale!r} for "
+            f"{dtype}. Put it into std."
+        )
+    return step
 
 
 def _fold(
-    scale: float, mean: Sequence[float], std: Sequence[float]
+    scale: float, mean: Sequence[float], std: Sequence[float], out_scale: float
 ) -> tuple[list[float], list[float]]:
     """Turn ``(pixel * scale - mean) / std`` into ``pixel * multiply + add``."""
     scale = require_number("scale", scale)
@@ -158,8 +288,8 @@ def _fold(
     std = require_numbers("std", std, 3)
     if 0 in std:
         raise ArgumentError(f"std must not hold 0, got {std}.")
-    multiply = [scale / s for s in std]
-    add = [-m / s for m, s in zip(mean, std, strict=True)]
+    multiply = [scale / s / out_scale for s in std]
+    add = [-m / s / out_scale for m, s in zip(mean, std, strict=True)]
     require_numbers("scale / std", multiply, 3)
     require_numbers("mean / std", add, 3)
     return multiply, add

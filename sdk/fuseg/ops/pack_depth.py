@@ -18,7 +18,7 @@ from .._check import (
     require_whole,
 )
 from ..errors import ArgumentError, DTypeError
-from .placement import place
+from .placement import LONGEST_FRAME, place
 
 __all__ = ["DepthPacker", "pack_depth"]
 
@@ -27,7 +27,7 @@ _FRAMES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
 _PLANES = (np.dtype(np.float32), np.dtype(np.float16), np.dtype(np.int8))
 _MOST_INVALID = 16
 _MOST_THREADS = 64  # common/threads.h
-_BOUNDLESS = (2**31 - 1, 2**31 - 1)
+_BOUNDLESS = (LONGEST_FRAME, LONGEST_FRAME)
 
 
 def pack_depth(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import operator
 from typing import NamedTuple
 
 from .._check import require_box, require_choice, require_size
-from ..errors import ArgumentError
+from ..errors import ArgumentError, ShapeError
 
 FITS = ("stretch", "letterbox")
 _TURNS = (0, 90, 180, 270)
+_LONGEST_SIDE = 1 << 16  # of a tensor; of a frame 256 times that
+LONGEST_FRAME = _LONGEST_SIDE << 8
 
 
 class Placement(NamedTuple):
@@ -59,26 +62,38 @@ def place(
             bottom or the right.
 
     Raises:
-        ArgumentError: ``crop`` does not lie in the frame, or a word or number is not
-            one of those above.
+        ShapeError: ``frame`` has a side above 16,777,216 pixels.
+        ArgumentError: ``size`` has a side above 65,536 pixels, ``crop`` does not lie
+            in the frame, or a word or number is not one of those above.
     """
     height, width = require_size("size", size)
+    if max(height, width) > _LONGEST_SIDE:
+        raise ArgumentError(
+            f"size must be at most {_LONGEST_SIDE} pixels a side, got {size!r}."
+        )
+    if max(frame) > LONGEST_FRAME:
+        raise ShapeError(
+            f"frame must be at most {LONGEST_FRAME} pixels a side, got {frame}."
+        )
     if crop is None:
         crop = (0, 0, *frame)
     top, left, crop_height, crop_width = require_box("crop", crop, frame)
-    if rotate not in _TURNS:
-        raise ArgumentError(f"rotate must be 0, 90, 180 or 270, got {rotate!r}.")
+    try:
+        turns = _TURNS.index(operator.index(rotate))
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"rotate must be 0, 90, 180 or 270, got {rotate!r}."
+        ) from None
     require_choice("fit", fit, FITS)
-    quarter_turns = int(rotate) // 90
     turned = (crop_height, crop_width)
-    if quarter_turns % 2:
+    if turns % 2:
         turned = (crop_width, crop_height)
     picture = (height, width)
     if fit == "letterbox":
         picture = _fitted(turned, (height, width))
     return Placement(
         *(top, left, crop_height, crop_width),
-        quarter_turns,
+        turns,
         *(height, width),
         *((height - picture[0]) // 2, (width - picture[1]) // 2),
         *picture,

@@ -1,65 +1,96 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from .. import _kernels
-from .._check import require, require_out, require_size
-from ..errors import ShapeError
+from .._check import (
+    require_box,
+    require_one_of,
+    require_out,
+    require_size,
+    require_whole,
+)
+from ..errors import ArgumentError, DTypeError, ShapeError
+from .lines import line
 
-__all__ = ["upsample_argmax"]
+__all__ = ["Labeler", "upsample_argmax"]
+
+_MOST_CLASSES = 65535
+_MOST_IN_A_BYTE = 255  # 255 stays free for pixels without a label
+_MOST_THREADS = 64
+_FLOATS = (np.float32, np.float16)
+
+Scores = NDArray[np.float32] | NDArray[np.float16]
+Labels = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 def upsample_argmax(
-    scores: NDArray[np.float32],
+    scores: Scores,
     *,
     size: tuple[int, int],
     align_corners: bool = False,
-    out: NDArray[np.uint8] | None = None,
+    crop: tuple[int, int, int, int] | None = None,
+    input_size: tuple[int, int] | None = None,
+    out: Labels | None = None,
     confidence: NDArray[np.float32] | None = None,
-) -> NDArray[np.uint8]:
+    threads: int = 1,
+) -> Labels:
     """Label every pixel of the camera's image from scores on the network's grid.
 
     What a bilinear resize of every class and an argmax over them would give,
-    without the resized scores. Where the four samples around a pixel agree on the
+    without the resized scores. Where the samples around some pixels agree on the
     class, so does everything between them, and nothing is interpolated.
 
     Args:
-        scores: Class scores, shape ``(C, h, w)``, float32, C-contiguous,
-            ``1 <= C <= 255``. Logits or log-probabilities; probabilities too, but
-            not for ``confidence``. With ``C = 1`` the score is of class 1 against a
-            class 0 that scores 0: the label is 1 where the score is above 0.
+        scores: Class scores, shape ``(C, h, w)`` or ``(N, C, h, w)``, float32 or
+            float16, C-contiguous, ``1 <= C <= 65535``. Logits or log-probabilities;
+            probabilities too, but not for ``confidence``. With ``C = 1`` the score
+            is of class 1 against a class 0 that scores 0: the label is 1 where the
+            score is above 0.
         size: ``(H, W)`` of the labels, in pixels. Larger, equal or smaller; equal
             is a plain argmax, smaller samples without antialiasing.
         align_corners: Whether the corner samples sit on the centres of the corner
             pixels, or (the default) the corners of both grids coincide.
-        out: Buffer for the labels, shape ``(H, W)``, uint8, C-contiguous, not
-            sharing memory with ``scores``. Give the same one every frame to keep
-            the loop free of large allocations; some rows of scratch memory are
-            taken either way. A new one is made if omitted.
-        confidence: Buffer for the largest softmax probability at every pixel,
-            shape ``(H, W)``, float32, C-contiguous. It costs an exponential per
-            class and pixel, and does not change the labels.
+        crop: ``(top, left, height, width)`` of the part of the network's input
+            picture that is labelled, in its pixels: `Placement.picture` of a
+            letterbox. The labels cover it, corners on corners. All of it if
+            omitted.
+        input_size: ``(h, w)`` of the network's input picture, in pixels, which the
+            grid of scores covers. Given with ``crop``, and only then.
+        out: Buffer for the labels, shape ``(H, W)`` or ``(N, H, W)``, C-contiguous,
+            not sharing memory with ``scores``. A new one is made if omitted.
+        confidence: Buffer for the largest softmax probability at every pixel, shape
+            of the labels, float32, C-contiguous. It costs more than the labels,
+            and does not change them.
+        threads: Threads to work with, 1 to 64. They do not change the result.
 
     Returns:
-        Labels in ``[0, C)`` (``[0, 1]`` for ``C = 1``), shape ``(H, W)``, uint8.
-        This is ``out`` itself if ``out`` was given. On a tie the smallest class
-        wins. NaN never wins, nor does infinity minus infinity; where nothing is
-        above -infinity the label is 0. A sample of weight 0 is not read.
+        Labels in ``[0, C)`` (``[0, 1]`` for ``C = 1``), shape ``(H, W)`` or
+        ``(N, H, W)``; uint8 for up to 255 classes, uint16 above. This is ``out``
+        itself if ``out`` was given. On a tie the smallest class wins. NaN never
+        wins, nor does infinity minus infinity; where nothing is above -infinity
+        the label is 0. A sample of weight 0 is not read.
 
         The arithmetic is float32: a label may differ from exact arithmetic where
         the two best scores are closer than 1e-6 of the largest sample around, but
-        not where the four samples around agree. ``confidence`` is within 1e-5
-        while scores stay within 30 of 0, and NaN where a score is NaN or
+        not where the four samples around agree on the class. ``confidence`` is within
+        1e-5 while scores stay within 30 of 0, and NaN where a score is NaN or
         +infinity or all are -infinity.
 
     Raises:
-        ShapeError: ``scores`` is not ``(C, h, w)``, is empty or has more than 255
-            classes, or a buffer is not ``(H, W)``.
+        ShapeError: ``scores`` is not ``(C, h, w)`` or ``(N, C, h, w)``, is empty or
+            has more than 65535 classes, or a buffer has another shape than the
+            labels.
         LayoutError: ``scores`` or a buffer is a strided view.
         DTypeError: An array is not of the type above.
-        ArgumentError: ``size`` is not two numbers above 0, or a buffer is read-only
-            or shares memory with another array.
+        ArgumentError: ``size`` or ``input_size`` is not two numbers above 0,
+            ``crop`` is not a part of ``input_size`` or one of the two is missing,
+            ``threads`` is out of range, or a buffer is read-only or shares memory
+            with another array.
 
     Example:
         >>> scores = np.array([[[0.0, 0.0]], [[-1.0, 1.5]]], dtype=np.float32)
@@ -67,25 +98,145 @@ def upsample_argmax(
         array([[0, 0, 0, 0, 1, 1, 1, 1],
                [0, 0, 0, 0, 1, 1, 1, 1]], dtype=uint8)
 
+        The right half of the network's input, 2 x 8 pixels:
+
+        >>> upsample_argmax(scores, size=(1, 4), crop=(0, 4, 2, 4), input_size=(2, 8))
+        array([[1, 1, 1, 1]], dtype=uint8)
+
     Source:
         Definition: ``torch.nn.functional.interpolate(mode="bilinear")`` in float64,
-        then ``argmax(0)``.
+        then ``argmax(0)``. Pixel ``i`` of ``H`` lies at
+        ``top + (i + 1/2) * height / H - 1/2`` of the input, and position ``p`` of
+        ``h_in`` there at ``(p + 1/2) * h / h_in - 1/2`` of the grid, or with
+        ``align_corners`` at ``p * (h - 1) / (h_in - 1)``.
     """
-    require("scores", scores, np.float32, ("C", "h", "w"))
-    if scores.shape[0] > 255:
-        raise ShapeError(
-            f"scores must have 1 to 255 classes, got {scores.shape[0]}: a label is "
-            "one byte, and 255 is kept for pixels without one."
-        )
-    size = require_size("size", size)
-    if out is None:
-        out = np.empty(size, np.uint8)
-    require_out("out", out, np.uint8, size, scores=scores)
-    if confidence is not None:
-        require_out("confidence", confidence, np.float32, size, scores=scores, out=out)
-    classes, height, width = scores.shape
-    scratch = np.empty(
-        _kernels.upsample_argmax_scratch_bytes(classes, height, width, *size), np.uint8
+    dims = ("N", "C", "h", "w") if getattr(scores, "ndim", 3) == 4 else ("C", "h", "w")
+    require_one_of("scores", scores, _FLOATS, dims)
+    label = Labeler(
+        scores.shape,
+        scores.dtype,
+        size=size,
+        align_corners=align_corners,
+        crop=crop,
+        input_size=input_size,
+        threads=threads,
     )
-    _kernels.upsample_argmax_cpu(scores, out, confidence, align_corners, scratch)
-    return out
+    return label(scores, out=out, confidence=confidence)
+
+
+class Labeler:
+    """`upsample_argmax` for a frame loop.
+
+    Settings are checked, tables laid and scratch memory taken once. One object serves
+    one caller at a time.
+
+    Args:
+        shape: ``(C, h, w)`` or ``(N, C, h, w)`` of the scores.
+        dtype: Type of the scores, float32 or float16.
+        size, align_corners, crop, input_size, threads: See `upsample_argmax`.
+
+    Attributes:
+        shape: Shape of the labels, ``(H, W)`` or ``(N, H, W)``.
+        dtype: Type of the labels, uint8 or uint16.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: As `upsample_argmax`.
+
+    Example:
+        >>> label = Labeler((2, 1, 2), np.float32, size=(1, 4))
+        >>> label(np.array([[[0.0, 0.0]], [[-1.0, 1.5]]], dtype=np.float32))
+        array([[0, 0, 1, 1]], dtype=uint8)
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        dtype: DTypeLike,
+        *,
+        size: tuple[int, int],
+        align_corners: bool = False,
+        crop: tuple[int, int, int, int] | None = None,
+        input_size: tuple[int, int] | None = None,
+        threads: int = 1,
+    ) -> None:
+        self._scores = _require_shape(shape)
+        self._scores_dtype = np.dtype(dtype)
+        if self._scores_dtype not in _FLOATS:
+            raise DTypeError(
+                f"dtype must be float32 or float16, got {self._scores_dtype}."
+            )
+        images, classes, height, width = (1, *self._scores)[-4:]
+        size = require_size("size", size)
+        if (crop is None) != (input_size is None):
+            raise ArgumentError(
+                f"crop and input_size must be given together, got {crop!r} and "
+                f"{input_size!r}."
+            )
+        whole: Sequence[int | None] = (None, None)
+        sides: Sequence[tuple[int, int] | None] = (None, None)
+        if crop is not None:
+            whole = require_size("input_size", input_size)
+            top, left, crop_height, crop_width = require_box("crop", crop, whole)
+            sides = (top, crop_height), (left, crop_width)
+        rows, columns = (
+            line(
+                *(samples, pixels),
+                align_corners=bool(align_corners),
+                crop=side,
+                whole=along,
+            )
+            for samples, pixels, side, along in zip(
+                (height, width), size, sides, whole, strict=True
+            )
+        )
+        threads = require_whole("threads", threads, 1, _MOST_THREADS)
+        self.shape = (*self._scores[:-3], *size)
+        self.dtype = np.dtype(np.uint8 if classes <= _MOST_IN_A_BYTE else np.uint16)
+        self._run = _kernels.UpsampleArgmaxPlan(
+            (images, classes, height, width),
+            self._scores_dtype == np.float16,
+            *(size, rows, columns, threads),
+        ).run
+
+    def __call__(
+        self,
+        scores: Scores,
+        *,
+        out: Labels | None = None,
+        confidence: NDArray[np.float32] | None = None,
+    ) -> Labels:
+        """Label one frame, or one batch; see `upsample_argmax`."""
+        require_one_of("scores", scores, (self._scores_dtype,), self._scores)
+        if out is None:
+            out = np.empty(self.shape, self.dtype)
+        else:
+            require_out("out", out, self.dtype, self.shape, scores=scores)
+        if confidence is not None:
+            require_out(
+                "confidence",
+                confidence,
+                np.float32,
+                self.shape,
+                scores=scores,
+                out=out,
+            )
+        self._run(scores, out, confidence)
+        return out
+
+
+def _require_shape(shape: Any) -> tuple[int, ...]:
+    """Read the shape of the scores."""
+    try:
+        sizes = tuple(int(n) for n in shape)
+    except (TypeError, ValueError):
+        sizes = ()
+    if len(sizes) not in (3, 4) or min(sizes) < 1:
+        raise ShapeError(
+            f"shape must be (C, h, w) or (N, C, h, w), each above 0, got {shape!r}."
+        )
+    if sizes[-3] > _MOST_CLASSES:
+        raise ShapeError(
+            f"scores must have 1 to {_MOST_CLASSES} classes, got {sizes[-3]}: a label "
+            "is at most two bytes."
+        )
+    return sizes

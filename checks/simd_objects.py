@@ -1,0 +1,44 @@
+"""Code of an instruction set must not reach a processor that lacks it.
+
+python checks/simd_objects.py BUILD
+
+The linker keeps one copy of a function that several objects define, and asks no
+processor which. So an object of <room>_simd.cpp may define functions in its level's
+namespace only, and none that could be merged with another object's.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def strangers(found: Path) -> list[str]:
+    """Functions in an object that other objects could take for theirs."""
+    level = found.parents[2].name.rsplit("_", 1)[1].removesuffix(".dir")
+    done = subprocess.run(
+        ["nm", "--defined-only", "--demangle", found],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    wrong = []
+    for line in done.stdout.splitlines():
+        _, kind, name = line.split(" ", 2)
+        ours = kind == "T" and name.startswith(f"fuseg::{level}::")
+        if kind in "TWi" and not ours:
+            wrong.append(f"{found.name} ({level}): {kind} {name}")
+    return wrong
+
+
+def main() -> None:
+    objects = sorted(Path(sys.argv[1]).rglob("*_simd.cpp.o"))
+    wrong = [line for found in objects for line in strangers(found)]
+    print(f"{len(objects)} objects of instruction sets, {len(wrong)} strangers")
+    if wrong:
+        sys.exit("\n".join(wrong))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+// One row of class scores, all classes together, as the loops of label_bands.h keep it:
+// what they read lies close, and whole vectors may be read where a row ends.
+#pragma once
+
+#include <cstdint>
+
+#include "common/scratch.h"
+
+namespace fuseg {
+
+struct PackedRow {
+  static constexpr std::int64_t kSpare = 16;  // readable beyond the last sample
+
+  std::int64_t stride;   // from class to class
+  float* scores;         // (C, stride)
+  std::int32_t* winner;  // (stride) the class of the largest score, the first of them
+  std::int32_t* second;  // (stride) the same without the winner
+  float* second_score;   // (stride)
+  float* best_score;     // (stride)
+  // Scores are finite and so small that no difference or blend of them overflows. Only
+  // then do `second` and what follows mean anything.
+  bool tame;
+  float lowest;
+  float largest;
+};
+
+inline PackedRow cut_packed_row(Scratch& scratch, std::int64_t classes,
+                                std::int64_t width) {
+  // An odd number of cache lines: classes must not fall into the same cache sets.
+  const std::int64_t stride = ((width + PackedRow::kSpare + 15) / 16 | 1) * 16;
+  PackedRow row{};
+  row.stride = stride;
+  row.scores = scratch.take<float>(classes * stride);
+  row.winner = scratch.take<std::int32_t>(stride);
+  row.second = scratch.take<std::int32_t>(stride);
+  row.second_score = scratch.take<float>(stride);
+  row.best_score = scratch.take<float>(stride);
+  return row;
+}
+
+// A vector of output columns from x on. The samples that it reads are among those from
+// `base` on, where `lanes` has a bit; no bit if they do not fit into a vector.
+struct Spot {
+  std::int32_t x;
+  std::int32_t base;
+  std::uint32_t lanes;
+};
+
+// A spot that more than one class wins; two of those that do, the smaller one first.
+struct Disputed {
+  std::int32_t spot;
+  std::int32_t low;
+  std::int32_t high;
+};
+
+// What one thread needs.
+struct BandWork {
+  PackedRow upper;  // the samples above and below a band
+  PackedRow lower;
+  Spot* spots;               // (W) all of a row
+  Disputed* duels;           // (W) those of a band where no third class can win
+  Disputed* others;          // (W)
+  std::int32_t* contenders;  // (C)
+  std::int32_t* everyone;    // (C) 0, 1, 2, ...
+};
+
+inline BandWork cut_band_work(Scratch& scratch, std::int64_t classes,
+                              std::int64_t width, std::int64_t out_width) {
+  BandWork work{};
+  work.upper = cut_packed_row(scratch, classes, width);
+  work.lower = cut_packed_row(scratch, classes, width);
+  work.spots = scratch.take<Spot>(out_width);
+  work.duels = scratch.take<Disputed>(out_width + 1);
+  work.others = scratch.take<Disputed>(out_width + 1);
+  work.contenders = scratch.take<std::int32_t>(classes);
+  work.everyone = scratch.take<std::int32_t>(classes);
+  return work;
+}
+
+}  // namespace fuseg
