@@ -9,11 +9,10 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
-#include <utility>
 
 #include "common/confidence.h"
 #include "common/contenders.h"
+#include "common/duels.h"
 #include "common/threads.h"
 #include "common/tiles.h"
 
@@ -29,13 +28,6 @@ struct LabelJob {
   Label* labels;      // (images, H, W)
   float* confidence;  // the same, or null
   float row_step;     // what the fraction of a row differs by from that above
-
-  // An image narrower than a vector is labelled in the bounce buffer.
-  std::int64_t blocks() const { return (columns->count + kLanes - 1) / kLanes; }
-  bool narrow() const { return columns->count < kLanes; }
-  std::int64_t block_x(std::int64_t i) const {
-    return narrow() ? 0 : std::min(i * kLanes, columns->count - kLanes);
-  }
 };
 
 // The output rows of a band, of one image.
@@ -45,8 +37,11 @@ struct Band {
   std::int64_t first;
   std::int64_t end;
   std::int64_t pixels;  // of the images before this one
+  std::int64_t spots;
 
-  const float* fraction(std::int64_t y) const { return job.rows->fraction + y; }
+  TileRows rows(std::int64_t y) const {
+    return {job.rows->fraction + y, job.columns->count};
+  }
   std::int64_t at(std::int64_t y, std::int64_t x) const {
     return pixels + y * job.columns->count + x;
   }
@@ -93,24 +88,6 @@ inline void in_tiles(std::int64_t first, std::int64_t end, const Body& body) {
   }
 }
 
-// Calls write(rows, out) so that it fills n rows of a block, by way of the bounce
-// buffer if the picture is narrower than that.
-template <typename Pixel, typename Label, typename Write>
-inline void into(const BandWork& work, const Band<Label>& band, Pixel* pixels,
-                 std::int64_t y, std::int64_t n, std::int64_t x, const Write& write) {
-  const std::int64_t width = band.job.columns->count;
-  Pixel* out = pixels + band.at(y, x);
-  if (!band.job.narrow()) {
-    write(TileRows{band.fraction(y), width}, out);
-    return;
-  }
-  Pixel* bounce = reinterpret_cast<Pixel*>(work.bounce);
-  write(TileRows{band.fraction(y), BandWork::kBounce}, bounce);
-  for (std::int64_t i = 0; i < n; ++i) {
-    std::memcpy(out + i * width, bounce + i * BandWork::kBounce, width * sizeof(Pixel));
-  }
-}
-
 // All classes of a list, compared at every pixel of a block.
 template <typename Label>
 struct Compare {
@@ -122,13 +99,8 @@ struct Compare {
 
   template <int kRows>
   void rows(std::int64_t y) const {
-    into(work, band, band.job.labels, y, kRows, block.x,
-         [&](const TileRows& rows, Label* out) { write<kRows>(rows, out); });
-  }
-
- private:
-  template <int kRows>
-  void write(const TileRows& rows, Label* out) const {
+    const TileRows rows = band.rows(y);
+    Label* out = band.job.labels + band.at(y, block.x);
     if (list == nullptr && block.near()) {
       label_wild_tile<kRows, true>(work, block, listed, rows, out);
     } else if (list == nullptr) {
@@ -141,105 +113,62 @@ struct Compare {
   }
 };
 
-// Two classes, of which `low` is the smaller number.
+// All classes that can win in a block. False if hardly one could be left out.
 template <typename Label>
-inline void decide(const BandWork& work, const Band<Label>& band, const Block& block,
-                   std::int32_t low, std::int32_t high) {
-  const auto lead = [&](const PackedRow& row) {
-    const float* scores = row.scores + block.base;
-    const Floats lead =
-        sub(load(scores + high * row.stride), load(scores + low * row.stride));
-    return blend(permute(lead, block.first), permute(lead, block.second),
-                 block.fraction);
-  };
-  const Floats above = lead(work.upper);
-  const Floats rise = sub(lead(work.lower), above);
-  const Choice<Label> choice(low, high);
-  for (std::int64_t y = band.first; y < band.end; ++y) {
-    into(work, band, band.job.labels, y, 1, block.x,
-         [&](const TileRows& rows, Label* out) {
-           const Floats score = fma(rise, all(*rows.fraction), above);
-           choice.store(out, greater(score, all(0.0f)));
-         });
-  }
-}
-
-// True if no class could be left out.
-template <typename Label>
-inline bool label_disputed(const BandWork& work, const Band<Label>& band,
-                           const Block& block) {
+inline bool label_contended(const BandWork& work, const Band<Label>& band,
+                            const Block& block, const Disputed& two) {
   const int classes = band.job.classes;
-  const Winners winners(work, block);
-  const std::int32_t one = work.upper.winner[block.base];
-  const unsigned not_one = winners.other(one);
-  const int lane = __builtin_ctz(not_one);
-  const std::int32_t above = work.upper.winner[block.base + lane];
-  const std::int32_t below = work.lower.winner[block.base + lane];
-  const std::int32_t other = above != one ? above : below;
-  if (two_only(work, block, winners, one, other)) {
-    decide(work, band, block, std::min(one, other), std::max(one, other));
-    return false;
-  }
-  const int listed = list_contenders(work, block, winners, classes);
-  const std::int32_t* list = listed > 0 ? work.contenders : work.everyone;
+  const int listed = list_contenders(work, block, two, classes);
   in_tiles(band.first, band.end,
-           Compare<Label>{work, band, block, list, listed > 0 ? listed : classes});
-  return listed == 0;
+           Compare<Label>{work, band, block, work.contenders, listed});
+  return listed * 4 < classes * 3;
 }
 
 template <typename Label>
-inline void compare_all(const BandWork& work, const Band<Label>& band,
-                        const Block& block) {
-  const bool tame = work.upper.tame && work.lower.tame;
+inline void label_uncut(const BandWork& work, const Band<Label>& band,
+                        const Block& block, bool tame) {
   in_tiles(band.first, band.end,
            Compare<Label>{work, band, block, tame ? work.everyone : nullptr,
                           band.job.classes});
 }
 
-// Gives every pixel of a band's first row the label of the sample up to its left, and
-// lists the blocks that are not of one class.
 template <typename Label>
-inline std::int64_t fill_row(const BandWork& work, const Band<Label>& band) {
-  const LabelJob<Label>& job = band.job;
-  std::int64_t count = 0;
-  for (std::int64_t i = 0; i < job.blocks(); ++i) {
-    const Block block(*job.columns, job.block_x(i));
-    const std::int32_t* winner = work.upper.winner;
-    const Ints label = block.near() ? Reader<true>{block}.first(winner)
-                                    : Reader<false>{block}.first(winner);
-    into(work, band, job.labels, band.first, 1, block.x,
-         [&](const TileRows&, Label* out) { store_labels(out, label); });
-    work.disputed[count] = static_cast<std::int32_t>(i);
-    count += !block.near() || Winners(work, block).other(winner[block.base]) != 0;
-  }
-  return count;
-}
-
-template <typename Label>
-inline void copy_first_row(const Band<Label>& band) {
-  const Label* first = band.job.labels + band.at(band.first, 0);
-  const std::int64_t width = band.job.columns->count;
-  for (std::int64_t y = band.first + 1; y < band.end; ++y) {
-    std::memcpy(band.job.labels + band.at(y, 0), first, width * sizeof(Label));
+inline void label_duels(const BandWork& work, const Band<Label>& band,
+                        std::int64_t count) {
+  const PackedRow upper = work.upper;
+  const PackedRow lower = work.lower;
+  const Taps columns = *band.job.columns;
+  const float* fraction = band.job.rows->fraction + band.first;
+  const std::int64_t rows = band.end - band.first;
+  Label* out = band.job.labels + band.at(band.first, 0);
+  const Spot* spots = work.spots;
+  const Disputed* duels = work.duels;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const Disputed duel = duels[i];
+    const Block block(columns, spots[duel.spot]);
+    decide(upper, lower, block, duel, fraction, rows, columns.count, out + block.x);
   }
 }
 
 template <typename Label>
 inline void label_band(const BandWork& work, const Band<Label>& band) {
-  const LabelJob<Label>& job = band.job;
-  const std::int64_t disputed = fill_row(work, band);
-  copy_first_row(band);
-  if (job.rows->on_samples && job.columns->on_samples) return;
+  const Taps& columns = *band.job.columns;
+  Label* first_row = band.job.labels + band.at(band.first, 0);
+  const std::int64_t disputed = fill_row(work, columns, band.spots, first_row);
+  repeat_row(first_row, columns.count, band.end - band.first);
+  if (band.job.rows->on_samples && columns.on_samples) return;
+
   const bool tame = work.upper.tame && work.lower.tame;
-  // After this many blocks that all classes compete for, the others are not tried.
-  constexpr std::int64_t kTrials = 8;
-  std::int64_t hopeless = 0;
-  for (std::int64_t i = 0; i < disputed; ++i) {
-    const Block block(*job.columns, job.block_x(work.disputed[i]));
-    if (!block.near() || !tame || hopeless == kTrials) {
-      compare_all(work, band, block);
+  const Split split = find_duels(work, tame, disputed);
+  label_duels(work, band, split.duels);
+  std::int64_t in_vain = 0;
+  for (std::int64_t i = 0; i < split.others; ++i) {
+    const Disputed two = work.others[i];
+    const Block block(columns, work.spots[two.spot]);
+    if (two.low < 0 || in_vain == kTrials) {
+      label_uncut(work, band, block, tame);
     } else {
-      hopeless = label_disputed(work, band, block) ? hopeless + 1 : 0;
+      in_vain = label_contended(work, band, block, two) ? 0 : in_vain + 1;
     }
   }
 }
@@ -254,14 +183,13 @@ struct Confide {
 
   template <int kRows>
   void rows(std::int64_t y) const {
-    into(work, band, band.job.confidence, y, kRows, block.x,
-         [&](const TileRows& rows, float* out) {
-           if (block.near()) {
-             confide_tile<kRows, true>(work, block, band.job.classes, rows, step, out);
-           } else {
-             confide_tile<kRows, false>(work, block, band.job.classes, rows, step, out);
-           }
-         });
+    const TileRows rows = band.rows(y);
+    float* out = band.job.confidence + band.at(y, block.x);
+    if (block.near()) {
+      confide_tile<kRows, true>(work, block, band.job.classes, rows, step, out);
+    } else {
+      confide_tile<kRows, false>(work, block, band.job.classes, rows, step, out);
+    }
   }
 };
 
@@ -272,23 +200,22 @@ inline void confide_band(const BandWork& work, const Band<Label>& band) {
                       std::min(work.upper.lowest, work.lower.lowest);
   const bool calm = work.upper.tame && work.lower.tame && apart < kCalm;
   std::int64_t moving = band.first;  // rows before this one lie on the samples
-  while (moving < band.end && *band.fraction(moving) == 0.0f) ++moving;
-  for (std::int64_t i = 0; i < job.blocks(); ++i) {
-    const Block block(*job.columns, job.block_x(i));
+  while (moving < band.end && *band.rows(moving).fraction == 0.0f) ++moving;
+  for (std::int64_t i = 0; i < band.spots; ++i) {
+    const Block block(*job.columns, work.spots[i]);
     if (calm) {
       in_tiles(band.first, moving, Confide<Label>{work, band, block, 0.0f});
       in_tiles(moving, band.end, Confide<Label>{work, band, block, job.row_step});
       continue;
     }
     for (std::int64_t y = band.first; y < band.end; ++y) {
-      into(work, band, job.confidence, y, 1, block.x,
-           [&](const TileRows& rows, float* out) {
-             if (block.near()) {
-               confide_wild_row<true>(work, block, job.classes, *rows.fraction, out);
-             } else {
-               confide_wild_row<false>(work, block, job.classes, *rows.fraction, out);
-             }
-           });
+      const float fraction = *band.rows(y).fraction;
+      float* out = job.confidence + band.at(y, block.x);
+      if (block.near()) {
+        confide_wild_row<true>(work, block, job.classes, fraction, out);
+      } else {
+        confide_wild_row<false>(work, block, job.classes, fraction, out);
+      }
     }
   }
 }
@@ -298,11 +225,12 @@ template <typename Sources>
 class PackedPair {
  public:
   PackedPair(BandWork& work, const Sources& sources, const Taps& rows,
-             std::int64_t width)
+             std::int64_t width, bool spread)
       : work_(work),
         sources_(sources),
         samples_(rows.samples),
         width_(width),
+        spread_(spread),
         packed_{work.upper, work.lower} {}
 
   void move_to(std::int64_t image, std::int64_t y) {
@@ -314,8 +242,13 @@ class PackedPair {
   const PackedRow& packed(std::int64_t image, std::int64_t y) {
     const std::int64_t row = image * samples_ + y;
     PackedRow& place = packed_[y % 2];
-    if (held_[y % 2] != row) pack_row(sources_(image, y), width_, place);
+    if (held_[y % 2] == row) return place;
     held_[y % 2] = row;
+    if (spread_) {
+      pack_row<true>(sources_(image, y), width_, place);
+    } else {
+      pack_row<false>(sources_(image, y), width_, place);
+    }
     return place;
   }
 
@@ -323,11 +256,12 @@ class PackedPair {
   const Sources& sources_;
   std::int64_t samples_;
   std::int64_t width_;
+  bool spread_;
   PackedRow packed_[2];
   std::int64_t held_[2] = {-1, -1};  // which rows of all images these are
 };
 
-// Labels all images. `works` holds one BandWork per part.
+// Labels all images, at least kLanes pixels wide. `works` holds one BandWork per part.
 template <typename Label, typename Sources>
 inline void label_images(const LabelJob<Label>& job, const Sources& sources,
                          BandWork* works, int parts) {
@@ -335,12 +269,14 @@ inline void label_images(const LabelJob<Label>& job, const Sources& sources,
   const auto some = [&](int part, std::int64_t first, std::int64_t end) {
     BandWork work = works[part];
     for (int c = 0; c < job.classes; ++c) work.everyone[c] = c;
-    PackedPair<Sources> pair(work, sources, rows, job.columns->samples);
+    const std::int64_t spots = lay_spots(*job.columns, work.spots);
+    PackedPair<Sources> pair(work, sources, rows, job.columns->samples,
+                             job.confidence != nullptr);
     for (std::int64_t i = first; i < end; ++i) {
       const std::int64_t image = i / rows.samples;
       const std::int64_t y = i % rows.samples;
       const Band<Label> band{job, rows.start[y], rows.start[y + 1],
-                             image * rows.count * job.columns->count};
+                             image * rows.count * job.columns->count, spots};
       if (band.first == band.end) continue;
       pair.move_to(image, y);
       label_band(work, band);

@@ -27,8 +27,12 @@ struct PlanesRow {
   int added;
 
   int classes() const { return given + added; }
+  // Asks for what comes next: no processor follows as many rows as there are classes.
+  // Not for more: where planes lie a power of two apart, rows evict each other.
   Floats load(int c, std::int64_t x) const {
-    return c < added ? all(0.0f) : FUSEG_LEVEL::load(at(c, x));
+    if (c < added) return all(0.0f);
+    __builtin_prefetch(at(c, x + 4 * kLanes));
+    return FUSEG_LEVEL::load(at(c, x));
   }
   Floats load_some(int c, std::int64_t x, int count) const {
     return c < added ? all(0.0f) : FUSEG_LEVEL::load_some(at(c, x), count);
@@ -48,7 +52,7 @@ struct Extent {
 };
 
 // kVectors vectors of samples from x on.
-template <int kVectors, typename Load>
+template <int kVectors, bool kSpread, typename Load>
 inline void pack_samples(const Load& load_at, int classes, std::int64_t x,
                          PackedRow& row, Extent& extent) {
   Floats best[kVectors], next[kVectors];
@@ -64,7 +68,7 @@ inline void pack_samples(const Load& load_at, int classes, std::int64_t x,
       const Floats score = load_at(c, x + i * kLanes);
       store(packed + i * kLanes, score);
       extent.squares = fma(score, score, extent.squares);
-      extent.lowest = min(score, extent.lowest);
+      if (kSpread) extent.lowest = min(score, extent.lowest);
       const Mask wins = greater(score, best[i]);  // false for NaN, and for a tie
       const Mask is_next = greater(score, next[i]);
       next[i] = max(min(score, best[i]), next[i]);
@@ -91,7 +95,8 @@ inline float largest_lane(Floats v) {
   return largest;
 }
 
-template <typename Source>
+// `lowest` and `largest` are found if kSpread.
+template <bool kSpread, typename Source>
 inline void pack_row(const Source& source, std::int64_t width, PackedRow& row) {
   constexpr int kVectors = kManyRegisters ? 4 : 2;
   Extent extent;
@@ -99,21 +104,22 @@ inline void pack_row(const Source& source, std::int64_t width, PackedRow& row) {
   const auto whole = [&](int c, std::int64_t x) { return source.load(c, x); };
   std::int64_t x = 0;
   for (; x + kVectors * kLanes <= width; x += kVectors * kLanes) {
-    pack_samples<kVectors>(whole, classes, x, row, extent);
+    pack_samples<kVectors, kSpread>(whole, classes, x, row, extent);
   }
   if (width < kLanes) {
     const int count = static_cast<int>(width);
     const auto some = [&](int c, std::int64_t at) {
       return source.load_some(c, at, count);
     };
-    pack_samples<1>(some, classes, 0, row, extent);
+    pack_samples<1, kSpread>(some, classes, 0, row, extent);
   }
   for (; x < width && width >= kLanes; x += kLanes) {  // the last one overlaps
-    pack_samples<1>(whole, classes, x < width - kLanes ? x : width - kLanes, row,
+    pack_samples<1, kSpread>(whole, classes, x < width - kLanes ? x : width - kLanes, row,
                     extent);
   }
   const Mask tame = greater(all(kInfinity), extent.squares);  // false for NaN
   row.tame = bits(tame) == (1u << kLanes) - 1;
+  if (!kSpread) return;
   row.largest = largest_lane(extent.largest);
   row.lowest = -largest_lane(sub(all(0.0f), extent.lowest));
 }

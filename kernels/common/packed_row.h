@@ -38,17 +38,30 @@ inline PackedRow cut_packed_row(Scratch& scratch, std::int64_t classes,
   return row;
 }
 
+// A vector of output columns from x on. The samples that it reads are among those from
+// `base` on, where `lanes` has a bit; no bit if they do not fit into a vector.
+struct Spot {
+  std::int32_t x;
+  std::int32_t base;
+  std::uint32_t lanes;
+};
+
+// A spot that more than one class wins; two of those that do, the smaller one first.
+struct Disputed {
+  std::int32_t spot;
+  std::int32_t low;
+  std::int32_t high;
+};
+
 // What one thread needs.
 struct BandWork {
-  static constexpr std::int64_t kRows = 8;     // of a tile, at most
-  static constexpr std::int64_t kBounce = 16;  // pixels in a row of `bounce`
-
   PackedRow upper;  // the samples above and below a band
   PackedRow lower;
+  Spot* spots;               // (W) all of a row
+  Disputed* duels;           // (W) those of a band where no third class can win
+  Disputed* others;          // (W)
   std::int32_t* contenders;  // (C)
   std::int32_t* everyone;    // (C) 0, 1, 2, ...
-  std::int32_t* disputed;    // (W)
-  float* bounce;  // (kRows, kBounce) pixels of a picture narrower than a vector
 };
 
 inline BandWork cut_band_work(Scratch& scratch, std::int64_t classes,
@@ -56,10 +69,11 @@ inline BandWork cut_band_work(Scratch& scratch, std::int64_t classes,
   BandWork work{};
   work.upper = cut_packed_row(scratch, classes, width);
   work.lower = cut_packed_row(scratch, classes, width);
+  work.spots = scratch.take<Spot>(out_width);
+  work.duels = scratch.take<Disputed>(out_width + 1);
+  work.others = scratch.take<Disputed>(out_width + 1);
   work.contenders = scratch.take<std::int32_t>(classes);
   work.everyone = scratch.take<std::int32_t>(classes);
-  work.disputed = scratch.take<std::int32_t>(out_width);
-  work.bounce = scratch.take<float>(BandWork::kRows * BandWork::kBounce);
   return work;
 }
 

@@ -1,64 +1,11 @@
-// Blocks of output pixels: a vector of columns, the rows of a band. What the samples
-// around a block say about it, and how its pixels are labelled.
+// Tiles: some rows of a block, at whose pixels classes are blended and compared.
 #pragma once
 
 #include <cstdint>
 
-#include "common/pack_row.h"
-#include "common/packed_row.h"
-#include "common/simd_labels.h"
-#include "common/taps.h"
+#include "common/blocks.h"
 
 namespace fuseg::FUSEG_LEVEL {
-
-constexpr int kTileRows = kManyRegisters ? 8 : 4;
-static_assert(kTileRows <= BandWork::kRows && kLanes <= BandWork::kBounce);
-
-inline Floats blend(Floats first, Floats second, Floats fraction) {
-  return fma(sub(second, first), fraction, first);
-}
-
-// kLanes output columns. Their samples are those from `base` on, `count` of them; if
-// these fit into a vector, the block is near and permutes it.
-struct Block {
-  std::int64_t x;
-  std::int64_t base;
-  int count;
-  Ints first;  // counted from base
-  Ints second;
-  Floats fraction;
-
-  Block(const Taps& columns, std::int64_t at)
-      : x(at),
-        base(columns.first[at]),
-        count(static_cast<int>(columns.second[at + kLanes - 1] - base) + 1),
-        first(sub(load(columns.first + at), all(static_cast<std::int32_t>(base)))),
-        second(sub(load(columns.second + at), all(static_cast<std::int32_t>(base)))),
-        fraction(load(columns.fraction + at)) {}
-
-  bool near() const { return count <= kLanes; }
-};
-
-// Reads a row of samples at the columns of a block.
-template <bool kNear>
-struct Reader {
-  const Block& block;
-
-  Floats first(const float* samples) const { return read(samples, block.first); }
-  Floats second(const float* samples) const { return read(samples, block.second); }
-  Ints first(const std::int32_t* samples) const { return read(samples, block.first); }
-  Ints second(const std::int32_t* samples) const { return read(samples, block.second); }
-
- private:
-  template <typename T>
-  auto read(const T* samples, Ints index) const {
-    if constexpr (kNear) {
-      return permute(load(samples + block.base), index);
-    } else {
-      return gather(samples + block.base, index);
-    }
-  }
-};
 
 // The output rows of a tile, and where they lie between the samples.
 struct TileRows {

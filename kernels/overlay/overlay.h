@@ -10,7 +10,8 @@
 // ignore < 0 means none.
 //
 // Returns the largest label that is not `ignore`, 0 if there is none. If that label has
-// no colour, nothing is written.
+// no colour, nothing is written. CUDA looks at no label beforehand, and paints one
+// without a colour as if it were `ignore`; its palette is on the host.
 #pragma once
 
 #include <cstddef>
@@ -18,6 +19,8 @@
 
 #include "common/host_device.h"
 #include "common/level.h"
+
+struct CUstream_st;
 
 namespace fuseg {
 
@@ -41,5 +44,6 @@ FUSEG_BOTH inline std::uint8_t mix(std::uint8_t frame, std::uint8_t colour, int 
 
 int overlay_cpu(const Overlay& job);
 FUSEG_SIMD(int overlay_simd(const Overlay& job))
+void overlay_cuda(const Overlay& job, CUstream_st* stream);
 
 }  // namespace fuseg

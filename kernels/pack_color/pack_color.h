@@ -26,6 +26,8 @@
 #include "common/level.h"
 #include "common/resample.h"
 
+struct CUstream_st;
+
 namespace fuseg {
 
 struct PackColor {
@@ -62,5 +64,6 @@ void pack_color_tables(const PackColor& job, void* tables);
 
 void pack_color_cpu(const PackColor& job);
 FUSEG_SIMD(void pack_color_simd(const PackColor& job))
+void pack_color_cuda(const PackColor& job, CUstream_st* stream);
 
 }  // namespace fuseg

@@ -16,7 +16,8 @@
 //
 // `memory` is pack_depth_memory_bytes(job) of the caller's, which pack_depth_prepare
 // has written to; both depend on `in`, `geometry`, `filter`, `threads` and the level,
-// and on nothing else of the job. CUDA needs none.
+// and on nothing else of the job. CUDA needs none,
+// and counts no readings: nobody would wait for them.
 #pragma once
 
 #include <cmath>
@@ -26,6 +27,8 @@
 #include "common/geometry.h"
 #include "common/level.h"
 #include "common/resample.h"
+
+struct CUstream_st;
 
 namespace fuseg {
 
@@ -128,5 +131,6 @@ bool has_reading_cpu(const PackDepth& job);
 FUSEG_SIMD(std::int64_t pack_depth_memory_bytes_simd(const PackDepth& job);
            void pack_depth_prepare_simd(const PackDepth& job);
            void pack_depth_simd(const PackDepth& job))
+void pack_depth_cuda(const PackDepth& job, CUstream_st* stream);
 
 }  // namespace fuseg

@@ -26,6 +26,8 @@
 #include "common/resample.h"
 #include "common/taps.h"
 
+struct CUstream_st;
+
 namespace fuseg {
 
 struct UpsampleArgmax {
@@ -57,5 +59,6 @@ std::int64_t upsample_argmax_scratch_bytes(const UpsampleArgmax& job);
 
 void upsample_argmax_cpu(const UpsampleArgmax& job);
 FUSEG_SIMD(void upsample_argmax_simd(const UpsampleArgmax& job))
+void upsample_argmax_cuda(const UpsampleArgmax& job, CUstream_st* stream);
 
 }  // namespace fuseg

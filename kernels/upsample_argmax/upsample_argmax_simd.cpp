@@ -33,7 +33,9 @@ void label(const UpsampleArgmax& job) {
 }  // namespace
 
 void upsample_argmax_simd(const UpsampleArgmax& job) {
-  if (job.half) {
+  if (job.out_width < kLanes) {
+    upsample_argmax_cpu(job);
+  } else if (job.half) {
     job.wide() ? label<Half, std::uint16_t>(job) : label<Half, std::uint8_t>(job);
   } else {
     job.wide() ? label<float, std::uint16_t>(job) : label<float, std::uint8_t>(job);

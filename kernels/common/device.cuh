@@ -1,0 +1,74 @@
+// What several CUDA rooms need: accesses of 16 bytes, and the grid of blocks.
+#pragma once
+
+#include <cstdint>
+
+#include "common/cuda.cuh"
+#include "common/host_device.h"
+
+namespace fuseg {
+
+constexpr int kWarp = 32;
+
+FUSEG_BOTH constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
+  return (a + b - 1) / b;
+}
+
+// Sixteen bytes, one access wide.
+struct alignas(16) Sixteen {
+  std::uint32_t word[4];
+};
+
+__device__ inline bool on_sixteen(const void* address) {
+  return reinterpret_cast<std::uintptr_t>(address) % 16 == 0;
+}
+
+// Bytes from `count` on are neither read nor written; they load as 0.
+__device__ inline Sixteen load_bytes(const std::uint8_t* from, std::int64_t count) {
+  if (count >= 16 && on_sixteen(from)) {
+    const uint4 v = __ldg(reinterpret_cast<const uint4*>(from));
+    return {{v.x, v.y, v.z, v.w}};
+  }
+  Sixteen bytes = {{0, 0, 0, 0}};
+#pragma unroll
+  for (int i = 0; i < 16; ++i) {
+    if (i < count) bytes.word[i / 4] |= std::uint32_t{__ldg(from + i)} << i % 4 * 8;
+  }
+  return bytes;
+}
+
+__device__ inline void store_bytes(std::uint8_t* to, const Sixteen& bytes,
+                                   std::int64_t count) {
+  if (count >= 16 && on_sixteen(to)) {
+    *reinterpret_cast<uint4*>(to) =
+        make_uint4(bytes.word[0], bytes.word[1], bytes.word[2], bytes.word[3]);
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < 16; ++i) {
+    if (i < count) to[i] = static_cast<std::uint8_t>(bytes.word[i / 4] >> i % 4 * 8);
+  }
+}
+
+// The first `count` of kMany elements, in one access where all of them are wanted and
+// the address allows it.
+template <int kMany, typename T>
+__device__ void store_some(T* to, const T (&values)[kMany], int count) {
+  struct alignas(kMany * sizeof(T)) Together {
+    T value[kMany];
+  };
+  static_assert(sizeof(Together) <= 16);
+  if (count == kMany && reinterpret_cast<std::uintptr_t>(to) % sizeof(Together) == 0) {
+    Together together;
+#pragma unroll
+    for (int i = 0; i < kMany; ++i) together.value[i] = values[i];
+    *reinterpret_cast<Together*>(to) = together;
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < kMany; ++i) {
+    if (i < count) to[i] = values[i];
+  }
+}
+
+}  // namespace fuseg

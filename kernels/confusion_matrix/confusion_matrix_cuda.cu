@@ -1,0 +1,119 @@
+#include "common/device.cuh"
+#include "confusion_matrix/confusion_matrix.h"
+
+namespace fuseg {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr std::int64_t kMostBlocks = 528;  // four per SM of the largest GPU served
+constexpr std::int64_t kMostShared = 48 << 10;
+
+struct Counted {
+  const std::uint8_t* truth;
+  const std::uint8_t* prediction;
+  std::int64_t bytes;  // of either
+  std::uint32_t classes;
+  std::uint32_t ignore;  // no label if none is ignored
+  unsigned long long* counts;
+};
+
+// Labels come in patches: a thread counts what is alike in a row before it adds it.
+template <typename Table>
+struct Runs {
+  Table* table;
+  std::int64_t cell = -1;
+  unsigned length = 0;
+
+  __device__ void meet(std::int64_t next) {
+    if (next == cell) {
+      ++length;
+      return;
+    }
+    flush();
+    cell = next;
+    length = 1;
+  }
+  __device__ void flush() {
+    if (cell >= 0) atomicAdd(table + cell, static_cast<Table>(length));
+  }
+};
+
+// -1 for a pixel that does not count.
+__device__ std::int64_t cell_of(const Counted& job, std::uint32_t truth,
+                                std::uint32_t prediction) {
+  const bool counts =
+      truth < job.classes && prediction < job.classes && truth != job.ignore;
+  return counts ? std::int64_t{truth} * job.classes + prediction : -1;
+}
+
+// Threads stride over pieces of sixteen bytes of both arrays.
+template <int kLabelBytes, typename Table>
+__device__ void count_into(const Counted& job, Table* table) {
+  constexpr std::uint32_t kLabel = kLabelBytes == 1 ? 0xff : 0xffff;
+  const std::int64_t stride = std::int64_t{gridDim.x} * kThreads * 16;
+  std::int64_t at = (std::int64_t{blockIdx.x} * kThreads + threadIdx.x) * 16;
+  for (; at < job.bytes; at += stride) {
+    const std::int64_t left = job.bytes - at;
+    const Sixteen truth = load_bytes(job.truth + at, left);
+    const Sixteen prediction = load_bytes(job.prediction + at, left);
+    Runs<Table> runs{table};
+#pragma unroll
+    for (int i = 0; i < 16; i += kLabelBytes) {
+      if (i >= left) continue;
+      const int shift = i % 4 * 8;
+      runs.meet(cell_of(job, truth.word[i / 4] >> shift & kLabel,
+                        prediction.word[i / 4] >> shift & kLabel));
+    }
+    runs.flush();
+  }
+}
+
+// Every block counts on chip, and adds what it found to the whole.
+template <int kLabelBytes>
+__global__ void __launch_bounds__(kThreads, 4)
+    confusion_matrix_kernel(const __grid_constant__ Counted job) {
+  auto* table = static_cast<std::uint32_t*>(shared_block());
+  const auto cells = static_cast<int>(job.classes * job.classes);
+  const int thread = static_cast<int>(threadIdx.x);
+  for (int i = thread; i < cells; i += kThreads) table[i] = 0;
+  __syncthreads();
+  count_into<kLabelBytes>(job, table);
+  __syncthreads();
+  for (int i = thread; i < cells; i += kThreads) {
+    const std::uint32_t found = table[i];
+    if (found != 0) {
+      atomicAdd(job.counts + i, static_cast<unsigned long long>(found));
+    }
+  }
+}
+
+// With too many classes for that, every run is added to the whole.
+template <int kLabelBytes>
+__global__ void __launch_bounds__(kThreads, 4)
+    large_confusion_matrix_kernel(const __grid_constant__ Counted job) {
+  count_into<kLabelBytes>(job, job.counts);
+}
+
+}  // namespace
+
+void confusion_matrix_cuda(const ConfusionMatrix& job, CUstream_st* stream) {
+  if (job.pixels == 0) return;
+  const Counted counted{static_cast<const std::uint8_t*>(job.truth),
+                        static_cast<const std::uint8_t*>(job.prediction),
+                        job.pixels * job.label_bytes,
+                        static_cast<std::uint32_t>(job.classes),
+                        static_cast<std::uint32_t>(job.ignore),
+                        reinterpret_cast<unsigned long long*>(job.counts)};
+  const std::int64_t shared = std::int64_t{4} * job.classes * job.classes;
+  const bool small = shared <= kMostShared;
+  const auto kernel = small ? (job.label_bytes == 1 ? confusion_matrix_kernel<1>
+                                                    : confusion_matrix_kernel<2>)
+                            : (job.label_bytes == 1 ? large_confusion_matrix_kernel<1>
+                                                    : large_confusion_matrix_kernel<2>);
+  const std::int64_t pieces = ceil_div(counted.bytes, 16 * kThreads);
+  const dim3 blocks(static_cast<unsigned>(pieces < kMostBlocks ? pieces : kMostBlocks));
+  launch("confusion_matrix", kernel, blocks, kThreads,
+         static_cast<std::size_t>(small ? shared : 0), stream, counted);
+}
+
+}  // namespace fuseg

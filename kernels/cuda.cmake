@@ -1,0 +1,64 @@
+# The CUDA rooms, in a module of their own that is loaded only where there is a driver.
+#
+#   FUSEG_CUDA                AUTO (where nvcc is found), ON or OFF
+#   CMAKE_CUDA_ARCHITECTURES  default: of the GPU in this machine; without one 75-virtual,
+#                             which every driver can finish compiling as it loads it
+set(FUSEG_CUDA AUTO CACHE STRING "Build the CUDA rooms: AUTO (where nvcc is found), ON, OFF")
+set_property(CACHE FUSEG_CUDA PROPERTY STRINGS AUTO ON OFF)
+set(FUSEG_CUDA_RELEASE_ARCHS 75;80;86;87;89;90;100;110;120)
+
+set(FUSEG_HAS_CUDA OFF)
+if(FUSEG_CUDA STREQUAL "OFF")
+  message(STATUS "CUDA rooms: not built, FUSEG_CUDA=OFF")
+else()
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    set(FUSEG_HAS_CUDA ON)
+  elseif(FUSEG_CUDA STREQUAL "AUTO")
+    message(STATUS "CUDA rooms: not built, nvcc was not found")
+  else()
+    message(FATAL_ERROR "FUSEG_CUDA=${FUSEG_CUDA}, but nvcc was not found. Put it on PATH, "
+                        "or set CMAKE_CUDA_COMPILER.")
+  endif()
+endif()
+
+if(FUSEG_HAS_CUDA)
+  if(FUSEG_CUDA_RELEASE)
+    set(CMAKE_CUDA_ARCHITECTURES ${FUSEG_CUDA_RELEASE_ARCHS})
+  elseif(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    execute_process(COMMAND nvidia-smi -L RESULT_VARIABLE FUSEG_NO_GPU
+                    OUTPUT_QUIET ERROR_QUIET)
+    if(FUSEG_NO_GPU STREQUAL "0" OR EXISTS /etc/nv_tegra_release)
+      set(CMAKE_CUDA_ARCHITECTURES native)
+    else()
+      set(CMAKE_CUDA_ARCHITECTURES 75-virtual)
+    endif()
+  endif()
+  enable_language(CUDA)
+  set(CMAKE_CUDA_STANDARD 17)
+  set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+  set(CMAKE_CUDA_EXTENSIONS OFF)
+  set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
+  message(STATUS "CUDA rooms: built for ${CMAKE_CUDA_ARCHITECTURES} "
+                 "by nvcc ${CMAKE_CUDA_COMPILER_VERSION}")
+
+  pybind11_add_module(_kernels_cuda kernels/module_cuda.cpp)
+  target_include_directories(_kernels_cuda PRIVATE
+                             kernels ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})
+  target_compile_options(
+    _kernels_cuda
+    PRIVATE
+      "$<$<COMPILE_LANGUAGE:CXX>:-O2;-Wall;-Wextra>"
+      "$<$<COMPILE_LANGUAGE:CUDA>:-O3;--expt-relaxed-constexpr;--fmad=false;-Werror=all-warnings;-Xptxas=--warn-on-spills;-Xcompiler=-Wall,-Wextra>"
+  )
+  install(TARGETS _kernels_cuda DESTINATION fuseg)
+endif()
+
+# Called for every room that fuseg_add_kernel names.
+function(fuseg_add_cuda_kernel name)
+  if(FUSEG_HAS_CUDA AND EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/kernels/${name}/${name}_cuda.cu)
+    target_sources(_kernels_cuda PRIVATE kernels/${name}/${name}_cuda.cu
+                                         kernels/${name}/${name}_bind_cuda.cpp)
+  endif()
+endfunction()

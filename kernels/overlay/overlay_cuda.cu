@@ -1,0 +1,146 @@
+#include "common/device.cuh"
+#include "overlay/overlay.h"
+
+namespace fuseg {
+namespace {
+
+constexpr int kThreads = 192;
+constexpr int kBlockBytes = kThreads * 16;
+constexpr int kBlockPixels = kBlockBytes / 3;
+
+// By label: red, green, blue, and 255 above them where the frame shows through.
+struct Brush {
+  std::uint32_t colour[256];
+};
+
+struct Canvas {
+  const std::uint8_t* labels;
+  const std::uint8_t* frame;  // or null
+  std::int64_t row_bytes;
+  std::uint8_t* out;
+  std::int64_t width;
+  std::int64_t pixels;
+  std::uint32_t alpha;
+};
+
+// The blend of four bytes at once, two to a register: none reaches 65,536.
+__device__ std::uint32_t mix_four(std::uint32_t frame, std::uint32_t colour,
+                                  std::uint32_t alpha) {
+  constexpr std::uint32_t kEven = 0x00ff00ff;
+  const std::uint32_t keep = 256 - alpha;
+  const std::uint32_t half = 0x00800080;
+  const std::uint32_t even = (frame & kEven) * keep + (colour & kEven) * alpha + half;
+  const std::uint32_t odd =
+      (frame >> 8 & kEven) * keep + (colour >> 8 & kEven) * alpha + half;
+  return (even >> 8 & kEven) | (odd & ~kEven);
+}
+
+// Sixteen bytes of the frame's pixels from byte `at` on, counted as if its rows were
+// side by side.
+__device__ Sixteen load_frame(const Canvas& canvas, std::int64_t at,
+                              std::int64_t count) {
+  const std::int64_t row = 3 * canvas.width;
+  if (canvas.row_bytes == row) return load_bytes(canvas.frame + at, count);
+  std::int64_t y = at / row;
+  std::int64_t x = at % row;
+  if (x + 16 <= row) {
+    return load_bytes(canvas.frame + y * canvas.row_bytes + x, count);
+  }
+  Sixteen bytes = {{0, 0, 0, 0}};
+#pragma unroll
+  for (int i = 0; i < 16; ++i) {
+    if (i < count) {
+      const std::uint8_t byte = __ldg(canvas.frame + y * canvas.row_bytes + x);
+      bytes.word[i / 4] |= std::uint32_t{byte} << i % 4 * 8;
+    }
+    if (++x == row) {
+      x = 0;
+      ++y;
+    }
+  }
+  return bytes;
+}
+
+// A block paints 1,024 pixels, a thread 16 of their 3,072 bytes: six pixels, the first
+// and the last in part, so that neighbours read and write side by side. Labels and
+// colours come from shared memory.
+__global__ void __launch_bounds__(kThreads)
+    overlay_kernel(const __grid_constant__ Canvas canvas,
+                   const __grid_constant__ Brush brush) {
+  __shared__ std::uint32_t colour[256];
+  alignas(16) __shared__ std::uint8_t labels[kBlockPixels + 16];
+  const std::int64_t first = std::int64_t{blockIdx.x} * kBlockPixels;
+  const std::int64_t count = min(canvas.pixels - first, std::int64_t{kBlockPixels});
+  const int thread = static_cast<int>(threadIdx.x);
+  for (int i = thread; i < 256; i += kThreads) colour[i] = brush.colour[i];
+  if (thread * 16 < count) {
+    const Sixteen some =
+        load_bytes(canvas.labels + first + thread * 16, count - thread * 16);
+    *reinterpret_cast<Sixteen*>(labels + thread * 16) = some;
+  }
+  __syncthreads();
+
+  const int byte = thread * 16;
+  const std::int64_t left = 3 * count - byte;
+  if (left <= 0) return;
+  // Six pixels are eighteen bytes; `skip` of them lie before this thread's first.
+  const int skip = byte % 3;
+  std::uint32_t pixel[6];
+#pragma unroll
+  for (int i = 0; i < 6; ++i) {
+    const int at = min(byte / 3 + i, static_cast<int>(count) - 1);
+    pixel[i] = colour[labels[at]];
+  }
+  std::uint32_t paint[5], keep[5];
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    // Word i of the eighteen bytes begins in pixel `p`, at its byte `from`.
+    const int p = 4 * i / 3;
+    const int from = 4 * i % 3;
+    const std::uint32_t picks = from == 0 ? 0x4210 : from == 1 ? 0x5421 : 0x6542;
+    const std::uint32_t marks = from == 0 ? 0x7333 : from == 1 ? 0x7733 : 0x7773;
+    paint[i] = __byte_perm(pixel[p], pixel[p + 1], picks);
+    keep[i] = __byte_perm(pixel[p], pixel[p + 1], marks);
+  }
+  paint[4] = __byte_perm(pixel[5], 0, 0x4421);
+  keep[4] = __byte_perm(pixel[5], 0, 0x4433);
+
+  Sixteen under = {{0, 0, 0, 0}};
+  const std::int64_t at = 3 * first + byte;
+  if (canvas.frame != nullptr) under = load_frame(canvas, at, left);
+  Sixteen painted;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const std::uint32_t over = __funnelshift_r(paint[i], paint[i + 1], 8 * skip);
+    const std::uint32_t kept = __funnelshift_r(keep[i], keep[i + 1], 8 * skip);
+    std::uint32_t mixed = over;
+    if (canvas.frame != nullptr) mixed = mix_four(under.word[i], over, canvas.alpha);
+    painted.word[i] = (mixed & ~kept) | (under.word[i] & kept);
+  }
+  store_bytes(canvas.out + at, painted, left);
+}
+
+}  // namespace
+
+void overlay_cuda(const Overlay& job, CUstream_st* stream) {
+  const std::int64_t pixels = job.height * job.width;
+  if (pixels == 0) return;  // a grid of zero blocks is a launch error
+  Brush brush;
+  for (int k = 0; k < 256; ++k) {
+    const std::uint8_t* rgb = job.palette + 3 * k;
+    const bool painted = k < job.colours && k != job.ignore;
+    brush.colour[k] = painted ? rgb[0] | rgb[1] << 8 | rgb[2] << 16 : 0xff000000u;
+  }
+  const Canvas canvas{job.labels,
+                      job.frame,
+                      job.row_bytes,
+                      job.out,
+                      job.width,
+                      pixels,
+                      static_cast<std::uint32_t>(job.alpha)};
+  launch("overlay", overlay_kernel,
+         dim3(static_cast<unsigned>(ceil_div(pixels, kBlockPixels))), kThreads, 0,
+         stream, canvas, brush);
+}
+
+}  // namespace fuseg

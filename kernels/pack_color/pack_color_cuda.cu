@@ -1,0 +1,185 @@
+#include "common/device.cuh"
+#include "pack_color/pack_color.h"
+
+namespace fuseg {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kTileWidth = 64;
+constexpr int kTileHeight = 16;
+constexpr int kAtOnce = 4;  // pixels of a thread, side by side
+
+// What one position of the output reads along its axis of the frame: `count` pixels
+// from `first` on, every `step`; none beside the picture. Weights are those of a Fan,
+// or with two pixels and no antialiasing, 1 - fraction and fraction.
+struct Run {
+  std::int32_t first;
+  std::int32_t count;
+  std::int32_t step;
+  float fraction;
+  float from_centre;  // of the first pixel, in the Fan's units: all are whole numbers
+  float spacing;
+  float reach;
+  float share;  // of one unit of weight
+
+  __device__ float weight(int k) const {
+    return (reach - fabsf(from_centre + static_cast<float>(k) * spacing)) * share;
+  }
+};
+
+__device__ Run run_of(const Side& side, std::int64_t at, Filter filter) {
+  Run run{};
+  if (at < 0 || at >= side.out) return run;
+  run.step = 1;
+  if (filter != Filter::kAntialias) {
+    const Tap tap = side.tap(at, filter);
+    run.first = static_cast<std::int32_t>(tap.index);
+    run.fraction = static_cast<float>(tap.fraction);
+    run.count = run.fraction > 0.0f ? 2 : 1;
+    return run;
+  }
+  const Fan fan = fan_over(at, side.in, side.out);
+  run.first = static_cast<std::int32_t>(side.frame(fan.first));
+  run.count = static_cast<std::int32_t>(fan.end - fan.first);
+  run.step = static_cast<std::int32_t>(side.step);
+  run.from_centre = static_cast<float>((2 * fan.first + 1) * fan.step - fan.centre);
+  run.spacing = static_cast<float>(2 * fan.step);
+  run.reach = static_cast<float>(fan.reach);
+  run.share = 1.0f / static_cast<float>(fan.total);
+  return run;
+}
+
+struct Tile {
+  Run column[kTileWidth];
+  Run row[kTileHeight];
+};
+
+struct Pixel {
+  float channel[3];
+};
+
+__device__ Pixel load_pixel(const PackColor& job, std::int64_t y, std::int64_t x) {
+  const std::uint8_t* at = job.frame + y * job.row_bytes + x * job.pixel_bytes;
+  return {{static_cast<float>(__ldg(at + job.channel[0])),
+           static_cast<float>(__ldg(at + job.channel[1])),
+           static_cast<float>(__ldg(at + job.channel[2]))}};
+}
+
+__device__ Pixel between(const Pixel& a, const Pixel& b, float fraction) {
+  Pixel mixed;
+#pragma unroll
+  for (int p = 0; p < 3; ++p) {
+    mixed.channel[p] = a.channel[p] + fraction * (b.channel[p] - a.channel[p]);
+  }
+  return mixed;
+}
+
+__device__ Pixel blended(const PackColor& job, const Run& down, const Run& across) {
+  const std::int64_t y = down.first, below = y + down.count - 1;
+  const std::int64_t x = across.first, right = x + across.count - 1;
+  const Pixel upper =
+      between(load_pixel(job, y, x), load_pixel(job, y, right), across.fraction);
+  if (down.count == 1) return upper;
+  const Pixel lower = between(load_pixel(job, below, x), load_pixel(job, below, right),
+                              across.fraction);
+  return between(upper, lower, down.fraction);
+}
+
+__device__ Pixel averaged(const PackColor& job, const Run& down, const Run& across) {
+  Pixel sum{};
+  for (int i = 0; i < down.count; ++i) {
+    Pixel row{};
+    for (int k = 0; k < across.count; ++k) {
+      const Pixel pixel =
+          load_pixel(job, down.first + i * down.step, across.first + k * across.step);
+      const float weight = across.weight(k);
+#pragma unroll
+      for (int p = 0; p < 3; ++p) row.channel[p] += weight * pixel.channel[p];
+    }
+    const float weight = down.weight(i);
+#pragma unroll
+    for (int p = 0; p < 3; ++p) sum.channel[p] += weight * row.channel[p];
+  }
+  return sum;
+}
+
+__device__ void put(float* to, float value) { *to = value; }
+__device__ void put(Half* to, float value) { *to = nearest_half(value); }
+__device__ void put(std::int8_t* to, float value) { *to = to_int8(value); }
+
+// A block fills one tile of all three planes. Where its rows and columns lie in the
+// frame is worked out once; then every thread reads what four neighbours need, and
+// writes them together.
+template <typename Out>
+__global__ void __launch_bounds__(kThreads, 4)
+    pack_color_kernel(const __grid_constant__ PackColor job) {
+  __shared__ Tile tile;
+  const Geometry& g = job.geometry;
+  const int thread = static_cast<int>(threadIdx.x);
+  const std::int64_t left = std::int64_t{blockIdx.x} * kTileWidth;
+  const std::int64_t top = std::int64_t{blockIdx.y} * kTileHeight;
+  if (thread < kTileWidth) {
+    tile.column[thread] =
+        run_of(g.columns(), left + thread - g.picture_left, job.filter);
+  } else if (thread < kTileWidth + kTileHeight) {
+    const int row = thread - kTileWidth;
+    tile.row[row] = run_of(g.rows(), top + row - g.picture_top, job.filter);
+  }
+  __syncthreads();
+
+  const int row = thread * kAtOnce / kTileWidth;
+  const int first = thread * kAtOnce % kTileWidth;
+  const std::int64_t y = top + row;
+  const std::int64_t x = left + first;
+  if (y >= g.out_height || x >= g.out_width) return;
+  const Run& down = tile.row[row];
+  alignas(16) Out value[3][kAtOnce];
+#pragma unroll
+  for (int k = 0; k < kAtOnce; ++k) {
+    const Run& across = tile.column[first + k];
+    if (down.count == 0 || across.count == 0) {
+#pragma unroll
+      for (int p = 0; p < 3; ++p) put(&value[p][k], job.fill);
+      continue;
+    }
+    const Run& lines = g.transposed() ? across : down;
+    const Run& along = g.transposed() ? down : across;
+    const Pixel pixel = job.filter == Filter::kAntialias ? averaged(job, lines, along)
+                                                         : blended(job, lines, along);
+#pragma unroll
+    for (int p = 0; p < 3; ++p) {
+      put(&value[p][k], pixel.channel[p] * job.multiply[p] + job.add[p]);
+    }
+  }
+  const int count = static_cast<int>(min(g.out_width - x, std::int64_t{kAtOnce}));
+#pragma unroll
+  for (int p = 0; p < 3; ++p) {
+    Out* to = static_cast<Out*>(job.out) + (p * g.out_height + y) * g.out_width + x;
+    store_some<kAtOnce>(to, value[p], count);
+  }
+}
+
+template <typename Out>
+void start(const PackColor& job, CUstream_st* stream) {
+  static_assert(kTileWidth * kTileHeight == kThreads * kAtOnce);
+  const dim3 blocks(
+      static_cast<unsigned>(ceil_div(job.geometry.out_width, kTileWidth)),
+      static_cast<unsigned>(ceil_div(job.geometry.out_height, kTileHeight)));
+  launch("pack_color", pack_color_kernel<Out>, blocks, kThreads, 0, stream, job);
+}
+
+}  // namespace
+
+void pack_color_cuda(const PackColor& job, CUstream_st* stream) {
+  if (job.geometry.out_height * job.geometry.out_width == 0) return;
+  switch (job.element) {
+    case PackColor::Element::kFloat32:
+      return start<float>(job, stream);
+    case PackColor::Element::kFloat16:
+      return start<Half>(job, stream);
+    case PackColor::Element::kInt8:
+      return start<std::int8_t>(job, stream);
+  }
+}
+
+}  // namespace fuseg

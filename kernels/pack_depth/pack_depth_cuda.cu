@@ -1,0 +1,127 @@
+#include "common/device.cuh"
+#include "pack_depth/pack_depth.h"
+
+namespace fuseg {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kTileWidth = 128;
+constexpr int kTileHeight = 16;
+constexpr int kAtOnce = 4;  // elements of a thread, side by side
+
+// The reaches of a tile's columns and rows of the output; `near` is negative beside the
+// picture.
+struct Tile {
+  Reach column[kTileWidth];
+  Reach row[kTileHeight];
+};
+
+__device__ Reach reach_in_picture(const Side& side, std::int64_t at, Filter filter) {
+  if (at < 0 || at >= side.out) return {-1, -1, 0.0f, 0.0f};
+  return reach(side, at, filter);
+}
+
+template <typename In>
+__device__ float raw_at(const PackDepth& job, std::int64_t y, std::int64_t x) {
+  const auto* row = static_cast<const std::uint8_t*>(job.frame) + y * job.row_bytes;
+  return static_cast<float>(__ldg(reinterpret_cast<const In*>(row) + x));
+}
+
+// NaN where there is no reading.
+template <typename In>
+__device__ float raw_of(const PackDepth& job, const Reach& row, const Reach& column) {
+  if (job.filter != Filter::kBilinear) {
+    const float raw = raw_at<In>(job, row.near, column.near);
+    return is_reading(raw, job) ? raw : NAN;
+  }
+  const float tap[2][2] = {
+      {raw_at<In>(job, row.near, column.near), raw_at<In>(job, row.near, column.far)},
+      {raw_at<In>(job, row.far, column.near), raw_at<In>(job, row.far, column.far)}};
+  return blend(tap, row, column, job);
+}
+
+__device__ void put(float value, float* out) { *out = value; }
+__device__ void put(float value, Half* out) { *out = nearest_half(value); }
+__device__ void put(float value, std::int8_t* out) { *out = depth_to_int8(value); }
+
+// A block fills one tile. Where its rows and columns lie in the frame is worked out
+// once, in whole numbers; then every thread reads, and writes four neighbours at once.
+template <typename In, typename Out>
+__global__ void __launch_bounds__(kThreads, 4)
+    pack_depth_kernel(const __grid_constant__ PackDepth job) {
+  __shared__ Tile tile;
+  const Geometry& g = job.geometry;
+  const int thread = static_cast<int>(threadIdx.x);
+  const std::int64_t left = std::int64_t{blockIdx.x} * kTileWidth;
+  const std::int64_t top = std::int64_t{blockIdx.y} * kTileHeight;
+  if (thread < kTileWidth) {
+    tile.column[thread] =
+        reach_in_picture(g.columns(), left + thread - g.picture_left, job.filter);
+  } else if (thread < kTileWidth + kTileHeight) {
+    const int row = thread - kTileWidth;
+    tile.row[row] = reach_in_picture(g.rows(), top + row - g.picture_top, job.filter);
+  }
+  __syncthreads();
+
+  for (int i = thread; i < kTileHeight * kTileWidth / kAtOnce; i += kThreads) {
+    const int row = i * kAtOnce / kTileWidth;
+    const int first = i * kAtOnce % kTileWidth;
+    const std::int64_t y = top + row;
+    const std::int64_t x = left + first;
+    if (y >= g.out_height || x >= g.out_width) continue;
+    const Reach down = tile.row[row];
+    alignas(16) Out value[kAtOnce];
+    alignas(4) std::uint8_t valid[kAtOnce];
+#pragma unroll
+    for (int k = 0; k < kAtOnce; ++k) {
+      const Reach across = tile.column[first + k];
+      float raw = NAN;
+      if (down.near >= 0 && across.near >= 0) {
+        raw = g.transposed() ? raw_of<In>(job, across, down)
+                             : raw_of<In>(job, down, across);
+      }
+      valid[k] = raw == raw;
+      put(raw == raw ? normalised(raw, job) : job.fill, value + k);
+    }
+    const std::int64_t at = y * g.out_width + x;
+    const int count = static_cast<int>(min(g.out_width - x, std::int64_t{kAtOnce}));
+    store_some<kAtOnce>(static_cast<Out*>(job.out) + at, value, count);
+    if (job.valid != nullptr) store_some<kAtOnce>(job.valid + at, valid, count);
+  }
+}
+
+template <typename In, typename Out>
+void start(const PackDepth& job, CUstream_st* stream) {
+  const dim3 blocks(
+      static_cast<unsigned>(ceil_div(job.geometry.out_width, kTileWidth)),
+      static_cast<unsigned>(ceil_div(job.geometry.out_height, kTileHeight)));
+  launch("pack_depth", pack_depth_kernel<In, Out>, blocks, kThreads, 0, stream, job);
+}
+
+template <typename In>
+void start(const PackDepth& job, CUstream_st* stream) {
+  switch (job.out_type) {
+    case PackDepth::Out::kFloat32:
+      return start<In, float>(job, stream);
+    case PackDepth::Out::kFloat16:
+      return start<In, Half>(job, stream);
+    case PackDepth::Out::kInt8:
+      return start<In, std::int8_t>(job, stream);
+  }
+}
+
+}  // namespace
+
+void pack_depth_cuda(const PackDepth& job, CUstream_st* stream) {
+  if (job.geometry.out_height * job.geometry.out_width == 0) return;
+  switch (job.in) {
+    case PackDepth::In::kUint8:
+      return start<std::uint8_t>(job, stream);
+    case PackDepth::In::kUint16:
+      return start<std::uint16_t>(job, stream);
+    case PackDepth::In::kFloat32:
+      return start<float>(job, stream);
+  }
+}
+
+}  // namespace fuseg

@@ -1,0 +1,411 @@
+#include "common/samples.cuh"
+#include "upsample_argmax/upsample_argmax.h"
+
+// A block labels one tile of the image. It first finds the winners of the samples under
+// the tile, each class read once. Bilinear weights are never negative and sum to 1, so
+// where the four samples around agree, the label is known and nothing is interpolated.
+// What is disputed goes on a list of units, a column of a cell and up to eight of its
+// rows, so that all threads of a warp have the same work: every class once, two sums
+// across and one step per row. Labels are collected on chip and leave 16 bytes at a
+// time. Scores at the image's size exist in registers only.
+namespace fuseg {
+namespace {
+
+constexpr int kThreads = 128;
+constexpr int kTileWidth = 64;
+constexpr int kTileHeight = kWarp;  // the rows are cut by one warp's votes
+constexpr int kParts = 4;           // threads that share the classes of a sample
+constexpr int kSamplesAtOnce = kWarp / kParts;
+constexpr float kCareful = 1e37f;  // from here on differences may leave float32
+constexpr std::int32_t kOdd = 1
+                              << 30;  // beside a winner: a score is not below kCareful
+constexpr int kFewestPixels = 3;      // of a cell, times 2: below 1.5, cells cost more
+
+struct Task {
+  const void* scores;
+  void* labels;
+  float* confidence;  // or null
+  std::int64_t height;
+  std::int64_t width;
+  std::int64_t out_height;
+  std::int64_t out_width;
+  Line rows;
+  Line columns;
+  std::int64_t above;  // rows of the first tile that lie above the image
+  int samples_wide;    // at most, under a tile
+  std::int32_t classes;
+  bool by_cells;
+  bool one_added;
+  bool wide;
+};
+
+// Up to eight rows of one row of cells.
+struct Group {
+  std::int32_t row;
+  std::int32_t count;
+};
+
+// What the threads of a block share. Samples and units lie behind it.
+struct Tile {
+  Place column[kTileWidth];
+  Place row[kTileHeight];
+  Group group[kTileHeight];
+  std::int32_t groups;
+  std::int32_t units;
+  alignas(16) std::uint16_t label[kTileHeight][kTileWidth];
+
+  __device__ std::int32_t* winners() {
+    return reinterpret_cast<std::int32_t*>(this + 1);
+  }
+};
+
+// Every column has a sample to its right: the last one is also the cell's before it.
+__device__ Place column_of(const Task& task, std::int64_t x, std::int64_t from) {
+  const Tap tap = task.columns.tap(x, task.width);
+  if (task.by_cells && tap.index == task.width - 1) {
+    return {static_cast<std::int32_t>(tap.index - 1 - from), 0.0f, 1.0f};
+  }
+  return place_of(tap, from);
+}
+
+struct Best {
+  float score;
+  std::int32_t winner;
+
+  // Whether it does is false for NaN, and for a tie with a smaller class.
+  __device__ void meet(float other, std::int32_t c) {
+    if (other > score) {
+      score = other;
+      winner = c;
+    }
+  }
+};
+
+// The winner of one sample, and whether all its scores are tame, by kParts threads.
+template <typename Score>
+__device__ std::int32_t winner_of(const Task& task, const Score* __restrict__ sample,
+                                  int part) {
+  const std::int64_t plane = task.height * task.width;
+  Best best{task.one_added ? 0.0f : -INFINITY, 0};
+  bool tame = true;
+#pragma unroll 8
+  for (std::int32_t c = part; c < task.classes; c += kParts) {
+    const float score = read(sample + c * plane);
+    tame &= fabsf(score) < kCareful;
+    best.meet(score, c + task.one_added);
+  }
+#pragma unroll
+  for (int step = kSamplesAtOnce; step < kWarp; step *= 2) {
+    const float score = __shfl_xor_sync(~0u, best.score, step);
+    const std::int32_t winner = __shfl_xor_sync(~0u, best.winner, step);
+    tame &= __shfl_xor_sync(~0u, static_cast<int>(tame), step) != 0;
+    if (score > best.score || (score == best.score && winner < best.winner)) {
+      best = {score, winner};
+    }
+  }
+  return best.winner | (tame ? 0 : kOdd);
+}
+
+// The definition, at one pixel; `corner` is its upper left sample of class 0.
+template <typename Score>
+__device__ float score_at(const Task& task, const Score* __restrict__ corner,
+                          std::int32_t c, const Place& row, const Place& column) {
+  const Score* samples = corner + c * task.height * task.width;
+  const float above = across(samples, column);
+  if (row.second == 0.0f) return above;
+  return row.first * above + row.second * across(samples + task.width, column);
+}
+
+template <typename Score>
+__device__ Best label_by_definition(const Task& task, const Score* corner,
+                                    const Place& row, const Place& column,
+                                    float* confidence) {
+  Best best{task.one_added ? 0.0f : -INFINITY, 0};
+#pragma unroll 4
+  for (std::int32_t c = 0; c < task.classes; ++c) {
+    best.meet(score_at(task, corner, c, row, column), c + task.one_added);
+  }
+  if (confidence != nullptr) {
+    float sum = task.one_added ? __expf(0.0f - best.score) : 0.0f;
+    for (std::int32_t c = 0; c < task.classes; ++c) {
+      sum += __expf(score_at(task, corner, c, row, column) - best.score);
+    }
+    *confidence = 1.0f / sum;
+  }
+  return best;
+}
+
+// One class at the column of a unit: the score of its first sample row, and the step
+// to the next.
+struct Slope {
+  float start;
+  float step;
+};
+
+template <typename Score>
+__device__ Slope slope_of(const Score* above, const Score* below, const Place& column) {
+  const float start = fmaf(column.second, read(above + 1), column.first * read(above));
+  const float end = fmaf(column.second, read(below + 1), column.first * read(below));
+  return {start, end - start};
+}
+
+// The rows of a group at one column, in a cell with tame scores.
+template <typename Score, int kRows, bool kConfident>
+__device__ void label_unit(const Task& task, const Score* __restrict__ corner,
+                           bool last, const Tile& tile, const Group& group,
+                           const Place& column, Best (&best)[kRows],
+                           float (&confidence)[kRows]) {
+  const std::int64_t plane = task.height * task.width;
+  float down[kRows];
+#pragma unroll
+  for (int r = 0; r < kRows; ++r) {
+    down[r] = r < group.count ? tile.row[group.row + r].second : 0.0f;
+    best[r] = {task.one_added ? 0.0f : -INFINITY, 0};
+  }
+  const std::int64_t next = last ? 0 : task.width;  // nothing is below the last row
+  const Score* above = corner;
+  const Score* below = corner + next;
+#pragma unroll 2
+  for (std::int32_t c = 0; c < task.classes; ++c) {
+    const Slope slope = slope_of(above, below, column);
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      best[r].meet(fmaf(down[r], slope.step, slope.start), c + task.one_added);
+    }
+    above += plane;
+    below += plane;
+  }
+  if (!kConfident) return;
+  above = corner;
+  below = corner + next;
+#pragma unroll
+  for (int r = 0; r < kRows; ++r) {
+    confidence[r] = task.one_added ? __expf(0.0f - best[r].score) : 0.0f;
+  }
+  for (std::int32_t c = 0; c < task.classes; ++c) {
+    const Slope slope = slope_of(above, below, column);
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      confidence[r] += __expf(fmaf(down[r], slope.step, slope.start) - best[r].score);
+    }
+    above += plane;
+    below += plane;
+  }
+#pragma unroll
+  for (int r = 0; r < kRows; ++r) confidence[r] = 1.0f / confidence[r];
+}
+
+// Cuts the rows of the tile into groups: votes of one warp, a row each.
+template <int kRows>
+__device__ void cut_rows(Tile& tile, int row, int top, int count) {
+  const bool there = row >= top && row < count;
+  const bool first =
+      there && (row == top || tile.row[row].index != tile.row[row - 1].index);
+  const unsigned firsts = __ballot_sync(~0u, first);
+  const unsigned up_to_here = ~0u >> (kWarp - 1 - row);
+  const int start =
+      there ? kWarp - 1 - __clz(static_cast<int>(firsts & up_to_here)) : 0;
+  const unsigned later = firsts & ~up_to_here;
+  const int end = later != 0 ? __ffs(static_cast<int>(later)) - 1 : count;
+  const int parts = (end - start + kRows - 1) / kRows;
+  const int size = there ? (end - start + parts - 1) / parts : 1;
+  const bool opens = there && (row - start) % size == 0;
+  const unsigned open = __ballot_sync(~0u, opens);
+  if (opens) {
+    tile.group[__popc(open & up_to_here) - 1] = {row, min(size, end - row)};
+  }
+  if (row == 0) {
+    tile.groups = __popc(open);
+    tile.units = 0;
+  }
+}
+
+template <typename Score, int kRows, bool kConfident>
+__global__ void __launch_bounds__(kThreads, 4)
+    upsample_argmax_kernel(const __grid_constant__ Task task) {
+  Tile& tile = *static_cast<Tile*>(shared_block());
+  const int thread = static_cast<int>(threadIdx.x);
+  const std::int64_t image = blockIdx.z;
+  const std::int64_t left = std::int64_t{blockIdx.x} * kTileWidth;
+  const std::int64_t top = std::int64_t{blockIdx.y} * kTileHeight - task.above;
+  const auto first_row = static_cast<int>(max(-top, std::int64_t{0}));
+  const auto rows =
+      static_cast<int>(min(task.out_height - top, std::int64_t{kTileHeight}));
+  const auto columns =
+      static_cast<int>(min(task.out_width - left, std::int64_t{kTileWidth}));
+
+  // Where the pixels of the tile lie among the samples.
+  const std::int64_t from_y = task.rows.tap(top + first_row, task.height).index;
+  const Tap leftmost = task.columns.tap(left, task.width);
+  const std::int64_t from_x =
+      task.by_cells ? min(leftmost.index, task.width - 2) : leftmost.index;
+  if (thread < kTileWidth) {
+    const std::int64_t x = left + min(thread, columns - 1);
+    tile.column[thread] = column_of(task, x, from_x);
+  } else if (thread < kTileWidth + kTileHeight) {
+    const int row = thread - kTileWidth;
+    const std::int64_t y = top + max(first_row, min(row, rows - 1));
+    tile.row[row] = place_of(task.rows.tap(y, task.height), from_y);
+  }
+  __syncthreads();
+
+  const Score* scores = static_cast<const Score*>(task.scores) +
+                        image * task.classes * task.height * task.width +
+                        from_y * task.width + from_x;
+  float* confidence = nullptr;
+  if (kConfident) {
+    confidence =
+        task.confidence + (image * task.out_height + top) * task.out_width + left;
+  }
+
+  if (task.by_cells) {
+    if (thread < kWarp) cut_rows<kRows>(tile, thread, first_row, rows);
+    std::int32_t* winners = tile.winners();
+    const int wide = task.samples_wide;
+    const int high = tile.row[kTileHeight - 1].index + 2;
+    auto* units = reinterpret_cast<std::uint16_t*>(winners + high * wide);
+    for (int i = thread / kWarp * kSamplesAtOnce; i < high * wide;
+         i += kThreads / kWarp * kSamplesAtOnce) {
+      const int at = min(i + thread % kSamplesAtOnce, high * wide - 1);
+      const std::int64_t y = min(std::int64_t{at / wide}, task.height - 1 - from_y);
+      const std::int64_t x = min(std::int64_t{at % wide}, task.width - 1 - from_x);
+      const int part = thread % kWarp / kSamplesAtOnce;
+      const std::int32_t winner = winner_of(task, scores + y * task.width + x, part);
+      if (part == 0) winners[at] = winner;
+    }
+    __syncthreads();
+
+    // Label what is agreed on, list the rest.
+    for (int i = thread; i < tile.groups * kTileWidth; i += kThreads) {
+      const Group group = tile.group[i / kTileWidth];
+      const int x = i % kTileWidth;
+      const std::int32_t* corner =
+          winners + tile.row[group.row].index * wide + tile.column[x].index;
+      const std::int32_t winner = corner[0];
+      const bool agreed = winner == corner[1] && winner == corner[wide] &&
+                          winner == corner[wide + 1] && winner < kOdd;
+      for (int r = 0; r < group.count; ++r) {
+        tile.label[group.row + r][x] = static_cast<std::uint16_t>(winner);
+      }
+      if (x < columns && (!agreed || kConfident)) {
+        units[atomicAdd(&tile.units, 1)] = static_cast<std::uint16_t>(i);
+      }
+    }
+    __syncthreads();
+
+    for (int k = thread; k < tile.units; k += kThreads) {
+      const Group group = tile.group[units[k] / kTileWidth];
+      const int x = units[k] % kTileWidth;
+      const Place column = tile.column[x];
+      const int y = tile.row[group.row].index;
+      const std::int32_t* corner = winners + y * wide + column.index;
+      const std::int32_t all = corner[0] | corner[1] | corner[wide] | corner[wide + 1];
+      const Score* from = scores + y * task.width + column.index;
+      const bool agreed = corner[0] == corner[1] && corner[0] == corner[wide] &&
+                          corner[0] == corner[wide + 1];
+      if (all >= kOdd) {
+        for (int r = group.row; r < group.row + group.count; ++r) {
+          float* to = kConfident ? confidence + r * task.out_width + x : nullptr;
+          const Best best = label_by_definition(task, from, tile.row[r], column, to);
+          tile.label[r][x] = static_cast<std::uint16_t>(best.winner);
+        }
+        continue;
+      }
+      Best best[kRows];
+      float sure[kRows];
+      const bool last = from_y + y == task.height - 1;
+      label_unit<Score, kRows, kConfident>(task, from, last, tile, group, column, best,
+                                           sure);
+#pragma unroll
+      for (int r = 0; r < kRows; ++r) {
+        if (r >= group.count) continue;
+        if (!agreed) {
+          tile.label[group.row + r][x] = static_cast<std::uint16_t>(best[r].winner);
+        }
+        if (kConfident) confidence[(group.row + r) * task.out_width + x] = sure[r];
+      }
+    }
+  } else {
+    for (int i = thread; i < kTileHeight * kTileWidth; i += kThreads) {
+      const int y = i / kTileWidth;
+      const int x = i % kTileWidth;
+      if (y < first_row || y >= rows || x >= columns) continue;
+      const Score* from =
+          scores + tile.row[y].index * task.width + tile.column[x].index;
+      float* to = kConfident ? confidence + y * task.out_width + x : nullptr;
+      const Best best =
+          label_by_definition(task, from, tile.row[y], tile.column[x], to);
+      tile.label[y][x] = static_cast<std::uint16_t>(best.winner);
+    }
+  }
+  __syncthreads();
+  const std::int64_t at = image * task.out_height * task.out_width;
+  void* labels = static_cast<std::uint8_t*>(task.labels) + (task.wide ? 2 * at : at);
+  store_labels(
+      LabelTarget{labels, task.wide, task.out_height, task.out_width, top, left},
+      tile.label);
+}
+
+// The most samples that `pixels` neighbours have around them.
+std::int64_t samples_under(const Line& line, std::int64_t pixels,
+                           std::int64_t samples) {
+  return min((pixels - 1) * line.step / line.unit + 3, samples + 1);
+}
+
+template <typename Score>
+void start(const UpsampleArgmax& job, const Task& task, CUstream_st* stream) {
+  const bool tall = 2 * task.rows.unit > 9 * task.rows.step;  // above 4.5 rows a cell
+  const bool sure = task.confidence != nullptr;
+  const auto kernel = tall ? (sure ? upsample_argmax_kernel<Score, 8, true>
+                                   : upsample_argmax_kernel<Score, 8, false>)
+                           : (sure ? upsample_argmax_kernel<Score, 4, true>
+                                   : upsample_argmax_kernel<Score, 4, false>);
+  std::int64_t bytes = sizeof(Tile);
+  if (task.by_cells) {
+    const std::int64_t high = samples_under(task.rows, kTileHeight, task.height);
+    bytes += high * task.samples_wide * 4 + kTileHeight * kTileWidth * 2;
+  }
+  const dim3 blocks(
+      static_cast<unsigned>(ceil_div(task.out_width, kTileWidth)),
+      static_cast<unsigned>(ceil_div(task.out_height + task.above, kTileHeight)),
+      static_cast<unsigned>(job.images));
+  launch("upsample_argmax", kernel, blocks, kThreads, bytes, stream, task);
+}
+
+}  // namespace
+
+void upsample_argmax_cuda(const UpsampleArgmax& job, CUstream_st* stream) {
+  if (job.images * job.out_height * job.out_width == 0) return;
+  Task task{};
+  task.scores = job.scores;
+  task.labels = job.labels;
+  task.confidence = job.confidence;
+  task.classes = static_cast<std::int32_t>(job.classes);
+  task.height = job.height;
+  task.width = job.width;
+  task.out_height = job.out_height;
+  task.out_width = job.out_width;
+  task.rows = job.rows;
+  task.columns = job.columns;
+  task.one_added = job.classes == 1;
+  task.wide = job.wide();
+  task.by_cells = job.height > 1 && job.width > 1 &&
+                  2 * job.rows.unit >= kFewestPixels * job.rows.step &&
+                  2 * job.columns.unit >= kFewestPixels * job.columns.step;
+  task.samples_wide =
+      static_cast<int>(samples_under(job.columns, kTileWidth, job.width));
+  // The first tile ends where a cell ends: with whole scales, so do all.
+  std::int64_t row = 0;
+  while (row < kTileHeight && row < job.out_height &&
+         job.rows.tap(row, job.height).index == job.rows.tap(0, job.height).index) {
+    ++row;
+  }
+  task.above = task.by_cells ? (kTileHeight - row % kTileHeight) % kTileHeight : 0;
+  if (job.half) {
+    start<Half>(job, task, stream);
+  } else {
+    start<float>(job, task, stream);
+  }
+}
+
+}  // namespace fuseg
