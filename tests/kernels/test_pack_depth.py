@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fractions import Fraction
 
 import cv2
@@ -12,7 +11,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fuseg import _kernels
 from fuseg.errors import (
     ArgumentError,
     DTypeError,
@@ -24,18 +22,7 @@ from fuseg.ops import pack_depth
 from fuseg.ops.pack_depth import DepthPacker
 from fuseg.ops.placement import place
 
-# Plain, and those of kernels/common/level.h that this machine has.
-LEVELS = [n for n in (0, 1, 3, 4) if n <= _kernels.widest_level()]
-if 3 in LEVELS:
-    LEVELS.remove(1)
-
-
-@pytest.fixture(params=LEVELS, autouse=True, ids="level{}".format, scope="module")
-def level(request: pytest.FixtureRequest) -> Iterator[int]:
-    _kernels.use_level(request.param)
-    yield request.param
-    _kernels.use_level(_kernels.widest_level())
-
+pytestmark = pytest.mark.usefixtures("every_level")
 
 # frame, result: one pixel, slivers, sizes that end mid-vector, ratios 1, 2, 3, larger.
 SIZES = [
@@ -325,14 +312,13 @@ def test_a_flat_surface_with_holes_stays_flat(rng):
     assert 0 < readings < plane.size
 
 
-def test_a_pixel_of_weight_0_is_not_read(level):
+def test_a_pixel_of_weight_0_is_not_read():
     frame = np.array([[3, 0, 5], [0, 0, 0], [7, 0, 9]], np.uint16)
     plane, readings = pack_depth(frame, size=(3, 3), filter="bilinear", fill=-1.0)
     assert plane.tolist() == [[3, -1, 5], [-1, -1, -1], [7, -1, 9]]
     assert readings == 4
     frame = np.array([[1.0, np.nan, 3.0]], np.float32)  # ratio 3: the middle one alone
     assert pack_depth(frame, size=(1, 1), filter="bilinear")[1] == 0
-    assert level in LEVELS
 
 
 @settings(max_examples=120, deadline=None)
@@ -664,7 +650,7 @@ def calls(draw):
     return frame, how
 
 
-@settings(max_examples=2000 // len(LEVELS) + 1, deadline=None)
+@settings(max_examples=700, deadline=None)  # at each of three levels
 @given(calls())
 def test_misuse(call):
     frame, how = call
