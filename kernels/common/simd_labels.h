@@ -51,11 +51,7 @@ inline Mask equal(Floats a, Floats b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_
 inline Mask at_least(Floats a, Floats b) {
   return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ);
 }
-<<<<<<< HEAD
-inline Mask first_lanes_mask(int count) { return static_cast<Mask>((1u << count) - 1); }
-=======
 inline Mask lanes_mask(unsigned bits) { return static_cast<Mask>(bits); }
->>>>>>> cd7ce68f963297f169975468f05e20a0dc4e3d4b
 inline void store_labels(std::uint16_t* to, Ints v) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi32_epi16(v));
 }
@@ -108,15 +104,10 @@ inline Mask equal(Ints a, Ints b) {
 }
 inline Mask equal(Floats a, Floats b) { return _mm256_cmp_ps(a, b, _CMP_EQ_OQ); }
 inline Mask at_least(Floats a, Floats b) { return _mm256_cmp_ps(a, b, _CMP_GE_OQ); }
-<<<<<<< HEAD
-inline Mask first_lanes_mask(int count) {
-  return _mm256_castsi256_ps(first_lanes(count));
-=======
 inline Mask lanes_mask(unsigned bits) {
   const __m256i each = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
   const __m256i given = _mm256_and_si256(all(static_cast<std::int32_t>(bits)), each);
   return _mm256_castsi256_ps(_mm256_cmpeq_epi32(given, each));
->>>>>>> cd7ce68f963297f169975468f05e20a0dc4e3d4b
 }
 inline void store_labels(std::uint16_t* to, Ints v) {
   _mm_storeu_si128(
@@ -174,15 +165,9 @@ inline Ints gather(const std::int32_t* from, Ints index) {
 inline Mask equal(Ints a, Ints b) { return vceqq_s32(a, b); }
 inline Mask equal(Floats a, Floats b) { return vceqq_f32(a, b); }
 inline Mask at_least(Floats a, Floats b) { return vcgeq_f32(a, b); }
-<<<<<<< HEAD
-inline Mask first_lanes_mask(int count) {
-  const int32x4_t lanes = {0, 1, 2, 3};
-  return vcltq_s32(lanes, vdupq_n_s32(count));
-=======
 inline Mask lanes_mask(unsigned bits) {
   const uint32x4_t each = {1, 2, 4, 8};
   return vtstq_u32(vdupq_n_u32(bits), each);
->>>>>>> cd7ce68f963297f169975468f05e20a0dc4e3d4b
 }
 inline void store_labels(std::uint16_t* to, Ints v) {
   vst1_u16(to, vmovn_u32(vreinterpretq_u32_s32(v)));

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from .. import _kernels
 from .._check import require, require_out, require_rows, require_whole
+from .._device import borrow, borrow_all, launch, on_gpu
 from ..errors import ArgumentError, DTypeError, ShapeError
 
 __all__ = ["ConfusionCounter", "confusion_matrix"]
@@ -24,6 +25,7 @@ def confusion_matrix(
     ignore: int | None = None,
     threads: int = 1,
     out: NDArray[np.int64] | None = None,
+    stream: Any = None,
 ) -> NDArray[np.int64]:
     """Count the pixels of each pair of true and predicted label.
 
@@ -44,6 +46,7 @@ def confusion_matrix(
         out: Counts to add to, shape ``(C, C)``, int64, C-contiguous, not sharing
             memory with the labels: those of the images before. New ones, from 0, if
             omitted.
+        stream: CUDA stream of arrays that are on the GPU; see `fuseg.ops`.
 
     Returns:
         Counts, shape ``(C, C)``, int64; rows are the truth, columns the prediction.
@@ -70,10 +73,11 @@ def confusion_matrix(
         Definition: ``numpy.add.at(out, (truth[known], prediction[known]), 1)`` with
         ``known = truth != ignore``.
     """
-    axes = ("N",) * max(getattr(truth, "ndim", 1), 1)
+    truth = borrow("truth", truth)
+    axes = ("N",) * max(truth.ndim, 1)
     require_rows("truth", truth, _DTYPES, axes)
     require("truth", truth, truth.dtype, axes)
-    require("prediction", prediction, truth.dtype, truth.shape)
+    prediction = require("prediction", prediction, truth.dtype, truth.shape)
     if truth.size > _MOST_PIXELS:
         raise ShapeError(
             f"truth must have at most {_MOST_PIXELS} pixels, got {truth.size}: count "
@@ -83,10 +87,12 @@ def confusion_matrix(
         truth.dtype, classes=classes, ignore=ignore, threads=threads
     )
     shape = (count.classes, count.classes)
+    on_gpu(out, stream, truth=truth, prediction=prediction)
     if out is None:
         out = np.zeros(shape, np.int64)
-    require_out("out", out, np.int64, shape, truth=truth, prediction=prediction)
-    count(truth, prediction, out)
+    inputs = {"truth": truth, "prediction": prediction}
+    target = require_out("out", out, np.int64, shape, **inputs)
+    count(truth, prediction, target, stream=stream)
     return out
 
 
@@ -133,13 +139,27 @@ class ConfusionCounter:
         )
 
     def __call__(
-        self, truth: NDArray[Any], prediction: NDArray[Any], out: NDArray[np.int64]
+        self,
+        truth: NDArray[Any],
+        prediction: NDArray[Any],
+        out: NDArray[np.int64],
+        *,
+        stream: Any = None,
     ) -> None:
         """Add to ``out``; the caller checked the three arrays.
 
         Raises:
             ArgumentError: A label is out of its range; ``out`` is left as it was.
         """
+        truth, prediction, out = borrow_all(truth=truth, prediction=prediction, out=out)
+        if on_gpu(out, stream, truth=truth, prediction=prediction):
+            launch(
+                "confusion_matrix_cuda",
+                *(truth, prediction, truth.itemsize, truth.size),
+                *(self.classes, self._ignore, out),
+                stream=stream,
+            )
+            return
         wrong_truth, wrong_prediction = _kernels.confusion_matrix_cpu(
             truth, prediction, self._ignore, self._threads, self._scratch, out
         )

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _kernels
 from .._check import require, require_number, require_out, require_rows, require_whole
+from .._device import borrow_all, launch, on_cpu, on_gpu
 from ..errors import ArgumentError, ShapeError
 
 __all__ = ["Painter", "overlay"]
@@ -19,6 +22,7 @@ def overlay(
     ignore: int | None = None,
     threads: int = 1,
     out: NDArray[np.uint8] | None = None,
+    stream: Any = None,
 ) -> NDArray[np.uint8]:
     """Paint labels in their colours, over a frame or on their own.
 
@@ -37,6 +41,7 @@ def overlay(
         out: Buffer for the picture, shape ``(H, W, 3)``, uint8, C-contiguous, not
             sharing memory with an input. Nothing is allocated if given. A new one
             is made if omitted.
+        stream: CUDA stream of arrays that are on the GPU; see `fuseg.ops`.
 
     Returns:
         The picture, shape ``(H, W, 3)``, uint8. This is ``out`` itself if ``out``
@@ -65,17 +70,17 @@ def overlay(
     Source:
         Definition: the formula above, on ``palette[labels]``.
     """
-    require("labels", labels, np.uint8, ("H", "W"))
+    labels = require("labels", labels, np.uint8, ("H", "W"))
     paint = Painter(palette, alpha=alpha, ignore=ignore, threads=threads)
     shape = (*labels.shape, 3)
     if frame is not None:
-        require_rows("frame", frame, (np.uint8,), shape)
+        frame = require_rows("frame", frame, (np.uint8,), shape)
+    on_gpu(out, stream, labels=labels, frame=frame)
     if out is None:
         out = np.empty(shape, np.uint8)
-    require_out(
-        "out", out, np.uint8, shape, labels=labels, palette=palette, frame=frame
-    )
-    paint(labels, frame, out)
+    inputs = {"labels": labels, "palette": palette, "frame": frame}
+    target = require_out("out", out, np.uint8, shape, **inputs)
+    paint(labels, frame, target, stream=stream)
     return out
 
 
@@ -105,7 +110,7 @@ class Painter:
         ignore: int | None = None,
         threads: int = 1,
     ) -> None:
-        require("palette", palette, np.uint8, ("K", 3))
+        palette = on_cpu("palette", require("palette", palette, np.uint8, ("K", 3)))
         if len(palette) > 256:
             raise ShapeError(f"palette must have 1 to 256 colours, got {len(palette)}.")
         alpha = require_number("alpha", alpha)
@@ -121,6 +126,8 @@ class Painter:
         labels: NDArray[np.uint8],
         frame: NDArray[np.uint8] | None,
         out: NDArray[np.uint8],
+        *,
+        stream: Any = None,
     ) -> None:
         """Fill ``out``; the caller checked the three arrays.
 
@@ -128,6 +135,21 @@ class Painter:
             ArgumentError: A label has no colour and is not ``ignore``; ``out`` is left
                 as it was.
         """
+        labels, frame, out = borrow_all(labels=labels, frame=frame, out=out)
+        if on_gpu(out, stream, labels=labels, frame=frame):
+            launch(
+                "overlay_cuda",
+                labels,
+                *labels.shape,
+                self._palette,
+                frame,
+                0 if frame is None else frame.strides[0],
+                self._alpha,
+                self._ignore,
+                out,
+                stream=stream,
+            )
+            return
         largest = _kernels.overlay_cpu(
             labels,
             self._palette,
