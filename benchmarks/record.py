@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def report(title: str, cases: Callable[[], list[Row]]) -> None:
         options.save.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(short(record), indent=1, sort_keys=True)
         options.save.write_text(text + "\n")
-    sys.exit(int(options.strict and missed))
+    sys.exit(options.strict and missed > 0)
 
 
 def apart(only: str) -> list[dict[str, Any]]:
@@ -110,7 +111,7 @@ def run(cases: Callable[[], list[Row]], level: str | None, target: Path) -> None
 
 
 def kept(row: Row) -> dict[str, Any]:
-    bars = [asdict(bar) | {"met": bar.met} for bar in row.bars]
+    bars = [asdict(b) | {"met": b.met, "words": b.words()} for b in row.bars]
     return asdict(row) | {"bars": bars, "gb_per_s": row.gb_per_s}
 
 
@@ -139,31 +140,35 @@ def show(rows: list[Row]) -> None:
     for row in rows:
         for bar in row.bars:
             word = "met   " if bar.met else "MISSED"
-            console.print(f"  {word} {bar.words}: {bar.reached:.3g}")
+            console.print(f"  {word} {row.name}: {bar.reached:.3g}, {bar.words()}")
     console.print()
 
 
 def judge(runs: list[list[dict[str, Any]]]) -> int:
     """Print in how many runs each bar was met; the number of bars missed in any."""
-    reached: dict[tuple[str, str, float], list[float]] = {}
-    for rows in runs:
-        for row in rows:
-            for bar in row["bars"]:
-                # Which peer is the fastest may differ from run to run.
-                key = row["case"], bar["bar"], bar["least"]
-                reached.setdefault(key, []).append(bar["reached"])
-    if not reached:
+    bars: dict[tuple[str, str, str, float], list[dict[str, Any]]] = {}
+    for row in (row for rows in runs for row in rows):
+        for bar in row["bars"]:
+            key = row["case"], row["name"], bar["than"], bar["least"]
+            bars.setdefault(key, []).append(bar)
+    if not bars:
         return 0
     table = Table(title="bars", **PLAIN)
-    for column in ("case", "bar", "reached", "met"):
+    for column in ("case", "", "bar", "reached", "met"):
         table.add_column(column)
     missed = 0
-    for (case, words, least), values in reached.items():
-        met = sum(value >= least for value in values)
-        missed += met < len(runs)
-        numbers = ", ".join(f"{value:.3g}" for value in values)
-        style = None if met == len(runs) else "bold red"
-        table.add_row(case, words, numbers, f"{met} of {len(runs)}", style=style)
+    for (case, name, *_), tried in bars.items():
+        met = sum(bar["met"] for bar in tried)
+        missed += met < len(tried)
+        style = None if met == len(tried) else "bold red"
+        table.add_row(
+            case,
+            name,
+            min(tried, key=lambda bar: bar["reached"])["words"],
+            ", ".join(f"{bar['reached']:.3g}" for bar in tried),
+            f"{met} of {len(tried)}",
+            style=style,
+        )
     Console(width=None if sys.stdout.isatty() else 150, highlight=False).print(table)
     return missed
 
@@ -182,11 +187,10 @@ def short(value: Any) -> Any:
 def describe() -> dict[str, Any]:
     """The machine, the versions and the commit."""
     versions = {"fuseg": fuseg.__version__, "python": platform.python_version()}
+    distributions = metadata.packages_distributions()
     for package in PACKAGES:
-        try:
-            versions[package] = importlib.import_module(package).__version__
-        except ModuleNotFoundError:
-            versions[package] = "absent"
+        names = distributions.get(package)
+        versions[package] = metadata.version(names[0]) if names else "absent"
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"],
         check=False,

@@ -50,12 +50,16 @@ class Bar:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A bar beside what was reached; ``words`` name the peer that was the fastest."""
+    """A bar beside what was reached; ``peer`` was the fastest of ``than``."""
 
-    bar: str
-    words: str
+    than: str
     least: float
+    peer: str
     reached: float
+
+    def words(self) -> str:
+        asked = f"{self.least:.0%} of" if self.least < 1 else f"{self.least:.3g} x"
+        return f"{asked} {self.peer}"
 
     @property
     def met(self) -> bool:
@@ -230,10 +234,8 @@ def _judge(
     judged = bar.ours or ours
     fastest = min(present, key=present.__getitem__)
     own = medians[OURS_COLD if fastest == COLD else judged]
-    asked = f"{least:.0%} of" if least < 1 else f"{least:.3g} x"
-    several = f"the fastest of {len(names)}" if len(names) > 1 else fastest
-    words = [f"{judged}, {asked} {peer}" for peer in (several, fastest)]
-    return judged, Verdict(*words, least, present[fastest] / own)
+    reached = present[fastest] / own
+    return judged, Verdict(" | ".join(names), least, fastest, reached)
 
 
 def _p95(values: list[float]) -> float:

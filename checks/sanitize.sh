@@ -40,7 +40,7 @@ for level in $levels; do
   FUSEG_LEVEL=$level PYTHONMALLOC=malloc LD_PRELOAD=$runtimes \
     ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
     UBSAN_OPTIONS=print_stacktrace=1 \
-    pytest out/sanitize/watched -m 'not slow' "${@:2}"
+    pytest out/sanitize/watched --capture=sys -m 'not slow' "${@:2}"
   echo "level $level, fenced"
   FUSEG_LEVEL=$level pytest out/sanitize/plain -m fenced "${@:2}"
 done

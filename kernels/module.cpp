@@ -9,8 +9,8 @@
 namespace py = pybind11;
 
 namespace fuseg {
-void bind_fuse_argmax(py::module_& m);
 void bind_confusion_matrix(py::module_& m);
+void bind_fuse_argmax(py::module_& m);
 void bind_overlay(py::module_& m);
 void bind_pack_color(py::module_& m);
 void bind_pack_depth(py::module_& m);
@@ -26,8 +26,8 @@ PYBIND11_MODULE(_kernels, m) {
         fuseg::level_in_use.store(static_cast<fuseg::Level>(std::min(level, widest)));
       },
       py::arg("level"));
-  fuseg::bind_fuse_argmax(m);
   fuseg::bind_confusion_matrix(m);
+  fuseg::bind_fuse_argmax(m);
   fuseg::bind_overlay(m);
   fuseg::bind_pack_color(m);
   fuseg::bind_pack_depth(m);

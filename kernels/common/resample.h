@@ -66,6 +66,10 @@ struct Fan {
     const std::int64_t distance = (2 * sample + 1) * step - centre;
     return reach - (distance < 0 ? -distance : distance);
   }
+  FUSEG_BOTH float share(std::int64_t sample) const {
+    return static_cast<float>(static_cast<double>(weight(sample)) /
+                              static_cast<double>(total));
+  }
 };
 
 FUSEG_BOTH inline Fan fan_over(std::int64_t i, std::int64_t in, std::int64_t out) {

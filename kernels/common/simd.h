@@ -75,7 +75,8 @@ inline Mask differ(Mask among, Floats a, Floats b) {
 }
 // Whether any of the 16-bit words of a or b is equal to that of `word`.
 inline bool any_word_is(Ints word, Ints a, Ints b) {
-  return (_mm512_cmpeq_epi16_mask(a, word) | _mm512_cmpeq_epi16_mask(b, word)) != 0;
+  return !_kortestz_mask32_u8(_mm512_cmpeq_epi16_mask(a, word),
+                              _mm512_cmpeq_epi16_mask(b, word));
 }
 inline Floats to_floats(Ints v) { return _mm512_cvtepi32_ps(v); }
 // The 16-bit halves of every lane, without a sign.
@@ -94,6 +95,24 @@ inline void store(std::int8_t* to, Floats v) {
 inline void store_ones(std::uint8_t* to, Mask mask) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm_maskz_set1_epi8(mask, 1));
 }
+// Two 16-bit words a lane: the first kLanes of them, and the others, as lanes.
+inline Ints low_half(Ints words) {
+  return _mm512_cvtepu16_epi32(_mm512_castsi512_si256(words));
+}
+inline Ints high_half(Ints words) {
+  return _mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(words, 1));
+}
+using WordMask = __mmask32;
+inline WordMask all_words() { return 0xffffffffu; }
+inline WordMask differ(WordMask among, Ints a, Ints b) {
+  return _mm512_mask_cmpneq_epu16_mask(among, a, b);
+}
+inline Mask low_half(WordMask mask) { return static_cast<Mask>(mask); }
+inline Mask high_half(WordMask mask) {
+  return static_cast<Mask>(_kshiftri_mask32(mask, 16));
+}
+inline int count(WordMask mask) { return __builtin_popcount(mask); }
+inline int count(Mask mask) { return __builtin_popcount(mask); }
 
 #elif defined(__AVX2__)
 
@@ -188,6 +207,33 @@ inline void store(std::int8_t* to, Floats v) {
 inline void store_ones(std::uint8_t* to, Mask mask) {
   store_bytes(to, _mm256_srli_epi32(_mm256_castps_si256(mask), 31));
 }
+// Two 16-bit words a lane: the first kLanes of them, and the others, as lanes.
+inline Ints low_half(Ints words) {
+  return _mm256_cvtepu16_epi32(_mm256_castsi256_si128(words));
+}
+inline Ints high_half(Ints words) {
+  return _mm256_cvtepu16_epi32(_mm256_extracti128_si256(words, 1));
+}
+struct WordMask {
+  Ints words;
+};
+inline WordMask all_words() { return {_mm256_set1_epi16(-1)}; }
+inline WordMask differ(WordMask among, Ints a, Ints b) {
+  return {_mm256_andnot_si256(_mm256_cmpeq_epi16(a, b), among.words)};
+}
+inline Mask low_half(WordMask mask) {
+  const __m128i words = _mm256_castsi256_si128(mask.words);
+  return _mm256_castsi256_ps(_mm256_cvtepi16_epi32(words));
+}
+inline Mask high_half(WordMask mask) {
+  const __m128i words = _mm256_extracti128_si256(mask.words, 1);
+  return _mm256_castsi256_ps(_mm256_cvtepi16_epi32(words));
+}
+inline int count(WordMask mask) {
+  return __builtin_popcount(static_cast<unsigned>(_mm256_movemask_epi8(mask.words))) /
+         2;
+}
+inline int count(Mask mask) { return __builtin_popcount(bits(mask)); }
 
 #elif defined(__aarch64__)
 
@@ -278,6 +324,33 @@ inline void store(std::int8_t* to, Floats v) {
 // 1 or 0, kLanes bytes.
 inline void store_ones(std::uint8_t* to, Mask mask) {
   store_bytes(to, vreinterpretq_s32_u32(vshrq_n_u32(mask, 31)));
+}
+// Two 16-bit words a lane: the first kLanes of them, and the others, as lanes.
+inline Ints low_half(Ints words) {
+  return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(vreinterpretq_u16_s32(words))));
+}
+inline Ints high_half(Ints words) {
+  return vreinterpretq_s32_u32(vmovl_u16(vget_high_u16(vreinterpretq_u16_s32(words))));
+}
+struct WordMask {
+  uint16x8_t words;
+};
+inline WordMask all_words() { return {vdupq_n_u16(0xffff)}; }
+inline WordMask differ(WordMask among, Ints a, Ints b) {
+  const uint16x8_t same = vceqq_u16(vreinterpretq_u16_s32(a), vreinterpretq_u16_s32(b));
+  return {vbicq_u16(among.words, same)};
+}
+inline Mask low_half(WordMask mask) {
+  const int16x4_t words = vreinterpret_s16_u16(vget_low_u16(mask.words));
+  return vreinterpretq_u32_s32(vmovl_s16(words));
+}
+inline Mask high_half(WordMask mask) {
+  const int16x4_t words = vreinterpret_s16_u16(vget_high_u16(mask.words));
+  return vreinterpretq_u32_s32(vmovl_s16(words));
+}
+inline int count(WordMask mask) { return vaddvq_u16(vshrq_n_u16(mask.words, 15)); }
+inline int count(Mask mask) {
+  return static_cast<int>(vaddvq_u32(vshrq_n_u32(mask, 31)));
 }
 
 #endif

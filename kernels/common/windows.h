@@ -20,10 +20,13 @@ struct WindowShape {
 
 constexpr int kVectorBytes = kLanes * 4;
 
-// In a lane of 4 bytes, items of `item` bytes: one at the bottom, or, of those that are
-// smaller than a lane, another one 2 bytes above it. The rest of the lane is 0.
-constexpr int near_slot(int lane, int item) { return lane * (4 / item); }
-constexpr int far_slot(int lane, int item) { return near_slot(lane, item) + 2 / item; }
+// What a vector is to hold: an item at the bottom of every lane of 4 bytes; or one at
+// the bottom of either word of the lane; and 0 in the other bytes.
+enum class Fill { kLanes, kWords };
+
+// Where items of `item` bytes go: the first of a lane, and the first of a word.
+constexpr int lane_slot(int lane, int item) { return lane * (4 / item); }
+constexpr int word_slot(int word, int item) { return word * (2 / item); }
 
 #if defined(__AVX512VBMI__)
 
@@ -36,18 +39,17 @@ inline void clear_index(std::uint8_t* index, int) {
 }
 
 // Item `slot` of the vector is to be item `place` of the window.
-template <int item>
-inline void set_index(std::uint8_t* index, int slot, int place) {
-  std::memcpy(index + slot * item, &place, item);  // the low bytes
+inline void set_index(std::uint8_t* index, int item, int slot, int place) {
+  std::memcpy(index + slot * item, &place, static_cast<std::size_t>(item));
 }
 
-template <int item, bool far>
+template <int item, Fill fill>
 constexpr std::uint64_t kept_items(int groups, int group) {
   std::uint64_t kept = 0;
   for (int lane = group * kLanes / groups; lane < (group + 1) * kLanes / groups;
        ++lane) {
-    kept |= std::uint64_t{1} << near_slot(lane, item);
-    if (far) kept |= std::uint64_t{1} << far_slot(lane, item);
+    kept |= std::uint64_t{1} << lane_slot(lane, item);
+    if (fill == Fill::kWords) kept |= std::uint64_t{1} << word_slot(2 * lane + 1, item);
   }
   return kept;
 }
@@ -68,12 +70,12 @@ inline Ints shuffled(std::uint64_t kept, Ints index, Ints a, Ints b) {
   return _mm512_maskz_permutex2var_epi32(static_cast<__mmask16>(kept), a, index, b);
 }
 
-template <int item, bool far, int groups, int parts>
+template <int item, Fill fill, int groups, int parts>
 inline Ints pick(const char* row, const std::int32_t* base, const std::uint8_t* index) {
   const Ints places = _mm512_loadu_si512(index);
   Ints picked = _mm512_setzero_si512();
   for (int group = 0; group < groups; ++group) {
-    const std::uint64_t kept = kept_items<item, far>(groups, group);
+    const std::uint64_t kept = kept_items<item, fill>(groups, group);
     const char* window = row + base[group];
     const Ints low = _mm512_loadu_si512(window);
     Ints some;
@@ -90,15 +92,14 @@ inline Ints pick(const char* row, const std::int32_t* base, const std::uint8_t* 
 #else  // shuffles of bytes inside 16 of them
 
 constexpr int kPartBytes = 16;
-constexpr int kIndexParts = 2;  // room for as many as the widest shape has
+constexpr int kIndexParts = 4;  // room for as many as the widest shape has
 constexpr std::uint8_t kNoByte = 0x80;
 
 inline void clear_index(std::uint8_t* index, int parts) {
   std::memset(index, kNoByte, static_cast<std::size_t>(parts) * kVectorBytes);
 }
 
-template <int item>
-inline void set_index(std::uint8_t* index, int slot, int place) {
+inline void set_index(std::uint8_t* index, int item, int slot, int place) {
   for (int byte = 0; byte < item; ++byte) {
     const int from = place * item + byte;
     index[from / kPartBytes * kVectorBytes + slot * item + byte] =
@@ -108,9 +109,9 @@ inline void set_index(std::uint8_t* index, int slot, int place) {
 
 #if defined(__AVX2__)
 
-constexpr WindowShape kWindowShapes[] = {{2, 1}, {2, 2}};
+constexpr WindowShape kWindowShapes[] = {{2, 1}, {2, 2}, {2, 4}};
 
-template <int item, bool far, int groups, int parts>
+template <int item, Fill fill, int groups, int parts>
 inline Ints pick(const char* row, const std::int32_t* base, const std::uint8_t* index) {
   Ints picked = _mm256_setzero_si256();
   for (int part = 0; part < parts; ++part) {
@@ -129,9 +130,9 @@ inline Ints pick(const char* row, const std::int32_t* base, const std::uint8_t* 
 
 #elif defined(__aarch64__)
 
-constexpr WindowShape kWindowShapes[] = {{1, 1}, {1, 2}};
+constexpr WindowShape kWindowShapes[] = {{1, 1}, {1, 2}, {1, 4}};
 
-template <int item, bool far, int groups, int parts>
+template <int item, Fill fill, int groups, int parts>
 inline Ints pick(const char* row, const std::int32_t* base, const std::uint8_t* index) {
   uint8x16_t picked = vdupq_n_u8(0);
   for (int part = 0; part < parts; ++part) {

@@ -51,8 +51,10 @@ struct ConfusionCells {
     return std::int64_t{classes + 2} * (classes + 1);
   }
   FUSEG_BOTH std::uint32_t of(std::uint32_t truth, std::uint32_t prediction) const {
-    const std::uint32_t beyond = truth < classes ? truth : classes;
-    const std::uint32_t y = truth == ignore ? classes + 1 : beyond;
+    std::uint32_t y = truth < classes ? truth : classes;
+    // Without a branch, which compilers would make of ?: here.
+    const std::uint32_t ignored = 0u - static_cast<std::uint32_t>(truth == ignore);
+    y ^= ignored & (y ^ (classes + 1));
     const std::uint32_t x = prediction < classes ? prediction : classes;
     return y * row() + x;
   }

@@ -12,7 +12,7 @@
 namespace fuseg::FUSEG_LEVEL {
 namespace {
 
-constexpr std::int64_t kTile = 1024;  // pixels
+constexpr std::int64_t kTile = 2048;  // pixels
 constexpr int kMostRuns = kTile / 3;  // of a tile; beyond it is noise
 
 template <typename Label, int kTables>
@@ -39,8 +39,7 @@ class Counter {
       const int from = at < kTile - 64 ? at : static_cast<int>(kTile) - 64;
       const std::uint64_t seen = (std::uint64_t{1} << (at - from)) - 1;
       const std::uint64_t changed = changes(truth + from, prediction + from) & ~seen;
-      append(starts + runs, changed, from);
-      runs += __builtin_popcountll(changed);
+      runs += append(starts + runs, changed, from);
       if (runs > kMostRuns) {
         noise_ = true;
         return each(truth, prediction, kTile);
@@ -48,11 +47,16 @@ class Counter {
     }
     starts[runs] = kTile;
     const ConfusionCells cells = cells_;  // a copy that the counting cannot change
-    for (int i = 0; i < runs; ++i) {
-      const int start = starts[i];
-      table(i)[cells.of(truth[start], prediction[start])] +=
-          static_cast<std::uint32_t>(starts[i + 1] - start);
+    const auto add = [&](int run, int turn) {
+      const int start = starts[run];
+      table(turn)[cells.of(truth[start], prediction[start])] +=
+          static_cast<std::uint32_t>(starts[run + 1] - start);
+    };
+    int i = 0;
+    for (; i + 4 <= runs; i += 4) {
+      for (int turn = 0; turn < 4; ++turn) add(i + turn, turn);
     }
+    for (; i < runs; ++i) add(i, 0);
   }
 
   void each(const Label* truth, const Label* prediction, std::int64_t count) {

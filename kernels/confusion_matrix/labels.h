@@ -2,7 +2,8 @@
 // them best:
 //
 //   changes()    where, of 64 pixels, a pair differs from the pair before it
-//   append()     the places of the set bits, in order; may write 64 numbers
+//   append()     writes the places of the set bits, in order, and returns how many;
+//                may write up to 64 numbers
 //   SomeCells    the cells of kSome pixels, where 16 bits can number all cells
 #pragma once
 
@@ -52,21 +53,27 @@ inline std::uint64_t changes(const std::uint16_t* truth,
   return half(0) | half(32) << 32;
 }
 
-inline void append(std::uint16_t* to, std::uint64_t bits, int from) {
+inline int append(std::uint16_t* to, std::uint64_t bits, int from) {
   alignas(64) static constexpr std::uint8_t kCount[64] = {
       0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
       16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31,
       32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47,
       48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
   const __m512i places = _mm512_maskz_compress_epi8(bits, _mm512_load_si512(kCount));
-  const __m512i base = _mm512_set1_epi16(static_cast<short>(from));
+  const __m256i base = _mm256_set1_epi16(static_cast<short>(from));
+  const auto store = [&](int at, __m128i bytes) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + at),
+                        _mm256_add_epi16(_mm256_cvtepu8_epi16(bytes), base));
+  };
   // GCC 12 warns of its own header where an intrinsic has no mask.
-  const __m256i halves[2] = {_mm512_maskz_extracti64x4_epi64(0xf, places, 0),
-                             _mm512_maskz_extracti64x4_epi64(0xf, places, 1)};
-  for (int i = 0; i < 2; ++i) {
-    _mm512_storeu_si512(to + 32 * i,
-                        _mm512_add_epi16(_mm512_cvtepu8_epi16(halves[i]), base));
+  store(0, _mm512_maskz_extracti32x4_epi32(0xf, places, 0));
+  const int count = __builtin_popcountll(bits);
+  if (count > 16) {
+    store(16, _mm512_maskz_extracti32x4_epi32(0xf, places, 1));
+    store(32, _mm512_maskz_extracti32x4_epi32(0xf, places, 2));
+    store(48, _mm512_maskz_extracti32x4_epi32(0xf, places, 3));
   }
+  return count;
 }
 
 #else
@@ -136,7 +143,8 @@ inline std::uint64_t changes(const std::uint16_t* truth,
 
 #endif
 
-inline void append(std::uint16_t* to, std::uint64_t bits, int from) {
+inline int append(std::uint16_t* to, std::uint64_t bits, int from) {
+  const int count = __builtin_popcountll(bits);
   while (bits != 0) {
     for (int i = 0; i < 4; ++i) {
       // Beyond the last set bit anything: nobody reads it.
@@ -145,6 +153,7 @@ inline void append(std::uint16_t* to, std::uint64_t bits, int from) {
     }
     to += 4;
   }
+  return count;
 }
 
 #endif

@@ -5,9 +5,9 @@
 //   maps        2 to 4 of (C, h, w), float32 or float16, contiguous, C >= 2
 //   weights     (maps, C)  float32, finite; not negative unless maps are added
 //   valid       per map null or (h, w) uint8: 0 where the sensor has no reading
-//   labels      (H, W)     uint8, or uint16 if `wide`; every element is written
-//   confidence  (H, W)     float32, every element is written; or null
-//   source      (H, W)     uint8, every element is written; or null
+//   labels      (H, W)     uint8 up to 255 classes, uint16 above; all are written
+//   confidence  (H, W)     float32, all are written; or null
+//   source      (H, W)     uint8, all are written; or null
 //
 // Every map is read bilinearly at ((y + 1/2) * h / H - 1/2, (x + 1/2) * w / W - 1/2),
 // clamped to its grid; with `align_corners` at (y * (h - 1) / (H - 1), ...). A sample
@@ -22,8 +22,8 @@
 // where no class is above -infinity the label is 0. Where no map counts it is `ignore`.
 // The arithmetic is float32: it may differ from exact arithmetic where the two best
 // are closer than 1e-6 of the sum, over the maps, of the largest |weight * score| read
-// (multiply: of weight * (1 + |log(score)|)). Every weight * score must be within
-// float32. Buffers asked for besides do not change the labels.
+// (multiply: of weight * (1 + |log(score)|)); so may `source`. Every weight * score
+// must be within float32. Neither threads nor the other buffers change the labels.
 //
 // confidence[y, x] is the largest softmax probability of the combined scores (multiply:
 // the largest normalised product), within 1e-5 while the sum above stays below 30; NaN
@@ -41,6 +41,7 @@
 
 #include "common/host_device.h"
 #include "common/level.h"
+#include "common/taps.h"
 
 struct CUstream_st;
 
@@ -57,6 +58,12 @@ struct ScoreMap {
   const std::uint8_t* valid;
   std::int64_t height;
   std::int64_t width;
+  // On the CPU: where the output's rows and columns lie, and the weights of first
+  // samples, which are not just 1 - fraction: near 0 that would be coarse.
+  Taps rows;
+  Taps columns;
+  float* row_weight;     // (H)
+  float* column_weight;  // (W + Taps::kSpare)
 };
 
 struct FuseArgmax {
@@ -67,15 +74,15 @@ struct FuseArgmax {
   bool align_corners;
   const float* weights;
   void* labels;
-  bool wide;
   int ignore;
   float* confidence;
   std::uint8_t* source;
   std::int64_t out_height;
   std::int64_t out_width;
   int threads;
-  void* tables;   // of fuse_argmax_tables_bytes(), laid by fuse_argmax_lay_tables()
-  void* scratch;  // of fuse_argmax_scratch_bytes()
+  void* scratch;  // on the CPU: fuse_argmax_scratch_bytes() of it
+
+  FUSEG_BOTH bool wide() const { return classes > 255; }
 };
 
 // Between two samples; the second is not read if its weight is 0.
@@ -99,11 +106,8 @@ FUSEG_BOTH inline float fused(Fusing how, float so_far, float own) {
   return own > so_far ? own : so_far;
 }
 
-// These read sizes only: no array has to exist yet. Tables hold where output pixels lie
-// among the samples of each map; they serve every job of the same sizes.
-std::int64_t fuse_argmax_tables_bytes(const FuseArgmax& job);
+// Reads sizes and the number of threads only.
 std::int64_t fuse_argmax_scratch_bytes(const FuseArgmax& job);
-void fuse_argmax_lay_tables(const FuseArgmax& job);
 
 void fuse_argmax_cpu(const FuseArgmax& job);
 FUSEG_SIMD(void fuse_argmax_simd(const FuseArgmax& job))

@@ -1,91 +1,83 @@
 #include <array>
 #include <cstddef>
+#include <memory>
 #include <optional>
-#include <utility>
 #include <vector>
 
 #include "common/bind.h"
 #include "fuse_argmax/fuse_argmax.h"
+#include "fuse_argmax/tables.h"
 
 namespace fuseg {
 namespace {
 
-using Grids = std::vector<std::array<std::int64_t, 2>>;  // (h, w) of every map
-using Valid = std::vector<std::optional<HostArray<std::uint8_t>>>;
+// The job without its arrays, and the memory that it works in.
+class Plan {
+ public:
+  using Size = std::array<std::int64_t, 2>;
+  using Valid = std::vector<std::optional<HostArray<std::uint8_t>>>;
 
-FuseArgmax job_of(int classes, const Grids& grids,
-                  const std::array<std::int64_t, 2>& size, bool align_corners,
-                  int threads) {
-  FuseArgmax job{};
-  job.count = static_cast<int>(grids.size());
-  job.classes = classes;
-  for (std::size_t m = 0; m < grids.size(); ++m) {
-    job.maps[m].height = grids[m][0];
-    job.maps[m].width = grids[m][1];
+  Plan(int classes, const std::vector<Size>& grids, const Size& size, int how,
+       bool align_corners, const HostArray<float>& weights, int ignore, int threads)
+      : weights_(weights), job_{} {
+    job_.count = static_cast<int>(grids.size());
+    job_.classes = classes;
+    for (std::size_t m = 0; m < grids.size(); ++m) {
+      job_.maps[m].height = grids[m][0];
+      job_.maps[m].width = grids[m][1];
+    }
+    job_.how = static_cast<Fusing>(how);
+    job_.align_corners = align_corners;
+    job_.weights = weights_.data();
+    job_.ignore = ignore;
+    job_.out_height = size[0];
+    job_.out_width = size[1];
+    job_.threads = threads;
+    Scratch measure(nullptr);
+    cut_tables(measure, job_);
+    const std::int64_t tables = measure.bytes();
+    const std::int64_t bytes = tables + fuse_argmax_scratch_bytes(job_);
+    memory_ = std::make_unique<std::uint8_t[]>(static_cast<std::size_t>(bytes));
+    Scratch memory(memory_.get());
+    cut_tables(memory, job_);
+    lay_tables(job_);
+    job_.scratch = memory_.get() + tables;
   }
-  job.align_corners = align_corners;
-  job.out_height = size[0];
-  job.out_width = size[1];
-  job.threads = threads;
-  return job;
-}
+
+  void run(const std::vector<py::array>& maps, const Valid& valid, py::array& labels,
+           std::optional<HostArray<float>> confidence,
+           std::optional<HostArray<std::uint8_t>> source) const {
+    FuseArgmax job = job_;
+    for (std::size_t m = 0; m < maps.size(); ++m) {
+      job.maps[m].scores = maps[m].data();
+      job.maps[m].half = maps[m].itemsize() == 2;
+      job.maps[m].valid = valid[m] ? valid[m]->data() : nullptr;
+    }
+    job.labels = labels.mutable_data();
+    job.confidence = confidence ? confidence->mutable_data() : nullptr;
+    job.source = source ? source->mutable_data() : nullptr;
+    py::gil_scoped_release nogil;
+    FUSEG_PICK(fuse_argmax)(job);
+  }
+
+ private:
+  HostArray<float> weights_;
+  FuseArgmax job_;
+  std::unique_ptr<std::uint8_t[]> memory_;
+};
 
 }  // namespace
 
 // Shapes, dtypes and strides were checked, with proper sentences, by
 // fuseg.ops.fuse_argmax; here a mismatch is a bug of ours, not of the user's.
 void bind_fuse_argmax(py::module_& m) {
-  m.def(
-      "fuse_argmax_tables_bytes",
-      [](int classes, const Grids& grids, const std::array<std::int64_t, 2>& size,
-         bool align_corners, int threads) {
-        const FuseArgmax job = job_of(classes, grids, size, align_corners, threads);
-        return std::pair{fuse_argmax_tables_bytes(job), fuse_argmax_scratch_bytes(job)};
-      },
-      "classes"_a, "grids"_a, "size"_a, "align_corners"_a, "threads"_a);
-  m.def(
-      "fuse_argmax_lay_tables",
-      [](int classes, const Grids& grids, const std::array<std::int64_t, 2>& size,
-         bool align_corners, HostArray<std::uint8_t>& tables) {
-        FuseArgmax job = job_of(classes, grids, size, align_corners, 1);
-        job.tables = tables.mutable_data();
-        fuse_argmax_lay_tables(job);
-      },
-      "classes"_a, "grids"_a, "size"_a, "align_corners"_a, "tables"_a.noconvert());
-  m.def(
-      "fuse_argmax_cpu",
-      [](const std::vector<py::array>& maps, const Valid& valid,
-         const HostArray<float>& weights, int how, bool align_corners, py::array labels,
-         int ignore, std::optional<HostArray<float>> confidence,
-         std::optional<HostArray<std::uint8_t>> source, int threads,
-         HostArray<std::uint8_t>& tables, HostArray<std::uint8_t>& scratch) {
-        FuseArgmax job{};
-        job.count = static_cast<int>(maps.size());
-        job.classes = static_cast<int>(weights.shape(1));
-        for (std::size_t i = 0; i < maps.size(); ++i) {
-          job.maps[i] = {maps[i].data(), maps[i].itemsize() == 2,
-                         valid[i] ? valid[i]->data() : nullptr, maps[i].shape(1),
-                         maps[i].shape(2)};
-        }
-        job.how = static_cast<Fusing>(how);
-        job.align_corners = align_corners;
-        job.weights = weights.data();
-        job.labels = labels.mutable_data();
-        job.wide = labels.itemsize() == 2;
-        job.ignore = ignore;
-        job.confidence = confidence ? confidence->mutable_data() : nullptr;
-        job.source = source ? source->mutable_data() : nullptr;
-        job.out_height = labels.shape(0);
-        job.out_width = labels.shape(1);
-        job.threads = threads;
-        job.tables = tables.mutable_data();
-        job.scratch = scratch.mutable_data();
-        py::gil_scoped_release nogil;
-        fuse_argmax_cpu(job);
-      },
-      "maps"_a, "valid"_a, "weights"_a.noconvert(), "how"_a, "align_corners"_a,
-      "labels"_a, "ignore"_a, "confidence"_a.noconvert(), "source"_a.noconvert(),
-      "threads"_a, "tables"_a.noconvert(), "scratch"_a.noconvert());
+  py::class_<Plan>(m, "FuseArgmaxPlan")
+      .def(py::init<int, const std::vector<Plan::Size>&, const Plan::Size&, int, bool,
+                    const HostArray<float>&, int, int>(),
+           "classes"_a, "grids"_a, "size"_a, "how"_a, "align_corners"_a,
+           "weights"_a.noconvert(), "ignore"_a, "threads"_a)
+      .def("run", &Plan::run, "maps"_a.noconvert(), "valid"_a.noconvert(),
+           "labels"_a.noconvert(), "confidence"_a.noconvert(), "source"_a.noconvert());
 }
 
 }  // namespace fuseg

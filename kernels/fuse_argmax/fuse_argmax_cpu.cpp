@@ -3,29 +3,15 @@
 #include <cstdint>
 
 #include "common/half.h"
-#include "common/resample.h"
 #include "common/threads.h"
 #include "fuse_argmax/fuse_argmax.h"
-#include "fuse_argmax/tables.h"
+#include "fuse_argmax/fuse_work.h"
 
 // The definition, pixel by pixel and class by class.
 namespace fuseg {
 namespace {
 
-using namespace fuse;
-
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-void lay_axis(const Axis& axis, std::int64_t samples, std::int64_t count,
-              std::int64_t beyond, bool align_corners) {
-  for (std::int64_t i = 0; i < count + beyond; ++i) {
-    const std::int64_t at = std::min(i, count - 1);
-    const Tap tap = linear_tap(at, samples, count, align_corners);
-    axis.first[i] = static_cast<std::int32_t>(tap.index);
-    axis.weight0[i] = static_cast<float>(1.0 - tap.fraction);
-    axis.weight1[i] = static_cast<float>(tap.fraction);
-  }
-}
 
 // One map around one pixel.
 struct Reading {
@@ -84,20 +70,17 @@ struct Pixel {
   }
 };
 
-Pixel look(const FuseArgmax& job, const Tables& tables, std::int64_t y,
-           std::int64_t x) {
+Pixel look(const FuseArgmax& job, std::int64_t y, std::int64_t x) {
   Pixel pixel{job.how, {}, {}, 0};
   for (int m = 0; m < job.count; ++m) {
-    const Axis& rows = tables.rows[m];
-    const Axis& columns = tables.columns[m];
     const ScoreMap& map = job.maps[m];
     const Reading reading{&map,
                           job.weights + m * job.classes,
-                          rows.first[y] * map.width + columns.first[x],
-                          columns.weight0[x],
-                          columns.weight1[x],
-                          rows.weight0[y],
-                          rows.weight1[y]};
+                          map.rows.first[y] * map.width + map.columns.first[x],
+                          map.column_weight[x],
+                          map.columns.fraction[x],
+                          map.row_weight[y],
+                          map.rows.fraction[y]};
     if (!reading.counts()) continue;
     pixel.readings[pixel.count] = reading;
     pixel.indices[pixel.count++] = m;
@@ -106,7 +89,7 @@ Pixel look(const FuseArgmax& job, const Tables& tables, std::int64_t y,
 }
 
 void put_label(const FuseArgmax& job, std::int64_t at, int label) {
-  if (job.wide) {
+  if (job.wide()) {
     static_cast<std::uint16_t*>(job.labels)[at] = static_cast<std::uint16_t>(label);
   } else {
     static_cast<std::uint8_t*>(job.labels)[at] = static_cast<std::uint8_t>(label);
@@ -137,30 +120,19 @@ void fuse_pixel(const FuseArgmax& job, const Pixel& pixel, std::int64_t at) {
 
 }  // namespace
 
-std::int64_t fuse_argmax_tables_bytes(const FuseArgmax& job) {
+std::int64_t fuse_argmax_scratch_bytes(const FuseArgmax& job) {
   Scratch measure(nullptr);
-  cut_tables(job, measure);
+  for (int m = 0; m < job.count; ++m) cut_missing(measure, job.maps[m]);
+  for (int part = 0; part < job.threads; ++part) cut_fuse_work(measure, job);
   return measure.bytes();
 }
 
-std::int64_t fuse_argmax_scratch_bytes(const FuseArgmax&) { return 64; }
-
-void fuse_argmax_lay_tables(const FuseArgmax& job) {
-  const Tables tables = tables_of(job);
-  for (int m = 0; m < job.count; ++m) {
-    const ScoreMap& map = job.maps[m];
-    lay_axis(tables.rows[m], map.height, job.out_height, 0, job.align_corners);
-    lay_axis(tables.columns[m], map.width, job.out_width, kBeyond, job.align_corners);
-  }
-}
-
 void fuse_argmax_cpu(const FuseArgmax& job) {
-  const Tables tables = tables_of(job);
   in_bands(job.out_height, job.threads, 1,
            [&](int, std::int64_t first, std::int64_t end) {
              for (std::int64_t y = first; y < end; ++y) {
                for (std::int64_t x = 0; x < job.out_width; ++x) {
-                 fuse_pixel(job, look(job, tables, y, x), y * job.out_width + x);
+                 fuse_pixel(job, look(job, y, x), y * job.out_width + x);
                }
              }
            });

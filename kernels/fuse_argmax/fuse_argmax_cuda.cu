@@ -230,7 +230,7 @@ __global__ void __launch_bounds__(kThreads, 4)
   }
   __syncthreads();
   store_labels(
-      LabelTarget{job.labels, job.wide, job.out_height, job.out_width, top, left},
+      LabelTarget{job.labels, job.wide(), job.out_height, job.out_width, top, left},
       tile.label);
 }
 

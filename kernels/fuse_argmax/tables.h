@@ -1,47 +1,41 @@
-// Where output pixels lie among the samples of each map.
+// Where output pixels lie among the samples of each map, as tables.
 #pragma once
 
 #include <cstdint>
 
+#include "common/resample.h"
 #include "common/scratch.h"
 #include "fuse_argmax/fuse_argmax.h"
 
-namespace fuseg::fuse {
+namespace fuseg {
 
-// A vector that begins at a column of the picture may end this far beyond the last one:
-// tables go on there, as at the last column.
-constexpr std::int64_t kBeyond = 16;
-
-// Output position i takes weight0[i] of sample first[i] and weight1[i] of the next one.
-// The last sample has no next one, and weight1 is 0 there.
-struct Axis {
-  std::int32_t* first;
-  float* weight0;
-  float* weight1;
-};
-
-struct Tables {
-  Axis rows[kMostMaps];
-  Axis columns[kMostMaps];
-};
-
-inline Axis cut_axis(Scratch& scratch, std::int64_t count) {
-  return {scratch.take<std::int32_t>(count), scratch.take<float>(count),
-          scratch.take<float>(count)};
-}
-
-inline Tables cut_tables(const FuseArgmax& job, Scratch& scratch) {
-  Tables tables{};
+inline void cut_tables(Scratch& scratch, FuseArgmax& job) {
   for (int m = 0; m < job.count; ++m) {
-    tables.rows[m] = cut_axis(scratch, job.out_height);
-    tables.columns[m] = cut_axis(scratch, job.out_width + kBeyond);
+    ScoreMap& map = job.maps[m];
+    map.rows = cut_taps(scratch, map.height, job.out_height);
+    map.columns = cut_taps(scratch, map.width, job.out_width);
+    map.row_weight = scratch.take<float>(job.out_height);
+    map.column_weight = scratch.take<float>(job.out_width + Taps::kSpare);
   }
-  return tables;
 }
 
-inline Tables tables_of(const FuseArgmax& job) {
-  Scratch block(job.tables);
-  return cut_tables(job, block);
+inline void lay_axis(const Line& line, Taps& taps, float* weight, std::int64_t spare) {
+  lay_taps(line, taps);
+  for (std::int64_t i = 0; i < taps.count + spare; ++i) {
+    const Tap tap = line.tap(i < taps.count ? i : taps.count - 1, taps.samples);
+    weight[i] = static_cast<float>(1.0 - tap.fraction);
+  }
 }
 
-}  // namespace fuseg::fuse
+inline void lay_tables(FuseArgmax& job) {
+  for (int m = 0; m < job.count; ++m) {
+    ScoreMap& map = job.maps[m];
+    const bool corners = job.align_corners;
+    lay_axis(line_over(map.height, job.out_height, corners), map.rows, map.row_weight,
+             0);
+    lay_axis(line_over(map.width, job.out_width, corners), map.columns,
+             map.column_weight, Taps::kSpare);
+  }
+}
+
+}  // namespace fuseg

@@ -66,42 +66,47 @@ class Painter {
   // `frame` may be null where the paint reads none.
   void line(const std::uint8_t* labels, const std::uint8_t* frame, std::uint8_t* out,
             std::int64_t count) const {
-    const auto at = [&](std::int64_t x) {
-      some(labels + x, frame ? frame + 3 * x : nullptr, out + 3 * x);
-    };
+    // Copies of which the compiler knows that writing to `out` leaves them alone.
+    const Palette palette = palette_;
+    const Paint paint = paint_;
+    const Labels ignored = ignored_;
     std::int64_t x = 0;
-    for (; x + kPixels <= count; x += kPixels) at(x);
-    if (x == count) return;
-    if (count >= kPixels) {
-      at(count - kPixels);  // some of them again
-    } else {
-      few(labels, frame, out, static_cast<std::size_t>(count));
+    for (; x + kPixels <= count; x += kPixels) {
+      const Labels read = load_labels(labels + x);
+      if (kIgnores && any(same(read, ignored))) {
+        some(labels + x, frame ? frame + 3 * x : nullptr, out + 3 * x);
+        continue;
+      }
+      Pixels picture = palette.of(read);
+      if (Paint::kReadsFrame) picture = paint(load_pixels(frame + 3 * x), picture);
+      store_pixels(out + 3 * x, picture);
     }
+    if (x == count) return;
+    if (count < kPixels) return few(labels, frame, out, count);
+    x = count - kPixels;  // some of them again
+    some(labels + x, frame ? frame + 3 * x : nullptr, out + 3 * x);
   }
 
  private:
-  void some(const std::uint8_t* labels, const std::uint8_t* frame,
-            std::uint8_t* out) const {
+  // kPixels of them, and some may be ignored. Apart, so that the loop above keeps its
+  // registers.
+  [[gnu::noinline]] void some(const std::uint8_t* labels, const std::uint8_t* frame,
+                              std::uint8_t* out) const {
     const Labels read = load_labels(labels);
-    Pixels picture = palette_.of(read);
-    if (Paint::kReadsFrame) picture = paint_(load_pixels(frame), picture);
-    if (kIgnores) {
-      const Labels ignored = same(read, ignored_);
-      if (any(ignored)) {  // seldom, and then many
-        const Pixels under = frame ? load_pixels(frame) : black();
-        picture = select(thrice(ignored), under, picture);
-      }
-    }
+    const Pixels under = frame ? load_pixels(frame) : black();
+    Pixels picture = paint_(under, palette_.of(read));
+    if (kIgnores) picture = select(thrice(same(read, ignored_)), under, picture);
     store_pixels(out, picture);
   }
 
   void few(const std::uint8_t* labels, const std::uint8_t* frame, std::uint8_t* out,
-           std::size_t count) const {
+           std::int64_t count) const {
+    const auto bytes = static_cast<std::size_t>(count);
     std::uint8_t read[kPixels] = {}, under[3 * kPixels] = {}, picture[3 * kPixels];
-    std::memcpy(read, labels, count);
-    if (frame) std::memcpy(under, frame, 3 * count);
+    std::memcpy(read, labels, bytes);
+    if (frame) std::memcpy(under, frame, 3 * bytes);
     some(read, under, picture);
-    std::memcpy(out, picture, 3 * count);
+    std::memcpy(out, picture, 3 * bytes);
   }
 
   Palette palette_;

@@ -57,7 +57,7 @@ inline Pixels black() { return {}; }
 
 // Three planes woven into pixels. Byte i of part j is channel (i + j) % 3 of pixel
 // (16 * j + i) / 3, so a plane's 16 bytes go to 16 different places, each in one part.
-inline Pixels weave(__m256i r, __m256i g, __m256i b) {
+[[gnu::always_inline]] inline Pixels weave(__m256i r, __m256i g, __m256i b) {
   const auto both = [](__m128i half) { return _mm256_broadcastsi128_si256(half); };
   r = _mm256_shuffle_epi8(
       r, both(_mm_setr_epi8(0, 11, 6, 1, 12, 7, 2, 13, 8, 3, 14, 9, 4, 15, 10, 5)));
@@ -98,7 +98,8 @@ class Blend {
   explicit Blend(int alpha)
       : weights_(_mm256_set1_epi16(static_cast<short>(alpha << 8 | (256 - alpha)))) {}
 
-  Pixels operator()(const Pixels& frame, const Pixels& colour) const {
+  [[gnu::always_inline]] Pixels operator()(const Pixels& frame,
+                                           const Pixels& colour) const {
     const __m256i low = _mm256_set1_epi8(-128);
     const __m256i round = _mm256_set1_epi16(static_cast<short>(0x8080));
     Pixels mixed;
@@ -118,18 +119,19 @@ class Blend {
   __m256i weights_;
 };
 
-// Tables of 16 colours.
+// Tables of 16 colours; as many as the palette needs if kTables is 0.
 template <int kTables>
 class Colours {
  public:
   Colours(const std::uint8_t* palette, int colours)
-      : planes_{{palette, colours, 0}, {palette, colours, 1}, {palette, colours, 2}} {}
+      : planes_{{palette, colours, 0}, {palette, colours, 1}, {palette, colours, 2}},
+        tables_((colours + 15) / 16) {}
 
   // A table gives 0 where the index has its high bit: below the table a label wraps to
   // one that has, beyond it the addition saturates to one.
-  Pixels of(Labels labels) const {
+  [[gnu::always_inline]] Pixels of(Labels labels) const {
     __m256i channel[3] = {};
-    for (int t = 0; t < kTables; ++t) {
+    for (int t = 0; t < (kTables ? kTables : tables_); ++t) {
       const __m256i within = _mm256_sub_epi8(labels, all_labels(16 * t));
       const __m256i at = _mm256_adds_epu8(within, all_labels(0x70));
       for (int c = 0; c < 3; ++c) {
@@ -143,6 +145,7 @@ class Colours {
 
  private:
   Plane planes_[3];
+  int tables_;
 };
 
 template <class Body>
@@ -154,7 +157,7 @@ void with_colours(const std::uint8_t* palette, int colours, const Body& body) {
   } else if (colours <= 64) {
     body(Colours<4>(palette, colours));
   } else {
-    body(Colours<16>(palette, colours));
+    body(Colours<0>(palette, colours));
   }
 }
 

@@ -85,7 +85,8 @@ class Blend {
   explicit Blend(int alpha)
       : weights_(_mm512_set1_epi16(static_cast<short>(alpha << 8 | (256 - alpha)))) {}
 
-  Pixels operator()(const Pixels& frame, const Pixels& colour) const {
+  [[gnu::always_inline]] Pixels operator()(const Pixels& frame,
+                                           const Pixels& colour) const {
     const __m512i low = _mm512_set1_epi8(-128);
     const __m512i round = _mm512_set1_epi16(static_cast<short>(0x8080));
     Pixels mixed;
@@ -118,7 +119,7 @@ class FewColours {
     table_[1] = _mm512_load_si512(bytes + 64);
   }
 
-  Pixels of(Labels labels) const {
+  [[gnu::always_inline]] Pixels of(Labels labels) const {
     const __m512i three = _mm512_add_epi8(labels, _mm512_add_epi8(labels, labels));
     Pixels pixels = thrice(three);
     for (int j = 0; j < 3; ++j) {
@@ -141,7 +142,7 @@ class ManyColours {
   ManyColours(const std::uint8_t* palette, int colours)
       : planes_{{palette, colours, 0}, {palette, colours, 1}, {palette, colours, 2}} {}
 
-  Pixels of(Labels labels) const {
+  [[gnu::always_inline]] Pixels of(Labels labels) const {
     const __m512i r = look_up(planes_[0], labels);
     const __m512i g = look_up(planes_[1], labels);
     const __m512i b = look_up(planes_[2], labels);

@@ -55,7 +55,8 @@ class Blend {
       : frame_(vdup_n_u8(static_cast<std::uint8_t>(256 - alpha))),
         colour_(vdup_n_u8(static_cast<std::uint8_t>(alpha))) {}
 
-  Pixels operator()(const Pixels& frame, const Pixels& colour) const {
+  [[gnu::always_inline]] Pixels operator()(const Pixels& frame,
+                                           const Pixels& colour) const {
     Pixels mixed;
     for (int c = 0; c < 3; ++c) {
       const uint8x16_t f = frame.planes.val[c], k = colour.planes.val[c];
@@ -72,17 +73,18 @@ class Blend {
   uint8x8_t frame_, colour_;
 };
 
-// Tables of 64 colours.
+// Tables of 64 colours; as many as the palette needs if kTables is 0.
 template <int kTables>
 class Colours {
  public:
   Colours(const std::uint8_t* palette, int colours)
-      : planes_{{palette, colours, 0}, {palette, colours, 1}, {palette, colours, 2}} {}
+      : planes_{{palette, colours, 0}, {palette, colours, 1}, {palette, colours, 2}},
+        tables_((colours + 63) / 64) {}
 
   // A table gives 0 for an index of 64 or more.
-  Pixels of(Labels labels) const {
+  [[gnu::always_inline]] Pixels of(Labels labels) const {
     Pixels pixels = black();
-    for (int t = 0; t < kTables; ++t) {
+    for (int t = 0; t < (kTables ? kTables : tables_); ++t) {
       const Labels at = vsubq_u8(labels, all_labels(64 * t));
       for (int c = 0; c < 3; ++c) {
         const uint8x16x4_t table = vld1q_u8_x4(planes_[c].value + 64 * t);
@@ -94,6 +96,7 @@ class Colours {
 
  private:
   Plane planes_[3];
+  int tables_;
 };
 
 template <class Body>
@@ -101,7 +104,7 @@ void with_colours(const std::uint8_t* palette, int colours, const Body& body) {
   if (colours <= 64) {
     body(Colours<1>(palette, colours));
   } else {
-    body(Colours<4>(palette, colours));
+    body(Colours<0>(palette, colours));
   }
 }
 

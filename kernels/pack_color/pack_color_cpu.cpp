@@ -4,7 +4,6 @@
 
 #include "common/half.h"
 #include "common/threads.h"
-#include "pack_color/antialias.h"
 #include "pack_color/pack_color.h"
 #include "pack_color/tables.h"
 
@@ -36,10 +35,32 @@ Pixel blended(const PackColor& job, const Tables& tables, const Rows& rows,
   return pixel;
 }
 
+// The row of floats a line is made from.
+void average_rows(const PackColor& job, const Side& across, std::int64_t line,
+                  float* row) {
+  const std::int64_t bytes = job.geometry.width * job.pixel_bytes;
+  const Fan fan = fan_over(line, across.in, across.out);
+  std::fill_n(row, bytes, 0.0f);
+  for (std::int64_t k = fan.first; k < fan.end; ++k) {
+    const std::uint8_t* from = row_of(job, across.frame(k));
+    const float weight = fan.share(k);
+    for (std::int64_t i = 0; i < bytes; ++i) {
+      row[i] += weight * static_cast<float>(from[i]);
+    }
+  }
+}
+
 Pixel averaged(const PackColor& job, const Tables& tables, const float* row,
                std::int64_t x) {
-  const Four four = average_columns(tables, job.pixel_bytes, row, x);
-  return {{four[job.channel[0]], four[job.channel[1]], four[job.channel[2]]}};
+  const std::int64_t positions = sides_of(job.geometry).along.out;
+  Pixel pixel{};
+  for (std::int32_t k = 0; k < tables.count[x]; ++k) {
+    const float* from = row + tables.offset[x] + k * job.pixel_bytes;
+    for (int p = 0; p < 3; ++p) {
+      pixel.channel[p] += tables.weight[k * positions + x] * from[job.channel[p]];
+    }
+  }
+  return pixel;
 }
 
 template <typename T>
@@ -90,10 +111,10 @@ void fill_fans(const PackColor& job, const Side& along, const Tables& tables) {
         std::min(along.frame(fan.first), along.frame(fan.end - 1)) - job.geometry.left;
     tables.offset[x] = static_cast<std::int32_t>(left * job.pixel_bytes);
     tables.count[x] = static_cast<std::int32_t>(fan.end - fan.first);
+    for (std::int64_t k = 0; k < most; ++k) tables.weight[k * along.out + x] = 0;
     for (std::int64_t k = fan.first; k < fan.end; ++k) {
       const std::int64_t at = along.frame(k) - job.geometry.left - left;
-      tables.weight[x * most + at] = static_cast<float>(
-          static_cast<double>(fan.weight(k)) / static_cast<double>(fan.total));
+      tables.weight[at * along.out + x] = fan.share(k);
     }
   }
 }
@@ -119,14 +140,6 @@ bool fill_window(const PackColor& job, const Tables& tables, std::int64_t x, int
       std::uint8_t* index = window->index + 4 * lane;
       index[0] = index[1] = index[3] = static_cast<std::uint8_t>(at);
       index[2] = static_cast<std::uint8_t>(next);
-      const double exact = static_cast<double>(fraction) * 16384;
-      const auto weight = static_cast<std::int16_t>(std::nearbyint(exact));
-      const auto rest = static_cast<std::int16_t>(
-          std::nearbyint((exact - static_cast<double>(weight)) * 256));
-      window->weight[2 * lane] = static_cast<std::int16_t>(16384 - weight);
-      window->weight[2 * lane + 1] = weight;
-      window->rest[2 * lane] = static_cast<std::int16_t>(-rest);
-      window->rest[2 * lane + 1] = rest;
     }
   }
   if (each == kBlock) window->base[1] = window->base[0];
@@ -177,6 +190,12 @@ void pack_color_tables(const PackColor& job, void* memory) {
     const std::int64_t left = tap.index - job.geometry.left;
     tables.offset[x] = static_cast<std::int32_t>(left * job.pixel_bytes);
     tables.fraction[x] = static_cast<float>(tap.fraction);
+    const double exact = tap.fraction * 16384;
+    const auto weight = static_cast<std::int32_t>(std::nearbyint(exact));
+    const auto rest = static_cast<std::int32_t>(
+        std::nearbyint((exact - static_cast<double>(weight)) * 256));
+    tables.pair[x] = pair_of(16384 - weight, weight);
+    tables.rest[x] = pair_of(-rest, rest);
   }
   Summary& summary = *tables.summary;
   summary.taps = taps_of(tables.fraction, along.out);

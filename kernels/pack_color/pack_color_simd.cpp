@@ -1,9 +1,10 @@
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <cstdint>
 
 #include "common/pixels.h"
 #include "common/threads.h"
-#include "pack_color/antialias.h"
 #include "pack_color/pack_color.h"
 #include "pack_color/tables.h"
 
@@ -44,46 +45,77 @@ struct Sink {
     }
   }
 
-  void put(int c, std::int64_t x, Floats v) const {
-    store(out[c] + x, fma(v, multiply[c], add[c]));
+  void take(std::int64_t x, Floats a, Floats b, Floats c) const {
+    put(out, x,
+        {fma(a, multiply[0], add[0]), fma(b, multiply[1], add[1]),
+         fma(c, multiply[2], add[2])});
   }
 };
+
+constexpr std::int64_t kBytesAhead =
+    4096;  // how far before they are used rows are asked for
 
 template <typename T>
 using LineKernel = void (*)(const Tables&, std::int64_t, std::int64_t, const Rows&,
                             const Planes<T>&);
 
+// Asks for a place in the rows of a line to come.
+template <bool kTwoRows>
+void ask(const Rows& rows, std::int64_t offset) {
+  __builtin_prefetch(rows.above_ahead + offset);
+  if constexpr (kTwoRows) __builtin_prefetch(rows.below_ahead + offset);
+}
+
+// The unit of what `blend` gives.
+constexpr float unit_of(Taps taps) {
+  return taps == Taps::kOne ? 1.0f : taps == Taps::kExact ? 16384.0f : 4194304.0f;
+}
+
+// `pixels`: in every lane a channel of two pixels, or of one.
+template <Taps kTaps>
+Floats blend(Ints pixels, Ints pair, Ints rest) {
+  if constexpr (kTaps == Taps::kExact) pixels = dot(pixels, pair);
+  if constexpr (kTaps == Taps::kFine) pixels = fine_dot(pixels, pair, rest);
+  return to_floats(pixels);
+}
+
+// In sixteen bytes: where the channels of a pixel, and of the next one, come from.
+template <int kBytes, bool kNext>
+constexpr std::array<std::uint8_t, 16> choice() {
+  std::array<std::uint8_t, 16> index{};
+  for (int i = 0; i < 16; ++i) {
+    const int channel = i / 4 < 3 && kBytes > 1 ? i / 4 : 0;
+    const bool used = i % 4 == 0 || (kNext && i % 4 == 2);
+    index[i] = used ? channel + i % 4 / 2 * kBytes : 0x80;
+  }
+  return index;
+}
+
 // Positions first to end, kLanes at least, each from eight bytes of the row.
-template <typename T, int kBytes>
+template <typename T, int kBytes, Taps kTaps, bool kTwoRows>
 void pixel_line(const Tables& tables, std::int64_t first, std::int64_t end,
                 const Rows& rows, const Planes<T>& planes) {
-  constexpr std::uint8_t no = 0x80, n = kBytes;
-  constexpr std::uint8_t c1 = kBytes == 1 ? 0 : 1, c2 = kBytes == 1 ? 0 : 2;
-  const std::uint8_t near[16] = {0,  no, no, no, c1, no, no, no,
-                                 c2, no, no, no, no, no, no, no};
-  const std::uint8_t far[16] = {n,      no, no, no, n + c1, no, no, no,
-                                n + c2, no, no, no, no,     no, no, no};
-  const Sink<T> sink(planes, 1);
+  constexpr auto kChoice = choice<kBytes, kTaps != Taps::kOne>();
+  const Sink<T> sink(planes, unit_of(kTaps));
   const Floats across = all(rows.fraction);
   const std::uint8_t *const above = rows.above, *const below = rows.below;
-  const std::int32_t* const offset = tables.offset;
-  const float* const fraction = tables.fraction;
+  const Tables t = tables;
   for (std::int64_t x = first; x < end; x += kLanes) {
     x = std::min(x, end - kLanes);
-    const Floats fractions = load(fraction + x);
+    for (int i = 0; i < kLanes; i += 4) ask<kTwoRows>(rows, t.offset[x + i]);
+    const Ints pairs = load(t.pair + x), rests = load(t.rest + x);
     Floats v[4];
     for (int j = 0; j < 4; ++j) {
-      const Floats along = spread(fractions, j);
-      const auto blend = [&](const std::uint8_t* row) {
-        const Ints bytes = load_groups(row, offset + x + j);
-        const Floats a = to_floats(choose(bytes, near));
-        return fma(along, sub(to_floats(choose(bytes, far)), a), a);
+      const Ints pair = spread(pairs, j), rest = spread(rests, j);
+      const auto blended = [&](const std::uint8_t* row) {
+        const Ints groups = load_groups(row, t.offset + x + j);
+        return blend<kTaps>(choose(groups, kChoice.data()), pair, rest);
       };
-      const Floats over = blend(above);
-      v[j] = fma(across, sub(blend(below), over), over);
+      v[j] = blended(above);
+      if constexpr (kTwoRows) v[j] = fma(across, sub(blended(below), v[j]), v[j]);
     }
     transpose(v);
-    for (int c = 0; c < 3; ++c) sink.put(c, x, v[c]);
+    sink.take(x, v[0], v[1], v[2]);
   }
 }
 
@@ -103,35 +135,71 @@ void single_positions(const PackColor& job, const Tables& tables, std::int64_t f
       const float over = a + along * (b - a), under = d + along * (e - d);
       const float pixel = over + rows.fraction * (under - over);
       T lanes[kLanes];
-      store(lanes, all(pixel * planes.multiply[c] + planes.add[c]));
+      put(lanes, all(pixel * planes.multiply[c] + planes.add[c]));
       planes.out[c][x] = lanes[0];
     }
   }
 }
 
+// The row of floats that a line is made from, and zeros after it for weights of 0.
+void average_rows(const PackColor& job, const Tables& tables, const Side& across,
+                  std::int64_t line, const Desk& desk) {
+  const std::int64_t bytes = job.geometry.width * job.pixel_bytes;
+  const Fan fan = fan_over(line, across.in, across.out);
+  const std::int64_t count = fan.end - fan.first;
+  const std::uint8_t* first = row_of(job, across.frame(fan.first));
+  const std::ptrdiff_t step = across.step * job.row_bytes;
+  for (std::int64_t k = 0; k < count; ++k) desk.weight[k] = fan.share(fan.first + k);
+  std::int64_t i = 0;
+  for (; i + 2 * kLanes <= bytes; i += 2 * kLanes) {
+    Floats left = all(0.0f), right = left;
+    const std::uint8_t* from = first + i;
+    for (std::int64_t k = 0; k < count; ++k, from += step) {
+      const Floats weight = all(desk.weight[k]);
+      left = fma(weight, load_bytes(from), left);
+      right = fma(weight, load_bytes(from + kLanes), right);
+    }
+    store(desk.row + i, left);
+    store(desk.row + i + kLanes, right);
+  }
+  for (; i < bytes; ++i) {
+    desk.row[i] = 0;
+    for (std::int64_t k = 0; k < count; ++k) {
+      desk.row[i] += desk.weight[k] * static_cast<float>(first[i + k * step]);
+    }
+  }
+  std::fill_n(desk.row + bytes, job.pixel_bytes * tables.summary->most + 4, 0.0f);
+}
+
 template <typename T>
 void average_line(const PackColor& job, const Tables& tables, const float* row,
-                  std::int64_t positions, const Planes<T>& planes) {
+                  const Planes<T>& planes) {
   const Sink<T> sink(planes, 1);
+  const Tables t = tables;
+  const std::int64_t positions = sides_of(job.geometry).along.out;
+  const std::int64_t most = t.summary->most;
   for (std::int64_t x = 0; x < positions; x += kLanes) {
-    alignas(64) float pixels[4 * kLanes];
-    const std::int64_t count = std::min<std::int64_t>(kLanes, positions - x);
-    for (std::int64_t i = 0; i < kLanes; ++i) {
-      Four four =
-          average_columns(tables, job.pixel_bytes, row, x + std::min(i, count - 1));
-      if (job.pixel_bytes == 1) four = Four{four[0], four[0], four[0], 0};
-      std::memcpy(pixels + i % 4 * kLanes + i / 4 * 4, &four, sizeof four);
-    }
-    Floats v[4];
-    for (int j = 0; j < 4; ++j) v[j] = load(pixels + j * kLanes);
-    transpose(v);
-    for (int c = 0; c < 3; ++c) {
-      if (count == kLanes) {
-        sink.put(c, x, v[c]);
-        continue;
+    if (positions >= kLanes) x = std::min(x, positions - kLanes);
+    const int count = static_cast<int>(std::min<std::int64_t>(kLanes, positions - x));
+    std::int32_t offset[kLanes];
+    for (int i = 0; i < kLanes; ++i) offset[i] = t.offset[x + std::min(i, count - 1)];
+    Floats v[4] = {all(0.0f), all(0.0f), all(0.0f), all(0.0f)};
+    for (std::int64_t k = 0; k < most; ++k) {
+      const Floats weights = load_some(t.weight + k * positions + x, count);
+      for (int j = 0; j < 4; ++j) {
+        const Floats four = load_fours(row + k * job.pixel_bytes, offset + j);
+        v[j] = fma(spread(weights, j), four, v[j]);
       }
+    }
+    transpose(v);
+    if (job.pixel_bytes == 1) v[1] = v[2] = v[0];
+    if (count == kLanes) {
+      sink.take(x, v[0], v[1], v[2]);
+      continue;
+    }
+    for (int c = 0; c < 3; ++c) {
       T lanes[kLanes];
-      store(lanes, fma(v[c], sink.multiply[c], sink.add[c]));
+      put(lanes, fma(v[c], sink.multiply[c], sink.add[c]));
       std::copy_n(lanes, count, sink.out[c] + x);
     }
   }
@@ -163,64 +231,37 @@ struct Bytes {
 };
 
 // Sixteen positions at a time from 128 bytes of each row, or twice eight.
-template <typename T, int kBytes, Taps kTaps, bool kHalves, bool kTwoRows>
+template <typename T, int kBytes, Taps kTaps, bool kTwoRows, bool kHalves>
 void window_line(const Tables& tables, std::int64_t, std::int64_t, const Rows& rows,
                  const Planes<T>& planes) {
   constexpr __mmask64 kMask =
       kTaps == Taps::kOne ? 0x1111111111111111 : 0x5555555555555555;
-  const Sink<T> sink(planes, kTaps == Taps::kOne     ? 1.0f
-                             : kTaps == Taps::kExact ? 16384.0f
-                                                     : 4194304.0f);
+  const Sink<T> sink(planes, unit_of(kTaps));
   const Floats across = all(rows.fraction);
   const std::uint8_t *const above = rows.above, *const below = rows.below;
-  const Window* w = tables.windows;
-  const Window* const end = w + tables.summary->windows;
-  for (; w < end; ++w) {
+  const Tables t = tables;
+  const Window* const end = t.windows + t.summary->windows;
+  for (const Window* w = t.windows; w < end; ++w) {
     const Bytes<kHalves> over(above, *w), under(kTwoRows ? below : above, *w);
-    const __m512i index = _mm512_load_si512(w->index);
-    const __m512i weight = _mm512_load_si512(w->weight);
-    const __m512i rest = _mm512_load_si512(w->rest);
     const std::int64_t x = w->x;
-    const auto blend = [&](const Bytes<kHalves>& bytes, __m512i at) {
-      const __m512i pixels = bytes.at(at, kMask);
-      if constexpr (kTaps == Taps::kOne) return _mm512_cvtepi32_ps(pixels);
-      __m512i sum = _mm512_madd_epi16(pixels, weight);
-      if constexpr (kTaps == Taps::kFine) {
-        sum = _mm512_dpwssd_epi32(_mm512_slli_epi32(sum, 8), pixels, rest);
-      }
-      return _mm512_cvtepi32_ps(sum);
-    };
-    Floats v{};
-    for (int c = 0; c < 3; ++c) {
-      if (kBytes > 1 || c == 0) {
-        const __m512i at = _mm512_add_epi8(index, _mm512_set1_epi8(c));
-        v = blend(over, at);
-        if constexpr (kTwoRows) v = fma(across, sub(blend(under, at), v), v);
-      }
-      sink.put(c, x, v);
+    const Ints index = _mm512_load_si512(w->index);
+    for (int i = 0; i < (kHalves ? 4 : 2); ++i) {
+      ask<kTwoRows>(rows, w->base[i / 2] + i % 2 * 64);
     }
-  }
-}
-
-template <typename T, int kBytes, Taps kTaps>
-LineKernel<T> window_kernel(const Summary& summary, bool two_rows) {
-  if (kTaps != Taps::kOne || two_rows) {
-    return summary.halves ? window_line<T, kBytes, kTaps, true, true>
-                          : window_line<T, kBytes, kTaps, false, true>;
-  }
-  return summary.halves ? window_line<T, kBytes, Taps::kOne, true, false>
-                        : window_line<T, kBytes, Taps::kOne, false, false>;
-}
-
-template <typename T, int kBytes>
-LineKernel<T> window_kernel(const Summary& summary, bool two_rows) {
-  switch (summary.taps) {
-    case Taps::kOne:
-      return window_kernel<T, kBytes, Taps::kOne>(summary, two_rows);
-    case Taps::kExact:
-      return window_kernel<T, kBytes, Taps::kExact>(summary, two_rows);
-    default:
-      return window_kernel<T, kBytes, Taps::kFine>(summary, two_rows);
+    const Ints pair = load(t.pair + x), rest = load(t.rest + x);
+    const auto channel = [&](int c) {
+      const Ints at = _mm512_add_epi8(index, _mm512_set1_epi8(c));
+      const Floats v = blend<kTaps>(over.at(at, kMask), pair, rest);
+      if constexpr (!kTwoRows) return v;
+      const Floats u = blend<kTaps>(under.at(at, kMask), pair, rest);
+      return fma(across, sub(u, v), v);
+    };
+    const Floats v = channel(0);
+    if constexpr (kBytes == 1) {
+      sink.take(x, v, v, v);
+    } else {
+      sink.take(x, v, channel(1), channel(2));
+    }
   }
 }
 
@@ -228,14 +269,35 @@ constexpr bool kHasWindows = true;
 
 #else
 
-template <typename T, int kBytes>
-LineKernel<T> window_kernel(const Summary&, bool) {
-  return nullptr;
-}
+template <typename T, int kBytes, Taps kTaps, bool kTwoRows, bool kHalves>
+constexpr LineKernel<T> window_line = nullptr;
 
 constexpr bool kHasWindows = false;
 
 #endif
+
+template <typename T, int kBytes, Taps kTaps, bool kTwoRows>
+LineKernel<T> kernel_for(const Summary& summary) {
+  if (!kHasWindows || summary.windows == 0) {
+    return pixel_line<T, kBytes, kTaps, kTwoRows>;
+  }
+  return summary.halves ? window_line<T, kBytes, kTaps, kTwoRows, true>
+                        : window_line<T, kBytes, kTaps, kTwoRows, false>;
+}
+
+// Two blended pixels of one row are as well blended from that row twice.
+template <typename T, int kBytes>
+LineKernel<T> kernel_for(const Summary& summary, bool two_rows) {
+  switch (summary.taps) {
+    case Taps::kOne:
+      return two_rows ? kernel_for<T, kBytes, Taps::kOne, true>(summary)
+                      : kernel_for<T, kBytes, Taps::kOne, false>(summary);
+    case Taps::kExact:
+      return kernel_for<T, kBytes, Taps::kExact, true>(summary);
+    default:
+      return kernel_for<T, kBytes, Taps::kFine, true>(summary);
+  }
+}
 
 // How the lines of a job are made.
 template <typename T>
@@ -247,18 +309,17 @@ struct Maker {
   LineKernel<T> two_rows;
   std::int64_t first;  // the positions that the kernel may make
   std::int64_t end;
+  std::int64_t ahead;  // lines
 
   template <int kBytes>
   void choose_kernel() {
-    one_row = two_rows = pixel_line<T, kBytes>;
     first = 0;
     end = positions;
+    ahead = 1 + kBytesAhead / (2 * job.geometry.width * job.pixel_bytes);
     if (averages(job)) return;
-    if (kHasWindows && tables.summary->windows > 0) {
-      one_row = window_kernel<T, kBytes>(*tables.summary, false);
-      two_rows = window_kernel<T, kBytes>(*tables.summary, true);
-      return;
-    }
+    one_row = kernel_for<T, kBytes>(*tables.summary, false);
+    two_rows = kernel_for<T, kBytes>(*tables.summary, true);
+    if (kHasWindows && tables.summary->windows > 0) return;
     const std::int64_t last = last_load(job);
     while (first < end && tables.offset[first] > last) ++first;
     while (end > first && tables.offset[end - 1] > last) --end;
@@ -276,11 +337,11 @@ struct Maker {
             std::int64_t plane) const {
     const Planes<T> planes(job, out, plane);
     if (averages(job)) {
-      average_rows(job, across, line, desk.row);
-      average_line(job, tables, desk.row, positions, planes);
+      average_rows(job, tables, across, line, desk);
+      average_line(job, tables, desk.row, planes);
       return;
     }
-    const Rows rows = rows_of(job, across, line);
+    const Rows rows = rows_of(job, across, line, ahead);
     single_positions(job, tables, 0, first, rows, planes);
     const LineKernel<T> kernel = rows.fraction > 0 ? two_rows : one_row;
     if (end > first) kernel(tables, first, end, rows, planes);
@@ -305,17 +366,21 @@ template <typename T>
 void fill_padding(const PackColor& job, T* out) {
   const Geometry& g = job.geometry;
   if (g.picture_height == g.out_height && g.picture_width == g.out_width) return;
-  T lanes[kLanes];
-  store(lanes, all(job.fill));
+  const auto fill = [&](T* to, std::int64_t count) {
+    T lanes[kLanes];
+    put(lanes, all(job.fill));
+    for (; count >= kLanes; to += kLanes, count -= kLanes) put(to, all(job.fill));
+    std::copy_n(lanes, count, to);
+  };
   const std::int64_t right = g.picture_left + g.picture_width;
   for (std::int64_t i = 0; i < 3 * g.out_height; ++i) {
     T* row = out + i * g.out_width;
     const std::int64_t y = i % g.out_height - g.picture_top;
     if (y < 0 || y >= g.picture_height) {
-      std::fill_n(row, g.out_width, lanes[0]);
+      fill(row, g.out_width);
     } else {
-      std::fill_n(row, g.picture_left, lanes[0]);
-      std::fill_n(row + right, g.out_width - right, lanes[0]);
+      fill(row, g.picture_left);
+      fill(row + right, g.out_width - right);
     }
   }
 }
@@ -353,6 +418,11 @@ void pack(const PackColor& job) {
 }  // namespace
 
 void pack_color_simd(const PackColor& job) {
+  // Further than an int32 reaches, int8 would not saturate.
+  for (int p = 0; p < 3 && job.element == PackColor::Element::kInt8; ++p) {
+    const float most = 255 * std::abs(job.multiply[p]) + std::abs(job.add[p]);
+    if (std::max(most, std::abs(job.fill)) > 1e9f) return pack_color_cpu(job);
+  }
   switch (job.element) {
     case PackColor::Element::kFloat32:
       return pack<float>(job);

@@ -30,11 +30,15 @@ enum class Taps : std::int32_t {
 // where in them the first channel of the two pixels of position i lies.
 struct alignas(64) Window {
   std::uint8_t index[64];
-  std::int16_t weight[32];  // pairs, in 2^-14
-  std::int16_t rest[32];    // what the rounding left, in 2^-22
   std::int32_t base[2];
   std::int32_t x;  // the first position
 };
+
+// Weights of two pixels, as 16-bit halves of one number.
+inline std::int32_t pair_of(std::int32_t first, std::int32_t second) {
+  return static_cast<std::int32_t>((static_cast<std::uint32_t>(second) << 16) |
+                                   (static_cast<std::uint32_t>(first) & 0xffff));
+}
 
 struct Summary {
   Taps taps;
@@ -47,9 +51,11 @@ struct Tables {
   Summary* summary;
   std::int32_t* offset;  // in bytes, of the first or only pixel, from the crop's left
   float* fraction;       // how far towards the next pixel
+  std::int32_t* pair;    // the same as weights of both, in 2^-14
+  std::int32_t* rest;    // what the rounding left of the weights, in 2^-22
   Window* windows;
   std::int32_t* count;  // antialiasing: pixels from `offset` on
-  float* weight;        // antialiasing: their weights, `most` for each position
+  float* weight;        // antialiasing: (most, n) their weights, then 0
 };
 
 struct Sides {
@@ -84,16 +90,22 @@ inline Tables cut_tables(Scratch& scratch, const PackColor& job) {
     tables.weight = scratch.take<float>(along.out * widest_fan(along));
   } else {
     tables.fraction = scratch.take<float>(along.out);
+    tables.pair = scratch.take<std::int32_t>(along.out);
+    tables.rest = scratch.take<std::int32_t>(along.out);
     tables.windows = scratch.take<Window>((along.out + kBlock - 1) / kBlock);
   }
   return tables;
 }
 
-// The rows of the frame that a line is blended from, and how.
+// The rows of the frame that a line is blended from, and how; and those of a line to
+// come, to ask for while this one is made. A frame fresh from a camera is seldom in the
+// cache, and no processor guesses which rows a resize skips.
 struct Rows {
   const std::uint8_t* above;
   const std::uint8_t* below;
   float fraction;
+  const std::uint8_t* above_ahead;
+  const std::uint8_t* below_ahead;
 };
 
 inline const std::uint8_t* row_of(const PackColor& job, std::int64_t row) {
@@ -103,8 +115,17 @@ inline const std::uint8_t* row_of(const PackColor& job, std::int64_t row) {
 inline Rows rows_of(const PackColor& job, const Side& across, std::int64_t line) {
   const Tap tap = across.tap(line, job.filter);
   const std::uint8_t* above = row_of(job, tap.index);
-  return {above, tap.fraction > 0 ? above + job.row_bytes : above,
-          static_cast<float>(tap.fraction)};
+  const std::uint8_t* below = tap.fraction > 0 ? above + job.row_bytes : above;
+  return {above, below, static_cast<float>(tap.fraction), above, below};
+}
+
+inline Rows rows_of(const PackColor& job, const Side& across, std::int64_t line,
+                    std::int64_t ahead) {
+  Rows rows = rows_of(job, across, line);
+  const Rows later = rows_of(job, across, std::min(line + ahead, across.out - 1));
+  rows.above_ahead = later.above;
+  rows.below_ahead = later.below;
+  return rows;
 }
 
 // Where a line's positions go in a plane of the output.
@@ -124,14 +145,18 @@ inline Target target_of(const Geometry& g) {
 
 // Memory that one thread works in.
 struct Desk {
-  float* row;   // antialiasing: rows of the frame averaged into one
-  void* strip;  // turned pictures: (3, kStrip, n) elements on their way out
+  float* row;     // antialiasing: rows of the frame averaged into one
+  float* weight;  // antialiasing: of these rows
+  void* strip;    // turned pictures: (3, kStrip, n) elements on their way out
 };
 
 inline Desk cut_desk(Scratch& scratch, const PackColor& job) {
   Desk desk{};
   if (averages(job)) {
-    desk.row = scratch.take<float>(job.geometry.width * job.pixel_bytes + 4);
+    const Sides sides = sides_of(job.geometry);
+    desk.row = scratch.take<float>(job.geometry.width * job.pixel_bytes +
+                                   job.pixel_bytes * widest_fan(sides.along) + 4);
+    desk.weight = scratch.take<float>(widest_fan(sides.across));
   }
   if (job.geometry.transposed()) {
     desk.strip = scratch.take<float>(3 * kStrip * job.geometry.picture_height);

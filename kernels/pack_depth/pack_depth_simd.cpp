@@ -3,13 +3,12 @@
 #include <cstring>
 #include <iterator>
 #include <limits>
-#include <type_traits>
 
 #include "common/simd.h"
 #include "common/threads.h"
 #include "common/windows.h"
 #include "pack_depth/pack_depth.h"
-#include "pack_depth/reaches.h"
+#include "pack_depth/tables.h"
 
 // The picture is made in the frame's orientation, a row of it from one or two of the
 // frame's. Turned sideways, kStrip rows are kept as raw values, NaN for no reading, and
@@ -17,135 +16,6 @@
 
 namespace fuseg::FUSEG_LEVEL {
 namespace {
-
-constexpr std::int64_t kStrip = 16;
-constexpr int kLoose = -1;  // no window's shape fits: every value is loaded by itself
-
-// A row of the picture, in the frame's orientation, in blocks of kLanes.
-struct Tables {
-  Reach* down;    // for every row
-  Reach* across;  // for every column
-  std::int64_t rows;
-  std::int64_t columns;
-  std::int64_t blocks;
-  int* shape;           // one: of the windows, or kLoose
-  std::int32_t* base;   // 4 a block
-  std::uint8_t* index;  // kIndexParts vectors a block and tap that is picked by itself
-  float* near_weight;
-  float* far_weight;
-  std::int32_t* picked;  // scratch of every thread: a row's taps
-  float* strip;          // scratch of every thread: kStrip rows
-};
-
-constexpr int kMostGroups = 4;
-
-int item_bytes(PackDepth::In in) {
-  return in == PackDepth::In::kUint8 ? 1 : in == PackDepth::In::kUint16 ? 2 : 4;
-}
-
-// Two taps of float32 do not share a lane.
-int picks(const PackDepth& job) {
-  const bool two = job.filter == Filter::kBilinear && job.in == PackDepth::In::kFloat32;
-  return two ? 2 : 1;
-}
-
-std::int64_t index_bytes(const PackDepth& job) {
-  return std::int64_t{picks(job)} * kIndexParts * kVectorBytes;
-}
-
-Tables tables_in(Scratch& memory, const PackDepth& job) {
-  const Reaches reaches = reaches_in(memory, job);
-  const Geometry& g = job.geometry;
-  const bool turned = g.transposed();
-  Tables t{};
-  t.down = turned ? reaches.columns : reaches.rows;
-  t.across = turned ? reaches.rows : reaches.columns;
-  t.rows = turned ? g.picture_width : g.picture_height;
-  t.columns = turned ? g.picture_height : g.picture_width;
-  t.blocks = (t.columns + kLanes - 1) / kLanes;
-  t.shape = memory.take<int>(1);
-  t.base = memory.take<std::int32_t>(t.blocks * kMostGroups);
-  t.index = memory.take<std::uint8_t>(t.blocks * index_bytes(job));
-  t.near_weight = memory.take<float>(t.blocks * kLanes);
-  t.far_weight = memory.take<float>(t.blocks * kLanes);
-  t.picked = memory.take<std::int32_t>(t.blocks * kLanes * 4 * job.threads);
-  t.strip = memory.take<float>(turned ? kStrip * t.blocks * kLanes * job.threads : 0);
-  return t;
-}
-
-const Reach& across_at(const Tables& t, std::int64_t x) {
-  return t.across[std::min(x, t.columns - 1)];
-}
-
-// The first and last of the frame's columns that `lanes` of the picture's read.
-struct Extent {
-  std::int32_t first;
-  std::int32_t last;
-};
-
-Extent extent_of(const Tables& t, std::int64_t x, int lanes) {
-  Extent e{across_at(t, x).near, across_at(t, x).near};
-  for (int lane = 0; lane < lanes; ++lane) {
-    const Reach& r = across_at(t, x + lane);
-    e.first = std::min({e.first, r.near, r.far});
-    e.last = std::max({e.last, r.near, r.far});
-  }
-  return e;
-}
-
-// Puts the windows' bases into the table, if windows of this shape reach everything
-// and lie inside the crop.
-bool fits(const PackDepth& job, const Tables& t, const WindowShape& shape) {
-  const int item = item_bytes(job.in);
-  const std::int64_t reach = std::int64_t{shape.parts} * kPartBytes / item;
-  const std::int64_t crop_end = job.geometry.left + job.geometry.width;
-  if (reach > job.geometry.width) return false;
-  const int lanes = kLanes / shape.groups;
-  for (std::int64_t block = 0; block < t.blocks; ++block) {
-    for (int group = 0; group < shape.groups; ++group) {
-      const Extent e = extent_of(t, block * kLanes + group * lanes, lanes);
-      const std::int64_t base = std::min<std::int64_t>(e.first, crop_end - reach);
-      if (e.last >= base + reach) return false;
-      t.base[block * kMostGroups + group] = static_cast<std::int32_t>(base * item);
-    }
-  }
-  return true;
-}
-
-template <int item>
-void write_index(const PackDepth& job, const Tables& t, const WindowShape& shape) {
-  const int lanes = kLanes / shape.groups;
-  for (std::int64_t block = 0; block < t.blocks; ++block) {
-    std::uint8_t* index = t.index + block * index_bytes(job);
-    clear_index(index, kIndexParts * picks(job));
-    for (int lane = 0; lane < kLanes; ++lane) {
-      const Reach& r = across_at(t, block * kLanes + lane);
-      const int base = t.base[block * kMostGroups + lane / lanes] / item;
-      set_index<item>(index, near_slot(lane, item), r.near - base);
-      if (job.filter != Filter::kBilinear) continue;
-      if constexpr (item < 4) {
-        set_index<item>(index, far_slot(lane, item), r.far - base);
-      } else {
-        set_index<item>(index + kIndexParts * kVectorBytes, lane, r.far - base);
-      }
-    }
-  }
-}
-
-void write_windows(const PackDepth& job, const Tables& t) {
-  *t.shape = kLoose;
-  int number = 0;
-  for (const WindowShape& shape : kWindowShapes) {
-    if (fits(job, t, shape)) {
-      *t.shape = number;
-      const int item = item_bytes(job.in);
-      if (item == 1) return write_index<1>(job, t, shape);
-      if (item == 2) return write_index<2>(job, t, shape);
-      return write_index<4>(job, t, shape);
-    }
-    ++number;
-  }
-}
 
 // What a lane's taps are picked into: two words of one vector, or a vector each.
 template <typename T>
@@ -163,56 +33,55 @@ struct Taps<float> {
 };
 
 // A row of the frame, ready to be picked from.
-template <typename T, bool bilinear, int shape>
+template <typename T, bool blends, int shape>
 class Row {
+  static constexpr Layout kLayout{sizeof(T), blends};
+
  public:
   Row(const char* row, const Tables& tables, std::int32_t* picked)
-      : row_(row), tables_(tables), picked_(picked) {}
+      : row_(row), base_(tables.base), index_(tables.index), picked_(picked) {
+    if constexpr (shape == kLoose) load_all(tables);
+  }
 
-  // To be called before taps() if no window fits.
-  void load_all() const {
-    const T* row = reinterpret_cast<const T*>(row_);
-    for (std::int64_t x = 0; x < tables_.blocks * kLanes; ++x) {
-      const Reach& r = across_at(tables_, x);
-      std::int32_t* to = picked_ + x / kLanes * kLanes * 2 + x % kLanes;
-      if constexpr (sizeof(T) < 4) {
-        *to = row[r.near] | (bilinear ? row[r.far] << 16 : 0);
-      } else {
-        std::memcpy(to, row + r.near, 4);
-        std::memcpy(to + kLanes, row + r.far, 4);
-      }
+  Ints vector(std::int64_t block, int number = 0) const {
+    if constexpr (shape == kLoose) {
+      return load(picked_ + (block * kLayout.picks() + number) * kLanes);
+    } else {
+      constexpr WindowShape w = kWindowShapes[shape];
+      return pick<kLayout.item, kLayout.fill(), w.groups, w.parts>(
+          row_, base_ + block * kMostGroups,
+          index_ + block * kLayout.index_bytes() + number * kIndexParts * kVectorBytes);
     }
   }
 
   Taps<T> taps(std::int64_t block) const {
-    constexpr int item = sizeof(T);
-    constexpr int picks = bilinear && item == 4 ? 2 : 1;
-    if constexpr (shape == kLoose) {
-      const std::int32_t* from = picked_ + block * kLanes * 2;
-      if constexpr (item < 4)
-        return {load(from)};
-      else
-        return {load(from), load(from + kLanes)};
-    } else {
-      constexpr WindowShape w = kWindowShapes[shape];
-      const std::int32_t* base = tables_.base + block * kMostGroups;
-      const std::uint8_t* index =
-          tables_.index + block * picks * kIndexParts * kVectorBytes;
-      const Ints first = pick<item, bilinear, w.groups, w.parts>(row_, base, index);
-      if constexpr (item < 4) {
-        return {first};
-      } else if constexpr (!bilinear) {
-        return {first, first};
+    if constexpr (sizeof(T) < 4)
+      return {vector(block)};
+    else
+      return {vector(block), vector(block, 1)};
+  }
+
+ private:
+  void load_all(const Tables& tables) const {
+    const T* row = reinterpret_cast<const T*>(row_);
+    for (std::int64_t x = 0; x < tables.padded; ++x) {
+      const Reach& r = across_at(tables, x);
+      if constexpr (kLayout.wide()) {
+        const std::uint16_t value = row[r.near];
+        std::memcpy(reinterpret_cast<char*>(picked_) + x * 2, &value, 2);
+      } else if constexpr (sizeof(T) < 4) {
+        picked_[x] = row[r.near] | row[r.far] << 16;
       } else {
-        return {first, pick<item, bilinear, w.groups, w.parts>(
-                           row_, base, index + kIndexParts * kVectorBytes)};
+        std::int32_t* to = picked_ + x / kLanes * kLanes * kLayout.picks() + x % kLanes;
+        std::memcpy(to, row + r.near, 4);
+        if (blends) std::memcpy(to + kLanes, row + r.far, 4);
       }
     }
   }
 
- private:
   const char* row_;
-  const Tables& tables_;
+  const std::int32_t* base_;
+  const std::uint8_t* index_;
   std::int32_t* picked_;
 };
 
@@ -220,39 +89,49 @@ class Row {
 template <typename T>
 class Invalid {
  public:
-  explicit Invalid(const PackDepth& job) : count_(job.invalid_count) {
+  explicit Invalid(const PackDepth& job) : number_(job.invalid_count) {
     for (int i = 0; i < PackDepth::kMostInvalid; ++i) {
-      const float value = i < count_ ? job.invalid[i] : kNan;
+      const float value = i < number_ ? job.invalid[i] : kNan;
       value_[i] = all(value);
-      const std::int32_t whole = i < count_ ? static_cast<std::int32_t>(value) : 0;
+      const std::int32_t whole = i < number_ ? static_cast<std::int32_t>(value) : 0;
       if (sizeof(T) < 4) word_[i] = all(whole | whole << 16);
     }
+  }
+
+  WordMask readings(Ints words) const {
+    WordMask are = all_words();
+    if (number_ > 0) are = differ(are, words, word_[0]);
+    if (number_ > 1) are = differ(are, words, word_[1]);
+    for (int i = 2; i < number_; ++i) are = differ(are, words, word_[i]);
+    return are;
   }
 
   Mask readings(Floats raw) const {
     Mask are = all_lanes();
     if constexpr (sizeof(T) == 4) are = both(are, finite(raw));
-    are = differ(are, raw, value_[0]);
-    are = differ(are, raw, value_[1]);
-    for (int i = 2; i < count_; ++i) are = differ(are, raw, value_[i]);
+    are = differ(differ(are, raw, value_[0]), raw, value_[1]);
+#pragma GCC unroll 1
+    for (int i = 2; i < number_; ++i) are = differ(are, raw, value_[i]);
     return are;
   }
 
-  // Never true where it is not; for float32 also `blended` must be finite.
-  bool all_readings(const Taps<T>& a, const Taps<T>& b, Floats blended) const {
+  // Whether there may be a tap that is no reading, also if `blended` is not finite.
+  bool may_have_holes(const Taps<T>& a, const Taps<T>& b, Floats blended) const {
     if constexpr (sizeof(T) < 4) {
-      for (int i = 0; i < count_; ++i) {
-        if (any_word_is(word_[i], a.words, b.words)) return false;
+      bool found = false;
+#pragma GCC unroll 1
+      for (int i = 0; i < number_; ++i) {
+        found |= any_word_is(word_[i], a.words, b.words);
       }
-      return true;
+      return found;
     } else {
-      Mask are = finite(blended);
-      for (int i = 0; i < count_; ++i) {
-        for (const Taps<T>& taps : {a, b}) {
-          are = differ(differ(are, taps.near(), value_[i]), taps.far(), value_[i]);
-        }
+      Mask above = finite(blended), below = above;
+#pragma GCC unroll 1
+      for (int i = 0; i < number_; ++i) {
+        above = differ(differ(above, a.near(), value_[i]), a.far(), value_[i]);
+        below = differ(differ(below, b.near(), value_[i]), b.far(), value_[i]);
       }
-      return bits(are) == bits(all_lanes());
+      return bits(both(above, below)) != bits(all_lanes());
     }
   }
 
@@ -266,7 +145,7 @@ class Invalid {
     return greater(all(1.0f), zero);
   }
 
-  int count_;
+  int number_;
   Floats value_[PackDepth::kMostInvalid];
   Ints word_[PackDepth::kMostInvalid];
 };
@@ -280,32 +159,43 @@ inline Floats mean_of(Floats near, Floats far, Floats near_weight, Floats far_we
   return fma(far, far_weight, mul(near, near_weight));
 }
 
-// blend() of a block.
+struct Weights {
+  Floats left, right, above, below;
+};
+
 template <typename T>
-inline Blended blended(const Taps<T>& near, const Taps<T>& far, Floats down_near,
-                       Floats down_far, const float* near_weight,
-                       const float* far_weight, const Invalid<T>& invalid) {
-  const Floats left = load(near_weight), right = load(far_weight);
-  const Floats whole =
-      mean_of(mean_of(near.near(), near.far(), left, right),
-              mean_of(far.near(), far.far(), left, right), down_near, down_far);
-  if (invalid.all_readings(near, far, whole)) return {whole, Invalid<T>::all_lanes()};
-  const Floats none = all(0.0f);
-  Mask complete = Invalid<T>::all_lanes();
-  Floats sum[2], weight[2];
-  int row = 0;
-  for (const Taps<T>* taps : {&near, &far}) {
-    const Mask is_left = invalid.readings(taps->near());
-    const Mask is_right = invalid.readings(taps->far());
-    const Floats l = select(is_left, left, none), r = select(is_right, right, none);
-    sum[row] = mean_of(select(is_left, taps->near(), none),
-                       select(is_right, taps->far(), none), l, r);
-    weight[row++] = add(l, r);
-    complete = both(complete, both(is_left, is_right));
-  }
-  const Floats share = mean_of(weight[0], weight[1], down_near, down_far);
-  const Floats value = mean_of(sum[0], sum[1], down_near, down_far);
-  return {select(complete, whole, div(value, share)), greater(share, none)};
+inline Floats mean_of(const Taps<T>& above, const Taps<T>& below, const Weights& w) {
+  return mean_of(mean_of(above.near(), above.far(), w.left, w.right),
+                 mean_of(below.near(), below.far(), w.left, w.right), w.above, w.below);
+}
+
+// The sum and the weight of those of a row's taps that are readings.
+struct Share {
+  Floats sum, weight;
+  Mask both_are;
+};
+
+template <typename T>
+inline Share share_of(const Taps<T>& taps, const Weights& w,
+                      const Invalid<T>& invalid) {
+  const Floats none = all(0.0f), near = taps.near(), far = taps.far();
+  const Mask left_is = invalid.readings(near), right_is = invalid.readings(far);
+  const Floats left = select(left_is, w.left, none);
+  const Floats right = select(right_is, w.right, none);
+  return {
+      mean_of(select(left_is, near, none), select(right_is, far, none), left, right),
+      add(left, right), both(left_is, right_is)};
+}
+
+// blend() of a block where some are no readings.
+template <typename T>
+inline Blended blended_around(const Taps<T>& above, const Taps<T>& below,
+                              const Weights& w, const Invalid<T>& invalid) {
+  const Share a = share_of(above, w, invalid), b = share_of(below, w, invalid);
+  const Floats weight = mean_of(a.weight, b.weight, w.above, w.below);
+  const Floats value = div(mean_of(a.sum, b.sum, w.above, w.below), weight);
+  return {select(both(a.both_are, b.both_are), mean_of(above, below, w), value),
+          greater(weight, all(0.0f))};
 }
 
 // Where finished values go: a row of the output.
@@ -323,11 +213,14 @@ class Plane {
   void put(std::int64_t x, Floats raw, Mask readings) {
     store(out_ + x, finished(raw, readings));
     if (valid_ != nullptr) store_ones(valid_ + x, readings);
-    count_ += __builtin_popcount(bits(readings));
+  }
+
+  void put_all(std::int64_t x, Floats raw) {
+    store(out_ + x, normal(raw));
+    if (valid_ != nullptr) store_ones(valid_ + x, first_lanes_of(kLanes));
   }
 
   void put_some(std::int64_t x, Floats raw, Mask readings, int lanes) {
-    readings = both(readings, first_lanes_of(lanes));
     U values[kLanes];
     store(values, finished(raw, readings));
     std::memcpy(out_ + x, values, static_cast<std::size_t>(lanes) * sizeof(U));
@@ -336,20 +229,17 @@ class Plane {
       store_ones(ones, readings);
       std::memcpy(valid_ + x, ones, static_cast<std::size_t>(lanes));
     }
-    count_ += __builtin_popcount(bits(readings));
   }
-
-  std::int64_t count() const { return count_; }
 
  private:
   Floats finished(Floats raw, Mask readings) const {
-    return select(readings, add(mul(raw, multiply_), add_), fill_);
+    return select(readings, normal(raw), fill_);
   }
+  Floats normal(Floats raw) const { return add(mul(raw, multiply_), add_); }
 
   U* out_ = nullptr;
   std::uint8_t* valid_ = nullptr;
   Floats multiply_, add_, fill_;
-  std::int64_t count_ = 0;
 };
 
 // Or a row of a strip.
@@ -361,6 +251,7 @@ class StripRow {
     store(row_ + x,
           select(readings, raw, all(std::numeric_limits<float>::quiet_NaN())));
   }
+  void put_all(std::int64_t x, Floats raw) { store(row_ + x, raw); }
   void put_some(std::int64_t x, Floats raw, Mask readings, int) {
     put(x, raw, readings);
   }
@@ -369,15 +260,18 @@ class StripRow {
   float* row_;
 };
 
-// The rows that come after this one, asked for block by block.
+// The row of the frame that comes next, asked for block by block.
 class Ahead {
  public:
   Ahead(const char* row, std::int64_t bytes, std::int64_t blocks)
       : row_(row), step_((bytes + blocks - 1) / blocks) {}
   void ask(std::int64_t block) const {
-    for (std::int64_t at = 0; at < step_; at += 64) {
-      __builtin_prefetch(row_ + block * step_ + at);
-    }
+    const char* at = row_ + block * step_;
+    const char* end = at + step_;
+    do {
+      __builtin_prefetch(at);
+      at += 64;
+    } while (at < end);
   }
 
  private:
@@ -385,58 +279,142 @@ class Ahead {
   std::int64_t step_;
 };
 
-template <typename T, bool bilinear, int shape>
-struct Picture {
-  const PackDepth& job;
-  const Tables& tables;
-  const Invalid<T> invalid;
-  std::int32_t* picked;
+template <typename T, bool blends, int shape>
+class Picture {
+  static constexpr Layout kLayout{sizeof(T), blends};
+
+ public:
+  Picture(const PackDepth& job, const Tables& tables, int part)
+      : job_(job),
+        tables_(tables),
+        invalid_(job),
+        picked_(tables.picked + part * tables.padded * 4),
+        holed_(tables.holed + part * tables.padded / kLanes) {}
+
+  // Returns the readings.
+  template <typename Sink>
+  std::int64_t row(std::int64_t r, Sink& sink) const {
+    if constexpr (blends)
+      return blended_row(r, sink);
+    else
+      return plain_row(r, sink);
+  }
+
+ private:
+  using Picked = Row<T, blends, shape>;
 
   const char* frame_row(std::int32_t y) const {
-    return static_cast<const char*>(job.frame) + y * job.row_bytes;
+    return static_cast<const char*>(job_.frame) + y * job_.row_bytes;
   }
 
   Ahead after(std::int64_t r) const {
-    const std::int64_t next = std::min(r + 1, tables.rows - 1);
+    const std::int64_t next = std::min(r + 1, tables_.rows - 1);
     const std::int64_t item = sizeof(T);
-    return {frame_row(tables.down[next].near) + job.geometry.left * item,
-            job.geometry.width * item, tables.blocks};
+    return {frame_row(tables_.down[next].near) + job_.geometry.left * item,
+            job_.geometry.width * item, tables_.padded / kLayout.lanes()};
   }
 
   template <typename Sink>
-  void row(std::int64_t r, Sink& sink) const {
-    const Reach& down = tables.down[r];
+  std::int64_t plain_row(std::int64_t r, Sink& sink) const {
     const Ahead ahead = after(r);
-    const Row<T, bilinear, shape> near(frame_row(down.near), tables, picked);
-    const Row<T, bilinear, shape> far(frame_row(down.far), tables,
-                                      picked + tables.blocks * kLanes * 2);
-    if constexpr (shape == kLoose) {
-      near.load_all();
-      if constexpr (bilinear) far.load_all();
-    }
-    const Floats down_near = all(down.near_weight), down_far = all(down.far_weight);
-    const auto block_at = [&](std::int64_t block) -> Blended {
+    const Picked row(frame_row(tables_.down[r].near), tables_, picked_);
+    const std::int64_t blocks = tables_.columns / kLayout.lanes();
+    std::int64_t readings = 0;
+    for (std::int64_t block = 0; block < blocks; ++block) {
       ahead.ask(block);
-      if constexpr (!bilinear) {
-        const Floats raw = near.taps(block).near();
-        return {raw, invalid.readings(raw)};
+      const std::int64_t x = block * kLayout.lanes();
+      const Ints values = row.vector(block);
+      if constexpr (kLayout.wide()) {
+        const WordMask are = invalid_.readings(values);
+        sink.put(x, to_floats(low_half(values)), low_half(are));
+        sink.put(x + kLanes, to_floats(high_half(values)), high_half(are));
+        readings += count(are);
       } else {
-        return blended(near.taps(block), far.taps(block), down_near, down_far,
-                       tables.near_weight + block * kLanes,
-                       tables.far_weight + block * kLanes, invalid);
+        const Mask are = invalid_.readings(as_floats(values));
+        sink.put(x, as_floats(values), are);
+        readings += count(are);
       }
-    };
-    const std::int64_t whole = tables.columns / kLanes;
-    for (std::int64_t block = 0; block < whole; ++block) {
-      const Blended b = block_at(block);
-      sink.put(block * kLanes, b.raw, b.readings);
     }
-    if (whole < tables.blocks) {
-      const Blended b = block_at(whole);
-      sink.put_some(whole * kLanes, b.raw, b.readings,
-                    static_cast<int>(tables.columns - whole * kLanes));
+    const std::int64_t x = blocks * kLayout.lanes();
+    return x < tables_.columns ? readings + last(row.vector(blocks), x, sink)
+                               : readings;
+  }
+
+  // The block at x, which the end of the row cuts.
+  template <typename Sink>
+  std::int64_t last(Ints values, std::int64_t x, Sink& sink) const {
+    const int rest = static_cast<int>(tables_.columns - x);
+    if constexpr (kLayout.wide()) {
+      const WordMask are = invalid_.readings(values);
+      std::int64_t readings =
+          put_some(x, to_floats(low_half(values)), low_half(are), rest, sink);
+      if (rest > kLanes) {
+        readings += put_some(x + kLanes, to_floats(high_half(values)), high_half(are),
+                             rest - kLanes, sink);
+      }
+      return readings;
+    } else {
+      return put_some(x, as_floats(values), invalid_.readings(as_floats(values)), rest,
+                      sink);
     }
   }
+
+  template <typename Sink>
+  std::int64_t put_some(std::int64_t x, Floats raw, Mask readings, int lanes,
+                        Sink& sink) const {
+    lanes = std::min(lanes, kLanes);
+    readings = both(readings, first_lanes_of(lanes));
+    sink.put_some(x, raw, readings, lanes);
+    return count(readings);
+  }
+
+  // Every block is blended as if all were readings; where that was wrong it is done
+  // again, so that the first loop has no branch and the second one no idle turn.
+  template <typename Sink>
+  std::int64_t blended_row(std::int64_t r, Sink& sink) const {
+    const Reach down = tables_.down[r];
+    const Ahead ahead = after(r);
+    const Picked above(frame_row(down.near), tables_, picked_);
+    const Picked below(frame_row(down.far), tables_, picked_ + tables_.padded * 2);
+    const Floats weight_above = all(down.near_weight);
+    const Floats weight_below = all(down.far_weight);
+    const std::int64_t blocks = tables_.columns / kLanes;
+    const auto weights = [&](std::int64_t block) -> Weights {
+      return {load(tables_.near_weight + block * kLanes),
+              load(tables_.far_weight + block * kLanes), weight_above, weight_below};
+    };
+    std::int64_t holed = 0;
+    for (std::int64_t block = 0; block < blocks; ++block) {
+      ahead.ask(block);
+      const Taps<T> a = above.taps(block), b = below.taps(block);
+      const Floats raw = mean_of(a, b, weights(block));
+      sink.put_all(block * kLanes, raw);
+      holed_[holed] = static_cast<std::int32_t>(block);
+      holed += invalid_.may_have_holes(a, b, raw);
+    }
+    std::int64_t readings = (blocks - holed) * kLanes;
+    const auto again = [&](std::int64_t block) {
+      return blended_around(above.taps(block), below.taps(block), weights(block),
+                            invalid_);
+    };
+    for (std::int64_t i = 0; i < holed; ++i) {
+      const Blended b = again(holed_[i]);
+      sink.put(std::int64_t{holed_[i]} * kLanes, b.raw, b.readings);
+      readings += count(b.readings);
+    }
+    const int rest = static_cast<int>(tables_.columns - blocks * kLanes);
+    if (rest > 0) {
+      const Blended b = again(blocks);
+      readings += put_some(blocks * kLanes, b.raw, b.readings, rest, sink);
+    }
+    return readings;
+  }
+
+  const PackDepth& job_;
+  const Tables tables_;
+  const Invalid<T> invalid_;
+  std::int32_t* picked_;
+  std::int32_t* holed_;
 };
 
 // Writes what lies beside the picture.
@@ -465,7 +443,7 @@ void fill_beside(const PackDepth& job) {
 template <typename U>
 void stand_up(const PackDepth& job, const Tables& t, const float* strip,
               std::int64_t first, std::int64_t count, Plane<U>& plane) {
-  const std::int64_t pitch = t.blocks * kLanes;
+  const std::int64_t pitch = t.padded;
   const Geometry& g = job.geometry;
   for (std::int64_t y0 = 0; y0 < t.columns; y0 += kStrip) {
     const std::int64_t height = std::min(kStrip, t.columns - y0);
@@ -487,66 +465,67 @@ void stand_up(const PackDepth& job, const Tables& t, const float* strip,
   }
 }
 
-template <typename U, typename T, bool bilinear, int shape>
-std::int64_t pack(const PackDepth& job, const Tables& tables) {
+// Rows [first, end) of the picture in the frame's orientation; returns the readings.
+template <typename U, typename T, bool blends, int shape>
+std::int64_t pack_band(const PackDepth& job, const Tables& tables, int part,
+                       std::int64_t first, std::int64_t end) {
+  const Geometry& g = job.geometry;
+  const Picture<T, blends, shape> picture(job, tables, part);
+  Plane<U> plane(job);
+  std::int64_t readings = 0;
+  if (!g.transposed()) {
+    for (std::int64_t y = first; y < end; ++y) {
+      plane.begin(job, (g.picture_top + y) * g.out_width + g.picture_left);
+      readings += picture.row(y, plane);
+    }
+    return readings;
+  }
+  float* strip = tables.strip + part * kStrip * tables.padded;
+  for (std::int64_t x = first; x < end; x += kStrip) {
+    const std::int64_t count = std::min(kStrip, end - x);
+    for (std::int64_t i = 0; i < count; ++i) {
+      StripRow row(strip + i * tables.padded);
+      readings += picture.row(x + i, row);
+    }
+    stand_up(job, tables, strip, x, count, plane);
+  }
+  return readings;
+}
+
+using Band = std::int64_t (*)(const PackDepth&, const Tables&, int, std::int64_t,
+                              std::int64_t);
+
+template <typename U, typename T, bool blends, int shape = kLoose>
+Band band_shaped(int wanted) {
+  if (shape == wanted) return pack_band<U, T, blends, shape>;
+  if constexpr (shape + 1 < static_cast<int>(std::size(kWindowShapes))) {
+    return band_shaped<U, T, blends, shape + 1>(wanted);
+  }
+  return nullptr;
+}
+
+template <typename U, typename T>
+Band band_from(const Choice& choice) {
+  return choice.blends ? band_shaped<U, T, true>(choice.shape)
+                       : band_shaped<U, T, false>(choice.shape);
+}
+
+template <typename U>
+std::int64_t pack_to(const PackDepth& job, const Tables& tables) {
   const Geometry& g = job.geometry;
   if (g.picture_height != g.out_height || g.picture_width != g.out_width) {
     fill_beside<U>(job);
   }
+  const Band band =
+      job.in == PackDepth::In::kUint8    ? band_from<U, std::uint8_t>(*tables.choice)
+      : job.in == PackDepth::In::kUint16 ? band_from<U, std::uint16_t>(*tables.choice)
+                                         : band_from<U, float>(*tables.choice);
   std::atomic<std::int64_t> readings{0};
-  const Invalid<T> invalid(job);
-  const std::int64_t row_lanes = tables.blocks * kLanes;
-  const auto band = [&](int part, std::int64_t first, std::int64_t end) {
-    Plane<U> plane(job);
-    const Picture<T, bilinear, shape> picture{job, tables, invalid,
-                                              tables.picked + part * row_lanes * 4};
-    if (!g.transposed()) {
-      for (std::int64_t y = first; y < end; ++y) {
-        plane.begin(job, (g.picture_top + y) * g.out_width + g.picture_left);
-        picture.row(y, plane);
-      }
-    } else {
-      float* strip = tables.strip + part * kStrip * row_lanes;
-      for (std::int64_t x = first; x < end; x += kStrip) {
-        const std::int64_t count = std::min(kStrip, end - x);
-        for (std::int64_t i = 0; i < count; ++i) {
-          StripRow row(strip + i * row_lanes);
-          picture.row(x + i, row);
-        }
-        stand_up(job, tables, strip, x, count, plane);
-      }
-    }
-    readings += plane.count();
-  };
-  in_bands(tables.rows, job.threads, kStrip, band);
+  in_bands(tables.rows, job.threads, kStrip,
+           [&](int part, std::int64_t first, std::int64_t end) {
+             readings += band(job, tables, part, first, end);
+           });
   return readings;
-}
-
-template <typename T, bool bilinear, int shape>
-std::int64_t pack_to(const PackDepth& job, const Tables& tables) {
-  switch (job.out_type) {
-    case PackDepth::Out::kFloat16:
-      return pack<Half, T, bilinear, shape>(job, tables);
-    case PackDepth::Out::kInt8:
-      return pack<std::int8_t, T, bilinear, shape>(job, tables);
-    default:
-      return pack<float, T, bilinear, shape>(job, tables);
-  }
-}
-
-template <typename T, bool bilinear, int shape = kLoose>
-std::int64_t pack_shaped(const PackDepth& job, const Tables& tables) {
-  if (shape == *tables.shape) return pack_to<T, bilinear, shape>(job, tables);
-  if constexpr (shape + 1 < static_cast<int>(std::size(kWindowShapes))) {
-    return pack_shaped<T, bilinear, shape + 1>(job, tables);
-  }
-  return 0;
-}
-
-template <typename T>
-std::int64_t pack_from(const PackDepth& job, const Tables& tables) {
-  return job.filter == Filter::kBilinear ? pack_shaped<T, true>(job, tables)
-                                         : pack_shaped<T, false>(job, tables);
 }
 
 }  // namespace
@@ -560,26 +539,21 @@ std::int64_t pack_depth_memory_bytes_simd(const PackDepth& job) {
 void pack_depth_prepare_simd(const PackDepth& job) {
   pack_depth_prepare_cpu(job);
   Scratch memory(job.memory);
-  const Tables t = tables_in(memory, job);
-  write_windows(job, t);
-  for (std::int64_t x = 0; x < t.blocks * kLanes; ++x) {
-    t.near_weight[x] = across_at(t, x).near_weight;
-    t.far_weight[x] = across_at(t, x).far_weight;
-  }
+  write_tables(job, tables_in(memory, job));
 }
 
 void pack_depth_simd(const PackDepth& job) {
   Scratch memory(job.memory);
   const Tables tables = tables_in(memory, job);
-  switch (job.in) {
-    case PackDepth::In::kUint8:
-      *job.readings = pack_from<std::uint8_t>(job, tables);
+  switch (job.out_type) {
+    case PackDepth::Out::kFloat32:
+      *job.readings = pack_to<float>(job, tables);
       break;
-    case PackDepth::In::kUint16:
-      *job.readings = pack_from<std::uint16_t>(job, tables);
+    case PackDepth::Out::kFloat16:
+      *job.readings = pack_to<Half>(job, tables);
       break;
-    case PackDepth::In::kFloat32:
-      *job.readings = pack_from<float>(job, tables);
+    case PackDepth::Out::kInt8:
+      *job.readings = pack_to<std::int8_t>(job, tables);
   }
 }
 

@@ -6,34 +6,6 @@ from numpy.typing import NDArray
 
 def widest_level() -> int: ...
 def use_level(level: int) -> None: ...
-def fuse_argmax_tables_bytes(
-    classes: int,
-    grids: Sequence[tuple[int, int]],
-    size: tuple[int, int],
-    align_corners: bool,
-    threads: int,
-) -> tuple[int, int]: ...
-def fuse_argmax_lay_tables(
-    classes: int,
-    grids: Sequence[tuple[int, int]],
-    size: tuple[int, int],
-    align_corners: bool,
-    tables: NDArray[np.uint8],
-) -> None: ...
-def fuse_argmax_cpu(
-    maps: Sequence[NDArray[Any]],
-    valid: Sequence[NDArray[np.uint8] | None],
-    weights: NDArray[np.float32],
-    how: int,
-    align_corners: bool,
-    labels: NDArray[Any],
-    ignore: int,
-    confidence: NDArray[np.float32] | None,
-    source: NDArray[np.uint8] | None,
-    threads: int,
-    tables: NDArray[np.uint8],
-    scratch: NDArray[np.uint8],
-) -> None: ...
 def confusion_matrix_scratch(classes: int, threads: int) -> int: ...
 def confusion_matrix_cpu(
     truth: NDArray[Any],
@@ -43,6 +15,28 @@ def confusion_matrix_cpu(
     scratch: NDArray[np.uint32],
     counts: NDArray[np.int64],
 ) -> list[int]: ...
+
+class FuseArgmaxPlan:
+    def __init__(
+        self,
+        classes: int,
+        grids: Sequence[tuple[int, int]],
+        size: tuple[int, int],
+        how: int,
+        align_corners: bool,
+        weights: NDArray[np.float32],
+        ignore: int,
+        threads: int,
+    ) -> None: ...
+    def run(
+        self,
+        maps: Sequence[NDArray[Any]],
+        valid: Sequence[NDArray[np.uint8] | None],
+        labels: NDArray[Any],
+        confidence: NDArray[np.float32] | None,
+        source: NDArray[np.uint8] | None,
+    ) -> None: ...
+
 def overlay_cpu(
     labels: NDArray[np.uint8],
     palette: NDArray[np.uint8],

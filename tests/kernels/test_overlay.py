@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fuseg.errors import ArgumentError, DTypeError, LayoutError, ShapeError
-from fuseg.ops import overlay
+from fuseg import _kernels
+from fuseg.errors import (
+    ArgumentError,
+    DTypeError,
+    FusegError,
+    LayoutError,
+    ShapeError,
+)
+from fuseg.ops import Painter, overlay
 
-# One pixel, slivers, eights and not, more than one block of 512 pixels in a row.
-SHAPES = [(1, 1), (1, 7), (5, 8), (37, 53), (3, 512), (2, 513), (3, 1100)]
+# One pixel, slivers, and rows about the 16, 32 and 64 pixels of a vector.
+SHAPES = [
+    (1, 1),
+    (1, 7),
+    (9, 1),
+    (2, 15),
+    (37, 53),
+    (3, 64),
+    (2, 65),
+    (3, 127),
+    (2, 513),
+]
+# About the limits of every level's tables.
+COLOURS = [1, 2, 16, 17, 21, 22, 32, 33, 42, 43, 64, 65, 255, 256]
+WIDEST = _kernels.widest_level()
+LEVELS = [n for n in range(WIDEST + 1) if n in (0, 3, WIDEST)]
+
+
+@pytest.fixture(autouse=True, params=LEVELS)
+def level(request: pytest.FixtureRequest) -> Iterator[int]:
+    _kernels.use_level(request.param)
+    yield request.param
+    _kernels.use_level(WIDEST)
 
 
 def defined(labels, palette, frame=None, alpha=0.5, ignore=None):
@@ -60,7 +90,57 @@ def test_matches_the_definition(shape, ignore, patch, rng):
         np.testing.assert_array_equal(array, kept)
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize("ignore", [None, 0, 255])
+@pytest.mark.parametrize("colours", COLOURS)
+def test_every_colour_of_a_palette(colours, ignore, rng):
+    labels = np.arange(3 * colours, dtype=np.int64)[None] % colours
+    labels = labels.astype(np.uint8)
+    palette = rng.integers(0, 256, (colours, 3), dtype=np.uint8)
+    frame = rng.integers(0, 256, (*labels.shape, 3), dtype=np.uint8)
+    for given_frame, alpha in [(None, 1), (frame, 0.5), (frame, 0.3), (frame, 1)]:
+        got = overlay(
+            labels, palette=palette, frame=given_frame, alpha=alpha, ignore=ignore
+        )
+        wanted = defined(labels, palette, given_frame, alpha, ignore)
+        np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("rows", ["together", "apart"])
+def test_threads_do_not_change_the_picture(rows, rng):
+    labels = patches((90, 301), 11, rng)
+    palette = rng.integers(0, 256, (11, 3), dtype=np.uint8)
+    frame = rng.integers(0, 256, (90, 400, 3), dtype=np.uint8)[:, :301]
+    if rows == "together":
+        frame = np.ascontiguousarray(frame)
+    for given_frame in (frame, None):
+        pictures = [
+            overlay(labels, palette=palette, frame=given_frame, ignore=3, threads=n)
+            for n in (1, 2, 5, 64)
+        ]
+        for picture in pictures[1:]:
+            np.testing.assert_array_equal(picture, pictures[0])
+
+
+def test_a_painter_paints_frames_of_any_size(rng):
+    palette = rng.integers(0, 256, (5, 3), dtype=np.uint8)
+    paint = Painter(palette, alpha=0.7, ignore=2)
+    kept = palette.copy()
+    palette[...] = 0
+    for shape in SHAPES:
+        labels = patches(shape, 5, rng)
+        frame = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+        out = np.full_like(frame, 0xA5)
+        for given_frame in (frame, None):
+            assert paint(labels, given_frame, out) is None
+            wanted = defined(labels, kept, given_frame, 0.7, 2)
+            np.testing.assert_array_equal(out, wanted)
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     shape=st.tuples(st.integers(1, 6), st.integers(1, 60)),
     colours=st.integers(1, 256),
@@ -199,6 +279,7 @@ def zeros(*shape, dtype=np.uint8):
         ({"ignore": 256}, ArgumentError, "ignore must be a whole number from 0 to 255"),
         ({"ignore": -1}, ArgumentError, "ignore must be .* got -1"),
         ({"ignore": 1.5}, ArgumentError, "ignore must be .* got 1.5"),
+        ({"threads": 0}, ArgumentError, "threads must be .* from 1 to 64, got 0"),
         ({"out": zeros(4, 5)}, ShapeError, r"out must have shape \(4, 5, 3\)"),
         ({"out": zeros(4, 5, 3, dtype=np.int8)}, DTypeError, "out must be uint8"),
         ({"out": zeros(4, 10, 3)[:, ::2]}, LayoutError, "out must be C-contiguous"),
@@ -223,3 +304,59 @@ def test_refuses_an_out_that_is_locked_or_is_an_input():
     frame.flags.writeable = False
     with pytest.raises(ArgumentError, match="out must be writable"):
         overlay(labels, palette=palette, out=frame)
+
+
+@st.composite
+def arrays(draw, *likely):
+    """Often one of the shapes; any type; dense or not, writable or not."""
+    any_shape = st.lists(st.integers(0, 5), max_size=4).map(tuple)
+    shape = draw(st.sampled_from(likely * 3) | any_shape)
+    dtypes = [np.uint8] * 6 + [np.int64, np.float32, np.bool_]
+    block = np.zeros([2 * n for n in shape], draw(st.sampled_from(dtypes)))
+    block[...] = draw(st.integers(0, 3))
+    step = draw(st.sampled_from([1, 1, 1, 2, -1]))
+    ends = [n if step == 1 else None for n in shape]
+    array = block[tuple(slice(None, end, step) for end in ends) or ...]
+    if draw(st.integers(0, 3)):
+        array = np.copy(array)
+    array.flags.writeable = draw(st.integers(0, 7)) > 0
+    return array
+
+
+WRONG = st.sampled_from([None, -1, 0, 1.5, "2", 300, float("nan"), [1]])
+
+
+@pytest.mark.parametrize("level", [WIDEST], indirect=True)
+@settings(
+    max_examples=2000,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(data=st.data())
+def test_misuse(data):
+    """Paints, or says in one sentence why not and leaves ``out`` as it was."""
+    draw = data.draw
+    labels = draw(arrays((3, 4)) | WRONG)
+    palette = draw(arrays((4, 3), (2, 3)) | WRONG)
+    frame = draw(st.none() | arrays((3, 4, 3)) | WRONG)
+    out = draw(st.none() | arrays((3, 4, 3)))
+    if isinstance(frame, np.ndarray) and not draw(st.integers(0, 5)):
+        out = frame
+    options = {
+        "alpha": draw(st.floats(0, 1) | WRONG),
+        "ignore": draw(st.none() | st.integers(0, 4) | WRONG),
+        "threads": draw(st.integers(1, 3) | st.integers(1, 3) | WRONG),
+    }
+    before = None if out is None else out.copy()
+    refused = None
+    try:
+        picture = overlay(labels, palette=palette, frame=frame, out=out, **options)
+    except FusegError as error:
+        refused = str(error)
+    if refused is None:
+        alpha, ignore = options["alpha"], options["ignore"]
+        wanted = defined(labels, palette, frame, alpha, ignore)
+        np.testing.assert_array_equal(picture, wanted)
+    else:
+        assert "\n" not in refused
+        assert out is None or np.array_equal(out, before)

@@ -36,7 +36,7 @@ SIZES = [
     ((9, 16), (9, 33)),
     ((13, 21), (40, 21)),
 ]
-FILTERS = ["bilinear", "nearest", "nearest-exact"]
+FILTERS = ["bilinear", "nearest", "nearest-exact", "bilinear-antialias"]
 LEVELS = (0, 1) if platform.machine() == "aarch64" else (0, 3, 4)
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
@@ -51,74 +51,143 @@ def level(request: pytest.FixtureRequest) -> Iterator[int]:
     _kernels.use_level(_kernels.widest_level())
 
 
-def resized_axis(samples, length, filter):
-    """The two samples and the weight of the second, for every output position."""
-    taps = []
+def weights_along(samples, length, filter):
+    """Row i: what position i takes of each sample, float64 from exact fractions."""
+    weights = np.zeros((length, samples))
+    ratio = Fraction(samples, length)
     for i in range(length):
-        if filter == "bilinear":
-            at = Fraction(2 * i + 1, 2) * samples / length - Fraction(1, 2)
-            at = min(max(at, Fraction(0)), Fraction(samples - 1))
-            first = at.numerator // at.denominator
-            taps.append((first, min(first + 1, samples - 1), float(at - first)))
+        if filter.startswith("nearest"):
+            half = Fraction(1, 2) if filter == "nearest-exact" else 0
+            weights[i, int((i + half) * ratio)] = 1
+        elif filter == "bilinear":
+            at = min(max((i + Fraction(1, 2)) * ratio - Fraction(1, 2), 0), samples - 1)
+            first = int(at)
+            weights[i, first] = 1 - (at - first)
+            weights[i, min(first + 1, samples - 1)] += float(at - first)
         else:
-            half = Fraction(1, 2) if filter == "nearest-exact" else Fraction(0)
-            at = (i + half) * samples / length
-            taps.append((at.numerator // at.denominator, 0, 0.0))
-    first, second, weight = zip(*taps, strict=True)
-    return np.array(first), np.array(second), np.array(weight)
+            reach = max(ratio, 1)
+            centre = (i + Fraction(1, 2)) * ratio
+            near = range(
+                max(0, int(centre - reach)), min(samples, int(centre + reach) + 1)
+            )
+            tent = {k: 1 - abs(k + Fraction(1, 2) - centre) / reach for k in near}
+            total = sum(max(t, 0) for t in tent.values())
+            for k, t in tent.items():
+                weights[i, k] = max(t, 0) / total
+    return weights
 
 
 def resized(frame, size, filter="bilinear"):
-    """The definition of resizing, float64, (h, w, 3)."""
-    y0, y1, wy = resized_axis(frame.shape[0], size[0], filter)
-    x0, x1, wx = resized_axis(frame.shape[1], size[1], filter)
-    pixels = frame.astype(np.float64)
-    wy, wx = wy[:, None, None], wx[:, None]
-    rows = (1 - wy) * pixels[y0] + wy * pixels[y1]
-    return (1 - wx) * rows[:, x0] + wx * rows[:, x1]
+    """The definition of resizing, float64, (h, w, C)."""
+    down = weights_along(frame.shape[0], size[0], filter)
+    along = weights_along(frame.shape[1], size[1], filter)
+    return along @ np.tensordot(down, frame.astype(np.float64), 1)
 
 
-def folding_error(pixels, scale, mean, std):
-    """What the docstring allows the formula to err, (h, w, 3)."""
-    return 2**-22 * (abs(pixels * scale) + np.abs(mean)) / np.abs(std)
+def as_defined(
+    frame,
+    *,
+    size,
+    scale=1 / 255,
+    mean=(0, 0, 0),
+    std=(1, 1, 1),
+    channels="RGB",
+    planes="RGB",
+    filter="bilinear",
+    crop=None,
+    rotate=0,
+    fit="stretch",
+    fill=0.0,
+):
+    """The definition of the whole: result and allowed error, float64, (3, h, w)."""
+    pixels = np.atleast_3d(frame)
+    if channels == "GRAY":
+        pixels, channels = pixels.repeat(3, 2), planes
+    if crop is not None:
+        top, left, height, width = crop
+        pixels = pixels[top : top + height, left : left + width]
+    pixels = np.rot90(pixels, -rotate // 90)
+    pixels = pixels[..., [channels.index(c) for c in planes]]
+    (height, width), (out_height, out_width) = pixels.shape[:2], size
+    picture = size
+    if fit == "letterbox":
+        factor = min(Fraction(out_height, height), Fraction(out_width, width))
+        picture = [
+            max(1, int(side * factor + Fraction(1, 2))) for side in (height, width)
+        ]
+    top, left = (out_height - picture[0]) // 2, (out_width - picture[1]) // 2
+    inside = np.s_[:, top : top + picture[0], left : left + picture[1]]
+
+    pixels = resized(pixels, picture, filter).transpose(2, 0, 1)
+    mean, std = (np.asarray(n, np.float64)[:, None, None] for n in (mean, std))
+    exact = filter.startswith("nearest") or (height, width) == tuple(picture)
+    wanted, allowed = np.full((3, *size), float(fill)), np.zeros((3, *size))
+    wanted[inside] = (pixels * scale - mean) / std
+    allowed[inside] = (
+        2**-22 * (abs(pixels * scale) + abs(mean)) / abs(std)
+        + (0 if exact else 1e-4) * abs(scale / std)
+        + 1e-36  # below float32's normal range
+    )
+    return wanted, allowed + 2**-24 * abs(fill)
 
 
-def assert_as_defined(planes, frame, size, scale, mean, std, filter="bilinear"):
-    pixels = resized(frame, size, filter)
-    mean, std = np.asarray(mean), np.asarray(std)
-    blending = 1e-4 * abs(scale) / np.abs(std) if filter == "bilinear" else 0.0
-    allowed = folding_error(pixels, scale, mean, std) + blending + 1e-37  # underflow
-    wanted = (pixels * scale - mean) / std
-    assert planes.dtype == np.float32
-    assert planes.shape == (3, *size)
-    assert (np.abs(planes.transpose(1, 2, 0) - wanted) <= allowed).all()
+def assert_as_defined(result, frame, **settings):
+    wanted, allowed = as_defined(frame, **settings)
+    assert result.dtype == np.float32
+    assert result.shape == wanted.shape
+    wrong = np.abs(result - wanted) > allowed
+    assert not wrong.any(), (
+        f"{wrong.sum()} wrong, first at {np.argwhere(wrong)[0]}: "
+        f"{result[wrong][0]} for {wanted[wrong][0]} +- {allowed[wrong][0]}"
+    )
+
+
+def noise(rng, *shape):
+    return rng.integers(0, 256, shape, dtype=np.uint8)
 
 
 @pytest.mark.parametrize("filter", FILTERS)
 @pytest.mark.parametrize(("shape", "size"), SIZES)
 def test_matches_the_definition(shape, size, filter, rng):
-    frame = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    frame = noise(rng, *shape, 3)
     planes = pack_color(frame, size=size, filter=filter, **IMAGENET)
-    assert_as_defined(planes, frame, size, 1 / 255, *IMAGENET.values(), filter)
+    assert_as_defined(planes, frame, size=size, filter=filter, **IMAGENET)
 
 
 @settings(max_examples=80, deadline=None)
 @given(
-    shape=st.tuples(st.integers(1, 40), st.integers(1, 90)),
+    shape=st.tuples(st.integers(1, 40), st.integers(1, 150)),
     size=st.tuples(st.integers(1, 40), st.integers(1, 90)),
     filter=st.sampled_from(FILTERS),
-    numbers=st.tuples(*[st.floats(-1000, 1000, width=32)] * 4),
+    channels=st.sampled_from(["RGB", "BGR", "RGBA", "BGRA", "GRAY"]),
+    planes=st.sampled_from(["RGB", "BGR"]),
+    rotate=st.sampled_from([0, 90, 180, 270]),
+    fit=st.sampled_from(["stretch", "letterbox"]),
+    corners=st.tuples(*[st.floats(0, 1)] * 4),
+    numbers=st.tuples(*[st.floats(-1000, 1000, width=32)] * 5),
     spread=st.floats(0.01, 1000),
+    threads=st.integers(1, 3),
     seed=st.integers(0, 99),
 )
-def test_any_size_and_any_numbers(shape, size, filter, numbers, spread, seed):
-    frame = np.random.default_rng(seed).integers(0, 256, (*shape, 3), dtype=np.uint8)
-    scale, *mean = numbers
-    std = (spread, -spread, 2 * spread)
-    planes = pack_color(
-        frame, size=size, scale=scale, mean=mean, std=std, filter=filter
-    )
-    assert_as_defined(planes, frame, size, scale, mean, std, filter)
+def test_anything_together(
+    shape, size, channels, corners, numbers, spread, threads, seed, **words
+):
+    count = {"GRAY": 1, "RGBA": 4, "BGRA": 4}.get(channels, 3)
+    frame = noise(np.random.default_rng(seed), *shape, count)
+    y0, y1 = sorted(int(c * shape[0]) for c in corners[:2])
+    x0, x1 = sorted(int(c * shape[1]) for c in corners[2:])
+    scale, fill, *mean = numbers
+    words |= {
+        "channels": channels,
+        "size": size,
+        "crop": (y0, x0, y1 - y0, x1 - x0) if y0 < y1 and x0 < x1 else None,
+        "scale": scale,
+        "mean": mean,
+        "std": (spread, -spread, 2 * spread),
+        "fill": fill,
+    }
+    planes = pack_color(frame, threads=threads, **words)
+    assert_as_defined(planes, frame, **words)
 
 
 @pytest.mark.parametrize("filter", FILTERS)
@@ -158,7 +227,10 @@ def test_numbers_go_with_the_planes_of_the_result(channels, planes):
 def test_torch_interpolates_alike(shape, size, filter, rng):
     frame = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
     tensor = torch.from_numpy(frame).permute(2, 0, 1)[None].double()
-    wanted = torch.nn.functional.interpolate(tensor, size, mode=filter)[0].numpy()
+    mode = filter.removesuffix("-antialias")
+    wanted = torch.nn.functional.interpolate(
+        tensor, size, mode=mode, antialias=filter != mode
+    )[0].numpy()
     planes = pack_color(frame, size=size, scale=1.0, filter=filter)
     np.testing.assert_allclose(planes, wanted, atol=1e-4)
 

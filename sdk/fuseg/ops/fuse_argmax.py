@@ -202,20 +202,21 @@ class FusedLabeler:
         require_choice("how", how, _HOWS)
         self.dtype = np.dtype(np.uint8 if classes <= 255 else np.uint16)
         most = np.iinfo(self.dtype).max
-        self._ignore = (
-            most if ignore is None else require_whole("ignore", ignore, 0, most)
-        )
-        self._how = _HOWS.index(how)
-        self._align_corners = bool(align_corners)
-        self._threads = require_whole("threads", threads, 1, _MOST_THREADS)
-        self._weights = _weights_of(weights, how, len(grids), classes)
+        ignore = most if ignore is None else require_whole("ignore", ignore, 0, most)
         self._shapes = [(classes, *grid) for grid in grids]
         self._no_planes = [None] * len(grids)
-        place = (classes, grids, self.size, self._align_corners)
-        tables, scratch = _kernels.fuse_argmax_tables_bytes(*place, self._threads)
-        self._tables = np.empty(tables, np.uint8)
-        self._scratch = np.empty(scratch, np.uint8)
-        _kernels.fuse_argmax_lay_tables(*place, self._tables)
+        table = _weights_of(weights, how, len(grids), classes)
+        self._settings = (table, _HOWS.index(how), bool(align_corners), ignore)
+        self._plan = _kernels.FuseArgmaxPlan(
+            classes,
+            grids,
+            self.size,
+            _HOWS.index(how),
+            bool(align_corners),
+            table,
+            ignore,
+            require_whole("threads", threads, 1, _MOST_THREADS),
+        )
 
     def __call__(
         self,
@@ -260,25 +261,11 @@ class FusedLabeler:
                 [bool(scores.dtype == np.float16) for scores in maps],
                 planes,
                 [shape[1:] for shape in self._shapes],
-                *(self._weights, self._how, self._align_corners),
-                *(target, self._ignore, confidence, source, *self.size),
+                *(*self._settings, target, confidence, source, *self.size),
                 stream=stream,
             )
             return out
-        _kernels.fuse_argmax_cpu(
-            maps,
-            planes,
-            self._weights,
-            self._how,
-            self._align_corners,
-            target,
-            self._ignore,
-            confidence,
-            source,
-            self._threads,
-            self._tables,
-            self._scratch,
-        )
+        self._plan.run(maps, planes, target, confidence, source)
         return out
 
     def _one_per_map(self, name: str, values: Any) -> list[Any]:

@@ -1,0 +1,33 @@
+"""Class scores of the shipped checkpoint on its own sample frames.
+
+Scenes are drawn; these are what a network really gives, so that one can see whether
+the scenes' share of disputed cells is real. `make demo` makes the bundle.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from fuseg import Segmenter, backends
+from fuseg.bundle import Bundle
+
+BUNDLE = Path(__file__).parents[1] / "out" / "demo" / "rgbd.fuseg"
+
+
+def shipped_scores() -> list[np.ndarray]:
+    """Scores (C, h, w) float32, one array per sample; none without the bundle."""
+    if not BUNDLE.exists():
+        print(f"no {BUNDLE}: nothing of the shipped checkpoint (make demo)")
+        return []
+    bundle = Bundle.open(BUNDLE)
+    network = bundle.read(bundle.manifest.variants[0].file)
+    backend = backends.create("onnxruntime", network, threads=1)
+    segmenter = Segmenter(bundle, backend=backend)
+    name = bundle.manifest.outputs[0].tensor.name
+    scores = []
+    for frames, _ in bundle.samples():
+        segmenter(**frames)
+        scores.append(backend.outputs[name][0].copy())
+    return scores

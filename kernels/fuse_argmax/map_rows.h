@@ -1,0 +1,116 @@
+// The maps along a band of output rows: their samples, weighted and packed, and what is
+// known of them.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "common/half.h"
+#include "common/pack_row.h"
+#include "common/packed_row.h"
+#include "fuse_argmax/fuse_argmax.h"
+
+namespace fuseg::FUSEG_LEVEL {
+
+// A row of samples of some maps on one grid, summed with their weights; to be
+// multiplied they are taken as they are, one at a time. A map is not read for a class
+// that it has weight 0 for, nor is what lies where a reading is missing: 0 stands
+// there.
+struct WeightedRow {
+  const FuseArgmax& job;
+  const int* maps;  // their numbers
+  int count;
+  std::int64_t y;
+  const std::int32_t* missing;  // (w) not 0 where a reading is missing; or null
+
+  int classes() const { return job.classes; }
+  Floats load(int c, std::int64_t x) const {
+    return sum(c, x, [](auto* from) { return FUSEG_LEVEL::load(from); });
+  }
+  Floats load_some(int c, std::int64_t x, int count) const {
+    return sum(c, x, [=](auto* from) { return FUSEG_LEVEL::load_some(from, count); });
+  }
+
+ private:
+  template <typename Load>
+  Floats sum(int c, std::int64_t x, const Load& load_at) const {
+    Floats sum = all(0.0f);
+    for (int i = 0; i < count; ++i) {
+      const int m = maps[i];
+      const float weight = job.weights[m * job.classes + c];
+      if (weight == 0.0f) continue;
+      const ScoreMap& map = job.maps[m];
+      const std::int64_t at = (c * map.height + y) * map.width + x;
+      const Floats score = map.half
+                               ? load_at(static_cast<const Half*>(map.scores) + at)
+                               : load_at(static_cast<const float*>(map.scores) + at);
+      sum = fma(score, all(job.how == Fusing::kMultiply ? 1.0f : weight), sum);
+    }
+    if (missing == nullptr) return sum;
+    return select(equal(FUSEG_LEVEL::load(missing + x), all(0)), sum, all(0.0f));
+  }
+};
+
+// One map between two of its rows of samples.
+struct MapBand {
+  const FuseArgmax* job;
+  const ScoreMap* map;
+  const float* weights;  // (C)
+  const PackedRow* upper;
+  const PackedRow* lower;
+  const std::int32_t* upper_missing;  // null if the map has all its readings
+  const std::int32_t* lower_missing;
+
+  bool tame() const { return upper->tame && lower->tame; }
+};
+
+// Keeps a MapBand on the move, down the picture.
+class MapWalk {
+ public:
+  MapWalk(const FuseArgmax& job, int m, BandWork& work, const std::int32_t* missing,
+          std::int64_t stride)
+      : job_(job), m_(m), work_(work), missing_(missing), stride_(stride) {}
+
+  std::int64_t end_of_band(std::int64_t y) const {
+    const Taps& rows = map().rows;
+    return rows.start[rows.first[y] + 1];
+  }
+
+  MapBand band_at(std::int64_t y) {
+    const std::int64_t row = map().rows.first[y];
+    const std::int64_t next = row + 1 < map().height ? row + 1 : row;
+    if (row != upper_ && row == lower_) {
+      std::swap(work_.upper, work_.lower);
+      std::swap(upper_, lower_);
+    }
+    if (row != upper_) pack(row, work_.upper, upper_);
+    if (next != row && next != lower_) pack(next, work_.lower, lower_);
+    return {&job_,
+            &map(),
+            job_.weights + m_ * job_.classes,
+            &work_.upper,
+            next == row ? &work_.upper : &work_.lower,
+            missing_at(row),
+            missing_at(next)};
+  }
+
+ private:
+  const ScoreMap& map() const { return job_.maps[m_]; }
+  const std::int32_t* missing_at(std::int64_t row) const {
+    return missing_ == nullptr ? nullptr : missing_ + row * stride_;
+  }
+  void pack(std::int64_t row, PackedRow& packed, std::int64_t& which) {
+    pack_row(WeightedRow{job_, &m_, 1, row, missing_at(row)}, map().width, packed);
+    which = row;
+  }
+
+  const FuseArgmax& job_;
+  int m_;
+  BandWork& work_;
+  const std::int32_t* missing_;
+  std::int64_t stride_;
+  std::int64_t upper_ = -1;
+  std::int64_t lower_ = -1;
+};
+
+}  // namespace fuseg::FUSEG_LEVEL
