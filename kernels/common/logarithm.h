@@ -9,14 +9,14 @@
 namespace fuseg::FUSEG_LEVEL {
 
 // A positive, finite v as mantissa * 2^exponent, 1 <= mantissa < 2.
-struct Split {
+struct Power {
   Floats mantissa;
   Floats exponent;
 };
 
 #if defined(__AVX512VBMI__)
 
-inline Split split(Floats v) {
+inline Power power_of(Floats v) {
   return {_mm512_getmant_ps(v, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_zero),
           _mm512_getexp_ps(v)};
 }
@@ -25,7 +25,7 @@ inline Split split(Floats v) {
 
 #if defined(__AVX2__)
 
-inline Split split_normal(Floats v) {
+inline Power power_of_normal(Floats v) {
   const __m256i bits = _mm256_castps_si256(v);
   const __m256i power = _mm256_sub_epi32(_mm256_srli_epi32(bits, 23), all(127));
   const __m256i fraction = _mm256_and_si256(bits, all(0x007fffff));
@@ -35,7 +35,7 @@ inline Split split_normal(Floats v) {
 
 #elif defined(__aarch64__)
 
-inline Split split_normal(Floats v) {
+inline Power power_of_normal(Floats v) {
   const int32x4_t bits = vreinterpretq_s32_f32(v);
   const int32x4_t power = vsubq_s32(vshrq_n_s32(bits, 23), all(127));
   const int32x4_t fraction = vandq_s32(bits, all(0x007fffff));
@@ -45,9 +45,9 @@ inline Split split_normal(Floats v) {
 
 #endif
 
-inline Split split(Floats v) {
+inline Power power_of(Floats v) {
   const Mask tiny = greater(all(std::numeric_limits<float>::min()), v);
-  const Split parts = split_normal(select(tiny, mul(v, all(16777216.0f)), v));
+  const Power parts = power_of_normal(select(tiny, mul(v, all(16777216.0f)), v));
   return {parts.mantissa,
           select(tiny, sub(parts.exponent, all(24.0f)), parts.exponent)};
 }
@@ -57,7 +57,7 @@ inline Split split(Floats v) {
 // Error below 1e-7 of the larger of 1 and the result; -infinity for 0, NaN below 0.
 inline Floats logarithm(Floats v) {
   constexpr float kInfinite = std::numeric_limits<float>::infinity();
-  Split parts = split(v);
+  const Power parts = power_of(v);
   const Mask upper = greater(parts.mantissa, all(1.41421356f));
   const Floats halved = mul(parts.mantissa, all(0.5f));
   const Floats x = sub(select(upper, halved, parts.mantissa), all(1.0f));

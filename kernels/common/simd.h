@@ -113,6 +113,7 @@ inline Mask high_half(WordMask mask) {
 }
 inline int count(WordMask mask) { return __builtin_popcount(mask); }
 inline int count(Mask mask) { return __builtin_popcount(mask); }
+inline bool all_of(Mask mask) { return mask == 0xffff; }
 
 #elif defined(__AVX2__)
 
@@ -234,6 +235,7 @@ inline int count(WordMask mask) {
          2;
 }
 inline int count(Mask mask) { return __builtin_popcount(bits(mask)); }
+inline bool all_of(Mask mask) { return bits(mask) == 0xff; }
 
 #elif defined(__aarch64__)
 
@@ -352,6 +354,7 @@ inline int count(WordMask mask) { return vaddvq_u16(vshrq_n_u16(mask.words, 15))
 inline int count(Mask mask) {
   return static_cast<int>(vaddvq_u32(vshrq_n_u32(mask, 31)));
 }
+inline bool all_of(Mask mask) { return vminvq_u32(mask) != 0; }
 
 #endif
 

@@ -30,7 +30,8 @@ constexpr int word_slot(int word, int item) { return word * (2 / item); }
 
 #if defined(__AVX512VBMI__)
 
-constexpr WindowShape kWindowShapes[] = {{1, 1}, {1, 2}, {2, 2}, {4, 2}};
+constexpr WindowShape kWindowShapes[] = {{1, 1}, {1, 2}, {2, 2}, {4, 2}, {8, 2}};
+constexpr int kMostGroups = 8;
 constexpr int kPartBytes = 64;
 constexpr int kIndexParts = 1;  // a table has one vector, however many parts
 
@@ -110,6 +111,7 @@ inline void set_index(std::uint8_t* index, int item, int slot, int place) {
 #if defined(__AVX2__)
 
 constexpr WindowShape kWindowShapes[] = {{2, 1}, {2, 2}, {2, 4}};
+constexpr int kMostGroups = 2;
 
 template <int item, Fill fill, int groups, int parts>
 inline Ints pick(const char* row, const std::int32_t* base, const std::uint8_t* index) {
@@ -131,6 +133,7 @@ inline Ints pick(const char* row, const std::int32_t* base, const std::uint8_t* 
 #elif defined(__aarch64__)
 
 constexpr WindowShape kWindowShapes[] = {{1, 1}, {1, 2}, {1, 4}};
+constexpr int kMostGroups = 1;
 
 template <int item, Fill fill, int groups, int parts>
 inline Ints pick(const char* row, const std::int32_t* base, const std::uint8_t* index) {

@@ -21,6 +21,8 @@
 namespace fuseg::FUSEG_LEVEL {
 namespace {
 
+using namespace fusing;
+
 // What the walk knows beforehand.
 struct Rules {
   bool shortcuts;   // who wins at the samples says who may win between them
@@ -161,7 +163,7 @@ struct FusedBand {
   std::int64_t end;
 
   void label() const {
-    std::int32_t* disputed = work.maps[0].disputed;
+    std::int32_t* disputed = work.disputed;
     std::int64_t count = 0;
     each_block([&](const Place& place) {
       const bool asked = rules.shortcuts && band.tame;
@@ -318,7 +320,7 @@ void fuse(const FuseArgmax& job) {
   for (int part = 0; part < job.threads; ++part) {
     works[part] = cut_fuse_work(memory, job);
   }
-  const bool sums = kHow == Fusing::kAdd && present.one_grid;
+  const bool sums = kHow == Fusing::kAdd && present.one_grid && job.out_width >= kLanes;
   if (sums) label_sums<Label>(job, present, works);
   if (sums && job.source == nullptr) return;
   in_bands(job.out_height, job.threads, 1,

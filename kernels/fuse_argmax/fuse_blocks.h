@@ -11,7 +11,7 @@
 #include "fuse_argmax/fuse_contenders.h"
 #include "fuse_argmax/sites.h"
 
-namespace fuseg::FUSEG_LEVEL {
+namespace fuseg::FUSEG_LEVEL::fusing {
 
 constexpr int kBlockRows = kManyRegisters ? 8 : 4;
 
@@ -212,4 +212,4 @@ inline void confide_carefully(Sites& sites, const Place& place, int classes,
   }
 }
 
-}  // namespace fuseg::FUSEG_LEVEL
+}  // namespace fuseg::FUSEG_LEVEL::fusing

@@ -10,12 +10,12 @@
 
 #include <cstdint>
 
-#include "common/contenders.h"
 #include "fuse_argmax/sites.h"
 
-namespace fuseg::FUSEG_LEVEL {
+namespace fuseg::FUSEG_LEVEL::fusing {
 
 constexpr std::int32_t kNobody = -1;
+constexpr int kMostWinners = 4;  // with more of them, leaving classes out hardly pays
 
 // Who wins at all samples around the block at x, of every map that has them all.
 inline std::int32_t agreed(const MapBand* bands, int maps, std::int64_t x) {
@@ -114,7 +114,9 @@ class Bars {
         mean = add(mean, score);
         size = add(size, abs(score));
       }
-      mean = lowered(mul(mean, all(1.0f / static_cast<float>(won_.count))), size);
+      // Lowered by more than rounding can amount to, here and where pixels are blended.
+      const Floats slack = fma(size, all(1e-6f), all(1e-36f));
+      mean = sub(mul(mean, all(1.0f / static_cast<float>(won_.count))), slack);
     }
     bars_[count_++] = {scores, row.stride, lanes, mean};
   }
@@ -144,4 +146,4 @@ inline int list_contenders(const Sites& sites, const WinnersOfAll& won, int clas
   return listed;
 }
 
-}  // namespace fuseg::FUSEG_LEVEL
+}  // namespace fuseg::FUSEG_LEVEL::fusing

@@ -5,7 +5,7 @@
 
 #include "fuse_argmax/fuse_blocks.h"
 
-namespace fuseg::FUSEG_LEVEL {
+namespace fuseg::FUSEG_LEVEL::fusing {
 
 // What the maps say of one class in a block.
 template <Fusing kHow>
@@ -113,4 +113,4 @@ inline void owe(Sites& sites, const Place& place, const Label* labels, bool tame
   }
 }
 
-}  // namespace fuseg::FUSEG_LEVEL
+}  // namespace fuseg::FUSEG_LEVEL::fusing

@@ -13,6 +13,7 @@ namespace fuseg {
 struct FuseWork {
   BandWork maps[kMostMaps];
   std::int32_t* contenders;  // (C)
+  std::int32_t* disputed;    // (W)
 };
 
 // Missing readings of a map, (h, stride): not 0 where one is missing.
@@ -33,6 +34,7 @@ inline FuseWork cut_fuse_work(Scratch& scratch, const FuseArgmax& job) {
         cut_band_work(scratch, job.classes, job.maps[m].width, job.out_width);
   }
   work.contenders = scratch.take<std::int32_t>(job.classes);
+  work.disputed = scratch.take<std::int32_t>(job.out_width);
   return work;
 }
 

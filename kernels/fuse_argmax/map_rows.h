@@ -10,7 +10,7 @@
 #include "common/packed_row.h"
 #include "fuse_argmax/fuse_argmax.h"
 
-namespace fuseg::FUSEG_LEVEL {
+namespace fuseg::FUSEG_LEVEL::fusing {
 
 // A row of samples of some maps on one grid, summed with their weights; to be
 // multiplied they are taken as they are, one at a time. A map is not read for a class
@@ -50,6 +50,67 @@ struct WeightedRow {
     return select(equal(FUSEG_LEVEL::load(missing + x), all(0)), sum, all(0.0f));
   }
 };
+
+// Where the samples of a row lie.
+struct Bounds {
+  Floats squares = all(0.0f);  // NaN or infinite if a score is, or is huge
+  Floats lowest = all(kInfinity);
+  Floats largest = all(-kInfinity);
+};
+
+// Packs kVectors vectors of samples from x on, and finds their winners.
+template <int kVectors, typename Load>
+inline void pack_some(const Load& load_at, int classes, std::int64_t x, PackedRow& row,
+                      Bounds& bounds) {
+  Floats best[kVectors];
+  Ints winner[kVectors];
+  for (int i = 0; i < kVectors; ++i) {
+    best[i] = all(-kInfinity);
+    winner[i] = all(0);
+  }
+  float* packed = row.scores + x;
+  for (int c = 0; c < classes; ++c, packed += row.stride) {
+    for (int i = 0; i < kVectors; ++i) {
+      const Floats score = load_at(c, x + i * kLanes);
+      store(packed + i * kLanes, score);
+      bounds.squares = fma(score, score, bounds.squares);
+      bounds.lowest = min(score, bounds.lowest);
+      winner[i] = select(greater(score, best[i]), all(c), winner[i]);
+      best[i] = max(score, best[i]);
+    }
+  }
+  for (int i = 0; i < kVectors; ++i) {
+    bounds.largest = max(best[i], bounds.largest);
+    store(row.winner + x + i * kLanes, winner[i]);
+  }
+}
+
+// Of a packed row, what fuse_argmax looks at: scores, winners, and how large they are.
+inline void pack_map_row(const WeightedRow& source, std::int64_t width,
+                         PackedRow& row) {
+  constexpr int kVectors = 4;
+  const int classes = source.classes();
+  const auto whole = [&](int c, std::int64_t x) { return source.load(c, x); };
+  Bounds bounds;
+  std::int64_t x = 0;
+  for (; x + kVectors * kLanes <= width; x += kVectors * kLanes) {
+    pack_some<kVectors>(whole, classes, x, row, bounds);
+  }
+  if (width < kLanes) {
+    const int count = static_cast<int>(width);
+    const auto some = [&](int c, std::int64_t) {
+      return source.load_some(c, 0, count);
+    };
+    pack_some<1>(some, classes, 0, row, bounds);
+  }
+  for (; x < width && width >= kLanes; x += kLanes) {  // the last one overlaps
+    pack_some<1>(whole, classes, x < width - kLanes ? x : width - kLanes, row, bounds);
+  }
+  const Mask tame = greater(all(kInfinity), bounds.squares);  // false for NaN
+  row.tame = bits(tame) == (1u << kLanes) - 1;
+  row.largest = largest_lane(bounds.largest);
+  row.lowest = -largest_lane(sub(all(0.0f), bounds.lowest));
+}
 
 // One map between two of its rows of samples.
 struct MapBand {
@@ -100,7 +161,7 @@ class MapWalk {
     return missing_ == nullptr ? nullptr : missing_ + row * stride_;
   }
   void pack(std::int64_t row, PackedRow& packed, std::int64_t& which) {
-    pack_row(WeightedRow{job_, &m_, 1, row, missing_at(row)}, map().width, packed);
+    pack_map_row(WeightedRow{job_, &m_, 1, row, missing_at(row)}, map().width, packed);
     which = row;
   }
 
@@ -113,4 +174,4 @@ class MapWalk {
   std::int64_t lower_ = -1;
 };
 
-}  // namespace fuseg::FUSEG_LEVEL
+}  // namespace fuseg::FUSEG_LEVEL::fusing

@@ -7,7 +7,7 @@
 #include "common/simd_labels.h"
 #include "fuse_argmax/map_rows.h"
 
-namespace fuseg::FUSEG_LEVEL {
+namespace fuseg::FUSEG_LEVEL::fusing {
 
 // One map. The block's samples are those from `base` on, `count` of them; if these fit
 // into a vector, the map is near, and the vector is permuted.
@@ -57,7 +57,7 @@ struct Site {
   float weight_at(std::int64_t y) const { return band->map->row_weight[y]; }
 
   void look_at_row(std::int64_t y) {
-    counts = first_lanes_mask(kLanes);
+    counts = lanes_mask((1u << kLanes) - 1);
     if (band->upper_missing == nullptr) return;
     counts = present_along(band->upper_missing);
     if (fraction_at(y) > 0.0f) {
@@ -182,4 +182,4 @@ inline void combine(const Sites& sites, const std::int32_t* list, int listed,
   }
 }
 
-}  // namespace fuseg::FUSEG_LEVEL
+}  // namespace fuseg::FUSEG_LEVEL::fusing

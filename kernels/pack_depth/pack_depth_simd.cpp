@@ -9,6 +9,7 @@
 #include "common/windows.h"
 #include "pack_depth/pack_depth.h"
 #include "pack_depth/tables.h"
+#include "pack_depth/taps.h"
 
 // The picture is made in the frame's orientation, a row of it from one or two of the
 // frame's. Turned sideways, kStrip rows are kept as raw values, NaN for no reading, and
@@ -16,187 +17,6 @@
 
 namespace fuseg::FUSEG_LEVEL {
 namespace {
-
-// What a lane's taps are picked into: two words of one vector, or a vector each.
-template <typename T>
-struct Taps {
-  Ints words;
-  Floats near() const { return low_words(words); }
-  Floats far() const { return high_words(words); }
-};
-
-template <>
-struct Taps<float> {
-  Ints first, second;
-  Floats near() const { return as_floats(first); }
-  Floats far() const { return as_floats(second); }
-};
-
-// A row of the frame, ready to be picked from.
-template <typename T, bool blends, int shape>
-class Row {
-  static constexpr Layout kLayout{sizeof(T), blends};
-
- public:
-  Row(const char* row, const Tables& tables, std::int32_t* picked)
-      : row_(row), base_(tables.base), index_(tables.index), picked_(picked) {
-    if constexpr (shape == kLoose) load_all(tables);
-  }
-
-  Ints vector(std::int64_t block, int number = 0) const {
-    if constexpr (shape == kLoose) {
-      return load(picked_ + (block * kLayout.picks() + number) * kLanes);
-    } else {
-      constexpr WindowShape w = kWindowShapes[shape];
-      return pick<kLayout.item, kLayout.fill(), w.groups, w.parts>(
-          row_, base_ + block * kMostGroups,
-          index_ + block * kLayout.index_bytes() + number * kIndexParts * kVectorBytes);
-    }
-  }
-
-  Taps<T> taps(std::int64_t block) const {
-    if constexpr (sizeof(T) < 4)
-      return {vector(block)};
-    else
-      return {vector(block), vector(block, 1)};
-  }
-
- private:
-  void load_all(const Tables& tables) const {
-    const T* row = reinterpret_cast<const T*>(row_);
-    for (std::int64_t x = 0; x < tables.padded; ++x) {
-      const Reach& r = across_at(tables, x);
-      if constexpr (kLayout.wide()) {
-        const std::uint16_t value = row[r.near];
-        std::memcpy(reinterpret_cast<char*>(picked_) + x * 2, &value, 2);
-      } else if constexpr (sizeof(T) < 4) {
-        picked_[x] = row[r.near] | row[r.far] << 16;
-      } else {
-        std::int32_t* to = picked_ + x / kLanes * kLanes * kLayout.picks() + x % kLanes;
-        std::memcpy(to, row + r.near, 4);
-        if (blends) std::memcpy(to + kLanes, row + r.far, 4);
-      }
-    }
-  }
-
-  const char* row_;
-  const std::int32_t* base_;
-  const std::uint8_t* index_;
-  std::int32_t* picked_;
-};
-
-// What is no reading, in vectors.
-template <typename T>
-class Invalid {
- public:
-  explicit Invalid(const PackDepth& job) : number_(job.invalid_count) {
-    for (int i = 0; i < PackDepth::kMostInvalid; ++i) {
-      const float value = i < number_ ? job.invalid[i] : kNan;
-      value_[i] = all(value);
-      const std::int32_t whole = i < number_ ? static_cast<std::int32_t>(value) : 0;
-      if (sizeof(T) < 4) word_[i] = all(whole | whole << 16);
-    }
-  }
-
-  WordMask readings(Ints words) const {
-    WordMask are = all_words();
-    if (number_ > 0) are = differ(are, words, word_[0]);
-    if (number_ > 1) are = differ(are, words, word_[1]);
-    for (int i = 2; i < number_; ++i) are = differ(are, words, word_[i]);
-    return are;
-  }
-
-  Mask readings(Floats raw) const {
-    Mask are = all_lanes();
-    if constexpr (sizeof(T) == 4) are = both(are, finite(raw));
-    are = differ(differ(are, raw, value_[0]), raw, value_[1]);
-#pragma GCC unroll 1
-    for (int i = 2; i < number_; ++i) are = differ(are, raw, value_[i]);
-    return are;
-  }
-
-  // Whether there may be a tap that is no reading, also if `blended` is not finite.
-  bool may_have_holes(const Taps<T>& a, const Taps<T>& b, Floats blended) const {
-    if constexpr (sizeof(T) < 4) {
-      bool found = false;
-#pragma GCC unroll 1
-      for (int i = 0; i < number_; ++i) {
-        found |= any_word_is(word_[i], a.words, b.words);
-      }
-      return found;
-    } else {
-      Mask above = finite(blended), below = above;
-#pragma GCC unroll 1
-      for (int i = 0; i < number_; ++i) {
-        above = differ(differ(above, a.near(), value_[i]), a.far(), value_[i]);
-        below = differ(differ(below, b.near(), value_[i]), b.far(), value_[i]);
-      }
-      return bits(both(above, below)) != bits(all_lanes());
-    }
-  }
-
-  static Mask all_lanes() { return first_lanes_of(kLanes); }
-
- private:
-  static constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-
-  static Mask finite(Floats v) {
-    const Floats zero = sub(v, v);  // or NaN
-    return greater(all(1.0f), zero);
-  }
-
-  int number_;
-  Floats value_[PackDepth::kMostInvalid];
-  Ints word_[PackDepth::kMostInvalid];
-};
-
-struct Blended {
-  Floats raw;
-  Mask readings;
-};
-
-inline Floats mean_of(Floats near, Floats far, Floats near_weight, Floats far_weight) {
-  return fma(far, far_weight, mul(near, near_weight));
-}
-
-struct Weights {
-  Floats left, right, above, below;
-};
-
-template <typename T>
-inline Floats mean_of(const Taps<T>& above, const Taps<T>& below, const Weights& w) {
-  return mean_of(mean_of(above.near(), above.far(), w.left, w.right),
-                 mean_of(below.near(), below.far(), w.left, w.right), w.above, w.below);
-}
-
-// The sum and the weight of those of a row's taps that are readings.
-struct Share {
-  Floats sum, weight;
-  Mask both_are;
-};
-
-template <typename T>
-inline Share share_of(const Taps<T>& taps, const Weights& w,
-                      const Invalid<T>& invalid) {
-  const Floats none = all(0.0f), near = taps.near(), far = taps.far();
-  const Mask left_is = invalid.readings(near), right_is = invalid.readings(far);
-  const Floats left = select(left_is, w.left, none);
-  const Floats right = select(right_is, w.right, none);
-  return {
-      mean_of(select(left_is, near, none), select(right_is, far, none), left, right),
-      add(left, right), both(left_is, right_is)};
-}
-
-// blend() of a block where some are no readings.
-template <typename T>
-inline Blended blended_around(const Taps<T>& above, const Taps<T>& below,
-                              const Weights& w, const Invalid<T>& invalid) {
-  const Share a = share_of(above, w, invalid), b = share_of(below, w, invalid);
-  const Floats weight = mean_of(a.weight, b.weight, w.above, w.below);
-  const Floats value = div(mean_of(a.sum, b.sum, w.above, w.below), weight);
-  return {select(both(a.both_are, b.both_are), mean_of(above, below, w), value),
-          greater(weight, all(0.0f))};
-}
 
 // Where finished values go: a row of the output.
 template <typename U>
@@ -215,9 +35,11 @@ class Plane {
     if (valid_ != nullptr) store_ones(valid_ + x, readings);
   }
 
-  void put_all(std::int64_t x, Floats raw) {
-    store(out_ + x, normal(raw));
-    if (valid_ != nullptr) store_ones(valid_ + x, first_lanes_of(kLanes));
+  // That of a block of readings; put_valid() says so for all of them.
+  void put_all(std::int64_t x, Floats raw) { store(out_ + x, normal(raw)); }
+
+  void put_valid(std::int64_t columns) {
+    if (valid_ != nullptr) std::fill_n(valid_, columns, std::uint8_t{1});
   }
 
   void put_some(std::int64_t x, Floats raw, Mask readings, int lanes) {
@@ -251,7 +73,9 @@ class StripRow {
     store(row_ + x,
           select(readings, raw, all(std::numeric_limits<float>::quiet_NaN())));
   }
+  // That of a block of readings; put_valid() says so for all of them.
   void put_all(std::int64_t x, Floats raw) { store(row_ + x, raw); }
+  void put_valid(std::int64_t) {}
   void put_some(std::int64_t x, Floats raw, Mask readings, int) {
     put(x, raw, readings);
   }
@@ -260,23 +84,18 @@ class StripRow {
   float* row_;
 };
 
-// The row of the frame that comes next, asked for block by block.
-class Ahead {
- public:
-  Ahead(const char* row, std::int64_t bytes, std::int64_t blocks)
-      : row_(row), step_((bytes + blocks - 1) / blocks) {}
-  void ask(std::int64_t block) const {
-    const char* at = row_ + block * step_;
-    const char* end = at + step_;
-    do {
-      __builtin_prefetch(at);
-      at += 64;
-    } while (at < end);
-  }
+// The rows of the frame that come next, asked for block by block. A frame fresh from a
+// camera is seldom in the cache, and no processor guesses which rows a resize skips.
+template <int rows>
+struct Ahead {
+  const char* row[rows];
+  std::int64_t step;  // bytes a block
 
- private:
-  const char* row_;
-  std::int64_t step_;
+  void ask(std::int64_t block) const {
+    for (std::int64_t at = block * step; at < (block + 1) * step; at += 64) {
+      for (const char* r : row) __builtin_prefetch(r + at);
+    }
+  }
 };
 
 template <typename T, bool blends, int shape>
@@ -294,68 +113,88 @@ class Picture {
   // Returns the readings.
   template <typename Sink>
   std::int64_t row(std::int64_t r, Sink& sink) const {
-    if constexpr (blends)
-      return blended_row(r, sink);
-    else
-      return plain_row(r, sink);
+    const Reach& down = tables_.down[r];
+    const FrameRow above = frame_row(down.near, 0);
+    if constexpr (!blends) {
+      return plain_row(above, after(r), sink);
+    } else {
+      const FrameRow below = frame_row(down.far, 1);
+      switch (invalid_.number()) {
+        case 1:
+          return blended_row<1>(above, below, down, after(r), sink);
+        case 2:
+          return blended_row<2>(above, below, down, after(r), sink);
+        default:
+          return blended_row<0>(above, below, down, after(r), sink);
+      }
+    }
   }
 
  private:
-  using Picked = Row<T, blends, shape>;
+  FrameRow frame_row(std::int32_t y, int number) const {
+    const FrameRow row{pixels_of(y), picked_ + number * tables_.padded * 2};
+    if constexpr (shape == kLoose) load_loose<T, blends>(row, tables_);
+    return row;
+  }
 
-  const char* frame_row(std::int32_t y) const {
+  const char* pixels_of(std::int32_t y) const {
     return static_cast<const char*>(job_.frame) + y * job_.row_bytes;
   }
 
-  Ahead after(std::int64_t r) const {
-    const std::int64_t next = std::min(r + 1, tables_.rows - 1);
-    const std::int64_t item = sizeof(T);
-    return {frame_row(tables_.down[next].near) + job_.geometry.left * item,
-            job_.geometry.width * item, tables_.padded / kLayout.lanes()};
+  auto after(std::int64_t r) const {
+    const Reach& next = tables_.down[std::min(r + 1, tables_.rows - 1)];
+    const std::int64_t item = sizeof(T), left = job_.geometry.left * item;
+    const std::int64_t blocks = tables_.padded / kLayout.lanes();
+    const std::int64_t step = (job_.geometry.width * item + blocks - 1) / blocks;
+    if constexpr (blends) {
+      return Ahead<2>{{pixels_of(next.near) + left, pixels_of(next.far) + left}, step};
+    } else {
+      return Ahead<1>{{pixels_of(next.near) + left}, step};
+    }
   }
 
   template <typename Sink>
-  std::int64_t plain_row(std::int64_t r, Sink& sink) const {
-    const Ahead ahead = after(r);
-    const Picked row(frame_row(tables_.down[r].near), tables_, picked_);
+  [[gnu::always_inline]] std::int64_t plain_row(const FrameRow& row,
+                                                const Ahead<1>& ahead,
+                                                Sink& sink) const {
+    const Invalid<T> invalid = invalid_;
+    const std::uint8_t* records = tables_.records;
     const std::int64_t blocks = tables_.columns / kLayout.lanes();
     std::int64_t readings = 0;
     for (std::int64_t block = 0; block < blocks; ++block) {
       ahead.ask(block);
       const std::int64_t x = block * kLayout.lanes();
-      const Ints values = row.vector(block);
+      const Ints values = picked_from<T, false, shape>(row, records, block);
       if constexpr (kLayout.wide()) {
-        const WordMask are = invalid_.readings(values);
+        const WordMask are = invalid.readings(values);
         sink.put(x, to_floats(low_half(values)), low_half(are));
         sink.put(x + kLanes, to_floats(high_half(values)), high_half(are));
         readings += count(are);
       } else {
-        const Mask are = invalid_.readings(as_floats(values));
+        const Mask are = invalid.readings(as_floats(values));
         sink.put(x, as_floats(values), are);
         readings += count(are);
       }
     }
     const std::int64_t x = blocks * kLayout.lanes();
-    return x < tables_.columns ? readings + last(row.vector(blocks), x, sink)
-                               : readings;
+    if (x == tables_.columns) return readings;
+    return readings + last(picked_from<T, false, shape>(row, records, blocks), x, sink);
   }
 
   // The block at x, which the end of the row cuts.
   template <typename Sink>
   std::int64_t last(Ints values, std::int64_t x, Sink& sink) const {
     const int rest = static_cast<int>(tables_.columns - x);
-    if constexpr (kLayout.wide()) {
-      const WordMask are = invalid_.readings(values);
-      std::int64_t readings =
-          put_some(x, to_floats(low_half(values)), low_half(are), rest, sink);
-      if (rest > kLanes) {
-        readings += put_some(x + kLanes, to_floats(high_half(values)), high_half(are),
-                             rest - kLanes, sink);
-      }
-      return readings;
+    if constexpr (!kLayout.wide()) {
+      const Floats raw = as_floats(values);
+      return put_some(x, raw, invalid_.readings(raw), rest, sink);
     } else {
-      return put_some(x, as_floats(values), invalid_.readings(as_floats(values)), rest,
-                      sink);
+      const WordMask are = invalid_.readings(values);
+      const std::int64_t readings =
+          put_some(x, to_floats(low_half(values)), low_half(are), rest, sink);
+      if (rest <= kLanes) return readings;
+      return readings + put_some(x + kLanes, to_floats(high_half(values)),
+                                 high_half(are), rest - kLanes, sink);
     }
   }
 
@@ -370,44 +209,65 @@ class Picture {
 
   // Every block is blended as if all were readings; where that was wrong it is done
   // again, so that the first loop has no branch and the second one no idle turn.
-  template <typename Sink>
-  std::int64_t blended_row(std::int64_t r, Sink& sink) const {
-    const Reach down = tables_.down[r];
-    const Ahead ahead = after(r);
-    const Picked above(frame_row(down.near), tables_, picked_);
-    const Picked below(frame_row(down.far), tables_, picked_ + tables_.padded * 2);
+  template <int known, typename Sink>
+  [[gnu::noinline]] std::int64_t blended_row(FrameRow above, FrameRow below, Reach down,
+                                             Ahead<2> ahead, Sink sink) const {
+    const Invalid<T> invalid = invalid_;
+    const std::uint8_t* records = tables_.records;
+    std::int32_t* const to_do = holed_;
+    const std::int64_t blocks = tables_.columns / kLanes;
     const Floats weight_above = all(down.near_weight);
     const Floats weight_below = all(down.far_weight);
-    const std::int64_t blocks = tables_.columns / kLanes;
-    const auto weights = [&](std::int64_t block) -> Weights {
-      return {load(tables_.near_weight + block * kLanes),
-              load(tables_.far_weight + block * kLanes), weight_above, weight_below};
-    };
     std::int64_t holed = 0;
     for (std::int64_t block = 0; block < blocks; ++block) {
       ahead.ask(block);
-      const Taps<T> a = above.taps(block), b = below.taps(block);
-      const Floats raw = mean_of(a, b, weights(block));
+      const Taps<T> a = taps_from<T, shape>(above, records, block);
+      const Taps<T> b = taps_from<T, shape>(below, records, block);
+      const Floats raw =
+          mean_of(a, b, weights(records, block, weight_above, weight_below));
       sink.put_all(block * kLanes, raw);
-      holed_[holed] = static_cast<std::int32_t>(block);
-      holed += invalid_.may_have_holes(a, b, raw);
+      to_do[holed] = static_cast<std::int32_t>(block);
+      holed += invalid.template may_have_holes<known>(a, b, raw);
     }
+    sink.put_valid(blocks * kLanes);
     std::int64_t readings = (blocks - holed) * kLanes;
-    const auto again = [&](std::int64_t block) {
-      return blended_around(above.taps(block), below.taps(block), weights(block),
+    if (holed > 0 || tables_.columns % kLanes > 0) {
+      readings += blend_holed(above, below, down, holed, sink);
+    }
+    return readings;
+  }
+
+  // And the block that the end of the row cuts.
+  template <typename Sink>
+  [[gnu::noinline]] std::int64_t blend_holed(FrameRow above, FrameRow below, Reach down,
+                                             std::int64_t holed, Sink sink) const {
+    const Floats weight_above = all(down.near_weight);
+    const Floats weight_below = all(down.far_weight);
+    const std::uint8_t* records = tables_.records;
+    const auto blend_block = [&](std::int64_t block) {
+      return blended_around(taps_from<T, shape>(above, records, block),
+                            taps_from<T, shape>(below, records, block),
+                            weights(records, block, weight_above, weight_below),
                             invalid_);
     };
+    std::int64_t readings = 0;
     for (std::int64_t i = 0; i < holed; ++i) {
-      const Blended b = again(holed_[i]);
+      const Blended b = blend_block(holed_[i]);
       sink.put(std::int64_t{holed_[i]} * kLanes, b.raw, b.readings);
       readings += count(b.readings);
     }
-    const int rest = static_cast<int>(tables_.columns - blocks * kLanes);
-    if (rest > 0) {
-      const Blended b = again(blocks);
-      readings += put_some(blocks * kLanes, b.raw, b.readings, rest, sink);
-    }
-    return readings;
+    const std::int64_t blocks = tables_.columns / kLanes;
+    const int rest = static_cast<int>(tables_.columns % kLanes);
+    if (rest == 0) return readings;
+    const Blended b = blend_block(blocks);
+    return readings + put_some(blocks * kLanes, b.raw, b.readings, rest, sink);
+  }
+
+  static Weights weights(const std::uint8_t* records, std::int64_t block, Floats above,
+                         Floats below) {
+    const void* record = records + block * kLayout.record_bytes();
+    const float* near = static_cast<const float*>(record);
+    return {load(near), load(near + kLayout.far_weight_at() / 4), above, below};
   }
 
   const PackDepth& job_;

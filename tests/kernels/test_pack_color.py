@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Iterator
+import functools
+import math
+import re
 from fractions import Fraction
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fuseg import _kernels
-from fuseg.errors import ArgumentError, DTypeError, LayoutError, ShapeError
+from fuseg.errors import (
+    ArgumentError,
+    DTypeError,
+    FusegError,
+    LayoutError,
+    ShapeError,
+)
 from fuseg.ops import pack_color
 from fuseg.ops.pack_color import ColorPacker
+
+pytestmark = pytest.mark.usefixtures("every_level")
 
 # frame, planes: one pixel, slivers, sizes that end mid-vector, halves in one direction
 # and in both, larger, equal.
@@ -37,20 +45,11 @@ SIZES = [
     ((13, 21), (40, 21)),
 ]
 FILTERS = ["bilinear", "nearest", "nearest-exact", "bilinear-antialias"]
-LEVELS = (0, 1) if platform.machine() == "aarch64" else (0, 3, 4)
+FIXTURES = [HealthCheck.function_scoped_fixture]  # they only choose the instructions
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
-@pytest.fixture(
-    autouse=True, params=[n for n in LEVELS if n <= _kernels.widest_level()]
-)
-def level(request: pytest.FixtureRequest) -> Iterator[int]:
-    """Every test at every instruction set that runs here."""
-    _kernels.use_level(request.param)
-    yield request.param
-    _kernels.use_level(_kernels.widest_level())
-
-
+@functools.cache
 def weights_along(samples, length, filter):
     """Row i: what position i takes of each sample, float64 from exact fractions."""
     weights = np.zeros((length, samples))
@@ -81,7 +80,8 @@ def resized(frame, size, filter="bilinear"):
     """The definition of resizing, float64, (h, w, C)."""
     down = weights_along(frame.shape[0], size[0], filter)
     along = weights_along(frame.shape[1], size[1], filter)
-    return along @ np.tensordot(down, frame.astype(np.float64), 1)
+    rows = np.tensordot(down, frame.astype(np.float64), 1)
+    return np.tensordot(along, rows, (1, 1)).swapaxes(0, 1)
 
 
 def as_defined(
@@ -154,7 +154,7 @@ def test_matches_the_definition(shape, size, filter, rng):
     assert_as_defined(planes, frame, size=size, filter=filter, **IMAGENET)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=FIXTURES)
 @given(
     shape=st.tuples(st.integers(1, 40), st.integers(1, 150)),
     size=st.tuples(st.integers(1, 40), st.integers(1, 90)),
@@ -204,8 +204,8 @@ def test_a_frame_of_one_colour_stays_exactly_that_colour(value):
 
 
 def test_blends_stay_within_a_ten_thousandth_of_a_step(rng):
-    frame = rng.integers(0, 2, (1080, 1920, 3), dtype=np.uint8) * np.uint8(255)
-    for size in [(480, 640), (333, 777), (1081, 1919)]:
+    frame = rng.integers(0, 2, (54, 480, 3), dtype=np.uint8) * np.uint8(255)
+    for size in [(24, 160), (17, 197), (55, 479)]:
         planes = pack_color(frame, size=size, scale=1.0)
         wanted = resized(frame, size).transpose(2, 0, 1)
         assert np.abs(planes - wanted).max() < 1e-4
@@ -241,6 +241,151 @@ def test_opencv_interpolates_alike(shape, size, rng):
     wanted = cv2.resize(frame.astype(np.float32), size[::-1])
     planes = pack_color(frame, size=size, scale=1.0)
     np.testing.assert_allclose(planes.transpose(1, 2, 0), wanted, atol=0.02)
+
+
+# Along a row of 400 pixels: every way of reading sixteen positions at once, and the
+# steps between them, for one, three and four bytes a pixel.
+@pytest.mark.parametrize("channels", ["GRAY", "RGB", "RGBA"])
+@pytest.mark.parametrize("width", [16, 33, 66, 80, 101, 133, 160, 200, 267, 399, 1200])
+def test_any_ratio(channels, width, rng):
+    frame = noise(rng, 6, 400, {"GRAY": 1, "RGB": 3, "RGBA": 4}[channels])
+    for filter in FILTERS:
+        words = {"size": (4, width), "channels": channels, "filter": filter}
+        assert_as_defined(pack_color(frame, **words), frame, **words)
+
+
+@pytest.mark.parametrize("rotate", [0, 90, 180, 270])
+@pytest.mark.parametrize("fit", ["stretch", "letterbox"])
+@pytest.mark.parametrize("channels", ["RGB", "BGRA", "GRAY"])
+def test_crops_turns_and_fits(rotate, fit, channels, rng):
+    frame = noise(rng, 45, 70, {"GRAY": 1, "RGB": 3, "BGRA": 4}[channels])
+    for filter in ("bilinear", "nearest", "bilinear-antialias"):
+        for size in [(23, 35), (41, 22)]:
+            words = {"rotate": rotate, "fit": fit, "channels": channels}
+            words |= {"size": size, "filter": filter, "fill": -7.5, **IMAGENET}
+            for crop in [(3, 5, 38, 60), (44, 0, 1, 70)]:
+                planes = pack_color(frame, crop=crop, **words)
+                assert_as_defined(planes, frame, crop=crop, **words)
+
+
+@pytest.mark.parametrize("filter", FILTERS)
+@pytest.mark.parametrize("rotate", [0, 90])
+def test_nothing_beyond_the_crop_counts(filter, rotate, rng):
+    frame = noise(rng, 60, 90, 3)
+    words = {"size": (31, 47), "filter": filter, "rotate": rotate}
+    before = pack_color(frame, crop=(7, 11, 40, 60), **words)
+    inside = np.zeros((60, 90), bool)
+    inside[7:47, 11:71] = True
+    frame[~inside] ^= 255
+    after = pack_color(frame, crop=(7, 11, 40, 60), **words)
+    np.testing.assert_array_equal(before, after)
+    cropped = pack_color(frame[7:47, 11:71], **words)
+    np.testing.assert_array_equal(after, cropped)
+
+
+def test_alpha_is_not_read_into_the_planes(rng):
+    frame = noise(rng, 40, 60, 4)
+    before = pack_color(frame, size=(17, 23), channels="RGBA")
+    frame[..., 3] ^= 255
+    after = pack_color(frame, size=(17, 23), channels="RGBA")
+    np.testing.assert_array_equal(before, after)
+
+
+def test_gray_is_one_channel_three_times(rng):
+    frame = noise(rng, 40, 60)
+    words = {"size": (17, 23), "mean": (0.1, 0.2, 0.3), "std": (1, 2, 4)}
+    planes = pack_color(frame, channels="GRAY", **words)
+    with_axis = pack_color(frame[..., None], channels="GRAY", **words)
+    np.testing.assert_array_equal(planes, with_axis)
+    colour = pack_color(np.stack([frame] * 3, -1), **words)
+    np.testing.assert_allclose(planes, colour, atol=1e-6)
+
+
+@pytest.mark.parametrize("filter", FILTERS)
+@pytest.mark.parametrize("rotate", [0, 270])
+def test_the_result_does_not_depend_on_the_threads(filter, rotate, rng):
+    frame = noise(rng, 83, 131, 3)
+    words = {"size": (77, 90), "filter": filter, "rotate": rotate, "fit": "letterbox"}
+    one = pack_color(frame, **words)
+    for threads in (2, 5, 64):
+        np.testing.assert_array_equal(one, pack_color(frame, threads=threads, **words))
+
+
+def as_int8(values):
+    return np.clip(np.rint(values), -128, 127)
+
+
+@pytest.mark.parametrize("filter", FILTERS)
+@pytest.mark.parametrize("size", [(50, 80), (67, 111), (150, 301)])
+def test_int8_is_the_rounded_value_but_for_one_in_two_thousand(filter, size, rng):
+    frame = noise(rng, 100, 160, 3)
+    words = {"size": size, "filter": filter, **IMAGENET}
+    got = pack_color(frame, dtype=np.int8, out_scale=0.02, **words)
+    wanted, _ = as_defined(frame, **words)
+    steps = wanted / 0.02
+    wrong = np.abs(got - as_int8(steps))
+    wrong[np.abs(steps % 1 - 0.5) < 1e-9] = 0  # ties: float64 decides by its own error
+    assert got.dtype == np.int8
+    assert wrong.max() <= 1
+    assert (wrong > 0).mean() <= 0.0005
+
+
+def test_int8_rounds_ties_to_even_and_saturates():
+    frame = np.arange(256, dtype=np.uint8).repeat(3).reshape(1, 256, 3)
+    words = {"size": (1, 256), "scale": 1.0, "dtype": np.int8}
+    halves = pack_color(frame, mean=(100,) * 3, out_scale=2.0, **words)
+    wanted = as_int8((np.arange(256) - 100) / 2)
+    np.testing.assert_array_equal(halves, [[wanted]] * 3)
+    for scale in (1e3, -1e3, 1e12, -1e12, 3e38, -3e38):
+        planes = pack_color(frame, **(words | {"scale": scale}))
+        wanted = as_int8(np.arange(256) * scale)
+        np.testing.assert_array_equal(planes, [[wanted]] * 3)
+
+
+@pytest.mark.parametrize("filter", FILTERS)
+def test_float16_is_the_value_rounded_to_float16(filter, rng):
+    frame = noise(rng, 50, 90, 3)
+    words = {"size": (37, 61), "filter": filter, **IMAGENET}
+    got = pack_color(frame, dtype=np.float16, **words)
+    assert got.dtype == np.float16
+    single = pack_color(frame, **words)
+    np.testing.assert_array_equal(got, single.astype(np.float16))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "fill", "held"),
+    [
+        (np.float32, 0.1, np.float32(0.1)),
+        (np.float16, 0.1, np.float16(0.1)),
+        (np.float16, 1e6, np.inf),
+        (np.int8, 0.5, 2),  # 2.5 steps
+        (np.int8, 1e30, 127),
+        (np.int8, -99, -128),
+    ],
+)
+@pytest.mark.parametrize("size", [(40, 20), (20, 50)])
+def test_padding_holds_the_fill(dtype, fill, held, size, rng):
+    frame = noise(rng, 20, 20, 3)
+    words = {"size": size, "fit": "letterbox", "fill": fill, "dtype": dtype}
+    if dtype == np.int8:
+        words["out_scale"] = 0.2
+    planes = pack_color(frame, **words)
+    padding = np.ones(size, bool)
+    padding[10 : 30 if size[0] == 40 else 20, 15:35] = False
+    if size[0] == 40:
+        padding[10:30] = False
+    else:
+        padding[:, 15:35] = False
+    assert (planes[:, padding] == held).all()
+    assert not (planes[:, ~padding] == held).all()
+
+
+def test_fills_three_channels_of_a_larger_tensor(rng):
+    tensor = np.full((1, 7, 12, 16), 5, np.float32)
+    frame = noise(rng, 20, 30, 3)
+    pack_color(frame, size=(12, 16), out=tensor[0, 3:6])
+    np.testing.assert_array_equal(tensor[0, 3:6], pack_color(frame, size=(12, 16)))
+    assert (tensor[0, [0, 1, 2, 6]] == 5).all()
 
 
 VIEWS = {
@@ -283,6 +428,23 @@ def test_stays_inside_its_arrays(shape, size, filter, fenced, rng):
     pack_color(frame[-1:, -1:], size=size, filter=filter, out=out)
 
 
+@pytest.mark.parametrize("channels", ["RGB", "RGBA", "GRAY"])
+@pytest.mark.parametrize("rotate", [0, 90, 180])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.int8])
+def test_every_variant_stays_inside_its_arrays(channels, rotate, dtype, fenced, rng):
+    count = {"GRAY": 1, "RGB": 3, "RGBA": 4}[channels]
+    for shape, size in [((9, 50), (13, 37)), ((20, 150), (40, 40)), ((7, 11), (21, 5))]:
+        frame = fenced((*shape, count), np.uint8)
+        frame[...] = noise(rng, *shape, count)
+        out = fenced((3, *size), dtype)
+        words = {"size": size, "rotate": rotate, "dtype": dtype, "channels": channels}
+        for filter in FILTERS:
+            for fit in ("stretch", "letterbox"):
+                more = {"fit": fit, "filter": filter, "threads": 2}
+                pack_color(frame, out=out, **words, **more)
+                pack_color(frame[1:-1, 1:-1], out=out, **words, **more)
+
+
 def test_fills_out_and_nothing_else(poisoned, rng):
     frame = rng.integers(0, 256, (37, 53, 3), dtype=np.uint8)
     out = poisoned((3, 17, 29), np.float32)
@@ -299,6 +461,7 @@ def zeros(*shape, dtype=np.uint8):
     [
         (zeros(4, 5), ShapeError, r"frame must have shape \(H, W, 3\), got \(4, 5\)"),
         (zeros(4, 5, 4), ShapeError, r"\(H, W, 3\), got \(4, 5, 4\)"),
+        (zeros(4, 5, 1), ShapeError, r"\(H, W, 3\), got \(4, 5, 1\)"),
         (zeros(0, 5, 3), ShapeError, r"frame must not be empty, got shape \(0, 5, 3\)"),
         (zeros(5, 0, 3), ShapeError, "must not be empty"),
         (zeros(4, 5, 3, dtype=np.float32), DTypeError, "uint8, got float32"),
@@ -337,7 +500,26 @@ def test_refuses_a_frame(frame, error, words):
         ({"std": (1e-300, 1, 1)}, "scale / std must be a finite number"),
         ({"mean": (3e38, 0, 0), "std": (0.1, 1, 1)}, "mean / std must be a finite"),
         ({"channels": "rgb"}, "channels must be one of 'RGB', 'BGR', .*, got 'rgb'"),
+        ({"channels": np.zeros(3)}, "channels must be one of"),
         ({"planes": "GBR"}, "planes must be one of"),
+        ({"planes": "RGBA"}, "planes must be one of 'RGB', 'BGR', got 'RGBA'"),
+        ({"scale": 10**400}, "scale must be a finite number"),
+        ({"size": (1, 65537)}, "size must be at most 65536 pixels a side"),
+        ({"crop": (0, 0, 5, 5)}, "crop must be .* part of the 4 x 5 pixels, got"),
+        ({"crop": (0, 0, 0, 5)}, "crop must be"),
+        ({"crop": "all"}, "crop must be"),
+        ({"rotate": 45}, "rotate must be 0, 90, 180 or 270, got 45"),
+        ({"rotate": "90"}, "rotate must be"),
+        ({"fit": "crop"}, "fit must be one of 'stretch', 'letterbox', got 'crop'"),
+        ({"fill": float("nan")}, "fill must be a finite number"),
+        ({"dtype": np.float64}, "dtype must be one of float32, float16, int8, got"),
+        ({"dtype": "int9"}, "dtype must be one of .*, got 'int9'"),
+        ({"dtype": ">f4"}, "dtype must be one of"),
+        ({"out_scale": 0.1}, "out_scale must be 1 unless dtype is int8, got 0.1"),
+        ({"out_scale": 0, "dtype": np.int8}, "out_scale must be above 0, got 0"),
+        ({"out_scale": 1e-300, "dtype": np.int8}, "scale / std must be a finite"),
+        ({"threads": 0}, "threads must be a whole number from 1 to 64, got 0"),
+        ({"threads": 1.0}, "threads must be a whole number"),
         ({"filter": "cubic"}, "filter must be one of.*'bilinear'.*, got 'cubic'"),
     ],
 )
@@ -384,3 +566,112 @@ def test_a_packer_gives_what_the_function_gives_whatever_the_frames_width(rng):
         pack(frame, out)
         wanted = pack_color(frame, size=(17, 29), **settings)
         np.testing.assert_array_equal(out, wanted)
+
+
+def test_a_packer_checks_every_frame_and_every_out(rng):
+    pack = ColorPacker(size=(5, 6), channels="GRAY", crop=(2, 3, 10, 10))
+    good = noise(rng, 20, 20)
+    out = pack(good)
+    before = out.copy()
+    for frame, error in [
+        (good.astype(np.int8), DTypeError),
+        (noise(rng, 20, 20, 3), ShapeError),
+        (noise(rng, 11, 20), ArgumentError),  # the crop does not lie in it
+        (np.asfortranarray(good), LayoutError),
+        (good.tolist(), DTypeError),
+    ]:
+        with pytest.raises(error):
+            pack(frame, out)
+        np.testing.assert_array_equal(pack(good, np.empty_like(out)), before)
+    for wrong in (out[:, ::2], out.astype(np.float64), out[None], out.tolist()):
+        with pytest.raises((ArgumentError, DTypeError), match=r"^out must"):
+            pack(good, wrong)
+    np.testing.assert_array_equal(out, before)
+
+
+def maybe(right, *wrong):
+    """Mostly right, so that several arguments together still get somewhere."""
+    return st.one_of(right, right, right, right, st.sampled_from(wrong))
+
+
+HOSTILE = [None, "", "90", (), [], {}, -1, 0, 1.5, 2**70, float("nan"), 1e300, b"x"]
+SIDES = st.integers(1, 20)
+ARRAYS = {
+    "right": lambda a: a,
+    "a row missing": lambda a: a[1:],
+    "every second element": lambda a: a[..., ::2],
+    "turned": lambda a: a.T,
+    "other numbers": lambda a: a.astype(np.float64),
+    "other bytes": lambda a: a.view(np.uint8)[..., :0],
+    "empty": lambda a: a[:0],
+    "flat": lambda a: a.ravel(),
+    "a list": lambda a: a.tolist(),
+    "none": lambda _: None,
+    "a number": lambda a: a.sum(),
+    "read-only": lambda a: np.frombuffer(a.tobytes(), a.dtype).reshape(a.shape),
+}
+
+
+@settings(max_examples=700, deadline=None, suppress_health_check=FIXTURES)
+@given(
+    shape=st.tuples(SIDES, SIDES, st.sampled_from([1, 3, 3, 3, 4])),
+    size=maybe(st.tuples(SIDES, SIDES), (3,), (0, 4), (4, 70000), *HOSTILE),
+    frame=st.sampled_from(["right"] * 12 + [*ARRAYS]),
+    out=st.sampled_from(["right"] * 12 + ["shared", *ARRAYS]),
+    words=st.fixed_dictionaries(
+        {},
+        optional={
+            "scale": maybe(st.floats(-2, 2), np.zeros(2), 10**400, *HOSTILE),
+            "mean": maybe(st.just((0, 1, 2)), (0, 1), "abc", (1, 2, "3"), *HOSTILE),
+            "std": maybe(st.just((1, 2, 3)), (0, 1, 2), (1, 1, 1e-320), *HOSTILE),
+            "channels": maybe(
+                st.sampled_from(["RGB", "BGR", "RGBA", "GRAY"]), np.ones(3), *HOSTILE
+            ),
+            "planes": maybe(st.sampled_from(["RGB", "BGR"]), "GRB", *HOSTILE),
+            "filter": maybe(st.sampled_from(FILTERS), "cubic", *HOSTILE),
+            "crop": maybe(st.just((0, 0, 1, 1)), (1, 1, 99, 1), "box!", *HOSTILE),
+            "rotate": maybe(st.sampled_from([0, 90, np.int64(180)]), 45, *HOSTILE),
+            "fit": maybe(st.sampled_from(["stretch", "letterbox"]), *HOSTILE),
+            "fill": maybe(st.floats(-2, 2), np.zeros(2), *HOSTILE),
+            "dtype": maybe(
+                st.sampled_from([np.float32, np.float16, np.int8]), "i,,", *HOSTILE
+            ),
+            "out_scale": maybe(st.just(1), -1, 0.1, *HOSTILE),
+            "threads": maybe(st.integers(1, 3), 65, *HOSTILE),
+        },
+    ),
+)
+def test_misuse(shape, size, frame, out, words):
+    """Whatever is passed: a result, or one sentence of ours and nothing written."""
+    memory = np.full(40_000, 77, np.uint8)
+    pixels = memory[: math.prod(shape)].reshape(shape)
+    given = ARRAYS[frame](pixels)
+    target = None
+    if out != "none":
+        dtype = words.get("dtype", np.float32)
+        dtype = dtype if isinstance(dtype, type) else np.float32
+        sides = size if isinstance(size, tuple) and len(size) == 2 else (2, 2)
+        count = (
+            max(0, 3 * min(sides[0], 20) * min(sides[1], 20)) * np.dtype(dtype).itemsize
+        )
+        start = 0 if out == "shared" else 20_000
+        target = memory[start : start + count].view(dtype)
+        if count:
+            target = target.reshape(3, min(sides[0], 20), min(sides[1], 20))
+        target = ARRAYS.get(out, ARRAYS["right"])(target)
+    before = memory.copy()
+    sentence = None
+    try:
+        result = pack_color(given, size=size, out=target, **words)
+    except FusegError as err:
+        sentence = str(err)
+    if sentence is not None:
+        assert re.fullmatch(r"[a-z].*\.", sentence), "one line, a sentence"
+        np.testing.assert_array_equal(memory, before)
+        return
+    assert result.shape == (3, *size)
+    assert result.dtype == words.get("dtype", np.float32)
+    assert target is None or result is target
+    untouched = memory.copy()
+    untouched[20_000 : 20_000 + result.nbytes] = 77
+    np.testing.assert_array_equal(untouched, np.full_like(memory, 77))

@@ -277,7 +277,7 @@ class ColorPacker:
 def _result_dtype(dtype: Any) -> np.dtype[Any]:
     try:
         found: np.dtype[Any] = np.dtype(dtype)
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError):
         found = np.dtype(object)
     if found.name not in _DTYPES or not found.isnative:
         raise ArgumentError(

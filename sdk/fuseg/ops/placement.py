@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import NamedTuple
 
 from .._check import require_box, require_choice, require_size
@@ -77,19 +78,22 @@ def place(
     if crop is None:
         crop = (0, 0, *frame)
     top, left, crop_height, crop_width = require_box("crop", crop, frame)
-    if not isinstance(rotate, int) or rotate not in _TURNS:
-        raise ArgumentError(f"rotate must be 0, 90, 180 or 270, got {rotate!r}.")
+    try:
+        turns = _TURNS.index(operator.index(rotate))
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"rotate must be 0, 90, 180 or 270, got {rotate!r}."
+        ) from None
     require_choice("fit", fit, FITS)
-    quarter_turns = rotate // 90
     turned = (crop_height, crop_width)
-    if quarter_turns % 2:
+    if turns % 2:
         turned = (crop_width, crop_height)
     picture = (height, width)
     if fit == "letterbox":
         picture = _fitted(turned, (height, width))
     return Placement(
         *(top, left, crop_height, crop_width),
-        quarter_turns,
+        turns,
         *(height, width),
         *((height - picture[0]) // 2, (width - picture[1]) // 2),
         *picture,

@@ -1,0 +1,210 @@
+// The taps of a block, in vectors, and what becomes of them; for pack_depth_simd.cpp
+// only.
+#pragma once
+
+#include <cstring>
+#include <limits>
+
+#include "common/simd.h"
+#include "common/windows.h"
+#include "pack_depth/pack_depth.h"
+#include "pack_depth/tables.h"
+
+namespace fuseg::FUSEG_LEVEL {
+namespace {
+
+// What a lane's taps are picked into: two words of one vector, or a vector each.
+template <typename T>
+struct Taps {
+  Ints words;
+  Floats near() const { return low_words(words); }
+  Floats far() const { return high_words(words); }
+};
+
+template <>
+struct Taps<float> {
+  Ints first, second;
+  Floats near() const { return as_floats(first); }
+  Floats far() const { return as_floats(second); }
+};
+
+// A row of the frame; with kLoose, what load_loose() took out of it.
+struct FrameRow {
+  const char* pixels;
+  std::int32_t* picked;
+};
+
+template <typename T, bool blends, int shape>
+inline Ints picked_from(const FrameRow& row, const std::uint8_t* records,
+                        std::int64_t block, int pick_number = 0) {
+  constexpr Layout layout{sizeof(T), blends};
+  if constexpr (shape == kLoose) {
+    return load(row.picked + (block * layout.picks() + pick_number) * kLanes);
+  } else {
+    constexpr WindowShape w = kWindowShapes[shape];
+    const std::uint8_t* record = records + block * layout.record_bytes();
+    const void* bases = record + layout.base_at();
+    return pick<layout.item, layout.fill(), w.groups, w.parts>(
+        row.pixels, static_cast<const std::int32_t*>(bases),
+        record + layout.index_at(pick_number));
+  }
+}
+
+template <typename T, int shape>
+inline Taps<T> taps_from(const FrameRow& row, const std::uint8_t* records,
+                         std::int64_t block) {
+  if constexpr (sizeof(T) < 4) {
+    return {picked_from<T, true, shape>(row, records, block)};
+  } else {
+    return {picked_from<T, true, shape>(row, records, block),
+            picked_from<T, true, shape>(row, records, block, 1)};
+  }
+}
+
+template <typename T, bool blends>
+void load_loose(const FrameRow& to, const Tables& tables) {
+  constexpr Layout layout{sizeof(T), blends};
+  const T* row = reinterpret_cast<const T*>(to.pixels);
+  char* picked = reinterpret_cast<char*>(to.picked);
+  for (std::int64_t x = 0; x < tables.columns; ++x) {
+    const Reach& r = tables.across[x];
+    if constexpr (layout.wide()) {
+      const std::uint16_t value = row[r.near];
+      std::memcpy(picked + x * 2, &value, 2);
+    } else if constexpr (sizeof(T) < 4) {
+      const std::uint32_t both = row[r.near] | std::uint32_t{row[r.far]} << 16;
+      std::memcpy(picked + x * 4, &both, 4);
+    } else {
+      const std::int64_t block = x / kLanes * layout.picks();
+      char* lane = picked + block * kVectorBytes + x % kLanes * 4;
+      std::memcpy(lane, row + r.near, 4);
+      if (blends) std::memcpy(lane + kVectorBytes, row + r.far, 4);
+    }
+  }
+}
+
+// What is no reading. The first kHeld of them are held in vectors.
+template <typename T>
+class Invalid {
+ public:
+  static constexpr int kHeld = 2;
+
+  explicit Invalid(const PackDepth& job)
+      : number_(job.invalid_count), values_(job.invalid) {
+    for (int i = 0; i < kHeld; ++i) {
+      value_[i] = i < number_ ? value(i) : all(std::numeric_limits<float>::quiet_NaN());
+      word_[i] = i < number_ ? word(i) : all(0);
+    }
+  }
+
+  int number() const { return number_; }
+
+  WordMask readings(Ints words) const {
+    WordMask are = all_words();
+    if (number_ > 0) are = differ(are, words, word_[0]);
+    if (number_ > 1) are = differ(are, words, word_[1]);
+    for (int i = kHeld; i < number_; ++i) are = differ(are, words, word(i));
+    return are;
+  }
+
+  Mask readings(Floats raw) const {
+    Mask are = first_lanes_of(kLanes);
+    if constexpr (sizeof(T) == 4) are = both(are, finite(raw));
+    are = differ(differ(are, raw, value_[0]), raw, value_[1]);
+#pragma GCC unroll 1
+    for (int i = kHeld; i < number_; ++i) are = differ(are, raw, value(i));
+    return are;
+  }
+
+  // Whether there may be a tap that is no reading, also if `blended` is not finite.
+  // `known` is number(), at most kHeld, or 0 if only the running program knows it.
+  template <int known>
+  bool may_have_holes(const Taps<T>& a, const Taps<T>& b, Floats blended) const {
+    const int number = known > 0 ? known : number_;
+    if constexpr (sizeof(T) < 4) {
+      bool found = false;
+      for (int i = 0; i < number; ++i) {
+        found |= any_word_is(known > 0 ? word_[i] : word(i), a.words, b.words);
+      }
+      return found;
+    } else {
+      Mask above = finite(blended), below = first_lanes_of(kLanes);
+      for (int i = 0; i < number; ++i) {
+        const Floats invalid = known > 0 ? value_[i] : value(i);
+        above = differ(differ(above, a.near(), invalid), a.far(), invalid);
+        below = differ(differ(below, b.near(), invalid), b.far(), invalid);
+      }
+      return !all_of(both(above, below));
+    }
+  }
+
+ private:
+  Floats value(int i) const { return all(values_[i]); }
+
+  // In both words of every lane.
+  Ints word(int i) const {
+    if constexpr (sizeof(T) == 4) return all(0);
+    const auto word = static_cast<std::uint16_t>(values_[i]);
+    return all(static_cast<std::int32_t>(word | std::uint32_t{word} << 16));
+  }
+
+  static Mask finite(Floats v) {
+    return greater(all(1.0f), sub(v, v));  // 0, or NaN
+  }
+
+  int number_;
+  const float* values_;
+  Floats value_[kHeld];
+  Ints word_[kHeld];
+};
+
+struct Blended {
+  Floats raw;
+  Mask readings;
+};
+
+inline Floats mean_of(Floats near, Floats far, Floats near_weight, Floats far_weight) {
+  return fma(far, far_weight, mul(near, near_weight));
+}
+
+struct Weights {
+  Floats left, right, above, below;
+};
+
+template <typename T>
+inline Floats mean_of(const Taps<T>& above, const Taps<T>& below, const Weights& w) {
+  return mean_of(mean_of(above.near(), above.far(), w.left, w.right),
+                 mean_of(below.near(), below.far(), w.left, w.right), w.above, w.below);
+}
+
+// The sum and the weight of those of a row's taps that are readings.
+struct Share {
+  Floats sum, weight;
+  Mask both_are;
+};
+
+template <typename T>
+inline Share share_of(const Taps<T>& taps, const Weights& w,
+                      const Invalid<T>& invalid) {
+  const Floats none = all(0.0f), near = taps.near(), far = taps.far();
+  const Mask left_is = invalid.readings(near), right_is = invalid.readings(far);
+  const Floats left = select(left_is, w.left, none);
+  const Floats right = select(right_is, w.right, none);
+  return {
+      mean_of(select(left_is, near, none), select(right_is, far, none), left, right),
+      add(left, right), both(left_is, right_is)};
+}
+
+// blend() of a block where some are no readings.
+template <typename T>
+inline Blended blended_around(const Taps<T>& above, const Taps<T>& below,
+                              const Weights& w, const Invalid<T>& invalid) {
+  const Share a = share_of(above, w, invalid), b = share_of(below, w, invalid);
+  const Floats weight = mean_of(a.weight, b.weight, w.above, w.below);
+  const Floats value = div(mean_of(a.sum, b.sum, w.above, w.below), weight);
+  return {select(both(a.both_are, b.both_are), mean_of(above, below, w), value),
+          greater(weight, all(0.0f))};
+}
+
+}  // namespace
+}  // namespace fuseg::FUSEG_LEVEL
