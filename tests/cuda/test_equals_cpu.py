@@ -120,9 +120,7 @@ def test_upsample_argmax_of_a_letterboxed_network(gpu, rng):
     ],
 )
 def test_fuse_argmax(gpu, rng, shapes, dtypes, size, how, kind):
-    maps = [
-        KINDS[kind](rng, s, d) for s, d in zip(shapes, dtypes, strict=True)
-    ]
+    maps = [KINDS[kind](rng, s, d) for s, d in zip(shapes, dtypes, strict=True)]
     if how == "multiply":
         maps = [np.abs(m) for m in maps]
     planes = [(rng.random(s[1:]) < 0.8).astype(np.uint8) for s in shapes]
