@@ -1,8 +1,8 @@
 """The time of each CUDA kernel beside PyTorch, checked first; a part of gpu_check.py.
 
-Ours runs in a CUDA graph of many calls: warm, on the same arrays over and over, and cold,
-around more arrays than the L2 cache holds. PyTorch runs eagerly and compiled, as its
-users run it. GB/s counts what must move at least: inputs read once, outputs written
+Ours runs in a CUDA graph of many calls: warm, on the same arrays over and over, and
+cold, around more arrays than the L2 cache holds. PyTorch runs eagerly and compiled, as
+its users run it. GB/s counts what must move at least: inputs read once, outputs written
 once; beside it stands what a large copy on the device reaches.
 """
 
@@ -179,14 +179,14 @@ def picture_cases(rng: np.random.Generator, device: str, scale: int) -> list[Cas
             f"overlay {size}",
             [labels, frame],
             torch.empty((*size, 3), dtype=torch.uint8, device=device),
-            lambda out, a, b, stream: paint(a, b, out, stream=stream),
+            lambda out, a, b, stream: paint(a, frame=b, out=out, stream=stream),
             blend,
         ),
         Case(
             f"confusion_matrix {size} C19",
             [labels, other],
             torch.zeros((19, 19), dtype=torch.int64, device=device),
-            lambda out, a, b, stream: count(a, b, out, stream=stream),
+            lambda out, a, b, stream: count(a, b, out=out, stream=stream),
             matrix,
         ),
     ]
@@ -269,7 +269,7 @@ def time_case(case: Case, copy: float) -> dict[str, Any]:
         compiled = torch.compile(case.peer)
         row["compiled_us"] = loop_us(lambda: compiled(*case.inputs), 50)
         row["compiled_ratio"] = row["compiled_us"] / warm
-    except Exception as error:  # its compiler may be missing: say so, go on
+    except Exception as error:  # noqa: BLE001 - its compiler may be missing: say so, go on
         row["compiled_error"] = str(error)[:300]
     return row
 

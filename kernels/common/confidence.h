@@ -20,7 +20,7 @@ inline void confide_tile(const BandWork& work, const Block& block, int classes,
                          const TileRows& rows, float step, float* out) {
   const Reader<kNear> reader{block};
   const auto around = [&](const PackedRow& row) {
-    return max(reader.first(row.best_score), reader.second(row.best_score));
+    return max(reader.first(row.best), reader.second(row.best));
   };
   const Floats largest = max(around(work.upper), around(work.lower));
   const Floats start = all(*rows.fraction);

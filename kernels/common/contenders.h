@@ -10,20 +10,25 @@
 
 namespace fuseg::FUSEG_LEVEL {
 
+// What a third class must reach at a sample to win anywhere near it: the mean of two,
+// lowered by more than rounding can amount to, here and where pixels are blended.
+inline Floats bar_of(const PackedRow& row, std::int64_t base, const Disputed& two) {
+  const Floats score = load(row.scores + two.low * row.stride + base);
+  const Floats rival = load(row.scores + two.high * row.stride + base);
+  const Floats slack = fma(add(abs(score), abs(rival)), all(1e-6f), all(1e-36f));
+  return sub(mul(add(score, rival), all(0.5f)), slack);
+}
+
 // Lists the classes that may win in a block, in order.
 inline int list_contenders(const BandWork& work, const Block& block,
                            const Disputed& two, int classes) {
   const PackedRow& up = work.upper;
   const PackedRow& down = work.lower;
-  const auto base = static_cast<std::int32_t>(block.base);
-  const auto bar = [&](const PackedRow& row) {
-    return select(lanes_mask(block.lanes), Bar(row, base, two.low, two.high).height,
-                  all(kInfinity));
-  };
-  const Floats up_bar = bar(up);
-  const Floats down_bar = bar(down);
-  const float* above = up.scores + base;
-  const float* below = down.scores + base;
+  const Mask own = lanes_mask(block.lanes);
+  const Floats up_bar = select(own, bar_of(up, block.base, two), all(kInfinity));
+  const Floats down_bar = select(own, bar_of(down, block.base, two), all(kInfinity));
+  const float* above = up.scores + block.base;
+  const float* below = down.scores + block.base;
   std::int32_t* list = work.contenders;
   int listed = 0;
   for (int c = 0; c < classes; ++c, above += up.stride, below += up.stride) {

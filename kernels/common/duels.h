@@ -1,7 +1,6 @@
 // Blocks that one class wins, and blocks that two share: most of a picture.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -10,7 +9,7 @@
 namespace fuseg::FUSEG_LEVEL {
 
 // Gives the pixels of one output row the winner of the sample to their left, and lists
-// in work.others the spots that more than one class wins. Returns how many.
+// in work.disputed the spots that more than one class wins. Returns how many.
 template <typename Label>
 inline std::int64_t fill_row(const BandWork& work, const Taps& columns,
                              std::int64_t spots, Label* out) {
@@ -18,12 +17,12 @@ inline std::int64_t fill_row(const BandWork& work, const Taps& columns,
   const std::int32_t* upper = work.upper.winner;
   const std::int32_t* lower = work.lower.winner;
   const Spot* spot = work.spots;
-  Disputed* disputed = work.others;
+  std::int32_t* disputed = work.disputed;
   std::int64_t count = 0;
   for (std::int64_t i = 0; i < spots; ++i) {
     const auto [x, base, lanes] = spot[i];
     const Ints sample = load(first + x);
-    disputed[count].spot = static_cast<std::int32_t>(i);
+    disputed[count] = static_cast<std::int32_t>(i);
     if (lanes == 0) {
       store_labels(out + x, gather(upper, sample));
       ++count;
@@ -46,53 +45,43 @@ inline void repeat_row(Label* row, std::int64_t width, std::int64_t times) {
   }
 }
 
-// What a third class must reach at a sample to win anywhere near it: the mean of two,
-// lowered by more than rounding can amount to, here and where pixels are blended.
-struct Bar {
-  Floats height;
-
-  Bar(const PackedRow& row, std::int32_t base, std::int32_t one, std::int32_t other) {
-    const Floats score = load(row.scores + one * row.stride + base);
-    const Floats rival = load(row.scores + other * row.stride + base);
-    const Floats slack = fma(add(abs(score), abs(rival)), all(1e-6f), all(1e-36f));
-    height = sub(mul(add(score, rival), all(0.5f)), slack);
-  }
-};
-
-// The samples of a row where none but two classes can win: they are the winner and the
-// next, or the winner and above the next by their mean.
+// Where no third class can win near a sample of a row.
 inline Mask duel_at(const PackedRow& row, std::int32_t base, std::int32_t one,
                     std::int32_t other) {
-  const auto is_one = [&](const std::int32_t* labels) {
-    const Ints label = load(labels + base);
-    return either(equal(label, all(one)), equal(label, all(other)));
-  };
-  const Mask no_third =
-      greater(Bar(row, base, one, other).height, load(row.second_score + base));
-  return both(is_one(row.winner), either(is_one(row.second), no_third));
+  const float* scores = row.scores + base;
+  const Floats sum =
+      add(load(scores + one * row.stride), load(scores + other * row.stride));
+  return greater(sum, load(row.needed + base));
 }
 
-// After this many spots of a band without success, the others are not tried.
-constexpr std::int64_t kTrials = 8;
+// Without a branch: nobody could predict it.
+inline std::int32_t chosen(bool condition, std::int32_t yes, std::int32_t no) {
+  return no ^ ((yes ^ no) & -static_cast<std::int32_t>(condition));
+}
 
 struct Split {
   std::int64_t duels;
   std::int64_t others;
 };
 
-// Moves the spots where only two classes can win from work.others to work.duels.
-inline Split find_duels(const BandWork& work, bool tame, std::int64_t disputed) {
+// After this many spots of a band without success, the others are not tried.
+constexpr std::int64_t kTrials = 8;
+
+// Sorts the disputed spots into those where no third class can win and others, and
+// finds two that do.
+inline Split find_duels(const BandWork& work, bool tame, std::int64_t count) {
   const PackedRow upper = work.upper;
   const PackedRow lower = work.lower;
   const Spot* spots = work.spots;
+  const std::int32_t* disputed = work.disputed;
   Disputed* duels = work.duels;
   Disputed* others = work.others;
   Split split{0, 0};
-  for (std::int64_t i = 0; i < disputed; ++i) {
-    const std::int32_t at = others[i].spot;
+  std::int64_t i = 0;
+  for (; i < count && tame && (i < kTrials || split.duels > 0); ++i) {
+    const std::int32_t at = disputed[i];
     const auto [x, base, lanes] = spots[at];
-    const bool in_vain = i > kTrials && split.duels == 0;
-    if (lanes == 0 || in_vain || !tame) {
+    if (lanes == 0) {
       others[split.others++] = {at, -1, -1};
       continue;
     }
@@ -101,17 +90,19 @@ inline Split find_duels(const BandWork& work, bool tame, std::int64_t disputed) 
     const Mask below = equal(load(lower.winner + base), all(one));
     const int lane = __builtin_ctz(~bits(both(above, below)) & lanes);
     const std::int32_t next = upper.winner[base + lane];
-    const std::int32_t other = next != one ? next : lower.winner[base + lane];
+    const std::int32_t other = chosen(next == one, lower.winner[base + lane], next);
     const Mask duel =
         both(duel_at(upper, base, one, other), duel_at(lower, base, one, other));
     const bool is_duel = (~bits(duel) & lanes) == 0;
+    const std::int32_t low = chosen(one < other, one, other);
     // Written to both lists; the next one takes the place in the wrong one.
-    const Disputed found{at, std::min(one, other), std::max(one, other)};
+    const Disputed found{at, low, one ^ other ^ low};
     duels[split.duels] = found;
     others[split.others] = found;
     split.duels += is_duel;
     split.others += !is_duel;
   }
+  for (; i < count; ++i) others[split.others++] = {disputed[i], -1, -1};
   return split;
 }
 

@@ -244,11 +244,7 @@ class PackedPair {
     PackedRow& place = packed_[y % 2];
     if (held_[y % 2] == row) return place;
     held_[y % 2] = row;
-    if (spread_) {
-      pack_row<true>(sources_(image, y), width_, place);
-    } else {
-      pack_row<false>(sources_(image, y), width_, place);
-    }
+    pack_row(sources_(image, y), width_, place, spread_);
     return place;
   }
 

@@ -56,10 +56,10 @@ template <int kVectors, bool kSpread, typename Load>
 inline void pack_samples(const Load& load_at, int classes, std::int64_t x,
                          PackedRow& row, Extent& extent) {
   Floats best[kVectors], next[kVectors];
-  Ints winner[kVectors], second[kVectors];
+  Ints winner[kVectors];
   for (int i = 0; i < kVectors; ++i) {
     best[i] = next[i] = all(-kInfinity);
-    winner[i] = second[i] = all(0);
+    winner[i] = all(0);
   }
   float* packed = row.scores + x;
   for (int c = 0; c < classes; ++c, packed += row.stride) {
@@ -70,9 +70,7 @@ inline void pack_samples(const Load& load_at, int classes, std::int64_t x,
       extent.squares = fma(score, score, extent.squares);
       if (kSpread) extent.lowest = min(score, extent.lowest);
       const Mask wins = greater(score, best[i]);  // false for NaN, and for a tie
-      const Mask is_next = greater(score, next[i]);
       next[i] = max(min(score, best[i]), next[i]);
-      second[i] = select(wins, winner[i], select(is_next, label, second[i]));
       best[i] = max(score, best[i]);
       winner[i] = select(wins, label, winner[i]);
     }
@@ -81,9 +79,12 @@ inline void pack_samples(const Load& load_at, int classes, std::int64_t x,
     const std::int64_t to = x + i * kLanes;
     extent.largest = max(best[i], extent.largest);
     store(row.winner + to, winner[i]);
-    store(row.second + to, second[i]);
-    store(row.second_score + to, next[i]);
-    store(row.best_score + to, best[i]);
+    store(row.best + to, best[i]);
+    // Twice the next score: where one of two classes does not win, the next is at least
+    // their mean. And more than rounding can amount to, here and where pixels are
+    // blended.
+    const Floats size = add(abs(best[i]), abs(next[i]));
+    store(row.needed + to, fma(next[i], all(2.0f), fma(size, all(4e-6f), all(1e-36f))));
   }
 }
 
@@ -95,9 +96,8 @@ inline float largest_lane(Floats v) {
   return largest;
 }
 
-// `lowest` and `largest` are found if kSpread.
 template <bool kSpread, typename Source>
-inline void pack_row(const Source& source, std::int64_t width, PackedRow& row) {
+inline void pack_row_with(const Source& source, std::int64_t width, PackedRow& row) {
   constexpr int kVectors = kManyRegisters ? 4 : 2;
   Extent extent;
   const int classes = source.classes();
@@ -114,14 +114,25 @@ inline void pack_row(const Source& source, std::int64_t width, PackedRow& row) {
     pack_samples<1, kSpread>(some, classes, 0, row, extent);
   }
   for (; x < width && width >= kLanes; x += kLanes) {  // the last one overlaps
-    pack_samples<1, kSpread>(whole, classes, x < width - kLanes ? x : width - kLanes, row,
-                    extent);
+    pack_samples<1, kSpread>(whole, classes, x < width - kLanes ? x : width - kLanes,
+                             row, extent);
   }
   const Mask tame = greater(all(kInfinity), extent.squares);  // false for NaN
   row.tame = bits(tame) == (1u << kLanes) - 1;
   if (!kSpread) return;
   row.largest = largest_lane(extent.largest);
   row.lowest = -largest_lane(sub(all(0.0f), extent.lowest));
+}
+
+// Finds `lowest` and `largest` too, if `spread`.
+template <typename Source>
+inline void pack_row(const Source& source, std::int64_t width, PackedRow& row,
+                     bool spread = true) {
+  if (spread) {
+    pack_row_with<true>(source, width, row);
+  } else {
+    pack_row_with<false>(source, width, row);
+  }
 }
 
 }  // namespace fuseg::FUSEG_LEVEL

@@ -14,11 +14,10 @@ struct PackedRow {
   std::int64_t stride;   // from class to class
   float* scores;         // (C, stride)
   std::int32_t* winner;  // (stride) the class of the largest score, the first of them
-  std::int32_t* second;  // (stride) the same without the winner
-  float* second_score;   // (stride)
-  float* best_score;     // (stride)
+  float* best;           // (stride) its score
+  float* needed;  // (stride) two scores above this in sum leave no third class a chance
   // Scores are finite and so small that no difference or blend of them overflows. Only
-  // then do `second` and what follows mean anything.
+  // then do `needed` and what follows mean anything.
   bool tame;
   float lowest;
   float largest;
@@ -32,9 +31,8 @@ inline PackedRow cut_packed_row(Scratch& scratch, std::int64_t classes,
   row.stride = stride;
   row.scores = scratch.take<float>(classes * stride);
   row.winner = scratch.take<std::int32_t>(stride);
-  row.second = scratch.take<std::int32_t>(stride);
-  row.second_score = scratch.take<float>(stride);
-  row.best_score = scratch.take<float>(stride);
+  row.best = scratch.take<float>(stride);
+  row.needed = scratch.take<float>(stride);
   return row;
 }
 
@@ -58,6 +56,7 @@ struct BandWork {
   PackedRow upper;  // the samples above and below a band
   PackedRow lower;
   Spot* spots;               // (W) all of a row
+  std::int32_t* disputed;    // (W) numbers of those that more than one class wins
   Disputed* duels;           // (W) those of a band where no third class can win
   Disputed* others;          // (W)
   std::int32_t* contenders;  // (C)
@@ -70,6 +69,7 @@ inline BandWork cut_band_work(Scratch& scratch, std::int64_t classes,
   work.upper = cut_packed_row(scratch, classes, width);
   work.lower = cut_packed_row(scratch, classes, width);
   work.spots = scratch.take<Spot>(out_width);
+  work.disputed = scratch.take<std::int32_t>(out_width + 1);
   work.duels = scratch.take<Disputed>(out_width + 1);
   work.others = scratch.take<Disputed>(out_width + 1);
   work.contenders = scratch.take<std::int32_t>(classes);

@@ -98,11 +98,6 @@ def borrow(name: str, array: Any) -> Any:
     )
 
 
-def borrow_all(**arrays: Any) -> list[Any]:
-    """`borrow` each by its name, but for None."""
-    return [a if a is None else borrow(name, a) for name, a in arrays.items()]
-
-
 def on_cpu(name: str, array: Any) -> Any:
     """Refuse ``array``, which went through `borrow`, unless it is on the CPU."""
     if isinstance(array, Borrowed):

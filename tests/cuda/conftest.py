@@ -1,4 +1,4 @@
-"""Arrays for the CUDA ops: on a GPU through PyTorch, and, everywhere, on the emulator."""
+"""Arrays for the CUDA ops: on a GPU through PyTorch, and on the emulator anywhere."""
 
 from __future__ import annotations
 
@@ -46,17 +46,16 @@ class Real:
         self.torch = torch
 
     def put(self, array: np.ndarray) -> Any:
-        base = array if array.base is None else array
-        if any(stride < 0 for stride in base.strides):
-            return Backwards(self, base)
-        dense = self.torch.from_numpy(np.ascontiguousarray(base)).cuda()
-        if base.flags.c_contiguous:
+        if any(stride < 0 for stride in array.strides):
+            return Backwards(self, array)
+        dense = self.torch.from_numpy(np.ascontiguousarray(array)).cuda()
+        if array.flags.c_contiguous:
             return dense
         # The same gaps between rows as there were on the CPU.
-        span = sum((n - 1) * s for n, s in zip(base.shape, base.strides, strict=True))
-        room = self.torch.empty(span // base.itemsize + 1, dtype=dense.dtype).cuda()
-        steps = [stride // base.itemsize for stride in base.strides]
-        view = room.as_strided(base.shape, steps)
+        span = sum((n - 1) * s for n, s in zip(array.shape, array.strides, strict=True))
+        room = self.torch.empty(span // array.itemsize + 1, dtype=dense.dtype).cuda()
+        steps = [stride // array.itemsize for stride in array.strides]
+        view = room.as_strided(array.shape, steps)
         view.copy_(dense)
         return view
 

@@ -100,7 +100,7 @@ def test_upsample_argmax(gpu, rng, shape, size, dtype, kind):
 
 def test_upsample_argmax_of_a_letterboxed_network(gpu, rng):
     scores = scene(rng, (6, 16, 16), np.float32)
-    settings = dict(size=(60, 100), crop=(6, 0, 52, 64), input_size=(64, 64))
+    settings = {"size": (60, 100), "crop": (6, 0, 52, 64), "input_size": (64, 64)}
     wanted = ops.upsample_argmax(scores, **settings)
     out = gpu.put(poison((60, 100), np.uint8))
     ops.upsample_argmax(gpu.put(scores), out=out, **settings)
@@ -241,7 +241,7 @@ def test_overlay(gpu, rng, ignore, view):
             frame = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
         if view not in (None, "dense"):
             frame = VIEWS[view](rng.integers(0, 256, (60, 70, 3), dtype=np.uint8))
-        settings = dict(palette=palette, alpha=0.3, ignore=ignore)
+        settings = {"palette": palette, "alpha": 0.3, "ignore": ignore}
         wanted = ops.overlay(labels, frame=frame, **settings)
         out = gpu.put(poison((*shape, 3), np.uint8))
         given = None if frame is None else gpu.put(frame)
@@ -266,7 +266,7 @@ def test_confusion_matrix(gpu, rng, classes, dtype):
         guess = rng.integers(0, classes, pixels).astype(dtype).repeat(2)[:pixels]
         truth = np.where(rng.random(pixels) < 0.1, dtype(250), truth)
         before = rng.integers(0, 9, (classes, classes))
-        settings = dict(classes=classes, ignore=250)
+        settings = {"classes": classes, "ignore": 250}
         wanted = ops.confusion_matrix(truth, guess, out=before.copy(), **settings)
         out = gpu.put(before.copy())
         ops.confusion_matrix(gpu.put(truth), gpu.put(guess), out=out, **settings)
