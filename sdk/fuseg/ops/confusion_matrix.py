@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from .. import _kernels
 from .._check import require, require_one_of, require_out, require_whole
+from .._device import borrow, launch, on_gpu
 from ..errors import ArgumentError, DTypeError, ShapeError
 
 __all__ = ["ConfusionCounter", "confusion_matrix"]
@@ -24,6 +25,7 @@ def confusion_matrix(
     ignore: int | None = None,
     threads: int = 1,
     out: NDArray[np.int64] | None = None,
+    stream: Any = None,
 ) -> NDArray[np.int64]:
     """Count the pixels of each pair of true and predicted label.
 
@@ -44,6 +46,7 @@ def confusion_matrix(
         out: Counts to add to, shape ``(C, C)``, int64, C-contiguous, not sharing
             memory with the labels: those of the images before. New ones, from 0, if
             omitted.
+        stream: CUDA stream of arrays that are on the GPU; see `fuseg.ops`.
 
     Returns:
         Counts, shape ``(C, C)``, int64; rows are the truth, columns the prediction.
@@ -70,12 +73,13 @@ def confusion_matrix(
         Definition: ``numpy.add.at(out, (truth[known], prediction[known]), 1)`` with
         ``known = truth != ignore``.
     """
-    axes = ("N",) * max(getattr(truth, "ndim", 1), 1)
+    truth = borrow("truth", truth)
+    axes = ("N",) * max(truth.ndim, 1)
     require_one_of("truth", truth, _DTYPES, axes)
     count = ConfusionCounter(
         truth.dtype, classes=classes, ignore=ignore, threads=threads
     )
-    return count(truth, prediction, out=out)
+    return count(truth, prediction, out=out, stream=stream)
 
 
 class ConfusionCounter:
@@ -132,23 +136,35 @@ class ConfusionCounter:
         prediction: NDArray[Any],
         *,
         out: NDArray[np.int64] | None = None,
+        stream: Any = None,
     ) -> NDArray[np.int64]:
         """Count one image; see `confusion_matrix`."""
-        axes = ("N",) * max(getattr(truth, "ndim", 1), 1)
+        truth = borrow("truth", truth)
+        axes = ("N",) * max(truth.ndim, 1)
         require("truth", truth, self._dtype, axes)
-        require("prediction", prediction, self._dtype, truth.shape)
+        prediction = require("prediction", prediction, self._dtype, truth.shape)
         if truth.size > _MOST_PIXELS:
             raise ShapeError(
                 f"truth must have at most {_MOST_PIXELS} pixels, got {truth.size}: "
                 "count it in parts, into the same out."
             )
         shape = (self.classes, self.classes)
+        gpu = on_gpu(out, stream, truth=truth, prediction=prediction)
         if out is None:
-            out = np.zeros(shape, np.int64)
+            out = target = np.zeros(shape, np.int64)
         else:
-            require_out("out", out, np.int64, shape, truth=truth, prediction=prediction)
+            inputs = {"truth": truth, "prediction": prediction}
+            target = require_out("out", out, np.int64, shape, **inputs)
+        if gpu:
+            launch(
+                "confusion_matrix_cuda",
+                *(truth, prediction, truth.itemsize, truth.size),
+                *(self.classes, self._ignore, target),
+                stream=stream,
+            )
+            return out
         wrong_truth, wrong_prediction = _kernels.confusion_matrix_cpu(
-            truth, prediction, self._ignore, self._threads, self._scratch, out
+            truth, prediction, self._ignore, self._threads, self._scratch, target
         )
         if wrong_truth >= 0:
             unless = f", or ignore ({self._ignore})" if self._ignore >= 0 else ""

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from .. import _kernels
 from .._check import require, require_number, require_out, require_rows, require_whole
+from .._device import launch, on_cpu, on_gpu
 from ..errors import ArgumentError, ShapeError
 
 __all__ = ["Painter", "overlay"]
@@ -21,6 +22,7 @@ def overlay(
     ignore: int | None = None,
     threads: int = 1,
     out: NDArray[np.uint8] | None = None,
+    stream: Any = None,
 ) -> NDArray[np.uint8]:
     """Paint labels in their colours, over a frame or on their own.
 
@@ -39,6 +41,7 @@ def overlay(
         out: Buffer for the picture, shape ``(H, W, 3)``, uint8, C-contiguous, not
             sharing memory with an input. Nothing is allocated if given. A new one
             is made if omitted.
+        stream: CUDA stream of arrays that are on the GPU; see `fuseg.ops`.
 
     Returns:
         The picture, shape ``(H, W, 3)``, uint8. This is ``out`` itself if ``out``
@@ -67,11 +70,11 @@ def overlay(
     Source:
         Definition: the formula above, on ``palette[labels]``.
     """
-    require("labels", labels, np.uint8, ("H", "W"))
+    labels = require("labels", labels, np.uint8, ("H", "W"))
     paint = Painter(palette, alpha=alpha, ignore=ignore, threads=threads)
     if isinstance(out, np.ndarray) and np.may_share_memory(out, palette):
         require_out("out", out, np.uint8, (*labels.shape, 3), palette=palette)
-    return paint(labels, frame=frame, out=out)
+    return paint(labels, frame=frame, out=out, stream=stream)
 
 
 class Painter:
@@ -98,7 +101,7 @@ class Painter:
         ignore: int | None = None,
         threads: int = 1,
     ) -> None:
-        require("palette", palette, np.uint8, ("K", 3))
+        palette = on_cpu("palette", require("palette", palette, np.uint8, ("K", 3)))
         if len(palette) > 256:
             raise ShapeError(f"palette must have 1 to 256 colours, got {len(palette)}.")
         alpha = require_number("alpha", alpha)
@@ -115,16 +118,29 @@ class Painter:
         *,
         frame: NDArray[np.uint8] | None = None,
         out: NDArray[np.uint8] | None = None,
+        stream: Any = None,
     ) -> NDArray[np.uint8]:
         """Paint one frame; see `overlay`."""
-        require("labels", labels, np.uint8, ("H", "W"))
+        labels = require("labels", labels, np.uint8, ("H", "W"))
         shape = (*labels.shape, 3)
         if frame is not None and not _is_dense(frame, shape):
-            require_rows("frame", frame, (np.uint8,), shape)
+            frame = require_rows("frame", frame, (np.uint8,), shape)
+        gpu = on_gpu(out, stream, labels=labels, frame=frame)
         if out is None:
-            out = np.empty(shape, np.uint8)
+            out = target = np.empty(shape, np.uint8)
         else:
-            require_out("out", out, np.uint8, shape, labels=labels, frame=frame)
+            target = require_out(
+                "out", out, np.uint8, shape, labels=labels, frame=frame
+            )
+        if gpu:
+            row_bytes = 0 if frame is None else frame.strides[0]
+            launch(
+                "overlay_cuda",
+                *(labels, *labels.shape, self._palette, frame, row_bytes),
+                *(self._alpha, self._ignore, target),
+                stream=stream,
+            )
+            return out
         largest = _kernels.overlay_cpu(
             labels,
             self._palette,
@@ -132,7 +148,7 @@ class Painter:
             self._alpha,
             self._ignore,
             self._threads,
-            out,
+            target,
         )
         if largest >= len(self._palette):
             raise ArgumentError(
