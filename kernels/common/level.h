@@ -16,28 +16,12 @@ enum class Level {
   kAvx512 = 4,  // x86-64-v4 with VBMI, VBMI2 and VNNI; since Ice Lake and Zen 4
 };
 
-inline Level widest_level() {
-#if defined(FUSEG_X86_LEVELS)
-  __builtin_cpu_init();  // this runs while the module is being loaded
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||
-      !__builtin_cpu_supports("bmi2")) {
-    return Level::kPlain;
-  }
-  const bool avx512 =
-      __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") &&
-      __builtin_cpu_supports("avx512vnni");
-  return avx512 ? Level::kAvx512 : Level::kAvx2;
-#elif defined(__aarch64__)
-  return Level::kNeon;
-#else
-  return Level::kPlain;
-#endif
-}
+// The widest that this processor and this compiler have.
+Level widest_level();
 
-// Lowered by tests and by whoever looks for a faulty level; never by an op.
-inline std::atomic<Level> level_in_use{widest_level()};
+// Lowered by tests and by whoever looks for a faulty level; never by an op. It lives in
+// level.cpp, as what runs while the module is being loaded must be plain code.
+extern std::atomic<Level> level_in_use;
 
 inline Level level() { return level_in_use.load(std::memory_order_relaxed); }
 

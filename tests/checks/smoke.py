@@ -1,6 +1,6 @@
 """What a wheel brought works here: every example in the docstrings of fuseg.ops.
 
-python checks/smoke.py FOLDER    fuseg must come from FOLDER
+python tests/checks/smoke.py FOLDER    fuseg must come from FOLDER
 """
 
 from __future__ import annotations

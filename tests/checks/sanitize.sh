@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# checks/sanitize.sh PYTHON [pytest's arguments]
+# tests/checks/sanitize.sh PYTHON [pytest's arguments]
 # All tests of the kernels, at every instruction set that this processor has, with
 # AddressSanitizer and UndefinedBehaviorSanitizer; then those with fenced memory once
 # more without, because the sanitizer does not see masked and gathered accesses.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 python=$1
 PATH=$(cd "$(dirname "$python")" && pwd):$PATH  # cmake and ninja of the environment
 
@@ -23,7 +23,7 @@ mkdir -p out/sanitize
 build out/sanitize/plain
 build out/sanitize/watched -DFUSEG_SANITIZE=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo
 
-"$python" checks/simd_objects.py out/sanitize/plain/build
+"$python" tests/checks/simd_objects.py out/sanitize/plain/build
 
 # Without the environment's .pth files, one of which brings the package that is being
 # worked on; with its packages.

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# checks/neon.sh PYTHON [pytest's arguments]
+# tests/checks/neon.sh PYTHON [pytest's arguments]
 # Builds the kernels for aarch64 in out/neon and runs their tests in an emulator, on the
 # oldest processor that counts. What needs torch is skipped; hypothesis tries 100 examples.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 python=$1 root=$PWD/out/arm64/root version=$(cat out/arm64/python)
 mkdir -p out/neon
 
 PATH=$(cd "$(dirname "$python")" && pwd):$PATH  # cmake and ninja of the environment
 cmake -S . -B out/neon/build -G Ninja \
-  -DCMAKE_TOOLCHAIN_FILE="$PWD/cmake/aarch64.cmake" \
+  -DCMAKE_TOOLCHAIN_FILE="$PWD/tests/checks/aarch64.cmake" \
   -DARM64_ROOT="$root" -DARM64_PYTHON="$version" -DPython_EXECUTABLE="$python" \
   -Dpybind11_DIR="$("$python" -m pybind11 --cmakedir)" -DFUSEG_CUDA=OFF >out/neon/configured
 cmake --build out/neon/build

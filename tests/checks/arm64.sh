@@ -2,7 +2,7 @@
 # An arm64 Debian with Python, unpacked into out/arm64/root, and the packages of the
 # tests in out/arm64/site. This machine's own package lists and settings stay untouched.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 python=$1
 
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg

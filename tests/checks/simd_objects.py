@@ -1,6 +1,6 @@
 """Code of an instruction set must not reach a processor that lacks it.
 
-python checks/simd_objects.py BUILD
+python tests/checks/simd_objects.py BUILD
 
 The linker keeps one copy of a function that several objects define, and asks no
 processor which. So an object of <room>_simd.cpp may define functions in its level's

@@ -1,6 +1,6 @@
 """Compile the CUDA rooms for every release architecture; keep what each kernel takes.
 
-    python checks/cuda_resources.py --save benchmarks/results/0.1.0/cuda-resources.json
+    python tests/checks/cuda_resources.py --save benchmarks/results/0.1.0/cuda-resources.json
 
 A warning of nvcc, or a spilled register, fails. Needs nvcc, cmake and pybind11, no GPU.
 """
@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ENTRY = re.compile(r"Compiling entry function '(\S+)' for '(\w+)'")
 STACK = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+)")
 USED = re.compile(r"Used (\d+) registers(?:.*?(\d+) bytes smem)?")
