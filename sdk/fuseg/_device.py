@@ -41,7 +41,8 @@ class Borrowed:
     dtype: np.dtype[Any]
     flags: Flags
     stream: int | None  # the owner's unfinished work is there
-    exporter: Any = None  # to be asked, through DLPack, to order its work before ours
+    owner: Any  # keeps the memory until the kernel is on its way
+    ordered: bool = False  # by the owner, which is asked for that through DLPack
 
     @property
     def ndim(self) -> int:
@@ -74,7 +75,7 @@ def borrow(name: str, array: Any) -> Any:
     try:
         interface = _interface_of(array)
         if interface is not None:
-            return _from_interface(interface)
+            return _from_interface(array, interface)
         if hasattr(array, "__dlpack__") and hasattr(array, "__dlpack_device__"):
             kind = int(array.__dlpack_device__()[0])
             if kind in _ON_CPU:
@@ -160,8 +161,8 @@ def launch(kernel: str, *arguments: Any, stream: Any = None) -> None:
         handle = named[0] if named else _DEFAULT_STREAM
     try:
         for array in arrays:
-            if array.exporter is not None:
-                array.exporter.__dlpack__(stream=handle)
+            if array.ordered:
+                array.owner.__dlpack__(stream=handle)
             elif array.stream not in (None, handle):
                 module.put_after(handle, array.stream)
         function = getattr(module, kernel)
@@ -232,7 +233,7 @@ def _interface_of(array: Any) -> dict[str, Any] | None:
     return found
 
 
-def _from_interface(interface: dict[str, Any]) -> Borrowed:
+def _from_interface(owner: Any, interface: dict[str, Any]) -> Borrowed:
     if interface.get("mask") is not None:
         raise TypeError("it has a mask")
     pointer, read_only = interface["data"]
@@ -244,6 +245,7 @@ def _from_interface(interface: dict[str, Any]) -> Borrowed:
         np.dtype(interface["typestr"]),
         not read_only,
         None if stream is None else int(stream) or _DEFAULT_STREAM,
+        owner,
     )
 
 
@@ -254,7 +256,8 @@ def _described(
     dtype: np.dtype[Any],
     writeable: bool,
     stream: int | None,
-    exporter: Any = None,
+    owner: Any,
+    ordered: bool = False,
 ) -> Borrowed:
     dense, step = [], dtype.itemsize
     for size in reversed(shape):
@@ -269,7 +272,7 @@ def _described(
     align = dtype.alignment
     aligned = pointer % align == 0 and all(step % align == 0 for step in steps)
     flags = Flags(contiguous, aligned, writeable)
-    return Borrowed(pointer, shape, tuple(steps), dtype, flags, stream, exporter)
+    return Borrowed(pointer, shape, tuple(steps), dtype, flags, stream, owner, ordered)
 
 
 class _DLTensor(ctypes.Structure):
@@ -306,4 +309,4 @@ def _from_dlpack(array: Any) -> Borrowed:
     if tensor.strides:
         strides = [tensor.strides[i] * dtype.itemsize for i in range(tensor.ndim)]
     pointer = (tensor.data or 0) + tensor.byte_offset
-    return _described(pointer, shape, strides, dtype, True, None, array)
+    return _described(pointer, shape, strides, dtype, True, None, array, True)

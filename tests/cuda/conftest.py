@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
+import mmap
 import os
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 from fuseg import _device
 
 HERE = Path(__file__).parent
+LIBC = ctypes.CDLL(None)
 
 
 class OnEmulator:
@@ -30,10 +33,26 @@ class OnEmulator:
 
 
 class Emulated:
-    """Puts arrays where the emulated kernels are."""
+    """Puts arrays where the emulated kernels are: in turns right before a forbidden
+    page, at any address, and right after one, at 16 bytes."""
+
+    def __init__(self) -> None:
+        self.before = False
 
     def put(self, array: np.ndarray) -> OnEmulator:
-        return OnEmulator(array)
+        self.before = not self.before
+        steps = [(n - 1) * s for n, s in zip(array.shape, array.strides, strict=True)]
+        low = sum(min(0, step) for step in steps)
+        size = sum(map(abs, steps)) + array.itemsize
+        pages = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
+        block = mmap.mmap(-1, pages + mmap.PAGESIZE)
+        start = ctypes.addressof(ctypes.c_char.from_buffer(block))
+        fence = start + (pages if self.before else 0)
+        assert LIBC.mprotect(ctypes.c_void_p(fence), mmap.PAGESIZE, 0) == 0
+        offset = (pages - size if self.before else mmap.PAGESIZE) - low
+        copy = np.ndarray(array.shape, array.dtype, block, offset, array.strides)
+        copy[...] = array
+        return OnEmulator(copy)
 
     def get(self, array: OnEmulator) -> np.ndarray:
         return array.array
