@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from onnx import helper
 
-from fuseg.ops import upsample_argmax
+from fuseg.ops import Labeler, upsample_argmax
 from peers import FRAMEWORKS, OPENCV, engines, onnx_model, torch_ways
 from record import Bar, Call, Row, compare, report
 from scenes import disputed, scene_scores
@@ -92,6 +92,7 @@ def resize_argmax(
 def bench(
     scores: np.ndarray, kind: str, size: tuple[int, int], bars: list[Bar], sure: bool
 ) -> list[Row]:
+    label = Labeler(scores.shape, scores.dtype, size=size)
     labels, confidence = np.empty(size, np.uint8), np.empty(size, np.float32)
     peers = resize_argmax(scores, size, confidence=False)
     peers[OPENCV] = opencv_program(scores, size)
@@ -102,7 +103,7 @@ def bench(
         differing = np.mean(np.asarray(got if name == OPENCV else got[0]) != ours)
         assert differing < 1e-4, f"{name} differs at {differing:.1%} of the pixels"
     calls = {
-        "fuseg": lambda: upsample_argmax(scores, size=size, out=labels),
+        "fuseg": lambda: label(scores, out=labels),
         **peers,
     }
     grid = f"{scores.shape[1]}x{scores.shape[2]}"
@@ -119,9 +120,7 @@ def bench(
         off = np.abs(np.asarray(call()[1])[0] - confidence).max()
         assert off < 1e-4, f"{name}: confidence off by {off}"
     calls = {
-        "fuseg": lambda: upsample_argmax(
-            scores, size=size, out=labels, confidence=confidence
-        ),
+        "fuseg": lambda: label(scores, out=labels, confidence=confidence),
         **peers,
     }
     least["written"] += confidence.nbytes
