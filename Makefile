@@ -13,6 +13,7 @@
 PYTHON ?= python3
 TORCH_INDEX ?=
 VENV := .venv
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 NATIVE := CMakeLists.txt $(shell find kernels -type f)
@@ -20,9 +21,9 @@ NATIVE := CMakeLists.txt $(shell find kernels -type f)
 # list of them.
 PYTHON_FOLDERS := $(shell find sdk export -type d -not -name __pycache__)
 PYTHON_FILES := $(shell find sdk export -name '*.py')
-CXX_FILES := $(shell find kernels -name '*.h' -o -name '*.cpp')
+CXX_FILES := $(shell find kernels tests/cuda -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: build demo test test-slow sanitize test-neon lint format bench bench-kernels train readme wheel wheels clean
+.PHONY: build demo test test-slow sanitize test-neon lint format bench bench-kernels train readme wheel wheels cuda-release gpu-check clean
 
 build: $(VENV)/.built
 
@@ -121,6 +122,16 @@ $(VENV)-floor/.built: $(VENV)/.built $(PYTHON_FILES)
 	$(VENV)-floor/bin/python -m pip install --quiet --disable-pip-version-check \
 	  --force-reinstall numpy==1.26.4 onnxruntime==1.23.2 out/wheel/fuseg-*.whl
 	touch $@
+
+# Every CUDA room for the architectures of a release, without a warning or a spilled
+# register, and what each kernel takes of the GPU. Needs nvcc, no GPU.
+cuda-release: build
+	$(BIN)/python checks/cuda_resources.py --save benchmarks/results/$(VERSION)/cuda-resources.json
+
+# On a machine with a GPU and nvcc, and no network: builds there, tests every CUDA kernel
+# against the CPU's, runs compute-sanitizer, takes the times. ARGS=--dry-run needs no GPU.
+gpu-check:
+	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) checks/gpu_check.py $(ARGS)
 
 clean:
 	rm -rf build out/wheel out/wheels out/sanitize out/neon out/arm64 $(VENV) $(VENV)-floor

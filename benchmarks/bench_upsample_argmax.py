@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 import torch
 from onnx import helper
+from shipped import shipped_scores
 
 from fuseg.ops import Labeler, upsample_argmax
 from peers import FRAMEWORKS, OPENCV, engines, onnx_model, torch_ways
-from record import Bar, Call, Row, compare, report
+from record import Bar, Call, Row, compare, cores, report
 from scenes import disputed, scene_scores
 
 # Classes, grid, labels, regions of the scene; bars of a scene: against the fastest
@@ -27,6 +28,7 @@ CASES = [
 ]
 NOISE = (18, 4), (15, 3)
 CONFIDENCE = [Bar(35, FRAMEWORKS, avx2=20)]
+TWO_THREADS = [Bar(1.7, "fuseg", avx2=1.7)]
 
 
 def bars(avx512: tuple[float, float] | None, avx2: tuple[float, float]) -> list[Bar]:
@@ -92,7 +94,6 @@ def resize_argmax(
 def bench(
     scores: np.ndarray, kind: str, size: tuple[int, int], bars: list[Bar], sure: bool
 ) -> list[Row]:
-    label = Labeler(scores.shape, scores.dtype, size=size)
     labels, confidence = np.empty(size, np.uint8), np.empty(size, np.float32)
     peers = resize_argmax(scores, size, confidence=False)
     peers[OPENCV] = opencv_program(scores, size)
@@ -102,9 +103,13 @@ def bench(
         got = call()
         differing = np.mean(np.asarray(got if name == OPENCV else got[0]) != ours)
         assert differing < 1e-4, f"{name} differs at {differing:.1%} of the pixels"
+    label = Labeler(scores.shape, scores.dtype, size=size)
+    halves = scores.astype(np.float16)
+    label_halves = Labeler(halves.shape, halves.dtype, size=size)
     calls = {
         "fuseg": lambda: label(scores, out=labels),
         **peers,
+        "fuseg, float16 scores": lambda: label_halves(halves, out=labels),
     }
     grid = f"{scores.shape[1]}x{scores.shape[2]}"
     case = f"C{len(scores)} {grid} -> {size[0]}x{size[1]} {kind}"
@@ -119,13 +124,33 @@ def bench(
     for name, call in peers.items():
         off = np.abs(np.asarray(call()[1])[0] - confidence).max()
         assert off < 1e-4, f"{name}: confidence off by {off}"
-    calls = {
-        "fuseg": lambda: label(scores, out=labels, confidence=confidence),
-        **peers,
-    }
+    calls = {"fuseg": lambda: label(scores, out=labels, confidence=confidence), **peers}
     least["written"] += confidence.nbytes
     case += ", with confidence"
     return rows + compare(case, calls, **least, bars=CONFIDENCE, notes=notes)
+
+
+def bench_threads(scores: np.ndarray, kind: str, size: tuple[int, int]) -> list[Row]:
+    """Two threads beside one, where arithmetic is what takes the time."""
+    if len(cores()) < 2:
+        return []
+    out = np.empty(size, np.uint8), np.empty(size, np.float32)
+    one = Labeler(scores.shape, scores.dtype, size=size)
+    two = Labeler(scores.shape, scores.dtype, size=size, threads=2)
+    least = {"read": scores.nbytes, "written": out[0].nbytes, "cores": 2}
+    calls = {
+        "fuseg, 2 threads": lambda: two(scores, out=out[0]),
+        "fuseg": lambda: one(scores, out=out[0]),
+    }
+    case = f"C{len(scores)} -> {size[0]}x{size[1]} {kind}, two threads"
+    rows = compare(case, calls, **least, bars=TWO_THREADS)
+    calls = {
+        "fuseg, 2 threads": lambda: two(scores, out=out[0], confidence=out[1]),
+        "fuseg": lambda: one(scores, out=out[0], confidence=out[1]),
+    }
+    least["written"] += out[1].nbytes
+    case += ", with confidence"
+    return rows + compare(case, calls, **least, bars=TWO_THREADS)
 
 
 def cases() -> list[Row]:
@@ -136,6 +161,11 @@ def cases() -> list[Row]:
         rows += bench(scene, "scene", size, bars(*least), sure=19 <= classes <= 40)
         noise = rng.standard_normal((classes, *grid), dtype=np.float32)
         rows += bench(noise, "noise", size, bars(*NOISE), sure=False)
+        if size == (1024, 2048):
+            rows += bench_threads(noise, "noise", size)
+    for scores in shipped_scores()[:1]:
+        for size in ((240, 320), (480, 640)):
+            rows += bench(scores, "shipped checkpoint", size, [], sure=False)
     return rows
 
 

@@ -11,7 +11,7 @@ PATH=$(cd "$(dirname "$python")" && pwd):$PATH  # cmake and ninja of the environ
 cmake -S . -B out/neon/build -G Ninja \
   -DCMAKE_TOOLCHAIN_FILE="$PWD/cmake/aarch64.cmake" \
   -DARM64_ROOT="$root" -DARM64_PYTHON="$version" -DPython_EXECUTABLE="$python" \
-  -Dpybind11_DIR="$("$python" -m pybind11 --cmakedir)" >out/neon/configured
+  -Dpybind11_DIR="$("$python" -m pybind11 --cmakedir)" -DFUSEG_CUDA=OFF >out/neon/configured
 cmake --build out/neon/build
 rm -rf out/neon/fuseg
 cp -r sdk/fuseg out/neon/fuseg

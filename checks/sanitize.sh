@@ -10,7 +10,8 @@ PATH=$(cd "$(dirname "$python")" && pwd):$PATH  # cmake and ninja of the environ
 
 build() {  # FOLDER [cmake's arguments]: a copy of the package in FOLDER/fuseg
   cmake -S . -B "$1/build" -G Ninja -DPython_EXECUTABLE="$python" \
-    -Dpybind11_DIR="$("$python" -m pybind11 --cmakedir)" "${@:2}" >"$1.configured"
+    -Dpybind11_DIR="$("$python" -m pybind11 --cmakedir)" \
+    -DFUSEG_CUDA=OFF "${@:2}" >"$1.configured"
   cmake --build "$1/build"
   rm -rf "$1/fuseg"
   cp -r sdk/fuseg "$1/fuseg"

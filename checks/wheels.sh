@@ -20,11 +20,11 @@ wheel() {  # FOLDER: a wheel of the sdist in it, named for this very system
 
 rm -rf out/wheels && mkdir -p out/wheels/raw
 "$python" -c "import scikit_build_core.build as b; b.build_sdist('out/wheels')"
-wheel out/wheels/raw
+CMAKE_ARGS="-DFUSEG_CUDA_RELEASE=ON ${CMAKE_ARGS:-}" wheel out/wheels/raw
 _PYTHON_HOST_PLATFORM=linux-aarch64 \
   SETUPTOOLS_EXT_SUFFIX=.cpython-${version/./}-aarch64-linux-gnu.so \
   CMAKE_ARGS="-DCMAKE_TOOLCHAIN_FILE=$PWD/cmake/aarch64.cmake -DARM64_ROOT=$root \
-    -DARM64_PYTHON=$version" \
+    -DARM64_PYTHON=$version -DFUSEG_CUDA=OFF" \
   wheel out/wheels/raw
 for raw in out/wheels/raw/*.whl; do
   "$python" -m auditwheel repair --wheel-dir out/wheels "$raw"

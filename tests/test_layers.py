@@ -92,6 +92,21 @@ def test_only_bindings_know_python(path):
 
 
 @pytest.mark.parametrize("path", NATIVE, ids=ids)
+def test_only_cuda_knows_cuda(path):
+    knows = re.search(
+        r"#include\s*[<\"](cuda|[\w/]+\.cuh|common/bind_cuda)", path.read_text()
+    )
+    may = path.suffix in {".cu", ".cuh"} or path.stem.endswith("_cuda")
+    assert may or not knows
+
+
+@pytest.mark.parametrize("path", NATIVE, ids=ids)
+def test_cuda_kernels_know_no_host_binding(path):
+    if path.suffix in {".cu", ".cuh"}:
+        assert not re.search(r"bind|simd|threads\.h|scratch\.h", path.read_text())
+
+
+@pytest.mark.parametrize("path", NATIVE, ids=ids)
 def test_rooms_do_not_include_each_other(path):
     rooms = re.findall(r'#include\s*"(\w+)/', path.read_text())
     assert set(rooms) <= {path.parent.name, "common"}

@@ -18,6 +18,8 @@ FURNITURE = [
     "kernels/{0}/{0}.h",
     "kernels/{0}/{0}_cpu.cpp",
     "kernels/{0}/{0}_bind.cpp",
+    "kernels/{0}/{0}_cuda.cu",
+    "kernels/{0}/{0}_bind_cuda.cpp",
     "sdk/fuseg/ops/{0}.py",
     "tests/kernels/test_{0}.py",
     "benchmarks/bench_{0}.py",
@@ -37,6 +39,8 @@ def test_room_is_built_and_bound(room):
     cmake = (ROOT / "CMakeLists.txt").read_text()
     assert re.search(rf"fuseg_add_kernel\({room}\b", cmake)
     assert f"bind_{room}(m);" in (ROOT / "kernels" / "module.cpp").read_text()
+    cuda = (ROOT / "kernels" / "module_cuda.cpp").read_text()
+    assert f"bind_{room}_cuda(m);" in cuda
 
 
 def test_rooms_and_public_ops_are_the_same_list():

@@ -1,38 +1,13 @@
-// What only the CUDA toolkit knows: how a kernel is launched, and how it reads a half.
-// tests/cuda/emulator has this file's twin, which runs the kernels on the CPU.
+// What a kernel asks of the GPU in words of its own.
+// tests/cuda/emulator has this file's twin, for the CPU.
 #pragma once
 
-#include <cuda_runtime_api.h>
-
-#include <cstddef>
 #include <cstdint>
-#include <stdexcept>
-#include <string>
 
 #include "common/half.h"
+#include "common/launch.cuh"
 
 namespace fuseg {
-
-template <typename T>
-struct Exactly {
-  using Type = T;
-};
-
-// Throws if the launch is rejected. It does not wait for the kernel: a fault inside it
-// appears at the caller's next synchronisation.
-template <typename... Taken>
-void launch(const char* room, void (*kernel)(Taken...), dim3 blocks, unsigned threads,
-            std::size_t shared_bytes, CUstream_st* stream,
-            typename Exactly<Taken>::Type... taken) {
-  void* arguments[] = {const_cast<void*>(static_cast<const void*>(&taken))...};
-  const cudaError_t status =
-      cudaLaunchKernel(reinterpret_cast<const void*>(kernel), blocks, dim3(threads),
-                       arguments, shared_bytes, stream);
-  if (status != cudaSuccess) {
-    throw std::runtime_error(std::string(room) +
-                             " could not be launched: " + cudaGetErrorString(status));
-  }
-}
 
 // The dynamic shared memory of a block, at 16 bytes.
 __device__ inline void* shared_block() {

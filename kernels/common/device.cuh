@@ -1,6 +1,8 @@
 // What several CUDA rooms need: accesses of 16 bytes, and the grid of blocks.
 #pragma once
 
+#include <cmath>
+#include <cstddef>
 #include <cstdint>
 
 #include "common/cuda.cuh"

@@ -73,10 +73,13 @@ inline Mask either(Mask a, Mask b) { return static_cast<Mask>(a | b); }
 inline Mask differ(Mask among, Floats a, Floats b) {
   return _mm512_mask_cmp_ps_mask(among, a, b, _CMP_NEQ_UQ);
 }
-// Whether any of the 16-bit words of a or b is equal to that of `word`.
-inline bool any_word_is(Ints word, Ints a, Ints b) {
-  return !_kortestz_mask32_u8(_mm512_cmpeq_epi16_mask(a, word),
-                              _mm512_cmpeq_epi16_mask(b, word));
+// Whether any of the 16-bit words of a or b is equal to that of v or w.
+inline bool any_word_is(Ints v, Ints w, Ints a, Ints b) {
+  const __mmask32 is_v =
+      _kor_mask32(_mm512_cmpeq_epi16_mask(a, v), _mm512_cmpeq_epi16_mask(b, v));
+  const __mmask32 is_w =
+      _kor_mask32(_mm512_cmpeq_epi16_mask(a, w), _mm512_cmpeq_epi16_mask(b, w));
+  return !_kortestz_mask32_u8(is_v, is_w);
 }
 inline Floats to_floats(Ints v) { return _mm512_cvtepi32_ps(v); }
 // The 16-bit halves of every lane, without a sign.
@@ -183,10 +186,13 @@ inline Mask either(Mask a, Mask b) { return _mm256_or_ps(a, b); }
 inline Mask differ(Mask among, Floats a, Floats b) {
   return _mm256_and_ps(among, _mm256_cmp_ps(a, b, _CMP_NEQ_UQ));
 }
-// Whether any of the 16-bit words of a or b is equal to that of `word`.
-inline bool any_word_is(Ints word, Ints a, Ints b) {
-  const __m256i is =
-      _mm256_or_si256(_mm256_cmpeq_epi16(a, word), _mm256_cmpeq_epi16(b, word));
+// Whether any of the 16-bit words of a or b is equal to that of v or w.
+inline bool any_word_is(Ints v, Ints w, Ints a, Ints b) {
+  const __m256i is_v =
+      _mm256_or_si256(_mm256_cmpeq_epi16(a, v), _mm256_cmpeq_epi16(b, v));
+  const __m256i is_w =
+      _mm256_or_si256(_mm256_cmpeq_epi16(a, w), _mm256_cmpeq_epi16(b, w));
+  const __m256i is = _mm256_or_si256(is_v, is_w);
   return !_mm256_testz_si256(is, is);
 }
 inline Floats to_floats(Ints v) { return _mm256_cvtepi32_ps(v); }
@@ -305,11 +311,14 @@ inline Mask either(Mask a, Mask b) { return vorrq_u32(a, b); }
 inline Mask differ(Mask among, Floats a, Floats b) {
   return vbicq_u32(among, vceqq_f32(a, b));
 }
-// Whether any of the 16-bit words of a or b is equal to that of `word`.
-inline bool any_word_is(Ints word, Ints a, Ints b) {
-  const uint16x8_t is = vreinterpretq_u16_s32(word);
-  return vmaxvq_u16(vorrq_u16(vceqq_u16(vreinterpretq_u16_s32(a), is),
-                              vceqq_u16(vreinterpretq_u16_s32(b), is))) != 0;
+// Whether any of the 16-bit words of a or b is equal to that of v or w.
+inline bool any_word_is(Ints v, Ints w, Ints a, Ints b) {
+  const auto is = [](Ints x, Ints y) {
+    return vceqq_u16(vreinterpretq_u16_s32(x), vreinterpretq_u16_s32(y));
+  };
+  const uint16x8_t any =
+      vorrq_u16(vorrq_u16(is(a, v), is(b, v)), vorrq_u16(is(a, w), is(b, w)));
+  return vmaxvq_u16(any) != 0;
 }
 inline Floats to_floats(Ints v) { return vcvtq_f32_s32(v); }
 // The 16-bit halves of every lane, without a sign.

@@ -72,7 +72,8 @@ inline Ints shuffled(std::uint64_t kept, Ints index, Ints a, Ints b) {
 }
 
 template <int item, Fill fill, int groups, int parts>
-inline Ints pick(const char* row, const std::int32_t* base, const std::uint8_t* index) {
+[[gnu::always_inline]] inline Ints pick(const char* row, const std::int32_t* base,
+                                        const std::uint8_t* index) {
   const Ints places = _mm512_loadu_si512(index);
   Ints picked = _mm512_setzero_si512();
   for (int group = 0; group < groups; ++group) {
@@ -114,7 +115,8 @@ constexpr WindowShape kWindowShapes[] = {{2, 1}, {2, 2}, {2, 4}};
 constexpr int kMostGroups = 2;
 
 template <int item, Fill fill, int groups, int parts>
-inline Ints pick(const char* row, const std::int32_t* base, const std::uint8_t* index) {
+[[gnu::always_inline]] inline Ints pick(const char* row, const std::int32_t* base,
+                                        const std::uint8_t* index) {
   Ints picked = _mm256_setzero_si256();
   for (int part = 0; part < parts; ++part) {
     const auto half = [&](int group) {
@@ -136,7 +138,8 @@ constexpr WindowShape kWindowShapes[] = {{1, 1}, {1, 2}, {1, 4}};
 constexpr int kMostGroups = 1;
 
 template <int item, Fill fill, int groups, int parts>
-inline Ints pick(const char* row, const std::int32_t* base, const std::uint8_t* index) {
+[[gnu::always_inline]] inline Ints pick(const char* row, const std::int32_t* base,
+                                        const std::uint8_t* index) {
   uint8x16_t picked = vdupq_n_u8(0);
   for (int part = 0; part < parts; ++part) {
     const auto* window =

@@ -11,8 +11,8 @@ void bind_fuse_argmax_cuda(py::module_& m) {
       [](const std::vector<Address>& scores, const std::vector<bool>& half,
          const std::vector<Address>& valid,
          const std::vector<std::array<std::int64_t, 2>>& grids,
-         const HostArray<float>& weights, int how, bool align_corners, Address labels,
-         int ignore, Address confidence, Address source, std::int64_t out_height,
+         const HostArray<float>& weights, int how, bool align_corners, int ignore,
+         Address labels, Address confidence, Address source, std::int64_t out_height,
          std::int64_t out_width, Address stream) {
         FuseArgmax job{};
         job.count = static_cast<int>(scores.size());
@@ -37,7 +37,7 @@ void bind_fuse_argmax_cuda(py::module_& m) {
         fuse_argmax_cuda(job, at<CUstream_st>(stream));
       },
       "scores"_a, "half"_a, "valid"_a, "grids"_a, "weights"_a.noconvert(), "how"_a,
-      "align_corners"_a, "labels"_a, "ignore"_a, "confidence"_a, "source"_a,
+      "align_corners"_a, "ignore"_a, "labels"_a, "confidence"_a, "source"_a,
       "out_height"_a, "out_width"_a, "stream"_a);
 }
 

@@ -251,7 +251,7 @@ Weights weights_of(const FuseArgmax& job) {
   }
   if (!weights.per_class) return weights;
   if (job.classes > kMostClasses) {
-    throw std::runtime_error("weights that differ by class reach 224 classes");
+    refuse("fuse_argmax", "weights that differ by class reach 224 classes");
   }
   for (int m = 0; m < job.count; ++m) {
     for (int c = 0; c < job.classes; ++c) {

@@ -119,14 +119,7 @@ class Picture {
       return plain_row(above, after(r), sink);
     } else {
       const FrameRow below = frame_row(down.far, 1);
-      switch (invalid_.number()) {
-        case 1:
-          return blended_row<1>(above, below, down, after(r), sink);
-        case 2:
-          return blended_row<2>(above, below, down, after(r), sink);
-        default:
-          return blended_row<0>(above, below, down, after(r), sink);
-      }
+      return blended_row(above, below, down, after(r), sink);
     }
   }
 
@@ -209,7 +202,7 @@ class Picture {
 
   // Every block is blended as if all were readings; where that was wrong it is done
   // again, so that the first loop has no branch and the second one no idle turn.
-  template <int known, typename Sink>
+  template <typename Sink>
   [[gnu::noinline]] std::int64_t blended_row(FrameRow above, FrameRow below, Reach down,
                                              Ahead<2> ahead, Sink sink) const {
     const Invalid<T> invalid = invalid_;
@@ -227,7 +220,7 @@ class Picture {
           mean_of(a, b, weights(records, block, weight_above, weight_below));
       sink.put_all(block * kLanes, raw);
       to_do[holed] = static_cast<std::int32_t>(block);
-      holed += invalid.template may_have_holes<known>(a, b, raw);
+      holed += invalid.may_have_holes(a, b, raw);
     }
     sink.put_valid(blocks * kLanes);
     std::int64_t readings = (blocks - holed) * kLanes;

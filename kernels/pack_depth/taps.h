@@ -2,6 +2,7 @@
 // only.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 
@@ -35,8 +36,10 @@ struct FrameRow {
 };
 
 template <typename T, bool blends, int shape>
-inline Ints picked_from(const FrameRow& row, const std::uint8_t* records,
-                        std::int64_t block, int pick_number = 0) {
+[[gnu::always_inline]] inline Ints picked_from(const FrameRow& row,
+                                               const std::uint8_t* records,
+                                               std::int64_t block,
+                                               int pick_number = 0) {
   constexpr Layout layout{sizeof(T), blends};
   if constexpr (shape == kLoose) {
     return load(row.picked + (block * layout.picks() + pick_number) * kLanes);
@@ -51,8 +54,9 @@ inline Ints picked_from(const FrameRow& row, const std::uint8_t* records,
 }
 
 template <typename T, int shape>
-inline Taps<T> taps_from(const FrameRow& row, const std::uint8_t* records,
-                         std::int64_t block) {
+[[gnu::always_inline]] inline Taps<T> taps_from(const FrameRow& row,
+                                                const std::uint8_t* records,
+                                                std::int64_t block) {
   if constexpr (sizeof(T) < 4) {
     return {picked_from<T, true, shape>(row, records, block)};
   } else {
@@ -93,11 +97,9 @@ class Invalid {
       : number_(job.invalid_count), values_(job.invalid) {
     for (int i = 0; i < kHeld; ++i) {
       value_[i] = i < number_ ? value(i) : all(std::numeric_limits<float>::quiet_NaN());
-      word_[i] = i < number_ ? word(i) : all(0);
+      word_[i] = number_ > 0 ? word(std::min(i, number_ - 1)) : all(0);
     }
   }
-
-  int number() const { return number_; }
 
   WordMask readings(Ints words) const {
     WordMask are = all_words();
@@ -116,24 +118,25 @@ class Invalid {
     return are;
   }
 
-  // Whether there may be a tap that is no reading, also if `blended` is not finite.
-  // `known` is number(), at most kHeld, or 0 if only the running program knows it.
-  template <int known>
+  // Whether there may be a tap that is no reading: true as well if one is 0, there
+  // being no invalid values at all, or if `blended` is not finite.
   bool may_have_holes(const Taps<T>& a, const Taps<T>& b, Floats blended) const {
-    const int number = known > 0 ? known : number_;
     if constexpr (sizeof(T) < 4) {
-      bool found = false;
-      for (int i = 0; i < number; ++i) {
-        found |= any_word_is(known > 0 ? word_[i] : word(i), a.words, b.words);
+      bool found = any_word_is(word_[0], word_[1], a.words, b.words);
+#pragma GCC unroll 1
+      for (int i = kHeld; i < number_; ++i) {
+        found |= any_word_is(word(i), word(i), a.words, b.words);
       }
       return found;
     } else {
       Mask above = finite(blended), below = first_lanes_of(kLanes);
-      for (int i = 0; i < number; ++i) {
-        const Floats invalid = known > 0 ? value_[i] : value(i);
-        above = differ(differ(above, a.near(), invalid), a.far(), invalid);
-        below = differ(differ(below, b.near(), invalid), b.far(), invalid);
-      }
+      const auto compare = [&](Floats value) {
+        above = differ(differ(above, a.near(), value), a.far(), value);
+        below = differ(differ(below, b.near(), value), b.far(), value);
+      };
+      compare(value_[0]);
+#pragma GCC unroll 1
+      for (int i = 1; i < number_; ++i) compare(value(i));
       return !all_of(both(above, below));
     }
   }

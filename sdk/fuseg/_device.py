@@ -98,6 +98,16 @@ def borrow(name: str, array: Any) -> Any:
     )
 
 
+def on_cpu(name: str, array: Any) -> Any:
+    """Refuse ``array``, which went through `borrow`, unless it is on the CPU."""
+    if isinstance(array, Borrowed):
+        raise ArgumentError(
+            f"{name} must be on the CPU, got an array on the GPU: it is a setting, "
+            "read before the kernel starts."
+        )
+    return array
+
+
 def share_memory(a: Any, b: Any) -> bool:
     """Whether two arrays of `borrow` may overlap."""
     if isinstance(a, Borrowed) and isinstance(b, Borrowed):
@@ -111,16 +121,13 @@ def share_memory(a: Any, b: Any) -> bool:
 def on_gpu(out: Any, stream: Any, **inputs: Any) -> bool:
     """Whether these arrays, None among them, are on a GPU; a mix is refused.
 
-    ``inputs`` went through `borrow`; ``out`` may be None, and is refused on a GPU then.
+    ``out`` may be None only on the CPU, ``stream`` must be None there.
     """
-    given = {name: array for name, array in inputs.items() if array is not None}
-    first, *others = given
-    gpu = isinstance(given[first], Borrowed)
-    if out is not None:
-        given["out"] = borrow("out", out)
-        others.append("out")
-    for name in others:
-        if isinstance(given[name], Borrowed) != gpu:
+    first, *others = inputs
+    gpu = isinstance(borrow(first, inputs[first]), Borrowed)
+    for name in (*others, "out"):
+        array = out if name == "out" else inputs[name]
+        if array is not None and isinstance(borrow(name, array), Borrowed) != gpu:
             where, there = ("GPU", "CPU") if gpu else ("CPU", "GPU")
             raise ArgumentError(
                 f"{name} must be on the {where} like {first}, got an array on the "
@@ -141,11 +148,12 @@ def on_gpu(out: Any, stream: Any, **inputs: Any) -> bool:
 def launch(kernel: str, *arguments: Any, stream: Any = None) -> None:
     """Start a CUDA kernel by its name in ``_kernels_cuda`` and do not wait for it.
 
-    `Borrowed` arguments become addresses, None becomes 0. The work is put on ``stream``
-    or, without one, where the arrays' owners say their own is.
+    `Borrowed` arguments become addresses, None becomes 0, in lists too. The work is put
+    on ``stream`` or, without one, where the arrays' owners say their own is.
     """
     module = kernels()
-    arrays = [a for a in arguments if isinstance(a, Borrowed)]
+    listed = [a for b in arguments for a in (b if isinstance(b, list) else [b])]
+    arrays = [a for a in listed if isinstance(a, Borrowed)]
     handle = stream_handle(stream)
     if handle is None:
         named = [a.stream for a in arrays if a.stream is not None]
@@ -209,6 +217,8 @@ def kernels() -> ModuleType:
 
 
 def _plain(argument: Any) -> Any:
+    if isinstance(argument, list):
+        return [_plain(a) for a in argument]
     if isinstance(argument, Borrowed):
         return argument.pointer
     return 0 if argument is None else argument

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fuseg import _kernels
@@ -98,7 +98,6 @@ def test_any_number_of_classes(classes, run, rng):
 @settings(
     max_examples=150,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     size=st.integers(1, 4000),
@@ -151,7 +150,7 @@ def test_a_counter_counts_images_of_any_shape(rng):
     for shape in SHAPES:
         truth = patches(shape, 5, rng, 9, np.uint16)
         prediction = patches(shape, 5, rng, 9, np.uint16)
-        assert count(truth, prediction, out) is None
+        assert count(truth, prediction, out=out) is out
         wanted += defined(truth, prediction, 5, 2)
     np.testing.assert_array_equal(out, wanted)
 
@@ -314,7 +313,6 @@ WRONG = st.sampled_from([None, -1, 0, 1.5, "2", 300, 70_000, float("nan"), [1]])
 @settings(
     max_examples=2000,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data())
 def test_misuse(data):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import platform
+import random
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -40,7 +43,6 @@ SIZES = [
     (255, [(4, 6), (4, 6)], (13, 17)),
     (256, [(4, 6), (3, 3)], (13, 17)),
 ]
-SIZED = pytest.mark.parametrize(("classes", "grids", "size"), SIZES)
 CORNERS = pytest.mark.parametrize("align_corners", [False, True])
 HOWS = ("add", "multiply", "max")
 HOW = pytest.mark.parametrize("how", HOWS)
@@ -53,6 +55,7 @@ def level(request: pytest.FixtureRequest) -> Iterator[int]:
     _kernels.use_level(_kernels.widest_level())
 
 
+@functools.cache
 def taps(samples, length, align_corners):
     """First sample, second sample and weight of the second, per output position."""
     found = []
@@ -227,30 +230,30 @@ def any_weights(classes, count, how, rng):
 
 @HOW
 @CORNERS
-@SIZED
-def test_matches_the_definition(classes, grids, size, align_corners, how, rng):
-    for make in (noise, blobs):
-        maps = [make(classes, grid, rng, how) for grid in grids]
-        assert_as_defined(maps, size=size, how=how, align_corners=align_corners)
+def test_matches_the_definition(align_corners, how, rng):
+    for classes, grids, size in SIZES:
+        for make in (noise, blobs):
+            maps = [make(classes, grid, rng, how) for grid in grids]
+            assert_as_defined(maps, size=size, how=how, align_corners=align_corners)
 
 
 @HOW
-@SIZED
-def test_weights(classes, grids, size, how, rng):
-    maps = [blobs(classes, grid, rng, how) for grid in grids]
-    for weights in any_weights(classes, len(grids), how, rng):
-        assert_as_defined(maps, size=size, how=how, weights=weights)
+def test_weights(how, rng):
+    for classes, grids, size in SIZES:
+        maps = [blobs(classes, grid, rng, how) for grid in grids]
+        for weights in any_weights(classes, len(grids), how, rng):
+            assert_as_defined(maps, size=size, how=how, weights=weights)
 
 
 @HOW
-@SIZED
-def test_half_floats(classes, grids, size, how, rng):
-    halves = [blobs(classes, grid, rng, how, half=True) for grid in grids]
-    assert_as_defined(halves, size=size, how=how)
-    halves[1] = halves[1].astype(np.float32)
-    assert_as_defined(
-        halves, size=size, how=how, weights=[1.0, 0.5, 1, 1][: len(grids)]
-    )
+def test_half_floats(how, rng):
+    for classes, grids, size in SIZES:
+        halves = [blobs(classes, grid, rng, how, half=True) for grid in grids]
+        assert_as_defined(halves, size=size, how=how)
+        halves[1] = halves[1].astype(np.float32)
+        assert_as_defined(
+            halves, size=size, how=how, weights=[1.0, 0.5, 1, 1][: len(grids)]
+        )
 
 
 def planes(grids, share, rng):
@@ -263,20 +266,20 @@ def planes(grids, share, rng):
 
 @HOW
 @CORNERS
-@SIZED
 @pytest.mark.parametrize("share", [0.1, 0.6])
-def test_missing_readings(classes, grids, size, align_corners, how, share, rng):
-    maps = [blobs(classes, grid, rng, how) for grid in grids]
-    valid = list(planes(grids, share, rng))
-    for scores, plane in zip(maps, valid, strict=True):
-        scores[:, plane == 0] = np.nan
-    options = {"size": size, "how": how, "align_corners": align_corners}
-    assert_as_defined(maps, valid=valid, ignore=7, **options)
-    valid[0] = None
-    maps[0][...] = np.nan_to_num(maps[0], nan=0.5)
-    assert_as_defined(
-        maps, valid=valid, weights=[1, 0.5, 2, 0.7][: len(maps)], **options
-    )
+def test_missing_readings(align_corners, how, share, rng):
+    for classes, grids, size in SIZES:
+        maps = [blobs(classes, grid, rng, how) for grid in grids]
+        valid = list(planes(grids, share, rng))
+        for scores, plane in zip(maps, valid, strict=True):
+            scores[:, plane == 0] = np.nan
+        options = {"size": size, "how": how, "align_corners": align_corners}
+        assert_as_defined(maps, valid=valid, ignore=7, **options)
+        valid[0] = None
+        maps[0][...] = np.nan_to_num(maps[0], nan=0.5)
+        assert_as_defined(
+            maps, valid=valid, weights=[1, 0.5, 2, 0.7][: len(maps)], **options
+        )
 
 
 @HOW
@@ -346,31 +349,30 @@ def test_any_size(
 
 
 @CORNERS
-@SIZED
-def test_torch_gives_the_same(classes, grids, size, align_corners, rng):
-    maps = [blobs(classes, grid, rng) for grid in grids]
-    dense = sum(
-        torch.nn.functional.interpolate(
-            torch.from_numpy(scores)[None].double(),
-            size,
-            mode="bilinear",
-            align_corners=align_corners,
-        )[0]
-        for scores in maps
-    )
-    top = dense.topk(2, dim=0).values
-    clear = (top[0] - top[1] > 1e-4).numpy()
-    labels = fuse_argmax(maps, size=size, align_corners=align_corners)
-    np.testing.assert_array_equal(labels[clear], dense.argmax(0).numpy()[clear])
+def test_torch_gives_the_same(align_corners, rng):
+    for classes, grids, size in SIZES:
+        maps = [blobs(classes, grid, rng) for grid in grids]
+        dense = sum(
+            torch.nn.functional.interpolate(
+                torch.from_numpy(scores)[None].double(),
+                size,
+                mode="bilinear",
+                align_corners=align_corners,
+            )[0]
+            for scores in maps
+        )
+        top = dense.topk(2, dim=0).values
+        clear = (top[0] - top[1] > 1e-4).numpy()
+        labels = fuse_argmax(maps, size=size, align_corners=align_corners)
+        np.testing.assert_array_equal(labels[clear], dense.argmax(0).numpy()[clear])
 
 
 @pytest.mark.parametrize("how", ["add", "max"])
-@pytest.mark.parametrize("classes", [2, 3, 8, 40])
+@pytest.mark.parametrize("classes", [2, 3, 20])
 @pytest.mark.parametrize("steps", [1, 2, 5])
-@pytest.mark.parametrize("times", [1, 2, 4, 8])
-def test_smallest_class_and_smallest_map_win_every_tie(classes, steps, times, how, rng):
+def test_smallest_class_and_smallest_map_win_every_tie(classes, steps, how, rng):
     """Small whole scores at ratios of two: the arithmetic is exact, ties are many."""
-    for other in [(12, 20), (6, 10), (3, 5)]:
+    for times, other in itertools.product([1, 2, 8], [(12, 20), (6, 10), (3, 5)]):
         maps = [
             rng.integers(0, steps, (classes, *grid), endpoint=True).astype(np.float32)
             for grid in [(12, 20), other]
@@ -505,47 +507,47 @@ def test_a_sample_of_weight_0_is_not_read(bad, hidden, how):
 
 
 @HOW
-@SIZED
-def test_threads_change_nothing(classes, grids, size, how, rng):
-    maps = [blobs(classes, grid, rng, how) for grid in grids]
-    valid = [*planes(grids[:1], 0.3, rng), *[None] * (len(grids) - 1)]
-    for planes_given in (None, valid):
-        results = []
-        for threads in (1, 2, 5):
-            source, sure = np.empty(size, np.uint8), np.empty(size, np.float32)
-            both = {"source": source, "confidence": sure, "valid": planes_given}
-            options = {"size": size, "how": how, "threads": threads}
-            labels = fuse_argmax(maps, **both, **options)
-            np.testing.assert_array_equal(
-                labels, fuse_argmax(maps, valid=planes_given, **options)
-            )
-            results.append(labels.tobytes() + source.tobytes() + sure.tobytes())
-        assert results[0] == results[1] == results[2]
+def test_threads_change_nothing(how, rng):
+    for classes, grids, size in SIZES:
+        maps = [blobs(classes, grid, rng, how) for grid in grids]
+        valid = [*planes(grids[:1], 0.3, rng), *[None] * (len(grids) - 1)]
+        for planes_given in (None, valid):
+            results = []
+            for threads in (1, 2, 5):
+                source, sure = np.empty(size, np.uint8), np.empty(size, np.float32)
+                both = {"source": source, "confidence": sure, "valid": planes_given}
+                options = {"size": size, "how": how, "threads": threads}
+                labels = fuse_argmax(maps, **both, **options)
+                np.testing.assert_array_equal(
+                    labels, fuse_argmax(maps, valid=planes_given, **options)
+                )
+                results.append(labels.tobytes() + source.tobytes() + sure.tobytes())
+            assert results[0] == results[1] == results[2]
 
 
 @HOW
 @CORNERS
-@SIZED
-def test_stays_inside_its_arrays(classes, grids, size, align_corners, how, fenced, rng):
-    for half in (False, True):
-        maps = [
-            fenced((classes, *g), np.float16 if half else np.float32) for g in grids
-        ]
-        for scores in maps:
-            scores[...] = as_given(rng.standard_normal(scores.shape), how, half)
-        valid = [fenced(grid, np.uint8) for grid in grids]
-        dtype = np.uint8 if classes <= 255 else np.uint16
-        out, source = fenced(size, dtype), fenced(size, np.uint8)
-        confidence = fenced(size, np.float32)
-        options = {"size": size, "how": how, "align_corners": align_corners}
-        assert fuse_argmax(maps, out=out, **options) is out
-        wanted = fuse_argmax([scores.copy() for scores in maps], **options)
-        np.testing.assert_array_equal(out, wanted)
-        every = {"out": out, "source": source, "confidence": confidence}
-        fuse_argmax(maps, **every, **options)
-        fuse_argmax(maps, valid=valid, **every, **options)
-        maps[0][:, 0, 0] = np.nan
-        fuse_argmax(maps, **every, **options)
+def test_stays_inside_its_arrays(align_corners, how, fenced, rng):
+    for classes, grids, size in SIZES:
+        for half in (False, True):
+            maps = [
+                fenced((classes, *g), np.float16 if half else np.float32) for g in grids
+            ]
+            for scores in maps:
+                scores[...] = as_given(rng.standard_normal(scores.shape), how, half)
+            valid = [fenced(grid, np.uint8) for grid in grids]
+            dtype = np.uint8 if classes <= 255 else np.uint16
+            out, source = fenced(size, dtype), fenced(size, np.uint8)
+            confidence = fenced(size, np.float32)
+            options = {"size": size, "how": how, "align_corners": align_corners}
+            assert fuse_argmax(maps, out=out, **options) is out
+            wanted = fuse_argmax([scores.copy() for scores in maps], **options)
+            np.testing.assert_array_equal(out, wanted)
+            every = {"out": out, "source": source, "confidence": confidence}
+            fuse_argmax(maps, **every, **options)
+            fuse_argmax(maps, valid=valid, **every, **options)
+            maps[0][:, 0, 0] = np.nan
+            fuse_argmax(maps, **every, **options)
 
 
 @pytest.mark.parametrize("grids", [[(9, 14), (9, 14)], [(9, 14), (5, 6)]])
@@ -735,58 +737,69 @@ def arrays(shape, dtype, kind):
     return np.zeros(shape, dtype)
 
 
-KINDS = st.sampled_from(["plain"] * 12 + ["strided", "turned", "unaligned", "locked"])
-DTYPES = st.sampled_from(["f4"] * 8 + ["f2"] * 4 + ["f8", "i4", "u1", "?", "c8", ">f4"])
+KINDS = ["plain", "strided", "turned", "unaligned", "locked"]
+DTYPES = ["f4", "f2", "f8", "i4", "u1", "?", "c8", ">f4"]
+NUMBERS = [1, 0, 0.5, -1.0, 1e39, np.nan, "x", None, [1.0, 2, 3], True]
 
 
-def mostly(usual, *others):
-    return st.one_of(*[st.just(usual)] * 5, *others)
+class Misused:
+    """A call in which about one thing is wrong, the same for the same seed."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        classes = self.mostly(3, 0, 1, 2, 4, 256)
+        grids = self.mostly([(3, 4), (2, 2)], self.several(self.grid, 6))
+        maps = [self.map(classes, grid) for grid in grids]
+        size = self.mostly((6, 8), self.grid(), (6,), 7, "ab")
+        self.options = {
+            "size": size,
+            "how": self.mostly(self.random.choice(HOWS), "sum", None, 3, b"add"),
+            "weights": self.mostly(
+                None, 1, "ab", self.several(lambda: self.random.choice(NUMBERS), 4)
+            ),
+            "threads": self.mostly(1, 0, 2, 64, 65, 1.5, "1"),
+            "ignore": self.mostly(None, 0, 255, 256, -1, 2.0),
+            "valid": self.mostly(
+                None,
+                [np.ones(grid, np.uint8) for grid in grids],
+                self.several(self.plane, 4),
+                7,
+            ),
+        }
+        shape = size if isinstance(size, tuple) and len(size) == 2 else (6, 8)
+        for name, dtype in BUFFERS.items():
+            fits = self.mostly(shape, shape[::-1], (*shape, 1))
+            buffer = arrays(fits, self.mostly(dtype, "u2", "f8"), self.mostly(*KINDS))
+            buffer = self.mostly(buffer, *maps[:1], buffer)
+            self.options[name] = self.random.choice([None, buffer])
+        if self.random.random() < 0.05:
+            self.options["source"] = self.options["out"]
+        self.maps = self.mostly(maps, None, 3, "ab")
+
+    def mostly(self, usual, *others):
+        return usual if self.random.random() < 0.95 else self.random.choice(others)
+
+    def several(self, make, most):
+        return [make() for _ in range(self.random.randint(0, most))]
+
+    def grid(self):
+        return self.mostly(3, 0, 1, 2, 4), self.mostly(4, 0, 1, 2, 3)
+
+    def plane(self):
+        return arrays(self.grid(), self.mostly("u1", "?", "f4"), self.mostly(*KINDS))
+
+    def map(self, classes, grid):
+        shape = (self.mostly(classes, 0, 1, 2, 4), *grid)
+        shape = self.mostly(shape, shape[1:], (1, *shape))
+        return arrays(shape, self.mostly(*DTYPES), self.mostly(*KINDS))
 
 
-@st.composite
-def misused(draw):
-    """A call in which about one thing is wrong."""
-    rare = st.sampled_from([0, 1, 2, 3, 4])
-    classes = draw(mostly(3, rare, st.just(256)))
-    any_grid = st.tuples(mostly(3, rare), mostly(4, rare))
-    grids = draw(mostly([(3, 4), (2, 2)], st.lists(any_grid, max_size=6)))
-    maps = []
-    for grid in grids:
-        shape = (draw(mostly(classes, rare)), *grid)
-        shape = draw(mostly(shape, st.just(shape[1:]), st.just((1, *shape))))
-        maps.append(arrays(shape, draw(DTYPES), draw(KINDS)))
-    size = draw(mostly((6, 8), st.tuples(rare, rare), st.sampled_from([(6,), 7, "ab"])))
-    options = {"size": size}
-    words = st.sampled_from(["sum", None, 3, b"add"])
-    options["how"] = draw(st.one_of(st.sampled_from(HOWS * 3), words))
-    number = st.sampled_from(
-        [1, 0, 0.5, -1.0, 1e39, np.nan, "x", None, [1.0, 2, 3], True]
-    )
-    weights = st.lists(number, max_size=4)
-    options["weights"] = draw(mostly(None, st.sampled_from([1, "ab"]), weights))
-    options["threads"] = draw(mostly(1, st.sampled_from([0, 2, 64, 65, 1.5, "1"])))
-    options["ignore"] = draw(mostly(None, st.sampled_from([0, 255, 256, -1, 2.0])))
-    plane = st.builds(arrays, any_grid, st.sampled_from(["u1", "u1", "?", "f4"]), KINDS)
-    whole = [np.ones(grid, np.uint8) for grid in grids]
-    valid = st.lists(st.one_of(st.none(), plane), max_size=4)
-    options["valid"] = draw(mostly(None, st.just(whole), valid, st.just(7)))
-    shape = size if isinstance(size, tuple) and len(size) == 2 else (6, 8)
-    for name, dtype in BUFFERS.items():
-        shapes = mostly(shape, st.just(shape[::-1]), st.just((*shape, 1)))
-        dtypes = st.sampled_from([dtype] * 6 + ["u2", "f8"])
-        buffer = st.builds(arrays, shapes, dtypes, KINDS)
-        shared = st.just(maps[0]) if maps else st.none()
-        options[name] = draw(mostly(None, buffer, buffer, shared))
-    if draw(st.integers(0, 9)) == 0:
-        options["source"] = options["out"]
-    return draw(mostly(maps, st.sampled_from([None, 3, "ab"]))), options
-
-
-@settings(max_examples=700, deadline=None)
-@given(misused())
-def test_misuse(call):
-    """A valid result, or one sentence and nothing written; 700 cases at every level."""
-    maps, options = call
+@settings(max_examples=1500, deadline=None)
+@given(st.integers(0, 2**32))
+def test_misuse(seed):
+    """A valid result, or one sentence and nothing written; 1500 cases at every level."""
+    call = Misused(seed)
+    maps, options = call.maps, call.options
     buffers = [options[name] for name in BUFFERS]
     buffers = [buffer for buffer in buffers if isinstance(buffer, np.ndarray)]
     before = [buffer.copy() for buffer in buffers]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fuseg import _kernels
@@ -131,7 +131,7 @@ def test_a_painter_paints_frames_of_any_size(rng):
         frame = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
         out = np.full_like(frame, 0xA5)
         for given_frame in (frame, None):
-            assert paint(labels, given_frame, out) is None
+            assert paint(labels, frame=given_frame, out=out) is out
             wanted = defined(labels, kept, given_frame, 0.7, 2)
             np.testing.assert_array_equal(out, wanted)
 
@@ -139,7 +139,6 @@ def test_a_painter_paints_frames_of_any_size(rng):
 @settings(
     max_examples=60,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     shape=st.tuples(st.integers(1, 6), st.integers(1, 60)),
@@ -330,7 +329,6 @@ WRONG = st.sampled_from([None, -1, 0, 1.5, "2", 300, float("nan"), [1]])
 @settings(
     max_examples=2000,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data())
 def test_misuse(data):

@@ -11,9 +11,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fuseg.errors import ArgumentError, DTypeError, LayoutError, ShapeError
+from fuseg.errors import (
+    ArgumentError,
+    DTypeError,
+    FusegError,
+    LayoutError,
+    ShapeError,
+)
 from fuseg.ops import pack_depth
 from fuseg.ops.pack_depth import DepthPacker
+from fuseg.ops.placement import place
+
+pytestmark = pytest.mark.usefixtures("every_level")
 
 # frame, result: one pixel, slivers, sizes that end mid-vector, ratios 1, 2, 3, larger.
 SIZES = [
@@ -27,6 +36,8 @@ SIZES = [
     ((7, 1031), (5, 1031)),
     ((3, 521), (9, 260)),
     ((8, 40), (4, 10)),
+    ((5, 1283), (4, 97)),
+    ((3, 4099), (2, 129)),
 ]
 FILTERS = ["nearest", "nearest-exact"]
 DTYPES = [np.uint8, np.uint16, np.float32]
@@ -195,6 +206,191 @@ def test_opencv_takes_the_same_pixels(shape, size, rng):
     np.testing.assert_array_equal(plane, wanted)
 
 
+def turned(frame, size, crop, rotate, fit):
+    """Crop and turn in NumPy, and the picture's place in the result."""
+    if crop is not None:
+        top, left, height, width = crop
+        frame = frame[top : top + height, left : left + width]
+    where = place(frame.shape, size, rotate=rotate, fit=fit)
+    return np.rot90(frame, -rotate // 90), where.picture
+
+
+def blended(frame, size, invalid):
+    """Bilinear over readings only, float64: the mean, and the weight it rests on."""
+    valid = np.isfinite(frame)
+    for value in invalid:
+        valid &= frame != np.float32(value)
+    matrices = []
+    for samples, length in zip(frame.shape, size, strict=True):
+        matrix = np.zeros((length, samples))
+        for i in range(length):
+            at = Fraction(2 * i + 1, 2) * samples / length - Fraction(1, 2)
+            at = min(max(at, Fraction(0)), Fraction(samples - 1))
+            low = int(at)
+            matrix[i, low] = 1 - (at - low)
+            if at > low:
+                matrix[i, low + 1] = at - low
+        matrices.append(matrix)
+    rows, columns = matrices
+    weight = rows @ valid.astype(np.float64) @ columns.T
+    total = rows @ np.where(valid, frame, 0).astype(np.float64) @ columns.T
+    return np.divide(total, weight, where=weight > 0, out=np.zeros(size)), weight > 0
+
+
+def placed(frame, size, filter="nearest", invalid=(0,), **where):
+    """Raw values and validity of the whole result, float64."""
+    crop, rotate = where.get("crop"), where.get("rotate", 0)
+    frame, box = turned(frame, size, crop, rotate, where.get("fit", "stretch"))
+    top, left, *picture = box
+    if filter == "bilinear":
+        inner, is_valid = blended(frame, tuple(picture), invalid)
+    else:
+        inner = sampled(frame, tuple(picture), filter)
+        is_valid = np.isfinite(inner)
+        for value in invalid:
+            is_valid &= inner != np.float32(value)
+    raw, valid = np.zeros(size), np.zeros(size, bool)
+    spot = np.s_[top : top + picture[0], left : left + picture[1]]
+    raw[spot] = np.where(is_valid, inner, 0)
+    valid[spot] = is_valid
+    return raw, valid
+
+
+def assert_placed(frame, size, *, fill=-1.0, dtype=np.float32, out_scale=1.0, **how):
+    flags = np.full(size, 9, np.uint8)
+    plane, readings = pack_depth(
+        frame,
+        size=size,
+        fill=fill,
+        dtype=dtype,
+        out_scale=out_scale,
+        valid=flags,
+        **METRES,
+        **how,
+    )
+    raw, valid = placed(frame, size, **how)
+    np.testing.assert_array_equal(flags, valid)
+    assert readings == valid.sum()
+    assert plane.dtype == dtype
+    scale, mean, std = METRES["scale"], METRES["mean"], METRES["std"]
+    wanted = np.where(valid, (raw * scale - mean) / std, fill)
+    largest = np.abs(frame[np.isfinite(frame)], dtype=np.float64).max(initial=0)
+    error = 2**-20 * largest * scale / std + 2**-22 * (largest * scale + mean) / std
+    if dtype == np.float16:
+        error += 2**-11 * np.abs(wanted)
+    if dtype == np.int8:
+        wanted = np.clip(wanted / out_scale, -128, 127)
+        error = 0.5 + error / out_scale
+    assert (np.abs(plane - wanted) <= error).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("shape", "size"), SIZES)
+def test_bilinear_takes_the_mean_of_readings_only(shape, size, dtype, rng):
+    assert_placed(frame_of(dtype, shape, rng), size, filter="bilinear")
+    frame = frame_of(dtype, shape, rng)
+    if dtype is not np.float32:
+        top = np.iinfo(dtype).max
+        assert_placed(frame, size, filter="bilinear", invalid=(0, top))
+        assert_placed(frame, size, filter="bilinear", invalid=(0, top, 1, 2, 3))
+        assert_placed(frame, size, filter="bilinear", invalid=())
+
+
+@pytest.mark.parametrize(("shape", "size"), SIZES)
+def test_bilinear_of_readings_is_that_of_torch(shape, size, rng):
+    frame = rng.integers(1, 60000, shape).astype(np.uint16)
+    tensor = torch.from_numpy(frame.astype(np.float64))[None, None]
+    wanted = torch.nn.functional.interpolate(tensor, size, mode="bilinear")[0, 0]
+    plane, _ = pack_depth(frame, size=size, filter="bilinear")
+    np.testing.assert_allclose(plane, wanted.numpy(), rtol=0, atol=2**-20 * 60000)
+
+
+def test_a_flat_surface_with_holes_stays_flat(rng):
+    frame = np.where(rng.random((61, 83)) < 0.4, 0, 40000).astype(np.uint16)
+    plane, readings = pack_depth(frame, size=(37, 71), filter="bilinear", fill=40000.0)
+    np.testing.assert_allclose(plane, 40000.0, rtol=2**-20)
+    assert 0 < readings < plane.size
+
+
+def test_a_pixel_of_weight_0_is_not_read():
+    frame = np.array([[3, 0, 5], [0, 0, 0], [7, 0, 9]], np.uint16)
+    plane, readings = pack_depth(frame, size=(3, 3), filter="bilinear", fill=-1.0)
+    assert plane.tolist() == [[3, -1, 5], [-1, -1, -1], [7, -1, 9]]
+    assert readings == 4
+    frame = np.array([[1.0, np.nan, 3.0]], np.float32)  # ratio 3: the middle one alone
+    assert pack_depth(frame, size=(1, 1), filter="bilinear")[1] == 0
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 40), st.integers(1, 40))
+    | st.tuples(st.integers(1, 6), st.integers(1, 900))
+    | st.tuples(st.integers(1, 300), st.integers(1, 6)),
+    size=st.tuples(st.integers(1, 40), st.integers(1, 300)),
+    box=st.none() | st.tuples(*[st.floats(0, 1)] * 4),
+    dtype=st.sampled_from(DTYPES),
+    seed=st.integers(0, 99),
+    how=st.fixed_dictionaries(
+        {
+            "filter": st.sampled_from([*FILTERS, "bilinear"]),
+            "rotate": st.sampled_from([0, 90, 180, 270]),
+            "fit": st.sampled_from(["stretch", "letterbox"]),
+            "threads": st.integers(1, 5),
+        }
+    ),
+    out=st.sampled_from([(np.float32, 1.0), (np.float16, 1.0), (np.int8, 0.03)]),
+)
+def test_any_geometry(shape, size, box, dtype, seed, how, out):
+    crop = None
+    if box is not None:
+        (height, width), (y, x, h, w) = shape, box
+        top, left = int(y * (height - 1)), int(x * (width - 1))
+        crop = (
+            top,
+            left,
+            1 + int(h * (height - top - 1)),
+            1 + int(w * (width - left - 1)),
+        )
+    frame = frame_of(dtype, shape, np.random.default_rng(seed))
+    threads = how.pop("threads")
+    assert_placed(frame, size, crop=crop, dtype=out[0], out_scale=out[1], **how)
+    one, several = (
+        pack_depth(frame, size=size, crop=crop, threads=n, **how) for n in (1, threads)
+    )
+    np.testing.assert_array_equal(one[0], several[0])
+    assert one[1] == several[1]
+    found = DepthPacker(dtype, size=size, crop=crop, **how).has_reading(frame)
+    assert found == (one[1] > 0)
+
+
+@pytest.mark.parametrize("filter", [*FILTERS, "bilinear"])
+@pytest.mark.parametrize("rotate", [0, 90, 180, 270])
+def test_what_lies_outside_the_crop_does_not_count(filter, rotate, rng):
+    frame = frame_of(np.uint16, (50, 150), rng)
+    crop = (7, 11, 31, 97)
+    how = {"size": (40, 60), "filter": filter, "rotate": rotate, "crop": crop}
+    plane, readings = pack_depth(frame, **how)
+    other = frame_of(np.uint16, (50, 150), rng)
+    other[7:38, 11:108] = frame[7:38, 11:108]
+    again, count = pack_depth(other, **how)
+    np.testing.assert_array_equal(plane, again)
+    assert readings == count
+
+
+def test_int8_is_rounded_to_even_and_saturated():
+    frame = np.array([[0.5, 1.5, 2.5, -0.5, 126.5, 1e30, -1e30, 0.0]], np.float32)
+    plane, _ = pack_depth(frame, size=(1, 8), dtype=np.int8, fill=-3.5)
+    assert plane.tolist() == [[0, 2, 2, 0, 126, 127, -128, -4]]
+    plane, _ = pack_depth(frame, size=(1, 8), dtype=np.int8, out_scale=0.5, fill=np.inf)
+    assert plane.tolist() == [[1, 3, 5, -1, 127, 127, -128, 127]]
+
+
+def test_float16_is_rounded_once_and_may_overflow():
+    frame = np.array([[2049, 2051, 65519, 65520]], np.uint16)
+    plane, _ = pack_depth(frame, size=(1, 4), dtype=np.float16)
+    assert plane.tolist() == [[2048.0, 2052.0, 65504.0, np.inf]]
+
+
 VIEWS = {
     "a crop": lambda a: a[3:40, 5:58],
     "the last rows and columns": lambda a: a[-9:, -11:],
@@ -235,6 +431,23 @@ def test_stays_inside_its_arrays(shape, size, dtype, fenced, rng):
     assert readings == count
     pack_depth(frame[::-1], size=size, out=out)
     pack_depth(frame[-1:, -1:], size=size, out=out)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("rotate", [0, 90])
+@pytest.mark.parametrize(("shape", "size"), SIZES)
+def test_stays_inside_its_arrays_when_it_blends(
+    shape, size, rotate, dtype, fenced, rng
+):
+    frame = fenced(shape, dtype)
+    frame[...] = frame_of(dtype, shape, rng)
+    how = {"size": size, "filter": "bilinear", "rotate": rotate}
+    for kind in (np.float32, np.float16, np.int8):
+        out, valid = fenced(size, kind), fenced(size, np.uint8)
+        pack_depth(frame, out=out, valid=valid, dtype=kind, **how)
+        plane, readings = pack_depth(frame.copy(), dtype=kind, **how)
+        np.testing.assert_array_equal(out, plane)
+        assert valid.sum() == readings
 
 
 def test_fills_out_and_nothing_else(poisoned, rng):
@@ -296,6 +509,14 @@ def test_refuses_a_frame(frame, error, words):
         ({"invalid": (0.5,)}, "a uint16 frame can hold, got 0.5"),
         ({"invalid": range(17)}, "invalid must be at most 16 values, got 17"),
         ({"filter": "linear"}, "filter must be one of 'nearest', 'nearest-exact'"),
+        ({"crop": (0, 0, 5, 5)}, r"crop must be \(top, left.* 4 x 5 pixels"),
+        ({"rotate": 45}, "rotate must be 0, 90, 180 or 270, got 45"),
+        ({"fit": "crop"}, "fit must be one of 'stretch', 'letterbox'"),
+        ({"threads": 0}, "threads must be a whole number from 1 to 64, got 0"),
+        ({"out_scale": 0.5}, "out_scale must be above 0, and 1 unless dtype is int8"),
+        ({"out_scale": 0, "dtype": np.int8}, "out_scale must be above 0"),
+        ({"fill": np.nan, "dtype": np.int8}, "fill must be a number if dtype is int8"),
+        ({"invalid": None}, "invalid must be a sequence of numbers, got None"),
     ],
 )
 def test_refuses_a_number_or_a_word(arguments, words):
@@ -363,3 +584,86 @@ def test_a_packer_gives_what_the_function_gives_frame_after_frame(dtype, rng):
         np.testing.assert_array_equal(out, plane)
         assert readings == counted
         assert pack.has_reading(frame) == (counted > 0)
+
+
+def test_an_output_type_it_does_not_have():
+    for dtype in (np.float64, np.uint8, "nonsense"):
+        with pytest.raises(
+            DTypeError, match=r"^dtype must be float32 or float16 or int8"
+        ):
+            pack_depth(zeros(4, 5), size=(2, 2), dtype=dtype)
+
+
+def test_a_packer_refuses_what_the_function_refuses():
+    pack = packer(np.uint16, (2, 2))
+    out = zeros(2, 2, dtype=np.float32)
+    assert pack(zeros(4, 5), out) == 0
+    for frame, wrong, error in [
+        (zeros(4, 5, dtype=np.uint8), out, DTypeError),
+        (zeros(4, 5, 1), out, ShapeError),
+        (zeros(4, 5).T, out, LayoutError),
+        (zeros(4, 5), zeros(3, 2, dtype=np.float32), ShapeError),
+        (zeros(4, 5), zeros(2, 2, dtype=np.float16), DTypeError),
+        ([[1]], out, DTypeError),
+        (zeros(4, 5), None, DTypeError),
+    ]:
+        with pytest.raises(error):
+            pack(frame, wrong)
+    for valid, error in [(out.view(np.uint8)[:, :2], LayoutError), (out, DTypeError)]:
+        with pytest.raises(error):
+            pack(zeros(4, 5), out, valid)
+
+
+WORDS = [None, "", "nearest", "bilinear", "letterbox", -1, 0, 3, 90, 0.5, np.nan, 1e39]
+WORDS += [(), (0,), (0, 65535), (2, 3), (0, 0, 2, 2), (1, 1, 9, 9), np.float32, [None]]
+
+
+def any_array(draw, dtypes):
+    shape = draw(st.sampled_from([(4, 6), (2, 3), (6, 4), (0, 3), (4,), (4, 6, 1), ()]))
+    array = np.ones(shape, draw(st.sampled_from(dtypes)))
+    view = draw(st.sampled_from(["as it is", "as it is", "thin", "turned", "locked"]))
+    if view == "thin" and array.ndim == 2:
+        array = array[:, ::2]
+    if view == "turned":
+        array = array.T
+    if view == "locked":
+        array.flags.writeable = False
+    return array
+
+
+@st.composite
+def calls(draw):
+    """Arguments of which some are wrong."""
+    how = {"size": (2, 3)}
+    names = ["size", "scale", "mean", "std", "invalid", "fill", "filter", "crop"]
+    names += ["rotate", "fit", "dtype", "out_scale", "threads"]
+    for name in draw(st.lists(st.sampled_from(names), max_size=2)):
+        how[name] = draw(st.sampled_from(WORDS))
+    kinds = [np.uint16, np.uint8, np.float32, np.float16, np.int8, np.int32, ">u2"]
+    frame = any_array(draw, kinds)
+    for name in ("out", "valid"):
+        choice = draw(st.sampled_from(["none", "none", "any", "frame"]))
+        if choice == "any":
+            how[name] = any_array(draw, kinds)
+        elif choice == "frame":
+            how[name] = frame.reshape(-1)[: frame.size // 3 * 3].reshape(-1, 3)
+    return frame, how
+
+
+@settings(max_examples=700, deadline=None)  # at each of three levels
+@given(calls())
+def test_misuse(call):
+    frame, how = call
+    kept = {name: how[name].copy() for name in ("out", "valid") if name in how}
+    try:
+        plane, readings = pack_depth(frame, **how)
+    except FusegError as refused:
+        sentence = str(refused)
+        for name, before in kept.items():
+            np.testing.assert_array_equal(how[name], before)
+    else:
+        sentence = "fine"
+        assert plane.shape == tuple(how["size"])
+        assert 0 <= readings <= plane.size
+    assert sentence
+    assert "\n" not in sentence

@@ -1,4 +1,18 @@
-"""One public function per kernel, same name as its room under kernels/."""
+"""One public function per kernel, same name as its room under kernels/.
+
+Arrays may be NumPy's, or anything that shares its memory through DLPack, as PyTorch's
+CPU tensors do. They may also all be on one CUDA GPU, with the CUDA Array Interface or
+DLPack; palettes, weights and other settings stay on the CPU. There
+
+- ``out`` is needed: fuseg makes no arrays on a GPU;
+- the call returns once the work is on its way. ``stream`` says where: a stream of
+  PyTorch, CuPy, Numba or cuda.core, or its handle. Without it that is the stream which
+  the arrays name (CUDA Array Interface, version 3), else the default stream;
+- nothing is allocated and nothing waited for, so a CUDA graph can capture the call;
+- nobody looks at the labels first: `overlay` leaves those without a colour as it leaves
+  ``ignore``, `confusion_matrix` counts no pixel with a label out of its range;
+- `BackendError` says that the driver, or fuseg's CUDA half, is missing.
+"""
 
 from __future__ import annotations
 

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _kernels
-from .._check import require, require_out, require_rows, require_whole
+from .._check import require, require_one_of, require_out, require_whole
+from .._device import borrow, launch, on_gpu
 from ..errors import ArgumentError, DTypeError, ShapeError
 
 __all__ = ["ConfusionCounter", "confusion_matrix"]
@@ -24,6 +25,7 @@ def confusion_matrix(
     ignore: int | None = None,
     threads: int = 1,
     out: NDArray[np.int64] | None = None,
+    stream: Any = None,
 ) -> NDArray[np.int64]:
     """Count the pixels of each pair of true and predicted label.
 
@@ -44,6 +46,7 @@ def confusion_matrix(
         out: Counts to add to, shape ``(C, C)``, int64, C-contiguous, not sharing
             memory with the labels: those of the images before. New ones, from 0, if
             omitted.
+        stream: CUDA stream of arrays that are on the GPU; see `fuseg.ops`.
 
     Returns:
         Counts, shape ``(C, C)``, int64; rows are the truth, columns the prediction.
@@ -70,32 +73,27 @@ def confusion_matrix(
         Definition: ``numpy.add.at(out, (truth[known], prediction[known]), 1)`` with
         ``known = truth != ignore``.
     """
-    axes = ("N",) * max(getattr(truth, "ndim", 1), 1)
-    require_rows("truth", truth, _DTYPES, axes)
-    require("truth", truth, truth.dtype, axes)
-    require("prediction", prediction, truth.dtype, truth.shape)
-    if truth.size > _MOST_PIXELS:
-        raise ShapeError(
-            f"truth must have at most {_MOST_PIXELS} pixels, got {truth.size}: count "
-            "it in parts, into the same out."
-        )
+    truth = borrow("truth", truth)
+    axes = ("N",) * max(truth.ndim, 1)
+    require_one_of("truth", truth, _DTYPES, axes)
     count = ConfusionCounter(
         truth.dtype, classes=classes, ignore=ignore, threads=threads
     )
-    shape = (count.classes, count.classes)
-    if out is None:
-        out = np.zeros(shape, np.int64)
-    require_out("out", out, np.int64, shape, truth=truth, prediction=prediction)
-    count(truth, prediction, out)
-    return out
+    return count(truth, prediction, out=out, stream=stream)
 
 
 class ConfusionCounter:
-    """`confusion_matrix` for many images: settings checked, scratch made, once.
+    """`confusion_matrix` for many images.
+
+    Settings are checked and scratch memory is taken once. One object serves one caller
+    at a time.
 
     Args:
         dtype: Element type of the labels.
         classes, ignore, threads: See `confusion_matrix`.
+
+    Attributes:
+        classes: Number of classes.
 
     Raises:
         DTypeError, ArgumentError: As `confusion_matrix`.
@@ -105,7 +103,7 @@ class ConfusionCounter:
         >>> counts = np.zeros((2, 2), np.int64)
         >>> for labels in ([0, 1, 255], [1, 1, 1]):
         ...     truth = np.array(labels, np.uint8)
-        ...     count(truth, np.ones(3, np.uint8), counts)
+        ...     counts = count(truth, np.ones(3, np.uint8), out=counts)
         >>> counts
         array([[0, 1],
                [0, 4]])
@@ -119,11 +117,11 @@ class ConfusionCounter:
         ignore: int | None = None,
         threads: int = 1,
     ) -> None:
-        dtype = np.dtype(dtype)
-        if dtype not in _DTYPES:
-            raise DTypeError(f"dtype must be uint8 or uint16, got {dtype}.")
-        largest = int(np.iinfo(dtype).max)
-        self.classes = require_whole("classes", classes, 1, _MOST_CLASSES[dtype])
+        self._dtype = np.dtype(dtype)
+        if self._dtype not in _DTYPES:
+            raise DTypeError(f"dtype must be uint8 or uint16, got {self._dtype}.")
+        largest = int(np.iinfo(self._dtype).max)
+        self.classes = require_whole("classes", classes, 1, _MOST_CLASSES[self._dtype])
         self._ignore = (
             -1 if ignore is None else require_whole("ignore", ignore, 0, largest)
         )
@@ -133,15 +131,40 @@ class ConfusionCounter:
         )
 
     def __call__(
-        self, truth: NDArray[Any], prediction: NDArray[Any], out: NDArray[np.int64]
-    ) -> None:
-        """Add to ``out``; the caller checked the three arrays.
-
-        Raises:
-            ArgumentError: A label is out of its range; ``out`` is left as it was.
-        """
+        self,
+        truth: NDArray[Any],
+        prediction: NDArray[Any],
+        *,
+        out: NDArray[np.int64] | None = None,
+        stream: Any = None,
+    ) -> NDArray[np.int64]:
+        """Count one image; see `confusion_matrix`."""
+        truth = borrow("truth", truth)
+        axes = ("N",) * max(truth.ndim, 1)
+        require("truth", truth, self._dtype, axes)
+        prediction = require("prediction", prediction, self._dtype, truth.shape)
+        if truth.size > _MOST_PIXELS:
+            raise ShapeError(
+                f"truth must have at most {_MOST_PIXELS} pixels, got {truth.size}: "
+                "count it in parts, into the same out."
+            )
+        shape = (self.classes, self.classes)
+        gpu = on_gpu(out, stream, truth=truth, prediction=prediction)
+        if out is None:
+            out = target = np.zeros(shape, np.int64)
+        else:
+            inputs = {"truth": truth, "prediction": prediction}
+            target = require_out("out", out, np.int64, shape, **inputs)
+        if gpu:
+            launch(
+                "confusion_matrix_cuda",
+                *(truth, prediction, truth.itemsize, truth.size),
+                *(self.classes, self._ignore, target),
+                stream=stream,
+            )
+            return out
         wrong_truth, wrong_prediction = _kernels.confusion_matrix_cpu(
-            truth, prediction, self._ignore, self._threads, self._scratch, out
+            truth, prediction, self._ignore, self._threads, self._scratch, target
         )
         if wrong_truth >= 0:
             unless = f", or ignore ({self._ignore})" if self._ignore >= 0 else ""
@@ -153,3 +176,4 @@ class ConfusionCounter:
                 f"prediction must be 0 to {self.classes - 1} where the truth counts, "
                 f"got {wrong_prediction}."
             )
+        return out

@@ -18,6 +18,7 @@ from .._check import (
     require_size,
     require_whole,
 )
+from .._device import launch, on_gpu
 from ..errors import ArgumentError, DTypeError, ShapeError
 
 __all__ = ["FusedLabeler", "fuse_argmax"]
@@ -45,6 +46,7 @@ def fuse_argmax(
     confidence: NDArray[np.float32] | None = None,
     source: NDArray[np.uint8] | None = None,
     threads: int = 1,
+    stream: Any = None,
 ) -> Labels:
     """Label every pixel from the class scores of several sensors or networks.
 
@@ -84,6 +86,8 @@ def fuse_argmax(
             own ``weight * score`` (``"multiply"``: ``score ** weight``) of that
             class is largest, the smallest index on a tie; 255 where no map counts.
         threads: How many threads share the work, 1 to 64. The result is the same.
+        stream: CUDA stream of arrays that are on the GPU; see `fuseg.ops`. There
+            ``weights`` that differ by class reach 224 classes.
 
     Returns:
         Labels in ``[0, C)`` or ``ignore``, shape ``(H, W)``. This is ``out`` itself
@@ -124,7 +128,7 @@ def fuse_argmax(
     if not 2 <= len(maps) <= _MOST_MAPS:
         raise ArgumentError(f"maps must be 2 to {_MOST_MAPS} arrays, got {len(maps)}.")
     for i, scores in enumerate(maps):
-        require_one_of(f"maps[{i}]", scores, _FLOATS, ("C", "h", "w"))
+        maps[i] = require_one_of(f"maps[{i}]", scores, _FLOATS, ("C", "h", "w"))
     classes = maps[0].shape[0]
     if not 2 <= classes <= _MOST_CLASSES:
         raise ShapeError(
@@ -141,7 +145,14 @@ def fuse_argmax(
         ignore=ignore,
         threads=threads,
     )
-    return label(maps, valid=valid, out=out, confidence=confidence, source=source)
+    return label(
+        maps,
+        valid=valid,
+        out=out,
+        confidence=confidence,
+        source=source,
+        stream=stream,
+    )
 
 
 class FusedLabeler:
@@ -194,13 +205,15 @@ class FusedLabeler:
         ignore = most if ignore is None else require_whole("ignore", ignore, 0, most)
         self._shapes = [(classes, *grid) for grid in grids]
         self._no_planes = [None] * len(grids)
+        table = _weights_of(weights, how, len(grids), classes)
+        self._settings = (table, _HOWS.index(how), bool(align_corners), ignore)
         self._plan = _kernels.FuseArgmaxPlan(
             classes,
             grids,
             self.size,
             _HOWS.index(how),
             bool(align_corners),
-            _weights_of(weights, how, len(grids), classes),
+            table,
             ignore,
             require_whole("threads", threads, 1, _MOST_THREADS),
         )
@@ -213,31 +226,46 @@ class FusedLabeler:
         out: Labels | None = None,
         confidence: NDArray[np.float32] | None = None,
         source: NDArray[np.uint8] | None = None,
+        stream: Any = None,
     ) -> Labels:
         """Label one frame; see `fuse_argmax`."""
         maps = self._one_per_map("maps", maps)
-        planes = self._no_planes
+        planes = list(self._no_planes)
         if valid is not None:
             planes = self._one_per_map("valid", valid)
         given: dict[str, Any] = {}
         for i, (scores, plane, shape) in enumerate(
             zip(maps, planes, self._shapes, strict=True)
         ):
-            given[f"maps[{i}]"] = scores
-            require_one_of(f"maps[{i}]", scores, _FLOATS, shape)
+            name = f"maps[{i}]"
+            given[name] = maps[i] = require_one_of(name, scores, _FLOATS, shape)
             if plane is not None:
-                given[f"valid[{i}]"] = plane
-                require(f"valid[{i}]", plane, np.uint8, shape[1:])
+                name = f"valid[{i}]"
+                given[name] = planes[i] = require(name, plane, np.uint8, shape[1:])
+        gpu = on_gpu(out, stream, **given, confidence=confidence, source=source)
         if out is None:
             out = np.empty(self.size, self.dtype)
-        require_out("out", out, self.dtype, self.size, **given)
-        given["out"] = out
+        target = require_out("out", out, self.dtype, self.size, **given)
+        given["out"] = target
         if confidence is not None:
-            require_out("confidence", confidence, np.float32, self.size, **given)
+            confidence = require_out(
+                "confidence", confidence, np.float32, self.size, **given
+            )
             given["confidence"] = confidence
         if source is not None:
-            require_out("source", source, np.uint8, self.size, **given)
-        self._plan.run(maps, planes, out, confidence, source)
+            source = require_out("source", source, np.uint8, self.size, **given)
+        if gpu:
+            launch(
+                "fuse_argmax_cuda",
+                maps,
+                [bool(scores.dtype == np.float16) for scores in maps],
+                planes,
+                [shape[1:] for shape in self._shapes],
+                *(*self._settings, target, confidence, source, *self.size),
+                stream=stream,
+            )
+            return out
+        self._plan.run(maps, planes, target, confidence, source)
         return out
 
     def _one_per_map(self, name: str, values: Any) -> list[Any]:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _kernels
 from .._check import require, require_number, require_out, require_rows, require_whole
+from .._device import launch, on_cpu, on_gpu
 from ..errors import ArgumentError, ShapeError
 
 __all__ = ["Painter", "overlay"]
@@ -19,6 +22,7 @@ def overlay(
     ignore: int | None = None,
     threads: int = 1,
     out: NDArray[np.uint8] | None = None,
+    stream: Any = None,
 ) -> NDArray[np.uint8]:
     """Paint labels in their colours, over a frame or on their own.
 
@@ -37,6 +41,7 @@ def overlay(
         out: Buffer for the picture, shape ``(H, W, 3)``, uint8, C-contiguous, not
             sharing memory with an input. Nothing is allocated if given. A new one
             is made if omitted.
+        stream: CUDA stream of arrays that are on the GPU; see `fuseg.ops`.
 
     Returns:
         The picture, shape ``(H, W, 3)``, uint8. This is ``out`` itself if ``out``
@@ -65,18 +70,11 @@ def overlay(
     Source:
         Definition: the formula above, on ``palette[labels]``.
     """
-    require("labels", labels, np.uint8, ("H", "W"))
+    labels = require("labels", labels, np.uint8, ("H", "W"))
     paint = Painter(palette, alpha=alpha, ignore=ignore, threads=threads)
-    shape = (*labels.shape, 3)
-    if frame is not None:
-        require_rows("frame", frame, (np.uint8,), shape)
-    if out is None:
-        out = np.empty(shape, np.uint8)
-    require_out(
-        "out", out, np.uint8, shape, labels=labels, palette=palette, frame=frame
-    )
-    paint(labels, frame, out)
-    return out
+    if isinstance(out, np.ndarray) and np.may_share_memory(out, palette):
+        require_out("out", out, np.uint8, (*labels.shape, 3), palette=palette)
+    return paint(labels, frame=frame, out=out, stream=stream)
 
 
 class Painter:
@@ -91,9 +89,7 @@ class Painter:
 
     Example:
         >>> paint = Painter(np.array([[0, 0, 0], [200, 100, 50]], dtype=np.uint8))
-        >>> picture = np.empty((1, 2, 3), np.uint8)
-        >>> paint(np.array([[0, 1]], dtype=np.uint8), None, picture)
-        >>> picture.tolist()
+        >>> paint(np.array([[0, 1]], dtype=np.uint8)).tolist()
         [[[0, 0, 0], [200, 100, 50]]]
     """
 
@@ -105,7 +101,7 @@ class Painter:
         ignore: int | None = None,
         threads: int = 1,
     ) -> None:
-        require("palette", palette, np.uint8, ("K", 3))
+        palette = on_cpu("palette", require("palette", palette, np.uint8, ("K", 3)))
         if len(palette) > 256:
             raise ShapeError(f"palette must have 1 to 256 colours, got {len(palette)}.")
         alpha = require_number("alpha", alpha)
@@ -119,15 +115,32 @@ class Painter:
     def __call__(
         self,
         labels: NDArray[np.uint8],
-        frame: NDArray[np.uint8] | None,
-        out: NDArray[np.uint8],
-    ) -> None:
-        """Fill ``out``; the caller checked the three arrays.
-
-        Raises:
-            ArgumentError: A label has no colour and is not ``ignore``; ``out`` is left
-                as it was.
-        """
+        *,
+        frame: NDArray[np.uint8] | None = None,
+        out: NDArray[np.uint8] | None = None,
+        stream: Any = None,
+    ) -> NDArray[np.uint8]:
+        """Paint one frame; see `overlay`."""
+        labels = require("labels", labels, np.uint8, ("H", "W"))
+        shape = (*labels.shape, 3)
+        if frame is not None and not _is_dense(frame, shape):
+            frame = require_rows("frame", frame, (np.uint8,), shape)
+        gpu = on_gpu(out, stream, labels=labels, frame=frame)
+        if out is None:
+            out = target = np.empty(shape, np.uint8)
+        else:
+            target = require_out(
+                "out", out, np.uint8, shape, labels=labels, frame=frame
+            )
+        if gpu:
+            row_bytes = 0 if frame is None else frame.strides[0]
+            launch(
+                "overlay_cuda",
+                *(labels, *labels.shape, self._palette, frame, row_bytes),
+                *(self._alpha, self._ignore, target),
+                stream=stream,
+            )
+            return out
         largest = _kernels.overlay_cpu(
             labels,
             self._palette,
@@ -135,10 +148,21 @@ class Painter:
             self._alpha,
             self._ignore,
             self._threads,
-            out,
+            target,
         )
         if largest >= len(self._palette):
             raise ArgumentError(
                 f"labels must be below {len(self._palette)}, the number of colours in "
                 f"palette, got {largest}. Add its colour, or pass ignore={largest}."
             )
+        return out
+
+
+def _is_dense(frame: Any, shape: tuple[int, ...]) -> bool:
+    """Whether this is the usual frame, which needs no closer look."""
+    return (
+        type(frame) is np.ndarray
+        and frame.shape == shape
+        and frame.dtype == np.uint8
+        and frame.flags.c_contiguous
+    )

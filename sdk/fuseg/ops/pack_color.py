@@ -15,6 +15,7 @@ from .._check import (
     require_rows,
     require_whole,
 )
+from .._device import Borrowed, launch, on_gpu
 from ..errors import ArgumentError
 from .placement import Placement, place
 
@@ -46,6 +47,7 @@ def pack_color(
     out_scale: float = 1.0,
     out: NDArray[Any] | None = None,
     threads: int = 1,
+    stream: Any = None,
 ) -> NDArray[Any]:
     """Bring a colour frame into the planes a network reads, in one pass.
 
@@ -82,6 +84,7 @@ def pack_color(
             sharing memory with ``frame``; three channels of a larger tensor will do,
             ``out=tensor[0, 3:6]``. A new one is made if omitted.
         threads: How many threads share the work, 1 to 64; the result is the same.
+        stream: CUDA stream of arrays that are on the GPU; see `fuseg.ops`.
 
     Returns:
         ``x = (pixel * scale - mean) / std``, shape ``(3, h, w)``, ``dtype``. This is
@@ -138,7 +141,7 @@ def pack_color(
         out_scale=out_scale,
         threads=threads,
     )
-    return pack(frame, out)
+    return pack(frame, out, stream=stream)
 
 
 class ColorPacker:
@@ -211,16 +214,22 @@ class ColorPacker:
         self.placement: Placement | None = None
 
     def __call__(
-        self, frame: NDArray[np.uint8], out: NDArray[Any] | None = None
+        self,
+        frame: NDArray[np.uint8],
+        out: NDArray[Any] | None = None,
+        *,
+        stream: Any = None,
     ) -> NDArray[Any]:
         """Pack one frame; see `pack_color` for the arrays and what is raised."""
         if (
             type(frame) is not np.ndarray
             or (frame.shape, frame.strides, frame.dtype) != self._seen
         ):
-            self._prepare(frame)
+            frame = self._prepare(frame)
+        gpu = on_gpu(out, stream, frame=frame)
+        target = out
         if out is None:
-            out = np.empty(self._shape, self.dtype)
+            out = target = np.empty(self._shape, self.dtype)
         elif (
             type(out) is not np.ndarray
             or out.shape != self._shape
@@ -228,17 +237,25 @@ class ColorPacker:
             or not out.flags.carray
             or np.may_share_memory(out, frame)
         ):
-            require_out("out", out, self.dtype, self._shape, frame=frame)
-        self._plan.pack(frame, out)
+            target = require_out("out", out, self.dtype, self._shape, frame=frame)
+        if gpu:
+            launch(
+                "pack_color_cuda",
+                *(frame, frame.strides[0], self.placement, self._pixel_bytes),
+                *(*self._settings[:-1], target),
+                stream=stream,
+            )
+        else:
+            self._plan.pack(frame, target)
         return out
 
-    def _prepare(self, frame: NDArray[np.uint8]) -> None:
+    def _prepare(self, frame: Any) -> Any:
         """Check a frame of a new layout, and make the plan for its shape."""
         self._seen = None
         pixel = () if self._pixel_bytes == 1 else (self._pixel_bytes,)
         if not pixel and getattr(frame, "ndim", 2) == 3:
             pixel = (1,)
-        require_rows("frame", frame, (np.uint8,), ("H", "W", *pixel))
+        frame = require_rows("frame", frame, (np.uint8,), ("H", "W", *pixel))
         height, width = frame.shape[:2]
         placement = place(
             (height, width),
@@ -252,7 +269,9 @@ class ColorPacker:
                 placement, self._pixel_bytes, *self._settings
             )
             self.placement = placement
-        self._seen = (frame.shape, frame.strides, frame.dtype)
+        if not isinstance(frame, Borrowed):
+            self._seen = (frame.shape, frame.strides, frame.dtype)
+        return frame
 
 
 def _result_dtype(dtype: Any) -> np.dtype[Any]:

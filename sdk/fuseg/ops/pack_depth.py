@@ -17,8 +17,9 @@ from .._check import (
     require_size,
     require_whole,
 )
+from .._device import launch, on_cpu, on_gpu
 from ..errors import ArgumentError, DTypeError
-from .placement import LONGEST_FRAME, place
+from .placement import LONGEST_FRAME, Placement, place
 
 __all__ = ["DepthPacker", "pack_depth"]
 
@@ -48,6 +49,7 @@ def pack_depth(
     out: NDArray[Any] | None = None,
     valid: NDArray[np.uint8] | None = None,
     threads: int = 1,
+    stream: Any = None,
 ) -> tuple[NDArray[Any], int]:
     """Crop, turn and resize a depth frame, normalise it, and fill in where there is no
     reading.
@@ -87,6 +89,8 @@ def pack_depth(
             sharing memory with the others: 1 where there is a reading, else 0. It
             is not computed if omitted.
         threads: How many threads share the work, 1 to 64. The result is the same.
+        stream: CUDA stream of arrays that are on the GPU; see `fuseg.ops`. Nobody
+            waits for the count of readings there: it is -1.
 
     Returns:
         ``(raw * scale - mean) / std`` or ``fill``, shape ``(h, w)`` (this is ``out``
@@ -128,7 +132,7 @@ def pack_depth(
         ``torch.nn.functional.interpolate(..., mode="bilinear")``. No reading: `REP 117
         <https://www.ros.org/reps/rep-0117.html>`_.
     """
-    require_rows("frame", frame, _FRAMES, ("H", "W"))
+    frame = require_rows("frame", frame, _FRAMES, ("H", "W"))
     pack = DepthPacker(
         frame.dtype,
         size=size,
@@ -145,9 +149,10 @@ def pack_depth(
         out_scale=out_scale,
         threads=threads,
     )
+    on_gpu(out, stream, frame=frame)
     if out is None:
         out = np.empty(pack.size, pack.dtype)
-    return out, pack(frame, out, valid)
+    return out, pack(frame, out, valid, stream=stream)
 
 
 class DepthPacker:
@@ -207,6 +212,8 @@ class DepthPacker:
         frame: NDArray[Any],
         out: NDArray[Any],
         valid: NDArray[np.uint8] | None = None,
+        *,
+        stream: Any = None,
     ) -> int:
         """Fill ``out``, and ``valid`` if given; return how many are readings.
 
@@ -214,15 +221,29 @@ class DepthPacker:
             ShapeError, LayoutError, DTypeError, ArgumentError: As `pack_depth`.
         """
         readings = -1
-        if self._plan is not None:
+        if self._plan is not None and stream is None:
             readings = self._plan.pack(frame, out, valid)
-        if readings < 0:
-            plan = self._plan_for(frame)
-            require_out("out", out, self.dtype, self.size, frame=frame)
-            if valid is not None:
-                inputs = {"frame": frame, "out": out}
-                require_out("valid", valid, np.uint8, self.size, **inputs)
-            readings = plan.pack(frame, out, valid)
+        if readings >= 0:
+            return readings
+        frame = require_rows("frame", frame, (self._frame_dtype,), ("H", "W"))
+        gpu = on_gpu(out, stream, frame=frame, valid=valid)
+        target = require_out("out", out, self.dtype, self.size, frame=frame)
+        if valid is not None:
+            inputs = {"frame": frame, "out": target}
+            valid = require_out("valid", valid, np.uint8, self.size, **inputs)
+        if not gpu:
+            if self._plan is not None:  # for arrays that were not NumPy's
+                readings = self._plan.pack(frame, target, valid)
+            if readings < 0:
+                readings = self._plan_for(frame).pack(frame, target, valid)
+            return readings
+        launch(
+            "pack_depth_cuda",
+            *(frame, _FRAMES.index(self._frame_dtype), frame.strides[0]),
+            *(self._placed(frame.shape), self._filter, self._invalid, *self._numbers),
+            *(target, _PLANES.index(self.dtype), valid),
+            stream=stream,
+        )
         return readings
 
     def has_reading(self, frame: NDArray[Any]) -> bool:
@@ -235,18 +256,17 @@ class DepthPacker:
         if self._plan is not None:
             found = self._plan.has_reading(frame)
         if found < 0:
-            found = self._plan_for(frame).has_reading(frame)
+            frame = require_rows("frame", frame, (self._frame_dtype,), ("H", "W"))
+            found = self._plan_for(on_cpu("frame", frame)).has_reading(frame)
         return found > 0
 
     def _plan_for(self, frame: NDArray[Any]) -> _kernels.DepthPlan:
-        require_rows("frame", frame, (self._frame_dtype,), ("H", "W"))
         height, width = frame.shape
-        crop, rotate, fit = self._crop, self._rotate, self._fit
         self._plan = _kernels.DepthPlan(
             self._frame_dtype,
             height,
             width,
-            place((height, width), self.size, crop=crop, rotate=rotate, fit=fit),
+            self._placed((height, width)),
             self._filter,
             self._invalid,
             *self._numbers,
@@ -254,6 +274,10 @@ class DepthPacker:
             self._threads,
         )
         return self._plan
+
+    def _placed(self, shape: tuple[int, int]) -> Placement:
+        crop, rotate, fit = self._crop, self._rotate, self._fit
+        return place(shape, self.size, crop=crop, rotate=rotate, fit=fit)
 
 
 def _one_of(

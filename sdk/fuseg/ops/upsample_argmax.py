@@ -14,6 +14,7 @@ from .._check import (
     require_size,
     require_whole,
 )
+from .._device import borrow, launch, on_gpu
 from ..errors import ArgumentError, DTypeError, ShapeError
 from .lines import line
 
@@ -38,6 +39,7 @@ def upsample_argmax(
     out: Labels | None = None,
     confidence: NDArray[np.float32] | None = None,
     threads: int = 1,
+    stream: Any = None,
 ) -> Labels:
     """Label every pixel of the camera's image from scores on the network's grid.
 
@@ -67,6 +69,7 @@ def upsample_argmax(
             of the labels, float32, C-contiguous. It costs more than the labels,
             and does not change them.
         threads: Threads to work with, 1 to 64. They do not change the result.
+        stream: CUDA stream of arrays that are on the GPU; see `fuseg.ops`.
 
     Returns:
         Labels in ``[0, C)`` (``[0, 1]`` for ``C = 1``), shape ``(H, W)`` or
@@ -110,8 +113,9 @@ def upsample_argmax(
         ``h_in`` there at ``(p + 1/2) * h / h_in - 1/2`` of the grid, or with
         ``align_corners`` at ``p * (h - 1) / (h_in - 1)``.
     """
-    dims = ("N", "C", "h", "w") if getattr(scores, "ndim", 3) == 4 else ("C", "h", "w")
-    require_one_of("scores", scores, _FLOATS, dims)
+    scores = borrow("scores", scores)
+    dims = ("N", "C", "h", "w") if scores.ndim == 4 else ("C", "h", "w")
+    scores = require_one_of("scores", scores, _FLOATS, dims)
     label = Labeler(
         scores.shape,
         scores.dtype,
@@ -121,7 +125,7 @@ def upsample_argmax(
         input_size=input_size,
         threads=threads,
     )
-    return label(scores, out=out, confidence=confidence)
+    return label(scores, out=out, confidence=confidence, stream=stream)
 
 
 class Labeler:
@@ -192,11 +196,12 @@ class Labeler:
         threads = require_whole("threads", threads, 1, _MOST_THREADS)
         self.shape = (*self._scores[:-3], *size)
         self.dtype = np.dtype(np.uint8 if classes <= _MOST_IN_A_BYTE else np.uint16)
-        self._run = _kernels.UpsampleArgmaxPlan(
+        self._settings = (
             (images, classes, height, width),
-            self._scores_dtype == np.float16,
+            bool(self._scores_dtype == np.float16),
             *(size, rows, columns, threads),
-        ).run
+        )
+        self._run = _kernels.UpsampleArgmaxPlan(*self._settings).run
 
     def __call__(
         self,
@@ -204,23 +209,28 @@ class Labeler:
         *,
         out: Labels | None = None,
         confidence: NDArray[np.float32] | None = None,
+        stream: Any = None,
     ) -> Labels:
         """Label one frame, or one batch; see `upsample_argmax`."""
-        require_one_of("scores", scores, (self._scores_dtype,), self._scores)
+        scores = require_one_of("scores", scores, (self._scores_dtype,), self._scores)
+        gpu = on_gpu(out, stream, scores=scores, confidence=confidence)
         if out is None:
             out = np.empty(self.shape, self.dtype)
-        else:
-            require_out("out", out, self.dtype, self.shape, scores=scores)
+        target = require_out("out", out, self.dtype, self.shape, scores=scores)
         if confidence is not None:
-            require_out(
-                "confidence",
-                confidence,
-                np.float32,
-                self.shape,
-                scores=scores,
-                out=out,
+            inputs = {"scores": scores, "out": target}
+            confidence = require_out(
+                "confidence", confidence, np.float32, self.shape, **inputs
             )
-        self._run(scores, out, confidence)
+        if gpu:
+            shape, half, size, rows, columns, _ = self._settings
+            launch(
+                "upsample_argmax_cuda",
+                *(scores, half, shape, target, confidence, *size, rows, columns),
+                stream=stream,
+            )
+        else:
+            self._run(scores, target, confidence)
         return out
 
 

@@ -1,5 +1,6 @@
-// The twin of kernels/common/cuda.cuh: the same kernels, one block after the other, on
-// the CPU. Every thread of a block is a fiber that runs until it meets a barrier.
+// The twin of kernels/common/cuda.cuh and launch.cuh: the same kernels, one block after
+// the other, on the CPU. Every thread of a block is a fiber that runs until it meets a
+// barrier.
 //
 // Threads take turns in an order of their own in every block, and memory is the test's:
 // a missing barrier shows as a wrong result, a stray access at a forbidden page.
@@ -154,13 +155,17 @@ struct Exactly {
   using Type = T;
 };
 
+[[noreturn]] inline void refuse(const char* room, const char* why) {
+  throw std::runtime_error(std::string(room) + " could not be launched: " + why);
+}
+
 template <typename... Taken>
 void launch(const char* room, void (*kernel)(Taken...), dim3 blocks, unsigned threads,
             std::size_t shared_bytes, CUstream_st*,
             typename Exactly<Taken>::Type... taken) {
   if (blocks.x == 0 || blocks.y == 0 || blocks.z == 0 || blocks.y > 65535 ||
       blocks.z > 65535 || threads == 0 || threads > 1024 || shared_bytes > 48 << 10) {
-    throw std::runtime_error(std::string(room) + " could not be launched");
+    refuse(room, "its sizes are not a GPU's");
   }
   emulator::body = [&] { kernel(taken...); };
   blockDim = {threads, 1, 1};

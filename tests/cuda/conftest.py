@@ -1,0 +1,124 @@
+"""Arrays for the CUDA ops: on a GPU through PyTorch, and on the emulator anywhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fuseg import _device
+
+HERE = Path(__file__).parent
+
+
+class OnEmulator:
+    """What has the CUDA Array Interface and lies in the CPU's memory."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+        self.stream: int | None = None
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        described = self.array.__array_interface__
+        interface = {k: described[k] for k in ("shape", "typestr", "data", "strides")}
+        return interface | {"version": 3, "stream": self.stream}
+
+
+class Emulated:
+    """Puts arrays where the emulated kernels are."""
+
+    def put(self, array: np.ndarray) -> OnEmulator:
+        return OnEmulator(array)
+
+    def get(self, array: OnEmulator) -> np.ndarray:
+        return array.array
+
+
+class Real:
+    """Puts arrays on the GPU, strides and all, and waits for them."""
+
+    def __init__(self, torch: Any) -> None:
+        self.torch = torch
+
+    def put(self, array: np.ndarray) -> Any:
+        if any(stride < 0 for stride in array.strides):
+            return Backwards(self, array)
+        dense = self.torch.from_numpy(np.ascontiguousarray(array)).cuda()
+        if array.flags.c_contiguous:
+            return dense
+        # The same gaps between rows as there were on the CPU.
+        span = sum((n - 1) * s for n, s in zip(array.shape, array.strides, strict=True))
+        room = self.torch.empty(span // array.itemsize + 1, dtype=dense.dtype).cuda()
+        steps = [stride // array.itemsize for stride in array.strides]
+        view = room.as_strided(array.shape, steps)
+        view.copy_(dense)
+        return view
+
+    def get(self, array: Any) -> np.ndarray:
+        self.torch.cuda.synchronize()
+        return array.cpu().numpy()
+
+
+class Backwards:
+    """Rows from the last to the first, which PyTorch does not have."""
+
+    def __init__(self, real: Real, array: np.ndarray) -> None:
+        self.kept = real.put(np.ascontiguousarray(array[::-1]))
+        self.shape = array.shape
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        found = dict(self.kept.__cuda_array_interface__)
+        strides = [s * self.kept.element_size() for s in self.kept.stride()]
+        pointer = found["data"][0] + (self.shape[0] - 1) * strides[0]
+        found |= {"data": (pointer, False), "strides": (-strides[0], *strides[1:])}
+        return found
+
+
+@pytest.fixture(scope="session")
+def emulated_kernels(tmp_path_factory: pytest.TempPathFactory, request: Any) -> Any:
+    cache = getattr(request.config, "cache", None)
+    folder = cache.mkdir("emulator") if cache else tmp_path_factory.mktemp("emulator")
+    spec = importlib.util.spec_from_file_location(
+        "emulator", HERE / "emulator" / "__init__.py"
+    )
+    emulator = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(emulator)
+    return emulator.build(folder)
+
+
+@pytest.fixture
+def on_emulator(monkeypatch: pytest.MonkeyPatch, emulated_kernels: Any) -> Emulated:
+    monkeypatch.setattr(_device, "kernels", lambda: emulated_kernels)
+    return Emulated()
+
+
+@pytest.fixture(
+    params=["emulator", pytest.param("gpu", marks=pytest.mark.gpu)], ids=str
+)
+def gpu(request: pytest.FixtureRequest) -> Emulated | Real:
+    if request.param == "emulator":
+        return request.getfixturevalue("on_emulator")
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("PyTorch finds no CUDA device here")
+    _device.kernels.cache_clear()
+    _device.kernels()
+    return Real(torch)
+
+
+@pytest.fixture(scope="session")
+def seed() -> int:
+    """New in every run; FUSEG_SEED repeats one."""
+    return int(os.environ.get("FUSEG_SEED", np.random.SeedSequence().entropy % 2**32))
+
+
+@pytest.fixture
+def rng(seed: int) -> np.random.Generator:
+    print(f"FUSEG_SEED={seed}")
+    return np.random.default_rng(seed)
