@@ -299,6 +299,16 @@ void label_sums(const FuseArgmax& job, const Present& present, FuseWork* works) 
                                static_cast<Label*>(job.labels),
                                job.confidence,
                                static_cast<float>(step)};
+  const auto plain = [&](int i) {
+    return !job.maps[present.maps[i]].half && counts_for_all(job, present.maps[i]);
+  };
+  if (present.count == 2 && plain(0) && plain(1)) {
+    const auto sums = [&](std::int64_t, std::int64_t y) {
+      return PlainRow<2>(job, present.maps, y);
+    };
+    label_images(labels, sums, bands, job.threads);
+    return;
+  }
   const auto sums = [&](std::int64_t, std::int64_t y) {
     return WeightedRow{job, present.maps, present.count, y, nullptr};
   };
