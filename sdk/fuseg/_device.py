@@ -72,7 +72,7 @@ def borrow(name: str, array: Any) -> Any:
     if isinstance(array, (np.ndarray, Borrowed)):
         return array
     try:
-        interface = getattr(array, "__cuda_array_interface__", None)
+        interface = _interface_of(array)
         if interface is not None:
             return _from_interface(interface)
         if hasattr(array, "__dlpack__") and hasattr(array, "__dlpack_device__"):
@@ -222,6 +222,14 @@ def _plain(argument: Any) -> Any:
     if isinstance(argument, Borrowed):
         return argument.pointer
     return 0 if argument is None else argument
+
+
+def _interface_of(array: Any) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] | None = getattr(array, "__cuda_array_interface__", None)
+    except KeyError:  # an older PyTorch, of a type that it has no word for
+        return None
+    return found
 
 
 def _from_interface(interface: dict[str, Any]) -> Borrowed:

@@ -87,7 +87,7 @@ class Check:
         )
         record["built for"] = re.findall(r"CUDA rooms: (.*)", configured)
         jobs = os.cpu_count() or 1
-        run("cmake", "--build", folder, "-j", jobs, seconds=240)
+        run("cmake", "--build", folder, "-j", jobs, seconds=420)
         shutil.rmtree(self.site, ignore_errors=True)
         shutil.copytree(ROOT / "sdk", self.site, ignore=shutil.ignore_patterns("*.so"))
         for library in folder.glob("_kernels*.so"):
@@ -95,7 +95,7 @@ class Check:
         record["seconds"] = round(time.perf_counter() - begin, 1)
 
     def tests(self, record: dict[str, Any]) -> None:
-        chosen = "not gpu" if self.dry else "gpu or not gpu"
+        chosen = "not gpu" if self.dry else "gpu"
         some = ["tests/cuda/test_device.py"] if self.dry else ["tests/cuda"]
         said = run(
             *(sys.executable, "-m", "pytest", "-q", "-rs", "-m", chosen, *some),
@@ -165,9 +165,9 @@ def main() -> None:
     sections: dict[str, Section] = {
         "machine": check.machine,
         "build": check.build,
+        "tests": check.tests,
         "times": check.times,
         "sanitizer": check.sanitizer,
-        "tests": check.tests,
     }
     record: dict[str, Any] = {"title": "gpu-check", "dry run": options.dry_run}
     failed = []
