@@ -1,22 +1,22 @@
-"""fuse_argmax against torch, ONNX Runtime and a tuned OpenCV program.
+"""fuse_argmax against torch, ONNX Runtime, OpenVINO and a tuned OpenCV program.
 
 python benchmarks/bench_fuse_argmax.py
-python benchmarks/bench_fuse_argmax.py --save fuse_argmax.json
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import onnxruntime
 import torch
-from onnx import TensorProto, helper
+from onnx import helper
 
 from fuseg.ops import FusedLabeler
-from record import Call, Row, compare, report
+from peers import FRAMEWORKS, OPENCV, engines, onnx_model, torch_ways
+from record import Bar, Call, Row, compare, report
+from scenes import DRIFT, MARGIN, NOISE, disputed, scene_labels
 
 CLASSES = 19
 SIZE = (1024, 2048)
@@ -33,13 +33,14 @@ class Case:
     holes: bool = False
     classes: int = CLASSES
     size: tuple[int, int] = SIZE
-    results: Sequence[str] = field(default=())
+    results: Sequence[str] = ()
+    bars: Sequence[Bar] = ()
 
 
 SAME = ((128, 256), (128, 256))
 OTHER = ((128, 256), (64, 128))
 CASES = [
-    Case("add", SAME),
+    Case("add", SAME, bars=[Bar(100, FRAMEWORKS), Bar(30, OPENCV)]),
     Case("add, noise", SAME, kind="noise"),
     Case("add with confidence", SAME, results=("confidence",)),
     Case("add with source", SAME, results=("source",)),
@@ -56,39 +57,21 @@ CASES = [
 def scene(
     classes: int, grids: Sequence[tuple[int, int]], rng: np.random.Generator
 ) -> list[np.ndarray]:
-    """What several sensors score of one street of patches with soft borders."""
+    """What several sensors score of one scene, `scenes.scene_scores` of each."""
     height, width = (4 * max(sides) for sides in zip(*grids, strict=True))
-    ys, xs = np.mgrid[:height, :width].astype(np.float32)
-    for axis in (ys, xs):
-        bend = cv2.GaussianBlur(rng.standard_normal((height, width)), (0, 0), 12)
-        axis += bend / bend.std() * width / 60
-    points = rng.uniform(0, 1, (40, 2)) * (height, width)
-    distance = [(ys - y) ** 2 * 1.5 + (xs - x) ** 2 for y, x in points]
-    labels = rng.integers(0, classes, 40)[np.argmin(distance, axis=0)]
+    labels = scene_labels(classes, (height, width), 120, rng)
     maps = []
     for grid in grids:
-        scores = []
-        for c in range(classes):
-            share = cv2.resize(
-                (labels == c).astype(np.float32),
-                grid[::-1],
-                interpolation=cv2.INTER_AREA,
-            )
-            drift = cv2.GaussianBlur(rng.standard_normal(grid), (0, 0), 4)
-            scores.append(12 * cv2.GaussianBlur(share, (0, 0), 0.8))
-            scores[-1] += 1.5 * drift / drift.std() + 0.3 * rng.standard_normal(grid)
-        maps.append(np.array(scores, np.float32))
+        scores = np.empty((classes, *grid), np.float32)
+        for c, plane in enumerate(scores):
+            share = (labels == c).astype(np.float32)
+            share = cv2.resize(share, grid[::-1], interpolation=cv2.INTER_AREA)
+            plane[...] = MARGIN * cv2.GaussianBlur(share, (0, 0), 0.8)
+            drift = cv2.GaussianBlur(rng.standard_normal(grid, np.float32), (0, 0), 4)
+            plane += DRIFT * drift / drift.std()
+            plane += NOISE * rng.standard_normal(grid, np.float32)
+        maps.append(scores)
     return maps
-
-
-def disputed(scores: np.ndarray) -> float:
-    """Share of the cells whose four corners do not agree."""
-    winners = scores.argmax(0)
-    first = winners[:-1, :-1]
-    others = winners[1:, :-1], winners[:-1, 1:], winners[1:, 1:]
-    return float(
-        np.mean([(other != first) for other in others], axis=0).astype(bool).mean()
-    )
 
 
 def probabilities(scores: np.ndarray) -> np.ndarray:
@@ -105,63 +88,32 @@ ONNX = {"add": "Add", "multiply": "Mul", "max": "Max"}
 CV2 = {"add": cv2.add, "multiply": cv2.multiply, "max": cv2.max}
 
 
-def torch_program(
+def frameworks(
     maps: list[np.ndarray], size: tuple[int, int], how: str
 ) -> dict[str, Call]:
-    def fuse(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """The engines and torch: labels first in a list, (1, H, W)."""
+
+    def fuse(a: torch.Tensor, b: torch.Tensor) -> list[torch.Tensor]:
         dense = [
             torch.nn.functional.interpolate(t, size, mode="bilinear") for t in (a, b)
         ]
-        return TORCH[how](*dense).argmax(1)[0]
+        return [TORCH[how](*dense).argmax(1)]
 
-    given = [torch.from_numpy(scores)[None] for scores in maps]
-    last = [t.contiguous(memory_format=torch.channels_last) for t in given]
-    compiled = torch.compile(fuse, dynamic=False)
-    return {
-        "torch interpolate, fuse, argmax": lambda: fuse(*given).numpy(),
-        "torch, channels last": lambda: fuse(*last).numpy(),
-        "torch.compile": lambda: compiled(*given).numpy(),
-    }
-
-
-def onnx_program(maps: list[np.ndarray], size: tuple[int, int], how: str) -> Call:
-    nodes, inputs, constants = [], [], []
+    nodes, ratios = [], {}
     for i, scores in enumerate(maps):
-        _, height, width = scores.shape
-        ratios = [1.0, 1.0, size[0] / height, size[1] / width]
-        constants.append(
-            helper.make_tensor(f"ratios{i}", TensorProto.FLOAT, [4], ratios)
-        )
-        inputs.append(
-            helper.make_tensor_value_info(
-                f"scores{i}", TensorProto.FLOAT, (1, *scores.shape)
-            )
-        )
-        nodes.append(
-            helper.make_node(
-                "Resize",
-                [f"scores{i}", "", f"ratios{i}"],
-                [f"dense{i}"],
-                mode="linear",
-                coordinate_transformation_mode="half_pixel",
-            )
-        )
+        sides = np.divide(size, scores.shape[1:])
+        ratios[f"ratios{i}"] = np.array([1, 1, *sides], np.float32)
+        names = [f"scores{i}", "", f"ratios{i}"]
+        options = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+        nodes.append(helper.make_node("Resize", names, [f"dense{i}"], **options))
     nodes += [
         helper.make_node(ONNX[how], ["dense0", "dense1"], ["fused"]),
         helper.make_node("ArgMax", ["fused"], ["labels"], axis=1, keepdims=0),
     ]
-    outputs = [helper.make_tensor_value_info("labels", TensorProto.INT64, None)]
-    graph = helper.make_graph(nodes, "fuse", inputs, outputs, constants)
-    model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8
-    )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    given = {f"scores{i}": scores[None] for i, scores in enumerate(maps)}
-    return lambda: session.run(None, given)[0][0]
+    feed = {f"scores{i}": scores[None] for i, scores in enumerate(maps)}
+    model = onnx_model(nodes, feed, {"labels": np.int64}, ratios)
+    images = [torch.from_numpy(scores)[None] for scores in maps]
+    return {**engines(model, feed), **torch_ways(fuse, *images)}
 
 
 def opencv_program(maps: list[np.ndarray], size: tuple[int, int], how: str) -> Call:
@@ -213,33 +165,27 @@ def bench(case: Case, rng: np.random.Generator) -> list[Row]:
         valid = [None, (rough > np.quantile(rough, 0.15)).astype(np.uint8)]
 
     calls: dict[str, Call] = {
-        "fuseg.ops.FusedLabeler": lambda: label(maps, valid=valid, out=out, **results),
+        "fuseg": lambda: label(maps, valid=valid, out=out, **results),
     }
     if not case.holes:
-        calls |= torch_program(maps, case.size, case.how)
-        calls["ONNX Runtime Resize, fuse, ArgMax"] = onnx_program(
-            maps, case.size, case.how
-        )
-        calls["cv2 resize, fuse, compare, max"] = opencv_program(
-            maps, case.size, case.how
-        )
+        peers = frameworks(maps, case.size, case.how)
+        peers[OPENCV] = opencv_program(maps, case.size, case.how)
         # A float32 peer may differ where two scores are as good as equal.
         ours = label(maps)
-        for name, call in calls.items():
-            differing = np.mean(np.asarray(call()) != ours)
+        for name, call in peers.items():
+            got = call()
+            differing = np.mean(np.asarray(got if name == OPENCV else got[0]) != ours)
             assert differing < 1e-4, f"{name} differs at {differing:.2%} of the pixels"
+        calls |= peers
     grids = " + ".join(f"{h}x{w}" for h, w in case.grids)
-    name = (
-        f"{case.name}: C={case.classes} {grids} -> {case.size[0]}x{case.size[1]}, "
-        f"{share} of the cells disputed"
-    )
-    moved = sum(m.nbytes for m in maps) + out.nbytes
-    return compare(name, calls, moved + sum(r.nbytes for r in results.values()))
+    name = f"C{case.classes} {grids} -> {case.size[0]}x{case.size[1]} {case.name}"
+    notes = f"{share} of the cells disputed"
+    read = sum(scores.nbytes for scores in maps)
+    written = out.nbytes + sum(result.nbytes for result in results.values())
+    return compare(name, calls, read=read, written=written, bars=case.bars, notes=notes)
 
 
 def cases() -> list[Row]:
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     return [row for case in CASES for row in bench(case, rng)]
 

@@ -6,6 +6,7 @@
 #include "common/threads.h"
 #include "fuse_argmax/fuse_argmax.h"
 #include "fuse_argmax/fuse_blocks.h"
+#include "fuse_argmax/fuse_rules.h"
 #include "fuse_argmax/fuse_sources.h"
 #include "fuse_argmax/fuse_work.h"
 #include "fuse_argmax/map_rows.h"
@@ -22,54 +23,6 @@ namespace fuseg::FUSEG_LEVEL {
 namespace {
 
 using namespace fusing;
-
-// What the walk knows beforehand.
-struct Rules {
-  bool shortcuts;   // who wins at the samples says who may win between them
-  bool unweighted;  // all weights are 1
-};
-
-// The maps that have a reading anywhere.
-struct Present {
-  int count = 0;
-  int maps[kMostMaps];
-  Missing missing[kMostMaps];
-  bool one_grid = true;  // and all their readings
-};
-
-Rules rules_of(const FuseArgmax& job, const Present& present) {
-  Rules rules{true, true};
-  for (int i = 0; i < present.count; ++i) {
-    const float* weights = job.weights + present.maps[i] * job.classes;
-    for (int c = 0; c < job.classes; ++c) {
-      rules.unweighted &= weights[c] == 1.0f;
-      if (job.how == Fusing::kAdd) continue;
-      rules.shortcuts &= weights[c] != 0.0f;
-      // A power of a blend is not the blend of powers; one power for all is as good.
-      if (job.how == Fusing::kMultiply) rules.shortcuts &= weights[c] == weights[0];
-    }
-  }
-  return rules;
-}
-
-// What holds for a band.
-struct BandRules {
-  bool tame;      // nothing is NaN, infinite or huge, or where maps are multiplied < 0
-  bool products;  // float32 holds what probabilities multiply to, or says it does not
-};
-
-BandRules band_rules(const FuseArgmax& job, const Rules& rules, const MapBand* bands,
-                     int maps) {
-  BandRules band{true, job.how == Fusing::kMultiply && rules.unweighted};
-  for (int i = 0; i < maps; ++i) {
-    for (const PackedRow* row : {bands[i].upper, bands[i].lower}) {
-      band.tame &= row->tame;
-      if (job.how == Fusing::kMultiply) band.tame &= row->lowest >= 0.0f;
-      band.products &= row->largest <= 2.0f;
-    }
-  }
-  return band;
-}
 
 template <Way kWay, typename Label>
 void compare(Sites& sites, const Place& place, const BandRules& rules,
@@ -217,15 +170,6 @@ struct FusedBand {
   }
 };
 
-bool starts_band(const FuseArgmax& job, const Present& present, std::int64_t y) {
-  bool starts = y == 0;
-  for (int i = 0; i < present.count && !starts; ++i) {
-    const Taps& rows = job.maps[present.maps[i]].rows;
-    starts = rows.first[y] != rows.first[y - 1];
-  }
-  return starts;
-}
-
 // Labels, unless they are there already, and what else is asked for, in the bands that
 // start from `first` to `end`: no band is cut in two.
 template <Fusing kHow, Way kWay, typename Label>
@@ -252,38 +196,6 @@ void fuse_rows(const FuseArgmax& job, const Present& present, FuseWork work,
   }
 }
 
-// Notes where readings are missing; false if all are. A map that has all of them keeps
-// no notes.
-bool find_missing(const ScoreMap& map, Missing& missing) {
-  std::int64_t count = 0;
-  for (std::int64_t y = 0; map.valid != nullptr && y < map.height; ++y) {
-    const std::uint8_t* valid = map.valid + y * map.width;
-    std::int32_t* row = missing.rows + y * missing.stride;
-    std::int32_t in_row = 0;
-    for (std::int64_t x = 0; x < map.width; ++x) {
-      row[x] = valid[x] == 0;
-      in_row += row[x];
-    }
-    count += in_row;
-  }
-  if (count == 0) missing.rows = nullptr;
-  return count < map.height * map.width;
-}
-
-Present find_present(const FuseArgmax& job, Scratch& memory) {
-  Present present;
-  for (int m = 0; m < job.count; ++m) {
-    const ScoreMap& map = job.maps[m];
-    present.missing[m] = cut_missing(memory, map);
-    if (!find_missing(map, present.missing[m])) continue;
-    present.maps[present.count++] = m;
-    const ScoreMap& other = job.maps[present.maps[0]];
-    present.one_grid &= present.missing[m].rows == nullptr &&
-                        map.height == other.height && map.width == other.width;
-  }
-  return present;
-}
-
 template <typename Label>
 void label_sums(const FuseArgmax& job, const Present& present, FuseWork* works) {
   const int first = present.maps[0];
@@ -299,6 +211,16 @@ void label_sums(const FuseArgmax& job, const Present& present, FuseWork* works) 
                                static_cast<Label*>(job.labels),
                                job.confidence,
                                static_cast<float>(step)};
+  const auto plain = [&](int i) {
+    return !job.maps[present.maps[i]].half && counts_for_all(job, present.maps[i]);
+  };
+  if (present.count == 2 && plain(0) && plain(1)) {
+    const auto sums = [&](std::int64_t, std::int64_t y) {
+      return PlainRow<2>(job, present.maps, y);
+    };
+    label_images(labels, sums, bands, job.threads);
+    return;
+  }
   const auto sums = [&](std::int64_t, std::int64_t y) {
     return WeightedRow{job, present.maps, present.count, y, nullptr};
   };

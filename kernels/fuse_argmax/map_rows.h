@@ -51,6 +51,56 @@ struct WeightedRow {
   }
 };
 
+// Whether a map has a weight for every class.
+inline bool counts_for_all(const FuseArgmax& job, int m) {
+  const float* weights = job.weights + m * job.classes;
+  bool all_count = true;
+  for (int c = 0; c < job.classes; ++c) all_count &= weights[c] != 0.0f;
+  return all_count;
+}
+
+// The same of float32 maps that have all their readings and count for every class: what
+// is fused most, without a question asked per sample.
+template <int kMaps>
+struct PlainRow {
+  const float* rows[kMaps];  // of class 0
+  const float* weights[kMaps];
+  std::int64_t plane;  // from class to class
+  int all_classes;
+  bool weighted;
+
+  PlainRow(const FuseArgmax& job, const int* maps, std::int64_t y)
+      : plane(job.maps[maps[0]].height * job.maps[maps[0]].width),
+        all_classes(job.classes),
+        weighted(job.how != Fusing::kMultiply) {
+    for (int i = 0; i < kMaps; ++i) {
+      const ScoreMap& map = job.maps[maps[i]];
+      rows[i] = static_cast<const float*>(map.scores) + y * map.width;
+      weights[i] = job.weights + maps[i] * job.classes;
+    }
+  }
+
+  int classes() const { return all_classes; }
+  Floats load(int c, std::int64_t x) const {
+    return sum(c, x, [](const float* from) { return FUSEG_LEVEL::load(from); });
+  }
+  Floats load_some(int c, std::int64_t x, int count) const {
+    return sum(c, x,
+               [=](const float* from) { return FUSEG_LEVEL::load_some(from, count); });
+  }
+
+ private:
+  template <typename Load>
+  Floats sum(int c, std::int64_t x, const Load& load_at) const {
+    const auto weight = [&](int i) { return all(weighted ? weights[i][c] : 1.0f); };
+    Floats sum = mul(load_at(rows[0] + c * plane + x), weight(0));
+    for (int i = 1; i < kMaps; ++i) {
+      sum = fma(load_at(rows[i] + c * plane + x), weight(i), sum);
+    }
+    return sum;
+  }
+};
+
 // Where the samples of a row lie.
 struct Bounds {
   Floats squares = all(0.0f);  // NaN or infinite if a score is, or is huge
@@ -86,8 +136,8 @@ inline void pack_some(const Load& load_at, int classes, std::int64_t x, PackedRo
 }
 
 // Of a packed row, what fuse_argmax looks at: scores, winners, and how large they are.
-inline void pack_map_row(const WeightedRow& source, std::int64_t width,
-                         PackedRow& row) {
+template <typename Source>
+inline void pack_map_row(const Source& source, std::int64_t width, PackedRow& row) {
   constexpr int kVectors = 4;
   const int classes = source.classes();
   const auto whole = [&](int c, std::int64_t x) { return source.load(c, x); };
@@ -130,7 +180,9 @@ class MapWalk {
  public:
   MapWalk(const FuseArgmax& job, int m, BandWork& work, const std::int32_t* missing,
           std::int64_t stride)
-      : job_(job), m_(m), work_(work), missing_(missing), stride_(stride) {}
+      : job_(job), m_(m), work_(work), missing_(missing), stride_(stride) {
+    plain_ = missing == nullptr && !map().half && counts_for_all(job, m);
+  }
 
   std::int64_t end_of_band(std::int64_t y) const {
     const Taps& rows = map().rows;
@@ -161,7 +213,12 @@ class MapWalk {
     return missing_ == nullptr ? nullptr : missing_ + row * stride_;
   }
   void pack(std::int64_t row, PackedRow& packed, std::int64_t& which) {
-    pack_map_row(WeightedRow{job_, &m_, 1, row, missing_at(row)}, map().width, packed);
+    if (plain_) {
+      pack_map_row(PlainRow<1>(job_, &m_, row), map().width, packed);
+    } else {
+      pack_map_row(WeightedRow{job_, &m_, 1, row, missing_at(row)}, map().width,
+                   packed);
+    }
     which = row;
   }
 
@@ -170,6 +227,7 @@ class MapWalk {
   BandWork& work_;
   const std::int32_t* missing_;
   std::int64_t stride_;
+  bool plain_;
   std::int64_t upper_ = -1;
   std::int64_t lower_ = -1;
 };

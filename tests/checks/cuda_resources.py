@@ -1,6 +1,6 @@
 """Compile the CUDA rooms for every release architecture; keep what each kernel takes.
 
-    python tests/checks/cuda_resources.py --save benchmarks/results/0.1.0/cuda-resources.json
+    python tests/checks/cuda_resources.py --save FILE.json
 
 A warning of nvcc, or a spilled register, fails. Needs nvcc, cmake and pybind11, no GPU.
 """

@@ -1,7 +1,7 @@
 """Everything that only a GPU can show, from a copy of the tree and without a network.
 
-    python tests/checks/gpu_check.py               on a machine with a GPU and nvcc
-    python tests/checks/gpu_check.py --dry-run     what of it needs no GPU, on any machine
+    python tests/checks/gpu_check.py    on a machine with a GPU and nvcc
+    python tests/checks/gpu_check.py --dry-run    what needs no GPU, anywhere
 
 Needs cmake, pybind11, numpy, pytest and PyTorch (with CUDA). Sections, each on its own,
 so that one that fails loses nothing: what the machine is; the build for its GPU; every

@@ -3,8 +3,9 @@
 python tests/checks/simd_objects.py BUILD
 
 The linker keeps one copy of a function that several objects define, and asks no
-processor which. So an object of <room>_simd.cpp may define functions in its level's
-namespace only, and none that could be merged with another object's.
+processor which. So every function that an object of <room>_simd.cpp defines for others
+to see must have its level in the name: its own namespace, or a type of that namespace
+among its arguments.
 """
 
 from __future__ import annotations
@@ -26,8 +27,7 @@ def strangers(found: Path) -> list[str]:
     wrong = []
     for line in done.stdout.splitlines():
         _, kind, name = line.split(" ", 2)
-        ours = kind == "T" and name.startswith(f"fuseg::{level}::")
-        if kind in "TWi" and not ours:
+        if kind in "TWi" and f"fuseg::{level}::" not in name:
             wrong.append(f"{found.name} ({level}): {kind} {name}")
     return wrong
 

@@ -797,7 +797,7 @@ class Misused:
 @settings(max_examples=1500, deadline=None)
 @given(st.integers(0, 2**32))
 def test_misuse(seed):
-    """A valid result, or one sentence and nothing written; 1500 cases at every level."""
+    """A valid result, or one sentence and nothing written; 1500 cases a level."""
     call = Misused(seed)
     maps, options = call.maps, call.options
     buffers = [options[name] for name in BUFFERS]
