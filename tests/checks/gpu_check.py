@@ -109,7 +109,7 @@ class Check:
 
     def sanitizer(self, record: dict[str, Any]) -> None:
         tool = shutil.which("compute-sanitizer")
-        small = (sys.executable, ROOT / "checks" / "gpu_times.py", "--small")
+        small = (sys.executable, Path(__file__).with_name("gpu_times.py"), "--small")
         if self.dry:
             run(*small, "--device", "cpu", seconds=120, PYTHONPATH=self.path)
             record["small run"] = "ran on the CPU"
@@ -131,7 +131,7 @@ class Check:
         out.unlink(missing_ok=True)
         try:
             said = run(
-                *(sys.executable, ROOT / "checks" / "gpu_times.py", "--save", out),
+                *(sys.executable, Path(__file__).with_name("gpu_times.py"), "--save", out),
                 *(["--small", "--device", "cpu"] if self.dry else []),
                 seconds=280,
                 PYTHONPATH=self.path,
