@@ -131,7 +131,12 @@ class Check:
         out.unlink(missing_ok=True)
         try:
             said = run(
-                *(sys.executable, Path(__file__).with_name("gpu_times.py"), "--save", out),
+                *(
+                    sys.executable,
+                    Path(__file__).with_name("gpu_times.py"),
+                    "--save",
+                    out,
+                ),
                 *(["--small", "--device", "cpu"] if self.dry else []),
                 seconds=280,
                 PYTHONPATH=self.path,
