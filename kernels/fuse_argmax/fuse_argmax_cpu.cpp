@@ -120,6 +120,17 @@ void fuse_pixel(const FuseArgmax& job, const Pixel& pixel, std::int64_t at) {
 
 }  // namespace
 
+FuseWork cut_fuse_work(Scratch& scratch, const FuseArgmax& job) {
+  FuseWork work{};
+  for (int m = 0; m < job.count; ++m) {
+    work.maps[m] =
+        cut_band_work(scratch, job.classes, job.maps[m].width, job.out_width);
+  }
+  work.contenders = scratch.take<std::int32_t>(job.classes);
+  work.disputed = scratch.take<std::int32_t>(job.out_width);
+  return work;
+}
+
 std::int64_t fuse_argmax_scratch_bytes(const FuseArgmax& job) {
   Scratch measure(nullptr);
   for (int m = 0; m < job.count; ++m) cut_missing(measure, job.maps[m]);

@@ -27,15 +27,7 @@ inline Missing cut_missing(Scratch& scratch, const ScoreMap& map) {
   return {scratch.take<std::int32_t>(map.height * stride), stride};
 }
 
-inline FuseWork cut_fuse_work(Scratch& scratch, const FuseArgmax& job) {
-  FuseWork work{};
-  for (int m = 0; m < job.count; ++m) {
-    work.maps[m] =
-        cut_band_work(scratch, job.classes, job.maps[m].width, job.out_width);
-  }
-  work.contenders = scratch.take<std::int32_t>(job.classes);
-  work.disputed = scratch.take<std::int32_t>(job.out_width);
-  return work;
-}
+// Not inline: an instruction set's copy must not become everyone's.
+FuseWork cut_fuse_work(Scratch& scratch, const FuseArgmax& job);
 
 }  // namespace fuseg
