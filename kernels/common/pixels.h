@@ -184,7 +184,8 @@ inline void put(std::int8_t* const (&to)[3], std::int64_t at, const Floats (&v)[
   const Ints sorted = _mm256_permutevar8x32_epi32(bytes, order);
   const __m128i low = _mm256_castsi256_si128(sorted);
   _mm_storel_epi64(reinterpret_cast<__m128i*>(to[0] + at), low);
-  _mm_storeh_pd(reinterpret_cast<double*>(to[1] + at), _mm_castsi128_pd(low));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(to[1] + at),
+                   _mm_unpackhi_epi64(low, low));
   _mm_storel_epi64(reinterpret_cast<__m128i*>(to[2] + at),
                    _mm256_extracti128_si256(sorted, 1));
 }
