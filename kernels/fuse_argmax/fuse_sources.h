@@ -86,17 +86,29 @@ inline void owe_row(Sites& sites, const Place& place, std::int64_t y,
   place.write(source, y, [&](std::uint8_t* out) { store_bytes(out, owed); });
 }
 
+// Whether what each map says changes evenly from row to row. Above the centres of its
+// first samples nothing changes, below them something does.
+inline bool even(const Sites& sites, const Place& place) {
+  bool is = true;
+  sites.each([&](const Site& site) {
+    is &= site.band->map->rows.first[place.first] > 0 ||
+          site.fraction_at(place.first) > 0.0f ||
+          site.fraction_at(place.end - 1) == 0.0f;
+  });
+  return is;
+}
+
 template <Fusing kHow, typename Label>
 inline void owe(Sites& sites, const Place& place, const Label* labels, bool tame,
                 std::uint8_t* source) {
   Claims<kHow> claims(sites);
-  const std::int32_t label =
-      tame && sites.all_there ? only_label(place, labels) : kNobody;
+  const std::int32_t label = tame && sites.all_there && even(sites, place)
+                                 ? only_label(place, labels)
+                                 : kNobody;
   if (label != kNobody) {
     claims.hear(label);
     if (claims.linear()) {
-      // Down a column what a map says changes evenly from row to row: who is loudest in
-      // the first row and in the last one is so in between.
+      // Who is loudest in the first row and in the last one is so in between.
       look_at_row(sites, place.first);
       const Ints owed = claims.loudest(place.first);
       const Mask same = equal(owed, claims.loudest(place.end - 1));

@@ -382,6 +382,17 @@ def test_smallest_class_and_smallest_map_win_every_tie(classes, steps, how, rng)
         assert_as_defined(maps, size=size, how=how, weights=[2, 0.5], exact=True)
 
 
+def test_the_source_may_change_twice_where_a_map_starts_to_fall_later():
+    """Above the first samples' centres nothing changes, and that ends at other rows."""
+    columns = [np.array([5, 4, 4, 4], np.float32), np.array([5, 0], np.float32)]
+    said = [np.repeat(c[:, None], 2 * len(c), 1) for c in columns]
+    maps = [np.stack([plane, np.full_like(plane, -1)]) for plane in said]
+    assert_as_defined(maps, size=(32, 64), exact=True)
+    source = np.empty((32, 64), np.uint8)
+    fuse_argmax(maps, size=(32, 64), source=source)
+    assert source[[0, 3, 4, 8, 11], 30].tolist() == [0, 0, 1, 1, 0]
+
+
 @HOW
 def test_a_copy_of_a_class_never_wins(how, rng):
     maps = [blobs(5, grid, rng, how) for grid in [(9, 14), (5, 8)]]
