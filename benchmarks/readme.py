@@ -64,9 +64,8 @@ def kernels() -> str:
 
 
 def kernel_table(machine: str, results: list[dict[str, Any]]) -> str:
-    runs = len(results[0]["runs"])
     lines = [
-        f"{machine}, one thread, medians of {runs} runs:",
+        f"{machine}, one thread; `met` counts runs:",
         "",
         "| kernel, case | us | of warm, cold floor | times as fast as (bar) | met |",
         "|---|---:|---:|---|---:|",
