@@ -23,7 +23,7 @@ PYTHON_FOLDERS := $(shell find sdk export -type d -not -name __pycache__)
 PYTHON_FILES := $(shell find sdk export -name '*.py')
 CXX_FILES := $(shell find kernels tests/cuda -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: build demo test test-slow sanitize test-neon lint format bench bench-kernels train readme wheel wheels cuda-release gpu-check clean
+.PHONY: build demo test test-slow sanitize test-neon lint format bench bench-frames bench-kernels train readme wheel wheels cuda-release gpu-check clean
 
 build: $(VENV)/.built
 
@@ -84,6 +84,10 @@ bench-kernels: build $(VENV)/.peers out/demo/rgbd.fuseg
 	status=0; for room in $(ROOMS); do $(BIN)/python benchmarks/bench_$$room.py \
 	  --runs $(RUNS) $(if $(MACHINE),--machine $(MACHINE)) $(BENCH_ARGS) || status=1; \
 	done; exit $$status
+
+# Whole frames, three times `fuseg bench`: MACHINE= as above.
+bench-frames: build out/demo/rgbd.fuseg
+	$(BIN)/python benchmarks/frames.py $(if $(MACHINE),--machine $(MACHINE))
 
 out/demo/rgbd.fuseg:
 	$(MAKE) demo

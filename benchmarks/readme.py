@@ -29,8 +29,12 @@ def frames(path: Path) -> str:
     threads = result["settings"]["threads"]
     versions = result["versions"]
     around = result["pre_post"]
+    sizes = {
+        shape[0]: shape[1] for shape in result["settings"]["frame_shapes"].values()
+    }
     setting = (
         f"{result['machine']['cpu']}, {threads} thread{'s' if threads > 1 else ''}, "
+        f"frames of {' and '.join(f'{h} x {w}' for h, w in sizes.items())}, "
         f"onnxruntime {versions['onnxruntime']}, torch {versions['torch']} "
         f"([record]({path.relative_to(ROOT)})):"
     )

@@ -5,9 +5,11 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "common/geometry.h"
 
@@ -30,6 +32,68 @@ using RowsArray = py::array_t<T, 0>;
 inline Geometry geometry_from(const std::array<std::int64_t, 11>& g) {
   return {g[0], g[1], g[2], g[3], static_cast<int>(g[4]), g[5], g[6],
           g[7], g[8], g[9], g[10]};
+}
+
+// A plan asks these whether it was given the arrays that it was made for. If not, it
+// says so and does nothing: Python then words the refusal, or makes another plan. In a
+// frame loop no Python check runs at all, and its code need not be in the cache.
+
+using Shape = std::vector<std::int64_t>;
+
+// The memory of an array, padding between its rows included.
+struct Bytes {
+  const char* first;
+  const char* end;
+};
+
+inline bool meet(Bytes a, Bytes b) { return a.first < b.end && b.first < a.end; }
+
+// Of an array whose rows are dense, wherever they lie.
+inline Bytes bytes_of(py::handle object) {
+  const auto array = py::reinterpret_borrow<py::array>(object);
+  const char* row = static_cast<const char*>(array.data());
+  if (array.ndim() == 0 || array.shape(0) == 0) return {row, row + array.nbytes()};
+  const std::ptrdiff_t last = (array.shape(0) - 1) * array.strides(0);
+  return {row + std::min<std::ptrdiff_t>(last, 0),
+          row + std::max<std::ptrdiff_t>(last, 0) + array.nbytes() / array.shape(0)};
+}
+
+inline bool is_array(py::handle object, const py::dtype& dtype, const Shape& shape) {
+  if (!py::isinstance<py::array>(object)) return false;
+  const auto array = py::reinterpret_borrow<py::array>(object);
+  const py::dtype found = array.dtype();
+  return (found.is(dtype) || found.equal(dtype)) &&  // unpickled ones are only equal
+         array.ndim() == static_cast<py::ssize_t>(shape.size()) &&
+         std::equal(shape.begin(), shape.end(), array.shape()) &&
+         (array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0;
+}
+
+inline bool is_dense(py::handle object, const py::dtype& dtype, const Shape& shape) {
+  return is_array(object, dtype, shape) &&
+         (py::reinterpret_borrow<py::array>(object).flags() & py::array::c_style) != 0;
+}
+
+// Whether the rows are dense; `shape` has no axis of size 0.
+inline bool has_dense_rows(py::handle object, const py::dtype& dtype,
+                           const Shape& shape) {
+  if (!is_array(object, dtype, shape)) return false;
+  const auto array = py::reinterpret_borrow<py::array>(object);
+  std::int64_t dense = array.itemsize();
+  for (py::ssize_t axis = array.ndim() - 1; axis > 0; --axis) {
+    if (array.shape(axis) > 1 && array.strides(axis) != dense) return false;
+    dense *= array.shape(axis);
+  }
+  return true;
+}
+
+inline bool is_writable(py::handle object, const py::dtype& dtype, const Shape& shape) {
+  return is_dense(object, dtype, shape) &&
+         py::reinterpret_borrow<py::array>(object).writeable();
+}
+
+// The memory of an array that passed `is_writable`.
+inline void* memory_of(py::handle object) {
+  return py::reinterpret_borrow<py::array>(object).mutable_data();
 }
 
 }  // namespace fuseg

@@ -1,4 +1,5 @@
 #include <array>
+#include <cstdint>
 #include <vector>
 
 #include "common/bind.h"
@@ -7,14 +8,16 @@
 namespace fuseg {
 namespace {
 
-// Settings, tables and scratch for frames of one shape; one thread at a time uses it.
+// A job whose settings were checked, with proper sentences, by fuseg.ops.pack_color,
+// for frames of one shape; its tables and scratch. One thread at a time uses it.
 class ColorPlan {
  public:
-  ColorPlan(const std::array<std::int64_t, 11>& placement, int pixel_bytes,
+  ColorPlan(std::int64_t height, std::int64_t width,
+            const std::array<std::int64_t, 11>& placement, int pixel_bytes,
             const std::array<int, 3>& channel, int filter,
             const std::array<float, 3>& multiply, const std::array<float, 3>& add,
-            float fill, int element, int threads)
-      : job_{} {
+            float fill, int element, py::dtype out, int threads)
+      : height_(height), width_(width), out_(out), job_{} {
     job_.geometry = geometry_from(placement);
     job_.pixel_bytes = pixel_bytes;
     job_.filter = static_cast<Filter>(filter);
@@ -31,18 +34,35 @@ class ColorPlan {
     pack_color_tables(job_, tables_.data());
   }
 
-  void pack(const RowsArray<std::uint8_t>& frame, py::array& out) {
+  // False, and nothing written, for arrays that the plan is not for.
+  bool pack(py::handle frame, py::handle out) {
+    const Geometry& g = job_.geometry;
+    if (!takes(frame) || !is_writable(out, out_, {3, g.out_height, g.out_width}) ||
+        meet(bytes_of(frame), bytes_of(out))) {
+      return false;
+    }
+    const auto pixels = py::reinterpret_borrow<py::array>(frame);
     PackColor job = job_;
-    job.frame = frame.data();
-    job.row_bytes = frame.strides(0);
-    job.out = out.mutable_data();
+    job.frame = static_cast<const std::uint8_t*>(pixels.data());
+    job.row_bytes = pixels.strides(0);
+    job.out = memory_of(out);
     job.tables = tables_.data();
     job.scratch = scratch_.data();
     py::gil_scoped_release nogil;
     FUSEG_PICK(pack_color)(job);
+    return true;
+  }
+
+  bool takes(py::handle frame) const {
+    const auto bytes = py::dtype::of<std::uint8_t>();
+    return has_dense_rows(frame, bytes, {height_, width_, job_.pixel_bytes}) ||
+           (job_.pixel_bytes == 1 && has_dense_rows(frame, bytes, {height_, width_}));
   }
 
  private:
+  std::int64_t height_;
+  std::int64_t width_;
+  py::dtype out_;
   PackColor job_;
   std::vector<std::uint8_t> tables_;
   std::vector<std::uint8_t> scratch_;
@@ -50,16 +70,16 @@ class ColorPlan {
 
 }  // namespace
 
-// Shapes, dtypes and strides were checked, with proper sentences, by
-// fuseg.ops.pack_color; here a mismatch is a bug of ours, not of the user's.
 void bind_pack_color(py::module_& m) {
   py::class_<ColorPlan>(m, "ColorPlan")
-      .def(py::init<const std::array<std::int64_t, 11>&, int, const std::array<int, 3>&,
-                    int, const std::array<float, 3>&, const std::array<float, 3>&,
-                    float, int, int>(),
-           "placement"_a, "pixel_bytes"_a, "channel"_a, "filter"_a, "multiply"_a,
-           "add"_a, "fill"_a, "element"_a, "threads"_a)
-      .def("pack", &ColorPlan::pack, "frame"_a.noconvert(), "out"_a.noconvert());
+      .def(py::init<std::int64_t, std::int64_t, const std::array<std::int64_t, 11>&,
+                    int, const std::array<int, 3>&, int, const std::array<float, 3>&,
+                    const std::array<float, 3>&, float, int, py::dtype, int>(),
+           "height"_a, "width"_a, "placement"_a, "pixel_bytes"_a, "channel"_a,
+           "filter"_a, "multiply"_a, "add"_a, "fill"_a, "element"_a, "out_dtype"_a,
+           "threads"_a)
+      .def("pack", &ColorPlan::pack, "frame"_a, "out"_a)
+      .def("takes", &ColorPlan::takes, "frame"_a);
 }
 
 }  // namespace fuseg

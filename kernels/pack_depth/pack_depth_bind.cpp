@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <array>
-#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -36,21 +35,24 @@ class DepthPlan {
     prepare();
   }
 
-  // How many readings there are, or -1, and nothing written, if the arrays are not what
-  // the plan is for: Python then says why, or makes another plan.
+  // How many readings there are, or -1 for arrays that the plan is not for.
   std::int64_t pack(py::handle frame, py::handle out, py::handle valid) {
     PackDepth job = job_;
     if (!set_frame(job, frame)) return -1;
     const Geometry& g = job.geometry;
-    if (!writable(out, out_, g)) return -1;
-    const auto plane = py::reinterpret_borrow<py::array>(out);
-    if (overlap(job, out)) return -1;
-    job.out = const_cast<void*>(plane.data());
+    if (!is_writable(out, out_, {g.out_height, g.out_width}) ||
+        meet(bytes_of(frame), bytes_of(out))) {
+      return -1;
+    }
+    job.out = memory_of(out);
     if (!valid.is_none()) {
-      if (!writable(valid, py::dtype::of<std::uint8_t>(), g)) return -1;
-      const auto flags = py::reinterpret_borrow<py::array>(valid);
-      if (overlap(job, valid) || meet(span_of(out), span_of(valid))) return -1;
-      job.valid = static_cast<std::uint8_t*>(const_cast<void*>(flags.data()));
+      if (!is_writable(valid, py::dtype::of<std::uint8_t>(),
+                       {g.out_height, g.out_width}) ||
+          meet(bytes_of(frame), bytes_of(valid)) ||
+          meet(bytes_of(out), bytes_of(valid))) {
+        return -1;
+      }
+      job.valid = static_cast<std::uint8_t*>(memory_of(valid));
     }
     if (level_ != level()) prepare();
     job.memory = job_.memory;
@@ -61,7 +63,7 @@ class DepthPlan {
     return readings;
   }
 
-  // 1 or 0, or -1 if the frame is not what the plan is for.
+  // 1 or 0, or -1 for a frame that the plan is not for.
   int has_reading(py::handle frame) const {
     PackDepth job = job_;
     if (!set_frame(job, frame)) return -1;
@@ -70,53 +72,12 @@ class DepthPlan {
   }
 
  private:
-  struct Span {
-    const char* first;
-    const char* end;
-  };
-
-  // An unpickled dtype is equal, not the same.
-  static bool same(const py::dtype& a, const py::dtype& b) {
-    return a.is(b) || a.equal(b);
-  }
-
-  static bool meet(Span a, Span b) { return a.first < b.end && b.first < a.end; }
-
-  static Span span_of(py::handle dense) {
-    const auto array = py::reinterpret_borrow<py::array>(dense);
-    const char* first = static_cast<const char*>(array.data());
-    return {first, first + array.nbytes()};
-  }
-
-  bool overlap(const PackDepth& job, py::handle written) const {
-    const char* row = static_cast<const char*>(job.frame);
-    const std::ptrdiff_t last = (height_ - 1) * job.row_bytes;
-    const std::ptrdiff_t row_end = width_ * in_.itemsize();
-    const Span frame{row + std::min<std::ptrdiff_t>(last, 0),
-                     row + std::max<std::ptrdiff_t>(last, 0) + row_end};
-    return meet(frame, span_of(written));
-  }
-
   bool set_frame(PackDepth& job, py::handle frame) const {
-    if (!py::isinstance<py::array>(frame)) return false;
+    if (!has_dense_rows(frame, in_, {height_, width_})) return false;
     const auto array = py::reinterpret_borrow<py::array>(frame);
-    if (!same(array.dtype(), in_) || array.ndim() != 2 || array.shape(0) != height_ ||
-        array.shape(1) != width_ || (array.flags() & kAligned) == 0 ||
-        (width_ > 1 && array.strides(1) != in_.itemsize())) {
-      return false;
-    }
     job.frame = array.data();
     job.row_bytes = array.strides(0);
     return true;
-  }
-
-  static bool writable(py::handle out, const py::dtype& dtype, const Geometry& g) {
-    if (!py::isinstance<py::array>(out)) return false;
-    const auto array = py::reinterpret_borrow<py::array>(out);
-    constexpr int kWanted = py::array::c_style | kAligned;
-    return same(array.dtype(), dtype) && array.ndim() == 2 &&
-           array.shape(0) == g.out_height && array.shape(1) == g.out_width &&
-           (array.flags() & kWanted) == kWanted && array.writeable();
   }
 
   void prepare() {
@@ -126,8 +87,6 @@ class DepthPlan {
     job_.memory = memory_.data();
     FUSEG_PICK(pack_depth_prepare)(job_);
   }
-
-  static constexpr int kAligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_;
 
   py::dtype in_;
   std::int64_t height_;

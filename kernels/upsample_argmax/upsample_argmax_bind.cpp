@@ -1,6 +1,6 @@
 #include <array>
+#include <cstdint>
 #include <memory>
-#include <optional>
 
 #include "common/bind.h"
 #include "upsample_argmax/upsample_argmax.h"
@@ -8,20 +8,28 @@
 namespace fuseg {
 namespace {
 
-// The job without its arrays, and the memory that it works in.
+// A job whose settings were checked, with proper sentences, by
+// fuseg.ops.upsample_argmax, for scores of one shape, (C, h, w) or (N, C, h, w); its
+// tables and scratch.
 class Plan {
  public:
-  using Shape = std::array<std::int64_t, 4>;
   using Fractions = std::array<std::int64_t, 3>;  // of common/resample.h's Line
 
-  Plan(const Shape& shape, bool half, const std::array<std::int64_t, 2>& size,
+  Plan(const Shape& shape, py::dtype dtype, const std::array<std::int64_t, 2>& size,
        const Fractions& rows, const Fractions& columns, int threads)
-      : job_{} {
-    job_.half = half;
-    job_.images = shape[0];
-    job_.classes = shape[1];
-    job_.height = shape[2];
-    job_.width = shape[3];
+      : scores_(shape),
+        scores_dtype_(dtype),
+        labels_(shape.begin(), shape.end() - 3),
+        job_{} {
+    labels_.insert(labels_.end(), size.begin(), size.end());
+    job_.half = dtype.itemsize() == 2;
+    const auto last = shape.end();
+    job_.images = shape.size() == 4 ? shape[0] : 1;
+    job_.classes = last[-3];
+    job_.height = last[-2];
+    job_.width = last[-1];
+    labels_dtype_ =
+        job_.wide() ? py::dtype::of<std::uint16_t>() : py::dtype::of<std::uint8_t>();
     job_.out_height = size[0];
     job_.out_width = size[1];
     job_.rows = {rows[0], rows[1], rows[2]};
@@ -39,14 +47,28 @@ class Plan {
     job_.scratch = memory_.get() + tables;
   }
 
-  void run(const py::array& scores, py::array& labels,
-           std::optional<HostArray<float>> confidence) const {
+  // False, and nothing written, for arrays that the plan is not for.
+  bool run(py::handle scores, py::handle labels, py::handle confidence) const {
+    if (!is_dense(scores, scores_dtype_, scores_) ||
+        !is_writable(labels, labels_dtype_, labels_) ||
+        meet(bytes_of(scores), bytes_of(labels))) {
+      return false;
+    }
     UpsampleArgmax job = job_;
-    job.scores = scores.data();
-    job.labels = labels.mutable_data();
-    job.confidence = confidence ? confidence->mutable_data() : nullptr;
+    job.scores = py::reinterpret_borrow<py::array>(scores).data();
+    job.labels = memory_of(labels);
+    job.confidence = nullptr;
+    if (!confidence.is_none()) {
+      if (!is_writable(confidence, py::dtype::of<float>(), labels_) ||
+          meet(bytes_of(scores), bytes_of(confidence)) ||
+          meet(bytes_of(labels), bytes_of(confidence))) {
+        return false;
+      }
+      job.confidence = static_cast<float*>(memory_of(confidence));
+    }
     py::gil_scoped_release nogil;
     FUSEG_PICK(upsample_argmax)(job);
+    return true;
   }
 
  private:
@@ -55,21 +77,22 @@ class Plan {
     job_.column_taps = cut_taps(scratch, job_.width, job_.out_width);
   }
 
+  Shape scores_;
+  py::dtype scores_dtype_;
+  Shape labels_;
+  py::dtype labels_dtype_;
   UpsampleArgmax job_;
   std::unique_ptr<std::uint8_t[]> memory_;
 };
 
 }  // namespace
 
-// Shapes, dtypes and strides were checked, with proper sentences, by
-// fuseg.ops.upsample_argmax; here a mismatch is a bug of ours, not of the user's.
 void bind_upsample_argmax(py::module_& m) {
   py::class_<Plan>(m, "UpsampleArgmaxPlan")
-      .def(py::init<const Plan::Shape&, bool, const std::array<std::int64_t, 2>&,
+      .def(py::init<const Shape&, py::dtype, const std::array<std::int64_t, 2>&,
                     const Plan::Fractions&, const Plan::Fractions&, int>(),
-           "shape"_a, "half"_a, "size"_a, "rows"_a, "columns"_a, "threads"_a)
-      .def("run", &Plan::run, "scores"_a.noconvert(), "labels"_a.noconvert(),
-           "confidence"_a.noconvert() = py::none());
+           "shape"_a, "dtype"_a, "size"_a, "rows"_a, "columns"_a, "threads"_a)
+      .def("run", &Plan::run, "scores"_a, "labels"_a, "confidence"_a);
 }
 
 }  // namespace fuseg

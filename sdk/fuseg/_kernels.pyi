@@ -50,6 +50,8 @@ def overlay_cpu(
 class ColorPlan:
     def __init__(
         self,
+        height: int,
+        width: int,
         placement: Sequence[int],
         pixel_bytes: int,
         channel: Sequence[int],
@@ -58,9 +60,11 @@ class ColorPlan:
         add: Sequence[float],
         fill: float,
         element: int,
+        out_dtype: np.dtype[Any],
         threads: int,
     ) -> None: ...
-    def pack(self, frame: NDArray[np.uint8], out: NDArray[Any]) -> None: ...
+    def pack(self, frame: object, out: object) -> bool: ...
+    def takes(self, frame: object) -> bool: ...
 
 class DepthPlan:
     def __init__(
@@ -83,16 +87,11 @@ class DepthPlan:
 class UpsampleArgmaxPlan:
     def __init__(
         self,
-        shape: tuple[int, int, int, int],
-        half: bool,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
         size: tuple[int, int],
         rows: tuple[int, int, int],
         columns: tuple[int, int, int],
         threads: int,
     ) -> None: ...
-    def run(
-        self,
-        scores: NDArray[Any],
-        labels: NDArray[Any],
-        confidence: NDArray[np.float32] | None = None,
-    ) -> None: ...
+    def run(self, scores: object, labels: object, confidence: object) -> bool: ...

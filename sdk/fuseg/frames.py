@@ -15,7 +15,7 @@ import operator
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from numpy.typing import NDArray
 
@@ -118,30 +118,32 @@ def receive(
         ArgumentError: an unknown name, a stamp that is not whole nanoseconds, or
             stamped and unstamped frames mixed, within the call or with earlier ones.
     """
-    unknown = [name for name in frames if name not in names]
-    if unknown:
+    if not frames.keys() <= set(names):
+        unknown = ", ".join(name for name in frames if name not in names)
         raise ArgumentError(
-            f"{', '.join(unknown)}: no such input; this bundle's inputs are "
-            f"{', '.join(names)}."
+            f"{unknown}: no such input; this bundle's inputs are {', '.join(names)}."
         )
-    if stamp_ns is not None:
-        stamp_ns = _nanoseconds("stamp_ns", stamp_ns)
+    now = time.monotonic_ns()
+    plain = now if stamp_ns is None else _nanoseconds("stamp_ns", stamp_ns)
     arrays: dict[str, Any] = {}
-    own: dict[str, int | None] = {}
+    stamps: dict[str, int] = {}
+    stamped: list[str] = []
     for name in names:
         given = frames.get(name)
+        if given is None:
+            continue
+        arrays[name], stamps[name] = given, plain
         if isinstance(given, Frame):
-            stamp = given.stamp_ns
-            own[name] = None if stamp is None else _nanoseconds(name, stamp)
             arrays[name] = given.array
-        elif given is not None:
-            own[name] = None
-            arrays[name] = given
-    now = time.monotonic_ns()
-    seen = _one_clock(own, stamp_ns, clock)
-    plain = now if stamp_ns is None else stamp_ns
-    stamps = {name: plain if s is None else s for name, s in own.items()}
-    return Received(arrays, stamps, seen, stamp_ns, now)
+            if given.stamp_ns is not None:
+                stamps[name] = _nanoseconds(name, given.stamp_ns)
+                stamped.append(name)
+    seen: Clock | None = "arrival" if arrays else clock
+    if stamped or stamp_ns is not None:
+        seen = "caller"
+    if clock not in (None, seen) or 0 < len(stamped) < len(arrays):
+        _refuse_clocks(stamped, [n for n in arrays if n not in stamped], clock)
+    return Received(arrays, stamps, seen, None if stamp_ns is None else plain, now)
 
 
 def moment_of(received: Received, unusable: Mapping[str, str]) -> int:
@@ -245,23 +247,15 @@ def age_ms(moment_ns: int, stamp_ns: int) -> float:
     return (moment_ns - stamp_ns) / _NS_PER_MS
 
 
-def _one_clock(
-    own: Mapping[str, int | None], stamp_ns: int | None, clock: Clock | None
-) -> Clock | None:
-    """The clock after this call. See the module's head."""
-    stamped = [name for name, stamp in own.items() if stamp is not None]
-    plain = [name for name, stamp in own.items() if stamp is None]
+def _refuse_clocks(
+    stamped: Sequence[str], plain: Sequence[str], clock: Clock | None
+) -> NoReturn:
+    """Say which two clocks were mixed. See the module's head."""
     if stamped and plain:
         raise ArgumentError(
             f"{', '.join(plain)} must carry a stamp, because {', '.join(stamped)} "
             "does: give every frame as fuseg.Frame(array, stamp_ns), or none."
         )
-    if stamped or stamp_ns is not None:
-        seen: Clock | None = "caller"
-    else:
-        seen = "arrival" if plain else clock
-    if clock is None or seen == clock:
-        return seen
     if clock == "caller":
         raise ArgumentError(
             f"{', '.join(plain)} must carry a stamp, because earlier frames of this "

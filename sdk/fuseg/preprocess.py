@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._check import require_choice, require_rows
-from .errors import ArgumentError, DTypeError, ShapeError
+from .errors import ArgumentError, DTypeError, FusegError, ShapeError
 from .frames import (
     NO_FRAME,
     NO_VALID_PIXEL,
@@ -88,8 +88,6 @@ class Preprocessor:
             FrameError: an input has no usable frame and its policy is to refuse.
             ArgumentError: the result's moment cannot be known.
         """
-        for name, array in received.arrays.items():
-            self._sensors[name].check(array)
         faults = {}
         for name, sensor in self._sensors.items():
             if name not in received.arrays:
@@ -173,8 +171,8 @@ class Preprocessor:
 class Sensor:
     """One input: its checks, and its planes of a tensor.
 
-    Tensors are ``{tensor name: (1, C, h, w) float32}``. Frames are given to `usable`
-    and `write` only after `check`.
+    Tensors are ``{tensor name: (1, C, h, w) float32}``. `write` takes frames that
+    `usable` let pass.
     """
 
     def __init__(self, spec: Input) -> None:
@@ -206,27 +204,24 @@ class Sensor:
         self.channels = order
         self._pack = self._packer()
 
-    def check(self, array: Any) -> None:
-        """Refuse what the kernels cannot read, by the input's name, with a way out."""
-        name, spec = self.input.name, self.input
-        shape: tuple[str | int, ...] = ("H", "W")
-        if spec.kind == "color":
-            count = CHANNELS[self.channels]
-            if count > 1 or getattr(array, "ndim", 2) == 3:
-                shape = ("H", "W", count)
-        try:
-            require_rows(name, array, (spec.dtype,), shape)
-        except DTypeError as err:
-            raise DTypeError(f"{err} {self._how_to_convert(array)}") from None
-        except ShapeError as err:
-            raise ShapeError(f"{err}{self._how_to_reshape(array)}") from None
+    def usable(self, array: Any) -> bool:
+        """Whether the frame has one valid pixel where it is sampled.
 
-    def usable(self, array: NDArray[Any]) -> bool:
-        """Whether the frame has one valid pixel where it is sampled."""
-        return isinstance(self._pack, ColorPacker) or self._pack.has_reading(array)
+        Raises:
+            DTypeError, ShapeError, LayoutError: the kernels cannot read it; the
+                sentence names the input, and a way out.
+        """
+        try:
+            if isinstance(self._pack, ColorPacker):
+                self._pack.check(array)
+                return True
+            return self._pack.has_reading(array)
+        except FusegError:
+            self._refuse(array)
+            raise
 
     def write(self, array: NDArray[Any], tensors: Tensors) -> None:
-        """Bring the frame, checked, into its planes."""
+        """Bring a usable frame into its planes."""
         planes = self._planes(tensors)
         if isinstance(self._pack, ColorPacker):
             self._pack(array, planes)
@@ -267,6 +262,21 @@ class Sensor:
         tensor = self.input.tensor
         first = tensor.channel
         return tensors[tensor.name][0, first : first + self.input.planes]
+
+    def _refuse(self, array: Any) -> None:
+        """Say what is wrong with a frame in the words of the manifest."""
+        name, spec = self.input.name, self.input
+        shape: tuple[str | int, ...] = ("H", "W")
+        if spec.kind == "color":
+            count = CHANNELS[self.channels]
+            if count > 1 or getattr(array, "ndim", 2) == 3:
+                shape = ("H", "W", count)
+        try:
+            require_rows(name, array, (spec.dtype,), shape)
+        except DTypeError as err:
+            raise DTypeError(f"{err} {self._how_to_convert(array)}") from None
+        except ShapeError as err:
+            raise ShapeError(f"{err}{self._how_to_reshape(array)}") from None
 
     def _how_to_convert(self, array: Any) -> str:
         name, wanted = self.input.name, self.input.dtype

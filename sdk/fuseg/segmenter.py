@@ -184,7 +184,6 @@ class Segmenter:
                 clock=self._memory.clock,
             )
             tensors = self._backend.inputs
-            packing = time.perf_counter_ns()
             plan = self._preprocessor.plan(received, self._memory)
             size = self._size(size, plan, received.arrays)
             if out is not None:
@@ -208,7 +207,7 @@ class Segmenter:
             confidence=likely,
             classes=self._output.classes,
             timing=Timing(
-                pack_ms=(packed - packing) / _NS_PER_MS,
+                pack_ms=(packed - start) / _NS_PER_MS,
                 engine_ms=(scored - packed) / _NS_PER_MS,
                 label_ms=(labelled - scored) / _NS_PER_MS,
                 total_ms=(end - start) / _NS_PER_MS,

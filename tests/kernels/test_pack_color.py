@@ -582,8 +582,20 @@ def test_a_packer_checks_every_frame_and_every_out(rng):
     ]:
         with pytest.raises(error):
             pack(frame, out)
+        with pytest.raises(error):
+            pack.check(frame)
         np.testing.assert_array_equal(pack(good, np.empty_like(out)), before)
-    for wrong in (out[:, ::2], out.astype(np.float64), out[None], out.tolist()):
+        pack.check(good)
+    locked = out.copy()
+    locked.flags.writeable = False
+    memory = np.zeros(1000, np.uint8)
+    good = memory[:400].reshape(20, 20)
+    pack(good)
+    shared = memory[396 : 396 + out.nbytes].view(np.float32).reshape(out.shape)
+    for wrong in (
+        *(out[:, ::2], out.astype(np.float64), out[None], out.tolist()),
+        *(locked, shared),
+    ):
         with pytest.raises((ArgumentError, DTypeError), match=r"^out must"):
             pack(good, wrong)
     np.testing.assert_array_equal(out, before)

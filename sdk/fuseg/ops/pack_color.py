@@ -15,7 +15,7 @@ from .._check import (
     require_rows,
     require_whole,
 )
-from .._device import Borrowed, launch, on_gpu
+from .._device import launch, on_gpu
 from ..errors import ArgumentError
 from .placement import Placement, place
 
@@ -199,19 +199,17 @@ class ColorPacker:
         multiply, add = _fold(scale, mean, std, out_scale)
         self._pixel_bytes = CHANNELS[channels]
         gray = channels == "GRAY"
-        self._settings = (
+        self._settings: tuple[Any, ...] = (
             [0, 0, 0] if gray else [channels.index(letter) for letter in planes],
             _FILTERS.index(filter),
             multiply,
             add,
             fill,
             _DTYPES.index(self.dtype.name),
-            require_whole("threads", threads, 1, 64),
         )
+        self._threads = require_whole("threads", threads, 1, 64)
         self._shape = (3, *self.size)
-        self._seen: object = None  # the layout of frames that the plan is for
-        self._plan: Any = None
-        self.placement: Placement | None = None
+        self._plan: _kernels.ColorPlan | None = None
 
     def __call__(
         self,
@@ -221,57 +219,52 @@ class ColorPacker:
         stream: Any = None,
     ) -> NDArray[Any]:
         """Pack one frame; see `pack_color` for the arrays and what is raised."""
-        if (
-            type(frame) is not np.ndarray
-            or (frame.shape, frame.strides, frame.dtype) != self._seen
-        ):
-            frame = self._prepare(frame)
+        if self._plan is not None and stream is None and self._plan.pack(frame, out):
+            return out  # type: ignore[return-value]  # the plan takes no None
+        frame = self._require(frame)
         gpu = on_gpu(out, stream, frame=frame)
-        target = out
         if out is None:
-            out = target = np.empty(self._shape, self.dtype)
-        elif (
-            type(out) is not np.ndarray
-            or out.shape != self._shape
-            or out.dtype != self.dtype
-            or not out.flags.carray
-            or np.may_share_memory(out, frame)
-        ):
-            target = require_out("out", out, self.dtype, self._shape, frame=frame)
+            out = np.empty(self._shape, self.dtype)
+        target = require_out("out", out, self.dtype, self._shape, frame=frame)
         if gpu:
             launch(
                 "pack_color_cuda",
-                *(frame, frame.strides[0], self.placement, self._pixel_bytes),
-                *(*self._settings[:-1], target),
+                *(frame, frame.strides[0], self._placed(frame)),
+                *(self._pixel_bytes, *self._settings, target),
                 stream=stream,
             )
-        else:
-            self._plan.pack(frame, target)
+        elif self._plan is None or not self._plan.pack(frame, target):
+            packed = self._plan_for(frame).pack(frame, target)
+            assert packed, "the plan refuses what the checks above let pass"
         return out
 
-    def _prepare(self, frame: Any) -> Any:
-        """Check a frame of a new layout, and make the plan for its shape."""
-        self._seen = None
+    def check(self, frame: NDArray[np.uint8]) -> None:
+        """Refuse a frame that a call would refuse; nothing is written.
+
+        Raises:
+            ShapeError, LayoutError, DTypeError, ArgumentError: As `pack_color`.
+        """
+        if self._plan is None or not self._plan.takes(frame):
+            self._placed(self._require(frame))
+
+    def _require(self, frame: Any) -> Any:
         pixel = () if self._pixel_bytes == 1 else (self._pixel_bytes,)
         if not pixel and getattr(frame, "ndim", 2) == 3:
             pixel = (1,)
-        frame = require_rows("frame", frame, (np.uint8,), ("H", "W", *pixel))
+        return require_rows("frame", frame, (np.uint8,), ("H", "W", *pixel))
+
+    def _plan_for(self, frame: NDArray[np.uint8]) -> _kernels.ColorPlan:
         height, width = frame.shape[:2]
-        placement = place(
-            (height, width),
-            self.size,
-            crop=self._crop,
-            rotate=self._rotate,
-            fit=self._fit,
+        self._plan = _kernels.ColorPlan(
+            *(height, width, self._placed(frame)),
+            *(self._pixel_bytes, *self._settings, self.dtype, self._threads),
         )
-        if placement != self.placement:
-            self._plan = _kernels.ColorPlan(
-                placement, self._pixel_bytes, *self._settings
-            )
-            self.placement = placement
-        if not isinstance(frame, Borrowed):
-            self._seen = (frame.shape, frame.strides, frame.dtype)
-        return frame
+        return self._plan
+
+    def _placed(self, frame: Any) -> Placement:
+        height, width = frame.shape[:2]
+        crop, rotate, fit = self._crop, self._rotate, self._fit
+        return place((height, width), self.size, crop=crop, rotate=rotate, fit=fit)
 
 
 def _result_dtype(dtype: Any) -> np.dtype[Any]:

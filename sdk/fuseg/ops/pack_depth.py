@@ -236,6 +236,7 @@ class DepthPacker:
                 readings = self._plan.pack(frame, target, valid)
             if readings < 0:
                 readings = self._plan_for(frame).pack(frame, target, valid)
+            assert readings >= 0, "the plan refuses what the checks above let pass"
             return readings
         launch(
             "pack_depth_cuda",

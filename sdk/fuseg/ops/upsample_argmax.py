@@ -196,12 +196,10 @@ class Labeler:
         threads = require_whole("threads", threads, 1, _MOST_THREADS)
         self.shape = (*self._scores[:-3], *size)
         self.dtype = np.dtype(np.uint8 if classes <= _MOST_IN_A_BYTE else np.uint16)
-        self._settings = (
-            (images, classes, height, width),
-            bool(self._scores_dtype == np.float16),
-            *(size, rows, columns, threads),
+        self._settings = ((images, classes, height, width), size, rows, columns)
+        self._plan = _kernels.UpsampleArgmaxPlan(
+            self._scores, self._scores_dtype, size, rows, columns, threads
         )
-        self._run = _kernels.UpsampleArgmaxPlan(*self._settings).run
 
     def __call__(
         self,
@@ -212,6 +210,8 @@ class Labeler:
         stream: Any = None,
     ) -> Labels:
         """Label one frame, or one batch; see `upsample_argmax`."""
+        if stream is None and self._plan.run(scores, out, confidence):
+            return out  # type: ignore[return-value]  # the plan takes no None
         scores = require_one_of("scores", scores, (self._scores_dtype,), self._scores)
         gpu = on_gpu(out, stream, scores=scores, confidence=confidence)
         if out is None:
@@ -223,14 +223,16 @@ class Labeler:
                 "confidence", confidence, np.float32, self.shape, **inputs
             )
         if gpu:
-            shape, half, size, rows, columns, _ = self._settings
+            shape, size, rows, columns = self._settings
+            half = bool(self._scores_dtype == np.float16)
             launch(
                 "upsample_argmax_cuda",
                 *(scores, half, shape, target, confidence, *size, rows, columns),
                 stream=stream,
             )
         else:
-            self._run(scores, target, confidence)
+            ran = self._plan.run(scores, target, confidence)
+            assert ran, "the plan refuses what the checks above let pass"
         return out
 
 
