@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from fuseg.ops import ColorPacker
+from fuseg.ops.placement import place
 from record import COLD, Bar, Row, compare, report
 
 # Frame, planes, filter, letterbox, dtype: full HD, HD, depth cameras, a network larger
@@ -81,7 +82,7 @@ def bench(
         return pack(frame, out)
 
     ours()
-    top, left, height, width = pack.placement.picture
+    top, left, height, width = place(frame.shape[:2], size, fit=fit).picture
     inside = np.s_[:, top : top + height, left : left + width]
     taken = TAKEN.get(filter, cv2.INTER_AREA)
     factor, offset = 1 / 255 / STD, -MEAN / STD
