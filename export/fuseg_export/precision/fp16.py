@@ -24,7 +24,7 @@ from ..sentence import cause
 from .risks import overflow_risks
 from .simulate import free, names_in, simulate
 
-__all__ = ["overflow_risks", "simulate", "to_fp16"]
+__all__ = ["overflow_risks", "simulate", "to_fp16", "to_opset"]
 
 PAIR = ("QuantizeLinear", "DequantizeLinear")
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -63,9 +63,12 @@ def to_fp16(model: onnx.ModelProto, keep: Collection[str] = ()) -> onnx.ModelPro
             raise ArgumentError(f"keep must name nodes of the graph, got {name!r}.")
     pairs = any(node.op_type in PAIR for node in all_nodes(made.graph))
     if pairs and made.opset_import[0].version < _FIRST_OPSET:
-        made = _converted(made)
+        made = to_opset(made, _FIRST_OPSET)
     _Writer(made, frozenset(keep)).write()
     prune(made)
+    taken: set[str] = set()
+    for node in made.graph.node:
+        node.name = free(taken, node.name or f"{node.output[0]}/{node.op_type}")
     tidy(made)
     return made
 
@@ -112,7 +115,7 @@ class _Writer:
                 self._write_half(node, *places)
 
     def _stays(self, node: onnx.NodeProto) -> bool:
-        if node.name in self._keep:
+        if node.name in self._keep or any(_bodies(node)):
             return True
         if any(value in self._others for value in (*node.input, *node.output)):
             return True
@@ -275,13 +278,21 @@ def _bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
         yield from attribute.graphs
 
 
-def _converted(model: onnx.ModelProto) -> onnx.ModelProto:
+def to_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    """A copy of a network in a newer operator set.
+
+    Raises:
+        ExportError: onnx cannot convert it.
+    """
     try:
-        made = onnx.version_converter.convert_version(model, _FIRST_OPSET)
+        made = onnx.version_converter.convert_version(model, opset)
     except Exception as err:  # its exceptions share no narrower base
         raise ExportError(
-            f"the graph cannot be brought to opset {_FIRST_OPSET}, which float16 "
-            f"scales need: {cause(err)}."
+            f"the graph cannot be brought to opset {opset}, which float16 scales need: "
+            f"{cause(err)}."
         ) from err
+    names = {node.output[0]: node.name for node in model.graph.node}
+    for node in made.graph.node:  # it forgets those of nodes that it rewrites
+        node.name = node.name or names.get(node.output[0], "")
     tidy(made)
     return made
