@@ -1,0 +1,1 @@
+"""The same network in fewer bits: calibrated, placed, judged, repaired."""

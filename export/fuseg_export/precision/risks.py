@@ -1,0 +1,107 @@
+"""Which nodes float16 would spoil: a rule on the ranges of their values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import prod
+
+import numpy as np
+import onnx
+
+from fuseg.errors import ExportError
+
+from ..graph import Graph
+
+__all__ = ["overflow_risks"]
+
+# Calibration sees few frames, and its methods may clip the ends of a range: a value
+# that comes within three bits of float16's end is taken to pass it one day.
+LARGEST = float(np.finfo(np.float16).max) / 8
+# Below float16's normal numbers bits are lost one by one.
+SMALLEST = float(np.finfo(np.float16).smallest_normal)
+# What they compute on the way (sums of exponentials, of squares, of differences from a
+# mean) has a wider range than what they read and make.
+STATISTICS = (
+    *("Softmax", "LogSoftmax", "Exp", "Log", "Pow", "Softplus", "CumSum", "Det"),
+    *("LayerNormalization", "InstanceNormalization", "GroupNormalization", "LRN"),
+    *("MeanVarianceNormalization", "LpNormalization", "RMSNormalization", "LpPool"),
+    *("ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum", "ReduceLogSumExp"),
+    *("ReduceProd", "GlobalLpPool", "Reciprocal", "Sqrt"),
+)
+_MEANS = ("GlobalAveragePool", "AveragePool", "ReduceMean")
+
+
+def overflow_risks(
+    ranges: Mapping[str, tuple[float, float]], model: onnx.ModelProto
+) -> list[str]:
+    """Names of the nodes that must stay float32, in the order of the graph.
+
+    A node is one of them if
+
+    - a value that it reads or makes comes within a factor of 8 of 65,504 (8,188 and
+      more), or is never larger than 2**-14, where float16 loses bits; 0 alone is fine;
+    - it is a mean whose sum, the largest mean times what it is of, is beyond 65,504;
+    - it is of a kind in `STATISTICS`, or multiplies a value with itself: what it
+      computes on the way has a wider range than its values;
+    - the range of one of its float32 values is not known.
+
+    Args:
+        ranges: Smallest and largest value by name, on calibration frames, as
+            ``minmax`` finds them; of the model's inputs too.
+        model: The float32 network.
+
+    Raises:
+        ExportError: A node that must stay float32 has no name.
+    """
+    graph = Graph(model)
+    names = []
+    for node in model.graph.node:
+        if node.op_type == "Constant" or not _at_risk(node, graph, ranges):
+            continue
+        if not node.name:
+            raise ExportError(
+                f"the {node.op_type} that makes {node.output[0]} must stay float32, "
+                "but has no name: give every node one."
+            )
+        names.append(node.name)
+    return names
+
+
+def _at_risk(
+    node: onnx.NodeProto, graph: Graph, ranges: Mapping[str, tuple[float, float]]
+) -> bool:
+    values = list(_float_values(node, graph))
+    if not values:
+        return False
+    if node.op_type in STATISTICS:
+        return True
+    if node.op_type == "Mul" and node.input[0] == node.input[1]:
+        return True
+    for value in values:
+        if value not in ranges:
+            return True
+        largest = max(abs(end) for end in ranges[value])
+        if largest >= LARGEST or 0 < largest < SMALLEST:
+            return True
+    if node.op_type not in _MEANS:
+        return False
+    largest = max(abs(end) for end in ranges[node.output[0]])
+    return largest * _summed(node, graph) > LARGEST * 8
+
+
+def _float_values(node: onnx.NodeProto, graph: Graph) -> Iterator[str]:
+    for value in (*node.input, *node.output):
+        float32 = graph.element(value) == onnx.TensorProto.FLOAT
+        if float32 and graph.constant(value) is None:
+            yield value
+
+
+def _summed(node: onnx.NodeProto, graph: Graph) -> float:
+    """How many values one mean is of, at most; infinity if it is not known."""
+    given, made = (graph.shape(value) for value in (node.input[0], node.output[0]))
+    if given is None or made is None:
+        return float("inf")
+    if node.op_type == "AveragePool":
+        kernel = next(a.ints for a in node.attribute if a.name == "kernel_shape")
+        return float(prod(kernel))
+    return prod(given) / prod(made)
