@@ -278,31 +278,34 @@ VARIANTS = {
 }
 
 
+def write_variants(path: Path, made: Path, networks: dict[str, bytes | None]) -> Path:
+    """Write the bundle at ``path`` to ``made`` with these variants, in this order;
+    None is the fp32 network that is there."""
+    opened = bundle.Bundle.open(path)
+    members = {name: opened.read(name) for name in opened.manifest.files}
+    fp32 = members.pop("fp32.onnx")
+    variants = []
+    for name, network in networks.items():
+        target, precision = VARIANTS[name]
+        members[f"{name}.onnx"] = network or fp32
+        found = manifest.Verification(name, "fp32", 2, 0.9971, 0.5, 0.951)
+        variants.append(
+            manifest.Variant(
+                name, f"{name}.onnx", 17, 8, (target,), precision, (found,)
+            )
+        )
+    whole = replace(opened.manifest, variants=tuple(variants), files={})
+    bundle.write(made, whole, members)
+    return made
+
+
 @pytest.fixture
 def with_variants(tmp_path: Path) -> Callable[[Path, dict[str, bytes | None]], Path]:
-    """``with_variants(path, {"int8-cpu": onnx, "fp32": None})``: another bundle with
-    these variants in this order; None is the network that is there."""
+    """``with_variants(path, networks)``: see `write_variants`."""
     count = itertools.count()
-
-    def make(path: Path, networks: dict[str, bytes | None]) -> Path:
-        opened = bundle.Bundle.open(path)
-        members = {name: opened.read(name) for name in opened.manifest.files}
-        fp32 = members.pop("fp32.onnx")
-        variants = []
-        for name, network in networks.items():
-            target, precision = VARIANTS[name]
-            file = f"{name}.onnx"
-            members[file] = network or fp32
-            found = manifest.Verification(name, "fp32", 2, 0.9971, 0.5, 0.951)
-            variants.append(
-                manifest.Variant(name, file, 17, 8, (target,), precision, (found,))
-            )
-        made = tmp_path / f"variants{next(count)}.fuseg"
-        whole = replace(opened.manifest, variants=tuple(variants), files={})
-        bundle.write(made, whole, members)
-        return made
-
-    return make
+    return lambda path, networks: write_variants(
+        path, tmp_path / f"variants{next(count)}.fuseg", networks
+    )
 
 
 @pytest.fixture(scope="session")
@@ -314,3 +317,35 @@ def rgbd_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=True,
     )
     return path
+
+
+@pytest.fixture(scope="session")
+def int8_bundle(rgbd_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That bundle with an ``int8-cpu`` by ONNX Runtime's own quantizer, calibrated on
+    its two samples, in front of fp32."""
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+    folder = tmp_path_factory.mktemp("int8")
+    opened = bundle.Bundle.open(rgbd_bundle)
+    (folder / "fp32.onnx").write_bytes(opened.read("fp32.onnx"))
+    segmenter = fuseg.load(rgbd_bundle)
+
+    class Samples:
+        def __init__(self) -> None:
+            given = opened.samples()
+            self._left = iter([segmenter.preprocess(**frames) for frames, _ in given])
+
+        def get_next(self) -> Any:
+            return next(self._left, None)
+
+    quantize_static(
+        folder / "fp32.onnx",
+        folder / "int8.onnx",
+        Samples(),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+    )
+    networks = {"int8-cpu": (folder / "int8.onnx").read_bytes(), "fp32": None}
+    return write_variants(rgbd_bundle, folder / "int8.fuseg", networks)
