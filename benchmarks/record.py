@@ -29,7 +29,7 @@ from rich.table import Table
 
 import fuseg
 import timing
-from fuseg.cli import machine
+from fuseg import machine
 from timing import COLD, WARM, Bar, Call, Row, cores
 
 __all__ = ["COLD", "WARM", "Bar", "Call", "Row", "compare", "cores", "report"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import secrets
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -145,6 +147,23 @@ def write_linear(
     return Linear(path, weights, bias)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_no_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What fixtures of the whole session find out stays out of the user's cache."""
+    base = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(base / "session"))
+        yield base
+
+
+@pytest.fixture(autouse=True)
+def cache(_cache_of_no_user: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder ``fuseg`` in a cache of this test's own; it is not made yet."""
+    base = _cache_of_no_user / secrets.token_hex(8)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(base))
+    return base / "fuseg"
+
+
 @pytest.fixture
 def color_input() -> Callable[..., Any]:
     return color
@@ -162,6 +181,17 @@ def make_bundle(tmp_path: Path) -> Callable[..., Linear]:
     return lambda *inputs, **how: write_linear(
         tmp_path / f"linear{next(count)}.fuseg", *inputs, **how
     )
+
+
+@pytest.fixture
+def onnx_of() -> Callable[..., bytes]:
+    """``onnx_of(made, bias=made.bias)``: ONNX of a `Linear` with another bias."""
+
+    def make(made: Linear, bias: np.ndarray | None = None) -> bytes:
+        inputs = bundle.Bundle.open(made.path).manifest.inputs
+        return linear_onnx(inputs, made.weights, made.bias if bias is None else bias)
+
+    return make
 
 
 @pytest.fixture
@@ -200,6 +230,84 @@ def frames() -> Callable[..., dict[str, np.ndarray]]:
     return make
 
 
+@pytest.fixture
+def sampled(rgbd, frames, tmp_path) -> Callable[..., Path]:
+    """``sampled(wrong_pixels=0)``: the ``rgbd`` bundle with two samples, the labels of
+    the second one wrong at that many pixels."""
+
+    def npy(array: np.ndarray) -> bytes:
+        buffer = io.BytesIO()
+        np.save(buffer, array)
+        return buffer.getvalue()
+
+    def make(wrong_pixels: int = 0) -> Path:
+        opened = bundle.Bundle.open(rgbd.path)
+        members = {"fp32.onnx": opened.read("fp32.onnx")}
+        segmenter = fuseg.load(rgbd.path)
+        samples = []
+        for index in range(2):
+            arrays = frames(index, 60, 80)
+            labels = segmenter(**arrays).labels
+            if index == 1:
+                wrong = labels.ravel()[:wrong_pixels]
+                wrong[:] = (wrong + 1) % 4
+            named = {name: f"samples/{index}_{name}.npy" for name in arrays}
+            samples.append(manifest.Sample(named, f"samples/{index}_labels.npy"))
+            members |= {named[name]: npy(array) for name, array in arrays.items()}
+            members[f"samples/{index}_labels.npy"] = npy(labels)
+        path = tmp_path / "sampled.fuseg"
+        whole = replace(opened.manifest, samples=tuple(samples), files={})
+        bundle.write(path, whole, members)
+        return path
+
+    return make
+
+
+COUNTED = {"calibration": "minmax", "frames": "2", "float_nodes": "0"}
+VARIANTS = {
+    "fp32": ("any", {"kind": "fp32"}),
+    "fp16": ("any", {"kind": "fp16", "float32_nodes": "0"}),
+    "int8-cpu": (
+        "cpu",
+        {"kind": "int8", "activations": "uint8", "rest": "float32", **COUNTED},
+    ),
+    "int8-trt": (
+        "tensorrt",
+        {"kind": "int8", "activations": "int8", "rest": "float16", **COUNTED},
+    ),
+}
+
+
+def write_variants(path: Path, made: Path, networks: dict[str, bytes | None]) -> Path:
+    """Write the bundle at ``path`` to ``made`` with these variants, in this order;
+    None is the fp32 network that is there."""
+    opened = bundle.Bundle.open(path)
+    members = {name: opened.read(name) for name in opened.manifest.files}
+    fp32 = members.pop("fp32.onnx")
+    variants = []
+    for name, network in networks.items():
+        target, precision = VARIANTS[name]
+        members[f"{name}.onnx"] = network or fp32
+        found = manifest.Verification(name, "fp32", 2, 0.9971, 0.5, 0.951)
+        variants.append(
+            manifest.Variant(
+                name, f"{name}.onnx", 17, 8, (target,), precision, (found,)
+            )
+        )
+    whole = replace(opened.manifest, variants=tuple(variants), files={})
+    bundle.write(made, whole, members)
+    return made
+
+
+@pytest.fixture
+def with_variants(tmp_path: Path) -> Callable[[Path, dict[str, bytes | None]], Path]:
+    """``with_variants(path, networks)``: see `write_variants`."""
+    count = itertools.count()
+    return lambda path, networks: write_variants(
+        path, tmp_path / f"variants{next(count)}.fuseg", networks
+    )
+
+
 @pytest.fixture(scope="session")
 def rgbd_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped checkpoint, exported once by the command that a user types."""
@@ -209,3 +317,35 @@ def rgbd_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=True,
     )
     return path
+
+
+@pytest.fixture(scope="session")
+def int8_bundle(rgbd_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That bundle with an ``int8-cpu`` by ONNX Runtime's own quantizer, calibrated on
+    its two samples, in front of fp32."""
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+    folder = tmp_path_factory.mktemp("int8")
+    opened = bundle.Bundle.open(rgbd_bundle)
+    (folder / "fp32.onnx").write_bytes(opened.read("fp32.onnx"))
+    segmenter = fuseg.load(rgbd_bundle)
+
+    class Samples:
+        def __init__(self) -> None:
+            given = opened.samples()
+            self._left = iter([segmenter.preprocess(**frames) for frames, _ in given])
+
+        def get_next(self) -> Any:
+            return next(self._left, None)
+
+    quantize_static(
+        folder / "fp32.onnx",
+        folder / "int8.onnx",
+        Samples(),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+    )
+    networks = {"int8-cpu": (folder / "int8.onnx").read_bytes(), "fp32": None}
+    return write_variants(rgbd_bundle, folder / "int8.fuseg", networks)

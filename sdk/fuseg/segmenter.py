@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from . import ops
 from ._check import require_out, require_size
-from .backends import Backend, create
+from .backends import Backend
 from .bundle import Bundle
-from .errors import ArgumentError
+from .choice import start
 from .frames import Frame, Memory, reason, receive
 from .manifest import Manifest, Variant
 from .preprocess import Plan, Preprocessor
@@ -63,9 +63,12 @@ class Segmenter:
 
     Args:
         bundle: An open bundle.
-        backend: ``"onnxruntime"``; ``"auto"``, which in this version is the same; or a
-            `Backend` object of your own.
-        variant: Name of the bundle's variant to run; by default its first.
+        backend: ``"onnxruntime"``, ``"openvino"``, or a `Backend` object of your own.
+            ``"auto"`` is what ``fuseg tune`` found the fastest for this bundle, CPU
+            and number of threads, else ONNX Runtime.
+        variant: Name of the bundle's variant to run; by default what ``fuseg tune``
+            found the fastest, else the first that is meant for a CPU. If it then does
+            not give the labels of the bundle's samples, fp32 runs: see `fallback`.
         threads: Threads the engine may use; by default the engine chooses.
         units: The unit a sensor really delivers, where it is not the manifest's:
             ``{"depth": "0.1mm"}``. Only the scale changes: the manifest's ``invalid``
@@ -76,7 +79,8 @@ class Segmenter:
     Raises:
         ArgumentError: an unknown backend, variant, input name, unit or order.
         BundleError: the network's tensors are not the manifest's.
-        BackendError: the engine cannot be made, or fails on its first run.
+        BackendError: the engine cannot be made, fails on its first run, or does not
+            give the samples' labels with the ``variant`` that was asked for.
     """
 
     def __init__(
@@ -91,7 +95,6 @@ class Segmenter:
     ) -> None:
         manifest = bundle.manifest
         self._bundle = bundle
-        self._variant = _choose(manifest.variants, variant)
         self._units, self._channels = dict(units or {}), dict(channels or {})
         self._preprocessor = Preprocessor(
             manifest, units=self._units, channels=self._channels
@@ -102,7 +105,17 @@ class Segmenter:
             palette = np.ascontiguousarray(palette[:, ::-1])
         self._palette = palette
         self._names = tuple(i.name for i in manifest.inputs)
-        self._backend = self._engine(backend, threads)
+        started = start(
+            bundle,
+            backend=backend,
+            variant=variant,
+            threads=threads,
+            segmenter=lambda engine, chosen: Segmenter(
+                bundle, backend=engine, variant=chosen.name
+            ),
+        )
+        self._variant, self._fallback = started.variant, started.fallback
+        self._backend = started.engine
         self._backend.bind(
             {i.tensor.name: tuple(i.tensor.shape) for i in manifest.inputs},
             {o.tensor.name: tuple(o.tensor.shape) for o in manifest.outputs},
@@ -131,6 +144,11 @@ class Segmenter:
     def backend_name(self) -> str:
         """The engine that runs it, never ``"auto"``."""
         return self._backend.name
+
+    @property
+    def fallback(self) -> str | None:
+        """Why fp32 runs and not the variant that was chosen; None if that one does."""
+        return self._fallback
 
     def __call__(
         self,
@@ -247,22 +265,15 @@ class Segmenter:
 
     def clone(self) -> Segmenter:
         """A Segmenter with the same weights, buffers of its own and no held frames."""
-        return Segmenter(
+        twin = Segmenter(
             self._bundle,
             backend=self._backend.clone(),
             variant=self._variant.name,
             units=self._units,
             channels=self._channels,
         )
-
-    def _engine(self, backend: str | Backend, threads: int | None) -> Backend:
-        if not isinstance(backend, str):
-            if threads is not None:
-                raise ArgumentError(
-                    "threads must be omitted with a backend object: it has its own."
-                )
-            return backend
-        return create(backend, self._bundle.read(self._variant.file), threads=threads)
+        twin._fallback = self._fallback
+        return twin
 
     def _labeler_for(
         self, size: tuple[int, int], camera: tuple[int, int] | None
@@ -297,11 +308,3 @@ class Segmenter:
                 height, width = arrays[name].shape[:2]
                 return height, width
         return self._output.tail.size
-
-
-def _choose(variants: tuple[Variant, ...], name: str | None) -> Variant:
-    for variant in variants:
-        if name in (None, variant.name):
-            return variant
-    known = ", ".join(v.name for v in variants)
-    raise ArgumentError(f"variant must be one of {known}, got {name!r}.")

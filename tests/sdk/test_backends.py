@@ -50,7 +50,7 @@ def network(shape=(1, 3, 6, 8), name="rgb", elem=1, out="scores", classes=4):
     [
         (network(name="image"), r"input tensors must be rgb .*, got image"),
         (network(shape=("n", 3, 6, 8)), r"input .*\(1, 3, 6, 8\).*'n', 3, 6, 8\)"),
-        (network(elem=10), r"input .*tensor\(float\).*tensor\(float16\)"),
+        (network(elem=10), r"input .*float32.*float16"),
         (network(out="logits"), r"output tensors must be scores .*, got logits"),
         (network(classes=5), r"output .*\(1, 4, 6, 8\).*\(1, 5, 6, 8\)"),
     ],

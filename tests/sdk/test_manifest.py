@@ -279,3 +279,56 @@ def test_numbers_survive_dump_and_parse_to_the_last_bit(height, width, age, fill
     entry = Input("d", "range", "float32", resize, *numbers, tensor, missing, unit="1")
     whole = replace(Manifest.parse(TEXT), samples=(), files={}, inputs=(entry,))
     assert Manifest.parse(whole.dump()).inputs == (entry,)
+
+
+INT8 = {
+    "kind": "int8",
+    "activations": "uint8",
+    "rest": "float32",
+    "calibration": "entropy",
+    "frames": "64",
+    "float_nodes": "3",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "precision", "fits"),
+    [
+        ("fp16", "any", {"kind": "fp16", "float32_nodes": "12"}, True),
+        ("int8-cpu", "cpu", INT8, True),
+        ("int8-trt", "tensorrt", {**INT8, "rest": "float16"}, False),
+        ("int8-trt8", "tensorrt-8", {**INT8, "activations": "int8"}, False),
+    ],
+)
+def test_every_variant_of_the_contract_is_read_as_written(
+    name, target, precision, fits
+):
+    value = {**GOOD["variants"][0], "name": name, "file": f"{name}.onnx"}
+    value |= {"for": [target], "precision": precision}
+    whole = changed(["variants"], [GOOD["variants"][0], value])
+    manifest = parse({**whole, "files": {}})
+    assert manifest.variants[1].precision == precision
+    assert [v.fits_cpu for v in manifest.variants] == [True, fits]
+    assert Manifest.parse(manifest.dump()) == manifest
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("rest", "int4", "rest must be one of float32, float16, got 'int4'."),
+        (
+            "calibration",
+            "mean",
+            "calibration must be one of minmax, entropy",
+        ),
+        ("activations", "u8", "activations must be one of uint8, int8, got 'u8'."),
+        ("frames", "-1", "frames must be a count in digits, got '-1'."),
+        ("float_nodes", "few", "float_nodes must be a count in digits, got 'few'."),
+    ],
+)
+def test_a_precision_of_other_words_is_refused(key, value, sentence):
+    variant = {**GOOD["variants"][0], "name": "int8-cpu", "for": ["cpu"]}
+    variant |= {"precision": {**INT8, key: value}}
+    with pytest.raises(ManifestError) as refused:
+        parse(changed(["variants", 0], variant))
+    assert str(refused.value).startswith(f"variants[0].precision.{sentence}")

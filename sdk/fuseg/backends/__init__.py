@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 import operator
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, BundleError
 
-__all__ = ["KNOWN", "Backend", "Shapes", "create"]
+__all__ = ["KNOWN", "Backend", "Shapes", "create", "installed"]
 
-KNOWN = ("auto", "onnxruntime")
-_LATER = ("openvino", "tensorrt")
+KNOWN = ("auto", "onnxruntime", "openvino")
+_LATER = ("tensorrt",)
+_PACKAGES = {
+    "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
+    "openvino": ("openvino",),
+}
 
 Shapes = Mapping[str, tuple[int, ...]]
-
-_log = logging.getLogger("fuseg")
 
 
 class Backend(Protocol):
@@ -56,19 +58,40 @@ class Backend(Protocol):
 
 
 def create(name: str, model: bytes, *, threads: int | None) -> Backend:
-    """Make the engine called ``name`` for an ONNX model; ``"auto"`` chooses one.
-
-    Which one was chosen is logged to the logger ``fuseg`` at level INFO.
+    """Make the engine called ``name`` for an ONNX model; ``"auto"`` is ONNX Runtime.
 
     Raises:
         ArgumentError: no engine of this name, or not in this version; ``threads`` is
             not a whole number above 0.
         BackendError: the engine cannot be made; its own error is the cause.
     """
+    require_known(name)
+    if threads is not None:
+        threads = require_threads(threads)
+    if name == "openvino":
+        from .openvino import OpenVinoBackend, compile_network
+
+        return OpenVinoBackend(compile_network(model, threads=threads))
+    from .onnxruntime import OnnxRuntimeBackend, open_session
+
+    return OnnxRuntimeBackend(open_session(model, threads=threads))
+
+
+def installed() -> dict[str, str]:
+    """The version of every engine that is installed here; nothing is imported."""
+    return {
+        name: _version(packages)
+        for name, packages in _PACKAGES.items()
+        if find_spec(name) is not None
+    }
+
+
+def require_known(name: str) -> None:
+    """Refuse a name that is no engine of this version, nor ``"auto"``."""
     if name in _LATER:
         raise ArgumentError(
-            f"backend {name!r} is not in this version of fuseg; use 'onnxruntime' "
-            "or 'auto'."
+            f"backend {name!r} is not in this version of fuseg; use "
+            f"{', '.join(map(repr, KNOWN[1:]))} or 'auto'."
         )
     if name == "replay":
         raise ArgumentError(
@@ -80,16 +103,10 @@ def create(name: str, model: bytes, *, threads: int | None) -> Backend:
             f"backend must be one of {', '.join(KNOWN)}, or a Backend object, "
             f"got {name!r}."
         )
-    if threads is not None:
-        threads = _count(threads)
-    from .onnxruntime import OnnxRuntimeBackend, open_session
-
-    backend = OnnxRuntimeBackend(open_session(model, threads=threads))
-    _log.info("backend %r: onnxruntime on the CPU", name)
-    return backend
 
 
-def _count(threads: Any) -> int:
+def require_threads(threads: Any) -> int:
+    """The number, if it is a whole one above 0."""
     try:
         number = 0 if isinstance(threads, bool) else operator.index(threads)
     except TypeError:
@@ -99,3 +116,40 @@ def _count(threads: Any) -> int:
             f"threads must be a whole number above 0, or None, got {threads!r}."
         )
     return number
+
+
+def require_tensors(
+    what: str, found: Mapping[str, tuple[str, tuple[Any, ...]]], wanted: Shapes
+) -> None:
+    """Refuse a network whose tensors are not exactly the manifest's.
+
+    Args:
+        what: "input" or "output".
+        found: Element type and shape of each tensor, by name.
+        wanted: The manifest's shapes, all float32.
+
+    Raises:
+        BundleError: They differ.
+    """
+    manifest = {name: ("float32", tuple(s)) for name, s in wanted.items()}
+    if found != manifest:
+        raise BundleError(
+            f"the network's {what} tensors must be {_spell(manifest)}, as the manifest "
+            f"says, got {_spell(found)}: export the bundle again."
+        )
+
+
+def _spell(tensors: Mapping[str, tuple[str, tuple[Any, ...]]]) -> str:
+    spelled = (f"{n} {kind} {shape}" for n, (kind, shape) in sorted(tensors.items()))
+    return ", ".join(spelled) or "none"
+
+
+def _version(packages: tuple[str, ...]) -> str:
+    from importlib import metadata  # slow to import, and seldom needed
+
+    for package in packages:
+        try:
+            return metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return "version not recorded"

@@ -13,13 +13,13 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from .. import metrics
+from .. import machine, metrics
 from .._files import write_file
 from ..errors import ArgumentError
 from ..pairs import pair
 from ..segmentation import Timing
 from ..segmenter import Segmenter, load
-from . import machine, training_half
+from . import training_half
 from .bench_report import show
 from .frames import FrameReader, assignments, report_unpaired, require_names
 from .options import BundleArgument, InputOption, JsonOption, ThreadsOption

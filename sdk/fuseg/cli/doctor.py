@@ -13,8 +13,7 @@ from pathlib import Path
 import typer
 from rich.table import Table
 
-from .. import __version__, _kernels
-from . import machine
+from .. import __version__, _kernels, machine
 from .options import JsonOption
 from .printing import print_json, print_table
 from .training_half import INSTALL

@@ -11,6 +11,27 @@ __all__ = ["File", "Sample", "Variant", "Verification", "is_member_name"]
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 
+# What a variant's name promises: its precision's kind, and where it is meant to run.
+_PROMISES = {
+    "fp32": ("fp32", "any"),
+    "fp16": ("fp16", "any"),
+    "int8-cpu": ("int8", "cpu"),
+    "int8-trt": ("int8", "tensorrt"),
+    "int8-trt8": ("int8", "tensorrt-8"),
+}
+# What a precision says beside its kind: the words allowed, or None for a count.
+_PRECISIONS: dict[str, dict[str, tuple[str, ...] | None]] = {
+    "fp32": {},
+    "fp16": {"float32_nodes": None},
+    "int8": {
+        "activations": ("uint8", "int8"),
+        "rest": ("float32", "float16"),
+        "calibration": ("minmax", "entropy", "percentile"),
+        "frames": None,
+        "float_nodes": None,
+    },
+}
+
 
 def is_member_name(name: str) -> bool:
     """Say whether a bundle may hold a member of this name: relative, plain ASCII."""
@@ -43,7 +64,11 @@ class Verification(Record):
 
 @dataclass(frozen=True)
 class Variant(Record):
-    """One ONNX member: for which targets, in which precision, how well verified."""
+    """One ONNX member: for which targets, in which precision, how well verified.
+
+    Every member has float32 inputs and outputs of the same names and shapes. A
+    manifest lists its variants in order of preference.
+    """
 
     name: str
     file: str
@@ -61,12 +86,50 @@ class Variant(Record):
         for key in ("opset", "ir_version"):
             value = getattr(self, key)
             require(value >= 1, f"{key} must be at least 1, got {value}.")
-        require(bool(self.targets), "for must name a target, such as 'any'.")
         require(
-            self.precision == {"kind": "fp32"},
-            "precision must be {'kind': 'fp32'} for this version of fuseg, got "
-            f"{str(self.precision)[:80]}.",
+            self.name in _PROMISES,
+            f"name must be one of {', '.join(_PROMISES)}, got {self.name[:80]!r}.",
         )
+        kind, target = _PROMISES[self.name]
+        require(
+            self.targets == (target,),
+            f"for must be [{target!r}] of {self.name}, got "
+            f"{str(list(self.targets))[:80]}.",
+        )
+        require(
+            self.precision.get("kind") == kind,
+            f"precision.kind must be {kind!r} of {self.name}, got "
+            f"{str(self.precision.get('kind'))[:80]!r}.",
+        )
+        _check_precision(self.precision)
+
+    @property
+    def fits_cpu(self) -> bool:
+        """Whether it is meant to run on a CPU, also."""
+        return not {"any", "cpu"}.isdisjoint(self.targets)
+
+
+def _check_precision(precision: dict[str, str]) -> None:
+    wanted = _PRECISIONS[precision["kind"]]
+    keys = ["kind", *wanted]
+    require(
+        sorted(precision) == sorted(keys),
+        f"precision must have the keys {', '.join(keys)}, got "
+        f"{', '.join(precision)[:80]}.",
+    )
+    for key, words in wanted.items():
+        value = precision[key]
+        if words is None:
+            require(
+                re.fullmatch("[0-9]{1,9}", value) is not None,
+                f"precision.{key} must be a count in digits, got {value[:80]!r}.",
+            )
+        else:
+            require(
+                value in words,
+                f"precision.{key} must be one of {', '.join(words)}, got "
+                f"{value[:80]!r}.",
+            )
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ def cpu_name() -> str:
         return board.read_text(errors="replace").strip("\0\n ")
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
-        for line in cpuinfo.read_text(errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                return value.strip()
+        with cpuinfo.open(errors="replace") as lines:  # as many as cores
+            for line in lines:
+                key, _, value = line.partition(":")
+                if key.strip() == "model name":
+                    return value.strip()
     return platform.processor() or platform.machine()
 
 

@@ -1,0 +1,102 @@
+"""OpenVINO on the CPU, x86 or ARM: the extra ``fuseg[openvino]``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BackendError
+from . import Shapes, require_tensors
+
+
+class OpenVinoBackend:
+    """A compiled OpenVINO network whose inputs and outputs are bound once.
+
+    Args:
+        network: From `compile_network`. Several backends may share one; each has a
+            request of its own.
+    """
+
+    name = "openvino"
+
+    def __init__(self, network: Any) -> None:
+        self._network = network
+        self._request: Any = None
+        self.inputs: dict[str, NDArray[Any]] = {}
+        self.outputs: dict[str, NDArray[Any]] = {}
+
+    def bind(self, inputs: Shapes, outputs: Shapes) -> None:
+        """See `Backend.bind`. Runs the network once, so that OpenVINO makes its own
+        buffers now and not while the first frame waits."""
+        require_tensors("input", _tensors(self._network.inputs, inputs), inputs)
+        require_tensors("output", _tensors(self._network.outputs, outputs), outputs)
+        self.inputs = {name: np.zeros(s, np.float32) for name, s in inputs.items()}
+        self.outputs = {name: np.zeros(s, np.float32) for name, s in outputs.items()}
+        from openvino import Tensor
+
+        try:
+            self._request = self._network.create_infer_request()
+            for name, array in (*self.inputs.items(), *self.outputs.items()):
+                self._request.set_tensor(name, Tensor(array, shared_memory=True))
+        except Exception as err:  # its exceptions have no common base but this one
+            raise BackendError(f"OpenVINO refuses the buffers: {err}") from err
+        self.run()
+
+    def run(self) -> None:
+        """See `Backend.run`. Other Python threads run meanwhile."""
+        try:
+            self._request.infer(share_outputs=True)  # else it copies every output
+        except Exception as err:  # its exceptions have no common base but this one
+            raise BackendError(f"OpenVINO failed to run the network: {err}") from err
+
+    def clone(self) -> OpenVinoBackend:
+        """See `Backend.clone`."""
+        return OpenVinoBackend(self._network)
+
+
+def compile_network(model: bytes, *, threads: int | None) -> Any:
+    """Make an ``openvino.CompiledModel`` on the CPU, for one request at a time.
+
+    Args:
+        model: A serialised ONNX model without external data.
+        threads: Threads of the network. None: OpenVINO's own choice.
+
+    Raises:
+        BackendError: openvino cannot be imported, or refuses the model; its own
+            error is the cause.
+    """
+    try:
+        import openvino
+    except ImportError as err:
+        raise BackendError(
+            f'OpenVINO cannot be imported ({err}): pip install "fuseg[openvino]".'
+        ) from err
+    settings: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        # Where the CPU has bfloat16 it would be used for what is float32: other labels.
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
+    if threads is not None:
+        settings["INFERENCE_NUM_THREADS"] = threads
+    try:
+        core = openvino.Core()
+        return core.compile_model(core.read_model(model), "CPU", settings)
+    except Exception as err:  # its exceptions have no common base but this one
+        raise BackendError(f"OpenVINO refuses the network: {err}") from err
+
+
+def _tensors(
+    ports: list[Any], wanted: Shapes
+) -> dict[str, tuple[str, tuple[Any, ...]]]:
+    """Element type and shape by name: a tensor may have several, one is wanted."""
+    found = {}
+    for port in ports:
+        name = next((n for n in sorted(port.names) if n in wanted), port.any_name)
+        shape = tuple(
+            d.get_length() if d.is_static else str(d) for d in port.partial_shape
+        )
+        found[name] = (port.element_type.to_dtype().name, shape)
+    return found

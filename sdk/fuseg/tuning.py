@@ -1,0 +1,189 @@
+"""What was found out on this machine about a bundle, kept in the user's cache.
+
+Two kinds of files, JSON, one for each fact: what ``fuseg tune`` measured, and which
+variants gave the labels of the bundle's samples. A file that is damaged, or that
+somebody else may have written, counts as absent; a warning says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from . import __version__, backends, machine
+from ._files import write_file
+from .errors import OutputFileError
+
+_log = logging.getLogger("fuseg")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One engine with one variant: half of its frames took at most ``p50_ms``."""
+
+    backend: str
+    variant: str
+    p50_ms: float
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What ``fuseg tune`` stored of one bundle.
+
+    Attributes:
+        digest: The bundle's.
+        threads: As many as the engines had.
+        versions: Of fuseg and of the engines, then.
+        measured: The fastest first, at least one.
+    """
+
+    digest: str
+    threads: int
+    versions: dict[str, str]
+    measured: tuple[Measured, ...]
+
+    @property
+    def outdated(self) -> bool:
+        """Whether fuseg or an engine has changed, come or gone since."""
+        return self.versions != versions()
+
+
+def folder() -> Path:
+    """Where the files are: ``$XDG_CACHE_HOME/fuseg``, or ``~/.cache/fuseg``."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(base):  # as its specification says of a relative one
+        base = os.path.expanduser("~/.cache")
+    return Path(base) / "fuseg"
+
+
+def versions() -> dict[str, str]:
+    """fuseg's, and that of each installed engine."""
+    return {"fuseg": __version__, **backends.installed()}
+
+
+def store(digest: str, threads: int | None, measured: Sequence[Measured]) -> Path:
+    """Keep what was measured, in place of what was there; return the file.
+
+    Raises:
+        OutputFileError: It cannot be written.
+    """
+    key = _tuned_key(digest, threads)
+    rows = [asdict(m) for m in sorted(measured, key=lambda m: m.p50_ms)]
+    return _write("tuned", key, {"versions": versions(), "measured": rows})
+
+
+def stored(digest: str, threads: int | None) -> Tuned | None:
+    """What was stored for this bundle, this CPU and so many threads, if anything.
+
+    ``threads=None``, an engine's own choice, counts as one for each core.
+    """
+    return _read_tuned(_path("tuned", _tuned_key(digest, threads)))
+
+
+def everything() -> list[Tuned]:
+    """All that was stored for this CPU."""
+    found = [_read_tuned(path) for path in sorted(folder().glob("tuned-*.json"))]
+    return [tuned for tuned in found if tuned is not None]
+
+
+def has_passed(digest: str, backend: str, variant: str) -> bool:
+    """Whether this variant gave the samples' labels here, with these versions."""
+    key = _passed_key(digest, backend, variant)
+    return _read(_path("passed", key), key) is not None
+
+
+def remember_pass(digest: str, backend: str, variant: str) -> None:
+    """Let `has_passed` say so from now on; if it cannot be kept, the log says why."""
+    try:
+        _write("passed", _passed_key(digest, backend, variant), {})
+    except OutputFileError as err:
+        _log.info("the next load will replay the samples again: %s", err)
+
+
+def _tuned_key(digest: str, threads: int | None) -> dict[str, Any]:
+    count = threads or machine.cores()
+    return {"bundle": digest, "cpu": machine.cpu_name(), "threads": count}
+
+
+def _passed_key(digest: str, backend: str, variant: str) -> dict[str, Any]:
+    used = {"fuseg": __version__, backend: backends.installed().get(backend)}
+    cpu = machine.cpu_name()
+    return {"bundle": digest, "cpu": cpu, "variant": variant, "versions": used}
+
+
+def _path(kind: str, key: Mapping[str, Any]) -> Path:
+    text = json.dumps(key, sort_keys=True)
+    return folder() / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+
+
+def _write(kind: str, key: dict[str, Any], value: dict[str, Any]) -> Path:
+    path = _path(kind, key)
+    if not path.is_absolute():
+        raise OutputFileError(f"{path} cannot be written: this user has no home.")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as err:
+        raise OutputFileError(
+            f"{path.parent} cannot be made: {err.strerror or err}."
+        ) from err
+    if not _is_private(path.parent):
+        raise OutputFileError(
+            f"{path.parent} must be writable by this user alone: chmod 700 it."
+        )
+    write_file(path, (json.dumps({**key, **value}, indent=1) + "\n").encode())
+    return path
+
+
+def _read(path: Path, key: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The object in a file, if it is there, ours, and begins with this key."""
+    if not path.is_file():
+        return None
+    if not _is_private(path.parent):
+        _log.warning("%s is ignored: others may write in its folder.", path)
+        return None
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as err:
+        _log.warning("%s is ignored, it is damaged: %s.", path, err)
+        return None
+    if not isinstance(value, dict) or any(value.get(k) != key[k] for k in key):
+        _log.warning("%s is ignored: it is about something else.", path)
+        return None
+    return value
+
+
+def _read_tuned(path: Path) -> Tuned | None:
+    value = _read(path, {"cpu": machine.cpu_name()})
+    if value is None:
+        return None
+    try:
+        tuned = Tuned(
+            str(value["bundle"]),
+            int(value["threads"]),
+            {str(name): str(version) for name, version in value["versions"].items()},
+            tuple(
+                Measured(str(row["backend"]), str(row["variant"]), float(row["p50_ms"]))
+                for row in value["measured"]
+            ),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as err:
+        _log.warning("%s is ignored, it is damaged: %r.", path, err)
+        return None
+    if path != _path("tuned", _tuned_key(tuned.digest, tuned.threads)):
+        _log.warning("%s is ignored: it is about something else.", path)
+        return None
+    return tuned
+
+
+def _is_private(where: Path) -> bool:
+    """Whether only this user may write there, as far as the system knows users."""
+    if not hasattr(os, "getuid"):
+        return True
+    status = where.stat()
+    return status.st_uid == os.getuid() and not status.st_mode & 0o022

@@ -1,0 +1,37 @@
+"""Run by test_saturation.py in an emulator: labels of ``int8-cpu`` on a bundle's
+samples, with and without what fuseg does about sums that overflow, as .npz."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+
+import fuseg
+from fuseg.backends import create, onnxruntime
+from fuseg.bundle import Bundle
+from fuseg.segmenter import Segmenter
+
+
+def main(path: str, out: str) -> None:
+    bundle = Bundle.open(path)
+    network = bundle.read("int8-cpu.onnx")
+
+    def labels():
+        engine = create("onnxruntime", network, threads=1)
+        segmenter = Segmenter(bundle, backend=engine, variant="int8-cpu")
+        return [segmenter(**frames).labels for frames, _ in bundle.samples()]
+
+    facts = {"saturates": onnxruntime._saturates()}
+    ours = labels()
+    onnxruntime._saturates = lambda: False
+    careless = labels()
+    for backend in ("onnxruntime", "openvino"):  # the first one careless still
+        facts[backend] = fuseg.load(path, backend=backend, threads=1).fallback
+    np.savez(out, ours=ours, careless=careless)
+    print(json.dumps(facts))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
