@@ -13,12 +13,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from fuseg._files import write_file
 from fuseg.cli.frames import assignments
 from fuseg.cli.options import JsonOption
 from fuseg.cli.printing import console, print_json, warn
 
 from .models import REFERENCE, ReferenceModel
 from .pipeline import ExportReport, export_bundle
+from .precision.calibrate import METHODS
+from .precision.judge import Budget
+from .precision.report import as_html, as_json, remarks, variants_table
+from .precision.variants import Precision, parse_kinds
+from .publish import require_writable
 from .stdout import stdout_to
 
 __all__ = ["export", "models"]
@@ -108,14 +114,62 @@ def export(
     opset: Annotated[
         int, typer.Option(help="Of the ONNX; 17 is the last that TensorRT 8.6 takes.")
     ] = 17,
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B|auto",
+            help="Variants beside fp32: fp16, int8, both joined by a comma; or auto, "
+            "which makes all and leaves out what costs too much or is not faster.",
+        ),
+    ] = "fp32",
+    calibration: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PATH",
+            help="Frames to take int8's ranges of, for each input, as --frames; not "
+            "those of --frames, which judge the result.",
+            show_default="rendered rooms, or --frames",
+        ),
+    ] = None,
+    calibration_method: Annotated[
+        str, typer.Option(help=f"One of {', '.join(METHODS)}.")
+    ] = "minmax",
+    truth: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Label maps of --frames, so that variants are judged by mIoU too.",
+            show_default=False,
+        ),
+    ] = None,
+    max_miou_drop: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="What a variant may lose of the mIoU; layers go back "
+            "to float until it holds.",
+        ),
+    ] = Budget.miou_drop,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write an HTML page: the variants, and where they label otherwise.",
+            show_default=False,
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Make a bundle from a trained checkpoint, verified stage by stage.
 
     Nothing is written unless every stage labels like the one before.
     """
+    kinds, auto = parse_kinds(precision)
+    if report is not None:
+        require_writable(report)
     with _progress() as progress, _foreign_prints_to_stderr():
-        report = export_bundle(
+        made = export_bundle(
             target,
             checkpoint,
             out,
@@ -126,14 +180,24 @@ def export(
             spec=spec,
             frames=assignments("--frames", frames),
             opset=opset,
+            precision=Precision(
+                kinds=kinds,
+                auto=auto,
+                calibration=assignments("--calibration", calibration),
+                truth=truth,
+                method=calibration_method,
+                budget=Budget(miou_drop=max_miou_drop),
+            ),
             progress=progress,
         )
-    for sentence in report.warnings:
+        if report is not None:
+            write_file(report, as_html(made).encode())
+    for sentence in made.warnings:
         warn(sentence)
     if json:
-        print_json(_as_json(report))
+        print_json(_as_json(made))
     else:
-        _show(report)
+        _show(made)
 
 
 def models(json: JsonOption = False) -> None:
@@ -194,7 +258,9 @@ def _show(report: ExportReport) -> None:
         )
     screen = console()
     screen.print(table)
-    for note in report.notes:
+    if len(report.variants) > 1:
+        screen.print(variants_table(report.variants))
+    for note in (*report.notes, *remarks(report.variants)):
         screen.print(note)
     cut = ", ".join(report.tail.removed) or "nothing"
     screen.print(f"cut off its end: {cut}   opset {report.opset}")
@@ -217,6 +283,7 @@ def _as_json(report: ExportReport) -> dict[str, Any]:
             {**asdict(stage.result), "nodes": stage.nodes, "bytes": stage.bytes}
             for stage in report.stages
         ],
+        "variants": [as_json(made) for made in report.variants],
         "notes": list(report.notes),
         "warnings": list(report.warnings),
     }

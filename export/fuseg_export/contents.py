@@ -18,6 +18,7 @@ from fuseg import manifest as m
 from fuseg.errors import ArgumentError
 
 from .cut_tail import Tail
+from .precision.variants import Made
 from .spec import default_classes
 from .target import Target
 from .verify import Result
@@ -51,6 +52,30 @@ class Contents:
         (variant,) = self.manifest.variants
         variants = (replace(variant, verification=found),)
         return replace(self, manifest=replace(self.manifest, variants=variants))
+
+    def with_variants(self, made: Sequence[Made]) -> Contents:
+        """The same with these variants beside fp32, in their order of preference."""
+        (full,) = self.manifest.variants
+        variants, members = [], {}
+        for one in made:
+            if one.name == full.name:
+                variants.append(full)
+                continue
+            variants.append(
+                m.Variant(
+                    name=one.name,
+                    file=f"{one.name}.onnx",
+                    opset=one.model.opset_import[0].version,
+                    ir_version=one.model.ir_version,
+                    targets=one.targets,
+                    precision=one.precision,
+                    verification=(_verification(one),),
+                )
+            )
+            network = one.model.SerializeToString(deterministic=True)
+            members[f"{one.name}.onnx"] = network
+        manifest = replace(self.manifest, variants=tuple(variants))
+        return Contents(manifest, {**self.members, **members})
 
     def with_sample(
         self, frames: Mapping[str, NDArray[Any]], labels: NDArray[np.uint8]
@@ -111,6 +136,19 @@ def first_contents(
         provenance={**provenance, **{t.__name__: str(t.__version__) for t in _TOOLS}},
     )
     return Contents(manifest, {_NETWORK: model.SerializeToString(deterministic=True)})
+
+
+def _verification(made: Made) -> m.Verification:
+    verdict = made.verdict
+    assert verdict is not None, "every variant but fp32 is judged"
+    return m.Verification(
+        stage=made.name,
+        against="fp32",
+        frames=verdict.frames,
+        label_agreement=verdict.agreement,
+        max_abs_logit_diff=float(f"{verdict.max_abs_logit_diff:.3g}"),
+        miou=None if verdict.miou is None else round(verdict.miou, 6),
+    )
 
 
 def _classes(target: Target, channels: int) -> tuple[m.Class, ...]:

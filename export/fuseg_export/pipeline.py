@@ -25,6 +25,7 @@ from .cut_tail import Tail, cut_tail, find_tail
 from .definition import at_size, preprocess
 from .graph import count_nodes
 from .outputs import OneOutput, choose
+from .precision.variants import FP32, Made, Precision, make_variants
 from .publish import publish, require_writable, usable_labels
 from .sentence import cause
 from .simplify import simplify
@@ -62,6 +63,7 @@ class ExportReport:
         exporter: "torchscript" or "dynamo".
         notes: What was adapted or chosen without being asked, a sentence each.
         warnings: What the user should know before relying on it, a sentence each.
+        variants: What was made of it in other precisions, and what was refused.
     """
 
     bundle: Path
@@ -73,6 +75,7 @@ class ExportReport:
     exporter: str
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
+    variants: tuple[Made, ...]
 
 
 def export_bundle(
@@ -87,6 +90,7 @@ def export_bundle(
     spec: Path | None = None,
     frames: Mapping[str, str] | None = None,
     opset: int = 17,
+    precision: Precision = FP32,
     progress: Callable[[str], None] = lambda _: None,
 ) -> ExportReport:
     """Make a bundle from a trained checkpoint and prove that it labels alike.
@@ -102,6 +106,7 @@ def export_bundle(
         output: See `outputs.choose`.
         frames: See `samples.read`; rendered rooms if omitted.
         opset: See `to_onnx.to_onnx`.
+        precision: Which variants to make, of which frames, and what they may lose.
         progress: Called with what is about to be done.
 
     Raises:
@@ -153,6 +158,10 @@ def export_bundle(
             progress(f"comparing every stage on {len(moments)} frames")
             results = _compare(segmenter, network, graphs, moments)
             contents = _complete(contents, segmenter, moments, results)
+        variants, precision_doubts = make_variants(
+            precision, chosen, contents.manifest, cut, tail, frames, progress
+        )
+        contents = contents.with_variants([v for v in variants if v.refused is None])
         progress(f"writing {out}")
         digest = publish(contents, out)
 
@@ -173,7 +182,9 @@ def export_bundle(
             *([why_not] if why_not else []),
             *([tail.kept] if tail.kept else []),
             *doubts,
+            *precision_doubts,
         ),
+        variants=tuple(variants),
     )
 
 

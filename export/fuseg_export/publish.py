@@ -45,7 +45,7 @@ def publish(contents: Contents, out: Path) -> str:
     part = out.parent / f".{secrets.token_hex(6)}.part"
     try:
         digest = bundle.write(part, contents.manifest, contents.members)
-        segmenter = load(part, backend="onnxruntime", threads=1)
+        segmenter = load(part, backend="onnxruntime", variant="fp32", threads=1)
         for frames, labels in segmenter.bundle.samples():
             if not np.array_equal(usable_labels(segmenter, frames), labels):
                 raise ExportError(

@@ -5,23 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fuseg.errors import ArgumentError
-from fuseg.images import read_frame
+from fuseg.images import read_frame, read_labels
 from fuseg.manifest import Input
 from fuseg.manifest.units import parse_unit, unit_factor
 from fuseg.pairs import pair
 
 from .scenes import HELD_OUT_SEEDS, Scene, render
 
-__all__ = ["MOST_FRAMES", "Frame", "adapt", "read", "rendered"]
+__all__ = [
+    "MOST_FRAMES",
+    "Frame",
+    "Frames",
+    "Paired",
+    "Rendered",
+    "adapt",
+    "read",
+    "rendered",
+]
 
 CAMERA = (480, 640)
 MOST_FRAMES = 16
+_TRUTH = "the truth"  # no input's name: those are Python names
 _LARGEST = {"uint8": 255, "uint16": 65535, "float32": 1.0}
 _COLDEST = {"temperature in kelvin": 285.0, "temperature in Celsius": 12.0}
 _WARMTH = 25.0  # kelvin between black and white
@@ -40,17 +50,44 @@ class Frame:
     truth: NDArray[np.uint8] | None = None
 
 
-def rendered(inputs: Sequence[Input], count: int, *, labelled: bool) -> list[Frame]:
+class Frames(Protocol):
+    """Frames that are made or read when they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int) -> Frame: ...
+
+
+class Rendered:
     """Rooms that no reference model was trained on, seen by these sensors.
+
+    Each is rendered when it is asked for.
 
     Args:
         inputs: Each kind sees what it can: colour the picture; depth and range the
             distances; thermal the brightness, as if white were warm.
-        count: How many.
+        numbers: Which of the held-out rooms.
         labelled: Whether the scenes' classes are the network's.
     """
-    scenes = [render(seed, *CAMERA) for seed in HELD_OUT_SEEDS[:count]]
-    return [adapt(inputs, s, labelled=labelled) for s in scenes]
+
+    def __init__(
+        self, inputs: Sequence[Input], numbers: range, *, labelled: bool
+    ) -> None:
+        self._inputs, self._labelled = inputs, labelled
+        self._seeds = HELD_OUT_SEEDS[numbers.start : numbers.stop]
+
+    def __len__(self) -> int:
+        return len(self._seeds)
+
+    def __getitem__(self, number: int) -> Frame:
+        scene = render(self._seeds[number], *CAMERA)
+        return adapt(self._inputs, scene, labelled=self._labelled)
+
+
+def rendered(inputs: Sequence[Input], count: int, *, labelled: bool) -> list[Frame]:
+    """The first rooms of `Rendered`."""
+    frames = Rendered(inputs, range(count), labelled=labelled)
+    return [frames[i] for i in range(count)]
 
 
 def adapt(inputs: Sequence[Input], scene: Scene, *, labelled: bool) -> Frame:
@@ -60,48 +97,81 @@ def adapt(inputs: Sequence[Input], scene: Scene, *, labelled: bool) -> Frame:
     )
 
 
-def read(inputs: Sequence[Input], sources: Mapping[str, str]) -> list[Frame]:
-    """The user's frames, paired as ``fuseg run`` pairs them; the first 16.
+class Paired:
+    """The user's frames, paired as ``fuseg run`` pairs them, read when asked for.
 
     Args:
         inputs: Their names must be those of ``sources``.
         sources: By input name a file, a folder, or a pattern with one star.
+        truth: The same for the true labels; None if they are not known.
+        option: What the user calls the frames, for the sentences.
+
+    Attributes:
+        unpaired: A sentence on each sensor whose files have not all a partner.
 
     Raises:
         ArgumentError: Names do not fit, or no frame has a file of every input.
         InputFileError: A file cannot be read.
     """
-    wanted = [i.name for i in inputs]
-    if sorted(sources) != sorted(wanted):
-        raise ArgumentError(
-            f"--frames must be given for each of {', '.join(wanted)}, got "
-            f"{', '.join(sources)}."
+
+    def __init__(
+        self,
+        inputs: Sequence[Input],
+        sources: Mapping[str, str],
+        truth: str | None = None,
+        option: str = "--frames",
+    ) -> None:
+        self._inputs, self._option = inputs, option
+        wanted = [i.name for i in inputs]
+        if sorted(sources) != sorted(wanted):
+            raise ArgumentError(
+                f"{option} must be given for each of {', '.join(wanted)}, got "
+                f"{', '.join(sources)}."
+            )
+        ordered = {name: sources[name] for name in wanted}
+        pairs = pair(ordered if truth is None else {**ordered, _TRUTH: truth})
+        if not pairs.frames:
+            raise ArgumentError(
+                f"{option} must pair, but no frame has a file of each input."
+            )
+        self._frames = pairs.frames
+        self.unpaired = tuple(
+            f"{option} {name}: {len(files)} without a partner are left out, the first "
+            f"is {files[0]}"
+            for name, files in pairs.unpaired.items()
         )
-    pairs = pair({name: sources[name] for name in wanted})
-    if not pairs.frames:
-        raise ArgumentError(
-            "--frames must pair, but no frame has a file of each input."
-        )
-    frames = []
-    for files in pairs.frames[:MOST_FRAMES]:
-        arrays = {i.name: read_frame(files.files[i.name], i.kind) for i in inputs}
-        for i in inputs:
-            stored_as_rgb = files.files[i.name].suffix.lower() != ".npy"
-            _require(i, arrays[i.name], files.files[i.name])
-            if i.channels == "BGR" and stored_as_rgb:
-                arrays[i.name] = np.ascontiguousarray(arrays[i.name][..., ::-1])
-        frames.append(Frame(arrays))
-    return frames
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, number: int) -> Frame:
+        files = dict(self._frames[number].files)
+        truth = files.pop(_TRUTH, None)
+        arrays = {i.name: self._read(i, files[i.name]) for i in self._inputs}
+        return Frame(arrays, None if truth is None else read_labels(truth))
+
+    def _read(self, sensor: Input, path: Path) -> NDArray[Any]:
+        array = read_frame(path, sensor.kind)
+        _require(sensor, array, path, self._option)
+        if sensor.channels == "BGR" and path.suffix.lower() != ".npy":
+            array = np.ascontiguousarray(array[..., ::-1])
+        return array
 
 
-def _require(sensor: Input, array: NDArray[Any], path: Path) -> None:
+def read(inputs: Sequence[Input], sources: Mapping[str, str]) -> list[Frame]:
+    """The first 16 of the user's frames; see `Paired`."""
+    frames = Paired(inputs, sources)
+    return [frames[i] for i in range(min(len(frames), MOST_FRAMES))]
+
+
+def _require(sensor: Input, array: NDArray[Any], path: Path, option: str) -> None:
     wanted = "(H, W, 3)" if sensor.kind == "color" else "(H, W)"
     fits = array.ndim == 3 and array.shape[2] == 3
     if sensor.kind != "color":
         fits = array.ndim == 2
     if not fits or array.dtype != sensor.dtype or not array.size:
         raise ArgumentError(
-            f"--frames {sensor.name}: {path} must be {sensor.dtype} {wanted}, got "
+            f"{option} {sensor.name}: {path} must be {sensor.dtype} {wanted}, got "
             f"{array.dtype} {array.shape}: give other frames, or say with --spec what "
             "this sensor delivers."
         )

@@ -1,0 +1,350 @@
+"""All variants of one export: one calibration; each judged, timed, kept or refused."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from fuseg.backends import create
+from fuseg.errors import ArgumentError, BackendError, ExportError
+from fuseg.manifest import Manifest
+
+from ..cut_tail import Tail
+from ..target import Target
+from . import quantize as q
+from .calibrate import Ranges, calibrate
+from .data import Data, choose
+from .fp16 import overflow_risks, simulate, to_fp16
+from .judge import Budget, Case, Scores, Verdict, judge, labels_of, scores_of
+from .pictures import strip
+from .repair import Repair, repair
+
+__all__ = ["FP32", "KINDS", "Made", "Precision", "make_variants", "parse_kinds"]
+
+KINDS = ("fp32", "fp16", "int8")
+_BACKENDS = ("onnxruntime", "openvino")
+_ROUNDS = 15
+_FASTER = 0.95  # of fp32's time: what INT8 must reach to be worth its labels
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Which variants to make beside fp32, and what they may lose.
+
+    Attributes:
+        kinds: Of `KINDS`, fp32 among them.
+        auto: Whether a variant that is over the budget or not faster is left out; if
+            not, it is an error, since it was asked for.
+        calibration: Frames whose ranges are taken, sources by input name.
+        truth: Source of the true labels of the export's frames.
+        method: See `calibrate.calibrate`.
+        budget: Against fp32.
+    """
+
+    kinds: tuple[str, ...] = ("fp32",)
+    auto: bool = False
+    calibration: Mapping[str, str] | None = None
+    truth: str | None = None
+    method: str = "minmax"
+    budget: Budget = field(default_factory=Budget)
+
+
+FP32 = Precision()
+
+
+@dataclass(frozen=True)
+class Made:
+    """One variant, and what is known of it.
+
+    Attributes:
+        name, targets, precision: As the manifest has them.
+        model: The graph, float32 at its ends.
+        verdict: Beside fp32 on the held-out frames; None for fp32 itself.
+        repair: What had to stay in float, and what it was without that.
+        times: Median milliseconds of one run, one thread, by backend.
+        refused: Why it is left out; None if it goes into the bundle.
+        pictures: PNGs of the frames that agree least with fp32.
+    """
+
+    name: str
+    targets: tuple[str, ...]
+    precision: dict[str, str]
+    model: onnx.ModelProto
+    verdict: Verdict | None = None
+    repair: Repair | None = None
+    times: dict[str, float] = field(default_factory=dict)
+    refused: str | None = None
+    pictures: tuple[bytes, ...] = ()
+
+    @property
+    def fastest(self) -> tuple[str, float] | None:
+        """The backend that runs it fastest, and its time."""
+        return min(self.times.items(), key=lambda item: item[1], default=None)
+
+
+def parse_kinds(words: str) -> tuple[tuple[str, ...], bool]:
+    """Read ``--precision``: kinds joined by commas, or ``auto``, which is all of them.
+
+    Returns:
+        The kinds, fp32 first, and whether it was ``auto``.
+
+    Raises:
+        ArgumentError: A word is none of them.
+    """
+    if words == "auto":
+        return KINDS, True
+    kinds = tuple(dict.fromkeys(["fp32", *words.split(",")]))
+    if not set(kinds) <= set(KINDS):
+        raise ArgumentError(
+            f"--precision must be auto, or of {', '.join(KINDS)} joined by commas, "
+            f"got {words!r}."
+        )
+    return kinds, False
+
+
+def make_variants(
+    asked: Precision,
+    target: Target,
+    manifest: Manifest,
+    network: onnx.ModelProto,
+    tail: Tail,
+    frames: Mapping[str, str] | None,
+    progress: Callable[[str], None],
+) -> tuple[list[Made], tuple[str, ...]]:
+    """Make, repair, judge and time the variants of a float32 network.
+
+    Args:
+        manifest: Of the bundle as it is so far.
+        network: ``tail`` cut off; opset 17 at most for TensorRT 8.6.
+        frames: Held out, to judge on; rendered rooms if None.
+
+    Returns:
+        All that was tried, the kept ones first, of these the one to prefer on this CPU;
+        and what the user should know of the frames.
+
+    Raises:
+        ExportError: A variant that was asked for by name is over its budget though it
+            was repaired.
+        ArgumentError, InputFileError: The frames are not as they must be.
+    """
+    made = [Made("fp32", ("any",), {"kind": "fp32"}, network)]
+    if asked.kinds == FP32.kinds:
+        return made, ()
+    (output,) = manifest.outputs
+    data = choose(
+        target,
+        manifest.inputs,
+        tail.size,
+        calibration=asked.calibration,
+        frames=frames,
+        truth=asked.truth,
+    )
+    classes = tuple(c.name for c in output.classes)
+    progress(f"calibrating on {len(data.calibration)} frames")
+    ranges = calibrate(network, data.calibrating(), method=asked.method)
+    work = _Work(
+        network,
+        tail,
+        data,
+        ranges,
+        asked.budget,
+        classes,
+        np.array([c.color for c in output.classes], np.uint8),
+        output.ignore,
+    )
+    if "fp16" in asked.kinds:
+        made.append(work.fp16())
+    if "int8" in asked.kinds:
+        made += work.int8(progress)
+    progress(f"judging {len(made) - 1} variants on {len(data.held_out)} frames")
+    made = work.judged(made)
+    progress("timing the variants")
+    made = [
+        replace(m, times=times) for m, times in zip(made, _times(made), strict=True)
+    ]
+    made = [replace(m, refused=_refused(m, made[0], asked)) for m in made]
+    for variant in made:
+        if variant.refused is not None and not asked.auto:
+            raise ExportError(
+                f"variant {variant.name} is not good enough to be shipped: "
+                f"{variant.refused}. Give other calibration frames or another method, "
+                "raise --max-miou-drop, or let --precision auto leave it out."
+            )
+    return sorted(made, key=lambda m: _rank(m, made[0])), data.doubts
+
+
+@dataclass(frozen=True)
+class _Work:
+    network: onnx.ModelProto
+    tail: Tail
+    data: Data
+    ranges: Ranges
+    budget: Budget
+    classes: tuple[str, ...]
+    palette: NDArray[np.uint8]
+    ignore: int
+
+    def fp16(self) -> Made:
+        keep = overflow_risks(self.ranges.of, self.network)
+        precision = {"kind": "fp16", "float32_nodes": str(len(keep))}
+        return Made("fp16", ("any",), precision, to_fp16(self.network, keep))
+
+    def int8(self, progress: Callable[[str], None]) -> list[Made]:
+        cases = self.data.repairing()
+        for_cpu = self._repaired(q.CPU, cases, progress)
+        for_gpu = self._repaired(q.TENSORRT, cases, progress)
+        whole = self._quantized(q.TENSORRT, for_gpu.kept)
+        risks = overflow_risks(self.ranges.of, self.network)
+        made = (
+            ("int8-cpu", "cpu", self._quantized(q.CPU, for_cpu.kept), "float32"),
+            ("int8-trt", "tensorrt", to_fp16(whole, risks), "float16"),
+            ("int8-trt8", "tensorrt-8", whole, "float32"),
+        )
+        return [
+            Made(
+                name,
+                (runtime,),
+                {
+                    "kind": "int8",
+                    "activations": "uint8" if name == "int8-cpu" else "int8",
+                    "rest": rest,
+                    "calibration": self.ranges.method,
+                    "frames": str(self.ranges.frames),
+                    "float_nodes": str(len(repaired.kept)),
+                },
+                model,
+                repair=repaired,
+            )
+            for (name, runtime, model, rest), repaired in zip(
+                made, (for_cpu, for_gpu, for_gpu), strict=True
+            )
+        ]
+
+    def judged(self, made: list[Made]) -> list[Made]:
+        """The same, all but the first one beside it on the held-out frames."""
+        programs = {m.name: _program(m) for m in made}
+        full = programs.pop("fp32")
+        verdicts = judge(
+            self.data.judging(),
+            full,
+            programs,
+            self.tail,
+            classes=self.classes,
+            ignore=self.ignore,
+        )
+        return [self._shown(m, verdicts.get(m.name), full, programs) for m in made]
+
+    def _repaired(
+        self,
+        flavour: q.Flavour,
+        cases: Sequence[Case],
+        progress: Callable[[str], None],
+    ) -> Repair:
+        return repair(
+            self.network,
+            lambda keep: self._quantized(flavour, keep),
+            scores_of,
+            self.tail,
+            cases,
+            budget=self.budget,
+            classes=self.classes,
+            ignore=self.ignore,
+            progress=progress,
+        )
+
+    def _shown(
+        self,
+        made: Made,
+        verdict: Verdict | None,
+        full: Scores,
+        programs: Mapping[str, Scores],
+    ) -> Made:
+        if verdict is None:
+            return made
+        pictures = []
+        for number in verdict.worst_frames:
+            camera, case = self.data.frame(number)
+            pictures.append(
+                strip(
+                    camera,
+                    labels_of(full(case.tensors), self.tail),
+                    labels_of(programs[made.name](case.tensors), self.tail),
+                    self.palette,
+                )
+            )
+        return replace(made, verdict=verdict, pictures=tuple(pictures))
+
+    def _quantized(self, flavour: q.Flavour, keep: Collection[str]) -> onnx.ModelProto:
+        return q.quantize(self.network, self.ranges, flavour, keep)
+
+
+def _program(made: Made) -> Scores:
+    """ONNX Runtime computes float16 in float32, so that has to be simulated."""
+    half = "fp16" in made.precision.values() or "float16" in made.precision.values()
+    return simulate(made.model) if half else scores_of(made.model)
+
+
+def _times(made: Sequence[Made]) -> list[dict[str, float]]:
+    """Median milliseconds of a run of each variant that a CPU would run, in turns."""
+    running = []
+    for index, variant in enumerate(made):
+        if not {"any", "cpu"} & set(variant.targets):
+            continue
+        for name in _BACKENDS:
+            try:
+                backend = create(name, variant.model.SerializeToString(), threads=1)
+            except (ArgumentError, BackendError):
+                continue  # not installed
+            graph = variant.model.graph
+            backend.bind(_shapes(graph.input), _shapes(graph.output))
+            running.append((index, name, backend))
+    taken: list[list[float]] = [[] for _ in running]
+    for _ in range(_ROUNDS):
+        for times, (_, _, backend) in zip(taken, running, strict=True):
+            start = time.perf_counter()
+            backend.run()
+            times.append((time.perf_counter() - start) * 1e3)
+    found: list[dict[str, float]] = [{} for _ in made]
+    for times, (index, name, _) in zip(taken, running, strict=True):
+        found[index][name] = float(np.median(times))
+    return found
+
+
+def _shapes(values: Iterable[onnx.ValueInfoProto]) -> dict[str, tuple[int, ...]]:
+    return {
+        v.name: tuple(d.dim_value for d in v.type.tensor_type.shape.dim) for v in values
+    }
+
+
+def _refused(variant: Made, full: Made, asked: Precision) -> str | None:
+    over = None if variant.verdict is None else variant.verdict.over(asked.budget)
+    if over is not None or not asked.auto or variant.name != "int8-cpu":
+        return over
+    if _faster(variant, full):
+        return None
+    spelled = " against ".join(
+        f"{ms:.2f} ms of {m.name} ({backend})"
+        for m in (variant, full)
+        for backend, ms in [m.fastest or ("no backend", 0.0)]
+    )
+    return f"it is not faster here: {spelled}"
+
+
+def _faster(variant: Made, full: Made) -> bool:
+    if variant.fastest is None or full.fastest is None:
+        return False
+    return variant.fastest[1] < full.fastest[1] * _FASTER
+
+
+def _rank(variant: Made, full: Made) -> int:
+    """Kept before refused; INT8 before fp32 only where it is faster."""
+    if variant.refused is not None:
+        return 3
+    if variant.name == "fp32":
+        return 1
+    return 0 if variant.name == "int8-cpu" and _faster(variant, full) else 2

@@ -1,0 +1,175 @@
+"""Where the pairs stand, what they hold, and that runtimes compute in integers."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import numpy_helper
+
+from fuseg_export.precision.calibrate import calibrate
+from fuseg_export.precision.judge import labels_of, scores_of
+from fuseg_export.precision.quantize import CPU, TENSORRT, quantizable, quantize
+
+
+@pytest.fixture(scope="module", params=["fusing", "dense", "depthwise"])
+def known(request, exported, frames):
+    model, tail = exported(request.param)
+    given = list(frames(request.param, 6))
+    return model, tail, given, calibrate(model, given)
+
+
+def stored(model):
+    return {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
+
+
+def of_type(model, op):
+    return [n for n in model.graph.node if n.op_type == op]
+
+
+def optimised(model, tmp_path):
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return Counter(n.op_type for n in onnx.load(tmp_path / "optimised.onnx").graph.node)
+
+
+@pytest.mark.parametrize("flavour", [CPU, TENSORRT], ids=["cpu", "tensorrt"])
+def test_the_graph_is_valid_and_says_nearly_the_same(known, flavour):
+    model, tail, given, ranges = known
+    made = quantize(model, ranges, flavour)
+    onnx.checker.check_model(made, full_check=True)
+    assert [v.name for v in made.graph.input] == [v.name for v in model.graph.input]
+    assert made.graph.output[0] == model.graph.output[0]
+    full, few = scores_of(model), scores_of(made)
+    if not any(
+        n.name.startswith("/network/deep") for n in model.graph.node
+    ):  # see repair
+        for tensors in given:
+            expected, got = full(tensors), few(tensors)
+            error = np.sqrt(((expected - got) ** 2).mean() / (expected**2).mean())
+            assert 0 < error < 0.06
+            agree = labels_of(expected, tail) == labels_of(got, tail)
+            assert agree.mean() > 0.95
+    assert made.SerializeToString(deterministic=True) == quantize(
+        model, ranges, flavour
+    ).SerializeToString(deterministic=True)
+
+
+def test_for_a_cpu_every_layer_becomes_an_integer_one(known, tmp_path):
+    model, _, _, ranges = known
+    counts = optimised(quantize(model, ranges, CPU), tmp_path)
+    convolutions = len(of_type(model, "Conv"))
+    assert counts["Conv"] + counts["FusedConv"] == 1, "the one that makes the scores"
+    assert counts["QLinearConv"] == convolutions - 1
+
+
+def test_for_tensorrt_activations_have_no_zero_point_and_bias_is_float(known):
+    model, _, _, ranges = known
+    made = quantize(model, ranges, TENSORRT)
+    values = stored(made)
+    for node in (*of_type(made, "QuantizeLinear"), *of_type(made, "DequantizeLinear")):
+        assert (values[node.input[2]] == 0).all()
+        assert values[node.input[2]].dtype == np.int8
+        scale = values[node.input[1]]
+        assert np.isfinite(scale).all()
+        assert (scale > 0).all()
+    for node in (*of_type(made, "Conv"), *of_type(made, "Gemm")):
+        if len(node.input) > 2:
+            assert values[node.input[2]].dtype == np.float32
+
+
+@pytest.mark.parametrize("flavour", [CPU, TENSORRT], ids=["cpu", "tensorrt"])
+def test_no_pair_stands_between_a_convolution_and_its_relu(known, flavour):
+    model, _, _, ranges = known
+    made = quantize(model, ranges, flavour)
+    makers = {v: n for n in made.graph.node for v in n.output}
+    relus = of_type(made, "Relu")
+    assert relus
+    for relu in relus:
+        assert makers[relu.input[0]].op_type != "DequantizeLinear"
+
+
+def test_both_inputs_of_an_addition_behind_a_convolution_are_quantized(known):
+    model, _, _, ranges = known
+    made = quantize(model, ranges, TENSORRT)
+    makers = {v: n for n in made.graph.node for v in n.output}
+    before = {v: n for n in model.graph.node for v in n.output}
+    for old, new in zip(of_type(model, "Add"), of_type(made, "Add"), strict=True):
+        if any(v in before and before[v].op_type == "Conv" for v in old.input):
+            assert [makers[v].op_type for v in new.input] == ["DequantizeLinear"] * 2
+
+
+def test_weights_have_one_scale_for_each_output_channel(exported, frames):
+    model, _ = exported("fusing")
+    ranges = calibrate(model, frames("fusing", 2))
+    made = quantize(model, ranges, TENSORRT)
+    values, before = stored(made), stored(model)
+    makers = {v: n for n in made.graph.node for v in n.output}
+    axes = {"Conv": 0, "ConvTranspose": 1}
+    pairs = [
+        (a, b)
+        for op in axes
+        for a, b in zip(of_type(model, op), of_type(made, op), strict=True)
+    ]
+    checked = 0
+    for old, new in pairs:
+        maker = makers.get(new.input[1])
+        if maker is None:  # the one that makes the scores
+            continue
+        whole, scale, _ = (values[name] for name in maker.input)
+        axis = axes[old.op_type]
+        assert scale.shape == (whole.shape[axis],)
+        assert maker.attribute[0].i == axis
+        weights = before[old.input[1]]
+        shape = [1] * 4
+        shape[axis] = -1
+        error = np.abs(whole * scale.reshape(shape) - weights)
+        assert (error <= scale.reshape(shape) * 0.5001).all()
+        assert (
+            np.abs(whole.astype(int)).max(axis=tuple({0, 1, 2, 3} - {axis})).min()
+            == 127
+        )
+        checked += 1
+    assert checked == len(quantizable(model)) == 6
+
+
+def test_what_is_kept_stays_in_float(exported, frames):
+    model, _ = exported("fusing")
+    ranges = calibrate(model, frames("fusing", 2))
+    nodes = quantizable(model)
+    for flavour in (CPU, TENSORRT):
+        everything = quantize(
+            model, ranges, flavour, [n.name for n in model.graph.node]
+        )
+        assert everything.graph.node == model.graph.node
+        one = quantize(model, ranges, flavour, nodes[:1])
+        kept = next(n for n in one.graph.node if n.name == nodes[0])
+        assert (
+            kept.input[1]
+            == next(n for n in model.graph.node if n.name == nodes[0]).input[1]
+        )
+
+
+def test_a_value_that_is_always_zero_and_a_bias_too_large_for_its_scale(
+    exported, frames
+):
+    model, _ = exported("fusing")
+    for stored_tensor in model.graph.initializer:
+        if stored_tensor.name == of_type(model, "Conv")[0].input[2]:
+            bias = numpy_helper.to_array(stored_tensor).copy()
+            bias[0] = 1e6
+            stored_tensor.CopyFrom(numpy_helper.from_array(bias, stored_tensor.name))
+    silent = [{n: np.zeros_like(a) for n, a in f.items()} for f in frames("fusing", 1)]
+    ranges = calibrate(model, silent)
+    made = quantize(model, ranges, CPU)
+    onnx.checker.check_model(made, full_check=True)
+    got, expected = scores_of(made)(silent[0]), scores_of(model)(silent[0])
+    assert np.isfinite(got).all()
+    np.testing.assert_allclose(got, expected, atol=0.05 * np.abs(expected).max())

@@ -1,0 +1,197 @@
+"""Several precisions in one bundle: made, judged, ordered, refused, reported."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+
+import numpy as np
+import onnx
+import pytest
+from typer.testing import CliRunner
+
+import fuseg
+from fuseg.bundle import Bundle
+from fuseg.cli import app
+from fuseg.errors import ArgumentError, ExportError
+from fuseg.ops import upsample_argmax
+from fuseg_export.precision import data, variants
+from fuseg_export.precision.judge import Budget, scores_of
+from fuseg_export.precision.variants import Precision, parse_kinds
+
+ALL = ["fp32", "fp16", "int8-cpu", "int8-trt", "int8-trt8"]
+FREE = Budget(miou_drop=1, class_drop=1, agreement=0.9)
+
+
+@pytest.fixture(autouse=True)
+def few(request, monkeypatch):
+    """Six rooms to calibrate on, five to judge on."""
+    request.getfixturevalue("quick")
+    monkeypatch.setattr(data, "_CALIBRATION", range(1000, 1006))
+    monkeypatch.setattr(data, "_HELD_OUT", 5)
+    monkeypatch.setattr(data, "_REPAIRING", 2)
+
+
+def clock(monkeypatch, **ms):
+    """``_times`` as if fp32 took 10 ms and the others what is given."""
+    taken = {"fp32": 10.0, **ms}
+
+    def times(made):
+        return [{"onnxruntime": taken[m.name]} if m.name in taken else {} for m in made]
+
+    monkeypatch.setattr(variants, "_times", times)
+
+
+def test_every_variant_is_in_the_bundle_and_labels_like_fp32(export_two, monkeypatch):
+    clock(monkeypatch, **{"int8-cpu": 4.0, "fp16": 10.0})
+    asked = Precision(("fp32", "fp16", "int8"), budget=FREE)
+    report = export_two(precision=asked)
+    bundle = Bundle.open(report.bundle)
+    names = [v.name for v in bundle.manifest.variants]
+    assert names == ["int8-cpu", "fp32", "fp16", "int8-trt", "int8-trt8"]
+    assert [v.name for v in report.variants] == names
+    segmenter = fuseg.load(report.bundle, variant="fp32", threads=1)
+    for variant in bundle.manifest.variants:
+        model = onnx.load_model_from_string(bundle.read(variant.file))
+        onnx.checker.check_model(model, full_check=True)
+        assert model.opset_import[0].version == variant.opset
+        assert {v.type.tensor_type.elem_type for v in model.graph.input} == {1}
+        assert model.graph.output[0].type.tensor_type.elem_type == 1
+        if variant.name != "fp32":
+            (found,) = variant.verification
+            assert (found.stage, found.against) == (variant.name, "fp32")
+            assert found.frames == 5
+            assert found.label_agreement >= 0.9
+        scores = scores_of(model)
+        for frames, labels in bundle.samples():
+            tensors = segmenter.preprocess(**frames)
+            own = upsample_argmax(scores(tensors)[0], size=labels.shape)
+            agree = np.mean(own == labels)
+            assert agree == 1 if variant.name == "fp32" else agree > 0.9
+    opsets = {v.name: v.opset for v in bundle.manifest.variants}
+    assert opsets["int8-trt8"] <= 17
+    assert opsets["int8-trt"] >= 19
+
+
+def test_the_same_bytes_again(export_two, monkeypatch):
+    clock(monkeypatch, **{"int8-cpu": 4.0})
+    asked = Precision(("fp32", "int8"), budget=FREE)
+    assert export_two(precision=asked).digest == export_two(precision=asked).digest
+
+
+def test_what_was_asked_for_and_is_over_its_budget_fails_the_export(export_two, home):
+    strict = Budget(miou_drop=0, class_drop=0, agreement=1)
+    with pytest.raises(ExportError, match=r"^variant \S+ is not good enough .* agree"):
+        export_two(precision=Precision(("fp32", "int8"), budget=strict))
+    assert list((home / "out").iterdir()) == []
+
+
+def test_auto_leaves_out_what_is_over_its_budget_or_not_faster(export_two, monkeypatch):
+    clock(monkeypatch, **{"int8-cpu": 9.9, "fp16": 10.0})
+    kinds, auto = parse_kinds("auto")
+    report = export_two(precision=Precision(kinds, auto, budget=FREE))
+    refused = {v.name: v.refused for v in report.variants if v.refused}
+    assert refused == {
+        "int8-cpu": "it is not faster here: 9.90 ms of int8-cpu (onnxruntime) against "
+        "10.00 ms of fp32 (onnxruntime)"
+    }
+    names = [v.name for v in Bundle.open(report.bundle).manifest.variants]
+    assert names == ["fp32", "fp16", "int8-trt", "int8-trt8"]
+
+    strict = Budget(miou_drop=0, class_drop=0, agreement=1)
+    report = export_two(precision=Precision(kinds, auto, budget=strict))
+    names = [v.name for v in Bundle.open(report.bundle).manifest.variants]
+    assert names[0] == "fp32"
+    assert {"int8-cpu", "int8-trt"}.isdisjoint(names)
+
+
+def test_the_order_of_the_variants_is_that_of_preference_on_a_cpu(
+    export_two, monkeypatch
+):
+    clock(monkeypatch, **{"int8-cpu": 9.9})
+    report = export_two(precision=Precision(("fp32", "int8"), budget=FREE))
+    assert [v.name for v in report.variants][:2] == ["fp32", "int8-cpu"]
+
+
+def test_the_timing_really_runs_every_variant_that_a_cpu_would_run(export_two):
+    report = export_two(precision=Precision(("fp32", "int8"), budget=FREE))
+    timed = {v.name: set(v.times) for v in report.variants}
+    assert "onnxruntime" in timed["fp32"]
+    assert timed["int8-cpu"] == timed["fp32"]
+    assert timed["int8-trt"] == timed["int8-trt8"] == set()
+    assert all(0 < ms < 1000 for v in report.variants for ms in v.times.values())
+
+
+@pytest.mark.parametrize("words", ["int4", "", "int8,", "auto,int8", "fp16 int8"])
+def test_words_that_are_no_precision(words):
+    with pytest.raises(ArgumentError, match="--precision must be auto, or of fp32, fp"):
+        parse_kinds(words)
+
+
+def test_kinds():
+    assert parse_kinds("int8") == (("fp32", "int8"), False)
+    assert parse_kinds("fp16,fp32") == (("fp32", "fp16"), False)
+    assert parse_kinds("auto") == (("fp32", "fp16", "int8"), True)
+
+
+class Page(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.text = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_the_command_tells_it_as_a_table_as_json_and_as_a_page(home, monkeypatch):
+    clock(monkeypatch, **{"int8-cpu": 4.0})
+    monkeypatch.setattr(variants, "_FASTER", 0.95)
+    words = ["foreign:TwoInputs", "--checkpoint", "two.pth", "-o", "out/two.fuseg"]
+    words += ["--input", "rgb=color:48x64", "--input", "depth=depth:48x64"]
+    words += ["--precision", "auto", "--report", "out/page.html"]
+    done = CliRunner().invoke(app, ["export", *words])
+    assert done.exit_code == 0, done.output
+    assert "int8-cpu" in done.stdout
+    assert "calibrated and judged on rendered rooms" in done.stderr
+    page = Page()
+    page.feed((home / "out" / "page.html").read_text())
+    text = "".join(page.text)
+    assert all(name in text for name in ALL)
+    pictures = [a["src"] for tag, a in page.tags if tag == "img"]
+    assert all(source.startswith("data:image/png;base64,") for source in pictures)
+
+    done = CliRunner().invoke(app, ["export", *words, "--json"])
+    told = {v["name"]: v for v in json.loads(done.stdout)["variants"]}
+    assert set(told) == set(ALL)
+    assert told["int8-cpu"]["precision"]["activations"] == "uint8"
+    assert told["fp32"]["label_agreement"] is None
+    assert 0 <= told["int8-trt"]["label_agreement"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--precision", "int9"], "--precision must be auto"),
+        (
+            ["--precision", "int8", "--calibration-method", "x"],
+            "calibration method mus",
+        ),
+        (["--precision", "int8", "--truth", "t"], "--truth needs the --frames"),
+        (
+            ["--precision", "int8", "--calibration", "rgb=x"],
+            "--calibration must be",
+        ),
+        (["--precision", "int8", "--report", "two.pth/x"], "cannot be written"),
+    ],
+)
+def test_bad_words_are_one_sentence_and_write_nothing(home, words, sentence):
+    given = ["foreign:TwoInputs", "--checkpoint", "two.pth", "-o", "out/two.fuseg"]
+    given += ["--input", "rgb=color:48x64", "--input", "depth=depth:48x64", *words]
+    done = CliRunner().invoke(app, ["export", *given])
+    assert done.exit_code != 0
+    told = str(done.exception) + done.output
+    assert sentence in told
+    assert list((home / "out").iterdir()) == []
