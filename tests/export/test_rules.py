@@ -7,6 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 
+from fuseg_export.engine import run_once
+from fuseg_export.precision.float_weights import with_float_weights
 from fuseg_export.precision.fp16 import to_fp16
 from fuseg_export.precision.rules import check_for_tensorrt
 
@@ -189,6 +191,27 @@ def test_stored_int8_is_refused_by_8_6_only():
     model = net([STORED, READ_STORED])
     assert_breaks(model, "which refuses stored int8", "8.6")
     assert broken(half(), "10.3") == []
+
+
+@pytest.mark.parametrize("scales", [GOOD["scales"], np.float32(0.01)])
+def test_weights_are_brought_to_what_8_6_takes(scales):
+    zeros = np.zeros(scales.shape, np.int8)
+    # A scale that is no power of two, and every int8 there is.
+    whole = np.arange(-127, 128).astype(np.int8)[:252].reshape(4, 7, 3, 3)
+    body = """
+        xq = QuantizeLinear(x, scale, zero)
+        xd = DequantizeLinear(xq, scale, zero)
+        wd = DequantizeLinear<axis=0>(whole, scales, zeros)
+        y = Conv(xd, wd, bias)
+    """
+    constants = {"scales": scales, "zeros": zeros, "whole": whole}
+    ends = "(float[1,7,8,8] x) => (float[1,4,6,6] y)"
+    model = net(body=body, constants=constants, ends=ends)
+    made = with_float_weights(model)
+    onnx.checker.check_model(made, full_check=True)
+    assert broken(made, "8.6") == []
+    feed = {"x": np.random.default_rng(0).standard_normal((1, 7, 8, 8), np.float32)}
+    np.testing.assert_array_equal(run_once(made, feed), run_once(model, feed))
 
 
 def test_a_bias_is_float():

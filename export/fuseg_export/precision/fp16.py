@@ -119,6 +119,8 @@ class _Writer:
             return True
         if any(value in self._others for value in (*node.input, *node.output)):
             return True
+        if attributes(node).get("reduction", "none") != "none":
+            return True  # a Scatter that adds: ONNX Runtime has none for float16
         if node.op_type in PAIR:
             return not self._scale_survives(node.input[1])
         return any(
