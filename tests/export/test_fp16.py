@@ -226,6 +226,20 @@ def test_constant_nodes_and_operators_with_a_type_of_their_own():
     assert computes_in(made, "Mul") == HALF
 
 
+def test_a_scatter_that_adds_stays_float32():
+    model = net(
+        """agraph (float[1,2,4,4] x) => (float[1,2,4,4] y) {
+            a = Relu(x)
+            b = ScatterND<reduction="add">(a, where, what)
+            y = Relu(b)
+        }""",
+        {"where": np.int64([[0, 1, 2, 3]]), "what": random(1)},
+    )
+    made = agrees(model, x=random(1, 2, 4, 4))
+    assert computes_in(made, "ScatterND") == FLOAT
+    assert computes_in(made, "Relu") == HALF
+
+
 def test_a_name_to_keep_that_is_no_node_is_refused():
     with pytest.raises(ArgumentError, match="keep must name nodes of the graph"):
         to_fp16(net(CONV, CONV_CONSTANTS), ["elsewhere"])

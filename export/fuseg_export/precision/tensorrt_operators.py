@@ -1,0 +1,104 @@
+"""What the ONNX parsers of TensorRT 8.6 and 10.3 take, as tables.
+
+Source: docs/operators.md and the importers' own checks in onnx/onnx-tensorrt, branches
+release/8.6-GA (6ba67d3, 2023-05-04) and release/10.1-GA (96e7811, 2024-06-17), read
+2026-11-20. No copy of release/10.3-GA was at hand; both of 10.x say opset 9 to 20.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+__all__ = [
+    "ATTRIBUTES",
+    "OPERATORS",
+    "OPSETS",
+    "RANKS",
+    "SINGLE_OUTPUT",
+    "STORED",
+    "Version",
+]
+
+Version = Literal["8.6", "10.3"]
+
+OPSETS = {"8.6": (7, 17), "10.3": (9, 20)}
+
+_BOTH = """
+Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool
+BatchNormalization Cast Ceil Celu Clip Concat Constant ConstantOfShape Conv
+ConvTranspose Cos Cosh CumSum DepthToSpace DequantizeLinear Div Dropout Einsum Elu
+Equal Erf Exp Expand EyeLike Flatten Floor GRU Gather GatherElements GatherND Gemm
+GlobalAveragePool GlobalLpPool GlobalMaxPool Greater GreaterOrEqual GridSample
+GroupNormalization HardSigmoid HardSwish Identity If InstanceNormalization IsInf
+IsNaN LRN LSTM LayerNormalization LeakyRelu Less LessOrEqual Log LogSoftmax Loop
+LpNormalization LpPool MatMul Max MaxPool Mean MeanVarianceNormalization Min Mod Mul
+Neg NonMaxSuppression NonZero Not OneHot Or PRelu Pad Pow QuantizeLinear RNN
+RandomNormal RandomNormalLike RandomUniform RandomUniformLike Range Reciprocal
+ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin
+ReduceProd ReduceSum ReduceSumSquare Relu Reshape Resize ReverseSequence RoiAlign
+Round Scan Scatter ScatterElements ScatterND Selu Shape Shrink Sigmoid Sign Sin Sinh
+Size Slice Softmax Softplus Softsign SpaceToDepth Split Sqrt Squeeze Sub Sum Tan
+Tanh ThresholdedRelu Tile TopK Transpose Trilu Unsqueeze Upsample Where Xor
+"""
+OPERATORS = {
+    "8.6": frozenset(_BOTH.split()),
+    "10.3": frozenset([*_BOTH.split(), "CastLike", "DeformConv", "Gelu", "Hardmax"])
+    | {"Mish"},
+}
+
+# Values that an attribute may have; a list must have nothing else in it.
+_RESIZE: dict[str, tuple[object, ...]] = {
+    "mode": ("nearest", "linear"),
+    "coordinate_transformation_mode": (
+        *("half_pixel", "pytorch_half_pixel", "tf_half_pixel_for_nn"),
+        *("asymmetric", "align_corners"),
+    ),
+    "nearest_mode": ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil"),
+}
+ATTRIBUTES: dict[Version, dict[str, dict[str, tuple[object, ...]]]] = {
+    "8.6": {"Resize": _RESIZE},
+    "10.3": {
+        "Resize": {
+            **_RESIZE,
+            "keep_aspect_ratio_policy": ("stretch",),
+            "antialias": (0,),
+        },
+        "AveragePool": {"dilations": (1,)},
+        "MaxPool": {"dilations": (1,)},
+        "LpPool": {"dilations": (1,)},
+        "LSTM": {"input_forget": (0,), "layout": (0,)},
+        "ScatterND": {"reduction": ("none",)},
+        "TopK": {"sorted": (1,)},
+    },
+}
+
+# Inputs, by position, that must be stored in the graph.
+_AXES = {"Squeeze": 1, "Unsqueeze": 1, "Slice": 3, "CumSum": 1}
+STORED: dict[Version, dict[str, int]] = {
+    "8.6": _AXES,
+    "10.3": {
+        **_AXES,
+        "Pad": 3,
+        "OneHot": 1,
+        **dict.fromkeys(
+            (
+                *("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp"),
+                *("ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd"),
+                *("ReduceSum", "ReduceSumSquare"),
+            ),
+            1,
+        ),
+    },
+}
+
+# How many axes the first input may have: two or three of them are the picture's.
+RANKS: dict[Version, dict[str, tuple[int, ...]]] = {
+    "8.6": {"AveragePool": (4, 5), "MaxPool": (4, 5)},
+    "10.3": {"AveragePool": (4, 5), "MaxPool": (4, 5), "GridSample": (4,)},
+}
+
+# Operators of which only the first output is there.
+SINGLE_OUTPUT: dict[Version, tuple[str, ...]] = {
+    "8.6": ("MaxPool",),
+    "10.3": ("MaxPool", "LayerNormalization"),
+}
