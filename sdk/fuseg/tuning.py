@@ -142,14 +142,20 @@ def _write(kind: str, key: dict[str, Any], value: dict[str, Any]) -> Path:
 
 def _read(path: Path, key: Mapping[str, Any]) -> dict[str, Any] | None:
     """The object in a file, if it is there, ours, and begins with this key."""
-    if not path.is_file():
+    try:
+        data = path.read_bytes()
+        private = _is_private(path.parent)
+    except FileNotFoundError:
         return None
-    if not _is_private(path.parent):
+    except OSError as err:  # such as the cache of root, whose HOME this user has
+        _log.info("%s cannot be read: %s.", path, err.strerror or err)
+        return None
+    if not private:
         _log.warning("%s is ignored: others may write in its folder.", path)
         return None
     try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as err:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as err:
         _log.warning("%s is ignored, it is damaged: %s.", path, err)
         return None
     if not isinstance(value, dict) or any(value.get(k) != key[k] for k in key):
@@ -174,6 +180,12 @@ def _read_tuned(path: Path) -> Tuned | None:
         )
     except (AttributeError, KeyError, TypeError, ValueError) as err:
         _log.warning("%s is ignored, it is damaged: %r.", path, err)
+        return None
+    known = all(m.backend in backends.KNOWN[1:] for m in tuned.measured)
+    if not (
+        tuned.measured and known and all(0 < m.p50_ms < 1e9 for m in tuned.measured)
+    ):
+        _log.warning("%s is ignored, it is damaged: no times of engines.", path)
         return None
     if path != _path("tuned", _tuned_key(tuned.digest, tuned.threads)):
         _log.warning("%s is ignored: it is about something else.", path)

@@ -19,7 +19,7 @@ def test_json_names_the_machine_and_every_part(fuseg):
     done = fuseg("doctor", "--json")
     assert done.code == 0
     assert done.json["ok"] is True
-    assert set(done.json) == {"ok", "fuseg", "python", "machine", "findings"}
+    assert set(done.json) == {"ok", "fuseg", "python", "machine", "findings", "tuned"}
     assert set(done.json["machine"]) == {"cpu", "cores", "system"}
     found = findings(done)
     assert found["numpy"]["detail"] == np.__version__

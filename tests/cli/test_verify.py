@@ -12,8 +12,8 @@ def test_samples_that_replay_pass(fuseg, sampled):
     done = fuseg("verify", sampled())
     assert (done.code, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        "sample 0: 1.000000 of the labels agree",
-        "sample 1: 1.000000 of the labels agree",
+        "fp32 on onnxruntime, sample 0: 1.000000 of the labels agree",
+        "fp32 on onnxruntime, sample 1: 1.000000 of the labels agree",
     ]
 
 
@@ -33,7 +33,8 @@ def test_a_failure_is_told_on_stderr(fuseg, sampled):
     done = fuseg("verify", sampled(48), "--min-agreement", "0.995")
     assert done.code == 1
     assert done.stderr == (
-        "failed: sample 1: 0.990000 of the labels agree, 0.995 must.\n"
+        "failed: fp32 on onnxruntime, sample 1: 0.990000 of the labels agree, 0.995 "
+        "must.\n"
     )
     assert fuseg("verify", sampled(48), "--min-agreement", "0.99").code == 0
 

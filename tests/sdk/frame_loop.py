@@ -15,12 +15,12 @@ FRAMES = 20
 PERIOD_NS = 10_000_000  # FRAMES of them are a fifth of the bundle's max_age_ms
 
 
-def main(library: str, bundle: str) -> None:
+def main(library: str, bundle: str, backend: str) -> None:
     """Print ``{case: [calls, bytes, state of depth]}``, each of FRAMES frames."""
     counter = ctypes.CDLL(library)
     for name in ("big_malloc_calls", "big_malloc_bytes"):
         getattr(counter, name).restype = ctypes.c_ulong
-    segmenter = fuseg.load(bundle, threads=1)
+    segmenter = fuseg.load(bundle, backend=backend, threads=1)
     rng = np.random.default_rng(0)
     rgb = rng.integers(0, 256, (480, 640, 3)).astype(np.uint8)
     depth = rng.integers(1, 6000, (480, 640)).astype(np.uint16)

@@ -36,9 +36,10 @@ def camera_bundle(make_bundle, color_input, plane_input):
 # Allocation
 
 
-@pytest.fixture
-def counts(tmp_path, camera_bundle):
+@pytest.fixture(params=["onnxruntime", "openvino"])
+def counts(tmp_path, camera_bundle, request):
     """{case: [allocations of 64 KiB and more, their bytes, state of depth]}."""
+    pytest.importorskip(request.param)
     compiler = shutil.which("g++")
     if compiler is None or sys.platform != "linux":
         pytest.skip("needs g++ and glibc to count allocations")
@@ -47,7 +48,10 @@ def counts(tmp_path, camera_bundle):
     flags = ["-shared", "-fPIC", "-O1", "-std=c++17"]
     subprocess.run([compiler, *flags, "-o", library, source], check=True)
     done = subprocess.run(
-        [sys.executable, HERE / "frame_loop.py", library, camera_bundle.path],
+        [
+            *(sys.executable, HERE / "frame_loop.py"),
+            *(library, camera_bundle.path, request.param),
+        ],
         env=os.environ | {"LD_PRELOAD": str(library)},
         stdout=subprocess.PIPE,
         text=True,

@@ -22,7 +22,14 @@ from ..segmenter import Segmenter, load
 from . import training_half
 from .bench_report import show
 from .frames import FrameReader, assignments, report_unpaired, require_names
-from .options import BundleArgument, InputOption, JsonOption, ThreadsOption
+from .options import (
+    BackendOption,
+    BundleArgument,
+    InputOption,
+    JsonOption,
+    ThreadsOption,
+    VariantOption,
+)
 from .printing import print_json, progress
 from .rounds import Frames, interleave, percentiles
 
@@ -35,6 +42,7 @@ RECIPE = "opencv+numpy+onnxruntime"
 _LIBRARIES = (
     "numpy",
     "onnxruntime",
+    "openvino",
     "opencv-python-headless",
     "opencv-python",
     "torch",
@@ -48,6 +56,8 @@ def bench(
         int, typer.Option(min=1, help="Timed calls of each program.")
     ] = 50,
     threads: ThreadsOption = None,
+    backend: BackendOption = "auto",
+    variant: VariantOption = None,
     torch: Annotated[
         str | None,
         typer.Option(
@@ -70,7 +80,7 @@ def bench(
     if (torch is None) != (checkpoint is None):
         raise ArgumentError("--torch and --checkpoint belong together: give both.")
     count = threads or machine.cores()
-    segmenter = load(bundle, threads=count)
+    segmenter = load(bundle, backend=backend, variant=variant, threads=count)
     frames = _frames(segmenter, input)
     peers, notes = _peers(bundle, segmenter, frames, count, torch, checkpoint)
     result = {
@@ -203,7 +213,8 @@ def _measure(
         "peers": notes,
         "pre_post": None,
     }
-    if f"{RECIPE}: pre" in times:
+    same = segmenter.variant == segmenter.manifest.variants[0]
+    if f"{RECIPE}: pre" in times and same and segmenter.backend_name == "onnxruntime":
         result["pre_post"] = _pre_post(parts, times)
     return result
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import typer
 from rich.table import Table
 
-from .. import __version__, _kernels, machine
+from .. import __version__, _kernels, machine, tuning
 from .options import JsonOption
 from .printing import print_json, print_table
 from .training_half import INSTALL
@@ -63,11 +63,35 @@ def doctor(json: JsonOption = False) -> None:
         "machine": machine.describe(),
     }
     if json:
-        print_json({"ok": healthy, **about, "findings": [asdict(f) for f in findings]})
+        found = [asdict(f) for f in findings]
+        print_json({"ok": healthy, **about, "findings": found, "tuned": _tuned()})
     else:
         _show(findings)
+        for row in _tuned():
+            print(_tuned_line(row))
     if not healthy:
         raise typer.Exit(1)
+
+
+def _tuned() -> list[dict[str, str | int | float | bool]]:
+    """What fuseg tune chose on this CPU, a row for each bundle and thread count."""
+    return [
+        {
+            "bundle": tuned.digest,
+            "threads": tuned.threads,
+            **asdict(tuned.measured[0]),
+            "outdated": tuned.outdated,
+        }
+        for tuned in tuning.everything()
+    ]
+
+
+def _tuned_line(row: dict[str, str | int | float | bool]) -> str:
+    again = ", by other versions: fuseg tune it again" if row["outdated"] else ""
+    return (
+        f"tuned: bundle {str(row['bundle'])[:12]}, threads {row['threads']}: "
+        f"{row['variant']} on {row['backend']}, {row['p50_ms']:.2f} ms{again}"
+    )
 
 
 def _native() -> Finding:
@@ -106,7 +130,12 @@ def _optional() -> list[Finding]:
         _module("onnxsim", "onnxsim", disables="simplifying in export", fix=INSTALL),
         _module("safetensors", "safetensors", disables=export, fix=INSTALL),
         _module("cv2", "opencv-python-headless", disables="bench's usual-recipe peer"),
-        _module("openvino", "openvino", disables=_LATER, fix=_EXTRA % "openvino"),
+        _module(
+            "openvino",
+            "openvino",
+            disables="backend openvino, often the faster one on a CPU",
+            fix=_EXTRA % "openvino",
+        ),
         _module("tensorrt", "tensorrt", disables=_LATER, fix=_EXTRA % "tensorrt"),
         _module("pycuda", "pycuda", disables=_LATER, fix=_EXTRA % "tensorrt"),
     ]

@@ -80,12 +80,20 @@ def _show_output(output: Output) -> None:
     print(f"{len(output.classes)} classes: {', '.join(names)}")
 
 
+def _precision(variant: Variant) -> str:
+    known = dict(variant.precision)
+    words = [known.pop("kind")]
+    words += [f"{key.replace('_', ' ')}: {value}" for key, value in known.items()]
+    return "precision " + ", ".join(words)
+
+
 def _show_variant(variant: Variant, manifest: Manifest) -> None:
     size = manifest.files[variant.file].bytes
     print(
         f"\nvariant {variant.name}: {variant.file}, {size:,} bytes, opset "
         f"{variant.opset}, IR {variant.ir_version}, for {' '.join(variant.targets)}"
     )
+    print(_precision(variant))
     table = Table("stage", "against", "frames", "label agreement", "largest difference")
     table.add_column("mIoU")
     for check in variant.verification:

@@ -48,6 +48,16 @@ ThreadsOption = Annotated[
     int | None,
     typer.Option(min=1, help="Threads of the engine.", show_default="its own choice"),
 ]
+BackendOption = Annotated[
+    str,
+    typer.Option(
+        help="The engine: onnxruntime, openvino, or auto, the fastest by fuseg tune."
+    ),
+]
+VariantOption = Annotated[
+    str | None,
+    typer.Option(help="A variant of the bundle, such as fp32.", show_default=False),
+]
 JsonOption = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON document on stdout."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -11,6 +12,9 @@ import typer
 from rich.table import Table
 
 from .. import metrics
+from ..backends import create
+from ..bundle import Bundle
+from ..choice import LEAST_AGREEMENT, agreements, choose
 from ..errors import ArgumentError, ShapeError
 from ..images import read_labels
 from ..pairs import PairedFrame, Pairs, pair
@@ -24,16 +28,37 @@ from .frames import (
     unpaired_json,
 )
 from .options import (
+    BackendOption,
     BundleArgument,
     ChannelsOption,
     InputOption,
     JsonOption,
     ThreadsOption,
     UnitOption,
+    VariantOption,
 )
 from .printing import plural, print_json, print_table, progress
 
+FP32_AGREEMENT = 0.9995
 _TRUTH = "--truth"  # beside the inputs' names, which are identifiers
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """How many of a sample's labels one variant gave, and how many it must."""
+
+    sample: int
+    variant: str
+    backend: str
+    label_agreement: float
+    min_agreement: float
+
+    @property
+    def words(self) -> str:
+        return (
+            f"{self.variant} on {self.backend}, sample {self.sample}: "
+            f"{self.label_agreement:.6f} of the labels agree"
+        )
 
 
 def verify(
@@ -49,21 +74,28 @@ def verify(
     unit: UnitOption = None,
     channels: ChannelsOption = None,
     min_agreement: Annotated[
-        float,
+        float | None,
         typer.Option(
-            min=0.0, max=1.0, help="Share of equal labels that every sample must reach."
+            min=0.0,
+            max=1.0,
+            help="Share of equal labels that every sample must reach.",
+            show_default=f"{FP32_AGREEMENT} of fp32, {LEAST_AGREEMENT} of others",
         ),
-    ] = 0.9995,
+    ] = None,
     min_miou: Annotated[
         float | None,
         typer.Option(min=0.0, max=1.0, help="mIoU that the true labels must show."),
     ] = None,
     threads: ThreadsOption = None,
+    backend: BackendOption = "auto",
+    variant: VariantOption = None,
     json: JsonOption = False,
 ) -> None:
     """Replay the bundle's samples and compare the labels; score it on true labels.
 
-    Exits with 1 if a sample agrees less than it must, or the mIoU is too low.
+    The samples are for every variant that is meant for a CPU, unless one is named.
+    The true labels are for the one that fuseg.load would take. Exits with 1 if a
+    sample agrees less than it must, or the mIoU is too low.
     """
     sources = assignments("--input", input)
     if bool(sources) != (truth is not None):
@@ -72,29 +104,36 @@ def verify(
         )
     if min_miou is not None and truth is None:
         raise ArgumentError("--min-miou needs frames to score: --input and --truth.")
-    segmenter = load(bundle, threads=threads)
-    samples = _replay(segmenter)
+    opened = Bundle.open(bundle)
+    samples = _replay(opened, backend, variant, threads, min_agreement)
     scores = None
     if truth is not None:
-        require_names(segmenter.manifest, sources)
+        require_names(opened.manifest, sources)
         pairs = pair({**sources, _TRUTH: truth})
         report_unpaired(pairs)
         orders = assignments("--channels", channels)
         units = assignments("--unit", unit)
-        told = load(bundle, threads=threads, units=units, channels=orders)
-        scores = _score(told, pairs, FrameReader(segmenter.manifest, orders))
+        told = load(
+            bundle,
+            backend=backend,
+            variant=variant,
+            threads=threads,
+            units=units,
+            channels=orders,
+        )
+        scores = _score(told, pairs, FrameReader(opened.manifest, orders))
 
-    failures = _failures(samples, scores, min_agreement, min_miou)
+    failures = _failures(samples, scores, min_miou)
     if json:
         print_json(
             {
                 "bundle": str(bundle),
-                "digest": segmenter.bundle.digest,
+                "digest": opened.digest,
                 "passed": not failures,
                 "failures": failures,
                 "min_agreement": min_agreement,
                 "min_miou": min_miou,
-                "samples": [{"label_agreement": value} for value in samples],
+                "samples": [asdict(sample) for sample in samples],
                 "truth": scores,
             }
         )
@@ -106,13 +145,35 @@ def verify(
         raise typer.Exit(1)
 
 
-def _replay(segmenter: Segmenter) -> list[float]:
-    """Share of equal labels, for each sample."""
-    shares = []
-    for arrays, expected in segmenter.bundle.samples():
-        frames: dict[str, Any] = {**arrays}
-        shares.append(metrics.label_agreement(expected, segmenter(**frames).labels))
-    return shares
+def _replay(
+    bundle: Bundle,
+    backend: str,
+    variant: str | None,
+    threads: int | None,
+    min_agreement: float | None,
+) -> list[_Sample]:
+    """Every sample with the variant named, or with every one meant for a CPU."""
+    variants = bundle.manifest.variants
+    names: list[str | None] = [variant]
+    if variant is None:
+        names = [v.name for v in variants if v.fits_cpu] or names
+    samples = []
+    for asked in names:
+        name, chosen, _ = choose(bundle, backend, asked, threads)
+        engine = create(name, bundle.read(chosen.file), threads=threads)
+        segmenter = Segmenter(bundle, backend=engine, variant=chosen.name)
+        least = FP32_AGREEMENT if chosen.name == "fp32" else LEAST_AGREEMENT
+        for index, share in enumerate(agreements(bundle, segmenter)):
+            samples.append(
+                _Sample(
+                    index,
+                    chosen.name,
+                    name,
+                    share,
+                    least if min_agreement is None else min_agreement,
+                )
+            )
+    return samples
 
 
 def _score(segmenter: Segmenter, pairs: Pairs, read: FrameReader) -> dict[str, Any]:
@@ -150,15 +211,12 @@ def _score(segmenter: Segmenter, pairs: Pairs, read: FrameReader) -> dict[str, A
 
 
 def _failures(
-    samples: list[float],
-    scores: dict[str, Any] | None,
-    min_agreement: float,
-    min_miou: float | None,
+    samples: list[_Sample], scores: dict[str, Any] | None, min_miou: float | None
 ) -> list[str]:
     failures = [
-        f"sample {index}: {value:.6f} of the labels agree, {min_agreement} must."
-        for index, value in enumerate(samples)
-        if value < min_agreement
+        f"{sample.words}, {sample.min_agreement} must."
+        for sample in samples
+        if sample.label_agreement < sample.min_agreement
     ]
     if not samples and scores is None:
         failures.append(
@@ -173,9 +231,9 @@ def _failures(
     return failures
 
 
-def _show(samples: list[float], scores: dict[str, Any] | None) -> None:
-    for index, value in enumerate(samples):
-        print(f"sample {index}: {value:.6f} of the labels agree")
+def _show(samples: list[_Sample], scores: dict[str, Any] | None) -> None:
+    for sample in samples:
+        print(sample.words)
     if scores is None or scores["miou"] is None:
         return
     table = Table("class", "IoU", title=plural(scores["frames"], "frame"))
