@@ -152,7 +152,8 @@ class Defined:
         top = np.sort(own, axis=0)
         with np.errstate(invalid="ignore"):
             gap = top[-1] - top[-2]
-        return wanted, (gap > 0) & (gap <= self.slack)
+        # Equal in exact arithmetic, two maps may be rounded apart: on unlike grids.
+        return wanted, gap <= self.slack
 
     def confidence(self):
         with np.errstate(invalid="ignore", over="ignore"):

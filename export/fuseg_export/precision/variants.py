@@ -19,15 +19,18 @@ from ..target import Target
 from . import quantize as q
 from .calibrate import Ranges, calibrate
 from .data import Data, choose
+from .float_weights import with_float_weights
 from .fp16 import overflow_risks, simulate, to_fp16
 from .judge import Budget, Case, Scores, Verdict, judge, labels_of, scores_of
 from .pictures import strip
 from .repair import Repair, repair
+from .rules import check_for_tensorrt
 
 __all__ = ["FP32", "KINDS", "Made", "Precision", "make_variants", "parse_kinds"]
 
 KINDS = ("fp32", "fp16", "int8")
 _BACKENDS = ("onnxruntime", "openvino")
+_OPSET_OF_TENSORRT_8 = 17
 _ROUNDS = 15
 _FASTER = 0.95  # of fp32's time: what INT8 must reach to be worth its labels
 
@@ -120,7 +123,7 @@ def make_variants(
 
     Args:
         manifest: Of the bundle as it is so far.
-        network: ``tail`` cut off; opset 17 at most for TensorRT 8.6.
+        network: ``tail`` cut off. Without int8-trt8 if its opset is above 17.
         frames: Held out, to judge on; rendered rooms if None.
 
     Returns:
@@ -200,10 +203,15 @@ class _Work:
         for_gpu = self._repaired(q.TENSORRT, cases, progress)
         whole = self._quantized(q.TENSORRT, for_gpu.kept)
         risks = overflow_risks(self.ranges.of, self.network)
+        half, full = to_fp16(whole, risks), with_float_weights(whole)
+        _require_rules(check_for_tensorrt(half, version="10.3", keep=risks))
+        old = self.network.opset_import[0].version <= _OPSET_OF_TENSORRT_8
+        if old:
+            _require_rules(check_for_tensorrt(full, version="8.6"))
         made = (
             ("int8-cpu", "cpu", self._quantized(q.CPU, for_cpu.kept), "float32"),
-            ("int8-trt", "tensorrt", to_fp16(whole, risks), "float16"),
-            ("int8-trt8", "tensorrt-8", whole, "float32"),
+            ("int8-trt", "tensorrt", half, "float16"),
+            ("int8-trt8", "tensorrt-8", full, "float32"),
         )
         return [
             Made(
@@ -223,6 +231,7 @@ class _Work:
             for (name, runtime, model, rest), repaired in zip(
                 made, (for_cpu, for_gpu, for_gpu), strict=True
             )
+            if old or name != "int8-trt8"
         ]
 
     def judged(self, made: list[Made]) -> list[Made]:
@@ -281,6 +290,15 @@ class _Work:
 
     def _quantized(self, flavour: q.Flavour, keep: Collection[str]) -> onnx.ModelProto:
         return q.quantize(self.network, self.ranges, flavour, keep)
+
+
+def _require_rules(broken: Sequence[str]) -> None:
+    """Refuse a variant that TensorRT would refuse, or run slowly."""
+    if broken:
+        raise ExportError(
+            f"the INT8 network breaks {len(broken)} of TensorRT's rules; the first: "
+            f"{broken[0]}"
+        )
 
 
 def _program(made: Made) -> Scores:

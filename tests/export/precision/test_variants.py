@@ -113,6 +113,12 @@ def test_the_order_of_the_variants_is_that_of_preference_on_a_cpu(
     assert [v.name for v in report.variants][:2] == ["fp32", "int8-cpu"]
 
 
+def test_a_later_opset_has_no_variant_for_tensorrt_8(export_two, monkeypatch):
+    clock(monkeypatch, **{"int8-cpu": 4.0})
+    report = export_two(precision=Precision(("fp32", "int8"), budget=FREE), opset=18)
+    assert [v.name for v in report.variants] == ["int8-cpu", "fp32", "int8-trt"]
+
+
 def test_the_timing_really_runs_every_variant_that_a_cpu_would_run(export_two):
     report = export_two(precision=Precision(("fp32", "int8"), budget=FREE))
     timed = {v.name: set(v.times) for v in report.variants}
