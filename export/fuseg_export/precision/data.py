@@ -17,6 +17,7 @@ from ..definition import at_size
 from ..samples import Frames, Paired, Rendered
 from ..target import Target, tensor_shapes
 from .judge import Case
+from .watch import Watch
 
 __all__ = ["Data", "Packer", "choose"]
 
@@ -42,11 +43,16 @@ class Data:
     held_out: Frames
     doubts: tuple[str, ...]
 
-    def calibrating(self) -> Iterator[dict[str, NDArray[np.float32]]]:
+    def calibrating(
+        self, watch: Watch | None = None
+    ) -> Iterator[dict[str, NDArray[np.float32]]]:
         """The tensors to take ranges of, one frame in memory at a time."""
         pack = Packer(self.inputs, CALIBRATION)
         for number in range(len(self.calibration)):
-            yield pack(number, self.calibration[number].arrays)
+            tensors = pack(number, self.calibration[number].arrays)
+            if watch is not None:
+                watch(tensors)
+            yield tensors
 
     def repairing(self) -> list[Case]:
         """A few cases of the calibration."""

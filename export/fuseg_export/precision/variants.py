@@ -25,6 +25,7 @@ from .judge import Budget, Case, Scores, Verdict, judge, labels_of, scores_of
 from .pictures import strip
 from .repair import Repair, repair
 from .rules import check_for_tensorrt
+from .watch import Watch
 
 __all__ = ["FP32", "KINDS", "Made", "Precision", "make_variants", "parse_kinds"]
 
@@ -149,7 +150,8 @@ def make_variants(
     )
     classes = tuple(c.name for c in output.classes)
     progress(f"calibrating on {len(data.calibration)} frames")
-    ranges = calibrate(network, data.calibrating(), method=asked.method)
+    watch = Watch(manifest.inputs)
+    ranges = calibrate(network, data.calibrating(watch), method=asked.method)
     work = _Work(
         network,
         tail,
@@ -178,7 +180,8 @@ def make_variants(
                 f"{variant.refused}. Give other calibration frames or another method, "
                 "raise --max-miou-drop, or let --precision auto leave it out."
             )
-    return sorted(made, key=lambda m: _rank(m, made[0])), data.doubts
+    doubts = (*data.doubts, *watch.doubts())
+    return sorted(made, key=lambda m: _rank(m, made[0])), doubts
 
 
 @dataclass(frozen=True)
