@@ -180,7 +180,7 @@ def replays(monkeypatch):
 
 
 def test_the_samples_are_replayed_once_for_each_engine_and_variant(
-    sampled, with_variants, nearly, monkeypatch, cache
+    sampled, with_variants, nearly, monkeypatch, user_cache
 ):
     path = with_variants(sampled(), {"int8-cpu": nearly, "fp16": None, "fp32": None})
     read = replays(monkeypatch)
@@ -195,16 +195,16 @@ def test_the_samples_are_replayed_once_for_each_engine_and_variant(
     ):
         fuseg.load(path, **words)
         assert len(read) == count, words
-    assert len(list(cache.glob("passed-*.json"))) == 3
+    assert len(list(user_cache.glob("passed-*.json"))) == 3
     monkeypatch.setattr(tuning, "__version__", "9")
     fuseg.load(path)
     assert len(read) == 4
 
 
 def test_where_nothing_can_be_kept_the_samples_are_replayed_each_time(
-    sampled, with_variants, monkeypatch, cache, log
+    sampled, with_variants, monkeypatch, user_cache, log
 ):
-    cache.parent.write_bytes(b"")
+    user_cache.parent.write_bytes(b"")
     path = with_variants(sampled(), {"int8-cpu": None, "fp32": None})
     read = replays(monkeypatch)
     for count in (1, 2):
