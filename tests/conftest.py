@@ -157,7 +157,7 @@ def _cache_of_no_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
 
 
 @pytest.fixture(autouse=True)
-def cache(_cache_of_no_user: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def user_cache(_cache_of_no_user: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder ``fuseg`` in a cache of this test's own; it is not made yet."""
     base = _cache_of_no_user / secrets.token_hex(8)
     monkeypatch.setenv("XDG_CACHE_HOME", str(base))

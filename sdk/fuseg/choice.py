@@ -47,8 +47,8 @@ def start(
     """Choose engine and variant, and make the engine; one line of the log says which.
 
     A variant of less than float32 has to give the labels of the bundle's samples, the
-    first time it is loaded here; else fp32 takes its place, unless it was asked for by
-    name.
+    first time it is loaded here. Else fp32 takes its place (on ONNX Runtime, unless
+    another engine was asked for), or the call is refused if the variant was asked for.
 
     Args:
         backend: A name, ``"auto"``, or an object, which is taken as it is.
@@ -68,11 +68,15 @@ def start(
         return Started(backend, _named(bundle, variant) or _first(bundle))
     name, chosen, why = choose(bundle, backend, variant, threads)
     _log.info("%s: variant %s on %s, %s", bundle.path, chosen.name, name, why)
-    if chosen.precision["kind"] == "fp32":
+    spare = next((v for v in bundle.manifest.variants if v.name == "fp32"), None)
+    safe = "onnxruntime" if backend == "auto" else name
+    if (name, chosen) == (safe, spare):
         return Started(_make(bundle, name, chosen, threads), chosen)
     try:
         engine = _make(bundle, name, chosen, threads)
-        doubt = _doubt(bundle, engine, chosen, segmenter)
+        doubt = None
+        if chosen is not spare:
+            doubt = _doubt(bundle, engine, chosen, segmenter)
     except BackendError as err:
         if variant is not None:
             raise
@@ -80,11 +84,10 @@ def start(
     if doubt is None:
         return Started(engine, chosen)
     reason = f"variant {chosen.name} does not run on {name}: {doubt}"
-    spare = next((v for v in bundle.manifest.variants if v.name == "fp32"), None)
     if variant is not None or spare is None:
         raise BackendError(reason)
-    _log.warning("%s: fp32 runs instead: %s", bundle.path, reason)
-    return Started(_make(bundle, name, spare, threads), spare, reason)
+    _log.warning("%s: fp32 on %s instead: %s", bundle.path, safe, reason)
+    return Started(_make(bundle, safe, spare, threads), spare, reason)
 
 
 def choose(

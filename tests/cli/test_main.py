@@ -9,7 +9,7 @@ import pytest
 import fuseg as library
 from fuseg.cli import training_half
 
-COMMANDS = ["run", "inspect", "verify", "bench", "doctor", "export", "models"]
+COMMANDS = ["run", "inspect", "verify", "bench", "tune", "doctor", "export", "models"]
 
 HALF = """
 import typer
@@ -77,7 +77,7 @@ def test_help_lists_every_command_even_without_the_training_half(fuseg, words):
         assert command in shown, command
 
 
-@pytest.mark.parametrize("command", COMMANDS[:5])
+@pytest.mark.parametrize("command", COMMANDS[:6])
 def test_every_command_has_help_and_json(fuseg, command):
     done = fuseg(command, "--help")
     assert done.code == 0

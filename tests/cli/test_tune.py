@@ -111,12 +111,12 @@ def test_an_engine_that_does_not_work_is_a_row_with_the_reason(
     assert "OpenVINO cannot be imported" in rows[1]["rejected"]
 
 
-def test_where_nothing_is_right_nothing_is_stored(fuseg, sampled, measured, cache):
+def test_where_nothing_is_right_nothing_is_stored(fuseg, sampled, measured, user_cache):
     measured({})
     done = fuseg("tune", sampled(wrong_pixels=48), "--rounds", "4", "--json")
     assert done.code == 1
     assert done.json["stored"] is None
-    assert not cache.exists()
+    assert not user_cache.exists()
 
 
 def test_without_samples_or_variants_for_a_cpu_it_says_so(

@@ -145,6 +145,11 @@ def test_threads_and_float32_reach_openvino(rgbd):
     assert made.get_property("NUM_STREAMS") == 1
 
 
+def test_int8_gives_the_labels_of_fp32(int8_bundle, backend):
+    segmenter = fuseg.load(int8_bundle, backend=backend, variant="int8-cpu", threads=1)
+    assert segmenter.variant.name == "int8-cpu"  # or the replay would have raised
+
+
 def test_a_clone_shares_the_weights_and_no_buffer(rgbd, frames, backend):
     segmenter = fuseg.load(rgbd.path, backend=backend)
     twin = segmenter.clone()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 import numpy as np
 import pytest
@@ -113,7 +114,7 @@ def test_a_variant_with_other_labels_gives_way_to_fp32(
         assert ran(segmenter) == ("onnxruntime", "fp32")
         (_, (level, sentence)) = log()
         assert level == "WARNING"
-        assert sentence == f"{path}: fp32 runs instead: {segmenter.fallback}"
+        assert sentence == f"{path}: fp32 on onnxruntime instead: {segmenter.fallback}"
         assert segmenter.fallback.startswith(
             "variant int8-cpu does not run on onnxruntime: 0."
         )
@@ -148,6 +149,22 @@ def test_a_variant_the_engine_cannot_read_gives_way_too(
         fuseg.load(path, variant="fp16")
 
 
+def test_an_engine_that_was_tuned_and_broke_gives_way_to_onnxruntime(
+    sampled, monkeypatch
+):
+    path = sampled()
+    monkeypatch.setattr(
+        "fuseg.backends.installed", lambda: {"onnxruntime": "1", "openvino": "2"}
+    )
+    tuning.store(Bundle.open(path).digest, None, [Measured("openvino", "fp32", 1.0)])
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    segmenter = fuseg.load(path)
+    assert ran(segmenter) == ("onnxruntime", "fp32")
+    assert "OpenVINO cannot be imported" in segmenter.fallback
+    with pytest.raises(errors.BackendError, match="OpenVINO cannot be imported"):
+        fuseg.load(path, backend="openvino")
+
+
 def test_without_samples_only_fp32_is_believed(rgbd, with_variants):
     path = with_variants(rgbd.path, {"int8-cpu": None, "fp32": None})
     segmenter = fuseg.load(path)
@@ -163,7 +180,7 @@ def replays(monkeypatch):
 
 
 def test_the_samples_are_replayed_once_for_each_engine_and_variant(
-    sampled, with_variants, nearly, monkeypatch, cache
+    sampled, with_variants, nearly, monkeypatch, user_cache
 ):
     path = with_variants(sampled(), {"int8-cpu": nearly, "fp16": None, "fp32": None})
     read = replays(monkeypatch)
@@ -178,23 +195,25 @@ def test_the_samples_are_replayed_once_for_each_engine_and_variant(
     ):
         fuseg.load(path, **words)
         assert len(read) == count, words
-    assert len(list(cache.glob("passed-*.json"))) == 3
+    assert len(list(user_cache.glob("passed-*.json"))) == 3
     monkeypatch.setattr(tuning, "__version__", "9")
     fuseg.load(path)
     assert len(read) == 4
 
 
 def test_where_nothing_can_be_kept_the_samples_are_replayed_each_time(
-    sampled, with_variants, monkeypatch, cache, log
+    sampled, with_variants, monkeypatch, user_cache, log
 ):
-    cache.parent.write_bytes(b"")
+    user_cache.parent.write_bytes(b"")
     path = with_variants(sampled(), {"int8-cpu": None, "fp32": None})
     read = replays(monkeypatch)
     for count in (1, 2):
         log()
         assert fuseg.load(path).variant.name == "int8-cpu"
         assert len(read) == count
-        assert "the next load will replay the samples again" in log()[1][1]
+        told = log()
+        assert {level for level, _ in told} == {"INFO"}
+        assert "the next load will replay the samples again" in told[-1][1]
 
 
 def test_the_users_units_are_not_for_the_samples(sampled, with_variants):

@@ -54,11 +54,11 @@ def test_no_thread_count_is_one_for_each_core(monkeypatch):
     assert tuning.stored(DIGEST, None) is None
 
 
-def test_the_folder_is_the_users_alone(cache):
+def test_the_folder_is_the_users_alone(user_cache):
     path = tuning.store(DIGEST, 2, [FAST])
-    assert path.parent == cache
-    assert stat.S_IMODE(cache.stat().st_mode) == 0o700
-    assert [p.name for p in cache.iterdir()] == [path.name]  # nothing half-written
+    assert path.parent == user_cache
+    assert stat.S_IMODE(user_cache.stat().st_mode) == 0o700
+    assert [p.name for p in user_cache.iterdir()] == [path.name]  # nothing half-written
 
 
 @pytest.mark.parametrize("base", ["", "relative/cache"])
@@ -101,18 +101,18 @@ def test_a_damaged_or_foreign_file_is_ignored_with_a_warning(damage, warnings):
     assert tuning.stored(DIGEST, 2) is not None
 
 
-def test_a_folder_that_others_may_write_to_is_not_believed(cache, warnings):
+def test_a_folder_that_others_may_write_to_is_not_believed(user_cache, warnings):
     path = tuning.store(DIGEST, 2, [FAST])
-    cache.chmod(0o777)
+    user_cache.chmod(0o777)
     assert tuning.stored(DIGEST, 2) is None
     assert warnings() == [f"{path} is ignored: others may write in its folder."]
     with pytest.raises(errors.OutputFileError, match="chmod 700 it"):
         tuning.store(DIGEST, 2, [FAST])
 
 
-def test_a_folder_that_cannot_be_made_is_a_sentence(cache):
-    cache.parent.write_bytes(b"")
-    with pytest.raises(errors.OutputFileError, match=f"{cache} cannot be made"):
+def test_a_folder_that_cannot_be_made_is_a_sentence(user_cache):
+    user_cache.parent.write_bytes(b"")
+    with pytest.raises(errors.OutputFileError, match=f"{user_cache} cannot be made"):
         tuning.store(DIGEST, 2, [FAST])
     assert tuning.stored(DIGEST, 2) is None
     assert tuning.everything() == []
