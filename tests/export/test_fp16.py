@@ -432,6 +432,22 @@ def test_a_value_of_unknown_range_is_a_risk():
     assert risks == ["Sigmoid_1", "Mul_2", "Softmax_3"]
 
 
+@pytest.mark.parametrize(
+    ("ends", "names"),
+    [
+        ((1e-12, 3), ["Relu_0", "Div_2"]),
+        ((-3, -1e-12), ["Relu_0", "Div_2"]),
+        ((0.01, 3), []),
+        ((-3, -0.01), []),
+    ],
+)
+def test_a_divisor_near_zero_is_a_risk(ends, names):
+    model = net(
+        "agraph (float[1] x) => (float[1] y) { a = Relu(x) b = Neg(x) y = Div(b, a) }"
+    )
+    assert overflow_risks({**CALM, "a": ends}, model) == names
+
+
 def test_a_square_is_a_risk_and_a_product_is_not():
     model = net("agraph (float[1] x) => (float[1] y) { a = Mul(x, x) y = Mul(a, x) }")
     assert overflow_risks(CALM, model) == ["Mul_0"]
