@@ -149,7 +149,7 @@ class _Writer:
         outputs = [i for i in floats if gives[i] in bound]
         fixed = [i for i in floats if gives[i] == "tensor(float)"]
         if not inputs or len(outputs) + len(fixed) < len(floats):
-            return None  # what it makes has a type of its own: Cast, RandomUniform
+            return None  # what it makes has a type of its own: Cast, EyeLike
         return inputs, outputs
 
     def _write_half(
@@ -175,12 +175,9 @@ class _Writer:
             self._full[value] = value
 
     def _write_full(self, node: onnx.NodeProto) -> None:
-        if node.op_type == "Cast" and node.input[0] in self._half:
-            node.input[0] = self._half[node.input[0]]
-        else:
-            for i, value in enumerate(node.input):
-                if value in self._floats:
-                    node.input[i] = self._as_full(value)
+        for i, value in enumerate(node.input):
+            if value in self._floats:
+                node.input[i] = self._as_full(value)
         for body in _bodies(node):
             for inner in all_nodes(body):
                 for i, value in enumerate(inner.input):

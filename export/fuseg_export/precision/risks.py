@@ -41,6 +41,8 @@ def overflow_risks(
     - a value that it reads or makes comes within a factor of 8 of 65,504 (8,188 and
       more), or is never larger than 2**-14, where float16 loses bits; 0 alone is fine;
     - it is a mean whose sum, the largest mean times what it is of, is beyond 65,504;
+    - it divides by a value that comes within 2**-14 of 0, or makes such a divisor:
+      float16 may turn the epsilon in it into 0;
     - it is of a kind in `STATISTICS`, or multiplies a value with itself: what it
       computes on the way has a wider range than its values;
     - the range of one of its float32 values is not known.
@@ -54,9 +56,18 @@ def overflow_risks(
         ExportError: A node that must stay float32 has no name.
     """
     graph = Graph(model)
+    divisors = {
+        node.input[1]
+        for node in model.graph.node
+        if node.op_type == "Div" and _near_zero(node.input[1], ranges)
+    }
     names = []
     for node in model.graph.node:
-        if node.op_type == "Constant" or not _at_risk(node, graph, ranges):
+        if node.op_type == "Constant":
+            continue
+        if not _at_risk(node, graph, ranges) and divisors.isdisjoint(
+            (*node.input, *node.output)
+        ):
             continue
         if not node.name:
             raise ExportError(
@@ -87,6 +98,11 @@ def _at_risk(
         return False
     largest = max(abs(end) for end in ranges[node.output[0]])
     return largest * _summed(node, graph) > LARGEST * 8
+
+
+def _near_zero(value: str, ranges: Mapping[str, tuple[float, float]]) -> bool:
+    low, high = ranges.get(value, (1.0, 1.0))  # a constant, or one of unknown range
+    return low < SMALLEST and high > -SMALLEST
 
 
 def _float_values(node: onnx.NodeProto, graph: Graph) -> Iterator[str]:
