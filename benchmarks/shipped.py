@@ -22,9 +22,9 @@ def shipped_scores() -> list[np.ndarray]:
         print(f"no {BUNDLE}: nothing of the shipped checkpoint (make demo)")
         return []
     bundle = Bundle.open(BUNDLE)
-    network = bundle.read(bundle.manifest.variants[0].file)
+    network = bundle.read("fp32.onnx")
     backend = backends.create("onnxruntime", network, threads=1)
-    segmenter = Segmenter(bundle, backend=backend)
+    segmenter = Segmenter(bundle, backend=backend, variant="fp32")
     name = bundle.manifest.outputs[0].tensor.name
     scores = []
     for frames, _ in bundle.samples():

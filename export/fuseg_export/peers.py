@@ -76,9 +76,12 @@ def _recipe(bundle: Bundle, threads: int) -> Peer:
     from .engine import open_session
     from .reattach import with_tail
 
+    full = bundle.manifest.full
+    if full is None:
+        return Peer(RECIPE, unavailable="the bundle has no float32 network to run.")
     cv2.setNumThreads(threads)
     inputs, (output,) = bundle.manifest.inputs, bundle.manifest.outputs
-    model = with_tail(bundle.read(bundle.manifest.variants[0].file), output)
+    model = with_tail(bundle.read(full.file), output)
     session = open_session(model, threads)
 
     def pre(frames: Frames) -> dict[str, NDArray[np.float32]]:

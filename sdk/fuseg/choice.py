@@ -68,7 +68,7 @@ def start(
         return Started(backend, _named(bundle, variant) or _first(bundle))
     name, chosen, why = choose(bundle, backend, variant, threads)
     _log.info("%s: variant %s on %s, %s", bundle.path, chosen.name, name, why)
-    spare = next((v for v in bundle.manifest.variants if v.name == "fp32"), None)
+    spare = bundle.manifest.full
     safe = "onnxruntime" if backend == "auto" else name
     if (name, chosen) == (safe, spare):
         return Started(_make(bundle, name, chosen, threads), chosen)

@@ -79,6 +79,6 @@ class Watch:
             return []
         return [
             f"{entry.name}: its fill value {entry.fill:g} lies beyond all readings "
-            + f"({low:.3g} to {high:.3g}) and takes {waste:.0%} of INT8's steps: a fill "
-            + "nearer to them, in training too, would be better"
+            + f"({low:.3g} to {high:.3g}) and takes {waste:.0%} of INT8's steps: train "
+            + "with one nearer to them"
         ]

@@ -213,7 +213,7 @@ def _measure(
         "peers": notes,
         "pre_post": None,
     }
-    same = segmenter.variant == segmenter.manifest.variants[0]
+    same = segmenter.variant == segmenter.manifest.full
     if f"{RECIPE}: pre" in times and same and segmenter.backend_name == "onnxruntime":
         result["pre_post"] = _pre_post(parts, times)
     return result

@@ -74,6 +74,11 @@ class Manifest(Record):
         """Write it as JSON: the same text for equal manifests, ``parse`` reads it."""
         return json.dumps(dump(self), indent=1, allow_nan=False) + "\n"
 
+    @property
+    def full(self) -> Variant | None:
+        """The float32 variant, which the others and the samples are judged by."""
+        return next((v for v in self.variants if v.name == "fp32"), None)
+
     def members(self) -> tuple[str, ...]:
         """Name, sorted and once each, every member the variants and samples need."""
         names = {variant.file for variant in self.variants}
