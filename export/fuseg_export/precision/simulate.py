@@ -2,8 +2,8 @@
 
 ONNX Runtime has next to no float16 kernels for CPUs: it computes such graphs in float32
 and, at every optimisation level, drops the casts between two nodes, so that 70,000
-stays 70,000. Of float16 pairs of INT8 its optimiser even makes something else (1.31, the
-pass WeightBiasQuantization: scores off by 3.9 of 8, by 0.4 without it). Here the graph
+stays 70,000. Its optimiser even makes something else of float16 pairs of INT8 (1.31,
+WeightBiasQuantization: scores off by 3.9 of 8, by 0.4 without it). Here the graph
 itself is float32, and each value passes through a Cast to float16 and one back, a pair
 that ONNX Runtime keeps (the tests prove both).
 """
