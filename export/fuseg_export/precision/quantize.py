@@ -270,7 +270,7 @@ class _Writer:
         if bias is not None:  # an int32 must hold it, after rounding too
             least = np.abs(bias) / (scales[given].scale * 2**30)
             scale = np.maximum(scale, least)
-        scale = scale.astype(np.float32)
+        scale = self._held(scale)
         shape = [1] * stored.ndim
         shape[axis] = -1
         whole = np.rint(stored / scale.reshape(shape)).clip(-127, 127)
@@ -315,10 +315,21 @@ class _Writer:
         )
         return name
 
+    def _held(self, scale: NDArray[np.floating]) -> NDArray[np.float32]:
+        """The same as float32; for TensorRT as float16 too, so that the variant with
+        float16 around its pairs computes the same integers."""
+        if not self._flavour.zero_point:
+            kind = np.finfo(np.float16)
+            normal = (scale >= kind.smallest_normal) & (scale <= kind.max)
+            half = np.where(normal, scale, 1).astype(np.float16)
+            scale = np.where(normal, half, scale)
+        return scale.astype(np.float32)
+
     def _scale(self, low: float, high: float) -> _Scale:
         low, high = min(low, 0.0), max(high, 0.0)
         if not self._flavour.zero_point:
-            return _Scale(max(-low, high, 127 * _SMALLEST) / 127, 0)
+            scale = max(-low, high, 127 * _SMALLEST) / 127
+            return _Scale(float(self._held(np.array(scale))), 0)
         scale = max(high - low, 255 * _SMALLEST) / 255
         return _Scale(scale, round(-low / scale))
 

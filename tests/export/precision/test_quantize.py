@@ -80,6 +80,8 @@ def test_for_tensorrt_activations_have_no_zero_point_and_bias_is_float(known):
         scale = values[node.input[1]]
         assert np.isfinite(scale).all()
         assert (scale > 0).all()
+        normal = scale >= np.finfo(np.float16).smallest_normal
+        np.testing.assert_array_equal(scale[normal], scale[normal].astype(np.float16))
     for node in (*of_type(made, "Conv"), *of_type(made, "Gemm")):
         if len(node.input) > 2:
             assert values[node.input[2]].dtype == np.float32
