@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import math
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -79,7 +81,10 @@ def calibrate(
     network = model.SerializeToString(deterministic=True)
     digest = hashlib.sha256(network + method.encode())
     count = 0
-    with tempfile.TemporaryDirectory(prefix="fuseg-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="fuseg-") as folder,
+        contextlib.redirect_stdout(io.StringIO()),  # the calibrators print
+    ):
         path = Path(folder, "network.onnx")
         path.write_bytes(network)
         try:

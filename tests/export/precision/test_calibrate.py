@@ -48,13 +48,14 @@ def test_minmax_is_the_smallest_and_the_largest_of_all_frames():
 
 
 @pytest.mark.parametrize("method", ["percentile", "entropy"])
-def test_one_outlier_drives_minmax_and_not_the_others(method):
+def test_one_outlier_drives_minmax_and_not_the_others(method, capsys):
     given = noise(8)
     given[2]["x"][0, 0, 3, 3] = 30
     assert calibrate(doubling(), given).of["x"][1] == 30
     low, high = calibrate(doubling(), given, method=method).of["x"]
     assert -6 < low < -1
     assert 1 < high < 6
+    assert capsys.readouterr().out == ""
 
 
 def test_the_digest_tells_frames_methods_and_networks_apart():
