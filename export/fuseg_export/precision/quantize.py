@@ -1,18 +1,7 @@
 """INT8 written into the graph: QuantizeLinear and DequantizeLinear where they pay.
 
-One calibration, several flavours, because runtimes read the same pair of nodes in
-different ways:
-
-- ``CPU``: activations uint8 with a zero point, a pair on every value between quantized
-  nodes, int32 bias. ONNX Runtime and OpenVINO fuse each node with its pairs into an
-  integer one; of symmetric int8 ONNX Runtime leaves those in float whose input has
-  several readers (microsoft/onnxruntime #21251).
-- ``TENSORRT``: activations int8 with zero point 0, pairs only before what is computed
-  in INT8 (the inputs of a convolution, both inputs of an addition behind one), after
-  the activation, never between a convolution and its Relu; float bias.
-
 Weights are int8, symmetric, one scale per output channel. What is in ``keep`` stays in
-float, and so does the node that makes the scores.
+float, and so does the node that makes the scores. `places` says where the pairs stand.
 """
 
 from __future__ import annotations
@@ -27,53 +16,11 @@ from onnx import helper, numpy_helper
 
 from ..graph import Graph, attributes, free_name, prune
 from .calibrate import Ranges
+from .places import Flavour, Places
 
-__all__ = ["CPU", "TENSORRT", "Flavour", "quantizable", "quantize"]
+__all__ = ["quantizable", "quantize"]
 
-_WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-_ACTIVATIONS = ("Relu", "Clip")
-_RESHAPERS = ("Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze")
-_MOVERS = (*_RESHAPERS, "Resize", "MaxPool", "Slice")
 _SMALLEST = 1e-8  # of a scale: below, float32's reciprocal is not exact enough
-
-
-@dataclass(frozen=True)
-class Flavour:
-    """What one kind of runtime wants.
-
-    Attributes:
-        zero_point: Whether activations are uint8 with a zero point, else int8.
-        computes: Operators computed in integers, beside those that have weights.
-        moves: Operators that hand integers on, with the scale of their input.
-        outputs: Whether the results of quantized nodes are quantized too.
-        whole_bias: Whether the bias is int32, else float.
-        one_scale: Operators whose inputs must have one common scale.
-    """
-
-    zero_point: bool
-    computes: tuple[str, ...]
-    moves: tuple[str, ...]
-    outputs: bool
-    whole_bias: bool
-    one_scale: tuple[str, ...]
-
-
-CPU = Flavour(
-    zero_point=True,
-    computes=("Add", "Mul", "Concat", "GlobalAveragePool", "AveragePool", "Sigmoid"),
-    moves=_MOVERS,
-    outputs=True,
-    whole_bias=True,
-    one_scale=(),
-)
-TENSORRT = Flavour(
-    zero_point=False,
-    computes=("Add",),
-    moves=(),
-    outputs=False,
-    whole_bias=False,
-    one_scale=("Concat",),
-)
 
 
 def quantizable(model: onnx.ModelProto) -> list[str]:
@@ -81,7 +28,7 @@ def quantizable(model: onnx.ModelProto) -> list[str]:
 
     The one that makes the scores is not among them.
     """
-    graph = _Places(model)
+    graph = Places(model)
     return [n.name for n in model.graph.node if graph.weight(n) is not None]
 
 
@@ -99,7 +46,7 @@ def quantize(
     """
     made = onnx.ModelProto()
     made.CopyFrom(model)
-    places = _Places(made)
+    places = Places(made)
     sources = places.sources(flavour, keep)
     writer = _Writer(made, flavour, ranges)
     scales = writer.scales(sources, places.groups(flavour, sources))
@@ -121,86 +68,6 @@ def quantize(
             writer.pair(value, scales)
     prune(made)
     return made
-
-
-class _Places:
-    """Which values of a network are to be quantized."""
-
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self._model = model
-        self._graph = Graph(model)
-        self._readers: dict[str, list[onnx.NodeProto]] = {}
-        for node in model.graph.node:
-            for value in node.input:
-                self._readers.setdefault(value, []).append(node)
-        self._outputs = {value.name for value in model.graph.output}
-
-    def weight(self, node: onnx.NodeProto) -> NDArray[np.float32] | None:
-        """The stored weights of a node that may be quantized."""
-        if node.op_type not in _WEIGHTED or self._makes_scores(node):
-            return None
-        if self._graph.element(node.input[0]) not in (0, onnx.TensorProto.FLOAT):
-            return None
-        return self._graph.constant(node.input[1])
-
-    def sources(self, flavour: Flavour, keep: Collection[str]) -> dict[str, str]:
-        """The values to quantize; each with the value whose scale it takes."""
-        sources: dict[str, str] = {}
-        for node in self._model.graph.node:
-            if node.name in keep:
-                continue
-            weighted = self.weight(node) is not None
-            if weighted:
-                sources.setdefault(node.input[0], node.input[0])
-            elif self._computes(node, flavour):
-                for value in node.input:
-                    sources.setdefault(value, value)
-            elif node.op_type in flavour.moves and node.input[0] in sources:
-                result = node.output[0]
-                if result not in self._outputs:
-                    sources.setdefault(result, sources[node.input[0]])
-                continue
-            else:
-                continue
-            result = self._activated(node.output[0])
-            if flavour.outputs and result not in self._outputs:
-                sources.setdefault(result, result)
-        return sources
-
-    def groups(self, flavour: Flavour, sources: dict[str, str]) -> Iterator[list[str]]:
-        """Values of ``sources`` that must have one common scale."""
-        for node in self._model.graph.node:
-            if node.op_type in flavour.one_scale:
-                group = [v for v in (*node.input, *node.output) if v in sources]
-                if len(group) > 1:
-                    yield group
-
-    def _computes(self, node: onnx.NodeProto, flavour: Flavour) -> bool:
-        if node.op_type not in flavour.computes:
-            return False
-        if any(self._graph.constant(value) is not None for value in node.input):
-            return False
-        if self._makes_scores(node):
-            return False
-        # A scalar's reader, or an addition far from any convolution, gains nothing.
-        if flavour.outputs or node.op_type != "Add":
-            return True
-        makers = [self._graph.producer(value) for value in node.input]
-        return any(m is not None and m.op_type in _WEIGHTED for m in makers)
-
-    def _activated(self, value: str) -> str:
-        """The value behind the activation that alone reads it, reshaped or not."""
-        end = value
-        while len(readers := self._readers.get(end, [])) == 1:
-            end = str(readers[0].output[0])
-            if readers[0].op_type in _ACTIVATIONS:
-                return end
-            if readers[0].op_type not in _RESHAPERS:
-                break
-        return value
-
-    def _makes_scores(self, node: onnx.NodeProto) -> bool:
-        return any(value in self._outputs for value in node.output)
 
 
 @dataclass(frozen=True)

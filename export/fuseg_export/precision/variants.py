@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from fuseg.backends import create
-from fuseg.errors import ArgumentError, BackendError, ExportError
+from fuseg.errors import ArgumentError, ExportError
 from fuseg.manifest import Manifest
 
 from ..cut_tail import Tail
 from ..target import Target
-from . import quantize as q
 from .calibrate import Ranges, calibrate
 from .data import Data, choose
 from .float_weights import with_float_weights
 from .fp16 import overflow_risks, simulate, to_fp16
 from .judge import Budget, Case, Scores, Verdict, judge, labels_of, scores_of
 from .pictures import strip
+from .places import CPU, TENSORRT, Flavour
+from .quantize import quantize
 from .repair import Repair, repair
 from .rules import check_for_tensorrt
+from .speed import median_ms
 from .watch import Watch
 
 __all__ = ["FP32", "KINDS", "Made", "Precision", "make_variants", "parse_kinds"]
 
 KINDS = ("fp32", "fp16", "int8")
-_BACKENDS = ("onnxruntime", "openvino")
 _OPSET_OF_TENSORRT_8 = 17
-_ROUNDS = 15
 _FASTER = 0.95  # of fp32's time: what INT8 must reach to be worth its labels
 
 
@@ -169,9 +167,7 @@ def make_variants(
     progress(f"judging {len(made) - 1} variants on {len(data.held_out)} frames")
     made = work.judged(made)
     progress("timing the variants")
-    made = [
-        replace(m, times=times) for m, times in zip(made, _times(made), strict=True)
-    ]
+    made = _timed(made)
     made = [replace(m, refused=_refused(m, made[0], asked)) for m in made]
     for variant in made:
         if variant.refused is not None and not asked.auto:
@@ -202,9 +198,9 @@ class _Work:
 
     def int8(self, progress: Callable[[str], None]) -> list[Made]:
         cases = self.data.repairing()
-        for_cpu = self._repaired(q.CPU, cases, progress)
-        for_gpu = self._repaired(q.TENSORRT, cases, progress)
-        whole = self._quantized(q.TENSORRT, for_gpu.kept)
+        for_cpu = self._repaired(CPU, cases, progress)
+        for_gpu = self._repaired(TENSORRT, cases, progress)
+        whole = self._quantized(TENSORRT, for_gpu.kept)
         risks = overflow_risks(self.ranges.of, self.network)
         half, full = to_fp16(whole, risks), with_float_weights(whole)
         _require_rules(check_for_tensorrt(half, version="10.3", keep=risks))
@@ -212,7 +208,7 @@ class _Work:
         if old:
             _require_rules(check_for_tensorrt(full, version="8.6"))
         made = (
-            ("int8-cpu", "cpu", self._quantized(q.CPU, for_cpu.kept), "float32"),
+            ("int8-cpu", "cpu", self._quantized(CPU, for_cpu.kept), "float32"),
             ("int8-trt", "tensorrt", half, "float16"),
             ("int8-trt8", "tensorrt-8", full, "float32"),
         )
@@ -253,7 +249,7 @@ class _Work:
 
     def _repaired(
         self,
-        flavour: q.Flavour,
+        flavour: Flavour,
         cases: Sequence[Case],
         progress: Callable[[str], None],
     ) -> Repair:
@@ -291,8 +287,8 @@ class _Work:
             )
         return replace(made, verdict=verdict, pictures=tuple(pictures))
 
-    def _quantized(self, flavour: q.Flavour, keep: Collection[str]) -> onnx.ModelProto:
-        return q.quantize(self.network, self.ranges, flavour, keep)
+    def _quantized(self, flavour: Flavour, keep: Collection[str]) -> onnx.ModelProto:
+        return quantize(self.network, self.ranges, flavour, keep)
 
 
 def _require_rules(broken: Sequence[str]) -> None:
@@ -310,36 +306,11 @@ def _program(made: Made) -> Scores:
     return simulate(made.model) if half else scores_of(made.model)
 
 
-def _times(made: Sequence[Made]) -> list[dict[str, float]]:
-    """Median milliseconds of a run of each variant that a CPU would run, in turns."""
-    running = []
-    for index, variant in enumerate(made):
-        if not {"any", "cpu"} & set(variant.targets):
-            continue
-        for name in _BACKENDS:
-            try:
-                backend = create(name, variant.model.SerializeToString(), threads=1)
-            except (ArgumentError, BackendError):
-                continue  # not installed
-            graph = variant.model.graph
-            backend.bind(_shapes(graph.input), _shapes(graph.output))
-            running.append((index, name, backend))
-    taken: list[list[float]] = [[] for _ in running]
-    for _ in range(_ROUNDS):
-        for times, (_, _, backend) in zip(taken, running, strict=True):
-            start = time.perf_counter()
-            backend.run()
-            times.append((time.perf_counter() - start) * 1e3)
-    found: list[dict[str, float]] = [{} for _ in made]
-    for times, (index, name, _) in zip(taken, running, strict=True):
-        found[index][name] = float(np.median(times))
-    return found
-
-
-def _shapes(values: Iterable[onnx.ValueInfoProto]) -> dict[str, tuple[int, ...]]:
-    return {
-        v.name: tuple(d.dim_value for d in v.type.tensor_type.shape.dim) for v in values
-    }
+def _timed(made: Sequence[Made]) -> list[Made]:
+    on_a_cpu = [m for m in made if {"any", "cpu"} & set(m.targets)]
+    found = zip(on_a_cpu, median_ms([m.model for m in on_a_cpu]), strict=True)
+    times = {m.name: ms for m, ms in found}
+    return [replace(m, times=times.get(m.name, {})) for m in made]
 
 
 def _refused(variant: Made, full: Made, asked: Precision) -> str | None:

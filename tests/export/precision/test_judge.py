@@ -9,7 +9,8 @@ from fuseg.errors import ArgumentError
 from fuseg_export.cut_tail import Tail
 from fuseg_export.precision.calibrate import calibrate
 from fuseg_export.precision.judge import Budget, Case, judge, labels_of, scores_of
-from fuseg_export.precision.quantize import CPU, quantize
+from fuseg_export.precision.places import CPU
+from fuseg_export.precision.quantize import quantize
 from fuseg_export.precision.repair import repair, sensitivity
 
 TAIL = Tail(("Resize",), (2, 4), align_corners=False, kept=None)

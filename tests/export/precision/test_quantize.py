@@ -12,7 +12,8 @@ from onnx import numpy_helper
 
 from fuseg_export.precision.calibrate import calibrate
 from fuseg_export.precision.judge import labels_of, scores_of
-from fuseg_export.precision.quantize import CPU, TENSORRT, quantizable, quantize
+from fuseg_export.precision.places import CPU, TENSORRT
+from fuseg_export.precision.quantize import quantizable, quantize
 
 
 @pytest.fixture(scope="module", params=["fusing", "dense", "depthwise"])

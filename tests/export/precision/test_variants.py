@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -33,13 +34,16 @@ def few(request, monkeypatch):
 
 
 def clock(monkeypatch, **ms):
-    """``_times`` as if fp32 took 10 ms and the others what is given."""
+    """As if fp32 took 10 ms, the others what is given."""
     taken = {"fp32": 10.0, **ms}
 
-    def times(made):
-        return [{"onnxruntime": taken[m.name]} if m.name in taken else {} for m in made]
+    def timed(made):
+        return [
+            replace(m, times={"onnxruntime": taken[m.name]} if m.name in taken else {})
+            for m in made
+        ]
 
-    monkeypatch.setattr(variants, "_times", times)
+    monkeypatch.setattr(variants, "_timed", timed)
 
 
 def test_every_variant_is_in_the_bundle_and_labels_like_fp32(export_two, monkeypatch):

@@ -1,0 +1,45 @@
+"""What a run of each variant costs on this machine, engine by engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import onnx
+
+from fuseg.backends import create, installed
+
+__all__ = ["median_ms"]
+
+_ROUNDS = 15
+
+
+def median_ms(networks: Sequence[onnx.ModelProto]) -> list[dict[str, float]]:
+    """Median milliseconds of a run of each network, by engine: one thread, in turns.
+
+    Raises:
+        BackendError: An engine that is installed refuses one of them.
+    """
+    running = []
+    for index, network in enumerate(networks):
+        for name in installed():
+            backend = create(name, network.SerializeToString(), threads=1)
+            backend.bind(_shapes(network.graph.input), _shapes(network.graph.output))
+            running.append((index, name, backend))
+    taken: list[list[float]] = [[] for _ in running]
+    for _ in range(_ROUNDS):
+        for own, (_, _, backend) in zip(taken, running, strict=True):
+            start = time.perf_counter()
+            backend.run()
+            own.append((time.perf_counter() - start) * 1e3)
+    found: list[dict[str, float]] = [{} for _ in networks]
+    for own, (index, name, _) in zip(taken, running, strict=True):
+        found[index][name] = float(np.median(own))
+    return found
+
+
+def _shapes(values: Iterable[onnx.ValueInfoProto]) -> dict[str, tuple[int, ...]]:
+    return {
+        v.name: tuple(d.dim_value for d in v.type.tensor_type.shape.dim) for v in values
+    }
