@@ -24,7 +24,7 @@ from ..graph import Graph
 
 __all__ = ["CPU", "TENSORRT", "Flavour", "Places"]
 
-_WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+_WEIGHTED = ("Conv", "Gemm", "MatMul")
 _ACTIVATIONS = ("Relu", "Clip")
 _RESHAPERS = ("Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze")
 _MOVERS = (*_RESHAPERS, "Resize", "MaxPool", "Slice")
@@ -35,14 +35,16 @@ class Flavour:
     """What one kind of runtime wants.
 
     Attributes:
+        weighted: Operators with weights that are computed in integers.
         zero_point: Whether activations are uint8 with a zero point, else int8.
-        computes: Operators computed in integers, beside those that have weights.
+        computes: Operators without weights that are.
         moves: Operators that hand integers on, with the scale of their input.
         outputs: Whether the results of quantized nodes are quantized too.
         whole_bias: Whether the bias is int32, else float.
         one_scale: Operators whose inputs must have one common scale.
     """
 
+    weighted: tuple[str, ...]
     zero_point: bool
     computes: tuple[str, ...]
     moves: tuple[str, ...]
@@ -52,6 +54,7 @@ class Flavour:
 
 
 CPU = Flavour(
+    weighted=_WEIGHTED,
     zero_point=True,
     computes=("Add", "Mul", "Concat", "GlobalAveragePool", "AveragePool", "Sigmoid"),
     moves=_MOVERS,
@@ -60,6 +63,7 @@ CPU = Flavour(
     one_scale=(),
 )
 TENSORRT = Flavour(
+    weighted=(*_WEIGHTED, "ConvTranspose"),
     zero_point=False,
     computes=("Add",),
     moves=(),
@@ -72,8 +76,9 @@ TENSORRT = Flavour(
 class Places:
     """Which values of a network are to be quantized."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, flavour: Flavour) -> None:
         self._model = model
+        self._flavour = flavour
         self._graph = Graph(model)
         self._readers: dict[str, list[onnx.NodeProto]] = {}
         for node in model.graph.node:
@@ -83,14 +88,15 @@ class Places:
 
     def weight(self, node: onnx.NodeProto) -> NDArray[np.float32] | None:
         """The stored weights of a node that may be quantized."""
-        if node.op_type not in _WEIGHTED or self._makes_scores(node):
+        if node.op_type not in self._flavour.weighted or self._makes_scores(node):
             return None
         if self._graph.element(node.input[0]) not in (0, onnx.TensorProto.FLOAT):
             return None
         return self._graph.constant(node.input[1])
 
-    def sources(self, flavour: Flavour, keep: Collection[str]) -> dict[str, str]:
+    def sources(self, keep: Collection[str]) -> dict[str, str]:
         """The values to quantize; each with the value whose scale it takes."""
+        flavour = self._flavour
         sources: dict[str, str] = {}
         for node in self._model.graph.node:
             if node.name in keep:
@@ -98,7 +104,7 @@ class Places:
             weighted = self.weight(node) is not None
             if weighted:
                 sources.setdefault(node.input[0], node.input[0])
-            elif self._computes(node, flavour):
+            elif self._computes(node):
                 for value in node.input:
                     sources.setdefault(value, value)
             elif node.op_type in flavour.moves and node.input[0] in sources:
@@ -113,26 +119,28 @@ class Places:
                 sources.setdefault(result, result)
         return sources
 
-    def groups(self, flavour: Flavour, sources: dict[str, str]) -> Iterator[list[str]]:
+    def groups(self, sources: dict[str, str]) -> Iterator[list[str]]:
         """Values of ``sources`` that must have one common scale."""
         for node in self._model.graph.node:
-            if node.op_type in flavour.one_scale:
+            if node.op_type in self._flavour.one_scale:
                 group = [v for v in (*node.input, *node.output) if v in sources]
                 if len(group) > 1:
                     yield group
 
-    def _computes(self, node: onnx.NodeProto, flavour: Flavour) -> bool:
-        if node.op_type not in flavour.computes:
+    def _computes(self, node: onnx.NodeProto) -> bool:
+        if node.op_type not in self._flavour.computes:
             return False
         if any(self._graph.constant(value) is not None for value in node.input):
             return False
         if self._makes_scores(node):
             return False
         # A scalar's reader, or an addition far from any convolution, gains nothing.
-        if flavour.outputs or node.op_type != "Add":
+        if self._flavour.outputs or node.op_type != "Add":
             return True
         makers = [self._graph.producer(value) for value in node.input]
-        return any(m is not None and m.op_type in _WEIGHTED for m in makers)
+        return any(
+            m is not None and m.op_type in self._flavour.weighted for m in makers
+        )
 
     def _activated(self, value: str) -> str:
         """The value behind the activation that alone reads it, reshaped or not."""

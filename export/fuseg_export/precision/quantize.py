@@ -23,12 +23,12 @@ __all__ = ["quantizable", "quantize"]
 _SMALLEST = 1e-8  # of a scale: below, float32's reciprocal is not exact enough
 
 
-def quantizable(model: onnx.ModelProto) -> list[str]:
+def quantizable(model: onnx.ModelProto, flavour: Flavour) -> list[str]:
     """Names of the nodes that have weights to quantize, in order.
 
     The one that makes the scores is not among them.
     """
-    graph = Places(model)
+    graph = Places(model, flavour)
     return [n.name for n in model.graph.node if graph.weight(n) is not None]
 
 
@@ -46,10 +46,10 @@ def quantize(
     """
     made = onnx.ModelProto()
     made.CopyFrom(model)
-    places = Places(made)
-    sources = places.sources(flavour, keep)
+    places = Places(made, flavour)
+    sources = places.sources(keep)
     writer = _Writer(made, flavour, ranges)
-    scales = writer.scales(sources, places.groups(flavour, sources))
+    scales = writer.scales(sources, places.groups(sources))
     nodes = list(made.graph.node)
     del made.graph.node[:]
     for value in made.graph.input:

@@ -16,7 +16,6 @@ from fuseg.metrics import label_agreement
 
 from ..cut_tail import Tail
 from .judge import Budget, Case, Scores, Verdict, judge, labels_of
-from .quantize import quantizable
 
 __all__ = ["Repair", "repair", "sensitivity"]
 
@@ -43,15 +42,15 @@ class Repair:
 
 def sensitivity(
     network: onnx.ModelProto,
+    nodes: Sequence[str],
     quantize: Quantize,
     run: Callable[[onnx.ModelProto], Scores],
     tail: Tail,
     cases: Sequence[Case],
 ) -> dict[str, float]:
-    """Share of labels that each quantizable node changes alone, largest first."""
+    """Share of labels that each of these nodes changes alone, largest first."""
     reference = run(network)
     expected = [labels_of(reference(case.tensors), tail) for case in cases]
-    nodes = quantizable(network)
     changes = {}
     for node in nodes:
         variant = run(quantize([n for n in nodes if n != node]))
@@ -68,6 +67,7 @@ def sensitivity(
 
 def repair(
     network: onnx.ModelProto,
+    nodes: Sequence[str],
     quantize: Quantize,
     run: Callable[[onnx.ModelProto], Scores],
     tail: Tail,
@@ -84,6 +84,7 @@ def repair(
     the budget holds; then half of the last step is tried again.
 
     Args:
+        nodes: Names of those that may go back to float.
         quantize: Gives the variant in which these nodes stay in float.
         run: Makes a network a function from tensors to scores.
         tail: What was cut off it.
@@ -100,7 +101,7 @@ def repair(
     if naive.over(budget) is None:
         return Repair((), {}, naive, naive)
     progress("finding the layers that INT8 hurts")
-    order = sensitivity(network, quantize, run, tail, cases)
+    order = sensitivity(network, nodes, quantize, run, tail, cases)
     nodes = list(order)
     few, many, found = 0, 1, naive
     while True:

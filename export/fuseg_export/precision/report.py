@@ -38,9 +38,14 @@ def variants_table(variants: Sequence[Made]) -> Table:
 
 
 def remarks(variants: Sequence[Made]) -> list[str]:
-    """A sentence on each variant that had to be repaired."""
+    """A sentence on each variant that had to be repaired, or is not all integers."""
     found = []
     for made in variants:
+        if made.in_float:
+            found.append(
+                f"{made.name}: {len(made.in_float)} quantized layers run in float on "
+                f"ONNX Runtime nevertheless ({', '.join(made.in_float[:_MOST_NAMED])})"
+            )
         if made.repair is None or not made.repair.kept:
             continue
         kept, naive = made.repair.kept, made.repair.naive
@@ -79,6 +84,7 @@ def as_json(made: Made) -> dict[str, Any]:
         "worst_class": None if verdict is None else verdict.worst_class,
         "worst_class_drop": None if verdict is None else verdict.worst_drop,
         "float_nodes": [] if repair is None else list(repair.kept),
+        "in_float_nevertheless": list(made.in_float),
         "sensitivity": {} if repair is None else repair.sensitivity,
         "unrepaired_agreement": None if repair is None else repair.naive.agreement,
     }

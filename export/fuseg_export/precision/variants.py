@@ -18,10 +18,11 @@ from .calibrate import Ranges, calibrate
 from .data import Data, choose
 from .float_weights import with_float_weights
 from .fp16 import overflow_risks, simulate, to_fp16
+from .integers import left_in_float
 from .judge import Budget, Case, Scores, Verdict, judge, labels_of, scores_of
 from .pictures import strip
 from .places import CPU, TENSORRT, Flavour
-from .quantize import quantize
+from .quantize import quantizable, quantize
 from .repair import Repair, repair
 from .rules import check_for_tensorrt
 from .speed import median_ms
@@ -69,6 +70,8 @@ class Made:
         verdict: Beside fp32 on the held-out frames; None for fp32 itself.
         repair: What had to stay in float, and what it was without that.
         times: Median milliseconds of one run, one thread, by backend.
+        in_float: Quantized layers that ONNX Runtime computes in float nevertheless; of
+            int8-cpu, which is made for it.
         refused: Why it is left out; None if it goes into the bundle.
         pictures: PNGs of the frames that agree least with fp32.
     """
@@ -80,6 +83,7 @@ class Made:
     verdict: Verdict | None = None
     repair: Repair | None = None
     times: dict[str, float] = field(default_factory=dict)
+    in_float: tuple[str, ...] = ()
     refused: str | None = None
     pictures: tuple[bytes, ...] = ()
 
@@ -226,6 +230,7 @@ class _Work:
                 },
                 model,
                 repair=repaired,
+                in_float=tuple(left_in_float(model)) if name == "int8-cpu" else (),
             )
             for (name, runtime, model, rest), repaired in zip(
                 made, (for_cpu, for_gpu, for_gpu), strict=True
@@ -255,6 +260,7 @@ class _Work:
     ) -> Repair:
         return repair(
             self.network,
+            quantizable(self.network, flavour),
             lambda keep: self._quantized(flavour, keep),
             scores_of,
             self.tail,

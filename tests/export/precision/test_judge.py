@@ -10,7 +10,7 @@ from fuseg_export.cut_tail import Tail
 from fuseg_export.precision.calibrate import calibrate
 from fuseg_export.precision.judge import Budget, Case, judge, labels_of, scores_of
 from fuseg_export.precision.places import CPU
-from fuseg_export.precision.quantize import quantize
+from fuseg_export.precision.quantize import quantizable, quantize
 from fuseg_export.precision.repair import repair, sensitivity
 
 TAIL = Tail(("Resize",), (2, 4), align_corners=False, kept=None)
@@ -115,7 +115,10 @@ def test_a_planted_outlier_is_found_and_repaired(outlier):
     model, tail, given, make = outlier
     budget = Budget(agreement=0.97)
     found = repair(
-        model, make, scores_of, tail, given, budget=budget, classes=(), ignore=255
+        *(model, quantizable(model, CPU), make, scores_of, tail, given),
+        budget=budget,
+        classes=(),
+        ignore=255,
     )
     assert found.naive.over(budget) is not None
     assert found.repaired.over(budget) is None
@@ -132,7 +135,9 @@ def test_a_planted_outlier_is_found_and_repaired(outlier):
 
 def test_the_loud_channel_s_reader_is_the_most_sensitive(outlier):
     model, tail, given, make = outlier
-    found = sensitivity(model, make, scores_of, tail, given[:2])
+    found = sensitivity(
+        model, quantizable(model, CPU), make, scores_of, tail, given[:2]
+    )
     first = next(iter(found))
     assert first in ("/network/enter/Conv", "/network/deep.0/deep.0.0/Conv")
     changes = list(found.values())
@@ -144,7 +149,10 @@ def test_nothing_is_repaired_that_is_good_enough(outlier):
     model, tail, given, make = outlier
     free = Budget(1, 1, 0)
     found = repair(
-        model, make, scores_of, tail, given, budget=free, classes=(), ignore=255
+        *(model, quantizable(model, CPU), make, scores_of, tail, given),
+        budget=free,
+        classes=(),
+        ignore=255,
     )
     assert found.kept == ()
     assert found.sensitivity == {}

@@ -11,6 +11,7 @@ import pytest
 from onnx import numpy_helper
 
 from fuseg_export.precision.calibrate import calibrate
+from fuseg_export.precision.integers import left_in_float
 from fuseg_export.precision.judge import labels_of, scores_of
 from fuseg_export.precision.places import CPU, TENSORRT
 from fuseg_export.precision.quantize import quantizable, quantize
@@ -69,6 +70,19 @@ def test_for_a_cpu_every_layer_becomes_an_integer_one(known, tmp_path):
     convolutions = len(of_type(model, "Conv"))
     assert counts["Conv"] + counts["FusedConv"] == 1, "the one that makes the scores"
     assert counts["QLinearConv"] == convolutions - 1
+
+
+def test_what_runs_in_float_nevertheless_is_named(exported, frames):
+    model, _ = exported("fusing")
+    ranges = calibrate(model, frames("fusing", 2))
+    assert left_in_float(quantize(model, ranges, CPU)) == []
+    left = left_in_float(quantize(model, ranges, TENSORRT))
+    quantized = quantizable(model, TENSORRT)
+    assert left
+    assert set(left) <= set(quantized)
+    up = next(n.name for n in model.graph.node if n.op_type == "ConvTranspose")
+    assert up in left, "ONNX Runtime has no integer one"
+    assert left_in_float(model) == []
 
 
 def test_for_tensorrt_activations_have_no_zero_point_and_bias_is_float(known):
@@ -140,14 +154,14 @@ def test_weights_have_one_scale_for_each_output_channel(exported, frames):
             == 127
         )
         checked += 1
-    assert checked == len(quantizable(model)) == 6
+    assert checked == len(quantizable(model, TENSORRT)) == 6
 
 
 def test_what_is_kept_stays_in_float(exported, frames):
     model, _ = exported("fusing")
     ranges = calibrate(model, frames("fusing", 2))
-    nodes = quantizable(model)
     for flavour in (CPU, TENSORRT):
+        nodes = quantizable(model, flavour)
         everything = quantize(
             model, ranges, flavour, [n.name for n in model.graph.node]
         )
