@@ -59,9 +59,10 @@ def emulated(int8_bundle, tmp_path_factory):
         pytest.skip("needs x86-64 Linux and qemu-x86_64 (Debian: qemu-user)")
     out = tmp_path_factory.mktemp("haswell") / "labels.npz"
     script = Path(__file__).with_name("without_vnni.py")
-    # -S: the editable install's own import hook would look into this folder's build.
+    site = ["-S"] if sys.flags.no_site else []  # as these tests were started
+    python = [sys.executable, *site]
     done = subprocess.run(
-        [emulator, "-cpu", "Haswell", sys.executable, "-S", script, int8_bundle, out],
+        [emulator, "-cpu", "Haswell", *python, script, int8_bundle, out],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
         text=True,
