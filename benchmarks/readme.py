@@ -1,4 +1,6 @@
-"""Write the README's tables of numbers from committed results: frames and kernels.
+"""Write the README's tables of numbers from committed results.
+
+Whole frames, kernels, and whole frames by precision.
 
 python benchmarks/readme.py            rewrites README.md
 python benchmarks/readme.py --check    exits 1 if README.md is not what it would write
@@ -110,10 +112,72 @@ def kernel_line(case: str, runs: list[list[dict[str, Any]]]) -> str:
     return " | ".join(cells)
 
 
+def precision() -> str:
+    """One table per machine: a line a network, its best programs in it."""
+    return "\n\n".join(map(precision_table, sorted(RESULTS.glob("precision--*.json"))))
+
+
+def precision_table(path: Path) -> str:
+    result = json.loads(path.read_text())
+    versions = result["versions"]
+    setting = (
+        f"{result['machine']['cpu']}, 1 thread, frames of 480 x 640, onnxruntime "
+        f"{versions['onnxruntime']}, openvino {versions['openvino']} "
+        f"([record]({path.relative_to(ROOT)})), p50 / p90 ms:"
+    )
+    columns = (
+        "network",
+        "fuseg, fp32 on ONNX Runtime",
+        "fuseg, the fastest",
+        "OpenVINO's pipeline, the fastest",
+        "the recipe, fp32",
+        "times as fast as (bar)",
+    )
+    lines = [setting, "", f"| {' | '.join(columns)} |", "|---|---:|---:|---:|---:|---|"]
+    return "\n".join([*lines, *map(precision_line, result["networks"])])
+
+
+def precision_line(network: dict[str, Any]) -> str:
+    rows = {row["name"]: row for row in network["programs"]}
+    kinds = {
+        kind: min(
+            (row for row in rows.values() if row["kind"] == kind),
+            key=lambda row: row["p50"],
+            default=None,
+        )
+        for kind in ("fuseg", "peer", "recipe")
+    }
+    baseline = next(iter(rows.values()))
+    cells = [f"{network['summary']}; {network['weights']} weights"]
+    for row in (baseline, *kinds.values()):
+        if row is None:
+            cells.append("absent")
+            continue
+        # "fuseg int8-cpu, openvino": whose it is says the column.
+        told = row["name"].split(" ", 1)[1] if row["kind"] in ("fuseg", "peer") else ""
+        words = f" ({told})" if told and row is not baseline else ""
+        cells.append(f"{row['p50']:.1f} / {row['p90']:.1f}{words}")
+    cells.append("; ".join(map(precision_bar, network["bars"])))
+    return f"| {' | '.join(cells)} |"
+
+
+def precision_bar(bar: dict[str, Any]) -> str:
+    than = {"fp32": "fp32", "peer": "OpenVINO's pipeline"}[bar["than"]]
+    if bar["least"] is None:
+        return f"{bar['reached']:.2f} x {than} (none)"
+    missed = "" if bar["met"] else ", missed"
+    return f"{bar['reached']:.2f} x {than} ({bar['least']:g}{missed})"
+
+
 def main() -> None:
     readme = ROOT / "README.md"
     before = after = readme.read_text()
-    for name, tables in (("numbers", whole_frames()), ("kernels", kernels())):
+    sections = {
+        "numbers": whole_frames(),
+        "kernels": kernels(),
+        "precision": precision(),
+    }
+    for name, tables in sections.items():
         begin, end = BEGIN.format(name), END.format(name)
         section = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
         text = f"{begin}\n{tables}\n\n{end}"
