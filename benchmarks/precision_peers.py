@@ -128,7 +128,15 @@ def _prepare(steps: PrePostProcessor, sensor: Input, shape: tuple[int, ...]) -> 
         raise ValueError("this peer is written for RGB")
     if sensor.dtype != "uint8":  # its resize takes no uint16
         first.convert_element_type(Type.f32)
-    if shape[:2] != (sensor.resize.height, sensor.resize.width):
+    size = (sensor.resize.height, sensor.resize.width)
+    if shape[:2] != size:
+        # Of two pixels both "nearest" take the first; of more, fuseg the first and
+        # this one the middle.
+        if sensor.resize.filter == "nearest" and shape[:2] != (
+            2 * size[0],
+            2 * size[1],
+        ):
+            raise ValueError("this peer is written for nearest by a factor of two")
         first.resize(_FILTERS[sensor.resize.filter])
     if sensor.dtype == "uint8":
         first.convert_element_type(Type.f32)

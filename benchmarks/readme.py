@@ -139,32 +139,34 @@ def precision_table(path: Path) -> str:
 
 def precision_line(network: dict[str, Any]) -> str:
     rows = {row["name"]: row for row in network["programs"]}
-    kinds = {
-        kind: min(
-            (row for row in rows.values() if row["kind"] == kind),
-            key=lambda row: row["p50"],
-            default=None,
-        )
-        for kind in ("fuseg", "peer", "recipe")
-    }
-    baseline = next(iter(rows.values()))
+    over = {bar["than"]: bar for bar in network["bars"]}
+    recipes = [row for row in rows.values() if row["kind"] == "recipe"]
+    told: list[tuple[dict[str, Any], str] | None] = [
+        (rows[over["fp32"]["theirs"]], ""),
+        (rows[over["fp32"]["ours"]], "fuseg "),
+        (rows[over["peer"]["theirs"]], "OpenVINO ") if "peer" in over else None,
+        (recipes[0], "") if recipes else None,
+    ]
     cells = [f"{network['summary']}; {network['weights']} weights"]
-    for row in (baseline, *kinds.values()):
-        if row is None:
+    for entry in told:
+        if entry is None:
             cells.append("absent")
             continue
-        # "fuseg int8-cpu, openvino": whose it is says the column.
-        told = row["name"].split(" ", 1)[1] if row["kind"] in ("fuseg", "peer") else ""
-        words = f" ({told})" if told and row is not baseline else ""
+        row, whose = entry
+        words = f" ({row['name'].removeprefix(whose)})" if whose else ""
         cells.append(f"{row['p50']:.1f} / {row['p90']:.1f}{words}")
-    cells.append("; ".join(map(precision_bar, network["bars"])))
+    cells.append("; ".join(precision_bar(bar, rows) for bar in network["bars"]))
     return f"| {' | '.join(cells)} |"
 
 
-def precision_bar(bar: dict[str, Any]) -> str:
-    than = {"fp32": "fp32", "peer": "OpenVINO's pipeline"}[bar["than"]]
+def precision_bar(bar: dict[str, Any], rows: dict[str, Any]) -> str:
+    theirs = rows[bar["theirs"]]
+    than = {"fp32": "fp32", "peer": "OpenVINO's pipeline"}.get(
+        bar["than"],
+        f"{theirs['name']}, which gives {theirs['label_agreement']:.0%} of the labels",
+    )
     if bar["least"] is None:
-        return f"{bar['reached']:.2f} x {than} (none)"
+        return f"{bar['reached']:.2f} x {than} (no bar)"
     missed = "" if bar["met"] else ", missed"
     return f"{bar['reached']:.2f} x {than} ({bar['least']:g}{missed})"
 
