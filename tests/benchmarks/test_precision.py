@@ -222,3 +222,21 @@ def test_the_readme_tells_what_was_missed_and_who_labels_otherwise(bench, networ
         "OpenVINO's pipeline (1.2); 1.10 x OpenVINO int8-cpu, bf16, which gives 50% of "
         "the labels (no bar) |"
     )
+
+
+@pytest.mark.slow
+def test_a_network_of_random_weights_becomes_a_bundle_with_several_labels(
+    bench, monkeypatch, tmp_path
+):
+    bundles = importlib.import_module("precision_bundles")
+    for module in (bench.precision_cases, bundles):
+        monkeypatch.setattr(module, "FOLDER", tmp_path)
+    (light,) = (n for n in bench.precision_cases.NETWORKS if n.name == "light")
+    bundles.make(light)
+    opened = bundle.Bundle.open(light.bundle)
+    assert {"fp32", "int8-cpu"} <= {v.name for v in opened.manifest.variants}
+    (output,) = opened.manifest.outputs
+    assert output.tensor.shape == (1, 19, 60, 80)
+    for frames, labels in opened.samples():
+        assert frames["rgb"].shape == (480, 640, 3)
+        assert len(np.unique(labels)) > 2
