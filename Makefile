@@ -23,7 +23,7 @@ PYTHON_FOLDERS := $(shell find sdk export -type d -not -name __pycache__)
 PYTHON_FILES := $(shell find sdk export -name '*.py')
 CXX_FILES := $(shell find kernels tests/cuda -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: build demo test test-slow sanitize test-neon lint format bench bench-frames bench-kernels train readme wheel wheels cuda-release gpu-check clean
+.PHONY: build demo test test-slow sanitize test-neon lint format bench bench-frames bench-precision bench-kernels train readme wheel wheels cuda-release gpu-check clean
 
 build: $(VENV)/.built
 
@@ -78,7 +78,7 @@ format: build
 #   make bench-kernels BENCH_ARGS=--strict    a missed bar fails too; see record.py
 #   make bench-kernels ROOMS=overlay BENCH_ARGS='--only noise'
 RUNS ?= 1
-ROOMS ?= $(patsubst benchmarks/bench_%.py,%,$(wildcard benchmarks/bench_*.py))
+ROOMS ?= $(filter-out precision,$(patsubst benchmarks/bench_%.py,%,$(wildcard benchmarks/bench_*.py)))
 bench: bench-kernels
 bench-kernels: build $(VENV)/.peers out/demo/rgbd.fuseg
 	status=0; for room in $(ROOMS); do $(BIN)/python benchmarks/bench_$$room.py \
@@ -88,6 +88,11 @@ bench-kernels: build $(VENV)/.peers out/demo/rgbd.fuseg
 # Whole frames, three times `fuseg bench`: MACHINE= as above.
 bench-frames: build out/demo/rgbd.fuseg
 	$(BIN)/python benchmarks/frames.py $(if $(MACHINE),--machine $(MACHINE))
+
+# Whole frames in float32 and INT8 beside OpenVINO's own pipeline; exports three networks
+# first, a quarter of an hour. MACHINE= as above, BENCH_ARGS='--only shipped --keep'.
+bench-precision: build $(VENV)/.peers
+	$(BIN)/python benchmarks/bench_precision.py $(if $(MACHINE),--machine $(MACHINE)) $(BENCH_ARGS)
 
 out/demo/rgbd.fuseg:
 	$(MAKE) demo

@@ -1,4 +1,6 @@
-"""Write the README's tables of numbers from committed results: frames and kernels.
+"""Write the README's tables of numbers from committed results.
+
+Whole frames, kernels, and whole frames by precision.
 
 python benchmarks/readme.py            rewrites README.md
 python benchmarks/readme.py --check    exits 1 if README.md is not what it would write
@@ -110,10 +112,74 @@ def kernel_line(case: str, runs: list[list[dict[str, Any]]]) -> str:
     return " | ".join(cells)
 
 
+def precision() -> str:
+    """One table per machine: a line a network, its best programs in it."""
+    return "\n\n".join(map(precision_table, sorted(RESULTS.glob("precision--*.json"))))
+
+
+def precision_table(path: Path) -> str:
+    result = json.loads(path.read_text())
+    versions = result["versions"]
+    setting = (
+        f"{result['machine']['cpu']}, 1 thread, frames of 480 x 640, onnxruntime "
+        f"{versions['onnxruntime']}, openvino {versions['openvino']} "
+        f"([record]({path.relative_to(ROOT)})), p50 / p90 ms:"
+    )
+    columns = (
+        "network",
+        "fuseg, fp32 on ONNX Runtime",
+        "fuseg, the fastest",
+        "OpenVINO's pipeline, the fastest",
+        "the recipe, fp32",
+        "times as fast as (bar)",
+    )
+    lines = [setting, "", f"| {' | '.join(columns)} |", "|---|---:|---:|---:|---:|---|"]
+    return "\n".join([*lines, *map(precision_line, result["networks"])])
+
+
+def precision_line(network: dict[str, Any]) -> str:
+    rows = {row["name"]: row for row in network["programs"]}
+    over = {bar["than"]: bar for bar in network["bars"]}
+    recipes = [row for row in rows.values() if row["kind"] == "recipe"]
+    told: list[tuple[dict[str, Any], str] | None] = [
+        (rows[over["fp32"]["theirs"]], ""),
+        (rows[over["fp32"]["ours"]], "fuseg "),
+        (rows[over["peer"]["theirs"]], "OpenVINO ") if "peer" in over else None,
+        (recipes[0], "") if recipes else None,
+    ]
+    cells = [f"{network['summary']}; {network['weights']} weights"]
+    for entry in told:
+        if entry is None:
+            cells.append("absent")
+            continue
+        row, whose = entry
+        words = f" ({row['name'].removeprefix(whose)})" if whose else ""
+        cells.append(f"{row['p50']:.1f} / {row['p90']:.1f}{words}")
+    cells.append("; ".join(precision_bar(bar, rows) for bar in network["bars"]))
+    return f"| {' | '.join(cells)} |"
+
+
+def precision_bar(bar: dict[str, Any], rows: dict[str, Any]) -> str:
+    theirs = rows[bar["theirs"]]
+    than = {"fp32": "fp32", "peer": "OpenVINO's pipeline"}.get(
+        bar["than"],
+        f"{theirs['name']}, which gives {theirs['label_agreement']:.0%} of the labels",
+    )
+    if bar["least"] is None:
+        return f"{bar['reached']:.2f} x {than} (no bar)"
+    missed = "" if bar["met"] else ", missed"
+    return f"{bar['reached']:.2f} x {than} ({bar['least']:g}{missed})"
+
+
 def main() -> None:
     readme = ROOT / "README.md"
     before = after = readme.read_text()
-    for name, tables in (("numbers", whole_frames()), ("kernels", kernels())):
+    sections = {
+        "numbers": whole_frames(),
+        "kernels": kernels(),
+        "precision": precision(),
+    }
+    for name, tables in sections.items():
         begin, end = BEGIN.format(name), END.format(name)
         section = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
         text = f"{begin}\n{tables}\n\n{end}"

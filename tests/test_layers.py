@@ -73,7 +73,8 @@ def test_the_exporter_uses_only_the_open_half_of_the_runtime(path):
 def test_benchmarks_use_public_names_only(path):
     ours = {n for n in imported(path) if n.split(".")[0] in {"fuseg", "fuseg_export"}}
     assert not any(part.startswith("_") for n in ours for part in n.split(".")[1:])
-    assert "fuseg_export" not in tops(path)
+    makes_bundles = path.name in {"precision_bundles.py", "precision_networks.py"}
+    assert makes_bundles or "fuseg_export" not in tops(path)
 
 
 @pytest.mark.parametrize("path", SDK, ids=ids)

@@ -63,7 +63,8 @@ def load_checkpoint(network: nn.Module, path: Path) -> Loaded:
         data = path.read_bytes()
     except OSError as err:
         raise InputFileError(f"{path} cannot be read: {err.strerror or err}.") from err
-    pickled = data.startswith((b"PK\x03\x04", b"\x80"))
+    # A safetensors begins with the length of its JSON, 8 bytes that may be 0x80...
+    pickled = data.startswith((b"PK\x03\x04", b"\x80")) and data[8:9] != b"{"
     content = _unpickle(path, data) if pickled else _parse_safetensors(path, data)
     stored, notes = _unwrap(path, content)
     wanted = network.state_dict()

@@ -65,6 +65,18 @@ def test_safetensors_fill_the_network_exactly(tmp_path):
     assert loaded.notes == ()
 
 
+def test_safetensors_whose_first_byte_is_a_pickle_s_fill_the_network(tmp_path):
+    files = (
+        safetensors.torch.save(trained(), {"padding": " " * length})
+        for length in range(0, 300, 8)
+    )
+    path = tmp_path / "weights"
+    path.write_bytes(next(file for file in files if file.startswith(b"\x80")))
+    network = Net()
+    load_checkpoint(network, path)
+    assert_same(network.state_dict(), trained())
+
+
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_state_dict_of_torch_save_fills_the_network_exactly(tmp_path, zipped):
     path = saved(tmp_path, trained(), _use_new_zipfile_serialization=zipped)

@@ -1,0 +1,100 @@
+"""All ways from frames to labels that `bench_precision.py` times beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fuseg import Segmenter, backends
+from fuseg.bundle import Bundle
+from fuseg.cli import training_half
+from fuseg.cli.rounds import Frames
+
+BASELINE = "fuseg fp32, onnxruntime"
+
+
+@dataclass(frozen=True)
+class Program:
+    """One way from frames to labels.
+
+    Attributes:
+        kind: "fuseg", "peer", or "recipe", which is told of and has no bar.
+        like: Name of the program whose labels it must give.
+        stages: Of fuseg: where each call leaves its Timing.
+    """
+
+    name: str
+    kind: str
+    call: Callable[[Frames], NDArray[np.uint8]]
+    like: str
+    stages: list[Any] = field(default_factory=list)
+
+
+def programs(path: Path) -> list[Program]:
+    """All that is installed here, fuseg's baseline first."""
+    bundle = Bundle.open(path)
+    manifest = bundle.manifest
+    variants = [v for v in manifest.variants if v.name in ("fp32", "int8-cpu")]
+    found = [
+        fuseg_program(bundle, variant.name, engine)
+        for variant in sorted(variants, key=lambda v: v.name)
+        for engine in backends.installed()
+    ]
+    if "openvino" in backends.installed():
+        found += [p for v in variants for p in openvino_programs(bundle, v)]
+    recipe = training_half.load("bench-peers")(
+        path, threads=1, torch_target=None, checkpoint=None
+    )[0]
+    if recipe.call is not None:
+        found.append(Program(f"{recipe.name}, fp32", "recipe", recipe.call, BASELINE))
+    return found
+
+
+def fuseg_program(bundle: Bundle, variant: str, engine: str) -> Program:
+    (member,) = (v.file for v in bundle.manifest.variants if v.name == variant)
+    backend = backends.create(engine, bundle.read(member), threads=1)
+    # An engine of one's own is taken as it is: random weights pass no replay.
+    segmenter = Segmenter(bundle, backend=backend, variant=variant)
+    stages: list[Any] = []
+
+    def call(frames: Frames) -> NDArray[np.uint8]:
+        result = segmenter(**frames)
+        stages.append(result.timing)
+        return result.labels
+
+    name = f"fuseg {variant}, {engine}"
+    return Program(name, "fuseg", call, f"fuseg {variant}, onnxruntime", stages)
+
+
+def openvino_programs(bundle: Bundle, variant: Any) -> list[Program]:
+    """The same graph in OpenVINO's own pipeline, in every way that may be the best."""
+    import precision_peers
+
+    frames, _ = next(iter(bundle.samples()))
+    (output,) = bundle.manifest.outputs
+    camera = next(iter(frames.values())).shape[:2]
+    ways = {True: "scores to the camera's size"}
+    if camera != output.tail.size:
+        ways[False] = "labels to the camera's size"
+    return [
+        Program(
+            f"OpenVINO {variant.name}, {precision}, {way}",
+            "peer",
+            precision_peers.whole_pipeline(
+                bundle.read(variant.file),
+                bundle.manifest.inputs,
+                output,
+                frames,
+                direct=direct,
+                precision=precision,
+            ),
+            f"fuseg {variant.name}, openvino",
+        )
+        for direct, way in ways.items()
+        for precision in ("f32", "bf16")
+    ]
