@@ -134,6 +134,14 @@ def export(
     calibration_method: Annotated[
         str, typer.Option(help=f"One of {', '.join(METHODS)}.")
     ] = "minmax",
+    calibration_cache: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep the ranges here; used again for the same network and frames.",
+            show_default=False,
+        ),
+    ] = None,
     truth: Annotated[
         str | None,
         typer.Option(
@@ -166,8 +174,9 @@ def export(
     Nothing is written unless every stage labels like the one before.
     """
     kinds, auto = parse_kinds(precision)
-    if report is not None:
-        require_writable(report)
+    for path in (report, calibration_cache):
+        if path is not None:
+            require_writable(path)
     with _progress() as progress, _foreign_prints_to_stderr():
         made = export_bundle(
             target,
@@ -186,6 +195,7 @@ def export(
                 calibration=assignments("--calibration", calibration),
                 truth=truth,
                 method=calibration_method,
+                cache=calibration_cache,
                 budget=Budget(miou_drop=max_miou_drop),
             ),
             progress=progress,

@@ -54,7 +54,8 @@ class Contents:
         return replace(self, manifest=replace(self.manifest, variants=variants))
 
     def with_variants(self, made: Sequence[Made]) -> Contents:
-        """The same with these variants beside fp32, in their order of preference."""
+        """The same with these variants beside fp32, in their order of preference, and
+        the names of the layers that had to stay in float."""
         (full,) = self.manifest.variants
         variants, members = [], {}
         for one in made:
@@ -74,7 +75,16 @@ class Contents:
             )
             network = one.model.SerializeToString(deterministic=True)
             members[f"{one.name}.onnx"] = network
-        manifest = replace(self.manifest, variants=tuple(variants))
+        kept = {
+            f"float_layers_of_{one.name}": ", ".join(one.repair.kept)
+            for one in made
+            if one.repair is not None and one.repair.kept
+        }
+        manifest = replace(
+            self.manifest,
+            variants=tuple(variants),
+            provenance={**self.manifest.provenance, **kept},
+        )
         return Contents(manifest, {**self.members, **members})
 
     def with_sample(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import json
 import math
 import tempfile
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationMethod
 from onnxruntime.quantization.calibrate import create_calibrator
 
-from fuseg.errors import ArgumentError, ExportError
+from fuseg._files import write_file
+from fuseg.errors import ArgumentError, ExportError, InputFileError
 
 from ..sentence import cause
 
-__all__ = ["METHODS", "Ranges", "calibrate"]
+__all__ = ["METHODS", "Ranges", "cached", "calibrate"]
 
 METHODS = {
     "minmax": CalibrationMethod.MinMax,
@@ -79,7 +81,7 @@ def calibrate(
             f"{method!r}."
         )
     network = model.SerializeToString(deterministic=True)
-    digest = hashlib.sha256(network + method.encode())
+    digest = _digest(network, method)
     count = 0
     with (
         tempfile.TemporaryDirectory(prefix="fuseg-") as folder,
@@ -95,9 +97,8 @@ def calibrate(
                 extra_options=_OPTIONS[method],
             )
             for tensors in frames:
-                for name in sorted(tensors):
-                    _require_finite(name, tensors[name], count)
-                    digest.update(np.ascontiguousarray(tensors[name]).tobytes())
+                _require_finite(tensors, count)
+                _add(digest, tensors)
                 calibrator.collect_data(_Once(tensors))
                 count += 1
             found = calibrator.compute_data() if count else {}
@@ -111,6 +112,59 @@ def calibrate(
         raise ArgumentError("calibration needs at least one frame, got none.")
     of = {name: _range(name, data.range_value) for name, data in found.items()}
     return Ranges(method, count, digest.hexdigest(), of)
+
+
+def cached(
+    path: Path,
+    model: onnx.ModelProto,
+    frames: Callable[[], Iterable[Tensors]],
+    *,
+    method: str,
+) -> Ranges:
+    """As `calibrate`, but kept in a file, which serves this network, these frames only.
+
+    Args:
+        path: JSON; made, or made anew where it is of something else.
+        frames: Gives them anew with each call.
+
+    Raises:
+        InputFileError: The file is there and holds no ranges.
+        OutputFileError: It cannot be written.
+    """
+    digest = _digest(model.SerializeToString(deterministic=True), method)
+    for tensors in frames():
+        _add(digest, tensors)
+    known = _read(path)
+    if known is not None and known.digest == digest.hexdigest():
+        return known
+    ranges = calibrate(model, frames(), method=method)
+    write_file(path, (json.dumps(asdict(ranges), indent=1) + "\n").encode())
+    return ranges
+
+
+def _read(path: Path) -> Ranges | None:
+    if not path.exists():
+        return None
+    try:
+        value = json.loads(path.read_bytes())
+        of = {
+            name: (float(low), float(high)) for name, (low, high) in value["of"].items()
+        }
+        return Ranges(value["method"], int(value["frames"]), value["digest"], of)
+    except (AttributeError, KeyError, OSError, TypeError, ValueError) as err:
+        raise InputFileError(
+            f"{path} must hold the ranges of a calibration, and cannot be read as such "
+            f"({cause(err)}): delete it, or name another file."
+        ) from err
+
+
+def _digest(network: bytes, method: str) -> hashlib._Hash:
+    return hashlib.sha256(network + method.encode())
+
+
+def _add(digest: hashlib._Hash, tensors: Tensors) -> None:
+    for name in sorted(tensors):
+        digest.update(np.ascontiguousarray(tensors[name]).tobytes())
 
 
 class _Once:
@@ -132,12 +186,13 @@ class _Once:
         return tensors
 
 
-def _require_finite(name: str, tensor: NDArray[np.float32], number: int) -> None:
-    if not np.isfinite(tensor).all():  # ONNX Runtime's calibrators would overlook it
-        raise ArgumentError(
-            f"calibration frames must be finite, but frame {number} has NaN or "
-            f"infinity in the tensor {name}: leave it out."
-        )
+def _require_finite(tensors: Tensors, number: int) -> None:
+    for name, tensor in tensors.items():
+        if not np.isfinite(tensor).all():  # ONNX Runtime's calibrators overlook it
+            raise ArgumentError(
+                f"calibration frames must be finite, but frame {number} has NaN or "
+                f"infinity in the tensor {name}: leave it out."
+            )
 
 
 def _range(name: str, found: Any) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -14,7 +15,7 @@ from fuseg.manifest import Manifest
 
 from ..cut_tail import Tail
 from ..target import Target
-from .calibrate import Ranges, calibrate
+from .calibrate import Ranges, cached, calibrate
 from .data import Data, choose
 from .float_weights import with_float_weights
 from .fp16 import overflow_risks, simulate, to_fp16
@@ -46,6 +47,7 @@ class Precision:
         calibration: Frames whose ranges are taken, sources by input name.
         truth: Source of the true labels of the export's frames.
         method: See `calibrate.calibrate`.
+        cache: See `calibrate.cached`; None: nothing is kept.
         budget: Against fp32.
     """
 
@@ -54,6 +56,7 @@ class Precision:
     calibration: Mapping[str, str] | None = None
     truth: str | None = None
     method: str = "minmax"
+    cache: Path | None = None
     budget: Budget = field(default_factory=Budget)
 
 
@@ -153,7 +156,11 @@ def make_variants(
     classes = tuple(c.name for c in output.classes)
     progress(f"calibrating on {len(data.calibration)} frames")
     watch = Watch(manifest.inputs)
-    ranges = calibrate(network, data.calibrating(watch), method=asked.method)
+    if asked.cache is None:
+        ranges = calibrate(network, data.calibrating(watch), method=asked.method)
+    else:
+        read = data.calibrating
+        ranges = cached(asked.cache, network, lambda: read(watch), method=asked.method)
     work = _Work(
         network,
         tail,

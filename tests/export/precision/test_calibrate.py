@@ -10,8 +10,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from fuseg.errors import ArgumentError
-from fuseg_export.precision.calibrate import METHODS, calibrate
+from fuseg.errors import ArgumentError, InputFileError
+from fuseg_export.precision import calibrate as calibrate_room
+from fuseg_export.precision.calibrate import METHODS, cached, calibrate
 
 
 def doubling():
@@ -88,6 +89,46 @@ def test_no_frame_and_no_such_method():
         calibrate(doubling(), [])
     with pytest.raises(ArgumentError, match="one of minmax, entropy, percentile, got"):
         calibrate(doubling(), noise(1), method="best")
+
+
+def test_the_cache_serves_the_same_network_frames_and_method_only(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "ranges.json"
+    given = noise(3)
+    runs = []
+    real = calibrate_room.calibrate
+
+    def counted(*args, **options):
+        runs.append(options["method"])
+        return real(*args, **options)
+
+    monkeypatch.setattr(calibrate_room, "calibrate", counted)
+
+    def ranges(frames=given, method="minmax", model=None):
+        return cached(path, model or doubling(), lambda: iter(frames), method=method)
+
+    first = ranges()
+    assert first == calibrate(doubling(), given)
+    assert ranges() == first
+    assert runs == ["minmax"]
+    ranges(noise(3, seed=1))
+    assert len(runs) == 2
+    ranges(given[:2])
+    ranges(given[:2], method="percentile")
+    other = doubling()
+    other.graph.node[1].op_type = "Abs"
+    ranges(given[:2], method="percentile", model=other)
+    assert len(runs) == 5
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"of": {"x": [1]}}', "\0"])
+def test_a_file_that_is_no_cache_is_refused_and_kept(tmp_path, text):
+    path = tmp_path / "ranges.json"
+    path.write_text(text)
+    with pytest.raises(InputFileError, match=r"ranges.json must hold the ranges of a"):
+        cached(path, doubling(), lambda: noise(1), method="minmax")
+    assert path.read_text() == text
 
 
 MEASURE = """
