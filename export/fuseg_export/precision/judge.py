@@ -52,6 +52,11 @@ class Budget:
     class_drop: float = 0.02
     agreement: float = 0.995
 
+    def halved(self) -> Budget:
+        """Half of each loss: for a few frames, that others may be harder than."""
+        agreement = 1 - (1 - self.agreement) / 2
+        return Budget(self.miou_drop / 2, self.class_drop / 2, agreement)
+
 
 @dataclass(frozen=True)
 class Verdict:

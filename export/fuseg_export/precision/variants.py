@@ -272,7 +272,7 @@ class _Work:
             scores_of,
             self.tail,
             cases,
-            budget=self.budget,
+            budget=self.budget.halved(),
             classes=self.classes,
             ignore=self.ignore,
             progress=progress,

@@ -71,6 +71,10 @@ def test_each_part_of_the_budget():
     assert "fewer than 0.9" in str(found.over(Budget(**{**free, "agreement": 0.9})))
 
 
+def test_half_a_budget():
+    assert Budget(0.01, 0.02, 0.9).halved() == Budget(0.005, 0.01, 0.95)
+
+
 def test_scores_that_are_no_numbers_are_over_every_budget():
     broken = np.full_like(LESS, np.nan)
     found = verdict([Case({}, TRUTH)], broken)
