@@ -5,12 +5,19 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fuseg_export.models import REFERENCE
-from fuseg_export.models.blocks import SqueezeExcite
+from fuseg.errors import ArgumentError
+from fuseg_export.models import R34, REFERENCE
+from fuseg_export.models.blocks import ResidualBlock, SqueezeExcite
 from fuseg_export.models.fusion import GatedFusion
+from fuseg_export.models.network import FusionNet
+from fuseg_export.scenes import render_many
+from fuseg_export.training.data import pack
+
+TRAINED = ("depth", "rgb", "rgbd")
+TIMED = ("rgbd-light", "rgbd-r34")
 
 
-@pytest.fixture(params=sorted(REFERENCE))
+@pytest.fixture(params=TRAINED)
 def model(request):
     return REFERENCE[request.param]
 
@@ -53,3 +60,50 @@ def test_fusion_is_the_sum_of_the_gated_sensors():
     fusion = GatedFusion(2, 8)
     a, b = torch.randn(2, 1, 8, 3, 5)
     torch.testing.assert_close(fusion(a, b), fusion.gates[0](a) + fusion.gates[1](b))
+
+
+def test_every_model_is_a_trained_or_a_timed_one():
+    assert sorted(REFERENCE) == sorted(TRAINED + TIMED)
+
+
+def test_the_large_network_has_two_encoders_of_resnet_34_and_logits_at_a_quarter():
+    with torch.device("meta"):  # shapes alone
+        network = FusionNet((3, 1), 10, **R34)
+        features = network.encode(
+            torch.empty(1, 3, 480, 640), torch.empty(1, 1, 480, 640)
+        )
+        scores = network.head(network.decoder(features))
+    assert [f.shape[1:] for f in features] == [
+        (64, 120, 160),
+        (128, 60, 80),
+        (256, 30, 40),
+        (512, 15, 20),
+    ]
+    assert scores.shape == (1, 10, 120, 160)
+    for encoder in network.encoders:
+        blocks = [m for m in encoder.modules() if isinstance(m, ResidualBlock)]
+        assert len(blocks) == 3 + 4 + 6 + 3
+
+
+def test_the_light_network_has_logits_at_an_eighth_and_labels_a_frame_with_several():
+    torch.manual_seed(0)
+    model = REFERENCE["rgbd-light"]
+    network = model.build().eval()
+    scores = []
+    network.head.register_forward_hook(lambda *given: scores.append(given[-1]))
+    color, depth, _ = render_many(range(40, 43), 480, 640)
+    for rgb, distance in zip(color, depth, strict=True):
+        tensors = [
+            pack(i, f) for i, f in zip(model.inputs, (rgb, distance), strict=True)
+        ]
+        with torch.inference_mode():
+            labels = network(*(torch.from_numpy(t)[None] for t in tensors))[0].argmax(0)
+        assert labels.shape == (480, 640)
+        share = labels.flatten().bincount() / labels.numel()
+        assert (share > 0.01).sum() >= 2
+    assert scores[0].shape == (1, 10, 60, 80)
+
+
+def test_a_stride_is_four_or_eight():
+    with pytest.raises(ArgumentError, match="stride must be 4 or 8, got 16"):
+        FusionNet((3,), 2, stride=16)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import nn
 
@@ -11,10 +12,18 @@ from fuseg.manifest import Class, Input, InputTensor, Missing, Resize
 
 from ..scenes import CLASSES
 from .network import FusionNet
+from .untrained import untrained
 
-__all__ = ["REFERENCE", "ReferenceModel"]
+__all__ = ["R34", "REFERENCE", "ReferenceModel"]
 
 HEIGHT, WIDTH = 240, 320
+R34: dict[str, Any] = {
+    "widths": (64, 128, 256, 512),
+    "depths": (3, 4, 6, 3),
+    "decoder_channels": 128,
+    "bins": (1, 5),
+}
+LARGE, SMALL = (480, 640), (160, 224)
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,28 @@ def _reference(name: str, summary: str, inputs: tuple[Input, ...]) -> ReferenceM
     )
 
 
+def _at(spec: Input, size: tuple[int, int]) -> Input:
+    planes = spec.tensor.shape[1]
+    return replace(
+        spec,
+        resize=replace(spec.resize, height=size[0], width=size[1]),
+        tensor=replace(spec.tensor, shape=(1, planes, *size)),
+    )
+
+
+def _untrained(name: str, summary: str, **shape: Any) -> ReferenceModel:
+    """A colour and depth network at 480x640 that was never trained."""
+    inputs = (_at(COLOR, LARGE), _at(DEPTH, LARGE))
+    planes = [i.tensor.shape[1] for i in inputs]
+
+    def build() -> nn.Module:
+        network = FusionNet(planes, len(CLASSES), **shape)
+        return untrained(network, [_at(i, SMALL) for i in inputs])
+
+    classes = tuple(Class(c.name, c.color) for c in CLASSES)
+    return ReferenceModel(name, summary, build, inputs, classes)
+
+
 REFERENCE = {
     model.name: model
     for model in (
@@ -83,6 +114,20 @@ REFERENCE = {
             "depth",
             "depth alone: the same network with one encoder",
             (replace(DEPTH, missing=Missing("refuse")),),
+        ),
+        _untrained(
+            "rgbd-r34",
+            "colour + depth, two encoders of ResNet-34's size; to be timed, untrained",
+            **R34,
+        ),
+        _untrained(
+            "rgbd-light",
+            "colour + depth, a light network, scores at 1/8; to be timed, untrained",
+            widths=(16, 32, 48, 64),
+            depths=(1, 1, 1, 1),
+            decoder_channels=32,
+            bins=(1, 5),
+            stride=8,
         ),
     )
 }

@@ -8,12 +8,16 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fuseg.errors import ArgumentError
+
 from .context import PyramidContext
 from .decoders import SkipDecoder
 from .encoders import ResidualEncoder
 from .fusion import GatedFusion
 
 __all__ = ["FusionNet"]
+
+_STRIDES = (4, 8)
 
 
 class FusionNet(nn.Module):
@@ -23,34 +27,46 @@ class FusionNet(nn.Module):
         planes: Channels of each sensor's tensor, e.g. ``(3, 1)`` for colour and depth.
             With one sensor there is nothing to fuse and no gate.
         classes: Classes to tell apart.
+        widths, depths: Of each encoder; see `ResidualEncoder`.
+        decoder_channels: See `SkipDecoder`.
+        bins: See `PyramidContext`.
+        stride: Of the logits, 4 or 8, before they are upsampled.
 
     Shapes: one ``(N, planes[i], H, W)`` a sensor, to logits ``(N, classes, H, W)``,
-    upsampled bilinearly from ``(H/4, W/4)``.
+    upsampled bilinearly from ``(H / stride, W / stride)``.
 
     Source: the layout of ESANet (Seichter et al., 2021), made thin.
     """
 
-    WIDTHS = (24, 48, 80, 112)
-    DEPTHS = (1, 2, 2, 2)
-    DECODER_CHANNELS = 48
-    CONTEXT_BINS = (1, 2)
-
-    def __init__(self, planes: Sequence[int], classes: int) -> None:
+    def __init__(
+        self,
+        planes: Sequence[int],
+        classes: int,
+        *,
+        widths: Sequence[int] = (24, 48, 80, 112),
+        depths: Sequence[int] = (1, 2, 2, 2),
+        decoder_channels: int = 48,
+        bins: Sequence[int] = (1, 2),
+        stride: int = 4,
+    ) -> None:
         super().__init__()
+        if stride not in _STRIDES:
+            raise ArgumentError(f"stride must be 4 or 8, got {stride}.")
+        self.finest = _STRIDES.index(stride)
         self.encoders = nn.ModuleList(
-            ResidualEncoder(p, self.WIDTHS, self.DEPTHS) for p in planes
+            ResidualEncoder(p, widths, depths) for p in planes
         )
         self.fusions = nn.ModuleList(
-            GatedFusion(len(planes), w) for w in self.WIDTHS if len(planes) > 1
+            GatedFusion(len(planes), w) for w in widths if len(planes) > 1
         )
-        self.context = PyramidContext(self.WIDTHS[-1], self.CONTEXT_BINS)
-        self.decoder = SkipDecoder(self.WIDTHS, self.DECODER_CHANNELS)
-        self.head = nn.Conv2d(self.DECODER_CHANNELS, classes, 1)
+        self.context = PyramidContext(widths[-1], bins)
+        self.decoder = SkipDecoder(widths[self.finest :], decoder_channels)
+        self.head = nn.Conv2d(decoder_channels, classes, 1)
 
     def forward(self, *sensors: Tensor) -> Tensor:
         features = self.encode(*sensors)
         features[-1] = self.context(features[-1])
-        logits = self.head(self.decoder(features))
+        logits = self.head(self.decoder(features[self.finest :]))
         return F.interpolate(
             logits, size=sensors[0].shape[-2:], mode="bilinear", align_corners=False
         )

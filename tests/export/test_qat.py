@@ -1,0 +1,199 @@
+"""Fake quantization is what the exporter's INT8 computes, and training it helps."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from fuseg.errors import ExportError
+from fuseg_export.cut_tail import cut_tail
+from fuseg_export.models import REFERENCE
+from fuseg_export.models.network import FusionNet
+from fuseg_export.outputs import OneOutput
+from fuseg_export.precision.calibrate import calibrate
+from fuseg_export.precision.quantize import CPU, TENSORRT, quantize
+from fuseg_export.scenes import render_many
+from fuseg_export.simplify import simplify
+from fuseg_export.target import tensor_shapes
+from fuseg_export.to_onnx import to_onnx
+from fuseg_export.training import qat
+from fuseg_export.training.data import Frames
+from fuseg_export.training.fake_quantize import (
+    FakeQuantize,
+    FoldedConv,
+    fake_quantized,
+    ranges_of,
+)
+
+SIZE = (64, 96)
+SETTINGS = {
+    "steps": 20,
+    "batch": 2,
+    "frames": 8,
+    "rate": 1e-3,
+    "depth_dropout": 0.0,
+    "seed": 1,
+    "network": "planted",
+}
+
+
+def small(**shape):
+    """A fusion network of every piece there is, with statistics as after training."""
+    torch.manual_seed(2)
+    network = FusionNet(
+        (3, 1), 5, **{"widths": (8, 8, 12, 16), "decoder_channels": 8, **shape}
+    )
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.05, 0.2)
+            module.bias.data.normal_(0, 0.1)
+    return network.eval()
+
+
+def pictures(count):
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(count):
+        yield [torch.randn(1, p, *SIZE, generator=generator) for p in (3, 1)]
+
+
+def exported(network):
+    example = {n: torch.zeros(1, p, *SIZE) for n, p in (("rgb", 3), ("depth", 1))}
+    model = to_onnx(OneOutput(network, None), example, 17).model
+    plain = {n: t.numpy() for n, t in example.items()}
+    return cut_tail(simplify(model, plain)[0])[0]
+
+
+def named(tensors):
+    return {n: t.numpy() for n, t in zip(("rgb", "depth"), tensors, strict=True)}
+
+
+def as_written(model):
+    """Runs the pairs as they stand: fused, kernels round a little differently."""
+    options = onnxruntime.SessionOptions()
+    off = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.graph_optimization_level = off
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return lambda tensors: session.run(None, named(tensors))[0]
+
+
+@pytest.mark.parametrize("flavour", [CPU, TENSORRT], ids=["cpu", "tensorrt"])
+@pytest.mark.parametrize("stride", [4, 8])
+def test_it_computes_what_the_exported_graph_does(flavour, stride):
+    network = small(stride=stride)
+    model, given = exported(network), list(pictures(4))
+    written = quantize(model, calibrate(model, map(named, given)), flavour)
+    expected, full = as_written(written), as_written(model)
+    made = fake_quantized(network, ranges_of(network, given, 2), flavour, 2)
+    pairs = sum(n.op_type == "QuantizeLinear" for n in written.graph.node)
+    assert sum(isinstance(m, FakeQuantize) for m in made.modules()) == pairs
+    scores = []
+    head = next(m for m in made.modules() if getattr(m, "conv", 0) is network.head)
+    head.register_forward_hook(lambda *seen: scores.append(seen[-1].numpy()))
+    for tensors in given:
+        with torch.no_grad():
+            made(*tensors)
+        off = np.abs(scores[-1] - expected(tensors)).mean()
+        rounding = np.abs(full(tensors) - expected(tensors)).mean()
+        assert off < 0.1 * rounding, "one value at a boundary may fall to either side"
+
+
+def test_the_gradient_passes_straight_through_inside_the_range_and_not_outside():
+    x = torch.tensor([-1.01, -0.5, 0.26, 0.99, 1.51, 7.0], requires_grad=True)
+    rounded = FakeQuantize(0.5, 2, 0, 5)(x)  # holds -1 to 1.5
+    weights = torch.tensor([1.0, 2, 3, 4, 5, 6])
+    (rounded * weights).sum().backward()
+    assert rounded.tolist() == [-1, -0.5, 0.5, 1, 1.5, 1.5]
+    # Up to half a step beyond the ends is rounded to them, as any value is.
+    assert x.grad.tolist() == [1, 2, 3, 4, 5, 0]
+
+
+def test_every_weight_but_those_that_make_the_scores_is_rounded_and_gets_a_gradient():
+    network = small()
+    given = list(pictures(2))
+    made = fake_quantized(network, ranges_of(network, given, 2), CPU, 2)
+    layers = [m for m in made.modules() if isinstance(m, FoldedConv)]
+    assert [m.whole for m in layers] == [m.conv is not network.head for m in layers]
+    made(*given[0]).square().sum().backward()
+    assert [n for n, p in network.named_parameters() if p.grad is None] == []
+
+
+def test_folding_without_rounding_changes_nothing():
+    network = small()
+    (tensors,) = pictures(1)
+    made = fake_quantized(network, ranges_of(network, [tensors], 2), CPU, 2)
+    for name, module in list(made.named_modules()):
+        if isinstance(module, FakeQuantize):
+            made.set_submodule(name, nn.Identity())
+        elif isinstance(module, FoldedConv):
+            module.whole = False
+    with torch.no_grad():
+        torch.testing.assert_close(
+            made(*tensors), network(*tensors), rtol=1e-4, atol=1e-4
+        )
+
+
+def test_the_network_itself_stays_as_it_was():
+    network = small()
+    before = copy.deepcopy(network.state_dict())
+    (tensors,) = pictures(1)
+    made = fake_quantized(network, ranges_of(network, [tensors], 2), TENSORRT, 2)
+    made(*tensors)
+    after = network.state_dict()
+    assert list(after) == list(before)
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    assert not any(isinstance(m, FakeQuantize | FoldedConv) for m in network.modules())
+    shared = {id(p) for p in network.parameters()}
+    assert {id(p) for p in made.parameters()} == shared
+
+
+def test_a_layer_without_a_rule_is_named():
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.GELU())
+    with pytest.raises(ExportError, match=r"got GELU \(_1\)"):
+        fake_quantized(
+            network, ranges_of(network, [[torch.ones(1, 3, 4, 4)]], 1), CPU, 1
+        )
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """A network that 8 bits hurt, and rooms: one channel of the first is far louder."""
+    rgbd = REFERENCE["rgbd"]
+    inputs = tuple(
+        replace(
+            i,
+            resize=replace(i.resize, height=SIZE[0], width=SIZE[1]),
+            tensor=replace(i.tensor, shape=(1, i.tensor.shape[1], *SIZE)),
+        )
+        for i in rgbd.inputs
+    )
+    model = replace(rgbd, inputs=inputs)
+    torch.manual_seed(4)
+    network = FusionNet((3, 1), 10, widths=(8, 8, 12, 16), decoder_channels=8).eval()
+    rooms = Frames(*render_many(range(16), *SIZE))
+    return model, network, rooms
+
+
+def test_twenty_steps_bring_the_labels_of_int8_nearer_to_those_of_float(
+    planted, tmp_path
+):
+    model, network, rooms = planted
+    before = copy.deepcopy(network)
+    tuned, record = qat.fine_tune(model, network, rooms, SETTINGS, tmp_path)
+    assert tuned is network
+    assert record["curve"][-1][0] == 20
+    assert list(tensor_shapes(model.inputs)) == ["rgb", "depth"]
+    found = qat.measure(model, before, tuned, rooms, rooms)
+    print({k: v["agreement"] for k, v in found.items()})
+    for name in ("int8-cpu", "int8-trt8"):
+        assert (
+            found[f"after {name}"]["agreement"] > found[f"before {name}"]["agreement"]
+        )
