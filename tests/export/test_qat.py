@@ -9,21 +9,24 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from onnx import numpy_helper
 from torch import nn
+from torch.nn import functional as F
 
 from fuseg.errors import ExportError
 from fuseg_export.cut_tail import cut_tail
 from fuseg_export.models import REFERENCE
+from fuseg_export.models.blocks import ConvNorm
 from fuseg_export.models.network import FusionNet
 from fuseg_export.outputs import OneOutput
 from fuseg_export.precision.calibrate import calibrate
 from fuseg_export.precision.quantize import CPU, TENSORRT, quantize
 from fuseg_export.scenes import render_many
 from fuseg_export.simplify import simplify
-from fuseg_export.target import tensor_shapes
 from fuseg_export.to_onnx import to_onnx
-from fuseg_export.training import qat
-from fuseg_export.training.data import Frames
+from fuseg_export.training import fit, qat
+from fuseg_export.training.__main__ import main
+from fuseg_export.training.data import Frames, random_batch
 from fuseg_export.training.fake_quantize import (
     FakeQuantize,
     FoldedConv,
@@ -31,12 +34,13 @@ from fuseg_export.training.fake_quantize import (
     ranges_of,
 )
 
-SIZE = (64, 96)
+SIZE = (64, 128)  # the coarsest features are 2 x 4, which the pools divide
+LOUD = 300.0
 SETTINGS = {
     "steps": 20,
-    "batch": 2,
+    "batch": 8,
     "frames": 8,
-    "rate": 1e-3,
+    "rate": 2e-3,
     "depth_dropout": 0.0,
     "seed": 1,
     "network": "planted",
@@ -49,6 +53,10 @@ def small(**shape):
     network = FusionNet(
         (3, 1), 5, **{"widths": (8, 8, 12, 16), "decoder_channels": 8, **shape}
     )
+    return as_trained(network)
+
+
+def as_trained(network):
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)
@@ -85,25 +93,67 @@ def as_written(model):
     return lambda tensors: session.run(None, named(tensors))[0]
 
 
+class Skipping(nn.Module):
+    """An addition, a concatenation and a resize, too shallow to amplify rounding."""
+
+    def __init__(self, classes=5):
+        super().__init__()
+        self.color, self.depth = ConvNorm(3, 8, stride=2), ConvNorm(1, 8, stride=2)
+        self.inner = ConvNorm(8, 8, act=False)
+        self.mix = ConvNorm(16, 8, 1)
+        self.head = nn.Conv2d(8, classes, 1)
+
+    def forward(self, *sensors):
+        a, b = self.color(sensors[0]), self.depth(sensors[1])
+        a = torch.relu(self.inner(a) + a)
+        x = F.interpolate(self.mix(torch.cat([a, b], 1)), scale_factor=2.0)
+        return F.interpolate(self.head(x), SIZE, mode="bilinear")
+
+
 @pytest.mark.parametrize("flavour", [CPU, TENSORRT], ids=["cpu", "tensorrt"])
-@pytest.mark.parametrize("stride", [4, 8])
-def test_it_computes_what_the_exported_graph_does(flavour, stride):
-    network = small(stride=stride)
-    model, given = exported(network), list(pictures(4))
+def test_it_computes_what_the_exported_graph_does(flavour):
+    torch.manual_seed(0)
+    network, given = as_trained(Skipping()), list(pictures(4))
+    model = exported(network)
     written = quantize(model, calibrate(model, map(named, given)), flavour)
     expected, full = as_written(written), as_written(model)
     made = fake_quantized(network, ranges_of(network, given, 2), flavour, 2)
-    pairs = sum(n.op_type == "QuantizeLinear" for n in written.graph.node)
-    assert sum(isinstance(m, FakeQuantize) for m in made.modules()) == pairs
     scores = []
     head = next(m for m in made.modules() if getattr(m, "conv", 0) is network.head)
     head.register_forward_hook(lambda *seen: scores.append(seen[-1].numpy()))
     for tensors in given:
         with torch.no_grad():
             made(*tensors)
-        off = np.abs(scores[-1] - expected(tensors)).mean()
-        rounding = np.abs(full(tensors) - expected(tensors)).mean()
-        assert off < 0.1 * rounding, "one value at a boundary may fall to either side"
+        off = np.abs(scores[-1] - expected(tensors))
+        rounding = np.abs(full(tensors) - expected(tensors))
+        assert np.quantile(off, 0.9) < 1e-5  # the rest fell to the other side
+        assert off.mean() < 0.1 * rounding.mean()
+
+
+@pytest.mark.parametrize("flavour", [CPU, TENSORRT], ids=["cpu", "tensorrt"])
+@pytest.mark.parametrize("stride", [4, 8])
+def test_scales_and_zero_points_are_the_exported_graphs(flavour, stride):
+    network = small(stride=stride)
+    model, given = exported(network), list(pictures(2))
+    written = quantize(model, calibrate(model, map(named, given)), flavour)
+    stored = {i.name: numpy_helper.to_array(i) for i in written.graph.initializer}
+    expected = sorted(
+        (float(stored[n.input[1]]), int(stored[n.input[2]]))
+        for n in written.graph.node
+        if n.op_type == "QuantizeLinear"
+    )
+    made = fake_quantized(network, ranges_of(network, given, 2), flavour, 2)
+    pairs = [m for m in made.modules() if isinstance(m, FakeQuantize)]
+    got = sorted((m.scale, m.zero) for m in pairs)
+    assert len(got) == len(expected) > 50
+    np.testing.assert_allclose(
+        [scale for scale, _ in got], [scale for scale, _ in expected], rtol=1e-4
+    )
+    assert sum(zero for _, zero in got) == pytest.approx(
+        sum(zero for _, zero in expected), abs=2
+    )
+    limits = (0, 255) if flavour is CPU else (-128, 127)
+    assert {(m.least, m.most) for m in pairs} == {limits}
 
 
 def test_the_gradient_passes_straight_through_inside_the_range_and_not_outside():
@@ -137,7 +187,7 @@ def test_folding_without_rounding_changes_nothing():
             module.whole = False
     with torch.no_grad():
         torch.testing.assert_close(
-            made(*tensors), network(*tensors), rtol=1e-4, atol=1e-4
+            made(*tensors), network(*tensors), rtol=1e-3, atol=1e-3
         )
 
 
@@ -176,24 +226,76 @@ def planted():
         for i in rgbd.inputs
     )
     model = replace(rgbd, inputs=inputs)
-    torch.manual_seed(4)
-    network = FusionNet((3, 1), 10, widths=(8, 8, 12, 16), decoder_channels=8).eval()
-    rooms = Frames(*render_many(range(16), *SIZE))
-    return model, network, rooms
+    torch.manual_seed(0)
+    network = as_trained(Skipping(classes=10))
+    with torch.no_grad():
+        network.mix[1].weight[3] *= LOUD
+        network.mix[1].bias[3] *= LOUD
+        network.head.weight[:, 3] /= LOUD
+        network.head.weight.mul_(4)
+    return model, network, Frames(*render_many(range(16), *SIZE))
 
 
+@pytest.fixture
+def for_a_cpu(monkeypatch):
+    """Tuned for one flavour alone, by a teacher who never learned the true labels."""
+    monkeypatch.setattr(qat, "_FLAVOURS", {"int8-cpu": CPU})
+    monkeypatch.setattr(qat, "TRUTH", 0.0)
+
+
+@pytest.mark.usefixtures("for_a_cpu")
 def test_twenty_steps_bring_the_labels_of_int8_nearer_to_those_of_float(
     planted, tmp_path
 ):
     model, network, rooms = planted
-    before = copy.deepcopy(network)
-    tuned, record = qat.fine_tune(model, network, rooms, SETTINGS, tmp_path)
-    assert tuned is network
+    tuned, record = qat.fine_tune(
+        model, copy.deepcopy(network), rooms, SETTINGS, tmp_path
+    )
     assert record["curve"][-1][0] == 20
-    assert list(tensor_shapes(model.inputs)) == ["rgb", "depth"]
-    found = qat.measure(model, before, tuned, rooms, rooms)
-    print({k: v["agreement"] for k, v in found.items()})
-    for name in ("int8-cpu", "int8-trt8"):
-        assert (
-            found[f"after {name}"]["agreement"] > found[f"before {name}"]["agreement"]
-        )
+    assert list(tuned.state_dict()) == list(network.state_dict())
+    found = qat.measure(model, network, tuned, rooms, rooms)
+    before, after = (found[f"{when} int8-cpu"] for when in ("before", "after"))
+    assert before["agreement"] < 0.3
+    assert after["agreement"] > before["agreement"] + 0.2
+    full = after["miou"] + after["miou_drop"]
+    assert after["miou_ratio"] == pytest.approx(after["miou"] / full)
+    low, high = after["miou_ratio_interval"]
+    assert low < after["miou_ratio"] < high
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(planted, tmp_path, monkeypatch):
+    model, network, rooms = planted
+    settings = SETTINGS | {"steps": 5, "batch": 1}
+
+    def tune(folder):
+        return qat.fine_tune(
+            model, copy.deepcopy(network), rooms, settings, tmp_path / folder
+        )[0].state_dict()
+
+    whole = tune("whole")
+    monkeypatch.setattr(fit, "SAVE_EVERY_S", 0.0)
+    drawn = []
+
+    def stop_at_the_fourth(*args, **kwargs):
+        drawn.append(None)
+        if len(drawn) == 4:
+            raise KeyboardInterrupt
+        return random_batch(*args, **kwargs)
+
+    monkeypatch.setattr(fit, "random_batch", stop_at_the_fourth)
+    with pytest.raises(KeyboardInterrupt):
+        tune("stopped")
+    resumed = tune("stopped")
+    assert len(drawn) == 4 + 2  # an odd step first: each goes on with its own flavour
+    for name, value in whole.items():
+        torch.testing.assert_close(resumed[name], value, msg=name)
+
+
+@pytest.mark.parametrize(
+    "words", [["rgbd", "--qat"], ["frames", "--qat", "--checkpoint", "x"]]
+)
+def test_fine_tuning_needs_a_model_and_its_checkpoint(words, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["training", *words])
+    with pytest.raises(SystemExit):
+        main()
+    assert "--qat and --checkpoint must be given together" in capsys.readouterr().err

@@ -17,7 +17,7 @@ from .network import FusionNet
 __all__ = ["untrained"]
 
 _ROOMS = 2
-_APART = 2.0  # standard deviations from one class to the next
+_APART = 1.0  # standard deviations from one class to the next
 
 
 def untrained(network: FusionNet, inputs: Sequence[Input]) -> FusionNet:
@@ -25,7 +25,7 @@ def untrained(network: FusionNet, inputs: Sequence[Input]) -> FusionNet:
 
     Classes are intervals of the one direction in which the features of rooms differ
     most. With a random head as well, most pixels lie so near to a boundary that 8 bits
-    change a tenth of the labels; so they change a hundredth.
+    change a tenth of the labels; so they change a few hundredths.
 
     Args:
         network: Changed in place.
