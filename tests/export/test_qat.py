@@ -19,7 +19,7 @@ from fuseg_export.models import REFERENCE
 from fuseg_export.models.blocks import ConvNorm
 from fuseg_export.models.network import FusionNet
 from fuseg_export.outputs import OneOutput
-from fuseg_export.precision.calibrate import calibrate
+from fuseg_export.precision.calibrate import Ranges, calibrate
 from fuseg_export.precision.quantize import CPU, TENSORRT, quantize
 from fuseg_export.scenes import render_many
 from fuseg_export.simplify import simplify
@@ -27,12 +27,8 @@ from fuseg_export.to_onnx import to_onnx
 from fuseg_export.training import fit, qat
 from fuseg_export.training.__main__ import main
 from fuseg_export.training.data import Frames, random_batch
-from fuseg_export.training.fake_quantize import (
-    FakeQuantize,
-    FoldedConv,
-    fake_quantized,
-    ranges_of,
-)
+from fuseg_export.training.drawing import FoldedConv
+from fuseg_export.training.fake_quantize import FakeQuantize, fake_quantized, ranges_of
 
 SIZE = (64, 128)  # the coarsest features are 2 x 4, which the pools divide
 LOUD = 300.0
@@ -205,12 +201,24 @@ def test_the_network_itself_stays_as_it_was():
     assert {id(p) for p in made.parameters()} == shared
 
 
-def test_a_layer_without_a_rule_is_named():
-    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.GELU())
-    with pytest.raises(ExportError, match=r"got GELU \(_1\)"):
-        fake_quantized(
-            network, ranges_of(network, [[torch.ones(1, 3, 4, 4)]], 1), CPU, 1
-        )
+class Doubled(nn.Module):
+    def forward(self, x):
+        return x * 2
+
+
+@pytest.mark.parametrize(
+    ("layer", "named"),
+    [
+        (nn.GELU(), "GELU"),
+        (nn.BatchNorm2d(4, affine=False), "BatchNorm2d"),
+        (nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"), "Conv2d"),
+        (Doubled(), "mul"),
+    ],
+)
+def test_a_layer_without_a_rule_is_named(layer, named):
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), layer)
+    with pytest.raises(ExportError, match=f"got .*{named}"):
+        fake_quantized(network, Ranges("minmax", 1, "", {}), CPU, 1)
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ __all__ = ["untrained"]
 
 _ROOMS = 2
 _APART = 1.0  # standard deviations from one class to the next
+_LOUDNESS = 0.01  # labels do not depend on it; a training starts better from low scores
 
 
 def untrained(network: FusionNet, inputs: Sequence[Input]) -> FusionNet:
@@ -52,8 +53,10 @@ def untrained(network: FusionNet, inputs: Sequence[Input]) -> FusionNet:
         classes = head.out_channels
         centres = _APART * (torch.arange(classes) - classes // 2)
         # The centre that is nearest to z has the largest z * centre - centre ** 2 / 2.
-        head.weight.copy_((centres[:, None] * direction)[:, :, None, None])
-        head.bias.copy_(-centres * (direction @ mean) - centres.square() / 2)
+        weight = centres[:, None] * direction
+        bias = -weight @ mean - centres.square() / 2
+        head.weight.copy_(weight[:, :, None, None] * _LOUDNESS)
+        head.bias.copy_(bias * _LOUDNESS)
     return network.train(training)
 
 
