@@ -27,7 +27,7 @@ from fuseg_export.to_onnx import to_onnx
 from fuseg_export.training import fit, qat
 from fuseg_export.training.__main__ import main
 from fuseg_export.training.data import Frames, random_batch
-from fuseg_export.training.drawing import FoldedConv
+from fuseg_export.training.drawing import FoldedConv, drawn
 from fuseg_export.training.fake_quantize import FakeQuantize, fake_quantized, ranges_of
 
 SIZE = (64, 128)  # the coarsest features are 2 x 4, which the pools divide
@@ -175,16 +175,9 @@ def test_every_weight_but_those_that_make_the_scores_is_rounded_and_gets_a_gradi
 def test_folding_without_rounding_changes_nothing():
     network = small()
     (tensors,) = pictures(1)
-    made = fake_quantized(network, ranges_of(network, [tensors], 2), CPU, 2)
-    for name, module in list(made.named_modules()):
-        if isinstance(module, FakeQuantize):
-            made.set_submodule(name, nn.Identity())
-        elif isinstance(module, FoldedConv):
-            module.whole = False
     with torch.no_grad():
-        torch.testing.assert_close(
-            made(*tensors), network(*tensors), rtol=1e-3, atol=1e-3
-        )
+        got, expected = drawn(network, 2)(*tensors), network(*tensors)
+    torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_the_network_itself_stays_as_it_was():
@@ -265,8 +258,6 @@ def test_twenty_steps_bring_the_labels_of_int8_nearer_to_those_of_float(
     before, after = (found[f"{when} int8-cpu"] for when in ("before", "after"))
     assert before["agreement"] < 0.3
     assert after["agreement"] > before["agreement"] + 0.2
-    full = after["miou"] + after["miou_drop"]
-    assert after["miou_ratio"] == pytest.approx(after["miou"] / full)
     low, high = after["miou_ratio_interval"]
     assert low < after["miou_ratio"] < high
 

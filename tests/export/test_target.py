@@ -156,7 +156,7 @@ def test_what_is_assumed_of_a_foreign_input_is_said():
 @pytest.mark.parametrize(
     ("word", "error", "sentence"),
     [
-        ("rgbdd", ArgumentError, "must be one of rgbd, rgb, depth, or package.mod"),
+        ("rgbdd", ArgumentError, "must be one of rgbd, rgb, depth, .*or package.mod"),
         ("a-b:c", ArgumentError, "package.module:factory, got a-b:c"),
         ("nowhere.at:all", ArgumentError, "nowhere.at, which is neither installed"),
         ("factories:nothing", ArgumentError, "has no such nothing"),
