@@ -2,51 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fuseg_export.models.blocks import ConvNorm
-from fuseg_export.models.context import PyramidContext
-from fuseg_export.models.decoders import SkipDecoder
-from fuseg_export.models.encoders import ResidualEncoder
-from fuseg_export.models.fusion import GatedFusion
+from fuseg_export.models.network import FusionNet
 
 CLASSES_R34 = 40  # of NYUv2
 CLASSES_LIGHT = 19  # of Cityscapes
-
-
-class TwoEncoders(nn.Module):
-    """Colour and depth, gated fusion at every scale, logits at 1/4, bilinear to 1/1.
-
-    Shapes: ``(N, 3, H, W)`` and ``(N, 1, H, W)`` to ``(N, classes, H, W)``.
-    """
-
-    def __init__(
-        self, widths: Sequence[int], depths: Sequence[int], channels: int, classes: int
-    ) -> None:
-        super().__init__()
-        self.encoders = nn.ModuleList(
-            ResidualEncoder(planes, widths, depths) for planes in (3, 1)
-        )
-        self.fusions = nn.ModuleList(GatedFusion(2, width) for width in widths)
-        self.context = PyramidContext(widths[-1], (1, 5))
-        self.decoder = SkipDecoder(widths, channels)
-        self.head = nn.Conv2d(channels, classes, 1)
-
-    def forward(self, rgb: Tensor, depth: Tensor) -> Tensor:
-        color, depths = cast(Sequence[ResidualEncoder], self.encoders)
-        x, y = color.stem(rgb), depths.stem(depth)
-        features = []
-        for i, fusion in enumerate(self.fusions):
-            y = depths.stages[i](y)
-            x = fusion(color.stages[i](x), y)
-            features.append(x)
-        features[-1] = self.context(features[-1])
-        return _upsampled(self.head(self.decoder(features)), rgb)
 
 
 class Light(nn.Module):
@@ -102,7 +66,14 @@ class Bottleneck(nn.Module):
 
 def rgbd_r34() -> nn.Module:
     """Two encoders as large as ResNet-34."""
-    return TwoEncoders((64, 128, 256, 512), (3, 4, 6, 3), 128, CLASSES_R34)
+    return FusionNet(
+        (3, 1),
+        CLASSES_R34,
+        widths=(64, 128, 256, 512),
+        depths=(3, 4, 6, 3),
+        decoder_channels=128,
+        bins=(1, 5),
+    )
 
 
 def rgbd_light() -> nn.Module:

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from fuseg_export.models import REFERENCE
-from fuseg_export.models.blocks import SqueezeExcite
+from fuseg_export.models.blocks import ResidualBlock, SqueezeExcite
 from fuseg_export.models.fusion import GatedFusion
+from fuseg_export.models.network import FusionNet
 
 
 @pytest.fixture(params=sorted(REFERENCE))
@@ -53,3 +54,22 @@ def test_fusion_is_the_sum_of_the_gated_sensors():
     fusion = GatedFusion(2, 8)
     a, b = torch.randn(2, 1, 8, 3, 5)
     torch.testing.assert_close(fusion(a, b), fusion.gates[0](a) + fusion.gates[1](b))
+
+
+def test_a_network_of_other_sizes_is_one_of_settings():
+    with torch.device("meta"):  # shapes alone
+        network = FusionNet(
+            (3, 1), 10, widths=(64, 128, 256, 512), depths=(3, 4, 6, 3), bins=(1, 5)
+        )
+        features = network.encode(
+            torch.empty(1, 3, 480, 640), torch.empty(1, 1, 480, 640)
+        )
+    assert [f.shape[1:] for f in features] == [
+        (64, 120, 160),
+        (128, 60, 80),
+        (256, 30, 40),
+        (512, 15, 20),
+    ]
+    for encoder in network.encoders:
+        blocks = [m for m in encoder.modules() if isinstance(m, ResidualBlock)]
+        assert len(blocks) == 3 + 4 + 6 + 3

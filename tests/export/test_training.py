@@ -9,7 +9,7 @@ import torch
 from fuseg_export.definition import preprocess
 from fuseg_export.models import REFERENCE
 from fuseg_export.scenes import render_many
-from fuseg_export.training import __main__ as training
+from fuseg_export.training import fit as training
 from fuseg_export.training.data import Frames, pack, random_batch
 from fuseg_export.training.evaluate import held_out_confusion
 

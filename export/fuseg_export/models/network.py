@@ -23,6 +23,9 @@ class FusionNet(nn.Module):
         planes: Channels of each sensor's tensor, e.g. ``(3, 1)`` for colour and depth.
             With one sensor there is nothing to fuse and no gate.
         classes: Classes to tell apart.
+        widths, depths: Of each encoder; see `ResidualEncoder`.
+        decoder_channels: See `SkipDecoder`.
+        bins: See `PyramidContext`.
 
     Shapes: one ``(N, planes[i], H, W)`` a sensor, to logits ``(N, classes, H, W)``,
     upsampled bilinearly from ``(H/4, W/4)``.
@@ -30,22 +33,26 @@ class FusionNet(nn.Module):
     Source: the layout of ESANet (Seichter et al., 2021), made thin.
     """
 
-    WIDTHS = (24, 48, 80, 112)
-    DEPTHS = (1, 2, 2, 2)
-    DECODER_CHANNELS = 48
-    CONTEXT_BINS = (1, 2)
-
-    def __init__(self, planes: Sequence[int], classes: int) -> None:
+    def __init__(
+        self,
+        planes: Sequence[int],
+        classes: int,
+        *,
+        widths: Sequence[int] = (24, 48, 80, 112),
+        depths: Sequence[int] = (1, 2, 2, 2),
+        decoder_channels: int = 48,
+        bins: Sequence[int] = (1, 2),
+    ) -> None:
         super().__init__()
         self.encoders = nn.ModuleList(
-            ResidualEncoder(p, self.WIDTHS, self.DEPTHS) for p in planes
+            ResidualEncoder(p, widths, depths) for p in planes
         )
         self.fusions = nn.ModuleList(
-            GatedFusion(len(planes), w) for w in self.WIDTHS if len(planes) > 1
+            GatedFusion(len(planes), w) for w in widths if len(planes) > 1
         )
-        self.context = PyramidContext(self.WIDTHS[-1], self.CONTEXT_BINS)
-        self.decoder = SkipDecoder(self.WIDTHS, self.DECODER_CHANNELS)
-        self.head = nn.Conv2d(self.DECODER_CHANNELS, classes, 1)
+        self.context = PyramidContext(widths[-1], bins)
+        self.decoder = SkipDecoder(widths, decoder_channels)
+        self.head = nn.Conv2d(decoder_channels, classes, 1)
 
     def forward(self, *sensors: Tensor) -> Tensor:
         features = self.encode(*sensors)

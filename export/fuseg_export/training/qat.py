@@ -1,0 +1,166 @@
+"""A short fine-tune with fake quantization: what INT8 gets wrong is trained away.
+
+The float network is its own teacher: its quantized self learns to give the same scores.
+What comes out is an ordinary float checkpoint, to be exported like any other.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..cut_tail import Tail, cut_tail
+from ..definition import at_size
+from ..models import ReferenceModel
+from ..outputs import OneOutput
+from ..precision.calibrate import calibrate
+from ..precision.judge import Case, Scores, Verdict, judge, scores_of
+from ..precision.places import CPU, TENSORRT
+from ..precision.quantize import quantize
+from ..simplify import simplify
+from ..target import tensor_shapes
+from ..to_onnx import to_onnx
+from .data import Frames, pack
+from .fake_quantize import fake_quantized, ranges_of
+from .fit import fit
+
+__all__ = ["fine_tune", "measure"]
+
+CALIBRATED_ON = 64  # frames
+TRUTH = 0.1  # weight of the true labels' loss beside the teacher's
+_FLAVOURS = {"int8-cpu": CPU, "int8-trt8": TENSORRT}
+_OPSET = 17
+
+
+def fine_tune(
+    model: ReferenceModel,
+    network: nn.Module,
+    train: Frames,
+    settings: dict[str, Any],
+    work: Path,
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Train a network to label alike in INT8; it is taken up again where it stopped.
+
+    The steps take the exporter's flavours in turns, so that one checkpoint serves all.
+    Ranges are those of the network as it comes, and so are the statistics of its
+    normalisations; all else is trained, in place.
+
+    Args:
+        network: Trained, float32.
+        train: The first of which are calibrated on.
+        settings: See `fit.fit`; ``network`` must be among them, as a digest.
+
+    Raises:
+        ExportError: See `fake_quantize.drawn`.
+    """
+    network.eval()
+    teacher = copy.deepcopy(network).requires_grad_(False)
+    sensors = len(model.inputs)
+    frames = (
+        [torch.from_numpy(tensors[i.tensor.name]) for i in model.inputs]
+        for tensors in _packed(model, train, CALIBRATED_ON)
+    )
+    ranges = ranges_of(network, frames, sensors)
+    students = [
+        fake_quantized(network, ranges, flavour, sensors)
+        for flavour in _FLAVOURS.values()
+    ]
+
+    def loss_of(step: int, tensors: list[Tensor], labels: Tensor) -> Tensor:
+        scores = students[step % len(students)](*tensors)
+        with torch.no_grad():
+            wanted = teacher(*tensors).log_softmax(1)
+        apart = F.kl_div(
+            scores.log_softmax(1), wanted, reduction="sum", log_target=True
+        )
+        truth = F.cross_entropy(scores, labels, ignore_index=model.ignore)
+        return apart / labels.numel() + TRUTH * truth
+
+    return fit(model, train, settings, work, start=(network, loss_of))
+
+
+def measure(
+    model: ReferenceModel,
+    before: nn.Module,
+    after: nn.Module,
+    train: Frames,
+    held_out: Frames,
+) -> dict[str, dict[str, Any]]:
+    """Both networks' INT8 variants beside ``before`` in float32, on the same frames.
+
+    Args:
+        before, after: The network before and after `fine_tune`.
+        train: The first of which are calibrated on.
+        held_out: With the true labels, judged on.
+
+    Returns:
+        By variant, ``before int8-cpu`` and so on, a `judge.Verdict` as a dict, with
+        ``miou_ratio``: the mean IoU as a share of ``before``'s in float32.
+    """
+    reference, tail, variants = _variants(model, before, train)
+    own, _, tuned = _variants(model, after, train)
+    programs = {f"before {name}": scores for name, scores in variants.items()}
+    programs["after fp32"] = own
+    programs |= {f"after {name}": scores for name, scores in tuned.items()}
+    cases = (
+        Case(tensors, at_size(held_out.labels[number], tail.size))
+        for number, tensors in enumerate(_packed(model, held_out, len(held_out)))
+    )
+    verdicts = judge(
+        cases,
+        reference,
+        programs,
+        tail,
+        classes=[c.name for c in model.classes],
+        ignore=model.ignore,
+    )
+    return {name: _record(verdict) for name, verdict in verdicts.items()}
+
+
+def _variants(
+    model: ReferenceModel, network: nn.Module, train: Frames
+) -> tuple[Scores, Tail, dict[str, Scores]]:
+    shapes = tensor_shapes(model.inputs)
+    example = {name: torch.zeros(shape) for name, shape in shapes.items()}
+    exported = to_onnx(OneOutput(network.eval(), None), example, _OPSET).model
+    plain = {name: tensor.numpy() for name, tensor in example.items()}
+    graph, tail = cut_tail(simplify(exported, plain)[0])
+    ranges = calibrate(graph, _packed(model, train, CALIBRATED_ON))
+    made = {
+        name: scores_of(quantize(graph, ranges, flavour))
+        for name, flavour in _FLAVOURS.items()
+    }
+    return scores_of(graph), tail, made
+
+
+def _packed(
+    model: ReferenceModel, frames: Frames, most: int
+) -> Iterator[dict[str, np.ndarray[Any, np.dtype[np.float32]]]]:
+    """The tensors of the first frames, one at a time."""
+    for index in range(min(most, len(frames))):
+        tensors = {}
+        for spec in model.inputs:
+            stack = frames.color if spec.kind == "color" else frames.depth
+            frame = np.ascontiguousarray(stack[index])
+            tensors[spec.tensor.name] = pack(spec, frame)[None]
+        yield tensors
+
+
+def _record(verdict: Verdict) -> dict[str, Any]:
+    assert verdict.miou is not None
+    assert verdict.miou_drop is not None
+    assert verdict.interval is not None
+    full = verdict.miou + verdict.miou_drop
+    low, high = verdict.interval
+    return asdict(verdict) | {
+        "miou_ratio": verdict.miou / full,
+        "miou_ratio_interval": (1 - high / full, 1 - low / full),
+    }
