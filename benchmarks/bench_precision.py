@@ -56,6 +56,17 @@ def agreements(found: list[Program], frames: list[Frames]) -> dict[str, float]:
     }
 
 
+def require_classes(program: Program, frames: list[Frames]) -> None:
+    """Refuse labels of nearly one class: whatever is wrong would agree with them."""
+    counts = sum(np.bincount(program.call(f).ravel(), minlength=256) for f in frames)
+    share = counts.max() / counts.sum()
+    if share >= LEAST_AGREEMENT:
+        raise SystemExit(
+            f"{share:.2%} of all pixels are of one class, fewer than "
+            f"{LEAST_AGREEMENT:.0%} must be: nothing is timed."
+        )
+
+
 def require_right(
     found: list[Program], equal: dict[str, float], *, trained: bool
 ) -> None:
@@ -77,6 +88,7 @@ def measure(network: Network, rounds: int) -> dict[str, Any]:
     found = programs(network.bundle)
     bundle = Bundle.open(network.bundle)
     frames: list[Frames] = [dict(given) for given, _ in bundle.samples()]
+    require_classes(found[0], frames)
     equal = agreements(found, frames)
     trained = network.checkpoint is not None
     require_right(found, equal, trained=trained)

@@ -61,10 +61,13 @@ def settle(network: Network, checkpoint: Path) -> None:
     """Random weights, the same every time, with statistics of rendered rooms.
 
     Without those the features of a deep network all vanish, and one class wins
-    everywhere.
+    everywhere. A reference model, which needs no ``inputs``, sees to that itself.
     """
     torch.manual_seed(0)
     built = build_network(network.target)
+    if not network.inputs:
+        safetensors.torch.save_file(built.state_dict(), checkpoint)
+        return
     for module in built.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.reset_running_stats()

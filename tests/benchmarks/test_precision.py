@@ -172,6 +172,15 @@ def test_trained_weights_with_wrong_labels_are_not_timed(
         bench.bench_precision.measure(network(checkpoint=Path("some")), rounds=1)
 
 
+def test_labels_of_one_class_prove_nothing_and_are_not_timed(bench):
+    programs = bench.precision_programs
+    constant = programs.Program(
+        "p", "fuseg", lambda _: np.full((9, 9), 3, np.uint8), ""
+    )
+    with pytest.raises(SystemExit, match=r"100.00% of all pixels are of one class"):
+        bench.bench_precision.require_classes(constant, [{}])
+
+
 def rows(**p50):
     """Programs "fuseg fp32, onnxruntime", ... with times; the last is a wrong peer."""
     names = {
