@@ -42,7 +42,7 @@ class FoldedConv(nn.Module):
     Attributes:
         whole: Whether the folded weights are rounded: int8, symmetric, one scale an
             output channel.
-        half_scales: Whether those scales are numbers of float16, as TensorRT's flavour has.
+        half_scales: Whether the scales are numbers of float16, as for TensorRT.
     """
 
     def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> None:
