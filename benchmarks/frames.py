@@ -37,7 +37,8 @@ def main() -> int:
         ("1-thread-240x320", 1, halves()),
         ("2-threads", 2, []),
     ):
-        words = [sys.executable, "-m", "fuseg", "bench", str(BUNDLE), *inputs]
+        bundle = str(BUNDLE.relative_to(ROOT))  # it is told in the results
+        words = [sys.executable, "-m", "fuseg", "bench", bundle, *inputs]
         words += ["--threads", str(threads), "--rounds", str(options.rounds)]
         words += ["--torch", "rgbd", "--checkpoint", str(CHECKPOINT)]
         if options.machine:

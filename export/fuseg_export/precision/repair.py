@@ -81,7 +81,7 @@ def repair(
     """Keep in float what must be, and no more than greedy search finds.
 
     Nodes are put back in the order of their sensitivity, one, two, four and so on until
-    the budget holds; then half of the last step is tried again.
+    the budget holds; then the last step is halved until fewer do not hold it.
 
     Args:
         nodes: Names of those that may go back to float.
