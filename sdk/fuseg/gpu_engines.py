@@ -1,0 +1,87 @@
+"""The engines of an NVIDIA GPU: which are here, and how one is made of a bundle."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+from . import device as gpu
+from .bundle import Bundle
+from .errors import ArgumentError
+from .manifest import Variant
+
+GPU_ENGINES = ("tensorrt", "onnxruntime-cuda")  # the faster one first
+
+
+def count() -> int:
+    """GPUs that can be used; 0 without a driver or fuseg's CUDA module."""
+    return gpu.count()
+
+
+def missing(name: str, device: int) -> str | None:
+    """Why this engine cannot be tried on this GPU; None if it can."""
+    if device >= count():
+        return f"there is no NVIDIA GPU {device} here that fuseg can use, see fuseg doctor"
+    if name == "tensorrt":
+        if find_spec("tensorrt") is None:
+            return "tensorrt is not installed"
+        return None
+    from .backends import onnxruntime_cuda
+
+    return onnxruntime_cuda.missing()
+
+
+def variant_for(bundle: Bundle, name: str) -> Variant:
+    """The variant that is meant for this engine.
+
+    Raises:
+        ArgumentError: there is none.
+        BackendError: TensorRT cannot be imported.
+    """
+    known = {v.name: v for v in bundle.manifest.variants}
+    wanted: tuple[str, ...] = ("fp16", "fp32")
+    if name == "tensorrt":
+        from .backends.tensorrt import is_strongly_typed
+
+        wanted = ("int8-trt" if is_strongly_typed() else "int8-trt8", *wanted)
+    for each in wanted:
+        if each in known:
+            return known[each]
+    raise ArgumentError(
+        f"variant must be named, one of {', '.join(known)}: none of them is meant for "
+        f"{name}, which takes {', '.join(wanted)}."
+    )
+
+
+def is_built(bundle: Bundle, variant: Variant, device: int) -> bool:
+    """Whether TensorRT's engine is in the cache."""
+    from .engines import find
+
+    return find(bundle, variant, gpu.open_device(device).facts) is not None
+
+
+def make(bundle: Bundle, name: str, variant: Variant, device: int) -> Any:
+    """Make a `GpuBackend`.
+
+    Raises:
+        BackendError: the GPU or the engine's library refuses; its error is the cause.
+    """
+    opened = gpu.open_device(device)
+    if name == "onnxruntime-cuda":
+        from .backends.onnxruntime_cuda import OnnxRuntimeCudaBackend
+
+        return OnnxRuntimeCudaBackend(bundle.read(variant.file), opened)
+    from .backends.tensorrt import TensorRtBackend, open_engine
+    from .engines import engine_for
+
+    built = engine_for(bundle, variant, opened.facts)
+    with opened.active():
+        return TensorRtBackend(open_engine(built.plan), opened, built.scales)
+
+
+def identity(engine: Any) -> str | None:
+    """The GPU an engine runs on, in words; None of one on a CPU."""
+    if engine.name not in GPU_ENGINES:
+        return None
+    facts = engine.device.facts
+    return f"{facts.name}, {facts.memory_bytes >> 20} MiB, driver {facts.driver}"
