@@ -9,6 +9,8 @@ FusegError
 ├── BundleError(ValueError)     the .fuseg file is damaged, foreign or not trusted
 │   └── ManifestError           its manifest breaks the schema
 ├── BackendError(RuntimeError)  the engine cannot be made or cannot run
+│   └── DeviceError             the GPU, or its driver, refuses
+│       └── DeviceMemoryError(MemoryError)  it is out of memory
 ├── InputFileError(OSError)     a file given by the user cannot be read
 ├── OutputFileError(OSError)    a result cannot be written
 └── ExportError(RuntimeError)   a stage of the export failed its check
@@ -23,6 +25,8 @@ __all__ = [
     "BundleError",
     "CheckpointError",
     "DTypeError",
+    "DeviceError",
+    "DeviceMemoryError",
     "ExportError",
     "FrameError",
     "FusegError",
@@ -68,6 +72,14 @@ class ManifestError(BundleError):
 
 class BackendError(FusegError, RuntimeError):
     """An engine cannot be made on this machine, or failed while running."""
+
+
+class DeviceError(BackendError):
+    """A GPU or its driver is missing, refuses, or has failed."""
+
+
+class DeviceMemoryError(DeviceError, MemoryError):
+    """A GPU has not as much memory left, or as much of the CPU's cannot be locked."""
 
 
 class InputFileError(FusegError, OSError):

@@ -55,11 +55,11 @@ def _device(machine: Machine) -> list[Callable[..., Any]]:
         return machine.current_device()
 
     def use_device(device):
-        with _said("the device cannot be used"):
+        with _said("cudaSetDevice"):
             machine.use_device(device)
 
     def device_facts(device):
-        with _said("the device's properties are not known"):
+        with _said("cudaGetDeviceProperties"):
             machine.maybe_fail("device_facts")
             if device not in range(machine.devices):
                 raise Refused("cudaErrorInvalidDevice", "invalid device ordinal")
@@ -73,56 +73,56 @@ def _device(machine: Machine) -> list[Callable[..., Any]]:
         }
 
     def memory_info():
-        with _said("the free memory is not known"):
+        with _said("cudaMemGetInfo"):
             return machine.memory()
 
     def allocate(size):
-        with _said("no memory on the device"):
+        with _said("cudaMalloc"):
             return machine.allocate(size)
 
     def free(address):
-        with _said("memory on the device cannot be freed"):
+        with _said("cudaFree"):
             machine.free(address)
 
     def allocate_pinned(size):
-        with _said("no page-locked memory"):
+        with _said("cudaHostAlloc"):
             address = machine.allocate_pinned(size)
         return address, address
 
     def free_pinned(address):
-        with _said("page-locked memory cannot be freed"):
+        with _said("cudaFreeHost"):
             machine.free_pinned(address)
 
     def create_stream():
-        with _said("no stream"):
+        with _said("cudaStreamCreateWithFlags"):
             return machine.create_stream()
 
     def destroy_stream(stream):
-        with _said("the stream cannot be destroyed"):
+        with _said("cudaStreamDestroy"):
             machine.destroy_stream(stream)
 
     def copy(to, source, size, stream):
-        with _said("nothing was copied"):
+        with _said("cudaMemcpyAsync"):
             machine.copy(to, source, size, stream)
 
     def synchronize(stream):
-        with _said("the stream's work failed"):
+        with _said("cudaStreamSynchronize"):
             machine.synchronize(stream)
 
     def begin_capture(stream):
-        with _said("the capture cannot begin"):
+        with _said("cudaStreamBeginCapture"):
             machine.begin_capture(stream)
 
     def end_capture(stream):
-        with _said("no graph was captured"):
+        with _said("cudaStreamEndCapture"):
             return machine.end_capture(stream)
 
     def launch_graph(graph, stream):
-        with _said("the graph cannot be launched"):
+        with _said("cudaGraphLaunch"):
             machine.launch_graph(graph, stream)
 
     def destroy_graph(graph):
-        with _said("the graph cannot be destroyed"):
+        with _said("cudaGraphExecDestroy"):
             machine.destroy_graph(graph)
 
     def put_after(later, earlier):
