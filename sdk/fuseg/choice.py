@@ -129,7 +129,7 @@ def candidates(
         lacks = gpu_engines.missing(backend, device)
         if lacks is not None:
             raise BackendError(f"backend {backend} cannot run here: {lacks}.")
-        chosen = asked or gpu_engines.variant_for(bundle, backend)
+        chosen = gpu_engines.variant_for(bundle, backend, asked)
         return [Candidate(backend, chosen, "as asked")]
     if backend != "auto" and asked is not None:
         return [Candidate(backend, asked, "as asked")]
@@ -203,11 +203,14 @@ def _on_gpu(
         return [], "no NVIDIA GPU here; "
     found, words = [], ""
     for name in GPU_ENGINES:
-        lacks = gpu_engines.missing(name, device)
-        if lacks is None:
-            chosen = asked or gpu_engines.variant_for(bundle, name)
-            found.append(Candidate(name, chosen, ""))
-        else:
+        try:
+            lacks = gpu_engines.missing(name, device)
+            if lacks is None:
+                chosen = gpu_engines.variant_for(bundle, name, asked)
+                found.append(Candidate(name, chosen, ""))
+        except (ArgumentError, BackendError) as err:
+            lacks = str(err).rstrip(".")
+        if lacks is not None:
             words += f"not {name}: {lacks}; "
     return found, words
 

@@ -31,26 +31,38 @@ def missing(name: str, device: int) -> str | None:
     return onnxruntime_cuda.missing()
 
 
-def variant_for(bundle: Bundle, name: str) -> Variant:
-    """The variant that is meant for this engine.
+def variants_for(bundle: Bundle, name: str) -> list[Variant]:
+    """The variants that are meant for this engine, the preferred one first.
 
     Raises:
-        ArgumentError: there is none.
         BackendError: TensorRT cannot be imported.
     """
     known = {v.name: v for v in bundle.manifest.variants}
-    wanted: tuple[str, ...] = ("fp16", "fp32")
-    if name == "tensorrt":
-        from .backends.tensorrt import is_strongly_typed
+    return [known[each] for each in _wanted(name) if each in known]
 
-        wanted = ("int8-trt" if is_strongly_typed() else "int8-trt8", *wanted)
-    for each in wanted:
-        if each in known:
-            return known[each]
+
+def variant_for(bundle: Bundle, name: str, asked: Variant | None = None) -> Variant:
+    """The variant that this engine runs, ``asked`` if it is given.
+
+    Raises:
+        ArgumentError: ``asked``, or every variant, is meant for others.
+        BackendError: TensorRT cannot be imported.
+    """
+    fitting = variants_for(bundle, name)
+    if asked in fitting or (asked is None and fitting):
+        return asked or fitting[0]
     raise ArgumentError(
-        f"variant must be named, one of {', '.join(known)}: none of them is meant for "
-        f"{name}, which takes {', '.join(wanted)}."
+        f"variant must be one of {', '.join(_wanted(name))} for backend {name}, got "
+        f"{asked.name if asked else ', '.join(v.name for v in bundle.manifest.variants)}."
     )
+
+
+def _wanted(name: str) -> tuple[str, ...]:
+    if name != "tensorrt":
+        return "fp16", "fp32"
+    from .backends.tensorrt import is_strongly_typed
+
+    return "int8-trt" if is_strongly_typed() else "int8-trt8", "fp16", "fp32"
 
 
 def is_built(bundle: Bundle, variant: Variant, device: int) -> bool:
