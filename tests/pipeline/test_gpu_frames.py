@@ -104,7 +104,7 @@ def test_a_frame_of_another_type_or_shape_is_one_sentence(
     wrong = OnGpu(machine, given["depth"].astype(np.float32))
     with pytest.raises(DTypeError, match="^depth must be uint16, got float32"):
         segmenter(rgb=given["rgb"], depth=wrong)
-    wrong = OnGpu(machine, given["depth"])
+    wrong = OnGpu(machine, given["rgb"][..., 0])
     with pytest.raises(ShapeError, match="^rgb must have shape"):
         segmenter(rgb=wrong, depth=given["depth"])
 

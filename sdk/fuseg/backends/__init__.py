@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from ..device import Device
+from ..device.buffers import Buffers
 from ..errors import ArgumentError, BundleError
 from .tensors import GpuTensor
 
@@ -84,8 +85,10 @@ class GpuBackend(Protocol):
     inputs: dict[str, GpuTensor]
     outputs: dict[str, GpuTensor]
 
-    def bind(self, inputs: Shapes, outputs: Shapes, stream: int) -> None:
-        """Make the buffers of these tensors, for work on this stream.
+    def bind(
+        self, inputs: Shapes, outputs: Shapes, buffers: Buffers, stream: int
+    ) -> None:
+        """Take the memory of these tensors from ``buffers``, for work on this stream.
 
         Raises:
             BundleError: the network has other tensors than these.

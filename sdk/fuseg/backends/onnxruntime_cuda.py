@@ -33,14 +33,15 @@ class OnnxRuntimeCudaBackend:
         self.inputs: dict[str, GpuTensor] = {}
         self.outputs: dict[str, GpuTensor] = {}
 
-    def bind(self, inputs: Shapes, outputs: Shapes, stream: int) -> None:
+    def bind(
+        self, inputs: Shapes, outputs: Shapes, buffers: Buffers, stream: int
+    ) -> None:
         """See `GpuBackend.bind`. The session is made here, as it needs the stream."""
         self._session = _session(self._model, self.device, stream)
         require_tensors("input", tensors_of(self._session.get_inputs()), inputs)
         require_tensors("output", tensors_of(self._session.get_outputs()), outputs)
-        self._buffers = Buffers(self.device)
-        self.inputs = {name: self._tensor(s) for name, s in inputs.items()}
-        self.outputs = {name: self._tensor(s) for name, s in outputs.items()}
+        self.inputs = {name: _tensor(s, buffers) for name, s in inputs.items()}
+        self.outputs = {name: _tensor(s, buffers) for name, s in outputs.items()}
         self._binding = self._session.io_binding()
         for bind, tensors in (
             (self._binding.bind_input, self.inputs),
@@ -71,10 +72,6 @@ class OnnxRuntimeCudaBackend:
         """See `GpuBackend.clone`; the weights are loaded again: a session of its own."""
         return OnnxRuntimeCudaBackend(self._model, self.device)
 
-    def _tensor(self, shape: tuple[int, ...]) -> GpuTensor:
-        size = 4 * int(np.prod(shape))
-        return GpuTensor(self._buffers.memory(size), shape, np.dtype(np.float32))
-
 
 def missing() -> str | None:
     """Why this engine cannot be tried here; None if ONNX Runtime offers it."""
@@ -85,6 +82,11 @@ def missing() -> str | None:
     if PROVIDER not in onnxruntime.get_available_providers():
         return "the installed ONNX Runtime has no CUDA provider (onnxruntime-gpu has)"
     return None
+
+
+def _tensor(shape: tuple[int, ...], buffers: Buffers) -> GpuTensor:
+    size = 4 * int(np.prod(shape))
+    return GpuTensor(buffers.memory(size), shape, np.dtype(np.float32))
 
 
 def _session(model: bytes, device: Device, stream: int) -> Any:

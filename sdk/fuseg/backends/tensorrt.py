@@ -44,11 +44,12 @@ class TensorRtBackend:
         self.inputs: dict[str, GpuTensor] = {}
         self.outputs: dict[str, GpuTensor] = {}
 
-    def bind(self, inputs: Shapes, outputs: Shapes, stream: int) -> None:
+    def bind(
+        self, inputs: Shapes, outputs: Shapes, buffers: Buffers, stream: int
+    ) -> None:
         """See `GpuBackend.bind`. Outputs and what the engine needs are made now."""
         trt = library()
         found: dict[str, dict[str, GpuTensor]] = {"input": {}, "output": {}}
-        self._buffers = Buffers(self.device)
         for index in range(self._engine.num_io_tensors):
             name = self._engine.get_tensor_name(index)
             mode = self._engine.get_tensor_mode(name)
@@ -66,7 +67,7 @@ class TensorRtBackend:
             )
         for tensors in found.values():
             for name, tensor in tensors.items():
-                placed = tensor._replace(address=self._buffers.memory(tensor.nbytes))
+                placed = tensor._replace(address=buffers.memory(tensor.nbytes))
                 tensors[name] = placed
                 if not self._context.set_tensor_address(name, placed.address):
                     raise BackendError(

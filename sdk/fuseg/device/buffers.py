@@ -13,16 +13,20 @@ class Buffers:
     """Memory and streams of one owner, given back together.
 
     Methods are called while ``device`` is active.
+
+    Args:
+        users: What has work on the streams that needs it alive.
     """
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, *users: object) -> None:
         self._device = device
         self._addresses: list[int] = []
         self._pinned: list[Pinned] = []
         self._streams: list[int] = []
         taken = (self._addresses, self._pinned, self._streams)
-        self._close = weakref.finalize(self, _give_back, device, *taken)
-        self._close.atexit = False  # the driver takes all back with the process
+        # Their names in the finalizer let the users live until the work is done.
+        close = weakref.finalize(self, _give_back, device, *taken, users)
+        close.atexit = False  # the driver takes all back with the process
 
     def memory(self, size: int) -> int:
         """Address of ``size`` bytes on the GPU."""
@@ -48,14 +52,15 @@ class Buffers:
             self._addresses.remove(what)
             self._device.free(what)
 
-    def close(self) -> None:
-        """Give everything back, after the work on the streams."""
-        self._close()
-
 
 def _give_back(
-    device: Device, addresses: list[int], pinned: list[Pinned], streams: list[int]
+    device: Device,
+    addresses: list[int],
+    pinned: list[Pinned],
+    streams: list[int],
+    users: tuple[object, ...],
 ) -> None:
+    del users
     # A GPU that is lost refuses all of this; there is nothing to give back to then.
     with suppress(DeviceError), device.active():
         for stream in streams:

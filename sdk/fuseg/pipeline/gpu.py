@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+import weakref
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..backends import GpuBackend
 from ..backends.tensors import decode, encode
+from ..errors import DeviceError
 from ..manifest import Manifest
 from ..preprocess import Preprocessor
 from . import IN_FLIGHT, Running, Work
@@ -43,6 +46,7 @@ class GpuPipeline:
         self._backend = backend
         first = Slot(backend, manifest, preprocessor)
         self._slots = [first]
+        weakref.finalize(self, _wait_for_all, self._slots).atexit = False
         self._busy: list[Running] = []
         self._newest: dict[str, Slot] = {}  # where a held input's good planes are
         self._most = min(IN_FLIGHT, backend.slots)
@@ -126,3 +130,10 @@ class GpuPipeline:
             for name, decision in work.plan.decisions.items()
             if decision.state == "held" and self._newest[name] is not slot
         }
+
+
+def _wait_for_all(slots: Sequence[Slot]) -> None:
+    """Before any of them goes: one may still read what another one holds."""
+    for slot in slots:
+        with suppress(DeviceError):  # of a GPU that is lost nothing is waited for
+            slot.wait()

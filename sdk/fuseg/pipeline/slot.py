@@ -48,10 +48,10 @@ class Slot:
         self._labelers: dict[object, ops.Labeler] = {}
         self._readers: set[int] = set()  # streams that copy planes out of this slot
         with self._device.active():
-            self._buffers = Buffers(self._device)
+            self._buffers = Buffers(self._device, backend)
             self.stream = self._buffers.stream()
             self.graphs = Graphs(self.stream)
-            backend.bind(*shapes(manifest), self.stream)
+            backend.bind(*shapes(manifest), self._buffers, self.stream)
             pixel = self._buffers.memory(1)
         self.inputs = backend.inputs
         self._scores = backend.outputs[self._output.tensor.name]
