@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any
 
 from . import device as gpu
+from .backends import Backend, GpuBackend, is_on_gpu
 from .bundle import Bundle
 from .errors import ArgumentError
 from .manifest import Variant
@@ -72,8 +72,8 @@ def is_built(bundle: Bundle, variant: Variant, device: int) -> bool:
     return find(bundle, variant, gpu.open_device(device).facts) is not None
 
 
-def make(bundle: Bundle, name: str, variant: Variant, device: int) -> Any:
-    """Make a `GpuBackend`.
+def make(bundle: Bundle, name: str, variant: Variant, device: int) -> GpuBackend:
+    """Make the engine of this name for one GPU.
 
     Raises:
         BackendError: the GPU or the engine's library refuses; its error is the cause.
@@ -91,9 +91,9 @@ def make(bundle: Bundle, name: str, variant: Variant, device: int) -> Any:
         return TensorRtBackend(open_engine(built.plan), opened, built.scales)
 
 
-def identity(engine: Any) -> str | None:
+def identity(engine: Backend | GpuBackend) -> str | None:
     """The GPU an engine runs on, in words; None of one on a CPU."""
-    if engine.name not in GPU_ENGINES:
+    if not is_on_gpu(engine):
         return None
     facts = engine.device.facts
     return f"{facts.name}, {facts.memory_bytes >> 20} MiB, driver {facts.driver}"

@@ -221,7 +221,7 @@ class Sensor:
         self.channels = order
         self._pack = self.packer()
 
-    def usable(self, array: Any, *, on_gpu: bool) -> bool:
+    def usable(self, array: Any, *, on_gpu: bool = False) -> bool:
         """Whether the frame has one valid pixel where it is sampled.
 
         Raises:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ._check import require_out, require_size
 from .backends import Backend, GpuBackend
 from .bundle import Bundle
-from .choice import Later, start
+from .choice import start
 from .errors import ArgumentError
 from .frames import Frame, Memory, reason, receive
 from .manifest import Manifest, Variant

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 from numpy.typing import NDArray
 
@@ -129,6 +129,11 @@ def create(name: str, model: bytes, *, threads: int | None) -> Backend:
     from .onnxruntime import OnnxRuntimeBackend, open_session
 
     return OnnxRuntimeBackend(open_session(model, threads=threads))
+
+
+def is_on_gpu(engine: Backend | GpuBackend) -> TypeGuard[GpuBackend]:
+    """Whether it is an engine of a GPU: it has work put on a stream."""
+    return hasattr(engine, "enqueue")
 
 
 def installed() -> dict[str, str]:

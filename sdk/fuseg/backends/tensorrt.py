@@ -87,7 +87,7 @@ class TensorRtBackend:
     def _tensor(self, name: str) -> GpuTensor:
         """How a tensor of the engine lies in memory; its address is still 0."""
         trt = library()
-        types = {
+        types: dict[Any, np.dtype[Any]] = {
             trt.DataType.FLOAT: np.dtype(np.float32),
             trt.DataType.HALF: np.dtype(np.float16),
             trt.DataType.INT8: np.dtype(np.int8),

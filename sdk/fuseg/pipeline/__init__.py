@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backends import Backend, GpuBackend, Shapes
+from ..backends import Backend, GpuBackend, Shapes, is_on_gpu
 from ..manifest import Manifest
 from ..preprocess import Plan, Preprocessor
 
@@ -101,13 +101,13 @@ def make(
         BundleError: the network's tensors are not the manifest's.
         BackendError: the engine refuses the buffers, or fails on its first run.
     """
-    if hasattr(engine, "run"):
-        from .host import HostPipeline
+    if is_on_gpu(engine):
+        from .gpu import GpuPipeline
 
-        return HostPipeline(engine, manifest, preprocessor)
-    from .gpu import GpuPipeline
+        return GpuPipeline(engine, manifest, preprocessor)
+    from .host import HostPipeline
 
-    return GpuPipeline(engine, manifest, preprocessor)
+    return HostPipeline(cast(Backend, engine), manifest, preprocessor)
 
 
 def shapes(manifest: Manifest) -> tuple[Shapes, Shapes]:

@@ -19,7 +19,7 @@ class HostPipeline:
     """See `Pipeline`; all is done in `start`."""
 
     on_gpu = False
-    without_graph = None
+    without_graph: str | None = None
 
     def __init__(
         self, backend: Backend, manifest: Manifest, preprocessor: Preprocessor

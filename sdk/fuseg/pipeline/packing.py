@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .. import _device
 from ..backends.tensors import GpuTensor
 from ..manifest import Input
@@ -32,9 +34,9 @@ class Packing:
         else:
             form |= {"layout": tensor.layout, "channel": first}
             out = _device.at(tensor.address, tensor.stored, tensor.dtype)
-        self._out = out
-        self._pack = preprocessor.packer(entry.name, **form)
-        self._fill = preprocessor.filler(entry.name, **form)
+        self._out: Any = out
+        self._pack: Any = preprocessor.packer(entry.name, **form)
+        self._fill: Any = preprocessor.filler(entry.name, **form)
         self._pixel = _device.at(pixel, (1, 1), "uint8")
 
     def pack(self, frame: _device.Borrowed, stream: int) -> None:

@@ -116,8 +116,8 @@ class Slot:
             try:
                 self._device.download(pinned.array, tensor.address, self.stream)
                 self._device.synchronize(self.stream)
-                stored = pinned.array.view(tensor.dtype).reshape(tensor.stored)
-                return stored.copy()
+                stored: NDArray[Any] = pinned.array.view(tensor.dtype).copy()
+                return stored.reshape(tensor.stored)
             finally:
                 self._device.free_pinned(pinned)
 
@@ -144,8 +144,8 @@ class Slot:
                 frames[name] = _device.ordered_on(array, self.stream)
                 continue
             self._make_room(name, array.nbytes)
-            frames[name] = self._view(name, array.shape, array.dtype)
-            np.copyto(frames[name], array)
+            staged = frames[name] = self._view(name, array.shape, array.dtype)
+            np.copyto(staged, array)
         return frames
 
     def _kind(
@@ -159,7 +159,7 @@ class Slot:
         parts.append(work.plan.memory.camera)
         for name, decision in work.plan.decisions.items():
             frame = frames.get(name)
-            where = held[name].stream if name in held else None
+            where: Hashable = held[name].stream if name in held else None
             if isinstance(frame, Borrowed):
                 where = (frame.pointer, frame.strides)
             shape = None if frame is None else tuple(frame.shape)
@@ -254,7 +254,8 @@ class Slot:
 
     def _view(self, name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        return self._rooms[name].pinned.array[:size].view(dtype).reshape(shape)
+        taken: NDArray[Any] = self._rooms[name].pinned.array[:size].view(dtype)
+        return taken.reshape(shape)
 
     @staticmethod
     def _shared(room: _Room) -> bool:
@@ -265,7 +266,7 @@ class Slot:
         camera = work.plan.memory.camera
         labeler = self._labelers.get((work.size, camera))
         if labeler is None:
-            more = {}
+            more: dict[str, Any] = self._preprocessor.shown(camera)
             if self._scores.layout != "linear":
                 more["layout"] = self._scores.layout
             labeler = ops.Labeler(
@@ -273,7 +274,6 @@ class Slot:
                 self._scores.dtype,
                 size=work.size,
                 align_corners=self._output.upsample.align_corners,
-                **self._preprocessor.shown(camera),
                 **more,
             )
             self._labelers = {(work.size, camera): labeler}
