@@ -254,6 +254,7 @@ def _rooms(machine: Machine) -> list[Callable[..., Any]]:
 
     def pack_depth_cuda(
         frame,
+        in_,
         row_bytes,
         placement,
         filter,
@@ -265,10 +266,9 @@ def _rooms(machine: Machine) -> list[Callable[..., Any]]:
         out_type,
         valid,
         stream,
-        **kind,
     ):
         dtype = _FLOATS[out_type]
-        plane, part = _crop(frame, _FRAMES[kind["in"]], placement, row_bytes)
+        plane, part = _crop(frame, _FRAMES[in_], placement, row_bytes)
         plan = _kernels.DepthPlan(
             *(plane.dtype, *part[2:4], part, filter, invalid, multiply, add, fill),
             *(dtype, 1),
