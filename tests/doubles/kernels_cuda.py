@@ -254,7 +254,7 @@ def _rooms(machine: Machine) -> list[Callable[..., Any]]:
 
     def pack_depth_cuda(
         frame,
-        frame_type,
+        in_,
         row_bytes,
         placement,
         filter,
@@ -268,7 +268,7 @@ def _rooms(machine: Machine) -> list[Callable[..., Any]]:
         stream,
     ):
         dtype = _FLOATS[out_type]
-        plane, part = _crop(frame, _FRAMES[frame_type], placement, row_bytes)
+        plane, part = _crop(frame, _FRAMES[in_], placement, row_bytes)
         plan = _kernels.DepthPlan(
             *(plane.dtype, *part[2:4], part, filter, invalid, multiply, add, fill),
             *(dtype, 1),

@@ -69,7 +69,7 @@ class Device(Protocol):
     def facts(self) -> Facts: ...
 
     def active(self) -> AbstractContextManager[None]:
-        """Make this GPU the calling thread's; afterwards that is the one from before."""
+        """Make this GPU the calling thread's; later that is the one from before."""
 
     def allocate(self, size: int) -> int:
         """Take ``size`` bytes, 1 or more, on the GPU; the address is a multiple of 256.
