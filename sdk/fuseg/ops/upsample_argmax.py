@@ -198,7 +198,7 @@ class Labeler:
         self.dtype = np.dtype(np.uint8 if classes <= _MOST_IN_A_BYTE else np.uint16)
         self._settings = ((images, classes, height, width), size, rows, columns)
         self._plan = _kernels.UpsampleArgmaxPlan(
-            self._scores, self._scores_dtype, size, rows, columns, threads
+            self._scores, self._scores_dtype, size, rows, columns, threads, 0
         )
 
     def __call__(
@@ -227,7 +227,7 @@ class Labeler:
             half = bool(self._scores_dtype == np.float16)
             launch(
                 "upsample_argmax_cuda",
-                *(scores, half, shape, target, confidence, *size, rows, columns),
+                *(scores, half, shape, target, confidence, *size, rows, columns, 0),
                 stream=stream,
             )
         else:
