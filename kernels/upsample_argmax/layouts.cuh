@@ -27,7 +27,10 @@ struct InPlanes {
   __device__ static Blend blend(Blend above, Blend below, const Place& row) {
     return {row.first * above.score + row.second * below.score};
   }
-  __device__ static std::int64_t class_step(std::int64_t plane) { return plane; }
+  __device__ static std::int64_t class_at(std::int32_t c, std::int64_t height,
+                                          std::int64_t width) {
+    return c * height * width;
+  }
   __device__ static std::int64_t sample_step(std::int64_t) { return 1; }
 };
 
@@ -76,7 +79,9 @@ struct SideBySide {
     const uint4 v = __ldg(reinterpret_cast<const uint4*>(from));
     return {{{v.x, v.y, v.z, v.w}}};
   }
-  __device__ static std::int64_t class_step(std::int64_t) { return 1; }
+  __device__ static std::int64_t class_at(std::int32_t c, std::int64_t, std::int64_t) {
+    return c;
+  }
   __device__ static std::int64_t sample_step(std::int64_t pitch) { return pitch; }
 };
 

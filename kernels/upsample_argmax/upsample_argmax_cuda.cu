@@ -89,12 +89,12 @@ __device__ std::int32_t winner_of(const Task& task,
                                   const typename Layout::Score* __restrict__ sample,
                                   int part) {
   constexpr int kMany = Layout::kMany;
-  const std::int64_t step = Layout::class_step(task.height * task.width);
   Best best{task.one_added ? 0.0f : -INFINITY, 0};
   bool tame = true;
 #pragma unroll(8 / kMany)
   for (std::int32_t c = part * kMany; c < task.classes; c += kParts * kMany) {
-    const typename Layout::Some some = Layout::some(sample + c * step);
+    const typename Layout::Some some =
+        Layout::some(sample + Layout::class_at(c, task.height, task.width));
 #pragma unroll
     for (int i = 0; i < kMany; ++i) {
       if (i > 0 && c + i >= task.classes) break;
@@ -132,11 +132,11 @@ __device__ Best label_by_definition(const Task& task,
                                     const Place& row, const Place& column,
                                     float* confidence) {
   constexpr int kMany = Layout::kMany;
-  const std::int64_t step = Layout::class_step(task.height * task.width);
   Best best{task.one_added ? 0.0f : -INFINITY, 0};
 #pragma unroll(kMany == 1 ? 4 : 1)
   for (std::int32_t c = 0; c < task.classes; c += kMany) {
-    const auto score = blend_at<Layout>(task, corner + c * step, row, column);
+    const auto score = blend_at<Layout>(
+        task, corner + Layout::class_at(c, task.height, task.width), row, column);
 #pragma unroll
     for (int i = 0; i < kMany; ++i) {
       if (i > 0 && c + i >= task.classes) break;
@@ -146,7 +146,8 @@ __device__ Best label_by_definition(const Task& task,
   if (confidence != nullptr) {
     float sum = task.one_added ? __expf(0.0f - best.score) : 0.0f;
     for (std::int32_t c = 0; c < task.classes; c += kMany) {
-      const auto score = blend_at<Layout>(task, corner + c * step, row, column);
+      const auto score = blend_at<Layout>(
+          task, corner + Layout::class_at(c, task.height, task.width), row, column);
 #pragma unroll
       for (int i = 0; i < kMany; ++i) {
         if (i > 0 && c + i >= task.classes) break;
@@ -193,7 +194,7 @@ __device__ void label_unit(const Task& task,
                            Best (&best)[kRows], float (&confidence)[kRows]) {
   using Score = typename Layout::Score;
   constexpr int kMany = Layout::kMany;
-  const std::int64_t step = kMany * Layout::class_step(task.height * task.width);
+  const std::int64_t step = Layout::class_at(kMany, task.height, task.width);
   const std::int64_t right = Layout::sample_step(task.pitch);
   float down[kRows];
 #pragma unroll

@@ -1,4 +1,5 @@
-"""Where an int8 result's planes lie: side by side, or as TensorRT likes them."""
+"""TensorRT's layouts of what goes into a network and of what comes out: "chw4" has four
+channels of a pixel side by side, "hwc8" all classes of a sample."""
 
 from __future__ import annotations
 
@@ -9,12 +10,13 @@ from numpy.typing import NDArray
 
 from .._check import require_choice, require_out, require_whole
 from .._device import borrow
-from ..errors import ArgumentError
+from ..errors import ArgumentError, DTypeError, LayoutError, ShapeError
 
-__all__ = ["OutPlanes"]
+__all__ = ["OutPlanes", "hwc8_shape", "require_sixteens"]
 
 _LAYOUTS = ("linear", "chw4")
 _GROUP = 4  # common/out_planes.h
+_EIGHT = 8
 _MOST_CHANNELS = 65535
 
 
@@ -74,3 +76,30 @@ class OutPlanes:
             if len(given) == len(shape):
                 shape = (max(shape[0], given[0]), *shape[1:])
         return require_out("out", out, self._dtype, shape, **inputs)
+
+
+def hwc8_shape(shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[int, int, int]:
+    """The shape ``(h, w, P)`` that scores of ``shape`` have in the layout "hwc8".
+
+    Raises:
+        ShapeError: ``shape`` is not ``(C, h, w)``.
+        DTypeError: ``dtype`` is not float16.
+    """
+    if len(shape) != 3:
+        raise ShapeError(
+            f"shape must be (C, h, w) for the layout 'hwc8', got {shape}: it holds one "
+            "image."
+        )
+    if dtype != np.float16:
+        raise DTypeError(f"dtype must be float16 for the layout 'hwc8', got {dtype}.")
+    classes, height, width = shape
+    return height, width, -(-classes // _EIGHT) * _EIGHT
+
+
+def require_sixteens(scores: Any) -> None:
+    """Refuse scores on the GPU whose classes cannot be read eight at a time."""
+    if scores.pointer % 16:
+        raise LayoutError(
+            "scores must begin at a multiple of 16 bytes on the GPU for the layout "
+            f"'hwc8', got address {scores.pointer:#x}. Copy them once."
+        )

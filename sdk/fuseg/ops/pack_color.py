@@ -270,11 +270,10 @@ class ColorPacker:
 
     def _plan_for(self, frame: NDArray[np.uint8]) -> _kernels.ColorPlan:
         height, width = frame.shape[:2]
+        channel = self._planes.chw4_channel
         self._plan = _kernels.ColorPlan(
             *(height, width, self._placed(frame)),
-            *(self._pixel_bytes, *self._settings, self.dtype),
-            threads=self._threads,
-            chw4_channel=self._planes.chw4_channel,
+            *(self._pixel_bytes, *self._settings, self.dtype, self._threads, channel),
         )
         return self._plan
 
