@@ -21,7 +21,9 @@ def count() -> int:
 def missing(name: str, device: int) -> str | None:
     """Why this engine cannot be tried on this GPU; None if it can."""
     if device >= count():
-        return f"there is no NVIDIA GPU {device} here that fuseg can use, see fuseg doctor"
+        return (
+            f"there is no NVIDIA GPU {device} here that fuseg can use, see fuseg doctor"
+        )
     if name == "tensorrt":
         if find_spec("tensorrt") is None:
             return "tensorrt is not installed"

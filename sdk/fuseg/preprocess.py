@@ -301,9 +301,7 @@ class Sensor:
         size = (spec.resize.height, spec.resize.width)
         if spec.kind == "color":
             mean = (-spec.fill,) * 3
-            return ColorPacker(
-                size=size, scale=0.0, mean=mean, channels="GRAY", **form
-            )
+            return ColorPacker(size=size, scale=0.0, mean=mean, channels="GRAY", **form)
         return DepthPacker(
             np.uint8, size=size, scale=0.0, mean=-spec.fill, invalid=(), **form
         )

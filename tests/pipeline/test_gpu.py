@@ -19,7 +19,10 @@ def seam(request):
 def test_labels_are_those_of_the_cpu_direct_captured_and_from_the_graph(
     both, on_gpu, frames, seam, machine
 ):
-    segmenter, cpu = on_gpu(both, seam=seam), fuseg.load(both.path, backend="onnxruntime")
+    segmenter, cpu = (
+        on_gpu(both, seam=seam),
+        fuseg.load(both.path, backend="onnxruntime"),
+    )
     for seed in range(5):
         given = frames(seed, *CAMERA)
         result = segmenter(**given, confidence=True)

@@ -123,9 +123,7 @@ def test_the_overlay_asks_for_a_frame_on_the_cpu(both, on_gpu, frames, machine):
     assert result.overlay(given["rgb"]).shape == (*CAMERA, 3)
 
 
-def test_frames_on_the_gpu_are_held_without_their_memory(
-    held, on_gpu, frames, machine
-):
+def test_frames_on_the_gpu_are_held_without_their_memory(held, on_gpu, frames, machine):
     segmenter = on_gpu(held)
     cpu = fuseg.load(held.path, backend="onnxruntime")
     given = frames(0, *CAMERA)

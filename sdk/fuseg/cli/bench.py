@@ -82,7 +82,9 @@ def bench(
     if (torch is None) != (checkpoint is None):
         raise ArgumentError("--torch and --checkpoint belong together: give both.")
     count = threads or machine.cores()
-    segmenter = load(bundle, backend=backend, variant=variant, threads=count, device=device)
+    segmenter = load(
+        bundle, backend=backend, variant=variant, threads=count, device=device
+    )
     frames = _frames(segmenter, input)
     peers, notes = _peers(bundle, segmenter, frames, count, torch, checkpoint)
     result = {

@@ -51,7 +51,8 @@ class GpuPipeline:
         self._newest: dict[str, Slot] = {}  # where a held input's good planes are
         self._most = min(IN_FLIGHT, backend.slots)
         if any(
-            i.missing.policy == "hold" and first.inputs[i.tensor.name].layout != "linear"
+            i.missing.policy == "hold"
+            and first.inputs[i.tensor.name].layout != "linear"
             for i in manifest.inputs
         ):
             self._most = 1  # such planes are not copied from slot to slot
