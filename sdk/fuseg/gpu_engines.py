@@ -53,9 +53,10 @@ def variant_for(bundle: Bundle, name: str, asked: Variant | None = None) -> Vari
     fitting = variants_for(bundle, name)
     if asked in fitting or (asked is None and fitting):
         return asked or fitting[0]
+    there = [asked] if asked else bundle.manifest.variants
     raise ArgumentError(
         f"variant must be one of {', '.join(_wanted(name))} for backend {name}, got "
-        f"{asked.name if asked else ', '.join(v.name for v in bundle.manifest.variants)}."
+        f"{', '.join(v.name for v in there)}."
     )
 
 

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._check import require_out, require_size
 from .backends import Backend, GpuBackend
 from .bundle import Bundle
 from .choice import start
-from .errors import ArgumentError
-from .frames import Frame, Memory, reason, receive
+from .frame_loop import FrameLoop, Ticket
 from .manifest import Manifest, Variant
-from .pipeline import IN_FLIGHT, Pipeline, Running, Work, make
-from .preprocess import Plan, Preprocessor
-from .segmentation import Segmentation, Timing
-
-_NS_PER_MS = 1e6
+from .pipeline import make
+from .preprocess import Preprocessor
+from .segmentation import Segmentation
 
 
 def load(
@@ -59,14 +54,6 @@ def load(
         units=units,
         channels=channels,
     )
-
-
-class Ticket:
-    """A moment that `Segmenter.submit` took; `Segmenter.result` has its labels."""
-
-    def __init__(self, running: Running, pipeline: Pipeline, began_ns: int) -> None:
-        self._running, self._pipeline = running, pipeline
-        self._began_ns, self._begun_ns = began_ns, time.perf_counter_ns()
 
 
 class Segmenter:
@@ -123,12 +110,6 @@ class Segmenter:
         self._preprocessor = Preprocessor(
             manifest, units=self._units, channels=self._channels
         )
-        self._output = manifest.outputs[0]
-        palette = np.array([c.color for c in self._output.classes], np.uint8)
-        if self._preprocessor.camera_channels().startswith("BGR"):
-            palette = np.ascontiguousarray(palette[:, ::-1])
-        self._palette = palette
-        self._names = tuple(i.name for i in manifest.inputs)
         started = start(
             bundle,
             backend=backend,
@@ -141,9 +122,8 @@ class Segmenter:
             ),
         )
         self._variant, self._fallback = started.variant, started.fallback
-        self._pipeline = make(started.engine, manifest, self._preprocessor)
-        self._in_flight: list[Ticket] = []
-        self._memory = Memory()
+        pipeline = make(started.engine, manifest, self._preprocessor)
+        self._loop = FrameLoop(manifest, self._preprocessor, pipeline)
         self._lock = threading.Lock()
         self._later = started.later
         if started.later is not None:
@@ -169,7 +149,7 @@ class Segmenter:
     @property
     def backend_name(self) -> str:
         """The engine that runs it, never ``"auto"``."""
-        return self._pipeline.name
+        return self._loop.pipeline.name
 
     @property
     def fallback(self) -> str | None:
@@ -182,7 +162,7 @@ class Segmenter:
     @property
     def without_graph(self) -> str | None:
         """Why frames do not run as one CUDA graph; None if they do, or on a CPU."""
-        return self._pipeline.without_graph
+        return self._loop.pipeline.without_graph
 
     def __call__(
         self,
@@ -232,7 +212,9 @@ class Segmenter:
             BackendError: the engine failed.
         """
         with self._lock:
-            return self._finish(self._begin(out, size, confidence, stamp_ns, frames))
+            self._switch()
+            begun = self._loop.begin(out, size, confidence, stamp_ns, frames)
+            return self._loop.finish(begun)
 
     def submit(
         self,
@@ -261,9 +243,8 @@ class Segmenter:
             As a call.
         """
         with self._lock:
-            ticket = self._begin(out, size, confidence, stamp_ns, frames)
-            self._in_flight.append(ticket)
-            return ticket
+            self._switch()
+            return self._loop.begin(out, size, confidence, stamp_ns, frames)
 
     def result(self, ticket: Ticket) -> Segmentation:
         """Wait for the labels of a moment that `submit` took; once for each.
@@ -273,13 +254,7 @@ class Segmenter:
             BackendError: the engine failed.
         """
         with self._lock:
-            if ticket not in self._in_flight:
-                raise ArgumentError(
-                    "ticket must be one that submit of this Segmenter returned, and "
-                    f"whose result was not taken yet, got {ticket!r}."
-                )
-            self._in_flight.remove(ticket)
-            return self._finish(ticket)
+            return self._loop.finish(ticket)
 
     def preprocess(self, **frames: Any) -> dict[str, NDArray[np.float32]]:
         """The tensors the network would be fed with these frames, on the CPU.
@@ -295,14 +270,7 @@ class Segmenter:
             As a call.
         """
         with self._lock:
-            received = receive(
-                frames, names=self._names, stamp_ns=None, clock=self._memory.clock
-            )
-            # Copies of the bound tensors: what is held lies there.
-            tensors = self._pipeline.tensors()
-            plan = self._preprocessor.plan(received, self._memory, on_gpu=False)
-            self._preprocessor.fill(plan, received.arrays, tensors)
-        return tensors
+            return self._loop.preprocess(frames)
 
     def clone(self) -> Segmenter:
         """A Segmenter with the same weights, buffers of its own and no held frames."""
@@ -310,80 +278,13 @@ class Segmenter:
             self._switch()
             twin = Segmenter(
                 self._bundle,
-                backend=self._pipeline.engine(),
+                backend=self._loop.pipeline.engine(),
                 variant=self._variant.name,
                 units=self._units,
                 channels=self._channels,
             )
         twin._fallback = self._fallback
         return twin
-
-    def _begin(
-        self,
-        out: NDArray[np.uint8] | None,
-        size: tuple[int, int] | None,
-        confidence: bool,
-        stamp_ns: int | None,
-        frames: Mapping[str, Any],
-    ) -> Ticket:
-        began = time.perf_counter_ns()
-        if len(self._in_flight) == IN_FLIGHT:
-            raise ArgumentError(
-                f"submit must have at most {IN_FLIGHT} moments unfinished: take the "
-                "result of the oldest ticket first."
-            )
-        if self._later is not None:
-            self._switch()
-        received = receive(
-            frames, names=self._names, stamp_ns=stamp_ns, clock=self._memory.clock
-        )
-        plan = self._preprocessor.plan(
-            received, self._memory, on_gpu=self._pipeline.on_gpu
-        )
-        size = self._size(size, plan, received.arrays)
-        if out is not None:
-            inputs = {f"the frame {n}": a for n, a in received.arrays.items()}
-            require_out("out", out, np.uint8, size, **inputs)
-        work = Work(
-            plan,
-            received.arrays,
-            np.empty(size, np.uint8) if out is None else out,
-            np.empty(size, np.float32) if confidence else None,
-        )
-        self._memory = plan.memory
-        return Ticket(self._pipeline.start(work), self._pipeline, began)
-
-    def _finish(self, ticket: Ticket) -> Segmentation:
-        entered = time.perf_counter_ns()
-        running = ticket._running
-        ticket._pipeline.finish(running)
-        work = running.work
-        plan, arrays = work.plan, work.arrays
-        color = self._preprocessor.fresh_color(plan)
-        shown = None if color is None else arrays[color]
-        if self._pipeline.on_gpu and not isinstance(shown, np.ndarray):
-            shown = None  # not to be painted on without a copy
-        why = reason(plan.decisions)
-        packed, scored = running.packed_ns, running.scored_ns
-        total = ticket._begun_ns - ticket._began_ns + time.perf_counter_ns() - entered
-        return Segmentation(
-            labels=work.labels,
-            confidence=work.confidence,
-            classes=self._output.classes,
-            timing=Timing(
-                pack_ms=(packed - ticket._began_ns) / _NS_PER_MS,
-                engine_ms=(scored - packed) / _NS_PER_MS,
-                label_ms=(running.labelled_ns - scored) / _NS_PER_MS,
-                total_ms=total / _NS_PER_MS,
-            ),
-            stamp_ns=plan.stamp_ns,
-            made_from=plan.made_from,
-            degraded=why is not None,
-            reason=why,
-            _frame=shown,
-            _palette=self._palette,
-            _ignore=self._output.ignore,
-        )
 
     def _switch(self) -> None:
         """Go on with the engine that was built meanwhile, if it is ready."""
@@ -395,21 +296,5 @@ class Segmenter:
         if ready.pipeline is None:
             self._fallback = ready.why
             return
-        ready.pipeline.take_over(self._pipeline.tensors())
-        self._pipeline, self._variant = ready.pipeline, later.variant
-
-    def _size(
-        self,
-        size: tuple[int, int] | None,
-        plan: Plan,
-        arrays: Mapping[str, NDArray[Any]],
-    ) -> tuple[int, int]:
-        if size is not None:
-            return require_size("size", size)
-        if plan.memory.camera is not None:
-            return plan.memory.camera
-        for name in self._names:
-            if name in arrays:
-                height, width = arrays[name].shape[:2]
-                return height, width
-        return self._output.tail.size
+        self._loop.switch(ready.pipeline)
+        self._variant = later.variant

@@ -323,7 +323,7 @@ def _rooms(machine: Machine) -> list[Callable[..., Any]]:
 
 
 def _stored(planes: tuple[int, ...], chw4_channel: int) -> tuple[int, ...]:
-    """The shape of the result: that of the planes, or of all groups up to their last."""
+    """The shape of the result: that of the planes, or of the groups that have them."""
     if chw4_channel < 0:
         return planes
     last = chw4_channel + (planes[0] if len(planes) == 3 else 1)

@@ -32,7 +32,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> doubles.Machine:
 
 
 @pytest.fixture
-def on_gpu(machine: doubles.Machine) -> Callable[..., fuseg.Segmenter]:
+def on_gpu(machine: doubles.Machine) -> Callable[..., fuseg.Segmenter]:  # noqa: ARG001
     """``on_gpu(made, seam=, inputs=, scores=, layouts=) -> Segmenter`` of a `Linear`.
 
     ``inputs`` and ``scores``: element types at the engine's border; ``layouts``:
@@ -103,7 +103,7 @@ SUBSTITUTE = manifest.Missing("substitute")
 
 @pytest.fixture
 def held(make_bundle: Any, color_input: Any, plane_input: Any) -> Any:
-    """Colour and depth; depth is held for 100 ms, then -1; colour is 0.25 if missing."""
+    """Depth is held for 100 ms, then -1; colour that is missing is 0.25."""
     return make_bundle(
         color_input(size=(13, 17), missing=SUBSTITUTE, fill=0.25),
         plane_input(size=(13, 17), missing=HOLD),

@@ -52,7 +52,7 @@ def test_two_sensors_in_one_chw4_tensor(stacked, on_gpu, agreement):
     assert agreement(segmenter, stacked) > 0.97
 
 
-def test_fill_is_the_manifests_in_every_form(held, on_gpu, frames):
+def test_fill_is_the_manifests_in_every_form(held, on_gpu):
     cases = [
         {},
         {"inputs": "float16"},
@@ -63,7 +63,7 @@ def test_fill_is_the_manifests_in_every_form(held, on_gpu, frames):
         segmenter = on_gpu(held, **words)
         for _ in range(3):
             segmenter(size=CAMERA)
-        tensors = segmenter._pipeline.tensors()
+        tensors = segmenter._loop.pipeline.tensors()
         np.testing.assert_array_equal(tensors["rgb"], np.full((1, 3, 13, 17), 0.25))
         np.testing.assert_array_equal(tensors["depth"], np.full((1, 1, 13, 17), -1.0))
 
@@ -72,12 +72,12 @@ def test_held_planes_in_chw4_stay_where_they_are(held, on_gpu, frames):
     segmenter = on_gpu(held, inputs="int8", layouts=INPUTS, scale=1 / 40)
     first = {n: fuseg.Frame(a, 0) for n, a in frames(0, *CAMERA).items()}
     segmenter(**first)
-    wanted = segmenter._pipeline.tensors()["depth"]
+    wanted = segmenter._loop.pipeline.tensors()["depth"]
     rgb = fuseg.Frame(frames(1, *CAMERA)["rgb"], 1000)
     tickets = [segmenter.submit(rgb=rgb), segmenter.submit(rgb=rgb)]
     for ticket in tickets:
         assert segmenter.result(ticket).made_from["depth"].state == "held"
-    np.testing.assert_array_equal(segmenter._pipeline.tensors()["depth"], wanted)
+    np.testing.assert_array_equal(segmenter._loop.pipeline.tensors()["depth"], wanted)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4, 5, 8, 11])

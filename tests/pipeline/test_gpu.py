@@ -114,9 +114,9 @@ def test_letterboxes_are_cut_out_again(make_bundle, color_input, on_gpu, frames)
         np.testing.assert_array_equal(segmenter(rgb=rgb).labels, cpu(rgb=rgb).labels)
 
 
-def test_units_and_channels_of_the_camera(both, frames, on_gpu, machine):
+def test_units_and_channels_of_the_camera(both, frames, on_gpu):
     segmenter = on_gpu(both)
-    backend = segmenter._pipeline.engine()
+    backend = segmenter._loop.pipeline.engine()
     words = {"units": {"depth": "0.1mm"}, "channels": {"rgb": "BGRA"}}
     told = fuseg.Segmenter(segmenter.bundle, backend=backend, **words)
     cpu = fuseg.load(both.path, backend="onnxruntime", **words)
@@ -165,14 +165,14 @@ def test_an_integrated_gpu_reads_frames_where_the_cpu_put_them(
     assert (machine.counts["upload"], machine.counts["download"]) == (loaded, 0)
 
 
-def test_the_second_gpu(both, frames, monkeypatch, on_gpu, machine):
+def test_the_second_gpu(both, frames, on_gpu, machine):
     from fuseg.backends.tensorrt import TensorRtBackend
     from fuseg.device import open_device
 
     machine.devices = 2
     first = on_gpu(both)
     device = open_device(1)
-    engine = first._pipeline.engine()._engine
+    engine = first._loop.pipeline.engine()._engine
     second = fuseg.Segmenter(first.bundle, backend=TensorRtBackend(engine, device))
     for seed in range(3):
         given = frames(seed, *CAMERA)

@@ -95,7 +95,7 @@ class GpuBackend(Protocol):
             BackendError: the engine refuses them, or the GPU is out of memory.
         """
 
-    def enqueue(self, stream: int) -> None:
+    def enqueue(self) -> None:
         """Put one run of the network on the stream of `bind`, and do not wait.
 
         Raises:

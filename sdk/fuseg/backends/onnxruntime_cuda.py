@@ -59,8 +59,8 @@ class OnnxRuntimeCudaBackend:
         key = "disable_synchronize_execution_providers"
         self._options.add_run_config_entry(key, "1")
 
-    def enqueue(self, stream: int) -> None:
-        """See `GpuBackend.enqueue`; ``stream`` is that of `bind`."""
+    def enqueue(self) -> None:
+        """See `GpuBackend.enqueue`."""
         try:
             self._session.run_with_iobinding(self._binding, self._options)
         except Exception as err:  # its exceptions have no common base but this one
@@ -69,7 +69,7 @@ class OnnxRuntimeCudaBackend:
             ) from err
 
     def clone(self) -> OnnxRuntimeCudaBackend:
-        """See `GpuBackend.clone`; the weights are loaded again: a session of its own."""
+        """See `GpuBackend.clone`; but the weights are loaded again, for its session."""
         return OnnxRuntimeCudaBackend(self._model, self.device)
 
 

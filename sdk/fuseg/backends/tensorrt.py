@@ -74,10 +74,11 @@ class TensorRtBackend:
                         f"TensorRT refuses the buffer of {name}: {last_error()}"
                     )
         self.inputs, self.outputs = found["input"], found["output"]
+        self._stream = stream
 
-    def enqueue(self, stream: int) -> None:
+    def enqueue(self) -> None:
         """See `GpuBackend.enqueue`."""
-        if not self._context.execute_async_v3(stream_handle=stream):
+        if not self._context.execute_async_v3(stream_handle=self._stream):
             raise BackendError(f"TensorRT failed to run the network: {last_error()}")
 
     def clone(self) -> TensorRtBackend:

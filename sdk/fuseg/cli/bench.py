@@ -24,8 +24,8 @@ from .bench_report import show
 from .frames import FrameReader, assignments, report_unpaired, require_names
 from .options import (
     BackendOption,
-    DeviceOption,
     BundleArgument,
+    DeviceOption,
     InputOption,
     JsonOption,
     ThreadsOption,

@@ -28,9 +28,9 @@ from .frames import (
 )
 from .options import (
     BackendOption,
-    DeviceOption,
     BundleArgument,
     ChannelsOption,
+    DeviceOption,
     InputOption,
     JsonOption,
     ThreadsOption,

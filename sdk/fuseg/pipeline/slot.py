@@ -65,7 +65,7 @@ class Slot:
     def try_out(self) -> None:
         """Run the network once: it makes its own buffers now, or fails now."""
         with self._device.active():
-            self._backend.enqueue(self.stream)
+            self._backend.enqueue()
             self._device.synchronize(self.stream)
 
     def start(self, work: Work, held: Mapping[str, Slot], *, graph: bool) -> None:
@@ -196,7 +196,7 @@ class Slot:
                 self._packing[name].substitute(self.stream)
             elif name in held:
                 self._copy_planes(name, held[name])
-        self._backend.enqueue(self.stream)
+        self._backend.enqueue()
         labels = self._result("labels", work.size, np.uint8)
         likely = None
         if work.confidence is not None:
