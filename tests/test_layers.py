@@ -55,7 +55,8 @@ def ids(path: Path) -> str:
 
 @pytest.mark.parametrize("path", SDK, ids=ids)
 def test_the_runtime_needs_neither_torch_nor_the_exporter(path):
-    own = {path.stem} if path.parent.name == "backends" else set()  # its engine
+    named = path.parent.name in ("backends", "device")  # for what they speak to
+    own = {path.stem} if named else set()
     assert not (HEAVY - own | {"fuseg_export", "sdk", "export"}) & tops(path)
 
 

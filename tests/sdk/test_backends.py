@@ -84,7 +84,7 @@ def test_the_scores_are_the_networks(rgbd, frames, backend):
     for seed in (1, 2):
         wanted = rgbd.scores(segmenter.preprocess(**frames(seed)))
         segmenter(**frames(seed))
-        found = segmenter._backend.outputs["scores"][0]
+        found = segmenter._pipeline._backend.outputs["scores"][0]
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
 
 
