@@ -136,6 +136,16 @@ def test_no_fix_on_a_jetson_installs_pypis_tensorrt_or_ubuntus_cuda(jetson, ask)
             assert "ubuntu-drivers" not in fix
 
 
+@pytest.mark.parametrize(
+    ("cuda", "wheels"), [("12.6", "jetson-ai-lab.io/jp6/cu126"), ("13.0", "jetson.md")]
+)
+def test_an_onnxruntime_for_the_gpu_of_a_jetson_is_not_pypis(jetson, ask, cuda, wheels):
+    driver = Answer(ORIN | {"cuda": cuda}, None)
+    fix = ask(jetson, "aarch64", driver=driver)["onnxruntime cuda"].fix
+    assert fix.startswith("pip uninstall onnxruntime; ")
+    assert fix.endswith(wheels)
+
+
 def test_a_venv_that_does_not_see_jetpacks_tensorrt_is_told_how_to_be_made(jetson, ask):
     found = ask(jetson, "aarch64", driver=Answer(ORIN, None))["tensorrt"]
     assert found.state == "missing"

@@ -11,6 +11,10 @@ from .findings import JETPACK, NEW_DRIVER, NO_GPU, Finding, Place
 
 _PIP_TENSORRT = re.compile(r"tensorrt[-_]cu\d\d([-_](libs|bindings))?$")
 
+_JETPACK_6_ONNXRUNTIME = (
+    "pip install onnxruntime-gpu --index-url https://pypi.jetson-ai-lab.io/jp6/cu126"
+)
+
 
 def tensorrt(place: Place, answer: Answer | None) -> Finding:
     name, disables = "tensorrt", "backend tensorrt, fuseg build"
@@ -97,6 +101,8 @@ def onnxruntime(place: Place, answer: Answer | None) -> Finding:
     fix: str | None = f"pip uninstall onnxruntime; {install}"
     if place.is_jetson:
         fix = "pip uninstall onnxruntime; a wheel for this JetPack: docs/jetson.md"
+        if place.cuda == (12, 6):
+            fix = f"pip uninstall onnxruntime; {_JETPACK_6_ONNXRUNTIME}"
     if not place.has_gpu:
         fix = None
     if answer is None:
