@@ -1,4 +1,4 @@
-"""A GPU in five ways: two seams on the double, one on the emulator, two on a real one."""
+"""A GPU in five ways: two seams on the double, one on the emulator, two on hardware."""
 
 from __future__ import annotations
 
