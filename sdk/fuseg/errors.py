@@ -9,6 +9,7 @@ FusegError
 ├── BundleError(ValueError)     the .fuseg file is damaged, foreign or not trusted
 │   └── ManifestError           its manifest breaks the schema
 ├── BackendError(RuntimeError)  the engine cannot be made or cannot run
+│   └── BuildError              TensorRT could not build it
 ├── InputFileError(OSError)     a file given by the user cannot be read
 ├── OutputFileError(OSError)    a result cannot be written
 └── ExportError(RuntimeError)   a stage of the export failed its check
@@ -20,6 +21,7 @@ from __future__ import annotations
 __all__ = [
     "ArgumentError",
     "BackendError",
+    "BuildError",
     "BundleError",
     "CheckpointError",
     "DTypeError",
@@ -68,6 +70,10 @@ class ManifestError(BundleError):
 
 class BackendError(FusegError, RuntimeError):
     """An engine cannot be made on this machine, or failed while running."""
+
+
+class BuildError(BackendError):
+    """A TensorRT engine could not be built; nothing that was there before is lost."""
 
 
 class InputFileError(FusegError, OSError):
