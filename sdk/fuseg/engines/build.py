@@ -221,7 +221,7 @@ class _Child:
         return plain(self._lines[-1]).rstrip(".") if self._lines else "none"
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """Each event; "tick" every half second without one; ends when the child does."""
+        """Each event, or "tick" after half a second; ends when the child does."""
         while True:
             try:
                 event = self._events.get(timeout=_TICK_S)

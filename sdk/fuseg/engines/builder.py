@@ -255,7 +255,7 @@ def _inspect(
     if engine is None:
         reason = said.reason("TensorRT gives no reason")
         raise _Failed(f"TensorRT cannot load the engine that it built: {reason}")
-    borders = {}
+    borders: dict[str, dict[str, Any]] = {}
     for index in range(engine.num_io_tensors):
         name = engine.get_tensor_name(index)
         asked = wanted.get(name, Wanted())

@@ -147,9 +147,9 @@ def _edited_node(
     def edit(field: Field) -> bytes:
         if field.number == 1 and field.text in renamed:
             return written(1, renamed[field.text].encode())
-        if field.number == _ATTRIBUTE and to is not None:
-            if _attribute_name(field) == "to":
-                return written(_ATTRIBUTE, edited(field.message, 3, lambda _: to))
+        recast = field.number == _ATTRIBUTE and to is not None
+        if recast and _attribute_name(field) == "to":
+            return written(_ATTRIBUTE, edited(field.message, 3, lambda _: to or 0))
         return bytes(field.raw)
 
     return mapped(message, edit)

@@ -10,16 +10,13 @@ import hashlib
 import re
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .._files import write_file as write_result
 from ..errors import ArgumentError, BundleError, InputFileError
 from . import Engine, cache
 from .fingerprint import Fingerprint
 from .record import EngineRecord, read_file, require_plan, write_file
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 __all__ = ["install", "write_pack"]
 
@@ -120,7 +117,7 @@ def _require_signature(key: Path, record: bytes, signature: bytes | None) -> Non
         ) from err
 
 
-def _private_key(path: Path) -> Ed25519PrivateKey:
+def _private_key(path: Path) -> Any:
     kinds, serialization = _cryptography()
     data = _read(path, _LARGEST_KEY)
     try:

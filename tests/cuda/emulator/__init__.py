@@ -30,6 +30,7 @@ FLAGS = (
 def _sources() -> list[Path]:
     return [
         KERNELS / "module_cuda.cpp",
+        KERNELS / "device_cuda.cpp",
         *sorted(KERNELS.glob("*/*_bind_cuda.cpp")),
         *sorted(KERNELS.glob("*/*_cuda.cu")),
     ]

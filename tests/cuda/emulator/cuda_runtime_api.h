@@ -1,11 +1,23 @@
-// As much of the CUDA runtime as the bindings ask for, on a machine without it: every
-// address is on device 0.
+// As much of the CUDA runtime as the bindings ask for, on a machine without it: one
+// device in the CPU's memory, whose streams do everything at once and capture nothing.
+// An address that was not taken from it is on device 0 all the same: tests make arrays.
 #pragma once
 
-struct CUstream_st;
+#include <cstddef>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <set>
+
+struct CUstream_st {};
 struct CUevent_st;
+struct CUgraph_st;
+struct CUgraphExec_st;
 using cudaStream_t = CUstream_st*;
 using cudaEvent_t = CUevent_st*;
+using cudaGraph_t = CUgraph_st*;
+using cudaGraphExec_t = CUgraphExec_st*;
 
 struct dim3 {
   unsigned x, y, z;
@@ -13,36 +25,207 @@ struct dim3 {
       : x(x_), y(y_), z(z_) {}
 };
 
-enum cudaError_t { cudaSuccess = 0, cudaErrorInvalidValue = 1 };
+enum cudaError_t {
+  cudaSuccess = 0,
+  cudaErrorInvalidValue = 1,
+  cudaErrorMemoryAllocation = 2,
+  cudaErrorInvalidDevice = 101,
+  cudaErrorInvalidResourceHandle = 400,
+  cudaErrorNotSupported = 801,
+};
 enum cudaMemoryType {
   cudaMemoryTypeUnregistered = 0,
   cudaMemoryTypeHost = 1,
   cudaMemoryTypeDevice = 2,
   cudaMemoryTypeManaged = 3,
 };
+enum cudaMemcpyKind { cudaMemcpyDefault = 4 };
+enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
 struct cudaPointerAttributes {
   cudaMemoryType type;
   int device;
 };
+struct cudaDeviceProp {
+  char name[256];
+  std::size_t totalGlobalMem;
+  int major;
+  int minor;
+  int integrated;
+};
 constexpr unsigned cudaEventDisableTiming = 2;
+constexpr unsigned cudaHostAllocPortable = 1;
+constexpr unsigned cudaHostAllocMapped = 2;
+constexpr unsigned cudaStreamNonBlocking = 1;
 
-inline cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* found, const void*) {
-  *found = {cudaMemoryTypeDevice, 0};
+namespace emulated {
+
+constexpr std::size_t kBytes = std::size_t{1} << 30;
+
+struct Books {
+  std::mutex lock;
+  std::map<const void*, std::size_t> memory;  // on the device
+  std::set<const void*> pinned;
+  std::set<const void*> streams;
+  std::size_t used = 0;
+};
+inline Books books;
+
+inline std::size_t rounded(std::size_t size) { return (size + 255) / 256 * 256; }
+
+// The two streams that CUDA has without being asked count as made.
+inline bool knows(cudaStream_t stream) {
+  const auto number = reinterpret_cast<std::size_t>(stream);
+  const std::lock_guard<std::mutex> guard(books.lock);
+  return number <= 2 || books.streams.count(stream) != 0;
+}
+
+}  // namespace emulated
+
+inline const char* cudaGetErrorName(cudaError_t status) {
+  switch (status) {
+    case cudaSuccess:
+      return "cudaSuccess";
+    case cudaErrorInvalidValue:
+      return "cudaErrorInvalidValue";
+    case cudaErrorMemoryAllocation:
+      return "cudaErrorMemoryAllocation";
+    case cudaErrorInvalidDevice:
+      return "cudaErrorInvalidDevice";
+    case cudaErrorInvalidResourceHandle:
+      return "cudaErrorInvalidResourceHandle";
+    case cudaErrorNotSupported:
+      return "cudaErrorNotSupported";
+  }
+  return "cudaErrorUnknown";
+}
+inline const char* cudaGetErrorString(cudaError_t) { return "emulated"; }
+inline cudaError_t cudaGetLastError() { return cudaSuccess; }
+
+inline cudaError_t cudaGetDeviceCount(int* count) {
+  *count = 1;
   return cudaSuccess;
 }
 inline cudaError_t cudaGetDevice(int* device) {
   *device = 0;
   return cudaSuccess;
 }
-inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }
-inline cudaError_t cudaGetLastError() { return cudaSuccess; }
-inline const char* cudaGetErrorString(cudaError_t) { return "emulated"; }
+inline cudaError_t cudaSetDevice(int device) {
+  return device == 0 ? cudaSuccess : cudaErrorInvalidDevice;
+}
+inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* found, int device) {
+  if (device != 0) return cudaErrorInvalidDevice;
+  *found = {"Emulated GPU", emulated::kBytes, 7, 5, 0};
+  return cudaSuccess;
+}
+inline cudaError_t cudaDriverGetVersion(int* version) {
+  *version = 12060;
+  return cudaSuccess;
+}
+inline cudaError_t cudaRuntimeGetVersion(int* version) {
+  *version = 11040;
+  return cudaSuccess;
+}
+
+inline cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* found,
+                                            const void* address) {
+  const std::lock_guard<std::mutex> guard(emulated::books.lock);
+  const bool pinned = emulated::books.pinned.count(address) != 0;
+  *found = {pinned ? cudaMemoryTypeHost : cudaMemoryTypeDevice, 0};
+  return cudaSuccess;
+}
+inline cudaError_t cudaMalloc(void** memory, std::size_t size) {
+  using namespace emulated;
+  const std::lock_guard<std::mutex> guard(books.lock);
+  if (rounded(size) > kBytes - books.used) return cudaErrorMemoryAllocation;
+  *memory = size == 0 ? nullptr : std::aligned_alloc(256, rounded(size));
+  if (size == 0) return cudaSuccess;
+  books.memory[*memory] = rounded(size);
+  books.used += rounded(size);
+  return cudaSuccess;
+}
+inline cudaError_t cudaFree(void* memory) {
+  using namespace emulated;
+  if (memory == nullptr) return cudaSuccess;
+  const std::lock_guard<std::mutex> guard(books.lock);
+  const auto found = books.memory.find(memory);
+  if (found == books.memory.end()) return cudaErrorInvalidValue;
+  books.used -= found->second;
+  books.memory.erase(found);
+  std::free(memory);
+  return cudaSuccess;
+}
+inline cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
+  const std::lock_guard<std::mutex> guard(emulated::books.lock);
+  *free = emulated::kBytes - emulated::books.used;
+  *total = emulated::kBytes;
+  return cudaSuccess;
+}
+inline cudaError_t cudaHostAlloc(void** host, std::size_t size, unsigned) {
+  using namespace emulated;
+  if (size > kBytes) return cudaErrorMemoryAllocation;
+  *host = std::aligned_alloc(256, rounded(size));
+  const std::lock_guard<std::mutex> guard(books.lock);
+  books.pinned.insert(*host);
+  return cudaSuccess;
+}
+inline cudaError_t cudaHostGetDevicePointer(void** device, void* host, unsigned) {
+  *device = host;
+  return cudaSuccess;
+}
+inline cudaError_t cudaFreeHost(void* host) {
+  const std::lock_guard<std::mutex> guard(emulated::books.lock);
+  if (emulated::books.pinned.erase(host) == 0) return cudaErrorInvalidValue;
+  std::free(host);
+  return cudaSuccess;
+}
+inline cudaError_t cudaMemcpyAsync(void* to, const void* source, std::size_t size,
+                                   cudaMemcpyKind, cudaStream_t stream) {
+  if (!emulated::knows(stream)) return cudaErrorInvalidResourceHandle;
+  std::memcpy(to, source, size);
+  return cudaSuccess;
+}
+
+inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  *stream = new CUstream_st;
+  const std::lock_guard<std::mutex> guard(emulated::books.lock);
+  emulated::books.streams.insert(*stream);
+  return cudaSuccess;
+}
+inline cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  const std::lock_guard<std::mutex> guard(emulated::books.lock);
+  if (emulated::books.streams.erase(stream) == 0) return cudaErrorInvalidResourceHandle;
+  delete stream;
+  return cudaSuccess;
+}
+inline cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  return emulated::knows(stream) ? cudaSuccess : cudaErrorInvalidResourceHandle;
+}
+inline cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) {
+  return cudaErrorNotSupported;
+}
+inline cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t*) {
+  return cudaErrorNotSupported;
+}
+inline cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t*, cudaGraph_t,
+                                                 unsigned long long) {
+  return cudaErrorNotSupported;
+}
+inline cudaError_t cudaGraphDestroy(cudaGraph_t) { return cudaErrorNotSupported; }
+inline cudaError_t cudaGraphLaunch(cudaGraphExec_t, cudaStream_t) {
+  return cudaErrorNotSupported;
+}
+inline cudaError_t cudaGraphExecDestroy(cudaGraphExec_t) {
+  return cudaErrorNotSupported;
+}
+
 inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   *event = nullptr;
   return cudaSuccess;
 }
-inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
-inline cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned = 0) {
-  return cudaSuccess;
+inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t stream) {
+  return emulated::knows(stream) ? cudaSuccess : cudaErrorInvalidResourceHandle;
+}
+inline cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t, unsigned = 0) {
+  return emulated::knows(stream) ? cudaSuccess : cudaErrorInvalidResourceHandle;
 }
 inline cudaError_t cudaEventDestroy(cudaEvent_t) { return cudaSuccess; }

@@ -1,0 +1,33 @@
+"""Stand-ins for a GPU and for the libraries that speak to it. Tests import them as
+``doubles``; see ``pythonpath`` in pyproject.toml."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+import pytest
+
+from fuseg import _device
+
+from . import kernels_cuda, pycuda_driver
+from .machine import Machine, Misuse, OutOfMemory, Refused
+
+__all__ = ["Machine", "Misuse", "OutOfMemory", "Refused", "install"]
+
+
+def install(
+    monkeypatch: pytest.MonkeyPatch, machine: Machine, *, pycuda: bool = True
+) -> Machine:
+    """Put ``machine`` where fuseg looks for a GPU: behind ``fuseg._device.kernels`` and
+    behind pycuda, or, without ``pycuda``, where that cannot be imported."""
+    kernels = kernels_cuda.make(machine)
+    monkeypatch.setattr(_device, "kernels", lambda: kernels)
+    package = ModuleType("pycuda") if pycuda else None
+    driver = pycuda_driver.make(machine) if pycuda else None
+    if package is not None:
+        package.driver = driver
+        package.VERSION = (2026, 1)
+    monkeypatch.setitem(sys.modules, "pycuda", package)
+    monkeypatch.setitem(sys.modules, "pycuda.driver", driver)
+    return machine
