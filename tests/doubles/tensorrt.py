@@ -12,6 +12,7 @@ import types
 from typing import Any
 
 from . import tensorrt_build, tensorrt_enums, tensorrt_network, tensorrt_run
+from .memory import Misuse
 from .tensorrt_api import State, expect, versioned
 from .tensorrt_plan import NUMPY
 
@@ -71,7 +72,7 @@ def make(machine: Any, version: str) -> Any:
     module = _Module("tensorrt", f"A double of TensorRT {version}.")
     names = types.SimpleNamespace()  # the double's own uses are not noted
     state = State(machine, version, names)
-    state.misuse = _misuse(machine)
+    state.misuse = Misuse
     severity = tensorrt_enums.severity(state)
     words = {"Severity": severity, **severity.__members__}
     base = versioned(ILogger, state)
@@ -126,10 +127,3 @@ def _nptype(trt_type: Any) -> Any:
     if trt_type.name not in NUMPY:
         raise TypeError(f"Could not resolve TensorRT datatype to NumPy: {trt_type}")
     return NUMPY[trt_type.name]
-
-
-def _misuse(machine: Any) -> type[Exception]:
-    """The machine's own word for it."""
-    if machine is None:
-        return AssertionError
-    return getattr(sys.modules[type(machine).__module__], "Misuse", AssertionError)

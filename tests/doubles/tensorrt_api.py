@@ -12,6 +12,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from .faults import Refused
+
 
 class Use(NamedTuple):
     """One use of the module: of ``where``, a class or "trt".
@@ -46,7 +48,7 @@ class State:
         try:
             if self.machine is not None:
                 self.machine.maybe_fail(call)
-        except (RuntimeError, MemoryError) as err:
+        except Refused as err:
             self.error(logger, f"{call}: {err}")
             return True
         return False

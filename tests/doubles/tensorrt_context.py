@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import tensorrt_plan as plans
+from .faults import Refused
 from .tensorrt_api import expect
 
 _ALIGNMENT = 256
@@ -66,13 +67,17 @@ class IExecutionContext:
             if address % _ALIGNMENT:
                 self._misused(f"address {address:#x} of tensor {name} is not aligned")
             ranges[tensor["mode"]].append((address, _bytes(tensor)))
-        capturing = getattr(machine, "is_capturing", lambda _: False)(stream)
+        capturing = machine.is_capturing(stream)
         thunk = _Work(self, dict(self._addresses), None if capturing else stream)
+        try:
+            machine.enqueue(
+                stream, "enqueue", thunk, reads=ranges["INPUT"], writes=ranges["OUTPUT"]
+            )
+        except Refused as err:
+            state.error(logger, f"IExecutionContext::enqueueV3: Error Code 1: {err}")
+            return False
         if not capturing:
             self._pending[stream] = self._pending.get(stream, 0) + 1
-        machine.enqueue(
-            stream, "enqueue", thunk, reads=ranges["INPUT"], writes=ranges["OUTPUT"]
-        )
         return True
 
     def _misused(self, sentence: str) -> None:
