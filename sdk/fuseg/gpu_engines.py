@@ -89,9 +89,12 @@ def make(bundle: Bundle, name: str, variant: Variant, device: int) -> GpuBackend
     from .backends.tensorrt import TensorRtBackend, open_engine
     from .engines import engine_for
 
-    built = engine_for(bundle, variant, opened.facts)
+    built = engine_for(bundle, variant, opened.facts, device=device)
+    scales = {n: b.scale for n, b in built.borders.items() if b.scale is not None}
+    own_code = built.fingerprint.version_compatible
     with opened.active():
-        return TensorRtBackend(open_engine(built.plan), opened, built.scales)
+        engine = open_engine(built.plan, host_code=own_code)
+        return TensorRtBackend(engine, opened, scales)
 
 
 def identity(engine: Backend | GpuBackend) -> str | None:

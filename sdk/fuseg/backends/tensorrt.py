@@ -111,16 +111,23 @@ class TensorRtBackend:
         return GpuTensor(0, shape, types[dtype], layouts[layout], scale)
 
 
-def open_engine(plan: bytes) -> Any:
+def open_engine(plan: bytes | memoryview, *, host_code: bool = False) -> Any:
     """Make an ``ICudaEngine`` of a plan from this machine's own cache.
 
     A plan is executable code: never give one that was not built here or trusted.
     The device is active.
 
+    Args:
+        host_code: Whether the plan holds a runtime of its own, as it does if it was
+            built for other versions of TensorRT too.
+
     Raises:
         BackendError: tensorrt cannot be imported, or refuses the plan.
     """
-    engine = _runtime(library()).deserialize_cuda_engine(plan)
+    runtime = _runtime(library())
+    if host_code:
+        runtime.engine_host_code_allowed = True
+    engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
         raise BackendError(f"TensorRT refuses the engine's plan: {last_error()}")
     return engine

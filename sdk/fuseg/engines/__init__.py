@@ -30,6 +30,7 @@ __all__ = [
     "Progress",
     "TensorRT",
     "engine_for",
+    "find",
     "fitting",
     "installed",
 ]
@@ -114,7 +115,8 @@ def engine_for(
 
     Args:
         facts: Of the GPU with number ``device``.
-        options: How it is built; `Options` by default.
+        options: How it is built. None: as the newest one that is kept was, and as
+            `Options` says if there is none.
         rebuild: Build it even if there is one.
         progress: Called while it is built, every half second at least.
 
@@ -126,6 +128,10 @@ def engine_for(
     """
     about = installed()
     require_fitting(variant, about)
+    if options is None and not rebuild:
+        found = find(bundle, variant, facts)
+        if found is not None:
+            return found
     wanted = fingerprint_of(
         bundle, variant, facts, about.tensorrt, options or Options()
     )
@@ -169,9 +175,23 @@ def engine_for(
     return Engine(record, memoryview(plan), path, built=True)
 
 
+def find(bundle: Bundle, variant: Variant, facts: Facts) -> Engine | None:
+    """The newest engine of a variant that is kept for this GPU, however it was built.
+
+    Raises:
+        BuildError: TensorRT is not there.
+        OutputFileError: Others may write to the folder of the engines.
+    """
+    wanted = fingerprint_of(bundle, variant, facts, installed().tensorrt, Options())
+    return _as_engine(cache.newest(wanted))
+
+
 def _kept(wanted: Fingerprint) -> Engine | None:
-    found = cache.look_up(wanted)
+    return _as_engine(cache.look_up(wanted))
+
+
+def _as_engine(found: tuple[EngineRecord, memoryview] | None) -> Engine | None:
     if found is None:
         return None
     record, plan = found
-    return Engine(record, plan, cache.path_of(wanted), built=False)
+    return Engine(record, plan, cache.path_of(record.fingerprint), built=False)

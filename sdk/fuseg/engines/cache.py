@@ -19,11 +19,11 @@ from pathlib import Path
 
 from .._files import cache_folder, is_private
 from ..errors import BundleError, OutputFileError
-from .fingerprint import Fingerprint
+from .fingerprint import OPTIONS, Fingerprint
 from .record import EngineRecord, read_file, require_plan
 
-__all__ = ["Entry", "clear", "folder", "keep", "locked", "look_up", "path_of"]
-__all__ += ["prepare", "require_private", "timing_cache", "write_private"]
+__all__ = ["Entry", "clear", "folder", "keep", "locked", "look_up", "newest"]
+__all__ += ["path_of", "prepare", "require_private", "timing_cache", "write_private"]
 
 _log = logging.getLogger("fuseg")
 
@@ -40,7 +40,8 @@ def folder() -> Path:
 
 def path_of(fingerprint: Fingerprint) -> Path:
     """The file of the engine with this fingerprint."""
-    return folder() / f"{fingerprint.key[:32]}{_SUFFIX}"
+    name = f"{fingerprint.subject[:24]}-{fingerprint.key[:24]}{_SUFFIX}"
+    return folder() / name
 
 
 def timing_cache(fingerprint: Fingerprint) -> Path:
@@ -144,15 +145,34 @@ def look_up(fingerprint: Fingerprint) -> tuple[EngineRecord, memoryview] | None:
         OutputFileError: See `require_private`.
     """
     require_private()
-    path = path_of(fingerprint)
+    return _checked(path_of(fingerprint), fingerprint, frozenset())
+
+
+def newest(fingerprint: Fingerprint) -> tuple[EngineRecord, memoryview] | None:
+    """The newest kept engine that differs from this fingerprint in its options alone.
+
+    As `look_up`.
+    """
+    require_private()
+    kept = folder().glob(f"{fingerprint.subject[:24]}-*{_SUFFIX}")
+    for entry in sorted(map(_entry, kept), key=lambda e: e.written, reverse=True):
+        found = _checked(entry.path, fingerprint, OPTIONS)
+        if found is not None:
+            return found
+    return None
+
+
+def _checked(
+    path: Path, fingerprint: Fingerprint, may_differ: frozenset[str]
+) -> tuple[EngineRecord, memoryview] | None:
     try:
         data = _read(path)
         text, plan, _ = read_file(data)
         record = EngineRecord.parse(text)
         require_plan(record, plan)
-        differing = ", ".join(record.fingerprint.differences(fingerprint))
+        differing = record.fingerprint.differences(fingerprint).keys() - may_differ
         if differing:
-            raise BundleError(f"it is of another {differing}.")
+            raise BundleError(f"it is of another {', '.join(sorted(differing))}.")
     except FileNotFoundError:
         return None
     except OSError as err:
