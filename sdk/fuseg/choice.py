@@ -129,7 +129,7 @@ def candidates(
         lacks = gpu_engines.missing(backend, device)
         if lacks is not None:
             raise BackendError(f"backend {backend} cannot run here: {lacks}.")
-        chosen = gpu_engines.variant_for(bundle, backend, asked)
+        chosen = gpu_engines.variant_for(bundle, backend, variant)
         return [Candidate(backend, chosen, "as asked")]
     if backend != "auto" and asked is not None:
         return [Candidate(backend, asked, "as asked")]
@@ -206,7 +206,8 @@ def _on_gpu(
         try:
             lacks = gpu_engines.missing(name, device)
             if lacks is None:
-                chosen = gpu_engines.variant_for(bundle, name, asked)
+                named = None if asked is None else asked.name
+                chosen = gpu_engines.variant_for(bundle, name, named)
                 found.append(Candidate(name, chosen, ""))
         except (ArgumentError, BackendError) as err:
             lacks = str(err).rstrip(".")

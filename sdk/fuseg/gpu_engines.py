@@ -37,42 +37,39 @@ def variants_for(bundle: Bundle, name: str) -> list[Variant]:
     """The variants that are meant for this engine, the preferred one first.
 
     Raises:
-        BackendError: TensorRT cannot be imported.
+        BuildError: TensorRT cannot be imported.
     """
-    known = {v.name: v for v in bundle.manifest.variants}
-    return [known[each] for each in _wanted(name) if each in known]
+    if name == "tensorrt":
+        from . import engines
+
+        return engines.fitting(bundle.manifest, engines.installed())
+    known = {variant.name: variant for variant in bundle.manifest.variants}
+    return [known[each] for each in ("fp16", "fp32") if each in known]
 
 
-def variant_for(bundle: Bundle, name: str, asked: Variant | None = None) -> Variant:
-    """The variant that this engine runs, ``asked`` if it is given.
+def variant_for(bundle: Bundle, name: str, asked: str | None = None) -> Variant:
+    """The variant that this engine runs, the one of the name ``asked`` if it is given.
 
     Raises:
-        ArgumentError: ``asked``, or every variant, is meant for others.
-        BackendError: TensorRT cannot be imported.
+        ArgumentError: There is no such variant, or none for this engine.
+        BuildError: TensorRT cannot be imported.
     """
-    fitting = variants_for(bundle, name)
-    if asked in fitting or (asked is None and fitting):
-        return asked or fitting[0]
-    there = [asked] if asked else bundle.manifest.variants
-    raise ArgumentError(
-        f"variant must be one of {', '.join(_wanted(name))} for backend {name}, got "
-        f"{', '.join(v.name for v in there)}."
-    )
-
-
-def _wanted(name: str) -> tuple[str, ...]:
-    if name != "tensorrt":
-        return "fp16", "fp32"
-    from .backends.tensorrt import is_strongly_typed
-
-    return "int8-trt" if is_strongly_typed() else "int8-trt8", "fp16", "fp32"
+    fitting = {variant.name: variant for variant in variants_for(bundle, name)}
+    if asked is None and fitting:
+        return next(iter(fitting.values()))
+    if asked not in fitting:
+        raise ArgumentError(
+            f"variant must be one of {', '.join(fitting) or 'none'}, those of this "
+            f"bundle that {name} runs here, got {asked!r}."
+        )
+    return fitting[asked]
 
 
 def is_built(bundle: Bundle, variant: Variant, device: int) -> bool:
     """Whether TensorRT's engine is in the cache."""
-    from .engines import find
+    from . import engines
 
-    return find(bundle, variant, gpu.open_device(device).facts) is not None
+    return engines.find(bundle, variant, gpu.open_device(device).facts) is not None
 
 
 def make(bundle: Bundle, name: str, variant: Variant, device: int) -> GpuBackend:
@@ -86,10 +83,10 @@ def make(bundle: Bundle, name: str, variant: Variant, device: int) -> GpuBackend
         from .backends.onnxruntime_cuda import OnnxRuntimeCudaBackend
 
         return OnnxRuntimeCudaBackend(bundle.read(variant.file), opened)
+    from . import engines
     from .backends.tensorrt import TensorRtBackend, open_engine
-    from .engines import engine_for
 
-    built = engine_for(bundle, variant, opened.facts, device=device)
+    built = engines.engine_for(bundle, variant, opened.facts, device=device)
     scales = {n: b.scale for n, b in built.borders.items() if b.scale is not None}
     own_code = built.fingerprint.version_compatible
     with opened.active():

@@ -133,22 +133,6 @@ def open_engine(plan: bytes | memoryview, *, host_code: bool = False) -> Any:
     return engine
 
 
-def version() -> str:
-    """TensorRT's own version, as in "10.3.0".
-
-    Raises:
-        BackendError: tensorrt cannot be imported.
-    """
-    trt = library()
-    return str(trt.__version__)
-
-
-def is_strongly_typed() -> bool:
-    """Whether the types of the ONNX count, and not the builder's (TensorRT 10, 11)."""
-    trt = library()
-    return hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED")
-
-
 def library() -> Any:
     """The module ``tensorrt``.
 

@@ -37,8 +37,6 @@ __all__ = [
 
 _log = logging.getLogger("fuseg")
 
-_TYPED = ("int8-trt", "fp16", "fp32")
-_FLAGGED = ("int8-trt8", "fp16", "fp32")
 
 
 @dataclass(frozen=True)
@@ -67,32 +65,17 @@ class Engine:
         return self.record.fingerprint
 
 
-def fitting(manifest: Manifest, strongly_typed: bool) -> Variant:
-    """The variant that TensorRT runs fastest, as a rule, of those there are.
-
-    Args:
-        strongly_typed: See `TensorRT`.
-
-    Raises:
-        ArgumentError: There is none.
-    """
+def fitting(manifest: Manifest, about: TensorRT) -> list[Variant]:
+    """The variants that this TensorRT takes, the one that is usually fastest first."""
     known = {variant.name: variant for variant in manifest.variants}
-    names = _TYPED if strongly_typed else _FLAGGED
-    for name in names:
-        if name in known:
-            return known[name]
-    raise ArgumentError(
-        f"the bundle must have one of {', '.join(names)} for TensorRT, got "
-        f"{', '.join(known)}: export it again."
-    )
+    return [known[name] for name in about.variants if name in known]
 
 
 def require_fitting(variant: Variant, about: TensorRT) -> None:
     """Refuse a variant that this TensorRT does not take."""
-    names = _TYPED if about.strongly_typed else _FLAGGED
-    if variant.name not in names:
+    if variant.name not in about.variants:
         raise ArgumentError(
-            f"variant must be one of {', '.join(names)} for TensorRT "
+            f"variant must be one of {', '.join(about.variants)} for TensorRT "
             f"{about.tensorrt}, got {variant.name!r}."
         )
 
