@@ -10,7 +10,7 @@ import ctypes
 import functools
 import importlib
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -161,16 +161,30 @@ def launch(kernel: str, *arguments: Any, stream: Any = None) -> None:
         handle = named[0] if named else _DEFAULT_STREAM
     try:
         for array in arrays:
-            if array.ordered:
-                array.owner.__dlpack__(stream=handle)
-            elif array.stream not in (None, handle):
-                module.put_after(handle, array.stream)
+            _put_after_owner(array, handle)
         function = getattr(module, kernel)
         function(*(_plain(a) for a in arguments), handle)
     except RuntimeError as err:
         raise BackendError(
             f"{kernel.removesuffix('_cuda')} could not be started on the GPU: {err}."
         ) from err
+
+
+def at(address: int, shape: tuple[int, ...], dtype: Any) -> Borrowed:
+    """Dense memory of fuseg's own on the GPU, described as the ops take arrays."""
+    return _described(address, shape, None, np.dtype(dtype), True, None, None)
+
+
+def ordered_on(array: Borrowed, stream: int) -> Borrowed:
+    """Let ``stream`` wait for the owner's unfinished work, now and not in a launch.
+
+    An owner that does not say where its work is (version 2 of the interface) is taken
+    to use the default stream.
+    """
+    if not array.ordered and array.stream is None:
+        array = replace(array, stream=_DEFAULT_STREAM)
+    _put_after_owner(array, stream)
+    return replace(array, stream=None, ordered=False)
 
 
 def stream_handle(stream: Any) -> int | None:
@@ -215,6 +229,13 @@ def kernels() -> ModuleType:
             f"without it ({err}). Install fuseg from its sdist where nvcc is found, or "
             "pass NumPy arrays."
         ) from err
+
+
+def _put_after_owner(array: Borrowed, stream: int) -> None:
+    if array.ordered:
+        array.owner.__dlpack__(stream=stream)
+    elif array.stream not in (None, stream):
+        kernels().put_after(stream, array.stream)
 
 
 def _plain(argument: Any) -> Any:

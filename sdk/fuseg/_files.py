@@ -1,4 +1,4 @@
-"""Writing result files: whole or not at all."""
+"""Writing files whole or not at all, and the folder of this user's cache."""
 
 from __future__ import annotations
 
@@ -35,3 +35,19 @@ def write_file(path: Path, data: bytes) -> None:
         raise OutputFileError(
             f"{path} cannot be written: {err.strerror or err}."
         ) from err
+
+
+def cache_folder() -> Path:
+    """``$XDG_CACHE_HOME/fuseg``, or ``~/.cache/fuseg``; it need not be there."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(base):  # as its specification says of a relative one
+        base = os.path.expanduser("~/.cache")
+    return Path(base) / "fuseg"
+
+
+def is_private(folder: Path) -> bool:
+    """Whether only this user may write there, as far as the system knows users."""
+    if not hasattr(os, "getuid"):
+        return True
+    status = folder.stat()
+    return status.st_uid == os.getuid() and not status.st_mode & 0o022

@@ -10,14 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from . import __version__, backends, machine
-from ._files import write_file
+from ._files import cache_folder, is_private, write_file
 from .errors import OutputFileError
 
 _log = logging.getLogger("fuseg")
@@ -54,17 +53,9 @@ class Tuned:
         return self.versions != versions()
 
 
-def folder() -> Path:
-    """Where the files are: ``$XDG_CACHE_HOME/fuseg``, or ``~/.cache/fuseg``."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    if not os.path.isabs(base):  # as its specification says of a relative one
-        base = os.path.expanduser("~/.cache")
-    return Path(base) / "fuseg"
-
-
 def versions() -> dict[str, str]:
     """fuseg's, and that of each installed engine."""
-    return {"fuseg": __version__, **backends.installed()}
+    return {"fuseg": __version__, **backends.installed(), **backends.for_gpus()}
 
 
 def store(digest: str, threads: int | None, measured: Sequence[Measured]) -> Path:
@@ -88,20 +79,27 @@ def stored(digest: str, threads: int | None) -> Tuned | None:
 
 def everything() -> list[Tuned]:
     """All that was stored for this CPU."""
-    found = [_read_tuned(path) for path in sorted(folder().glob("tuned-*.json"))]
+    found = [_read_tuned(path) for path in sorted(cache_folder().glob("tuned-*.json"))]
     return [tuned for tuned in found if tuned is not None]
 
 
-def has_passed(digest: str, backend: str, variant: str) -> bool:
-    """Whether this variant gave the samples' labels here, with these versions."""
-    key = _passed_key(digest, backend, variant)
+def has_passed(
+    digest: str, backend: str, variant: str, where: str | None = None
+) -> bool:
+    """Whether this variant gave the samples' labels here, with these versions.
+
+    ``where`` is the GPU, if it runs on one.
+    """
+    key = _passed_key(digest, backend, variant, where)
     return _read(_path("passed", key), key) is not None
 
 
-def remember_pass(digest: str, backend: str, variant: str) -> None:
+def remember_pass(
+    digest: str, backend: str, variant: str, where: str | None = None
+) -> None:
     """Let `has_passed` say so from now on; if it cannot be kept, the log says why."""
     try:
-        _write("passed", _passed_key(digest, backend, variant), {})
+        _write("passed", _passed_key(digest, backend, variant, where), {})
     except OutputFileError as err:
         _log.info("the next load will replay the samples again: %s", err)
 
@@ -111,15 +109,20 @@ def _tuned_key(digest: str, threads: int | None) -> dict[str, Any]:
     return {"bundle": digest, "cpu": machine.cpu_name(), "threads": count}
 
 
-def _passed_key(digest: str, backend: str, variant: str) -> dict[str, Any]:
-    used = {"fuseg": __version__, backend: backends.installed().get(backend)}
+def _passed_key(
+    digest: str, backend: str, variant: str, where: str | None
+) -> dict[str, Any]:
+    used = {"fuseg": __version__, backend: versions().get(backend)}
     cpu = machine.cpu_name()
-    return {"bundle": digest, "cpu": cpu, "variant": variant, "versions": used}
+    key = {"bundle": digest, "cpu": cpu, "variant": variant, "versions": used}
+    return key if where is None else key | {"gpu": where}
 
 
 def _path(kind: str, key: Mapping[str, Any]) -> Path:
     text = json.dumps(key, sort_keys=True)
-    return folder() / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+    return (
+        cache_folder() / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+    )
 
 
 def _write(kind: str, key: dict[str, Any], value: dict[str, Any]) -> Path:
@@ -132,7 +135,7 @@ def _write(kind: str, key: dict[str, Any], value: dict[str, Any]) -> Path:
         raise OutputFileError(
             f"{path.parent} cannot be made: {err.strerror or err}."
         ) from err
-    if not _is_private(path.parent):
+    if not is_private(path.parent):
         raise OutputFileError(
             f"{path.parent} must be writable by this user alone: chmod 700 it."
         )
@@ -144,7 +147,7 @@ def _read(path: Path, key: Mapping[str, Any]) -> dict[str, Any] | None:
     """The object in a file, if it is there, ours, and begins with this key."""
     try:
         data = path.read_bytes()
-        private = _is_private(path.parent)
+        private = is_private(path.parent)
     except FileNotFoundError:
         return None
     except OSError as err:  # such as the cache of root, whose HOME this user has
@@ -191,11 +194,3 @@ def _read_tuned(path: Path) -> Tuned | None:
         _log.warning("%s is ignored: it is about something else.", path)
         return None
     return tuned
-
-
-def _is_private(where: Path) -> bool:
-    """Whether only this user may write there, as far as the system knows users."""
-    if not hasattr(os, "getuid"):
-        return True
-    status = where.stat()
-    return status.st_uid == os.getuid() and not status.st_mode & 0o022

@@ -1,0 +1,275 @@
+"""``fuseg build``: the TensorRT engine of a bundle, made ahead of the first load."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from .. import engines
+from ..bundle import Bundle
+from ..engines import cache, pack
+from ..engines.fingerprint import fingerprint_of
+from ..engines.progress import Watcher
+from ..errors import ArgumentError
+from ..gpu_engines import variant_for
+from .options import JsonOption, VariantOption
+from .printing import plural, print_json
+
+HELP = """Build the TensorRT engine of a bundle for this GPU, and keep it.
+
+It runs in a process of its own and takes minutes. Loading with backend tensorrt then
+takes the engine from the cache.
+
+DLA is not offered: it still takes implicit quantization only, which current versions
+of TensorRT do not have any more on the GPU.
+"""
+
+
+def build(
+    bundle: Annotated[
+        Path | None,
+        typer.Argument(metavar="BUNDLE", help="A .fuseg file.", show_default=False),
+    ] = None,
+    variant: VariantOption = None,
+    workspace: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="MB",
+            help="Most MiB of GPU memory for one layer, beside its tensors.",
+            show_default="1024, or a quarter of the GPU's if that is less",
+        ),
+    ] = None,
+    optimization_level: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=5,
+            help="How long TensorRT looks for faster kernels.",
+            show_default="TensorRT's own",
+        ),
+    ] = None,
+    version_compatible: Annotated[
+        bool,
+        typer.Option(
+            "--version-compatible", help="Build it so that other versions can run it."
+        ),
+    ] = False,
+    hardware_compatible: Annotated[
+        bool,
+        typer.Option(
+            "--hardware-compatible",
+            help="Build it so that any GPU from Ampere on can run it; not on Jetson.",
+        ),
+    ] = False,
+    borders: Annotated[
+        str,
+        typer.Option(
+            help="auto: float16 or int8 inputs and outputs where that saves a "
+            "conversion; or float32."
+        ),
+    ] = "auto",
+    device: Annotated[int, typer.Option(min=0, help="Number of the GPU.")] = 0,
+    pack_to: Annotated[
+        Path | None,
+        typer.Option(
+            "--pack",
+            metavar="OUT",
+            help="Write the engine to a file, for devices that are the same.",
+            show_default=False,
+        ),
+    ] = None,
+    sign_key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Sign the pack with this private Ed25519 key (PEM).",
+            show_default=False,
+        ),
+    ] = None,
+    pack_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="PACK",
+            help="Take the engine from a pack instead of building it.",
+            show_default=False,
+        ),
+    ] = None,
+    trust: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHA256|KEYFILE",
+            help="Digest that the pack must have, or the public Ed25519 key (PEM) "
+            "that signed it.",
+            show_default=False,
+        ),
+    ] = None,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Build it even if there is one.")
+    ] = False,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Delete the kept engines and stop.")
+    ] = False,
+    keep_newest: Annotated[
+        int, typer.Option(min=0, help="With --clear: so many engines stay.")
+    ] = 0,
+    json: JsonOption = False,
+) -> None:
+    _require_usage(bundle, clear, pack_to, sign_key, pack_from, trust, rebuild)
+    if bundle is None:
+        result = _clear(keep_newest)
+    else:
+        opened = Bundle.open(bundle)
+        about = engines.installed()
+        options = engines.Options(
+            workspace,
+            optimization_level,
+            version_compatible,
+            hardware_compatible,
+            borders,
+        )
+        chosen = variant_for(opened, "tensorrt", variant)
+        facts = _facts(device)
+        cache.prepare()  # before minutes are spent on what cannot be kept
+        if pack_from is not None and trust is not None:
+            wanted = fingerprint_of(opened, chosen, facts, about.tensorrt, options)
+            engine = pack.install(pack_from, trust, wanted)
+        else:
+            with _bar(chosen.name) as watcher:
+                engine = engines.engine_for(
+                    opened,
+                    chosen,
+                    facts,
+                    options=options,
+                    device=device,
+                    rebuild=rebuild,
+                    progress=watcher,
+                )
+        digest = None
+        if pack_to is not None:
+            digest = pack.write_pack(pack_to, engine, sign_key)
+        result = _result(opened, engine, pack_from, pack_to, digest)
+    if json:
+        print_json(result)
+    else:
+        _show(result)
+
+
+def _require_usage(
+    bundle: Path | None,
+    clear: bool,
+    pack_to: Path | None,
+    sign_key: Path | None,
+    pack_from: Path | None,
+    trust: str | None,
+    rebuild: bool,
+) -> None:
+    if (bundle is None) != clear:
+        raise ArgumentError("BUNDLE must be given, or --clear without one.")
+    if (pack_from is None) != (trust is None):
+        raise ArgumentError(
+            "--from and --trust must be given together: an engine is code, so its "
+            "sha256 or the key that signed it has to be trusted."
+        )
+    if sign_key is not None and pack_to is None:
+        raise ArgumentError("--sign-key must be given with --pack, which it signs.")
+    if pack_from is not None and (pack_to is not None or rebuild):
+        raise ArgumentError(
+            "--from must be given without --pack and --rebuild: it builds nothing."
+        )
+
+
+def _facts(device: int) -> Any:
+    from ..device import open_device
+
+    return open_device(device).facts
+
+
+@contextmanager
+def _bar(name: str) -> Iterator[Watcher | None]:
+    """A bar on stderr if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[phase]}"),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"building {name}", total=None, phase="")
+
+        def watcher(progress: engines.Progress) -> None:
+            total = None if progress.fraction is None else 1.0
+            done = progress.fraction or 0.0
+            bar.update(task, total=total, completed=done, phase=progress.phase[:40])
+
+        yield watcher
+
+
+def _result(
+    bundle: Bundle,
+    engine: engines.Engine,
+    pack_from: Path | None,
+    pack_to: Path | None,
+    digest: str | None,
+) -> dict[str, Any]:
+    record = engine.record
+    return {
+        "bundle": str(bundle.path),
+        "variant": record.fingerprint.variant,
+        "fingerprint": asdict(record.fingerprint),
+        "built": engine.built,
+        "seconds": record.seconds,
+        "plan": {"bytes": record.plan.bytes, "sha256": record.plan.sha256},
+        "borders": {name: asdict(border) for name, border in record.borders.items()},
+        "fallback": record.fallback,
+        "reformats": list(record.reformats),
+        "warnings": list(record.warnings),
+        "kept": None if engine.path is None else str(engine.path),
+        "from": None if pack_from is None else str(pack_from),
+        "pack": None if pack_to is None else {"path": str(pack_to), "sha256": digest},
+    }
+
+
+def _clear(keep_newest: int) -> dict[str, Any]:
+    gone = cache.clear(keep_newest)
+    return {
+        "deleted": [str(entry.path) for entry in gone],
+        "bytes": sum(entry.bytes for entry in gone),
+    }
+
+
+def _show(result: dict[str, Any]) -> None:
+    if "deleted" in result:
+        files = plural(len(result["deleted"]), "file")
+        print(f"{files} deleted, {result['bytes'] / 2**20:.1f} MiB")
+        return
+    how = f"built in {result['seconds']:.1f} s" if result["built"] else "it was there"
+    if result["from"] is not None:
+        how = f"taken from {result['from']}"
+    mib = result["plan"]["bytes"] / 2**20
+    print(f"engine of {result['variant']}: {how}, {mib:.1f} MiB")
+    found = result["fingerprint"]
+    print(f"for {found['gpu']}, TensorRT {found['tensorrt']}, driver {found['driver']}")
+    for name, border in result["borders"].items():
+        print(f"  {name}: {border['dtype']} {border['layout']}")
+    if result["fallback"] is not None:
+        print(f"all borders are float32: {result['fallback']}")
+    for name in result["reformats"]:
+        print(f"  only converts: {name}")
+    if result["kept"] is not None:
+        print(f"kept in {result['kept']}")
+    if result["pack"] is not None:
+        print(f"packed as {result['pack']['path']}, sha256 {result['pack']['sha256']}")

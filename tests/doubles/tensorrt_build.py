@@ -1,0 +1,256 @@
+"""The building half of the TensorRT doubles: an ONNX becomes a plan.
+
+What a real build would refuse is refused here too: precision flags on a strongly typed
+network, Q and DQ or float16 without their flags on a weakly typed one, formats that an
+element type cannot have, a network that ONNX Runtime cannot type. The environment says
+how it goes: see `tensorrt_faults`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from . import tensorrt_faults as faults
+from . import tensorrt_plan as plans
+from .tensorrt_api import State, expect, only, versioned
+from .tensorrt_network import FORMATS, allowed_formats, ios, layout_of
+
+
+class ITimingCache:
+    def __init__(self, found: dict[str, Any]) -> None:
+        self._found = found
+
+    def serialize(self) -> Any:
+        return _memory(self._state, json.dumps(self._found).encode())
+
+    def combine(self, input_cache: Any, ignore_mismatch: bool) -> bool:
+        other = expect(input_cache, self._state.module.ITimingCache, "combine")._found
+        if not ignore_mismatch and other["gpu"] != self._found["gpu"]:
+            return False
+        self._found["timed"] = sorted({*self._found["timed"], *other["timed"]})
+        return True
+
+    def reset(self) -> bool:
+        self._found["timed"] = []
+        return True
+
+
+class IBuilderConfig:
+    def __init__(self) -> None:
+        self._flags: set[str] = set()
+        self._pools: dict[str, int] = {}
+        self._level, self._cache, self._monitor = 3, None, None
+        module = self._state.module
+        self._verbosity = module.ProfilingVerbosity.LAYER_NAMES_ONLY
+        self._compatibility = module.HardwareCompatibilityLevel.NONE
+
+    def set_flag(self, flag: Any) -> None:
+        self._flags.add(expect(flag, self._state.module.BuilderFlag, "set_flag").name)
+
+    def clear_flag(self, flag: Any) -> None:
+        kind = self._state.module.BuilderFlag
+        self._flags.discard(expect(flag, kind, "clear_flag").name)
+
+    def get_flag(self, flag: Any) -> bool:
+        kind = self._state.module.BuilderFlag
+        return expect(flag, kind, "get_flag").name in self._flags
+
+    def set_memory_pool_limit(self, pool: Any, pool_size: int) -> None:
+        kind = self._state.module.MemoryPoolType
+        size = expect(pool_size, int, "set_memory_pool_limit")
+        self._pools[expect(pool, kind, "set_memory_pool_limit").name] = size
+
+    def get_memory_pool_limit(self, pool: Any) -> int:
+        kind = self._state.module.MemoryPoolType
+        name = expect(pool, kind, "get_memory_pool_limit").name
+        return self._pools.get(name, faults.MEMORY)
+
+    @property
+    def builder_optimization_level(self) -> int:
+        return self._level
+
+    @builder_optimization_level.setter
+    def builder_optimization_level(self, level: int) -> None:
+        self._level = expect(level, int, "builder_optimization_level")
+
+    def create_timing_cache(self, serialized_timing_cache: Any) -> Any:
+        data, gpu = bytes(memoryview(serialized_timing_cache)), faults.gpu()
+        found = {"version": self._state.version, "gpu": gpu, "timed": []}
+        if data:
+            try:
+                found = json.loads(data)
+            except ValueError:
+                return None
+        return self._state.module.ITimingCache(found)
+
+    def set_timing_cache(self, cache: Any, ignore_mismatch: bool) -> bool:
+        found = expect(
+            cache, self._state.module.ITimingCache, "set_timing_cache"
+        )._found
+        here = (self._state.version, faults.gpu())
+        if not ignore_mismatch and (found["version"], found["gpu"]) != here:
+            return False
+        self._cache = cache
+        return True
+
+    def get_timing_cache(self) -> Any:
+        return self._cache
+
+    @property
+    def profiling_verbosity(self) -> Any:
+        return self._verbosity
+
+    @profiling_verbosity.setter
+    def profiling_verbosity(self, verbosity: Any) -> None:
+        kind = self._state.module.ProfilingVerbosity
+        self._verbosity = expect(verbosity, kind, "profiling_verbosity")
+
+    @property
+    def hardware_compatibility_level(self) -> Any:
+        return self._compatibility
+
+    @hardware_compatibility_level.setter
+    def hardware_compatibility_level(self, level: Any) -> None:
+        kind = self._state.module.HardwareCompatibilityLevel
+        self._compatibility = expect(level, kind, "hardware_compatibility_level")
+
+    @property
+    @only((10,))
+    def progress_monitor(self) -> Any:
+        return self._monitor
+
+    @progress_monitor.setter
+    def progress_monitor(self, monitor: Any) -> None:
+        kind = self._state.module.IProgressMonitor
+        self._monitor = expect(monitor, kind, "progress_monitor")
+
+
+@only((10,))
+class IProgressMonitor:
+    def __init__(self) -> None:
+        self._made = True
+
+    def phase_start(self, phase_name: str, parent_phase: str, num_steps: int) -> None:
+        raise RuntimeError(f"phase_start({phase_name}, {parent_phase}, {num_steps})")
+
+    def step_complete(self, phase_name: str, step: int) -> bool:
+        raise RuntimeError(f"step_complete({phase_name}, {step})")
+
+    def phase_finish(self, phase_name: str) -> None:
+        raise RuntimeError(f"phase_finish({phase_name})")
+
+
+class Builder:
+    def __init__(self, logger: Any) -> None:
+        self._logger = expect(logger, self._state.module.ILogger, "Builder")
+
+    def create_network(self, flags: int = 0) -> Any:
+        flags = expect(flags, int, "create_network")
+        return self._state.module.INetworkDefinition(flags)
+
+    def create_builder_config(self) -> Any:
+        return self._state.module.IBuilderConfig()
+
+    def build_serialized_network(self, network: Any, config: Any) -> Any:
+        state, module = self._state, self._state.module
+        expect(network, module.INetworkDefinition, "build_serialized_network")
+        expect(config, module.IBuilderConfig, "build_serialized_network")
+        refused = _refusal(network, config) or faults.strike(network, self._logger)
+        if refused:
+            state.error(self._logger, f"IBuilder::buildSerializedNetwork: {refused}")
+            return None
+        if not faults.work(config._monitor):
+            state.error(self._logger, "IBuilder::buildSerializedNetwork: cancelled")
+            return None
+        if config._cache is not None:
+            timed = [n.op_type for n in network._model.graph.node]
+            found = config._cache._found
+            found["timed"] = sorted({*found["timed"], *timed})
+        return _memory(state, plans.pack(_header(network, config), network._onnx))
+
+
+def _refusal(network: Any, config: Any) -> str | None:
+    """Why TensorRT would not build this; None if it would."""
+    if network._model is None:
+        return "Error Code 4: Network must have at least one output"
+    if not 0 <= config._level <= 5:
+        return f"Error Code 3: optimization level {config._level}"
+    operators = {n.op_type for n in network._model.graph.node}
+    elements = {i.data_type for i in network._model.graph.initializer}
+    precisions = config._flags & {"FP16", "INT8", "BF16", "FP8"}
+    if network._typed() and precisions:
+        return f"Error Code 3: {precisions} on a strongly typed network"
+    if not network._typed():
+        quantized = operators & {"QuantizeLinear", "DequantizeLinear"}
+        if quantized and "INT8" not in config._flags:
+            return "Error Code 4: layers are INT8, INT8 is not configured"
+        if 10 in elements and "FP16" not in config._flags:
+            return "Error Code 4: tensors are FP16, FP16 is not configured"
+    for io in ios(network):
+        allowed = allowed_formats(network, io)
+        if not allowed & FORMATS.get(io.dtype, set()):
+            return f"Error Code 4: no format of {io.name} is possible for {io.dtype}"
+    try:
+        _session(network._onnx)
+    except RuntimeError as err:
+        return f"Error Code 4: {err}"
+    return None
+
+
+def _session(onnx: bytes) -> None:
+    """RuntimeError if ONNX Runtime refuses the network: its types do not fit, say."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+    except Exception as err:  # its exceptions have no common base but this one
+        raise RuntimeError(str(err)) from err
+
+
+def _header(network: Any, config: Any) -> dict[str, Any]:
+    tensors = [
+        {
+            "name": io.name,
+            "mode": io.mode,
+            "dtype": io.dtype,
+            "shape": io.shape,
+            "format": layout_of(network, io),
+        }
+        for io in ios(network)
+    ]
+    layers = [n.name or n.op_type for n in network._model.graph.node]
+    for i, tensor in enumerate(tensors):
+        if tensor["format"] == "LINEAR" and tensor["dtype"] != "FLOAT":
+            layers.append(
+                f"Reformatting CopyNode for {tensor['mode'].title()} Tensor {i}"
+            )
+    return {
+        "version": network._state.version,
+        "gpu": faults.gpu(),
+        "tensors": tensors,
+        "layers": layers,
+        "typed": network._typed(),
+        "flags": sorted(config._flags),
+        "pools": config._pools,
+        "level": config._level,
+        "version_compatible": "VERSION_COMPATIBLE" in config._flags,
+        "hardware_compatibility": config._compatibility.name,
+        "profiling_verbosity": config._verbosity.name,
+        "memory": 1 << 20,
+    }
+
+
+def _memory(state: State, data: bytes) -> Any:
+    return state.host_memory(data)
+
+
+def classes(state: State) -> dict[str, type]:
+    made = (ITimingCache, IBuilderConfig, IProgressMonitor, Builder)
+    return {
+        template.__name__: versioned(template, state)
+        for template in made
+        if state.allows(*getattr(template, "span", (None, None)))
+    }

@@ -1,0 +1,133 @@
+"""An execution context of the TensorRT doubles: work put on a stream, run later."""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from typing import Any
+
+import numpy as np
+
+from . import tensorrt_plan as plans
+from .faults import Refused
+from .tensorrt_api import expect
+
+_ALIGNMENT = 256
+
+
+class IExecutionContext:
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine  # which the real one keeps alive too
+        self._addresses: dict[str, int] = {}
+        self._pending: dict[int, int] = {}
+        self._verbosity = self._state.module.ProfilingVerbosity.LAYER_NAMES_ONLY
+        self._closed = False
+
+    @property
+    def engine(self) -> Any:
+        return self._engine
+
+    @property
+    def nvtx_verbosity(self) -> Any:
+        return self._verbosity
+
+    @nvtx_verbosity.setter
+    def nvtx_verbosity(self, verbosity: Any) -> None:
+        kind = self._state.module.ProfilingVerbosity
+        self._verbosity = expect(verbosity, kind, "nvtx_verbosity")
+
+    def set_tensor_address(self, name: str, memory: int) -> bool:
+        memory = expect(memory, int, "set_tensor_address")
+        if not self._engine._tensor(name):
+            return False
+        self._addresses[name] = memory
+        return True
+
+    def get_tensor_address(self, name: str) -> int:
+        self._engine._tensor(name)
+        return self._addresses.get(name, 0)
+
+    def get_tensor_shape(self, name: str) -> Any:
+        return self._engine.get_tensor_shape(name)
+
+    def execute_async_v3(self, stream_handle: int) -> bool:
+        stream = expect(stream_handle, int, "execute_async_v3")
+        state, logger = self._state, self._engine._logger
+        machine = state.machine
+        if state.refused("execute_async_v3", logger):
+            return False
+        busy = [s for s, n in self._pending.items() if n and s != stream]
+        if busy:
+            self._misused(f"the context is at work on stream {busy[0]:#x} already")
+        ranges: dict[str, list[tuple[int, int]]] = {"INPUT": [], "OUTPUT": []}
+        for name, tensor in self._engine._tensors.items():
+            address = self._addresses.get(name, 0)
+            if not address:
+                self._misused(f"enqueueV3: no address is set for tensor {name}")
+            if address % _ALIGNMENT:
+                self._misused(f"address {address:#x} of tensor {name} is not aligned")
+            ranges[tensor["mode"]].append((address, _bytes(tensor)))
+        capturing = machine.is_capturing(stream)
+        thunk = _Work(self, dict(self._addresses), None if capturing else stream)
+        try:
+            machine.enqueue(
+                stream, "enqueue", thunk, reads=ranges["INPUT"], writes=ranges["OUTPUT"]
+            )
+        except Refused as err:
+            state.error(logger, f"IExecutionContext::enqueueV3: Error Code 1: {err}")
+            return False
+        if not capturing:
+            self._pending[stream] = self._pending.get(stream, 0) + 1
+        return True
+
+    def _misused(self, sentence: str) -> None:
+        self._state.error(
+            self._engine._logger,
+            f"IExecutionContext::enqueueV3: Error Code 3: {sentence}",
+        )
+        raise self._state.misuse(sentence)
+
+
+class _Work:
+    """One run, with the addresses that were set when it was put on the stream.
+
+    It keeps the context no more alive than a stream does.
+    """
+
+    def __init__(self, context: Any, addresses: dict[str, int], stream: Any) -> None:
+        self._context, self._stream = weakref.ref(context), stream
+        self._addresses, self._misuse = addresses, context._state.misuse
+
+    def __call__(self) -> None:
+        context = self._context()
+        if context is None:
+            raise self._misuse("a context was deleted before its work was done")
+        if self._stream is not None:
+            context._pending[self._stream] -= 1
+        engine = context._engine
+        arrays = {
+            name: _array(tensor, self._addresses[name])
+            for name, tensor in engine._tensors.items()
+        }
+        feeds, results = {}, []
+        for name, tensor in engine._tensors.items():
+            if tensor["mode"] == "INPUT":
+                shape = tuple(tensor["shape"])
+                feeds[name] = plans.load(arrays[name], shape, tensor["format"])
+            else:
+                results.append(name)
+        for name, value in zip(results, engine._run(feeds, results), strict=True):
+            array, layout = arrays[name], engine._tensors[name]["format"]
+            array[...] = plans.store(value, layout, array)
+
+
+def _array(tensor: dict[str, Any], address: int) -> np.ndarray:
+    memory = (ctypes.c_uint8 * _bytes(tensor)).from_address(address)
+    shape = plans.stored_shape(tuple(tensor["shape"]), tensor["format"])
+    flat = np.frombuffer(memory, plans.NUMPY[tensor["dtype"]])
+    return flat.reshape(shape)
+
+
+def _bytes(tensor: dict[str, Any]) -> int:
+    shape = plans.stored_shape(tuple(tensor["shape"]), tensor["format"])
+    return int(np.prod(shape)) * np.dtype(plans.NUMPY[tensor["dtype"]]).itemsize

@@ -1,0 +1,198 @@
+"""The running half of the TensorRT doubles: a plan's ONNX on the CPU, on a stream."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from . import tensorrt_plan as plans
+from .tensorrt_api import State, expect, only, versioned
+from .tensorrt_context import IExecutionContext
+
+
+class Dims:
+    """A shape: a sequence, and no tuple."""
+
+    MAX_DIMS = 8
+
+    def __init__(self, shape: Any = ()) -> None:
+        self._shape = tuple(int(n) for n in shape)
+
+    def __len__(self) -> int:
+        return len(self._shape)
+
+    def __getitem__(self, arg0: Any) -> Any:
+        return self._shape[arg0]
+
+    def __repr__(self) -> str:
+        return str(self._shape)
+
+
+class Runtime:
+    def __init__(self, logger: Any) -> None:
+        self._logger = expect(logger, self._state.module.ILogger, "Runtime")
+        self._host_code = False
+
+    @property
+    def engine_host_code_allowed(self) -> bool:
+        return self._host_code
+
+    @engine_host_code_allowed.setter
+    def engine_host_code_allowed(self, allowed: bool) -> None:
+        self._host_code = expect(allowed, bool, "engine_host_code_allowed")
+
+    def deserialize_cuda_engine(self, serialized_engine: Any) -> Any:
+        state, logger = self._state, self._logger
+        plan = bytes(memoryview(serialized_engine))
+        if state.refused("deserialize_cuda_engine", logger):
+            return None
+        try:
+            header, onnx = plans.unpack(plan)
+        except ValueError as err:
+            state.error(logger, f"IRuntime::deserializeCudaEngine: Error Code 1: {err}")
+            return None
+        if header["version_compatible"]:
+            if not self._host_code:
+                state.error(
+                    logger,
+                    "IRuntime::deserializeCudaEngine: Error Code 4: the engine holds a "
+                    "lean runtime: setEngineHostCodeAllowed(true)",
+                )
+                return None
+        elif header["version"] != state.version:
+            state.error(
+                logger,
+                "IRuntime::deserializeCudaEngine: Error Code 1: Serialization "
+                f"(Version tag does not match. Note: Current Version: {state.version}, "
+                f"Serialized Engine Version: {header['version']})",
+            )
+            return None
+        return state.module.ICudaEngine(_Made(header, onnx, logger))
+
+
+class _Made:
+    def __init__(self, header: dict[str, Any], onnx: bytes, logger: Any) -> None:
+        self.header, self.onnx, self.logger = header, onnx, logger
+
+
+class ICudaEngine:
+    def __init__(self, made: _Made) -> None:
+        self._header, self._onnx = expect(made, _Made, "ICudaEngine").header, made.onnx
+        self._logger, self._session = made.logger, None
+        self._tensors = {t["name"]: t for t in self._header["tensors"]}
+
+    @property
+    def num_io_tensors(self) -> int:
+        return len(self._tensors)
+
+    @property
+    def name(self) -> str:
+        return "Unnamed Network 0"
+
+    @property
+    def num_layers(self) -> int:
+        return len(self._header["layers"])
+
+    @property
+    def num_optimization_profiles(self) -> int:
+        return 1
+
+    def get_tensor_name(self, index: int) -> str:
+        return list(self._tensors)[index]
+
+    def get_tensor_mode(self, name: str) -> Any:
+        mode = self._tensor(name).get("mode", "NONE")
+        return getattr(self._state.module.TensorIOMode, mode)
+
+    def get_tensor_dtype(self, name: str) -> Any:
+        dtype = self._tensor(name).get("dtype", "FLOAT")
+        return getattr(self._state.module.DataType, dtype)
+
+    def get_tensor_shape(self, name: str) -> Any:
+        return self._state.module.Dims(self._tensor(name).get("shape", ()))
+
+    def get_tensor_location(self, name: str) -> Any:
+        self._tensor(name)
+        return self._state.module.TensorLocation.DEVICE
+
+    def get_tensor_format(self, name: str) -> Any:
+        layout = self._tensor(name).get("format", "LINEAR")
+        return getattr(self._state.module.TensorFormat, layout)
+
+    def get_tensor_components_per_element(self, name: str) -> int:
+        vector = plans.VECTORS[self._tensor(name).get("format", "LINEAR")]
+        return -1 if vector == 1 else vector
+
+    def get_tensor_bytes_per_component(self, name: str) -> int:
+        tensor = self._tensor(name)
+        if tensor.get("format", "LINEAR") == "LINEAR":
+            return -1
+        return int(np.dtype(plans.NUMPY[tensor["dtype"]]).itemsize)
+
+    def get_tensor_vectorized_dim(self, name: str) -> int:
+        return -1 if self._tensor(name).get("format", "LINEAR") == "LINEAR" else 1
+
+    def create_execution_context(self, **strategy: Any) -> Any:
+        if strategy.keys() - {"strategy"} or (strategy and self._state.number[0] < 10):
+            raise TypeError("create_execution_context(): incompatible arguments")
+        if self._state.refused("create_execution_context", self._logger):
+            return None
+        return self._state.module.IExecutionContext(self)
+
+    def create_engine_inspector(self) -> Any:
+        return self._state.module.EngineInspector(self)
+
+    @property
+    @only(until=11)
+    def device_memory_size(self) -> int:
+        return int(self._header["memory"])
+
+    @property
+    @only((10, 1))
+    def device_memory_size_v2(self) -> int:
+        return int(self._header["memory"])
+
+    def _tensor(self, name: str) -> dict[str, Any]:
+        expect(name, str, "name")
+        if name not in self._tensors:
+            self._state.error(
+                self._logger,
+                f"Error Code 3: {name} is no input or output of the engine",
+            )
+        return self._tensors.get(name, {})
+
+    def _run(self, feeds: dict[str, np.ndarray], wanted: list[str]) -> list[Any]:
+        if self._session is None:
+            import onnxruntime
+
+            options = onnxruntime.SessionOptions()
+            options.log_severity_level = 4
+            options.intra_op_num_threads = 1
+            self._session = onnxruntime.InferenceSession(
+                self._onnx, options, providers=["CPUExecutionProvider"]
+            )
+        found: list[Any] = self._session.run(wanted, feeds)
+        return found
+
+
+class EngineInspector:
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    def get_engine_information(self, format: Any) -> str:
+        expect(format, self._state.module.LayerInformationFormat, "format")
+        header = self._engine._header
+        if int(format) == 0:
+            return "\n".join(["Layers:", *header["layers"], "", "Bindings:"])
+        layers: list[Any] = header["layers"]
+        if header["profiling_verbosity"] == "DETAILED":
+            layers = [{"Name": name, "LayerType": name.split()[0]} for name in layers]
+        bindings = list(self._engine._tensors)
+        return json.dumps({"Layers": layers, "Bindings": bindings})
+
+
+def classes(state: State) -> dict[str, type]:
+    made = (Dims, Runtime, ICudaEngine, EngineInspector, IExecutionContext)
+    return {template.__name__: versioned(template, state) for template in made}

@@ -1,0 +1,228 @@
+"""A bundle in every precision TensorRT takes, and children that see its doubles."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from doubles import tensorrt
+from onnx import TensorProto, helper, numpy_helper
+
+from fuseg import bundle as bundles
+from fuseg import engines
+from fuseg.device import Facts
+from fuseg.engines import build
+from fuseg.manifest import Variant
+
+TESTS = Path(__file__).parents[1]
+SIZE = (6, 8)
+SCALES = {"rgb": 0.03125, "depth": 0.0234375}  # float16 holds them exactly
+CLASSES = 6  # more than four: the double then prefers hwc8
+FACTS = Facts("Pretend GPU", (8, 7), 8 << 30, True, "12.6")
+QUANTIZED = {
+    "kind": "int8",
+    "activations": "int8",
+    "rest": "float16",
+    "calibration": "minmax",
+    "frames": "2",
+    "float_nodes": "0",
+}
+PRECISIONS = {
+    "fp32": ("any", {"kind": "fp32"}),
+    "fp16": ("any", {"kind": "fp16", "float32_nodes": "0"}),
+    "int8-trt": ("tensorrt", QUANTIZED),
+    "int8-trt8": ("tensorrt-8", {**QUANTIZED, "rest": "float32"}),
+}
+
+
+def network(name: str, *, opset: int | None = None, seed: int = 3) -> bytes:
+    """ONNX of a variant: scores are a 1 x 1 convolution of both inputs.
+
+    It has the casts and pairs where the exporter puts them.
+    """
+    half, pairs = name in ("fp16", "int8-trt"), name.startswith("int8")
+    kind = TensorProto.FLOAT16 if half else TensorProto.FLOAT
+    number = np.float16 if half else np.float32
+    weights = np.random.default_rng(seed).normal(0, 0.3, (CLASSES, 4, 1, 1))
+    stored = {"weights": weights.astype(number)}
+    nodes, planes = [], []
+    for tensor in ("rgb", "depth"):
+        at = tensor
+        if half:
+            nodes.append(helper.make_node("Cast", [at], [f"{tensor}_half"], to=kind))
+            at = f"{tensor}_half"
+        if pairs:
+            scale, zero = f"{tensor}_scale", f"{tensor}_zero"
+            stored |= {scale: number(SCALES[tensor]), zero: np.int8(0)}
+            for op, result in (("QuantizeLinear", "q"), ("DequantizeLinear", "dq")):
+                after = f"{tensor}_{result}"
+                nodes.append(helper.make_node(op, [at, scale, zero], [after]))
+                at = after
+        planes.append(at)
+    scores = "scores_half" if half else "scores"
+    nodes.append(helper.make_node("Concat", planes, ["planes"], axis=1))
+    nodes.append(helper.make_node("Conv", ["planes", "weights"], [scores]))
+    if half:
+        nodes.append(helper.make_node("Cast", [scores], ["scores"], to=1))
+    graph = helper.make_graph(
+        nodes,
+        "network",
+        [
+            helper.make_tensor_value_info(t, 1, (1, c, *SIZE))
+            for t, c in (("rgb", 3), ("depth", 1))
+        ],
+        [helper.make_tensor_value_info("scores", 1, (1, CLASSES, *SIZE))],
+        [numpy_helper.from_array(np.asarray(a), n) for n, a in stored.items()],
+    )
+    used = opset or (19 if name == "int8-trt" else 17)
+    imports = [helper.make_opsetid("", used)]
+    model = helper.make_model(graph, opset_imports=imports, ir_version=9)
+    return model.SerializeToString()
+
+
+@pytest.fixture
+def make_bundle_of(rgbd: Any, tmp_path: Path) -> Callable[..., bundles.Bundle]:
+    """``make_bundle_of("fp16", ..., onnx=bytes)``: fp32 and these variants."""
+
+    def make(*names: str, onnx: bytes | None = None) -> bundles.Bundle:
+        old = bundles.Bundle.open(rgbd.path).manifest
+        (output,) = old.outputs
+        tensor = replace(output.tensor, shape=(1, CLASSES, *SIZE))
+        words = [f"class{i}" for i in range(CLASSES)]
+        classes = tuple(replace(output.classes[0], name=word) for word in words)
+        output = replace(output, tensor=tensor, classes=classes)
+        variants, members = [], {}
+        for name in dict.fromkeys((*names, "fp32")):
+            target, precision = PRECISIONS[name]
+            opset = 19 if name == "int8-trt" else 17
+            file = f"{name}.onnx"
+            variants.append(Variant(name, file, opset, 9, (target,), precision, ()))
+            members[file] = onnx or network(name)
+        path = tmp_path / "precise.fuseg"
+        whole = replace(old, outputs=(output,), variants=tuple(variants), files={})
+        bundles.write(path, whole, members)
+        return bundles.Bundle.open(path)
+
+    return make
+
+
+@pytest.fixture
+def bundle(make_bundle_of: Callable[..., bundles.Bundle]) -> bundles.Bundle:
+    """All variants that TensorRT takes."""
+    return make_bundle_of(*PRECISIONS)
+
+
+@pytest.fixture
+def facts() -> Facts:
+    return FACTS
+
+
+@dataclass
+class Doubled:
+    """TensorRT of one version, as the children of this process see it."""
+
+    version: str
+    folder: Path
+    patch: pytest.MonkeyPatch
+
+    def set(self, **words: object) -> None:
+        """``seconds``, ``fault``, ``gpu``: see tests/doubles/tensorrt_faults.py."""
+        for name, word in words.items():
+            self.patch.setenv(f"FUSEG_TENSORRT_DOUBLE_{name.upper()}", str(word))
+
+    def builds(self) -> list[str]:
+        """A line for each build that began."""
+        path = self.folder / "builds"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def uses(self) -> list[Any]:
+        """What the children used, as [class, member, positional, keywords]."""
+        lines = (self.folder / "uses").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+
+ASKED: dict[str, engines.TensorRT] = {}  # by version: to ask takes a second
+
+
+@pytest.fixture
+def with_tensorrt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], Doubled]:
+    """``with_tensorrt("10.3.0") -> Doubled``, from here to the end of the test."""
+    ask = build._asked.__wrapped__
+
+    def use(version: str) -> Doubled:
+        paths = [str(TESTS / "doubles" / "site"), os.environ.get("PYTHONPATH", "")]
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+        monkeypatch.setenv("FUSEG_TENSORRT_DOUBLE", version)
+        found = Doubled(version, tmp_path, monkeypatch)
+        found.set(builds=tmp_path / "builds", uses=tmp_path / "uses")
+        if version not in ASKED:
+            ASKED[version] = ask()
+        monkeypatch.setattr(build, "_asked", lambda: ASKED[version])
+        return found
+
+    return use
+
+
+@pytest.fixture(params=tensorrt.VERSIONS)
+def doubled(request: Any, with_tensorrt: Callable[[str], Doubled]) -> Doubled:
+    """Each version in turn."""
+    return with_tensorrt(request.param)
+
+
+@pytest.fixture
+def trt10(with_tensorrt: Callable[[str], Doubled]) -> Doubled:
+    return with_tensorrt("10.3.0")
+
+
+@pytest.fixture
+def engine(bundle: bundles.Bundle) -> Callable[..., engines.Engine]:
+    """``engine(variant="fp16", **how)``: of ``bundle``, through `engine_for`."""
+
+    def make(variant: str = "fp16", **how: Any) -> engines.Engine:
+        (chosen,) = [v for v in bundle.manifest.variants if v.name == variant]
+        return engines.engine_for(bundle, chosen, how.pop("facts", FACTS), **how)
+
+    return make
+
+
+SCRIPT = """
+import json, logging, sys
+from fuseg import bundle, engines
+from fuseg.device import Facts
+logging.basicConfig(level="INFO", format="%(message)s")
+opened = bundle.Bundle.open(sys.argv[1])
+(chosen,) = [v for v in opened.manifest.variants if v.name == sys.argv[2]]
+facts = Facts("Pretend GPU", (8, 7), 8 << 30, True, "12.6")
+def progress(report):
+    print("progress", report.fraction, flush=True)
+made = engines.engine_for(opened, chosen, facts, progress=progress)
+print(json.dumps([made.built, made.record.plan.sha256]), flush=True)
+"""
+
+
+@pytest.fixture
+def process(bundle: bundles.Bundle) -> Callable[..., subprocess.Popen]:
+    """``process("fp16")``: another process that wants one; its output in pipes."""
+    started: list[subprocess.Popen] = []
+
+    def start(variant: str = "fp16", before: str = "") -> subprocess.Popen:
+        words = [sys.executable, "-c", before + SCRIPT, str(bundle.path), variant]
+        pipe = subprocess.PIPE
+        child = subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True)
+        started.append(child)
+        return child
+
+    yield start
+    for child in started:
+        child.kill()
+        child.communicate(timeout=20)

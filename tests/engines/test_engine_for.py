@@ -1,0 +1,231 @@
+"""An engine is built once, kept, and is the network it was made of."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import numpy as np
+import onnxruntime
+import pytest
+from doubles import Machine, tensorrt
+from doubles import tensorrt_plan as plans
+
+from fuseg import engines
+from fuseg.engines import build, cache
+from fuseg.errors import ArgumentError, BuildError
+
+BEST = {"8.6.1": "int8-trt8"}
+
+
+def test_it_is_built_once_and_then_taken_from_the_cache(doubled, engine):
+    first, second = engine("fp16"), engine("fp16")
+    assert (first.built, second.built) == (True, False)
+    assert bytes(first.plan) == bytes(second.plan)
+    assert first.record == second.record
+    assert len(doubled.builds()) == 1
+
+
+def test_rebuild_builds_again(trt10, engine):
+    engine()
+    assert engine(rebuild=True).built
+    assert len(trt10.builds()) == 2
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"options": engines.Options(workspace_mb=64)},
+        {"options": engines.Options(optimization_level=1)},
+        {"options": engines.Options(version_compatible=True)},
+        {"options": engines.Options(hardware_compatible=True)},
+        {"options": engines.Options(borders="float32")},
+        {"variant": "fp32"},
+        {"gpu": "Other GPU"},
+    ],
+    ids=str,
+)
+def test_what_an_engine_depends_on_gives_another_engine(trt10, engine, facts, how):
+    engine("fp16")
+    if "gpu" in how:
+        how = {"facts": facts.__class__("Other GPU", *list(vars(facts).values())[1:])}
+    assert engine(**{"variant": "fp16", **how}).built
+    assert len(trt10.builds()) == 2
+
+
+def test_two_versions_of_tensorrt_have_their_own_engines(with_tensorrt, engine):
+    plans_made = []
+    for version in ("10.3.0", "11.4.0", "10.3.0"):
+        with_tensorrt(version)
+        plans_made.append(bytes(engine().plan))
+    assert plans_made[0] == plans_made[2] != plans_made[1]
+
+
+def test_the_variant_follows_from_what_tensorrt_can_do(doubled, make_bundle_of):
+    about = engines.installed()
+    best = BEST.get(doubled.version, "int8-trt")
+    wanted = [best, "fp16", "fp32"]
+    for names in (("fp16", "int8-trt", "int8-trt8"), ("fp16",), ()):
+        manifest = make_bundle_of(*names).manifest
+        chosen = engines.fitting(manifest, about.strongly_typed)
+        assert chosen.name == next(n for n in wanted if n in (*names, "fp32"))
+
+
+def test_a_variant_for_other_versions_is_refused(doubled, engine):
+    wrong = "int8-trt" if doubled.version == "8.6.1" else "int8-trt8"
+    with pytest.raises(ArgumentError, match=f"{doubled.version}, got '{wrong}'"):
+        engine(wrong)
+    assert doubled.builds() == []
+
+
+@pytest.mark.parametrize("variant", ["fp32", "fp16", "int8"])
+def test_the_engine_computes_the_variant(doubled, bundle, engine, variant):
+    """Its borders, as the record tells them, are all that one needs to feed it."""
+    if variant == "int8":
+        variant = BEST.get(doubled.version, "int8-trt")
+    made = engine(variant)
+    rng = np.random.default_rng(5)
+    feeds = {  # float16 and the steps of int8 hold them exactly: nothing is rounded
+        name: rng.integers(-60, 60, (1, planes, 6, 8)).astype(np.float32) * scale
+        for name, planes, scale in (("rgb", 3, 0.03125), ("depth", 1, 0.0234375))
+    }
+    got = run(doubled.version, made, feeds)
+    session = onnxruntime.InferenceSession(bundle.read(f"{variant}.onnx"))
+    (wanted,) = session.run(["scores"], feeds)
+    np.testing.assert_allclose(
+        got, wanted, rtol=0, atol=0 if variant == "fp32" else 4e-3
+    )
+
+
+def run(version, made, feeds):
+    """The scores, from an engine on a pretend GPU."""
+    machine = Machine()
+    trt = tensorrt.make(machine, version)
+    engine = trt.Runtime(trt.Logger()).deserialize_cuda_engine(made.plan)
+    context = engine.create_execution_context()
+    stream = machine.create_stream()
+    arrays = {}
+    for name, border in made.borders.items():
+        shape = tuple(engine.get_tensor_shape(name))
+        stored = plans.stored_shape(shape, border.layout.upper())
+        size = int(np.prod(stored)) * np.dtype(border.dtype).itemsize
+        address = machine.allocate_pinned(size)
+        arrays[name] = array(address, stored, border.dtype)
+        assert context.set_tensor_address(name, address)
+        if name in feeds:
+            value = feeds[name]
+            if border.scale is not None:
+                value = np.rint(value / border.scale).clip(-128, 127)
+            value = value.astype(border.dtype)
+            old = arrays[name]
+            old[...] = plans.store(value, border.layout.upper(), old)
+    assert context.execute_async_v3(stream)
+    machine.synchronize(stream)
+    layout = made.borders["scores"].layout.upper()
+    shape = tuple(engine.get_tensor_shape("scores"))
+    return plans.load(arrays["scores"], shape, layout).astype(np.float32)
+
+
+def array(address, shape, dtype):
+    import ctypes
+
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    memory = (ctypes.c_uint8 * size).from_address(address)
+    return np.frombuffer(memory, dtype).reshape(shape)
+
+
+@pytest.mark.usefixtures("doubled")
+def test_borders_need_no_conversion(engine):
+    made = engine("fp16")
+    assert {n: (b.dtype, b.layout) for n, b in made.borders.items()} == {
+        "rgb": ("float16", "linear"),
+        "depth": ("float16", "linear"),
+        "scores": ("float16", "hwc8"),
+    }
+
+
+def test_int8_inputs_are_handed_over_as_they_are_quantized(doubled, engine):
+    old = doubled.version == "8.6.1"
+    made = engine("int8-trt8" if old else "int8-trt")
+    scores = ("float32", "linear") if old else ("float16", "hwc8")
+    assert {n: (b.dtype, b.layout) for n, b in made.borders.items()} == {
+        "rgb": ("int8", "chw4"),
+        "depth": ("int8", "chw4"),
+        "scores": scores,
+    }
+    assert made.borders["rgb"].scale == 0.03125
+    assert made.borders["depth"].scale == 0.0234375
+
+
+@pytest.mark.usefixtures("doubled")
+def test_float32_borders_on_request(engine):
+    made = engine("fp16", options=engines.Options(borders="float32"))
+    assert {(b.dtype, b.layout) for b in made.borders.values()} == {
+        ("float32", "linear")
+    }
+    assert made.record.fallback is None
+
+
+def test_borders_that_cannot_be_built_become_float32_and_that_is_said(
+    doubled, engine, caplog
+):
+    doubled.set(fault="borders")
+    made = engine("fp16")
+    assert {(b.dtype, b.layout) for b in made.borders.values()} == {
+        ("float32", "linear")
+    }
+    assert "no implementation for" in made.record.fallback
+    (said,) = [r for r in caplog.records if r.levelno == logging.WARNING]
+    assert "all borders are float32" in said.getMessage()
+    assert engine("fp16").record.fallback == made.record.fallback
+
+
+@pytest.mark.usefixtures("trt10")
+def test_the_record_tells_tensorrts_warnings_and_conversions(engine):
+    record = engine("fp16").record
+    assert record.warnings == ("a pretend GPU has no tactics to time",)
+    assert record.reformats
+    assert all("Reformatting" in n for n in record.reformats)
+    assert record.seconds > 0
+
+
+def test_timings_are_kept_for_the_next_build(doubled, engine):
+    engine("fp16")
+    (path,) = cache.folder().glob("timing-*.cache")
+    first = path.read_bytes()
+    engine("int8-trt8" if doubled.version == "8.6.1" else "int8-trt")
+    (path,) = cache.folder().glob("timing-*.cache")
+    assert b"Conv" in first
+    assert b"Dequantize" in path.read_bytes() or b"Quantize" in path.read_bytes()
+    assert b"Cast" in path.read_bytes()
+
+
+@pytest.mark.usefixtures("doubled")
+@pytest.mark.parametrize("content", [b"damaged", b'{"version": "1", "gpu": "?"}'])
+def test_timings_that_do_not_fit_are_replaced(engine, content):
+    engine("fp16")
+    (path,) = cache.folder().glob("timing-*.cache")
+    path.write_bytes(content)
+    made = engine("fp32")
+    assert any("does not fit here" in w for w in made.record.warnings)
+    assert b"Conv" in path.read_bytes()
+
+
+def test_without_tensorrt_the_sentence_says_how_to_get_it(
+    engine, monkeypatch, tmp_path
+):
+    (tmp_path / "tensorrt.py").write_text("raise ImportError('libnvinfer.so.10: gone')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(build, "_asked", build._asked.__wrapped__)
+    with pytest.raises(BuildError, match=r"libnvinfer.so.10: gone.*pip install"):
+        engine()
+
+
+def test_a_child_tells_version_and_typing(doubled):
+    typed = doubled.version != "8.6.1"
+    assert engines.installed() == engines.TensorRT(doubled.version, typed)
+
+
+def test_what_is_loaded_already_is_asked_first(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorrt", tensorrt.make(None, "11.4.0"))
+    assert engines.installed() == engines.TensorRT("11.4.0", True)
