@@ -8,7 +8,7 @@ import pytest
 from doubles import Machine, Misuse, install
 
 from fuseg import _device
-from fuseg.device import open_device
+from fuseg.device import open_device, pycuda
 
 
 @pytest.fixture
@@ -73,6 +73,20 @@ def test_no_context_is_made_beside_the_primary_one(monkeypatch, machine):
     with device.active():
         device.free(device.allocate(1))
     assert machine.counts["retain_primary_context"] == 1
+
+
+def test_a_context_is_retained_once_and_let_go_at_the_end(monkeypatch, machine):
+    install(monkeypatch, machine)
+    first, again = (open_device(1, seam="pycuda") for _ in range(2))
+    with first.active():
+        there = first.allocate(1)
+    with again.active():
+        first.free(there)
+    assert machine.counts["retain_primary_context"] == 1
+    before = machine.counts["detach"]
+    pycuda._detach()
+    pycuda._detach()
+    assert machine.counts["detach"] == before + 1
 
 
 def test_without_active_pycuda_is_misused(monkeypatch, machine):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fuseg import _device
-from fuseg.errors import ArgumentError, LayoutError
+from fuseg.errors import ArgumentError, BackendError, LayoutError
 
 SIZES = [1, 255, 4096, 100_001]
 
@@ -164,7 +164,11 @@ def test_strided_views_are_refused(device):
 def test_the_kernels_know_the_streams(device):
     with device.active():
         streams = [device.create_stream() for _ in range(2)]
-        _device.kernels().put_after(*streams)
+        try:
+            kernels = _device.kernels()
+        except BackendError as err:
+            pytest.skip(str(err))
+        kernels.put_after(*streams)
         for stream in reversed(streams):
             device.synchronize(stream)
             device.destroy_stream(stream)

@@ -120,13 +120,20 @@ def test_a_context_that_cannot_be_pushed_is_told(on_double, machine):
 
 
 @pytest.mark.parametrize("seam", ["pycuda"], indirect=True)
-@pytest.mark.parametrize("call", ["free", "destroy_stream"])
-def test_what_is_not_this_devices_is_refused(on_double, call):
-    with (
-        on_double.active(),
-        pytest.raises(DeviceError, match="must be of this device and not yet given"),
-    ):
-        getattr(on_double, call)(12345)
+@pytest.mark.parametrize(
+    ("take", "call"),
+    [
+        (lambda device: device.allocate(10), "free"),
+        (lambda device: device.pinned(10), "free_pinned"),
+        (lambda device: device.create_stream(), "destroy_stream"),
+    ],
+)
+def test_what_was_given_back_is_refused(on_double, take, call):
+    with on_double.active():
+        taken = take(on_double)
+        getattr(on_double, call)(taken)
+        with pytest.raises(DeviceError, match="of this device and not yet given back"):
+            getattr(on_double, call)(taken)
 
 
 def test_the_message_of_an_unanswered_question_says_so(on_double, machine):

@@ -369,6 +369,27 @@ def test_a_graph_does_again_what_was_recorded_with_the_bytes_of_then(bench):
         assert (view(bench.there, (1000,)) == value).all()
 
 
+def test_a_graph_reads_what_the_gpu_wrote_for_it_in_the_meantime(bench):
+    graph, machine = bench.graph(), bench.machine
+    view(bench.pinned, (1000,))[:] = 3
+    machine.launch_graph(graph, bench.stream)
+    fives = OnMachine(machine, np.full(1000, 5, np.uint8))
+    machine.copy(bench.pinned, fives.address, 1000, bench.stream)
+    machine.launch_graph(graph, bench.stream)
+    machine.synchronize(bench.stream)
+    assert (view(bench.there, (1000,)) == 5).all()
+
+
+def test_a_stream_does_not_forget_how_far_it_has_seen_another_come(bench):
+    machine = bench.machine
+    first, second = machine.create_stream(), machine.create_stream()
+    machine.put_after(first, bench.stream)
+    bench.upload()
+    machine.put_after(second, bench.stream)
+    machine.put_after(second, first)
+    machine.copy(bench.pinned, bench.there, 1000, second)
+
+
 def test_a_capture_follows_the_streams_that_it_leads_to(bench):
     machine, seen = bench.machine, []
     other = machine.create_stream()

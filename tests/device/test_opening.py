@@ -91,7 +91,10 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch, ordinal, seam):
 
 @pytest.mark.parametrize(
     ("seam", "words"),
-    [("pycuda", "no CUDA-capable device is detected"), ("native", "no NVIDIA GPU was")],
+    [
+        ("pycuda", "no CUDA-capable device is detected"),
+        ("native", "shows no GPU here .*no CUDA-capable device"),
+    ],
 )
 def test_a_machine_without_a_gpu_is_told_so(monkeypatch, seam, words):
     install(monkeypatch, Machine(devices=0))

@@ -51,8 +51,11 @@ def _device(machine: Machine) -> list[Callable[..., Any]]:
         return machine.devices
 
     def current_device():
-        machine.maybe_fail("current_device")
-        return machine.current_device()
+        with _said("cudaGetDevice"):
+            machine.maybe_fail("current_device")
+            if not machine.devices:
+                raise Refused("cudaErrorNoDevice", "no CUDA-capable device is detected")
+            return machine.current_device()
 
     def use_device(device):
         with _said("cudaSetDevice"):
