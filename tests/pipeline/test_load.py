@@ -113,7 +113,7 @@ def test_an_engine_with_other_labels_gives_way(sampled, with_variants, onnx_of, 
 
 def test_a_gpu_that_is_full_gives_way_to_the_cpu(path, builds, machine, frames):
     fuseg.load(path)
-    hog = machine.allocate(machine.memory()[0] - 4096)
+    hog = machine.allocate(machine.memory()[0] - 512)
     segmenter = fuseg.load(path)
     assert ran(segmenter) == ("onnxruntime", "fp32")
     assert "is out of memory" in segmenter.fallback

@@ -38,7 +38,6 @@ __all__ = [
 _log = logging.getLogger("fuseg")
 
 
-
 @dataclass(frozen=True)
 class Engine:
     """An engine that may be run here.

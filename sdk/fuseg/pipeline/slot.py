@@ -112,26 +112,22 @@ class Slot:
         """A copy of an input tensor as it lies in memory."""
         tensor = self.inputs[name]
         with self._device.active():
-            pinned = self._device.pinned(tensor.nbytes)
-            try:
-                self._device.download(pinned.array, tensor.address, self.stream)
-                self._device.synchronize(self.stream)
-                stored: NDArray[Any] = pinned.array.view(tensor.dtype).copy()
-                return stored.reshape(tensor.stored)
-            finally:
-                self._device.free_pinned(pinned)
+            pinned = self._buffers.pinned(tensor.nbytes)
+            self._device.download(pinned.array, tensor.address, self.stream)
+            self._device.synchronize(self.stream)
+            stored: NDArray[Any] = pinned.array.view(tensor.dtype).copy()
+            self._buffers.drop(pinned)
+        return stored.reshape(tensor.stored)
 
     def write(self, name: str, stored: NDArray[Any]) -> None:
         """Replace an input tensor as it lies in memory."""
         tensor = self.inputs[name]
         with self._device.active():
-            pinned = self._device.pinned(tensor.nbytes)
-            try:
-                pinned.array[:] = stored.reshape(-1).view(np.uint8)
-                self._device.upload(tensor.address, pinned.array, self.stream)
-                self._device.synchronize(self.stream)
-            finally:
-                self._device.free_pinned(pinned)
+            pinned = self._buffers.pinned(tensor.nbytes)
+            pinned.array[:] = stored.reshape(-1).view(np.uint8)
+            self._device.upload(tensor.address, pinned.array, self.stream)
+            self._device.synchronize(self.stream)
+            self._buffers.drop(pinned)
 
     def _stage(self, work: Work) -> dict[str, NDArray[Any] | Borrowed]:
         """Fresh frames: copied to pinned memory, or where they are on the GPU."""
@@ -175,12 +171,11 @@ class Slot:
         self._labeler_for(work)
 
     def _wait_for_others(self, held: Mapping[str, Slot]) -> None:
-        kernels = _device.kernels()
         for stream in self._readers:
-            kernels.put_after(self.stream, stream)
+            _device.put_after(self.stream, stream)
         self._readers.clear()
         for other in {id(slot): slot for slot in held.values()}.values():
-            kernels.put_after(self.stream, other.stream)
+            _device.put_after(self.stream, other.stream)
             other._readers.add(self.stream)
 
     def _enqueue(
