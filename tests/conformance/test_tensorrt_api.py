@@ -40,7 +40,7 @@ def test_what_the_sources_name_is_in_the_versions(texts, apis, runs):
 
 def test_one_wrong_name_in_the_sources_is_found_and_nothing_else(texts, apis, runs):
     """A mutation of every name, keyword and call of TensorRT, one at a time."""
-    kinds = set()
+    kinds, names = set(), set()
     for name, text in texts.items():
         for mutant in mutate.mutants(name, text, apis):
             changed = uses.read(name, mutant.text)
@@ -48,4 +48,6 @@ def test_one_wrong_name_in_the_sources_is_found_and_nothing_else(texts, apis, ru
             assert all(sentence.startswith(f"{mutant.place}: ") for sentence in wrong)
             assert [mutant.name in w for w in wrong] == [True], mutant
             kinds.add(mutant.kind)
-    assert kinds >= {"module", "enum", "method", "property", "added keyword"}
+            names.add(mutant.name)
+    assert kinds >= {"module", "enum", "method", "property", "keyword", "added keyword"}
+    assert names >= {"execute_async_v3z", "set_tensor_addressz", "stream_handlez"}
