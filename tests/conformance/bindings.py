@@ -11,6 +11,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -192,9 +193,11 @@ def _download(requirement: str, into: Path) -> None:
         text=True,
     )
     if pip.returncode:
-        said = pip.stderr.splitlines()
-        away += [s for s in said if "after connection broken by" in s]
-        raise Unavailable(f"{requirement}: {(away or said[-1:] or ['pip failed'])[0]}")
+        broken = re.search(r"after connection broken by '(.*)': ", pip.stderr)
+        if broken:
+            away.append(f"the package registry cannot be reached: {broken[1]}")
+        last = pip.stderr.strip().rpartition("\n")[2]
+        raise Unavailable(f"{requirement}: {away[0] if away else last}")
     (found,) = into.glob("*.whl")
     with zipfile.ZipFile(found) as archive:
         archive.extractall(into / "unpacked")

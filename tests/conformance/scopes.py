@@ -84,10 +84,9 @@ def _names(given: Iterable[ast.AST], of_self: bool = False) -> dict[str, Told]:
 
 
 def _name(target: ast.expr, of_self: bool) -> str | None:
-    if of_self:
-        own = isinstance(target, ast.Attribute) and is_self(target.value)
-        return target.attr if own else None
-    return target.id if isinstance(target, ast.Name) else None
+    if isinstance(target, ast.Attribute):
+        return target.attr if of_self and is_self(target.value) else None
+    return target.id if isinstance(target, ast.Name) and not of_self else None
 
 
 def _own(scope: ast.AST) -> Iterator[ast.AST]:
