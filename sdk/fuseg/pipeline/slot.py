@@ -47,6 +47,7 @@ class Slot:
         self._rooms: dict[str, _Room] = {}
         self._labelers: dict[object, ops.Labeler] = {}
         self._readers: set[int] = set()  # streams that copy planes out of this slot
+        self._waited = True
         with self._device.active():
             self._buffers = Buffers(self._device, backend)
             self.stream = self._buffers.stream()
@@ -78,6 +79,8 @@ class Slot:
             graph: Whether it may be captured.
         """
         with self._device.active():
+            if not self._waited:  # that failed: what is queued may use the buffers
+                self._device.synchronize(self.stream)
             frames = self._stage(work)
             kind = self._kind(work, frames, held)
             self._prepare(work)
@@ -86,6 +89,7 @@ class Slot:
             def enqueue() -> None:
                 self._enqueue(work, frames, held)
 
+            self._waited = False
             try:
                 if graph:
                     self.graphs.run(kind, enqueue)
@@ -93,13 +97,14 @@ class Slot:
                     enqueue()
             except BaseException:
                 with suppress(DeviceError):  # the first error is the one to tell
-                    self._device.synchronize(self.stream)
+                    self.wait()
                 raise
 
     def wait(self) -> None:
         """Wait for the frame that was started."""
         with self._device.active():
             self._device.synchronize(self.stream)
+        self._waited = True
 
     def fetch(self, work: Work) -> None:
         """Bring what was computed to where the work wants it."""
