@@ -29,10 +29,10 @@ every call carries C/index.json and what is named here:
                                (three engines, one after another, then as 5)
     15  --only sanitizer, if time is left
 
-Before carrying, see with ``python3 --version`` there which ONNX Runtime is wanted (cp312
-here). If chunks travel slowly and only one of the two can be had, take 6 to 14: it
-measures ONNX Runtime's peers as well, all but fuseg's own use of it. The last record
-holds all sections that ran. None of this has run on hardware yet.
+Which ONNX Runtime is wanted the machine's ``python3 --version`` says (cp312 is for
+3.12). If chunks travel slowly, leave 2 to 5 out: 14 times the peers, too, all but
+fuseg on ONNX Runtime. The last record holds all sections that ran. **None of this has
+run on hardware yet.**
 """
 
 from __future__ import annotations
@@ -114,14 +114,16 @@ def sections(place: Place, chunks: Path | None, frames: Frames) -> dict[str, Sec
             frames.native,
         ),
         "times": Section(
-            "each CUDA kernel, TensorRT's layouts too, beside PyTorch eager and compiled",
+            "each CUDA kernel, in TensorRT's layouts too, beside PyTorch eager and "
+            "compiled",
             "build; PyTorch; up to 5 minutes",
             kernels.times,
         ),
         "onnxruntime": Section(
             "the shipped bundle through ONNX Runtime CUDA, fp32 and fp16: labels "
-            "against the CPU's and PyTorch's, mIoU on 50 unseen rooms, p50, p90 and p99 "
-            "of whole frames in turns with PyTorch, torch.compile and the usual recipe",
+            "against the CPU's and PyTorch's, mIoU on 50 unseen rooms, p50, p90 and "
+            "p99 of whole frames in turns with PyTorch, torch.compile and the usual "
+            "recipe",
             "build; archives inputs and onnxruntime-cpXY, or an onnxruntime with CUDA "
             "here; safetensors, for a peer cv2; up to 7 minutes",
             frames.onnxruntime,

@@ -118,7 +118,7 @@ class Frames:
             worker = self._team[name]
             told = worker.ask("bars", 90, rounds=rounds, calls=self._calls)
             record[name] |= told
-            for bar in told["bars"]:
+            for bar in () if place.dry else told["bars"]:
                 word = "met   " if bar["met"] else "MISSED"
                 print(f"  {word} {name}: {bar['bar']} {bar['reached']:.4g}", flush=True)
         _refuse(list(failed.values()))

@@ -114,7 +114,9 @@ class Place:
         return found | self._caches()
 
     def _caches(self) -> dict[str, str]:
-        return {
+        found = {
             "XDG_CACHE_HOME": str(self.work / "cache"),
             "TORCHINDUCTOR_CACHE_DIR": str(self.work / "inductor"),
         }
+        # Without a GPU all programs would wait for each other's threads.
+        return found | ({"OMP_NUM_THREADS": "1"} if self.dry else {})

@@ -102,8 +102,8 @@ def main() -> None:
     for python in options.python or ["3.12"]:
         archives[archive_of(python)] = onnxruntime(python)
     if options.tensorrt:
-        archives["tensorrt"] = gpu_tensorrt86.libraries
         archives["tensorrt-python"] = gpu_tensorrt86.interpreter
+        archives["tensorrt"] = gpu_tensorrt86.libraries
     failed = False
     for name, make in archives.items():
         if options.only and name not in options.only:

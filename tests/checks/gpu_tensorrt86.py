@@ -30,7 +30,7 @@ WANTED = (
 STUBBED = ("libcublas.so.12", "libcublasLt.so.12", "libcudnn.so.8")
 DEBS = (
     *("python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib"),
-    "libexpat1",
+    *("libexpat1", "libffi8", "zlib1g"),
 )
 ARCHITECTURES = "80;90"  # and all later ones through 90's PTX
 FRONTEND = """from tensorrt_bindings import *
@@ -40,6 +40,11 @@ from tensorrt_bindings import __version__
 
 def libraries(work: Path, folder: Path) -> None:
     """The archive ``tensorrt``: the libraries alone."""
+    gpu_chunks.pack(staged(work), "tensorrt", folder)
+
+
+def staged(work: Path) -> Path:
+    """The libraries out of the wheel, in a folder of their own."""
     stage = work / "stage" / "tensorrt"
     if not all((stage / name).exists() for name in WANTED):
         (wheel,) = download(LIBRARIES, "3.10", work / "wheels" / "tensorrt")
@@ -49,7 +54,7 @@ def libraries(work: Path, folder: Path) -> None:
         for name in WANTED:
             (unpacked / "tensorrt" / name).replace(stage / name)
         shutil.rmtree(unpacked)
-    gpu_chunks.pack(stage, "tensorrt", folder)
+    return stage
 
 
 def interpreter(work: Path, folder: Path) -> None:
@@ -69,10 +74,7 @@ def interpreter(work: Path, folder: Path) -> None:
         shutil.rmtree(work / "stage" / "wheel")
     (stage / "site" / "tensorrt").mkdir()
     (stage / "site" / "tensorrt" / "__init__.py").write_text(FRONTEND)
-    plugin = work / "stage" / "tensorrt" / "libnvinfer_plugin.so.8"
-    if not plugin.exists():
-        raise RuntimeError("make the archive tensorrt first: the stubs are for it.")
-    stubs(plugin, stage / "stub")
+    stubs(staged(work) / "libnvinfer_plugin.so.8", stage / "stub")
     kernels(work / "build-3.11", stage / "kernels")
     gpu_chunks.pack(stage, "tensorrt-python", folder)
 
@@ -86,8 +88,9 @@ def python(debs: Path, stage: Path) -> None:
         subprocess.run(["dpkg-deb", "-x", str(deb), str(stage / "python")], check=True)
     shutil.rmtree(stage / "python" / "usr" / "share", ignore_errors=True)
     (stage / "lib").mkdir()
-    for library in (stage / "python").rglob("libexpat.so*"):
-        shutil.copy(library, stage / "lib", follow_symlinks=False)
+    for name in ("libexpat", "libffi", "libz"):
+        for library in (stage / "python").rglob(f"{name}.so*"):
+            shutil.copy(library, stage / "lib", follow_symlinks=False)
 
 
 def stubs(plugin: Path, target: Path) -> None:
