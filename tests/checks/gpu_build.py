@@ -11,7 +11,6 @@ import sys
 import time
 from typing import Any
 
-import gpu_tensorrt86
 from gpu_place import CHECKS, Place, run
 from gpu_sources import ROOT, digest
 
@@ -136,4 +135,3 @@ def add_carried_kernels(place: Place) -> None:
         )
     for library in folder.glob("_kernels*.so"):
         shutil.copy(library, place.site / "fuseg")
-    assert gpu_tensorrt86.executable(place.unpacked).exists()

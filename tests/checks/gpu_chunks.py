@@ -83,6 +83,8 @@ class _Slices:
         return self._held.write(data)
 
     def whole(self) -> Iterator[bytes]:
+        if self._held.tell() < self._size:
+            return
         data = self._held.getbuffer()
         full = len(data) // self._size * self._size
         for start in range(0, full, self._size):

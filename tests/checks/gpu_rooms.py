@@ -18,7 +18,7 @@ from fuseg_export.scenes import CLASSES, HELD_OUT_SEEDS, IGNORE, render_many
 
 
 def save(path: Path, count: int, height: int, width: int) -> None:
-    workers = min(count, os.cpu_count() or 1)
+    workers = min(-(-count // 4), os.cpu_count() or 1)
     rooms = render_many(HELD_OUT_SEEDS[-count:], height, width, workers=workers)
     arrays = dict(zip(("rgb", "depth", "labels"), rooms, strict=True))
     draft = path.with_name(f"draft-{path.name}")

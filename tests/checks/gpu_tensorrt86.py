@@ -84,10 +84,10 @@ def python(debs: Path, stage: Path) -> None:
     debs.mkdir(parents=True, exist_ok=True)
     if len(list(debs.glob("*.deb"))) < len(DEBS):
         subprocess.run(["apt-get", "-qq", "download", *DEBS], check=True, cwd=debs)
+    (stage / "lib").mkdir(parents=True)
     for deb in debs.glob("*.deb"):
         subprocess.run(["dpkg-deb", "-x", str(deb), str(stage / "python")], check=True)
     shutil.rmtree(stage / "python" / "usr" / "share", ignore_errors=True)
-    (stage / "lib").mkdir()
     for name in ("libexpat", "libffi", "libz"):
         for library in (stage / "python").rglob(f"{name}.so*"):
             shutil.copy(library, stage / "lib", follow_symlinks=False)
