@@ -15,6 +15,7 @@ from gpu_place import CHECKS, Place, run
 from gpu_sources import ROOT, digest
 
 SUITES = ("tests/cuda", "tests/device", "tests/pipeline")
+NO_GPU = r"SKIPPED.*(no CUDA device|no real GPU through native)"
 
 
 class Kernels:
@@ -84,7 +85,7 @@ class Kernels:
                     continue
                 failed.append(suite)
             record[suite] = said.splitlines()[-8:]
-            if not place.dry and re.search(r"SKIPPED.*no CUDA device", said):
+            if not place.dry and re.search(NO_GPU, said):
                 failed.append(f"{suite} (it found no CUDA device)")
         if failed:
             raise RuntimeError(f"tests failed: {', '.join(failed)}")

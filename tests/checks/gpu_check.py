@@ -166,15 +166,20 @@ def place_of(record: dict[str, Any], dry: bool) -> Path:
     return ROOT / "benchmarks" / "results" / version / f"gpu-check--{name}.json"
 
 
-def conduct(section: Section) -> tuple[dict[str, Any], str]:
-    """Run one, whatever comes of it; its record, and its state in a word."""
-    found: dict[str, Any] = {"sources": digest("sdk", "kernels", "tests/checks")}
+def conduct(section: Section, found: dict[str, Any]) -> str:
+    """Run one, whatever comes of it, and fill its record; its state in a word."""
+    found["sources"] = digest("sdk", "kernels", "tests/checks")
     try:
         section.run(found)
     except Exception as error:  # noqa: BLE001 - a section that fails must not lose the others
         found |= {"error": str(error), "traceback": traceback.format_exc()}
-        return found, "FAILED"
-    return found, "skipped: " + found["skipped"] if "skipped" in found else "ok"
+        return "FAILED"
+    return "skipped: " + found["skipped"] if "skipped" in found else "ok"
+
+
+def fresh(record: dict[str, Any], name: str) -> dict[str, Any]:
+    record[name] = found = dict[str, Any]()
+    return found
 
 
 def main() -> None:
@@ -188,7 +193,15 @@ def main() -> None:
     add("--only", metavar="SECTION", action="append", help="several times for several")
     options = parser.parse_args()
     place = Place(options.work.resolve(), options.dry_run)
-    frames = Frames(place)
+    record: dict[str, Any] = {}
+
+    def keep() -> None:
+        text = json.dumps(record, indent=1, default=str) + "\n"
+        for path in (place.record, place_of(record, place.dry)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    frames = Frames(place, keep)
     every = sections(place, options.unpack, frames)
     if unknown := set(options.only or ()) - every.keys():
         parser.error(f"--only must be one of {', '.join(every)}, got {unknown.pop()!r}")
@@ -196,22 +209,19 @@ def main() -> None:
     if gpus() == 0 and not place.dry:
         sys.exit(explain(chosen))
     place.work.mkdir(parents=True, exist_ok=True)
-    kept = place.work / ("dry-run.json" if place.dry else "record.json")
-    record: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
+    if place.record.exists():
+        record |= json.loads(place.record.read_text())
     record |= {"title": "gpu-check", "dry run": place.dry}
     failed = False
     for name, section in chosen.items():
         begin = time.perf_counter()
-        record[name], state = conduct(section)
+        state = conduct(section, fresh(record, name))
         seconds = record[name]["took_s"] = round(time.perf_counter() - begin, 1)
         failed = failed or state == "FAILED"
         print(f"{name:12s} {seconds:6.1f} s  {state}", flush=True)
         if "error" in record[name]:
             print(record[name]["error"], flush=True)
-        text = json.dumps(record, indent=1, default=str) + "\n"
-        for path in (kept, place_of(record, place.dry)):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+        keep()
     frames.close()
     print(f"record: {place_of(record, place.dry)}")
     sys.exit(failed)

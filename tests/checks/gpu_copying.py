@@ -107,7 +107,7 @@ class Copying:
         return {"seam": self._device.name, "gpu": facts.name, "driver": facts.driver}
 
     def check(self, frames: list[Frames]) -> dict[str, Any]:
-        """How many labels are the CPU's, in each way to give frames; 1.0 is all."""
+        """The share of labels that are the CPU's, of the worst frame in each way."""
         halves = [{n: a[::2, ::2].copy() for n, a in f.items()} for f in frames]
         ways = {
             "one call a frame": (self._calls, frames),
@@ -118,12 +118,16 @@ class Copying:
         }
         found: dict[str, Any] = {}
         for way, (label, given) in ways.items():
-            labels = label(given)
+            wanted = [self._cpu(**each).labels for each in given]
+            try:
+                labels = label(given)
+            except Exception as error:  # noqa: BLE001 - one way that fails loses no other
+                found[way] = f"failed: {type(error).__name__}: {error}"
+                continue
             if labels is None:
                 found[way] = "skipped: PyTorch finds no CUDA device here"
-                continue
-            wanted = [self._cpu(**each).labels for each in given]
-            found[way] = min(map(label_agreement, labels, wanted))
+            else:
+                found[way] = min(map(label_agreement, labels, wanted))
         found["without graph"] = self._gpu.without_graph
         return found
 

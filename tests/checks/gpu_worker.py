@@ -28,11 +28,10 @@ class Worker:
 
     def setup(self, what: dict[str, Any], frames: str, most: int) -> dict[str, Any]:
         """Make the program and let it label two frames, as long as that takes."""
-        stacked = np.load(frames)
-        self.frames = [
-            {name: stacked[name][i] for name in stacked.files if name != "labels"}
-            for i in range(min(most, len(stacked[stacked.files[0]])))
-        ]
+        with np.load(frames) as file:
+            stacked = {name: file[name] for name in file.files if name != "labels"}
+        count = min(most, *map(len, stacked.values()))
+        self.frames = [{n: a[i] for n, a in stacked.items()} for i in range(count)]
         begin = time.perf_counter()
         self.program = gpu_programs.make(what)
         for index in range(4):

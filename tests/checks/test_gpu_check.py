@@ -12,6 +12,7 @@ from pathlib import Path
 import gpu_bars
 import gpu_frames
 import gpu_place
+import numpy as np
 import pytest
 
 HERE = Path(__file__).parent
@@ -98,21 +99,49 @@ def test_frames_go_through_both_seams_of_the_double(frames):
     assert record["equal labels"] is True
     for seam in ("native", "pycuda"):
         assert record[seam]["seam"] == seam
-        assert record[seam]["without graph"] is None
+        shares = record[seam]["labels as the CPU's"]
         ways = ("one call a frame", "a smaller camera", "submit and result", "a clone")
-        assert [record[seam][way] for way in ways] == [1.0] * 4
+        assert [shares[way] for way in ways] == [1.0] * 4
 
 
-def test_wrong_labels_of_a_seam_fail_its_section(frames, monkeypatch):
-    asked = gpu_frames.Worker.ask
+class Answers:
+    """In place of a program: what `Frames` asks of it, answered."""
 
-    def spoiled(worker, do, *words, **named):
-        answer = asked(worker, do, *words, **named)
-        return answer | {"a clone": 0.5} if do == "check" else answer
+    def __init__(self, **ways):
+        self.ways = {"a clone": 1.0, "without graph": None, **ways}
 
-    monkeypatch.setattr(gpu_frames.Worker, "ask", spoiled)
-    with pytest.raises(RuntimeError, match=r"native, a clone: 0\.50000 of the labels"):
+    def ask(self, do, seconds):
+        assert (do, seconds) == ("check", 60)
+        return dict(self.ways)
+
+
+@pytest.mark.parametrize(
+    ("ways", "sentence"),
+    [
+        ({"a clone": 0.5}, r"^native, a clone: 0\.50000 of the labels fit; pycuda"),
+        ({"a clone": "failed: lost"}, "^native, a clone failed: lost"),
+        ({"without graph": "refused"}, "^native: no CUDA graph: refused"),
+    ],
+)
+def test_what_is_wrong_with_a_seam_fails_its_section(
+    frames, monkeypatch, ways, sentence
+):
+    monkeypatch.setattr(frames, "_begin", lambda *_: Answers(**ways))
+    monkeypatch.setattr(frames, "_set_up", lambda *_: {})
+    monkeypatch.setattr(frames, "_labels", lambda *_: np.zeros(1))
+    with pytest.raises(RuntimeError, match=sentence):
         frames.native({})
+
+
+def test_seams_with_different_labels_fail_the_section(frames, monkeypatch):
+    labels = iter([np.zeros(4), np.array([0, 0, 1, 0])])
+    monkeypatch.setattr(frames, "_begin", lambda *_: Answers())
+    monkeypatch.setattr(frames, "_set_up", lambda *_: {})
+    monkeypatch.setattr(frames, "_labels", lambda *_: next(labels))
+    record = {}
+    with pytest.raises(RuntimeError, match=r"^the two seams give different labels$"):
+        frames.native(record)
+    assert record["equal labels"] is False
 
 
 def test_tensorrt_variants_that_fail_lose_no_other_one(frames, monkeypatch):
