@@ -249,8 +249,7 @@ class Frames:
         return np.load(path)
 
     def _alone(self, worker: Worker) -> dict[str, Any]:
-        worker.ask("solo", 60, calls=self._calls)  # clocks and caches
-        return worker.ask("solo", 60, calls=self._calls)
+        return worker.ask("solo", 60, calls=3 * self._calls)
 
     def _make_rooms(self) -> Path:
         path = self._place.work / f"rooms-{self._rooms}-{self._size}.npz"

@@ -55,7 +55,10 @@ class Worker:
         return {"ms": ms, "split": getattr(self.program, "split", None)}
 
     def solo(self, calls: int) -> dict[str, Any]:
-        """Calls one after another: percentiles in ms, and the medians of the split."""
+        """Calls one after another: percentiles in ms, the medians of the split, and
+        the clocks right after."""
+        from fuseg import power
+
         times, splits = [], []
         for index in range(calls):
             frames = self.frames[index % len(self.frames)]
@@ -63,9 +66,11 @@ class Worker:
             self.program.label(frames)
             times.append((time.perf_counter_ns() - begin) / 1e6)
             splits.append(getattr(self.program, "split", None) or [])
+        state = power.describe()
         p50, p90, p99 = np.percentile(times, (50, 90, 99)).tolist()
         middle = [statistics.median(part) for part in zip(*splits, strict=True)]
         found = {"p50": p50, "p90": p90, "p99": p99, "calls": calls}
+        found["power"] = state
         return found | {"split_ms": dict(zip(SPLIT, middle, strict=False))}
 
     def bars(self, rounds: int, calls: int) -> dict[str, Any]:
