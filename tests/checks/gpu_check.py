@@ -222,7 +222,7 @@ def main() -> None:
         if "error" in record[name]:
             print(record[name]["error"], flush=True)
         keep()
-    frames.close()
+    frames.team.close()
     print(f"record: {place_of(record, place.dry)}")
     sys.exit(failed)
 

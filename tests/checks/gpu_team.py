@@ -65,7 +65,7 @@ class Worker:
             assert self._process.stdin is not None
             self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
             self._process.stdin.flush()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # its pipe is broken, or closed
             raise WorkerError(self._sentence("has ended")) from error
 
     def receive(self, seconds: float) -> dict[str, Any]:

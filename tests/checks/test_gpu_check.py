@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import gpu_bars
+import gpu_compare
 import gpu_frames
 import gpu_place
 import numpy as np
@@ -45,7 +46,7 @@ def frames(tmp_path):
     (tmp_path / "rgbd.fuseg").write_bytes(SMALL.read_bytes())
     made = gpu_frames.Frames(gpu_place.Place(tmp_path, dry=True))
     yield made
-    made.close()
+    made.team.close()
 
 
 @without_gpu
@@ -126,18 +127,18 @@ class Answers:
 def test_what_is_wrong_with_a_seam_fails_its_section(
     frames, monkeypatch, ways, sentence
 ):
-    monkeypatch.setattr(frames, "_begin", lambda *_: Answers(**ways))
-    monkeypatch.setattr(frames, "_set_up", lambda *_: {})
-    monkeypatch.setattr(frames, "_labels", lambda *_: np.zeros(1))
+    monkeypatch.setattr(frames.team, "begin", lambda *_: Answers(**ways))
+    monkeypatch.setattr(frames.team, "set_up", lambda *_: {})
+    monkeypatch.setattr(frames.team, "labels", lambda *_: np.zeros(1))
     with pytest.raises(RuntimeError, match=sentence):
         frames.native({})
 
 
 def test_seams_with_different_labels_fail_the_section(frames, monkeypatch):
     labels = iter([np.zeros(4), np.array([0, 0, 1, 0])])
-    monkeypatch.setattr(frames, "_begin", lambda *_: Answers())
-    monkeypatch.setattr(frames, "_set_up", lambda *_: {})
-    monkeypatch.setattr(frames, "_labels", lambda *_: next(labels))
+    monkeypatch.setattr(frames.team, "begin", lambda *_: Answers())
+    monkeypatch.setattr(frames.team, "set_up", lambda *_: {})
+    monkeypatch.setattr(frames.team, "labels", lambda *_: next(labels))
     record = {}
     with pytest.raises(RuntimeError, match=r"^the two seams give different labels$"):
         frames.native(record)
@@ -146,7 +147,7 @@ def test_seams_with_different_labels_fail_the_section(frames, monkeypatch):
 
 def test_tensorrt_variants_that_fail_lose_no_other_one(frames, monkeypatch):
     pytest.importorskip("cv2")
-    monkeypatch.setattr(gpu_frames, "TORCH", ())
+    monkeypatch.setattr(gpu_compare, "TORCH", ())
     record = {}
     with pytest.raises(RuntimeError, match="'fp16'"):
         frames.tensorrt(record)
