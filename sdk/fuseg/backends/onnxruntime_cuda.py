@@ -125,7 +125,7 @@ def _session(model: bytes, device: Device, stream: int) -> Any:
                 model,
                 session_options(onnxruntime),
                 providers=[(PROVIDER, settings)],
-                enable_fallback=0,  # or it would say why on stdout only; before 1.22 so
+                enable_fallback=0,  # which versions before 1.23 do not know
             )
         except Exception as err:  # its exceptions have no common base but this one
             what = "ONNX Runtime refuses the network on the GPU"
