@@ -101,7 +101,7 @@ def make(
         "InferenceSession", (InferenceSession,), {"_state": state, "_offered": offered}
     )
     if state.number < (1, 21):
-        del module.preload_dlls
+        vars(module).pop("preload_dlls", None)
     else:
         module.preload_dlls = _preloader(state)
     return module
@@ -143,8 +143,10 @@ class InferenceSession(real.InferenceSession):
             except (ValueError, RuntimeError) as err:
                 if not fallback:
                     raise
+                print("*************** EP Error ***************")
                 print(f"EP Error {err} when using {providers}")
                 print("Falling back to ['CPUExecutionProvider'] and retrying.")
+                print("****************************************")
             providers = ["CPUExecutionProvider"]
         super().__init__(
             path_or_bytes, sess_options, providers, provider_options, **kwargs

@@ -6,6 +6,7 @@ import gc
 import inspect
 import logging
 import sys
+import threading
 
 import doubles.onnxruntime_cuda
 import numpy as np
@@ -331,9 +332,7 @@ def test_a_session_that_the_provider_refuses_is_one_sentence(both, ort, machine)
     machine.fail("InferenceSession", error=doubles.Refused("CUDA failure 35", "a\nb"))
     with pytest.raises(BackendError) as caught:
         on_ort(both)
-    told = (
-        "ONNX Runtime refuses the network on the GPU: 1 : FAIL : CUDA failure 35: a b."
-    )
+    told = "ONNX Runtime refuses the network on the GPU: CUDA failure 35: a b."
     assert str(caught.value) == told
     del caught  # its traceback
     gc.collect()  # the double's error and its frame hold each other
@@ -366,9 +365,30 @@ def test_a_provider_that_does_not_load_is_one_sentence_and_keeps_stdout_clean(
     assert machine.live() == {}
 
 
-def test_what_another_thread_prints_meanwhile_goes_on(capsys):
-    import threading
+def test_two_threads_that_listen_leave_stdout_as_it_was():
+    stdout, began, goes_on = sys.stdout, threading.Event(), threading.Event()
 
+    def listen():
+        with onnxruntime_cuda._what_it_prints():
+            began.set()
+            goes_on.wait(10)
+
+    def listen_too():
+        with onnxruntime_cuda._what_it_prints():
+            pass
+
+    first, second = (threading.Thread(target=t) for t in (listen, listen_too))
+    first.start()
+    assert began.wait(10)
+    second.start()
+    second.join(0.2)
+    goes_on.set()
+    first.join()
+    second.join()
+    assert sys.stdout is stdout
+
+
+def test_what_another_thread_prints_meanwhile_goes_on(capsys):
     with onnxruntime_cuda._what_it_prints() as said:
         print("mine")
         other = threading.Thread(target=print, args=["yours"])

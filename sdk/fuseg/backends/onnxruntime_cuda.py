@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import threading
 import weakref
@@ -23,7 +24,10 @@ PROVIDER = "CUDAExecutionProvider"
 
 _log = logging.getLogger("fuseg")
 
+_one_ear = threading.Lock()
+
 _OUT_OF_MEMORY = ("Failed to allocate memory", "out of memory", "ALLOC_FAILED")
+_WHERE = re.compile(r".*\[ONNXRuntimeError\] : \d+ : \w+ : ")
 _MOST_CHARACTERS = 300  # of what it says: its errors come with a stack of templates
 
 
@@ -131,11 +135,12 @@ def _session(model: bytes, device: Device, stream: int) -> Any:
             what = "ONNX Runtime refuses the network on the GPU"
             raise _refused(what, err, device) from err
     if PROVIDER not in session.get_providers():  # what it offers may not load
-        why = _short("; ".join(said)) or "why is on stderr"
+        first = said[0] if said else "why is on stderr"
+        why = next((line for line in said if line.startswith("EP Error ")), first)
         raise BackendError(
             "ONNX Runtime's CUDA provider did not load, and it fell back to the CPU "
-            f"({why}): it wants CUDA and cuDNN of its own version; `fuseg doctor` says "
-            "more."
+            f"({_short(why)}): it wants CUDA and cuDNN of its own version; `fuseg "
+            "doctor` says more."
         )
     return session
 
@@ -167,13 +172,14 @@ class _Ear:
 @contextmanager
 def _what_it_prints() -> Iterator[list[str]]:
     """Keep stdout for answers: lines that ONNX Runtime prints there go to the log."""
-    ear = _Ear()
-    try:
-        with redirect_stdout(ear):
-            yield ear.lines
-    finally:
-        for line in ear.lines:
-            _log.info("ONNX Runtime: %s", line)
+    with _one_ear:  # two that overlap would leave stdout to one of them
+        ear = _Ear()
+        try:
+            with redirect_stdout(ear):
+                yield ear.lines
+        finally:
+            for line in ear.lines:
+                _log.info("ONNX Runtime: %s", line)
 
 
 def _refused(what: str, err: Exception, device: Device) -> BackendError:
@@ -192,5 +198,5 @@ def _refused(what: str, err: Exception, device: Device) -> BackendError:
 
 def _short(text: str) -> str:
     """One line of what ONNX Runtime says, without where in its sources that is."""
-    line = " ".join(text.rpartition("[ONNXRuntimeError] : ")[2].split())
+    line = _WHERE.sub("", " ".join(text.split()))
     return line[:_MOST_CHARACTERS].rstrip(" .")
