@@ -128,13 +128,18 @@ def test_another_gpu_or_driver_is_not_tuned(path, run, machine, change):
     assert ran(fuseg.load(path)) == (TENSORRT, "fp16")
 
 
-def test_the_second_of_two_gpus(path, run, machine):
+def test_the_second_of_two_gpus(path, run, ort, machine, monkeypatch):
     machine.devices = 2
+    unlike = {0: "One", 1: "Another"}.get
+    monkeypatch.setattr(gpu_engines, "identity_of", unlike)
     told = run(path, {"onnxruntime-cuda fp16": 1.0}, "--device", "1")
     assert told["settings"]["device"] == 1
+    assert told["gpu"] == "Another"
+    assert {options["device_id"] for options in ort.sessions} == {"1"}
     segmenter = fuseg.load(path, device=1)
     assert ran(segmenter) == (ORT, "fp16")
     assert segmenter._loop.pipeline._backend.device.ordinal == 1
+    assert ran(fuseg.load(path, device=0)) == (TENSORRT, "fp16")
     found = CliRunner().invoke(app, ["tune", str(path), "--device", "2"])
     assert (found.exit_code, found.stdout) == (2, "")
 

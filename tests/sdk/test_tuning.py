@@ -69,10 +69,10 @@ ON_GPU = Measured("tensorrt", "fp16", 0.9)
 
 @pytest.fixture
 def gpu_here(monkeypatch):
-    """``gpu_here(words)``: which GPU is number 0; None: there is none."""
+    """``gpu_here(words, ...)``: which GPUs there are; None: there is none."""
 
-    def put(words, device=0):
-        identity_of = {device: words}.get
+    def put(*words):
+        identity_of = dict(enumerate(words)).get
         monkeypatch.setattr("fuseg.gpu_engines.identity_of", identity_of)
 
     return put
@@ -86,7 +86,7 @@ def test_what_was_measured_on_a_gpu_is_of_that_gpu(gpu_here):
     for other in ("Other GPU, 1024 MiB, driver 12.6", GPU.replace("12.6", "13.0")):
         gpu_here(other)
         assert tuning.stored(DIGEST, 2) is None
-    gpu_here(GPU, device=1)
+    gpu_here("Other GPU", GPU)
     assert tuning.stored(DIGEST, 2, 1) == found
 
 
