@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .errors import ArgumentError, BackendError, DTypeError
+from .errors import ArgumentError, BackendError, DeviceError, DTypeError
 
 _ON_GPU = (2, 13)  # DLPack: CUDA, CUDA managed
 _ON_CPU = (1, 3)  # the CPU's own, and pinned by CUDA
@@ -152,20 +152,18 @@ def launch(kernel: str, *arguments: Any, stream: Any = None) -> None:
     `Borrowed` arguments become addresses, None becomes 0, in lists too. The work is put
     on ``stream`` or, without one, where the arrays' owners say their own is.
     """
-    module = kernels()
     listed = [a for b in arguments for a in (b if isinstance(b, list) else [b])]
     arrays = [a for a in listed if isinstance(a, Borrowed)]
     handle = stream_handle(stream)
     if handle is None:
         named = [a.stream for a in arrays if a.stream is not None]
         handle = named[0] if named else _DEFAULT_STREAM
+    for array in arrays:
+        _put_after_owner(array, handle)
     try:
-        for array in arrays:
-            _put_after_owner(array, handle)
-        function = getattr(module, kernel)
-        function(*(_plain(a) for a in arguments), handle)
+        getattr(kernels(), kernel)(*(_plain(a) for a in arguments), handle)
     except RuntimeError as err:
-        raise BackendError(
+        raise DeviceError(
             f"{kernel.removesuffix('_cuda')} could not be started on the GPU: {err}."
         ) from err
 
@@ -231,11 +229,19 @@ def kernels() -> ModuleType:
         ) from err
 
 
+def put_after(later: int, earlier: int) -> None:
+    """Let what ``later`` is given from now on wait for what ``earlier`` has so far."""
+    try:
+        kernels().put_after(later, earlier)
+    except RuntimeError as err:
+        raise DeviceError(f"a stream cannot wait for another one: {err}.") from err
+
+
 def _put_after_owner(array: Borrowed, stream: int) -> None:
     if array.ordered:
         array.owner.__dlpack__(stream=stream)
-    elif array.stream not in (None, stream):
-        kernels().put_after(stream, array.stream)
+    elif array.stream is not None and array.stream != stream:
+        put_after(stream, array.stream)
 
 
 def _plain(argument: Any) -> Any:

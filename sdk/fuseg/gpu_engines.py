@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.util import find_spec
 
 from . import device as gpu
@@ -9,6 +10,8 @@ from .backends import Backend, GpuBackend, is_on_gpu
 from .bundle import Bundle
 from .errors import ArgumentError
 from .manifest import Variant
+
+_log = logging.getLogger("fuseg")
 
 GPU_ENGINES = ("tensorrt", "onnxruntime-cuda")  # the faster one first
 
@@ -86,7 +89,11 @@ def make(bundle: Bundle, name: str, variant: Variant, device: int) -> GpuBackend
     from . import engines
     from .backends.tensorrt import TensorRtBackend, open_engine
 
-    built = engines.engine_for(bundle, variant, opened.facts, device=device)
+    built = engines.find(bundle, variant, opened.facts)
+    if built is None:
+        line = "%s: the engine of variant %s is built, which takes minutes: %s"
+        _log.warning(line, bundle.path, variant.name, "`fuseg build` does it ahead.")
+        built = engines.engine_for(bundle, variant, opened.facts, device=device)
     scales = {n: b.scale for n, b in built.borders.items() if b.scale is not None}
     own_code = built.fingerprint.version_compatible
     with opened.active():

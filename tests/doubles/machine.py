@@ -76,6 +76,11 @@ class Machine:
         self._faults.plan(call, nth, error, lost)
 
     @_alone
+    def mend(self) -> None:
+        """Nothing fails any more."""
+        self._faults.forget()
+
+    @_alone
     def maybe_fail(self, call: str) -> None:
         """Count a call, and raise what `fail` wants of it."""
         self._faults.count(call)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.machinery
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import doubles
@@ -29,6 +32,26 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> doubles.Machine:
     trt = doubles.tensorrt.make(made, "10.3.0")
     monkeypatch.setitem(sys.modules, "tensorrt", trt)
     return made
+
+
+@pytest.fixture
+def builds(
+    machine: doubles.Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[[], int]:
+    """TensorRT 10.3 that child processes build with, too; ``builds()``: how often."""
+    trt = sys.modules["tensorrt"]
+    trt.__spec__ = importlib.machinery.ModuleSpec("tensorrt", None)
+    site = str(Path(doubles.__file__).parent / "site")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([site, *paths()]))
+    monkeypatch.setenv("FUSEG_TENSORRT_DOUBLE", "10.3.0")
+    log = tmp_path / "builds"
+    monkeypatch.setenv("FUSEG_TENSORRT_DOUBLE_BUILDS", str(log))
+    assert machine.name == "Pretend GPU"
+    return lambda: len(log.read_text().splitlines()) if log.exists() else 0
+
+
+def paths() -> list[str]:
+    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from contextlib import suppress
 from ..errors import DeviceError
 from . import Device, Pinned
 
+_LOST: list[object] = []  # kept from being given back by their own destructors
+
 
 class Buffers:
     """Memory and streams of one owner, given back together.
@@ -60,11 +62,14 @@ def _give_back(
     streams: list[int],
     users: tuple[object, ...],
 ) -> None:
-    del users
-    # A GPU that is lost refuses all of this; there is nothing to give back to then.
+    try:
+        with device.active():
+            for stream in streams:
+                device.synchronize(stream)
+    except DeviceError:  # it is lost, and what may still be in use stays as it is
+        _LOST.append((device, users))
+        return
     with suppress(DeviceError), device.active():
-        for stream in streams:
-            device.synchronize(stream)
         for address in addresses:
             device.free(address)
         for each in pinned:

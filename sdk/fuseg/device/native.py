@@ -136,5 +136,5 @@ class NativeDevice:
     def _do(self, what: str, call: str, *arguments: int) -> Any:
         try:
             return getattr(self._cuda, call)(*arguments)
-        except RuntimeError as err:
+        except (MemoryError, RuntimeError) as err:
             raise refused(what, self.ordinal, err) from err

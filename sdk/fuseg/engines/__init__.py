@@ -38,7 +38,6 @@ __all__ = [
 _log = logging.getLogger("fuseg")
 
 
-
 @dataclass(frozen=True)
 class Engine:
     """An engine that may be run here.
@@ -98,8 +97,7 @@ def engine_for(
 
     Args:
         facts: Of the GPU with number ``device``.
-        options: How it is built. None: as the newest one that is kept was, and as
-            `Options` says if there is none.
+        options: How it is built; `Options` by default.
         rebuild: Build it even if there is one.
         progress: Called while it is built, every half second at least.
 
@@ -111,10 +109,6 @@ def engine_for(
     """
     about = installed()
     require_fitting(variant, about)
-    if options is None and not rebuild:
-        found = find(bundle, variant, facts)
-        if found is not None:
-            return found
     wanted = fingerprint_of(
         bundle, variant, facts, about.tensorrt, options or Options()
     )

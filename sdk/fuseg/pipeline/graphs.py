@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -24,9 +24,10 @@ class Graphs:
 
     def __init__(self, stream: int) -> None:
         self._stream = stream
+        self._cuda = _device.kernels()
         self._known: OrderedDict[Hashable, int | None] = OrderedDict()
         self.failed: str | None = None
-        weakref.finalize(self, _destroy, self._known).atexit = False
+        weakref.finalize(self, _destroy, self._known, self._cuda).atexit = False
 
     def run(self, kind: Hashable, enqueue: Callable[[], None]) -> None:
         """Put work on the stream, as one graph if it can be.
@@ -45,39 +46,41 @@ class Graphs:
         elif self.failed is None:
             if len(self._known) == _MOST:
                 _, oldest = self._known.popitem(last=False)
-                _destroy({0: oldest})
+                _destroy({0: oldest}, self._cuda)
             self._known[kind] = None
         enqueue()
 
     def forget(self) -> None:
         """Drop every graph: addresses have changed."""
-        _destroy(self._known)
+        _destroy(self._known, self._cuda)
         self._known.clear()
 
     def _capture(self, enqueue: Callable[[], None]) -> int | None:
-        kernels = _device.kernels()
+        cuda = self._cuda
         try:
-            kernels.begin_capture(self._stream)
+            cuda.begin_capture(self._stream)
             try:
                 enqueue()
             except BaseException:
-                with suppress(RuntimeError):  # the first error is the one to tell
-                    kernels.destroy_graph(kernels.end_capture(self._stream))
+                with suppress(
+                    MemoryError, RuntimeError
+                ):  # the first error is the one to tell
+                    cuda.destroy_graph(cuda.end_capture(self._stream))
                 raise
-            return int(kernels.end_capture(self._stream))
-        except (BackendError, RuntimeError) as err:
+            return int(cuda.end_capture(self._stream))
+        except (BackendError, MemoryError, RuntimeError) as err:
             self.failed = f"{err}".rstrip(".")
             return None
 
     def _launch(self, graph: int) -> None:
         try:
-            _device.kernels().launch_graph(graph, self._stream)
-        except RuntimeError as err:
+            self._cuda.launch_graph(graph, self._stream)
+        except (MemoryError, RuntimeError) as err:
             raise DeviceError(f"the GPU refused a frame's CUDA graph: {err}.") from err
 
 
-def _destroy(graphs: Any) -> None:
+def _destroy(graphs: Mapping[Any, int | None], cuda: Any) -> None:
     for graph in graphs.values():
         if graph is not None:
             with suppress(RuntimeError):  # a lost GPU has no graphs any more
-                _device.kernels().destroy_graph(graph)
+                cuda.destroy_graph(graph)

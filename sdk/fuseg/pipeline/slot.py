@@ -47,6 +47,7 @@ class Slot:
         self._rooms: dict[str, _Room] = {}
         self._labelers: dict[object, ops.Labeler] = {}
         self._readers: set[int] = set()  # streams that copy planes out of this slot
+        self._waited = True
         with self._device.active():
             self._buffers = Buffers(self._device, backend)
             self.stream = self._buffers.stream()
@@ -78,6 +79,8 @@ class Slot:
             graph: Whether it may be captured.
         """
         with self._device.active():
+            if not self._waited:  # that failed: what is queued may use the buffers
+                self._device.synchronize(self.stream)
             frames = self._stage(work)
             kind = self._kind(work, frames, held)
             self._prepare(work)
@@ -86,6 +89,7 @@ class Slot:
             def enqueue() -> None:
                 self._enqueue(work, frames, held)
 
+            self._waited = False
             try:
                 if graph:
                     self.graphs.run(kind, enqueue)
@@ -93,13 +97,14 @@ class Slot:
                     enqueue()
             except BaseException:
                 with suppress(DeviceError):  # the first error is the one to tell
-                    self._device.synchronize(self.stream)
+                    self.wait()
                 raise
 
     def wait(self) -> None:
         """Wait for the frame that was started."""
         with self._device.active():
             self._device.synchronize(self.stream)
+        self._waited = True
 
     def fetch(self, work: Work) -> None:
         """Bring what was computed to where the work wants it."""
@@ -112,26 +117,22 @@ class Slot:
         """A copy of an input tensor as it lies in memory."""
         tensor = self.inputs[name]
         with self._device.active():
-            pinned = self._device.pinned(tensor.nbytes)
-            try:
-                self._device.download(pinned.array, tensor.address, self.stream)
-                self._device.synchronize(self.stream)
-                stored: NDArray[Any] = pinned.array.view(tensor.dtype).copy()
-                return stored.reshape(tensor.stored)
-            finally:
-                self._device.free_pinned(pinned)
+            pinned = self._buffers.pinned(tensor.nbytes)
+            self._device.download(pinned.array, tensor.address, self.stream)
+            self._device.synchronize(self.stream)
+            stored: NDArray[Any] = pinned.array.view(tensor.dtype).copy()
+            self._buffers.drop(pinned)
+        return stored.reshape(tensor.stored)
 
     def write(self, name: str, stored: NDArray[Any]) -> None:
         """Replace an input tensor as it lies in memory."""
         tensor = self.inputs[name]
         with self._device.active():
-            pinned = self._device.pinned(tensor.nbytes)
-            try:
-                pinned.array[:] = stored.reshape(-1).view(np.uint8)
-                self._device.upload(tensor.address, pinned.array, self.stream)
-                self._device.synchronize(self.stream)
-            finally:
-                self._device.free_pinned(pinned)
+            pinned = self._buffers.pinned(tensor.nbytes)
+            pinned.array[:] = stored.reshape(-1).view(np.uint8)
+            self._device.upload(tensor.address, pinned.array, self.stream)
+            self._device.synchronize(self.stream)
+            self._buffers.drop(pinned)
 
     def _stage(self, work: Work) -> dict[str, NDArray[Any] | Borrowed]:
         """Fresh frames: copied to pinned memory, or where they are on the GPU."""
@@ -175,12 +176,11 @@ class Slot:
         self._labeler_for(work)
 
     def _wait_for_others(self, held: Mapping[str, Slot]) -> None:
-        kernels = _device.kernels()
         for stream in self._readers:
-            kernels.put_after(self.stream, stream)
+            _device.put_after(self.stream, stream)
         self._readers.clear()
         for other in {id(slot): slot for slot in held.values()}.values():
-            kernels.put_after(self.stream, other.stream)
+            _device.put_after(self.stream, other.stream)
             other._readers.add(self.stream)
 
     def _enqueue(
