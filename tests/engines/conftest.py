@@ -226,3 +226,30 @@ def process(bundle: bundles.Bundle) -> Callable[..., subprocess.Popen]:
     for child in started:
         child.kill()
         child.communicate(timeout=20)
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """``disk("64k")``: the cache's folder on a file system of its own, and where that
+    is; ``disk("ro")`` later on makes it read-only."""
+    where = tmp_path / "disk"
+    where.mkdir()
+    mounted: list[Path] = []
+
+    def mount(*words: str) -> bool:
+        done = subprocess.run(["mount", *words], capture_output=True, check=False)
+        return done.returncode == 0
+
+    def make(how: str) -> Path:
+        if how == "ro":
+            assert mount("-o", "remount,ro", str(where))
+            return where
+        if not mount("-t", "tmpfs", "-o", f"size={how}", "tmpfs", str(where)):
+            pytest.skip("no file system may be mounted here")
+        mounted.append(where)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(where))
+        return where
+
+    yield make
+    for path in mounted:
+        subprocess.run(["umount", str(path)], check=True)

@@ -152,7 +152,7 @@ def engine_for(
         lock = cache.path_of(wanted).with_suffix(".lock")
         waiting = f"{bundle.path}: another process builds its engine; waiting for it."
         with cache.locked(lock, waiting):
-            found = None if rebuild else _kept(wanted)
+            found = None if rebuild else _kept(wanted, logging.DEBUG)
             if found is not None:
                 return found
             made = make(cache.timing_cache(wanted))
@@ -169,8 +169,8 @@ def engine_for(
     return Engine(record, memoryview(plan), path, built=True)
 
 
-def _kept(wanted: Fingerprint) -> Engine | None:
-    found = cache.look_up(wanted)
+def _kept(wanted: Fingerprint, level: int = logging.WARNING) -> Engine | None:
+    found = cache.look_up(wanted, level)
     if found is None:
         return None
     record, plan = found

@@ -134,11 +134,13 @@ def _wait_for(handle: int, path: Path, waiting: str | None) -> None:
             return
 
 
-def look_up(fingerprint: Fingerprint) -> tuple[EngineRecord, memoryview] | None:
+def look_up(
+    fingerprint: Fingerprint, level: int = logging.WARNING
+) -> tuple[EngineRecord, memoryview] | None:
     """The kept engine with this fingerprint, every byte of it checked.
 
-    If there is a file that is not this engine, whole, the log says in one sentence
-    what is wrong, and the answer is None.
+    If there is a file that is not this engine, whole, the log says in one sentence of
+    this level what is wrong, and the answer is None.
 
     Raises:
         OutputFileError: See `require_private`.
@@ -153,13 +155,14 @@ def look_up(fingerprint: Fingerprint) -> tuple[EngineRecord, memoryview] | None:
         differing = ", ".join(record.fingerprint.differences(fingerprint))
         if differing:
             raise BundleError(f"it is of another {differing}.")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as err:
-        _log.warning("%s cannot be read, the engine is built again: %s.", path, err)
+        why = err.strerror or err
+        _log.log(level, "%s cannot be read, so it is built again: %s.", path, why)
         return None
     except BundleError as err:
-        _log.warning("%s is damaged, the engine is built again: %s", path, err)
+        _log.log(level, "%s is not used but built again: %s", path, err)
         return None
     return record, plan
 
