@@ -91,6 +91,21 @@ inline bool is_writable(py::handle object, const py::dtype& dtype, const Shape& 
          py::reinterpret_borrow<py::array>(object).writeable();
 }
 
+// Whether `out` has room for planes of this shape, (h, w) or (planes, h, w): it has
+// that shape itself or, where they begin at a `channel` of "chw4", is (groups, h, w, 4)
+// with no fewer groups than they reach. See common/out_planes.h.
+inline bool holds_planes(py::handle out, const py::dtype& dtype, const Shape& shape,
+                         std::int64_t channel) {
+  if (channel < 0) return is_writable(out, dtype, shape);
+  if (!py::isinstance<py::array>(out)) return false;
+  const auto array = py::reinterpret_borrow<py::array>(out);
+  if (array.ndim() != 4) return false;
+  const std::int64_t planes = shape.size() == 3 ? shape[0] : 1;
+  const std::int64_t groups = array.shape(0);
+  return groups * 4 >= channel + planes &&
+         is_writable(out, dtype, {groups, shape.end()[-2], shape.end()[-1], 4});
+}
+
 // The memory of an array that passed `is_writable`.
 inline void* memory_of(py::handle object) {
   return py::reinterpret_borrow<py::array>(object).mutable_data();

@@ -17,11 +17,14 @@ __device__ inline void* shared_block() {
 
 __device__ inline float read(const float* from) { return __ldg(from); }
 
-__device__ inline float read(const Half* from) {
-  const std::uint16_t bits = __ldg(&from->bits);
+__device__ inline float float_of(Half half) {
   float value;
-  asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
+  asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(half.bits));
   return value;
+}
+
+__device__ inline float read(const Half* from) {
+  return float_of(Half{__ldg(&from->bits)});
 }
 
 __device__ inline Half nearest_half(float value) {

@@ -3,7 +3,9 @@
 //
 //   frame  (H, W, pixel_bytes)  uint8, pixels of a row adjacent, rows `row_bytes` apart
 //                               (any sign), pixel_bytes 1, 3 or 4
-//   out    (3, h, w)  float32, float16 or int8, contiguous, every element written
+//   out    (3, h, w)  float32, float16 or int8, contiguous, every element written; int8
+//                     also three channels of a tensor in groups of four, as `planes`
+//                     says, whose other elements are neither read nor written
 //
 // Plane p takes byte channel[p] of a pixel and holds pixel * multiply[p] + add[p];
 // where the picture does not reach (letterbox) it holds `fill`. int8 is the nearest
@@ -24,6 +26,7 @@
 
 #include "common/geometry.h"
 #include "common/level.h"
+#include "common/out_planes.h"
 #include "common/resample.h"
 
 struct CUstream_st;
@@ -44,6 +47,7 @@ struct PackColor {
   float fill;
   Element element;
   void* out;
+  OutPlanes<3> planes;  // the step is 1 or, for int8, kGroup
   const void* tables;
   void* scratch;
   int threads;

@@ -16,8 +16,9 @@ class ColorPlan {
             const std::array<std::int64_t, 11>& placement, int pixel_bytes,
             const std::array<int, 3>& channel, int filter,
             const std::array<float, 3>& multiply, const std::array<float, 3>& add,
-            float fill, int element, py::dtype out, int threads)
-      : height_(height), width_(width), out_(out), job_{} {
+            float fill, int element, py::dtype out, int threads,
+            std::int64_t chw4_channel)
+      : height_(height), width_(width), out_(out), chw4_channel_(chw4_channel), job_{} {
     job_.geometry = geometry_from(placement);
     job_.pixel_bytes = pixel_bytes;
     job_.filter = static_cast<Filter>(filter);
@@ -29,6 +30,8 @@ class ColorPlan {
     job_.fill = fill;
     job_.element = static_cast<PackColor::Element>(element);
     job_.threads = threads;
+    const std::int64_t pixels = job_.geometry.out_height * job_.geometry.out_width;
+    job_.planes = OutPlanes<3>::from(chw4_channel, pixels);
     tables_.resize(pack_color_tables_bytes(job_));
     scratch_.resize(pack_color_scratch_bytes(job_));
     pack_color_tables(job_, tables_.data());
@@ -37,7 +40,8 @@ class ColorPlan {
   // False, and nothing written, for arrays that the plan is not for.
   bool pack(py::handle frame, py::handle out) {
     const Geometry& g = job_.geometry;
-    if (!takes(frame) || !is_writable(out, out_, {3, g.out_height, g.out_width}) ||
+    if (!takes(frame) ||
+        !holds_planes(out, out_, {3, g.out_height, g.out_width}, chw4_channel_) ||
         meet(bytes_of(frame), bytes_of(out))) {
       return false;
     }
@@ -63,6 +67,7 @@ class ColorPlan {
   std::int64_t height_;
   std::int64_t width_;
   py::dtype out_;
+  std::int64_t chw4_channel_;
   PackColor job_;
   std::vector<std::uint8_t> tables_;
   std::vector<std::uint8_t> scratch_;
@@ -74,10 +79,11 @@ void bind_pack_color(py::module_& m) {
   py::class_<ColorPlan>(m, "ColorPlan")
       .def(py::init<std::int64_t, std::int64_t, const std::array<std::int64_t, 11>&,
                     int, const std::array<int, 3>&, int, const std::array<float, 3>&,
-                    const std::array<float, 3>&, float, int, py::dtype, int>(),
+                    const std::array<float, 3>&, float, int, py::dtype, int,
+                    std::int64_t>(),
            "height"_a, "width"_a, "placement"_a, "pixel_bytes"_a, "channel"_a,
            "filter"_a, "multiply"_a, "add"_a, "fill"_a, "element"_a, "out_dtype"_a,
-           "threads"_a)
+           "threads"_a, "chw4_channel"_a)
       .def("pack", &ColorPlan::pack, "frame"_a, "out"_a)
       .def("takes", &ColorPlan::takes, "frame"_a);
 }

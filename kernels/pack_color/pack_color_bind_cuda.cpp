@@ -10,7 +10,8 @@ void bind_pack_color_cuda(py::module_& m) {
          const std::array<std::int64_t, 11>& placement, int pixel_bytes,
          const std::array<int, 3>& channel, int filter,
          const std::array<float, 3>& multiply, const std::array<float, 3>& add,
-         float fill, int element, Address out, Address stream) {
+         float fill, int element, Address out, std::int64_t chw4_channel,
+         Address stream) {
         PackColor job{};
         job.frame = at<std::uint8_t>(frame);
         job.row_bytes = row_bytes;
@@ -25,11 +26,14 @@ void bind_pack_color_cuda(py::module_& m) {
         job.fill = fill;
         job.element = static_cast<PackColor::Element>(element);
         job.out = at<void>(out);
+        const std::int64_t pixels = job.geometry.out_height * job.geometry.out_width;
+        job.planes = OutPlanes<3>::from(chw4_channel, pixels);
         const OnDeviceOf device(out);
         pack_color_cuda(job, at<CUstream_st>(stream));
       },
       "frame"_a, "row_bytes"_a, "placement"_a, "pixel_bytes"_a, "channel"_a, "filter"_a,
-      "multiply"_a, "add"_a, "fill"_a, "element"_a, "out"_a, "stream"_a);
+      "multiply"_a, "add"_a, "fill"_a, "element"_a, "out"_a, "chw4_channel"_a,
+      "stream"_a);
 }
 
 }  // namespace fuseg

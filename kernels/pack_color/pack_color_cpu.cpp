@@ -67,13 +67,15 @@ template <typename T>
 void pack(const PackColor& job) {
   T* out = static_cast<T*>(job.out);
   const Geometry& g = job.geometry;
+  const std::int64_t step = job.planes.step;
   for (std::int64_t i = 0; i < 3 * g.out_height; ++i) {
-    T* row = out + i * g.out_width;
+    const std::int64_t first = i % g.out_height * g.out_width;
+    T* row = out + job.planes.start[i / g.out_height] + first * step;
     const std::int64_t y = i % g.out_height - g.picture_top;
     const bool picture = y >= 0 && y < g.picture_height;
     for (std::int64_t x = 0; x < g.out_width; ++x) {
       if (picture && x == g.picture_left) x += g.picture_width;
-      if (x < g.out_width) put(row + x, job.fill);
+      if (x < g.out_width) put(row + x * step, job.fill);
     }
   }
 
@@ -89,12 +91,12 @@ void pack(const PackColor& job) {
       } else {
         rows = rows_of(job, sides.across, line);
       }
-      T* to = out + target.first + line * target.across;
+      const std::int64_t begin = target.first + line * target.across;
       for (std::int64_t x = 0; x < sides.along.out; ++x) {
         const Pixel pixel = averages(job) ? averaged(job, tables, desk.row, x)
                                           : blended(job, tables, rows, x);
         for (int p = 0; p < 3; ++p) {
-          put(to + p * target.plane + x * target.along,
+          put(out + job.planes.start[p] + (begin + x * target.along) * step,
               pixel.channel[p] * job.multiply[p] + job.add[p]);
         }
       }

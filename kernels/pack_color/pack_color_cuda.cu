@@ -7,7 +7,7 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kTileWidth = 64;
 constexpr int kTileHeight = 16;
-constexpr int kAtOnce = 4;  // pixels of a thread, side by side
+constexpr int kAtOnce = 4;  // pixels of a thread
 
 // What one position of the output reads along its axis of the frame: `count` pixels
 // from `first` on, every `step`; none beside the picture. Weights are those of a Fan,
@@ -107,10 +107,49 @@ __device__ void put(float* to, float value) { *to = value; }
 __device__ void put(Half* to, float value) { *to = nearest_half(value); }
 __device__ void put(std::int8_t* to, float value) { *to = to_int8(value); }
 
+struct alignas(2) Pair {
+  std::int8_t value[2];
+};
+
+__device__ bool make_a_pair(const std::int8_t* first, const std::int8_t* second) {
+  return first + 1 == second && reinterpret_cast<std::uintptr_t>(first) % 2 == 0;
+}
+
+// Pixels of groups of four, every kApart-th. The fourth channel may be another kernel's
+// work, so two are written together where they can be, and never all four.
+template <int kApart, int kCount>
+__device__ void store_in_groups(const PackColor& job, std::int64_t at, int count,
+                                const std::int8_t (&value)[3][kCount]) {
+  constexpr std::int64_t kGroup = OutPlanes<3>::kGroup;
+  auto* out = static_cast<std::int8_t*>(job.out) + at * kGroup;
+  std::int8_t* to[3];
+#pragma unroll
+  for (int p = 0; p < 3; ++p) to[p] = out + job.planes.start[p];
+  const bool front = make_a_pair(to[0], to[1]);
+  const bool back = !front && make_a_pair(to[1], to[2]);
+#pragma unroll
+  for (int k = 0; k < kCount; ++k) {
+    if (k >= count) break;
+    const int i = k * kApart * static_cast<int>(kGroup);
+    if (front) {
+      *reinterpret_cast<Pair*>(to[0] + i) = {{value[0][k], value[1][k]}};
+    } else {
+      to[0][i] = value[0][k];
+    }
+    if (back) {
+      *reinterpret_cast<Pair*>(to[1] + i) = {{value[1][k], value[2][k]}};
+    } else {
+      if (!front) to[1][i] = value[1][k];
+      to[2][i] = value[2][k];
+    }
+  }
+}
+
 // A block fills one tile of all three planes. Where its rows and columns lie in the
-// frame is worked out once; then every thread reads what four neighbours need, and
-// writes them together.
-template <typename Out>
+// frame is worked out once; then every thread reads what four pixels need. Those are
+// neighbours, which a plane takes together; in groups of channels each is written by
+// itself, and neighbours are those of a warp.
+template <typename Out, bool kGrouped>
 __global__ void __launch_bounds__(kThreads, 4)
     pack_color_kernel(const __grid_constant__ PackColor job) {
   __shared__ Tile tile;
@@ -128,7 +167,8 @@ __global__ void __launch_bounds__(kThreads, 4)
   __syncthreads();
 
   const int row = thread * kAtOnce / kTileWidth;
-  const int first = thread * kAtOnce % kTileWidth;
+  constexpr int kApart = kGrouped ? kTileWidth / kAtOnce : 1;
+  const int first = kGrouped ? thread % kApart : thread * kAtOnce % kTileWidth;
   const std::int64_t y = top + row;
   const std::int64_t x = left + first;
   if (y >= g.out_height || x >= g.out_width) return;
@@ -136,7 +176,7 @@ __global__ void __launch_bounds__(kThreads, 4)
   alignas(16) Out value[3][kAtOnce];
 #pragma unroll
   for (int k = 0; k < kAtOnce; ++k) {
-    const Run& across = tile.column[first + k];
+    const Run& across = tile.column[first + k * kApart];
     if (down.count == 0 || across.count == 0) {
 #pragma unroll
       for (int p = 0; p < 3; ++p) put(&value[p][k], job.fill);
@@ -151,21 +191,28 @@ __global__ void __launch_bounds__(kThreads, 4)
       put(&value[p][k], pixel.channel[p] * job.multiply[p] + job.add[p]);
     }
   }
-  const int count = static_cast<int>(min(g.out_width - x, std::int64_t{kAtOnce}));
+  const std::int64_t at = y * g.out_width + x;
+  const auto count =
+      static_cast<int>(min(ceil_div(g.out_width - x, kApart), std::int64_t{kAtOnce}));
+  if constexpr (kGrouped) {
+    store_in_groups<kApart>(job, at, count, value);
+  } else {
 #pragma unroll
-  for (int p = 0; p < 3; ++p) {
-    Out* to = static_cast<Out*>(job.out) + (p * g.out_height + y) * g.out_width + x;
-    store_some<kAtOnce>(to, value[p], count);
+    for (int p = 0; p < 3; ++p) {
+      Out* to = static_cast<Out*>(job.out) + job.planes.start[p] + at;
+      store_some<kAtOnce>(to, value[p], count);
+    }
   }
 }
 
-template <typename Out>
+template <typename Out, bool kGrouped = false>
 void start(const PackColor& job, CUstream_st* stream) {
   static_assert(kTileWidth * kTileHeight == kThreads * kAtOnce);
   const dim3 blocks(
       static_cast<unsigned>(ceil_div(job.geometry.out_width, kTileWidth)),
       static_cast<unsigned>(ceil_div(job.geometry.out_height, kTileHeight)));
-  launch("pack_color", pack_color_kernel<Out>, blocks, kThreads, 0, stream, job);
+  launch("pack_color", pack_color_kernel<Out, kGrouped>, blocks, kThreads, 0, stream,
+         job);
 }
 
 }  // namespace
@@ -178,7 +225,8 @@ void pack_color_cuda(const PackColor& job, CUstream_st* stream) {
     case PackColor::Element::kFloat16:
       return start<Half>(job, stream);
     case PackColor::Element::kInt8:
-      return start<std::int8_t>(job, stream);
+      return job.planes.step == 1 ? start<std::int8_t>(job, stream)
+                                  : start<std::int8_t, true>(job, stream);
   }
 }
 

@@ -224,6 +224,7 @@ void pack(const PackColor& job) {
 }  // namespace
 
 void pack_color_simd(const PackColor& job) {
+  if (job.planes.step != 1) return pack_color_cpu(job);  // a GPU's layout
   // Further than an int32 reaches, int8 would not saturate.
   for (int p = 0; p < 3 && job.element == PackColor::Element::kInt8; ++p) {
     const float most = 255 * std::abs(job.multiply[p]) + std::abs(job.add[p]);

@@ -3,7 +3,9 @@
 //
 //   frame    (H, W)  uint8, uint16 or float32, rows `row_bytes` apart (any sign); only
 //                    the crop of `geometry` is read
-//   out      (h, w)  float32, float16 or int8, contiguous, every element written
+//   out      (h, w)  float32, float16 or int8, contiguous, every element written; int8
+//                    also a channel of a tensor in groups of four, as `planes` says,
+//                    whose other elements are neither read nor written
 //   valid    (h, w)  uint8, contiguous, or null: 1 where out is a reading, else 0
 //   readings (1)     how many elements of out are readings
 //
@@ -26,6 +28,7 @@
 
 #include "common/geometry.h"
 #include "common/level.h"
+#include "common/out_planes.h"
 #include "common/resample.h"
 
 struct CUstream_st;
@@ -49,6 +52,7 @@ struct PackDepth {
   float fill;
   void* out;
   Out out_type;
+  OutPlanes<1> planes;  // the step is 1 or, for int8, kGroup
   std::uint8_t* valid;
   std::int64_t* readings;
   void* memory;

@@ -16,8 +16,13 @@ class DepthPlan {
   DepthPlan(py::dtype frame, std::int64_t height, std::int64_t width,
             const std::array<std::int64_t, 11>& placement, int filter,
             const std::vector<float>& invalid, float multiply, float add, float fill,
-            py::dtype out, int threads)
-      : in_(frame), height_(height), width_(width), out_(out), job_() {
+            py::dtype out, int threads, std::int64_t chw4_channel)
+      : in_(frame),
+        height_(height),
+        width_(width),
+        out_(out),
+        chw4_channel_(chw4_channel),
+        job_() {
     job_.in = frame.itemsize() == 1   ? PackDepth::In::kUint8
               : frame.itemsize() == 2 ? PackDepth::In::kUint16
                                       : PackDepth::In::kFloat32;
@@ -32,6 +37,8 @@ class DepthPlan {
     job_.add = add;
     job_.fill = fill;
     job_.threads = threads;
+    const std::int64_t pixels = job_.geometry.out_height * job_.geometry.out_width;
+    job_.planes = OutPlanes<1>::from(chw4_channel, pixels);
     prepare();
   }
 
@@ -40,7 +47,7 @@ class DepthPlan {
     PackDepth job = job_;
     if (!set_frame(job, frame)) return -1;
     const Geometry& g = job.geometry;
-    if (!is_writable(out, out_, {g.out_height, g.out_width}) ||
+    if (!holds_planes(out, out_, {g.out_height, g.out_width}, chw4_channel_) ||
         meet(bytes_of(frame), bytes_of(out))) {
       return -1;
     }
@@ -92,6 +99,7 @@ class DepthPlan {
   std::int64_t height_;
   std::int64_t width_;
   py::dtype out_;
+  std::int64_t chw4_channel_;
   PackDepth job_;
   Level level_;
   std::vector<std::uint8_t> memory_;
@@ -103,9 +111,10 @@ void bind_pack_depth(py::module_& m) {
   py::class_<DepthPlan>(m, "DepthPlan")
       .def(py::init<py::dtype, std::int64_t, std::int64_t,
                     const std::array<std::int64_t, 11>&, int, const std::vector<float>&,
-                    float, float, float, py::dtype, int>(),
+                    float, float, float, py::dtype, int, std::int64_t>(),
            "frame_dtype"_a, "height"_a, "width"_a, "placement"_a, "filter"_a,
-           "invalid"_a, "multiply"_a, "add"_a, "fill"_a, "out_dtype"_a, "threads"_a)
+           "invalid"_a, "multiply"_a, "add"_a, "fill"_a, "out_dtype"_a, "threads"_a,
+           "chw4_channel"_a)
       .def("pack", &DepthPlan::pack, "frame"_a, "out"_a, "valid"_a)
       .def("has_reading", &DepthPlan::has_reading, "frame"_a);
 }

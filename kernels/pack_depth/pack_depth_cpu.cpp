@@ -63,7 +63,8 @@ std::int64_t pack_rows(const PackDepth& job, const Reaches& reaches, std::int64_
         if (valid) value = normalised(raw, job);
       }
       const std::int64_t at = y * g.out_width + x;
-      put(value, static_cast<U*>(job.out) + at);
+      const std::int64_t to = job.planes.start[0] + at * job.planes.step;
+      put(value, static_cast<U*>(job.out) + to);
       if (job.valid != nullptr) job.valid[at] = valid;
       readings += valid;
     }

@@ -7,7 +7,7 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kTileWidth = 128;
 constexpr int kTileHeight = 16;
-constexpr int kAtOnce = 4;  // elements of a thread, side by side
+constexpr int kAtOnce = 4;  // elements of a thread
 
 // The reaches of a tile's columns and rows of the output; `near` is negative beside the
 // picture.
@@ -44,9 +44,20 @@ __device__ void put(float value, float* out) { *out = value; }
 __device__ void put(float value, Half* out) { *out = nearest_half(value); }
 __device__ void put(float value, std::int8_t* out) { *out = depth_to_int8(value); }
 
+// The first `count` of kMany elements, every kApart-th.
+template <int kApart, int kMany, typename T>
+__device__ void store_apart(T* to, const T (&values)[kMany], int count) {
+#pragma unroll
+  for (int i = 0; i < kMany; ++i) {
+    if (i < count) to[i * kApart] = values[i];
+  }
+}
+
 // A block fills one tile. Where its rows and columns lie in the frame is worked out
 // once, in whole numbers; then every thread reads, and writes four neighbours at once.
-template <typename In, typename Out>
+// In groups of channels they are not side by side: there neighbours are those of a
+// warp.
+template <typename In, typename Out, bool kGrouped>
 __global__ void __launch_bounds__(kThreads, 4)
     pack_depth_kernel(const __grid_constant__ PackDepth job) {
   __shared__ Tile tile;
@@ -64,8 +75,9 @@ __global__ void __launch_bounds__(kThreads, 4)
   __syncthreads();
 
   for (int i = thread; i < kTileHeight * kTileWidth / kAtOnce; i += kThreads) {
+    constexpr int kApart = kGrouped ? kTileWidth / kAtOnce : 1;
     const int row = i * kAtOnce / kTileWidth;
-    const int first = i * kAtOnce % kTileWidth;
+    const int first = kGrouped ? i % kApart : i * kAtOnce % kTileWidth;
     const std::int64_t y = top + row;
     const std::int64_t x = left + first;
     if (y >= g.out_height || x >= g.out_width) continue;
@@ -74,7 +86,7 @@ __global__ void __launch_bounds__(kThreads, 4)
     alignas(4) std::uint8_t valid[kAtOnce];
 #pragma unroll
     for (int k = 0; k < kAtOnce; ++k) {
-      const Reach across = tile.column[first + k];
+      const Reach across = tile.column[first + k * kApart];
       float raw = NAN;
       if (down.near >= 0 && across.near >= 0) {
         raw = g.transposed() ? raw_of<In>(job, across, down)
@@ -84,18 +96,27 @@ __global__ void __launch_bounds__(kThreads, 4)
       put(raw == raw ? normalised(raw, job) : job.fill, value + k);
     }
     const std::int64_t at = y * g.out_width + x;
-    const int count = static_cast<int>(min(g.out_width - x, std::int64_t{kAtOnce}));
-    store_some<kAtOnce>(static_cast<Out*>(job.out) + at, value, count);
-    if (job.valid != nullptr) store_some<kAtOnce>(job.valid + at, valid, count);
+    const auto count =
+        static_cast<int>(min(ceil_div(g.out_width - x, kApart), std::int64_t{kAtOnce}));
+    Out* out = static_cast<Out*>(job.out) + job.planes.start[0];
+    if constexpr (kGrouped) {
+      store_apart<kApart * OutPlanes<1>::kGroup>(out + at * OutPlanes<1>::kGroup, value,
+                                                 count);
+      if (job.valid != nullptr) store_apart<kApart>(job.valid + at, valid, count);
+    } else {
+      store_some<kAtOnce>(out + at, value, count);
+      if (job.valid != nullptr) store_some<kAtOnce>(job.valid + at, valid, count);
+    }
   }
 }
 
-template <typename In, typename Out>
+template <typename In, typename Out, bool kGrouped = false>
 void start(const PackDepth& job, CUstream_st* stream) {
   const dim3 blocks(
       static_cast<unsigned>(ceil_div(job.geometry.out_width, kTileWidth)),
       static_cast<unsigned>(ceil_div(job.geometry.out_height, kTileHeight)));
-  launch("pack_depth", pack_depth_kernel<In, Out>, blocks, kThreads, 0, stream, job);
+  launch("pack_depth", pack_depth_kernel<In, Out, kGrouped>, blocks, kThreads, 0,
+         stream, job);
 }
 
 template <typename In>
@@ -106,7 +127,8 @@ void start(const PackDepth& job, CUstream_st* stream) {
     case PackDepth::Out::kFloat16:
       return start<In, Half>(job, stream);
     case PackDepth::Out::kInt8:
-      return start<In, std::int8_t>(job, stream);
+      return job.planes.step == 1 ? start<In, std::int8_t>(job, stream)
+                                  : start<In, std::int8_t, true>(job, stream);
   }
 }
 

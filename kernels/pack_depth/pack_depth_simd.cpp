@@ -396,6 +396,7 @@ void pack_depth_prepare_simd(const PackDepth& job) {
 }
 
 void pack_depth_simd(const PackDepth& job) {
+  if (job.planes.step != 1) return pack_depth_cpu(job);  // a GPU's layout
   Scratch memory(job.memory);
   const Tables tables = tables_in(memory, job);
   switch (job.out_type) {

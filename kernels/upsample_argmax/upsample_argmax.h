@@ -1,7 +1,11 @@
 // Labels at the camera's size from class scores at the network's, in one step: what
 // bilinear resizing and argmax give, without the resized scores.
 //
-//   scores      (N, C, h, w)  float32 or float16, contiguous, 1 <= C <= 65535
+//   scores      (N, C, h, w)  float32 or float16, contiguous, 1 <= C <= 65535; or, of
+//                             one image, (h, w, pitch) float16: the classes of a sample
+//                             side by side, `pitch` a multiple of 8 and at least C, and
+//                             for CUDA at a multiple of 16 bytes. What lies beyond
+//                             the classes does not count.
 //   labels      (N, H, W)     uint8 up to 255 classes, uint16 above; all are written
 //   confidence  (N, H, W)     float32, contiguous, all are written; or null
 //
@@ -37,6 +41,7 @@ struct UpsampleArgmax {
   std::int64_t classes;
   std::int64_t height;
   std::int64_t width;
+  std::int64_t pitch;  // 0: a plane for every class
   void* labels;
   float* confidence;
   std::int64_t out_height;
@@ -49,6 +54,10 @@ struct UpsampleArgmax {
   Taps row_taps;
   Taps column_taps;
   void* scratch;
+
+  // Elements from one class to the next, and from one sample to the next in its row.
+  FUSEG_BOTH std::int64_t class_step() const { return pitch == 0 ? height * width : 1; }
+  FUSEG_BOTH std::int64_t sample_step() const { return pitch == 0 ? 1 : pitch; }
 
   // Of the scores that compete, the added one counted.
   FUSEG_BOTH std::int64_t rivals() const { return classes == 1 ? 2 : classes; }

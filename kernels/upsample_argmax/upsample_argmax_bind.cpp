@@ -9,14 +9,14 @@ namespace fuseg {
 namespace {
 
 // A job whose settings were checked, with proper sentences, by
-// fuseg.ops.upsample_argmax, for scores of one shape, (C, h, w) or (N, C, h, w); its
-// tables and scratch.
+// fuseg.ops.upsample_argmax, for scores of one shape, (C, h, w) or (N, C, h, w), or
+// (h, w, pitch); its tables and scratch.
 class Plan {
  public:
   using Fractions = std::array<std::int64_t, 3>;  // of common/resample.h's Line
 
   Plan(const Shape& shape, py::dtype dtype, const std::array<std::int64_t, 2>& size,
-       const Fractions& rows, const Fractions& columns, int threads)
+       const Fractions& rows, const Fractions& columns, int threads, std::int64_t pitch)
       : scores_(shape),
         scores_dtype_(dtype),
         labels_(shape.begin(), shape.end() - 3),
@@ -28,6 +28,8 @@ class Plan {
     job_.classes = last[-3];
     job_.height = last[-2];
     job_.width = last[-1];
+    job_.pitch = pitch;
+    if (pitch != 0) scores_ = {job_.height, job_.width, pitch};
     labels_dtype_ =
         job_.wide() ? py::dtype::of<std::uint16_t>() : py::dtype::of<std::uint8_t>();
     job_.out_height = size[0];
@@ -89,9 +91,10 @@ class Plan {
 
 void bind_upsample_argmax(py::module_& m) {
   py::class_<Plan>(m, "UpsampleArgmaxPlan")
-      .def(py::init<const Shape&, py::dtype, const std::array<std::int64_t, 2>&,
-                    const Plan::Fractions&, const Plan::Fractions&, int>(),
-           "shape"_a, "dtype"_a, "size"_a, "rows"_a, "columns"_a, "threads"_a)
+      .def(
+          py::init<const Shape&, py::dtype, const std::array<std::int64_t, 2>&,
+                   const Plan::Fractions&, const Plan::Fractions&, int, std::int64_t>(),
+          "shape"_a, "dtype"_a, "size"_a, "rows"_a, "columns"_a, "threads"_a, "pitch"_a)
       .def("run", &Plan::run, "scores"_a, "labels"_a, "confidence"_a);
 }
 

@@ -9,7 +9,8 @@ void bind_upsample_argmax_cuda(py::module_& m) {
       [](Address scores, bool half, const std::array<std::int64_t, 4>& shape,
          Address labels, Address confidence, std::int64_t out_height,
          std::int64_t out_width, const std::array<std::int64_t, 3>& rows,
-         const std::array<std::int64_t, 3>& columns, Address stream) {
+         const std::array<std::int64_t, 3>& columns, std::int64_t pitch,
+         Address stream) {
         UpsampleArgmax job{};
         job.scores = at<void>(scores);
         job.half = half;
@@ -17,6 +18,7 @@ void bind_upsample_argmax_cuda(py::module_& m) {
         job.classes = shape[1];
         job.height = shape[2];
         job.width = shape[3];
+        job.pitch = pitch;
         job.labels = at<void>(labels);
         job.confidence = at<float>(confidence);
         job.out_height = out_height;
@@ -27,7 +29,7 @@ void bind_upsample_argmax_cuda(py::module_& m) {
         upsample_argmax_cuda(job, at<CUstream_st>(stream));
       },
       "scores"_a, "half"_a, "shape"_a, "labels"_a, "confidence"_a, "out_height"_a,
-      "out_width"_a, "rows"_a, "columns"_a, "stream"_a);
+      "out_width"_a, "rows"_a, "columns"_a, "pitch"_a, "stream"_a);
 }
 
 }  // namespace fuseg

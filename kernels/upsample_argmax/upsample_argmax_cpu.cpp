@@ -25,6 +25,7 @@ struct Plane {
   const Score* lower;
   float fraction;
   const Taps& columns;
+  std::int64_t step;
 
   double at(std::int64_t x) const {
     if (upper == nullptr) return 0.0;
@@ -34,9 +35,10 @@ struct Plane {
 
  private:
   double along(const Score* samples, std::int64_t x) const {
-    const double first = to_float(samples[columns.first[x]]);
+    const double first = to_float(samples[columns.first[x] * step]);
     if (columns.fraction[x] == 0.0f) return first;
-    return blend(first, to_float(samples[columns.second[x]]), columns.fraction[x]);
+    return blend(first, to_float(samples[columns.second[x] * step]),
+                 columns.fraction[x]);
   }
 };
 
@@ -45,11 +47,14 @@ Plane<Score> plane(const UpsampleArgmax& job, std::int64_t image, std::int64_t r
                    std::int64_t y) {
   const Taps& rows = job.row_taps;
   const std::int64_t c = rival - (job.rivals() - job.classes);
-  if (c < 0) return {nullptr, nullptr, 0.0f, job.column_taps};
+  if (c < 0) return {nullptr, nullptr, 0.0f, job.column_taps, 0};
   const Score* first = static_cast<const Score*>(job.scores) +
-                       (image * job.classes + c) * job.height * job.width;
-  return {first + rows.first[y] * job.width, first + rows.second[y] * job.width,
-          rows.fraction[y], job.column_taps};
+                       image * job.classes * job.height * job.width +
+                       c * job.class_step();
+  const std::int64_t step = job.sample_step();
+  return {first + rows.first[y] * job.width * step,
+          first + rows.second[y] * job.width * step, rows.fraction[y], job.column_taps,
+          step};
 }
 
 struct RowWork {

@@ -1,4 +1,5 @@
 #include "common/samples.cuh"
+#include "upsample_argmax/layouts.cuh"
 #include "upsample_argmax/upsample_argmax.h"
 
 // A block labels one tile of the image. It first finds the winners of the samples under
@@ -27,6 +28,7 @@ struct Task {
   float* confidence;  // or null
   std::int64_t height;
   std::int64_t width;
+  std::int64_t pitch;
   std::int64_t out_height;
   std::int64_t out_width;
   Line rows;
@@ -82,17 +84,23 @@ struct Best {
 };
 
 // The winner of one sample, and whether all its scores are tame, by kParts threads.
-template <typename Score>
-__device__ std::int32_t winner_of(const Task& task, const Score* __restrict__ sample,
+template <typename Layout>
+__device__ std::int32_t winner_of(const Task& task,
+                                  const typename Layout::Score* __restrict__ sample,
                                   int part) {
-  const std::int64_t plane = task.height * task.width;
+  constexpr int kMany = Layout::kMany;
   Best best{task.one_added ? 0.0f : -INFINITY, 0};
   bool tame = true;
-#pragma unroll 8
-  for (std::int32_t c = part; c < task.classes; c += kParts) {
-    const float score = read(sample + c * plane);
-    tame &= fabsf(score) < kCareful;
-    best.meet(score, c + task.one_added);
+#pragma unroll(8 / kMany)
+  for (std::int32_t c = part * kMany; c < task.classes; c += kParts * kMany) {
+    const typename Layout::Some some =
+        Layout::some(sample + Layout::class_at(c, task.height, task.width));
+#pragma unroll
+    for (int i = 0; i < kMany; ++i) {
+      if (i > 0 && c + i >= task.classes) break;
+      tame &= fabsf(some[i]) < kCareful;
+      best.meet(some[i], c + i + task.one_added);
+    }
   }
 #pragma unroll
   for (int step = kSamplesAtOnce; step < kWarp; step *= 2) {
@@ -106,29 +114,45 @@ __device__ std::int32_t winner_of(const Task& task, const Score* __restrict__ sa
   return best.winner | (tame ? 0 : kOdd);
 }
 
-// The definition, at one pixel; `corner` is its upper left sample of class 0.
-template <typename Score>
-__device__ float score_at(const Task& task, const Score* __restrict__ corner,
-                          std::int32_t c, const Place& row, const Place& column) {
-  const Score* samples = corner + c * task.height * task.width;
-  const float above = across(samples, column);
+// The definition of some classes, at one pixel; `corner` is its upper left sample.
+template <typename Layout>
+__device__ typename Layout::Blend blend_at(
+    const Task& task, const typename Layout::Score* __restrict__ corner,
+    const Place& row, const Place& column) {
+  const std::int64_t next = Layout::sample_step(task.pitch);
+  const typename Layout::Blend above = Layout::across(corner, next, column);
   if (row.second == 0.0f) return above;
-  return row.first * above + row.second * across(samples + task.width, column);
+  return Layout::blend(above, Layout::across(corner + task.width * next, next, column),
+                       row);
 }
 
-template <typename Score>
-__device__ Best label_by_definition(const Task& task, const Score* corner,
+template <typename Layout>
+__device__ Best label_by_definition(const Task& task,
+                                    const typename Layout::Score* corner,
                                     const Place& row, const Place& column,
                                     float* confidence) {
+  constexpr int kMany = Layout::kMany;
   Best best{task.one_added ? 0.0f : -INFINITY, 0};
-#pragma unroll 4
-  for (std::int32_t c = 0; c < task.classes; ++c) {
-    best.meet(score_at(task, corner, c, row, column), c + task.one_added);
+#pragma unroll(kMany == 1 ? 4 : 1)
+  for (std::int32_t c = 0; c < task.classes; c += kMany) {
+    const auto score = blend_at<Layout>(
+        task, corner + Layout::class_at(c, task.height, task.width), row, column);
+#pragma unroll
+    for (int i = 0; i < kMany; ++i) {
+      if (i > 0 && c + i >= task.classes) break;
+      best.meet(score[i], c + i + task.one_added);
+    }
   }
   if (confidence != nullptr) {
     float sum = task.one_added ? __expf(0.0f - best.score) : 0.0f;
-    for (std::int32_t c = 0; c < task.classes; ++c) {
-      sum += __expf(score_at(task, corner, c, row, column) - best.score);
+    for (std::int32_t c = 0; c < task.classes; c += kMany) {
+      const auto score = blend_at<Layout>(
+          task, corner + Layout::class_at(c, task.height, task.width), row, column);
+#pragma unroll
+      for (int i = 0; i < kMany; ++i) {
+        if (i > 0 && c + i >= task.classes) break;
+        sum += __expf(score[i] - best.score);
+      }
     }
     *confidence = 1.0f / sum;
   }
@@ -142,38 +166,60 @@ struct Slope {
   float step;
 };
 
-template <typename Score>
-__device__ Slope slope_of(const Score* above, const Score* below, const Place& column) {
-  const float start = fmaf(column.second, read(above + 1), column.first * read(above));
-  const float end = fmaf(column.second, read(below + 1), column.first * read(below));
-  return {start, end - start};
-}
+// Some classes of the four samples of a cell.
+template <typename Layout>
+struct Cell {
+  typename Layout::Some above_left, above_right, below_left, below_right;
+
+  __device__ Cell(const typename Layout::Score* above,
+                  const typename Layout::Score* below, std::int64_t next)
+      : above_left(Layout::some(above)),
+        above_right(Layout::some(above + next)),
+        below_left(Layout::some(below)),
+        below_right(Layout::some(below + next)) {}
+
+  __device__ Slope slope(int i, const Place& column) const {
+    const float start =
+        fmaf(column.second, above_right[i], column.first * above_left[i]);
+    const float end = fmaf(column.second, below_right[i], column.first * below_left[i]);
+    return {start, end - start};
+  }
+};
 
 // The rows of a group at one column, in a cell with tame scores.
-template <typename Score, int kRows, bool kConfident>
-__device__ void label_unit(const Task& task, const Score* __restrict__ corner,
-                           bool last, const Tile& tile, const Group& group,
-                           const Place& column, Best (&best)[kRows],
-                           float (&confidence)[kRows]) {
-  const std::int64_t plane = task.height * task.width;
+template <typename Layout, int kRows, bool kConfident>
+__device__ void label_unit(const Task& task,
+                           const typename Layout::Score* __restrict__ corner, bool last,
+                           const Tile& tile, const Group& group, const Place& column,
+                           Best (&best)[kRows], float (&confidence)[kRows]) {
+  using Score = typename Layout::Score;
+  constexpr int kMany = Layout::kMany;
+  const std::int64_t step = Layout::class_at(kMany, task.height, task.width);
+  const std::int64_t right = Layout::sample_step(task.pitch);
   float down[kRows];
 #pragma unroll
   for (int r = 0; r < kRows; ++r) {
     down[r] = r < group.count ? tile.row[group.row + r].second : 0.0f;
     best[r] = {task.one_added ? 0.0f : -INFINITY, 0};
   }
-  const std::int64_t next = last ? 0 : task.width;  // nothing is below the last row
+  // Nothing is below the last row.
+  const std::int64_t next = last ? 0 : task.width * right;
   const Score* above = corner;
   const Score* below = corner + next;
-#pragma unroll 2
-  for (std::int32_t c = 0; c < task.classes; ++c) {
-    const Slope slope = slope_of(above, below, column);
+#pragma unroll(kMany == 1 ? 2 : 1)
+  for (std::int32_t c = 0; c < task.classes; c += kMany) {
+    const Cell<Layout> cell(above, below, right);
 #pragma unroll
-    for (int r = 0; r < kRows; ++r) {
-      best[r].meet(fmaf(down[r], slope.step, slope.start), c + task.one_added);
+    for (int i = 0; i < kMany; ++i) {
+      if (i > 0 && c + i >= task.classes) break;
+      const Slope slope = cell.slope(i, column);
+#pragma unroll
+      for (int r = 0; r < kRows; ++r) {
+        best[r].meet(fmaf(down[r], slope.step, slope.start), c + i + task.one_added);
+      }
     }
-    above += plane;
-    below += plane;
+    above += step;
+    below += step;
   }
   if (!kConfident) return;
   above = corner;
@@ -182,14 +228,19 @@ __device__ void label_unit(const Task& task, const Score* __restrict__ corner,
   for (int r = 0; r < kRows; ++r) {
     confidence[r] = task.one_added ? __expf(0.0f - best[r].score) : 0.0f;
   }
-  for (std::int32_t c = 0; c < task.classes; ++c) {
-    const Slope slope = slope_of(above, below, column);
+  for (std::int32_t c = 0; c < task.classes; c += kMany) {
+    const Cell<Layout> cell(above, below, right);
 #pragma unroll
-    for (int r = 0; r < kRows; ++r) {
-      confidence[r] += __expf(fmaf(down[r], slope.step, slope.start) - best[r].score);
+    for (int i = 0; i < kMany; ++i) {
+      if (i > 0 && c + i >= task.classes) break;
+      const Slope slope = cell.slope(i, column);
+#pragma unroll
+      for (int r = 0; r < kRows; ++r) {
+        confidence[r] += __expf(fmaf(down[r], slope.step, slope.start) - best[r].score);
+      }
     }
-    above += plane;
-    below += plane;
+    above += step;
+    below += step;
   }
 #pragma unroll
   for (int r = 0; r < kRows; ++r) confidence[r] = 1.0f / confidence[r];
@@ -220,9 +271,10 @@ __device__ void cut_rows(Tile& tile, int row, int top, int count) {
   }
 }
 
-template <typename Score, int kRows, bool kConfident>
+template <typename Layout, int kRows, bool kConfident>
 __global__ void __launch_bounds__(kThreads, 4)
     upsample_argmax_kernel(const __grid_constant__ Task task) {
+  using Score = typename Layout::Score;
   Tile& tile = *static_cast<Tile*>(shared_block());
   const int thread = static_cast<int>(threadIdx.x);
   const std::int64_t image = blockIdx.z;
@@ -249,9 +301,10 @@ __global__ void __launch_bounds__(kThreads, 4)
   }
   __syncthreads();
 
+  const std::int64_t next = Layout::sample_step(task.pitch);
   const Score* scores = static_cast<const Score*>(task.scores) +
                         image * task.classes * task.height * task.width +
-                        from_y * task.width + from_x;
+                        (from_y * task.width + from_x) * next;
   float* confidence = nullptr;
   if (kConfident) {
     confidence =
@@ -270,7 +323,8 @@ __global__ void __launch_bounds__(kThreads, 4)
       const std::int64_t y = min(std::int64_t{at / wide}, task.height - 1 - from_y);
       const std::int64_t x = min(std::int64_t{at % wide}, task.width - 1 - from_x);
       const int part = thread % kWarp / kSamplesAtOnce;
-      const std::int32_t winner = winner_of(task, scores + y * task.width + x, part);
+      const std::int32_t winner =
+          winner_of<Layout>(task, scores + (y * task.width + x) * next, part);
       if (part == 0) winners[at] = winner;
     }
     __syncthreads();
@@ -300,13 +354,14 @@ __global__ void __launch_bounds__(kThreads, 4)
       const int y = tile.row[group.row].index;
       const std::int32_t* corner = winners + y * wide + column.index;
       const std::int32_t all = corner[0] | corner[1] | corner[wide] | corner[wide + 1];
-      const Score* from = scores + y * task.width + column.index;
+      const Score* from = scores + (y * task.width + column.index) * next;
       const bool agreed = corner[0] == corner[1] && corner[0] == corner[wide] &&
                           corner[0] == corner[wide + 1];
       if (all >= kOdd) {
         for (int r = group.row; r < group.row + group.count; ++r) {
           float* to = kConfident ? confidence + r * task.out_width + x : nullptr;
-          const Best best = label_by_definition(task, from, tile.row[r], column, to);
+          const Best best =
+              label_by_definition<Layout>(task, from, tile.row[r], column, to);
           tile.label[r][x] = static_cast<std::uint16_t>(best.winner);
         }
         continue;
@@ -314,8 +369,8 @@ __global__ void __launch_bounds__(kThreads, 4)
       Best best[kRows];
       float sure[kRows];
       const bool last = from_y + y == task.height - 1;
-      label_unit<Score, kRows, kConfident>(task, from, last, tile, group, column, best,
-                                           sure);
+      label_unit<Layout, kRows, kConfident>(task, from, last, tile, group, column, best,
+                                            sure);
 #pragma unroll
       for (int r = 0; r < kRows; ++r) {
         if (r >= group.count) continue;
@@ -331,10 +386,10 @@ __global__ void __launch_bounds__(kThreads, 4)
       const int x = i % kTileWidth;
       if (y < first_row || y >= rows || x >= columns) continue;
       const Score* from =
-          scores + tile.row[y].index * task.width + tile.column[x].index;
+          scores + (tile.row[y].index * task.width + tile.column[x].index) * next;
       float* to = kConfident ? confidence + y * task.out_width + x : nullptr;
       const Best best =
-          label_by_definition(task, from, tile.row[y], tile.column[x], to);
+          label_by_definition<Layout>(task, from, tile.row[y], tile.column[x], to);
       tile.label[y][x] = static_cast<std::uint16_t>(best.winner);
     }
   }
@@ -352,14 +407,14 @@ std::int64_t samples_under(const Line& line, std::int64_t pixels,
   return min((pixels - 1) * line.step / line.unit + 3, samples + 1);
 }
 
-template <typename Score>
+template <typename Layout>
 void start(const UpsampleArgmax& job, const Task& task, CUstream_st* stream) {
   const bool tall = 2 * task.rows.unit > 9 * task.rows.step;  // above 4.5 rows a cell
   const bool sure = task.confidence != nullptr;
-  const auto kernel = tall ? (sure ? upsample_argmax_kernel<Score, 8, true>
-                                   : upsample_argmax_kernel<Score, 8, false>)
-                           : (sure ? upsample_argmax_kernel<Score, 4, true>
-                                   : upsample_argmax_kernel<Score, 4, false>);
+  const auto kernel = tall ? (sure ? upsample_argmax_kernel<Layout, 8, true>
+                                   : upsample_argmax_kernel<Layout, 8, false>)
+                           : (sure ? upsample_argmax_kernel<Layout, 4, true>
+                                   : upsample_argmax_kernel<Layout, 4, false>);
   std::int64_t bytes = sizeof(Tile);
   if (task.by_cells) {
     const std::int64_t high = samples_under(task.rows, kTileHeight, task.height);
@@ -383,6 +438,7 @@ void upsample_argmax_cuda(const UpsampleArgmax& job, CUstream_st* stream) {
   task.classes = static_cast<std::int32_t>(job.classes);
   task.height = job.height;
   task.width = job.width;
+  task.pitch = job.pitch;
   task.out_height = job.out_height;
   task.out_width = job.out_width;
   task.rows = job.rows;
@@ -401,10 +457,12 @@ void upsample_argmax_cuda(const UpsampleArgmax& job, CUstream_st* stream) {
     ++row;
   }
   task.above = task.by_cells ? (kTileHeight - row % kTileHeight) % kTileHeight : 0;
-  if (job.half) {
-    start<Half>(job, task, stream);
+  if (job.pitch != 0) {
+    start<SideBySide>(job, task, stream);
+  } else if (job.half) {
+    start<InPlanes<Half>>(job, task, stream);
   } else {
-    start<float>(job, task, stream);
+    start<InPlanes<float>>(job, task, stream);
   }
 }
 

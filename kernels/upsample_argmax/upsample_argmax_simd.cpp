@@ -33,7 +33,7 @@ void label(const UpsampleArgmax& job) {
 }  // namespace
 
 void upsample_argmax_simd(const UpsampleArgmax& job) {
-  if (job.out_width < kLanes) {
+  if (job.out_width < kLanes || job.pitch != 0) {  // or a GPU's layout
     upsample_argmax_cpu(job);
   } else if (job.half) {
     job.wide() ? label<Half, std::uint16_t>(job) : label<Half, std::uint8_t>(job);

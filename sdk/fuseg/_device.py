@@ -10,13 +10,13 @@ import ctypes
 import functools
 import importlib
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .errors import ArgumentError, BackendError, DTypeError
+from .errors import ArgumentError, BackendError, DeviceError, DTypeError
 
 _ON_GPU = (2, 13)  # DLPack: CUDA, CUDA managed
 _ON_CPU = (1, 3)  # the CPU's own, and pinned by CUDA
@@ -152,25 +152,37 @@ def launch(kernel: str, *arguments: Any, stream: Any = None) -> None:
     `Borrowed` arguments become addresses, None becomes 0, in lists too. The work is put
     on ``stream`` or, without one, where the arrays' owners say their own is.
     """
-    module = kernels()
     listed = [a for b in arguments for a in (b if isinstance(b, list) else [b])]
     arrays = [a for a in listed if isinstance(a, Borrowed)]
     handle = stream_handle(stream)
     if handle is None:
         named = [a.stream for a in arrays if a.stream is not None]
         handle = named[0] if named else _DEFAULT_STREAM
+    for array in arrays:
+        _put_after_owner(array, handle)
     try:
-        for array in arrays:
-            if array.ordered:
-                array.owner.__dlpack__(stream=handle)
-            elif array.stream not in (None, handle):
-                module.put_after(handle, array.stream)
-        function = getattr(module, kernel)
-        function(*(_plain(a) for a in arguments), handle)
+        getattr(kernels(), kernel)(*(_plain(a) for a in arguments), handle)
     except RuntimeError as err:
-        raise BackendError(
+        raise DeviceError(
             f"{kernel.removesuffix('_cuda')} could not be started on the GPU: {err}."
         ) from err
+
+
+def at(address: int, shape: tuple[int, ...], dtype: Any) -> Borrowed:
+    """Dense memory of fuseg's own on the GPU, described as the ops take arrays."""
+    return _described(address, shape, None, np.dtype(dtype), True, None, None)
+
+
+def ordered_on(array: Borrowed, stream: int) -> Borrowed:
+    """Let ``stream`` wait for the owner's unfinished work, now and not in a launch.
+
+    An owner that does not say where its work is (version 2 of the interface) is taken
+    to use the default stream.
+    """
+    if not array.ordered and array.stream is None:
+        array = replace(array, stream=_DEFAULT_STREAM)
+    _put_after_owner(array, stream)
+    return replace(array, stream=None, ordered=False)
 
 
 def stream_handle(stream: Any) -> int | None:
@@ -215,6 +227,21 @@ def kernels() -> ModuleType:
             f"without it ({err}). Install fuseg from its sdist where nvcc is found, or "
             "pass NumPy arrays."
         ) from err
+
+
+def put_after(later: int, earlier: int) -> None:
+    """Let what ``later`` is given from now on wait for what ``earlier`` has so far."""
+    try:
+        kernels().put_after(later, earlier)
+    except RuntimeError as err:
+        raise DeviceError(f"a stream cannot wait for another one: {err}.") from err
+
+
+def _put_after_owner(array: Borrowed, stream: int) -> None:
+    if array.ordered:
+        array.owner.__dlpack__(stream=stream)
+    elif array.stream is not None and array.stream != stream:
+        put_after(stream, array.stream)
 
 
 def _plain(argument: Any) -> Any:

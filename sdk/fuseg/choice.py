@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from . import metrics, tuning
-from .backends import Backend, create, require_known, require_threads
+from . import gpu_engines, metrics, tuning
+from .backends import Backend, GpuBackend, create, require_known, require_threads
 from .bundle import Bundle
 from .errors import ArgumentError, BackendError
+from .gpu_engines import GPU_ENGINES
+from .later import Later
 from .manifest import Variant
 from .segmentation import Segmentation
 
@@ -19,6 +21,7 @@ LEAST_AGREEMENT = 0.995  # with the samples' labels, which are those of fp32
 _log = logging.getLogger("fuseg")
 
 Labeler = Callable[..., Segmentation]
+Engine = Backend | GpuBackend
 
 
 @dataclass(frozen=True)
@@ -27,28 +30,40 @@ class Started:
 
     Attributes:
         variant: What it runs.
-        fallback: Why that is fp32 and not the variant that was chosen; None if it is
-            the one.
+        fallback: Why that is not what was chosen first; None if it is.
+        later: A TensorRT engine that is still to be built, to take this one's place.
     """
 
-    engine: Backend
+    engine: Engine
     variant: Variant
     fallback: str | None = None
+    later: Later | None = None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An engine's name, the variant it would run, and why these."""
+
+    backend: str
+    variant: Variant
+    why: str
 
 
 def start(
     bundle: Bundle,
     *,
-    backend: str | Backend,
+    backend: str | Engine,
     variant: str | None,
     threads: int | None,
-    segmenter: Callable[[Backend, Variant], Labeler],
+    device: int,
+    serve_while_building: bool,
+    segmenter: Callable[[Engine, Variant], Labeler],
 ) -> Started:
     """Choose engine and variant, and make the engine; one line of the log says which.
 
-    A variant of less than float32 has to give the labels of the bundle's samples, the
-    first time it is loaded here. Else fp32 takes its place (on ONNX Runtime, unless
-    another engine was asked for), or the call is refused if the variant was asked for.
+    A variant of less than float32, and any on a GPU, has to give the labels of the
+    bundle's samples, the first time it is loaded here. Else the next candidate takes
+    its place, or the call is refused if there is none.
 
     Args:
         backend: A name, ``"auto"``, or an object, which is taken as it is.
@@ -57,8 +72,7 @@ def start(
     Raises:
         ArgumentError: no such backend or variant; ``threads`` is no count, or was
             given with an object.
-        BackendError: the engine cannot be made, or gives other labels than the
-            variant must that was asked for.
+        BackendError: no candidate can be made and gives the labels that it must.
     """
     if not isinstance(backend, str):
         if threads is not None:
@@ -66,62 +80,83 @@ def start(
                 "threads must be omitted with a backend object: it has its own."
             )
         return Started(backend, _named(bundle, variant) or _first(bundle))
-    name, chosen, why = choose(bundle, backend, variant, threads)
-    _log.info("%s: variant %s on %s, %s", bundle.path, chosen.name, name, why)
-    spare = bundle.manifest.full
-    safe = "onnxruntime" if backend == "auto" else name
-    if (name, chosen) == (safe, spare):
-        return Started(_make(bundle, name, chosen, threads), chosen)
-    try:
-        engine = _make(bundle, name, chosen, threads)
-        doubt = None
-        if chosen is not spare:
-            doubt = _doubt(bundle, engine, chosen, segmenter)
-    except BackendError as err:
-        if variant is not None:
-            raise
-        doubt = str(err)
-    if doubt is None:
-        return Started(engine, chosen)
-    reason = f"variant {chosen.name} does not run on {name}: {doubt}"
-    if variant is not None or spare is None:
-        raise BackendError(reason)
-    _log.warning("%s: fp32 on %s instead: %s", bundle.path, safe, reason)
-    return Started(_make(bundle, safe, spare, threads), spare, reason)
+    found = candidates(bundle, backend, variant, threads, device)
+    later = None
+    if serve_while_building and found[0].backend == "tensorrt":
+        later = _later(bundle, found[0], device, segmenter)
+        if later is not None:
+            found = found[1:] or _for_cpu(bundle, "auto", None, "meanwhile")
+    doubts: list[str] = []
+    for number, chosen in enumerate(found, 1):
+        name, kind = chosen.backend, chosen.variant
+        if doubts:
+            told = (bundle.path, kind.name, name, "; ".join(doubts))
+            _log.warning("%s: %s on %s instead: %s", *told)
+        else:
+            told = (bundle.path, kind.name, name, chosen.why)
+            _log.info("%s: variant %s on %s, %s", *told)
+        try:
+            engine = make(bundle, name, kind, threads=threads, device=device)
+            doubt = _doubt(bundle, engine, kind, segmenter)
+        except BackendError as err:
+            if number == len(found):
+                raise
+            doubt = str(err)
+        if doubt is None:
+            return Started(engine, kind, "; ".join(doubts) or None, later)
+        doubts.append(f"variant {kind.name} does not run on {name}: {doubt}")
+    raise BackendError(doubts[-1])
 
 
-def choose(
-    bundle: Bundle, backend: str, variant: str | None, threads: int | None
-) -> tuple[str, Variant, str]:
-    """The engine's name, the variant, and why these; nothing is measured.
+def candidates(
+    bundle: Bundle,
+    backend: str,
+    variant: str | None,
+    threads: int | None,
+    device: int,
+) -> list[Candidate]:
+    """What `start` tries, in this order; nothing is measured, built or loaded.
 
     Raises:
         ArgumentError: see `start`.
+        BackendError: the ``backend`` that was asked for is not here.
     """
     require_known(backend)
     asked = _named(bundle, variant)
     if threads is not None:
         threads = require_threads(threads)
+    if backend in GPU_ENGINES:
+        lacks = gpu_engines.missing(backend, device)
+        if lacks is not None:
+            raise BackendError(f"backend {backend} cannot run here: {lacks}.")
+        chosen = gpu_engines.variant_for(bundle, backend, variant)
+        return [Candidate(backend, chosen, "as asked")]
     if backend != "auto" and asked is not None:
-        return backend, asked, "as asked"
-    tuned = tuning.stored(bundle.digest, threads)
-    if tuned is None:
-        note = "nothing is tuned here (fuseg tune)"
-    elif tuned.outdated:
-        note = "what was tuned is of other versions (fuseg tune again)"
-    else:
-        note = "nothing like it is tuned here (fuseg tune)"
-        fitting = {v.name: v for v in bundle.manifest.variants if v.fits_cpu}
-        for row in tuned.measured:
-            if (
-                backend in ("auto", row.backend)
-                and variant in (None, row.variant)
-                and row.variant in fitting
-            ):
-                why = f"the fastest here by fuseg tune: {row.p50_ms:.2f} ms"
-                return row.backend, fitting[row.variant], why
-    name = "onnxruntime" if backend == "auto" else backend
-    return name, asked or _first(bundle), f"by default: {note}"
+        return [Candidate(backend, asked, "as asked")]
+    tuned, note = _tuned(bundle, backend, variant, threads, device)
+    if tuned is not None:
+        return [tuned, *_spare(bundle, backend, asked, tuned)]
+    if backend != "auto":
+        return _for_cpu(bundle, backend, asked, f"by default: {note}")
+    on_gpu, without = _on_gpu(bundle, asked, device)
+    why = f"by default: {without}{note}"
+    found = [replace(candidate, why=why) for candidate in on_gpu]
+    if not found or any(v.fits_cpu for v in bundle.manifest.variants):
+        found += _for_cpu(bundle, backend, asked, why)
+    return found
+
+
+def make(
+    bundle: Bundle, name: str, variant: Variant, *, threads: int | None, device: int
+) -> Engine:
+    """Make the engine of this name; TensorRT's is built first if it must be.
+
+    Raises:
+        BackendError: it cannot be made.
+    """
+    if name in GPU_ENGINES:
+        return gpu_engines.make(bundle, name, variant, device)
+    return create(name, bundle.read(variant.file), threads=threads)
 
 
 def agreements(bundle: Bundle, segmenter: Labeler) -> list[float]:
@@ -133,26 +168,117 @@ def agreements(bundle: Bundle, segmenter: Labeler) -> list[float]:
     return shares
 
 
+def _tuned(
+    bundle: Bundle,
+    backend: str,
+    variant: str | None,
+    threads: int | None,
+    device: int,
+) -> tuple[Candidate | None, str]:
+    """The fastest that was measured and is wanted; else why there is none."""
+    tuned = tuning.stored(bundle.digest, threads)
+    if tuned is None:
+        return None, "nothing is tuned here (fuseg tune)"
+    if tuned.outdated:
+        return None, "what was tuned is of other versions (fuseg tune again)"
+    known = {v.name: v for v in bundle.manifest.variants}
+    for row in tuned.measured:
+        found = known.get(row.variant)
+        if found is None or backend not in ("auto", row.backend):
+            continue
+        fits = found.fits_cpu
+        if row.backend in GPU_ENGINES:
+            fits = gpu_engines.missing(row.backend, device) is None
+        if fits and variant in (None, row.variant):
+            why = f"the fastest here by fuseg tune: {row.p50_ms:.2f} ms"
+            return Candidate(row.backend, found, why), ""
+    return None, "nothing like it is tuned here (fuseg tune)"
+
+
+def _on_gpu(
+    bundle: Bundle, asked: Variant | None, device: int
+) -> tuple[list[Candidate], str]:
+    """The GPU's engines that are here, and in words why the others are not."""
+    if not gpu_engines.count():
+        return [], "no NVIDIA GPU here; "
+    found, words = [], ""
+    for name in GPU_ENGINES:
+        try:
+            lacks = gpu_engines.missing(name, device)
+            if lacks is None:
+                named = None if asked is None else asked.name
+                chosen = gpu_engines.variant_for(bundle, name, named)
+                found.append(Candidate(name, chosen, ""))
+        except (ArgumentError, BackendError) as err:
+            lacks = str(err).rstrip(".")
+        if lacks is not None:
+            words += f"not {name}: {lacks}; "
+    return found, words
+
+
+def _for_cpu(
+    bundle: Bundle, backend: str, asked: Variant | None, why: str
+) -> list[Candidate]:
+    name = "onnxruntime" if backend == "auto" else backend
+    chosen = Candidate(name, asked or _first(bundle), why)
+    return [chosen, *_spare(bundle, backend, asked, chosen)]
+
+
+def _spare(
+    bundle: Bundle, backend: str, asked: Variant | None, chosen: Candidate
+) -> list[Candidate]:
+    """fp32 on the engine that is always there, unless something was asked for."""
+    spare = bundle.manifest.full
+    safe = "onnxruntime" if backend == "auto" else backend
+    if asked is not None or spare is None:
+        return []
+    if (chosen.backend, chosen.variant) == (safe, spare):
+        return []
+    return [Candidate(safe, spare, "by default")]
+
+
+def _later(
+    bundle: Bundle,
+    chosen: Candidate,
+    device: int,
+    segmenter: Callable[[Engine, Variant], Labeler],
+) -> Later | None:
+    """TensorRT's engine, to be built in the background; None if it is there."""
+    if gpu_engines.is_built(bundle, chosen.variant, device):
+        return None
+
+    def prepare() -> Engine:
+        engine = gpu_engines.make(bundle, chosen.backend, chosen.variant, device)
+        doubt = _doubt(bundle, engine, chosen.variant, segmenter)
+        if doubt is not None:
+            raise BackendError(doubt)
+        return engine
+
+    return Later(str(bundle.path), chosen.backend, chosen.variant, prepare)
+
+
 def _doubt(
     bundle: Bundle,
-    engine: Backend,
+    engine: Engine,
     variant: Variant,
-    segmenter: Callable[[Backend, Variant], Labeler],
+    segmenter: Callable[[Engine, Variant], Labeler],
 ) -> str | None:
     """Why the labels are not to be trusted; None if they are, as is remembered."""
-    if tuning.has_passed(bundle.digest, engine.name, variant.name):
+    full = variant is bundle.manifest.full
+    if full and engine.name not in GPU_ENGINES:
+        return None
+    where = gpu_engines.identity(engine)
+    if tuning.has_passed(bundle.digest, engine.name, variant.name, where):
         return None
     if not bundle.manifest.samples:
+        if full:
+            return None
         return "the bundle holds no samples to check its labels with."
     lowest = min(agreements(bundle, segmenter(engine.clone(), variant)))
     if lowest < LEAST_AGREEMENT:
         return f"{lowest:.6f} of the labels of a sample agree, {LEAST_AGREEMENT} must."
-    tuning.remember_pass(bundle.digest, engine.name, variant.name)
+    tuning.remember_pass(bundle.digest, engine.name, variant.name, where)
     return None
-
-
-def _make(bundle: Bundle, name: str, variant: Variant, threads: int | None) -> Backend:
-    return create(name, bundle.read(variant.file), threads=threads)
 
 
 def _named(bundle: Bundle, name: str | None) -> Variant | None:

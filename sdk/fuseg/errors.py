@@ -9,9 +9,9 @@ FusegError
 ├── BundleError(ValueError)     the .fuseg file is damaged, foreign or not trusted
 │   └── ManifestError           its manifest breaks the schema
 ├── BackendError(RuntimeError)  the engine cannot be made or cannot run
-│   ├── BuildError              TensorRT could not build it
-│   └── DeviceError             the GPU, or its driver, refuses
-│       └── DeviceMemoryError(MemoryError)  it is out of memory
+│   ├── BuildError              TensorRT could not build its engine
+│   └── DeviceError             the GPU refused, or was lost
+│       └── DeviceMemoryError   it is out of memory
 ├── InputFileError(OSError)     a file given by the user cannot be read
 ├── OutputFileError(OSError)    a result cannot be written
 └── ExportError(RuntimeError)   a stage of the export failed its check
@@ -77,15 +77,15 @@ class BackendError(FusegError, RuntimeError):
 
 
 class BuildError(BackendError):
-    """A TensorRT engine could not be built; nothing that was there before is lost."""
+    """TensorRT could not build an engine; nothing else was harmed."""
 
 
 class DeviceError(BackendError):
-    """A GPU or its driver is missing, refuses, or has failed."""
+    """The GPU refused what was asked of it, or was lost."""
 
 
-class DeviceMemoryError(DeviceError, MemoryError):
-    """A GPU has not as much memory left, or as much of the CPU's cannot be locked."""
+class DeviceMemoryError(DeviceError):
+    """The GPU is out of memory."""
 
 
 class InputFileError(FusegError, OSError):

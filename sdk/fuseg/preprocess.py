@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._check import require_choice, require_rows
+from ._device import Borrowed, borrow
 from .errors import ArgumentError, DTypeError, FusegError, ShapeError
 from .frames import (
     NO_FRAME,
@@ -79,8 +80,12 @@ class Preprocessor:
             self._named("channels", name).deliver_channels(order)
         self._first = manifest.inputs[0]
 
-    def plan(self, received: Received, memory: Memory) -> Plan:
+    def plan(self, received: Received, memory: Memory, *, on_gpu: bool) -> Plan:
         """Check a call's frames and decide what each input is made from.
+
+        Args:
+            on_gpu: Whether frames that are on the GPU can be read. Nobody looks for
+                valid pixels in those: they are taken to have some.
 
         Raises:
             DTypeError, ShapeError, LayoutError: an array is not what the manifest
@@ -92,7 +97,7 @@ class Preprocessor:
         for name, sensor in self._sensors.items():
             if name not in received.arrays:
                 faults[name] = NO_FRAME
-            elif not sensor.usable(received.arrays[name]):
+            elif not sensor.usable(received.arrays[name], on_gpu=on_gpu):
                 faults[name] = NO_VALID_PIXEL
         moment = moment_of(received, faults)
         decisions = {}
@@ -108,11 +113,11 @@ class Preprocessor:
         memory = self._remember(received, memory, decisions)
         return Plan(decisions, made_from, moment, memory)
 
-    def fill(self, plan: Plan, received: Received, tensors: Tensors) -> None:
+    def fill(self, plan: Plan, arrays: Mapping[str, Any], tensors: Tensors) -> None:
         """Write what `plan` decided into ``tensors``; every plane is then valid."""
         for name, decision in plan.decisions.items():
             if decision.state == "fresh":
-                self._sensors[name].write(received.arrays[name], tensors)
+                self._sensors[name].write(arrays[name], tensors)
             elif decision.state == "substituted":
                 self._sensors[name].substitute(tensors)
 
@@ -128,20 +133,31 @@ class Preprocessor:
         sensors = self._sensors.values()
         return next((s.channels for s in sensors if s.input.kind == "color"), "RGB")
 
-    def picture(self, camera: tuple[int, int]) -> tuple[int, int, int, int] | None:
-        """Where the first input's camera lies in its tensor, if not everywhere.
+    def shown(self, camera: tuple[int, int] | None) -> dict[str, Any]:
+        """Where the first input's camera lies in its tensor, in a Labeler's words.
 
-        (top, left, height, width) in pixels of `input_size`.
+        Nothing if it lies everywhere.
         """
-        fit = self._first.resize.fit
-        if fit == "stretch":
-            return None
-        return place(camera, self.input_size, fit=fit).picture
+        resize = self._first.resize
+        if camera is None or resize.fit == "stretch":
+            return {}
+        size = (resize.height, resize.width)
+        return {
+            "crop": place(camera, size, fit=resize.fit).picture,
+            "input_size": size,
+        }
 
-    @property
-    def input_size(self) -> tuple[int, int]:
-        """(height, width) of the first input's planes."""
-        return self._first.resize.height, self._first.resize.width
+    def packer(self, name: str, **form: Any) -> ColorPacker | DepthPacker:
+        """The pack kernel of one input for planes in another form than float32.
+
+        Args:
+            form: ``dtype`` and what else the packers know of their result.
+        """
+        return self._sensors[name].packer(**form)
+
+    def filler(self, name: str, **form: Any) -> ColorPacker | DepthPacker:
+        """A pack kernel that makes the input's ``fill`` of any (1, 1) uint8 frame."""
+        return self._sensors[name].filler(**form)
 
     def _remember(
         self, received: Received, memory: Memory, decisions: Mapping[str, Decision]
@@ -156,7 +172,8 @@ class Preprocessor:
                 held.pop(name, None)  # `fill` overwrites its planes
         camera = memory.camera
         if self._first.name in received.arrays:
-            camera = received.arrays[self._first.name].shape[:2]
+            height, width = received.arrays[self._first.name].shape[:2]
+            camera = int(height), int(width)
         return Memory(received.clock, held, camera)
 
     def _named(self, argument: str, name: str) -> Sensor:
@@ -181,7 +198,7 @@ class Sensor:
         self.channels: str = self._order  # of the camera
         self._unit = spec.unit
         self._scale = spec.scale
-        self._pack = self._packer()
+        self._pack = self.packer()
 
     def deliver_unit(self, unit: str) -> None:
         name, declared = self.input.name, self.input.unit
@@ -193,7 +210,7 @@ class Sensor:
             raise ArgumentError(f"units[{name!r}]: {err}") from None
         self._unit = unit
         self._scale = self.input.scale * factor
-        self._pack = self._packer()
+        self._pack = self.packer()
 
     def deliver_channels(self, order: str) -> None:
         if self.input.kind != "color":
@@ -202,9 +219,9 @@ class Sensor:
             )
         require_choice(f"channels[{self.input.name!r}]", order, tuple(CHANNELS))
         self.channels = order
-        self._pack = self._packer()
+        self._pack = self.packer()
 
-    def usable(self, array: Any) -> bool:
+    def usable(self, array: Any, *, on_gpu: bool = False) -> bool:
         """Whether the frame has one valid pixel where it is sampled.
 
         Raises:
@@ -212,6 +229,11 @@ class Sensor:
                 sentence names the input, and a way out.
         """
         try:
+            if not isinstance(array, np.ndarray):
+                array = borrow(self.input.name, array)
+            if isinstance(array, Borrowed):
+                self._check_on_gpu(array, on_gpu)
+                return True
             if isinstance(self._pack, ColorPacker):
                 self._pack.check(array)
                 return True
@@ -231,7 +253,20 @@ class Sensor:
     def substitute(self, tensors: Tensors) -> None:
         self._planes(tensors).fill(self.input.fill)
 
-    def _packer(self) -> ColorPacker | DepthPacker:
+    def _check_on_gpu(self, frame: Borrowed, on_gpu: bool) -> None:
+        name = self.input.name
+        if not on_gpu:
+            raise DTypeError(
+                f"{name} must be in the memory of the CPU, as the engine that runs is "
+                "there, got an array on the GPU. Copy it to a NumPy array."
+            )
+        if isinstance(self._pack, ColorPacker):
+            self._pack.check(frame)  # type: ignore[arg-type]
+        else:
+            require_rows(name, frame, (self.input.dtype,), ("H", "W"))
+
+    def packer(self, **form: Any) -> ColorPacker | DepthPacker:
+        """The kernel that brings a frame into its planes; ``form`` is the planes'."""
         spec = self.input
         size = (spec.resize.height, spec.resize.width)
         if spec.kind == "color":
@@ -245,6 +280,7 @@ class Sensor:
                 filter=spec.resize.filter,
                 fit=spec.resize.fit,
                 fill=spec.fill,
+                **form,
             )
         return DepthPacker(
             np.dtype(spec.dtype),
@@ -256,6 +292,18 @@ class Sensor:
             fill=spec.fill,
             filter=spec.resize.filter,
             fit=spec.resize.fit,
+            **form,
+        )
+
+    def filler(self, **form: Any) -> ColorPacker | DepthPacker:
+        """As `packer`, for a (1, 1) uint8 frame: times 0, plus ``fill``."""
+        spec = self.input
+        size = (spec.resize.height, spec.resize.width)
+        if spec.kind == "color":
+            mean = (-spec.fill,) * 3
+            return ColorPacker(size=size, scale=0.0, mean=mean, channels="GRAY", **form)
+        return DepthPacker(
+            np.uint8, size=size, scale=0.0, mean=-spec.fill, invalid=(), **form
         )
 
     def _planes(self, tensors: Tensors) -> NDArray[Any]:
@@ -280,6 +328,8 @@ class Sensor:
 
     def _how_to_convert(self, array: Any) -> str:
         name, wanted = self.input.name, self.input.dtype
+        if isinstance(array, Borrowed):
+            return "Convert it where it is."
         if not isinstance(array, np.ndarray):
             return f"Convert it: np.asarray({name})."
         if array.dtype.kind != "f" or wanted == "float32":

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import ops
-from ._check import require_out, require_size
-from .backends import Backend
+from .backends import Backend, GpuBackend
 from .bundle import Bundle
 from .choice import start
-from .frames import Frame, Memory, reason, receive
+from .frame_loop import FrameLoop, Ticket
 from .manifest import Manifest, Variant
-from .preprocess import Plan, Preprocessor
-from .segmentation import Segmentation, Timing
-
-_NS_PER_MS = 1e6
+from .pipeline import make
+from .preprocess import Preprocessor
+from .segmentation import Segmentation
 
 
 def load(
     path: str | os.PathLike[str],
     *,
-    backend: str | Backend = "auto",
+    backend: str | Backend | GpuBackend = "auto",
     variant: str | None = None,
     threads: int | None = None,
+    device: int = 0,
+    serve_while_building: bool = False,
     units: Mapping[str, str] | None = None,
     channels: Mapping[str, str] | None = None,
 ) -> Segmenter:
@@ -37,7 +35,8 @@ def load(
 
     Args:
         path: The ``.fuseg`` file.
-        backend, variant, threads, units, channels: See `Segmenter`.
+        backend, variant, threads, device, serve_while_building, units, channels: See
+            `Segmenter`.
 
     Raises:
         BundleError: the file is no bundle, damaged, or not to be trusted.
@@ -50,6 +49,8 @@ def load(
         backend=backend,
         variant=variant,
         threads=threads,
+        device=device,
+        serve_while_building=serve_while_building,
         units=units,
         channels=channels,
     )
@@ -63,13 +64,21 @@ class Segmenter:
 
     Args:
         bundle: An open bundle.
-        backend: ``"onnxruntime"``, ``"openvino"``, or a `Backend` object of your own.
-            ``"auto"`` is what ``fuseg tune`` found the fastest for this bundle, CPU
-            and number of threads, else ONNX Runtime.
+        backend: ``"tensorrt"`` or ``"onnxruntime-cuda"`` on an NVIDIA GPU,
+            ``"onnxruntime"`` or ``"openvino"`` on a CPU, or a `Backend` object of your
+            own. ``"auto"`` is what ``fuseg tune`` found the fastest for this bundle,
+            CPU and number of threads; else the first of TensorRT, ONNX Runtime's CUDA
+            provider and ONNX Runtime that works here. One line of the log says which,
+            and why not the ones before. A TensorRT engine that does not exist yet is
+            built first, which takes minutes; ``fuseg build`` does it ahead.
         variant: Name of the bundle's variant to run; by default what ``fuseg tune``
-            found the fastest, else the first that is meant for a CPU. If it then does
-            not give the labels of the bundle's samples, fp32 runs: see `fallback`.
-        threads: Threads the engine may use; by default the engine chooses.
+            found the fastest, else the one that is meant for the engine. If it then
+            does not give the labels of the bundle's samples, another engine or fp32
+            runs: see `fallback`.
+        threads: Threads a CPU engine may use; by default the engine chooses.
+        device: Which GPU, counted from 0 as CUDA does.
+        serve_while_building: Whether another engine labels frames while TensorRT's is
+            built in the background; the first call after that is TensorRT's.
         units: The unit a sensor really delivers, where it is not the manifest's:
             ``{"depth": "0.1mm"}``. Only the scale changes: the manifest's ``invalid``
             are raw values and stay.
@@ -87,9 +96,11 @@ class Segmenter:
         self,
         bundle: Bundle,
         *,
-        backend: str | Backend = "auto",
+        backend: str | Backend | GpuBackend = "auto",
         variant: str | None = None,
         threads: int | None = None,
+        device: int = 0,
+        serve_while_building: bool = False,
         units: Mapping[str, str] | None = None,
         channels: Mapping[str, str] | None = None,
     ) -> None:
@@ -99,31 +110,26 @@ class Segmenter:
         self._preprocessor = Preprocessor(
             manifest, units=self._units, channels=self._channels
         )
-        self._output = manifest.outputs[0]
-        palette = np.array([c.color for c in self._output.classes], np.uint8)
-        if self._preprocessor.camera_channels().startswith("BGR"):
-            palette = np.ascontiguousarray(palette[:, ::-1])
-        self._palette = palette
-        self._names = tuple(i.name for i in manifest.inputs)
         started = start(
             bundle,
             backend=backend,
             variant=variant,
             threads=threads,
+            device=device,
+            serve_while_building=serve_while_building,
             segmenter=lambda engine, chosen: Segmenter(
                 bundle, backend=engine, variant=chosen.name
             ),
         )
         self._variant, self._fallback = started.variant, started.fallback
-        self._backend = started.engine
-        self._backend.bind(
-            {i.tensor.name: tuple(i.tensor.shape) for i in manifest.inputs},
-            {o.tensor.name: tuple(o.tensor.shape) for o in manifest.outputs},
-        )
-        self._scores = self._backend.outputs[self._output.tensor.name][0]
-        self._labelers: dict[object, ops.Labeler] = {}
-        self._memory = Memory()
+        pipeline = make(started.engine, manifest, self._preprocessor)
+        self._loop = FrameLoop(manifest, self._preprocessor, pipeline)
         self._lock = threading.Lock()
+        self._later = started.later
+        if started.later is not None:
+            started.later.begin(
+                lambda engine: make(engine, manifest, self._preprocessor)
+            )
 
     @property
     def bundle(self) -> Bundle:
@@ -143,12 +149,20 @@ class Segmenter:
     @property
     def backend_name(self) -> str:
         """The engine that runs it, never ``"auto"``."""
-        return self._backend.name
+        return self._loop.pipeline.name
 
     @property
     def fallback(self) -> str | None:
-        """Why fp32 runs and not the variant that was chosen; None if that one does."""
+        """Why another engine or variant runs than the first choice; None if that does.
+
+        An engine that is not here at all is no choice.
+        """
         return self._fallback
+
+    @property
+    def without_graph(self) -> str | None:
+        """Why frames do not run as one CUDA graph; None if they do, or on a CPU."""
+        return self._loop.pipeline.without_graph
 
     def __call__(
         self,
@@ -157,14 +171,14 @@ class Segmenter:
         size: tuple[int, int] | None = None,
         confidence: bool = False,
         stamp_ns: int | None = None,
-        **frames: NDArray[Any] | Frame | None,
+        **frames: Any,
     ) -> Segmentation:
         """Label the frames of one moment.
 
         A frame is missing (None or not given), late (older than ``max_age_ms``) or
         invalid (not one valid pixel): the manifest's policy for that input decides,
         and the result says what became of it. A call that raises leaves the held
-        frames and the clock as they were.
+        frames and the clock as they were, unless the engine failed.
 
         Nothing the size of an image is allocated but what is returned.
 
@@ -180,131 +194,107 @@ class Segmenter:
                 newest usable frame's stamp, or now if frames carry no stamps.
             frames: By input name: an array as the manifest declares it (rows may be
                 any number of bytes apart), or ``Frame(array, stamp_ns)``. In one
-                Segmenter all frames carry stamps or none does.
+                Segmenter all frames carry stamps or none does. If the engine is on a
+                GPU, arrays that are there (DLPack, ``__cuda_array_interface__``) are
+                read where they are, after the work of the stream they name; they are
+                taken to have valid pixels.
 
         Returns:
             Labels and all that is known about them; a new object with new arrays.
 
         Raises:
             ArgumentError: an unknown input, stamped and plain frames mixed, a
-                ``size`` that is none, or no moment to be known.
+                ``size`` that is none, no moment to be known, or `submit` has taken as
+                many moments as may be unfinished.
             DTypeError, ShapeError, LayoutError: a frame or ``out`` is not as
                 declared; the sentence names it.
             FrameError: an input has no usable frame and its policy is to refuse.
             BackendError: the engine failed.
         """
         with self._lock:
-            start = time.perf_counter_ns()
-            received = receive(
-                frames,
-                names=self._names,
-                stamp_ns=stamp_ns,
-                clock=self._memory.clock,
-            )
-            tensors = self._backend.inputs
-            plan = self._preprocessor.plan(received, self._memory)
-            size = self._size(size, plan, received.arrays)
-            if out is not None:
-                inputs = {f"the frame {n}": a for n, a in received.arrays.items()}
-                require_out("out", out, np.uint8, size, **inputs)
-            self._preprocessor.fill(plan, received, tensors)
-            self._memory = plan.memory
-            packed = time.perf_counter_ns()
-            self._backend.run()
-            scored = time.perf_counter_ns()
-            labels = np.empty(size, np.uint8) if out is None else out
-            likely = np.empty(size, np.float32) if confidence else None
-            label = self._labeler_for(size, plan.memory.camera)
-            label(self._scores, out=labels, confidence=likely)
-            labelled = time.perf_counter_ns()
-            color = self._preprocessor.fresh_color(plan)
-            why = reason(plan.decisions)
-            end = time.perf_counter_ns()
-        return Segmentation(
-            labels=labels,
-            confidence=likely,
-            classes=self._output.classes,
-            timing=Timing(
-                pack_ms=(packed - start) / _NS_PER_MS,
-                engine_ms=(scored - packed) / _NS_PER_MS,
-                label_ms=(labelled - scored) / _NS_PER_MS,
-                total_ms=(end - start) / _NS_PER_MS,
-            ),
-            stamp_ns=plan.stamp_ns,
-            made_from=plan.made_from,
-            degraded=why is not None,
-            reason=why,
-            _frame=None if color is None else received.arrays[color],
-            _palette=self._palette,
-            _ignore=self._output.ignore,
-        )
+            self._switch()
+            begun = self._loop.begin(out, size, confidence, stamp_ns, frames)
+            return self._loop.finish(begun)
 
-    def preprocess(
-        self, **frames: NDArray[Any] | Frame | None
-    ) -> dict[str, NDArray[np.float32]]:
-        """The tensors the network would be fed with these frames.
+    def submit(
+        self,
+        *,
+        out: NDArray[np.uint8] | None = None,
+        size: tuple[int, int] | None = None,
+        confidence: bool = False,
+        stamp_ns: int | None = None,
+        **frames: Any,
+    ) -> Ticket:
+        """Take the frames of one moment, and do not wait for their labels.
 
-        The same checks and policies as a call; but nothing is remembered: what is
-        held, and the clock, stay as they are.
+        For a loop that gives the next frames before it asks for the last labels, so
+        that a GPU never waits for the CPU. Two moments may be unfinished. With an
+        engine on a CPU the work is done here. Arrays on the CPU may be reused at once,
+        those on a GPU after `result`.
+
+        Args:
+            out, size, confidence, stamp_ns, frames: As a call's. ``out`` is written by
+                `result` at the latest.
 
         Returns:
-            ``{tensor name: (1, C, h, w) float32}``, copies.
+            What `result` takes.
 
         Raises:
             As a call.
         """
         with self._lock:
-            received = receive(
-                frames, names=self._names, stamp_ns=None, clock=self._memory.clock
-            )
-            # Copies of the bound tensors: what is held lies there.
-            tensors = {name: t.copy() for name, t in self._backend.inputs.items()}
-            plan = self._preprocessor.plan(received, self._memory)
-            self._preprocessor.fill(plan, received, tensors)
-        return tensors
+            self._switch()
+            return self._loop.begin(out, size, confidence, stamp_ns, frames)
+
+    def result(self, ticket: Ticket) -> Segmentation:
+        """Wait for the labels of a moment that `submit` took; once for each.
+
+        Raises:
+            ArgumentError: the ticket is not of this Segmenter, or was used.
+            BackendError: the engine failed.
+        """
+        with self._lock:
+            return self._loop.finish(ticket)
+
+    def preprocess(self, **frames: Any) -> dict[str, NDArray[np.float32]]:
+        """The tensors the network would be fed with these frames, on the CPU.
+
+        The same checks and policies as a call; but nothing is remembered: what is
+        held, and the clock, stay as they are.
+
+        Returns:
+            ``{tensor name: (1, C, h, w) float32}``, copies. On a GPU the network may
+            read them in float16 or int8.
+
+        Raises:
+            As a call.
+        """
+        with self._lock:
+            return self._loop.preprocess(frames)
 
     def clone(self) -> Segmenter:
         """A Segmenter with the same weights, buffers of its own and no held frames."""
-        twin = Segmenter(
-            self._bundle,
-            backend=self._backend.clone(),
-            variant=self._variant.name,
-            units=self._units,
-            channels=self._channels,
-        )
+        with self._lock:
+            self._switch()
+            twin = Segmenter(
+                self._bundle,
+                backend=self._loop.pipeline.engine(),
+                variant=self._variant.name,
+                units=self._units,
+                channels=self._channels,
+            )
         twin._fallback = self._fallback
         return twin
 
-    def _labeler_for(
-        self, size: tuple[int, int], camera: tuple[int, int] | None
-    ) -> ops.Labeler:
-        """The plan of the last call, or a new one if the sizes are new."""
-        labeler = self._labelers.get((size, camera))
-        if labeler is None:
-            crop = None if camera is None else self._preprocessor.picture(camera)
-            labeler = ops.Labeler(
-                self._scores.shape,
-                self._scores.dtype,
-                size=size,
-                align_corners=self._output.upsample.align_corners,
-                crop=crop,
-                input_size=None if crop is None else self._preprocessor.input_size,
-            )
-            self._labelers = {(size, camera): labeler}
-        return labeler
-
-    def _size(
-        self,
-        size: tuple[int, int] | None,
-        plan: Plan,
-        arrays: Mapping[str, NDArray[Any]],
-    ) -> tuple[int, int]:
-        if size is not None:
-            return require_size("size", size)
-        if plan.memory.camera is not None:
-            return plan.memory.camera
-        for name in self._names:
-            if name in arrays:
-                height, width = arrays[name].shape[:2]
-                return height, width
-        return self._output.tail.size
+    def _switch(self) -> None:
+        """Go on with the engine that was built meanwhile, if it is ready."""
+        later = self._later
+        ready = None if later is None else later.take()
+        if later is None or ready is None:
+            return
+        self._later = None
+        if ready.pipeline is None:
+            self._fallback = ready.why
+            return
+        self._loop.switch(ready.pipeline)
+        self._variant = later.variant

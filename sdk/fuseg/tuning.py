@@ -55,7 +55,7 @@ class Tuned:
 
 def versions() -> dict[str, str]:
     """fuseg's, and that of each installed engine."""
-    return {"fuseg": __version__, **backends.installed()}
+    return {"fuseg": __version__, **backends.installed(), **backends.for_gpus()}
 
 
 def store(digest: str, threads: int | None, measured: Sequence[Measured]) -> Path:
@@ -83,16 +83,23 @@ def everything() -> list[Tuned]:
     return [tuned for tuned in found if tuned is not None]
 
 
-def has_passed(digest: str, backend: str, variant: str) -> bool:
-    """Whether this variant gave the samples' labels here, with these versions."""
-    key = _passed_key(digest, backend, variant)
+def has_passed(
+    digest: str, backend: str, variant: str, where: str | None = None
+) -> bool:
+    """Whether this variant gave the samples' labels here, with these versions.
+
+    ``where`` is the GPU, if it runs on one.
+    """
+    key = _passed_key(digest, backend, variant, where)
     return _read(_path("passed", key), key) is not None
 
 
-def remember_pass(digest: str, backend: str, variant: str) -> None:
+def remember_pass(
+    digest: str, backend: str, variant: str, where: str | None = None
+) -> None:
     """Let `has_passed` say so from now on; if it cannot be kept, the log says why."""
     try:
-        _write("passed", _passed_key(digest, backend, variant), {})
+        _write("passed", _passed_key(digest, backend, variant, where), {})
     except OutputFileError as err:
         _log.info("the next load will replay the samples again: %s", err)
 
@@ -102,10 +109,13 @@ def _tuned_key(digest: str, threads: int | None) -> dict[str, Any]:
     return {"bundle": digest, "cpu": machine.cpu_name(), "threads": count}
 
 
-def _passed_key(digest: str, backend: str, variant: str) -> dict[str, Any]:
-    used = {"fuseg": __version__, backend: backends.installed().get(backend)}
+def _passed_key(
+    digest: str, backend: str, variant: str, where: str | None
+) -> dict[str, Any]:
+    used = {"fuseg": __version__, backend: versions().get(backend)}
     cpu = machine.cpu_name()
-    return {"bundle": digest, "cpu": cpu, "variant": variant, "versions": used}
+    key = {"bundle": digest, "cpu": cpu, "variant": variant, "versions": used}
+    return key if where is None else key | {"gpu": where}
 
 
 def _path(kind: str, key: Mapping[str, Any]) -> Path:

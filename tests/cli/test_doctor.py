@@ -19,15 +19,16 @@ def test_json_names_the_machine_and_every_part(fuseg):
     done = fuseg("doctor", "--json")
     assert done.code == 0
     assert done.json["ok"] is True
-    assert set(done.json) == {"ok", "fuseg", "python", "machine", "findings", "tuned"}
+    parts = {"ok", "fuseg", "python", "machine", "power", "findings", "tuned"}
+    assert set(done.json) == parts
     assert set(done.json["machine"]) == {"cpu", "cores", "system"}
     found = findings(done)
     assert found["numpy"]["detail"] == np.__version__
     assert found["onnxruntime"]["detail"].startswith(onnxruntime.__version__)
     assert "CPUExecutionProvider" in found["onnxruntime"]["detail"]
-    assert {"kernels", "pillow", "torch", "openvino", "nvcc", "gpu driver"} <= set(
-        found
-    )
+    assert {"kernels", "pillow", "torch", "openvino"} <= set(found)
+    gpu = {"gpu driver", "tensorrt", "pycuda", "cuda kernels", "nvcc"}
+    assert gpu | {"onnxruntime cuda"} <= set(found)
 
 
 def test_every_missing_part_says_what_it_disables(fuseg):
@@ -96,7 +97,8 @@ def test_it_looks_without_importing():
     code = (
         "import sys; from fuseg.cli import app\n"
         "app(['doctor', '--json'], standalone_mode=False)\n"
-        "heavy = {'torch', 'onnx', 'onnxsim', 'cv2', 'fuseg_export', 'openvino'}\n"
+        "heavy = {'torch', 'onnx', 'onnxsim', 'cv2', 'fuseg_export', 'openvino',"
+        " 'tensorrt', 'pycuda', 'pycuda.driver', 'fuseg._kernels_cuda'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run(

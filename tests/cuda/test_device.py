@@ -178,9 +178,41 @@ def test_every_op_takes_arrays_on_the_gpu(kernels):
     ]
     fused = by_name["fuse_argmax_cuda"]
     assert fused[:4] == [[4096, 8192], [True, False], [3 << 20, 0], [(4, 5), (2, 2)]]
+    assert by_name["upsample_argmax_cuda"][-2:] == [0, 1]
     assert by_name["pack_color_cuda"][:2] == [4096, 21]
+    assert by_name["pack_color_cuda"][-3:] == [1 << 20, -1, 1]
     assert by_name["pack_depth_cuda"][:3] == [4096, 1, 14]
+    assert by_name["pack_depth_cuda"][-3:] == [1 << 20, -1, 1]
     assert by_name["confusion_matrix_cuda"][:6] == [4096, 4096, 2, 42, 3, -1]
+
+
+def test_layouts_are_passed_on(kernels):
+    chw4 = {"size": (8, 10), "dtype": np.int8, "layout": "chw4"}
+    tensor = Fake((2, 8, 10, 4), np.int8, 1 << 20)
+    frame = Fake((6, 7, 3), np.uint8, 4096)
+    assert ops.pack_color(frame, out=tensor, channel=2, **chw4) is tensor
+    depth = Fake((6, 7), np.uint16, 4096)
+    assert ops.pack_depth(depth, out=tensor, channel=5, **chw4)[0] is tensor
+    with pytest.raises(ShapeError, match=r"out must have shape \(3, 8, 10, 4\), got"):
+        ops.pack_depth(depth, out=tensor, channel=8, **chw4)
+    scores = Fake((4, 5, 24), np.float16, 4096)
+    labels = Fake((8, 10), np.uint8, 1 << 20)
+    hwc8 = {"size": (8, 10), "layout": "hwc8", "classes": 19, "out": labels}
+    assert ops.upsample_argmax(scores, **hwc8) is labels
+    color, depth, label = kernels.calls
+    assert color[-3:] == (1 << 20, 2, 1)
+    assert depth[-5:] == (1 << 20, 2, 0, 5, 1)
+    assert label[:4] == ("upsample_argmax_cuda", 4096, True, (1, 19, 4, 5))
+    assert label[-2:] == (24, 1)
+
+
+@pytest.mark.parametrize("address", [8194, 8200])
+def test_scores_in_hwc8_that_are_not_at_16_bytes_are_refused(kernels, address):
+    scores = Fake((4, 5, 24), np.float16, address)
+    hwc8 = {"size": (4, 5), "layout": "hwc8", "classes": 19, "out": labels()}
+    with pytest.raises(LayoutError, match=r"a multiple of 16 bytes .*, got address 0x"):
+        ops.upsample_argmax(scores, **hwc8)
+    assert not kernels.calls
 
 
 def test_a_rejected_launch_is_one_sentence(monkeypatch):

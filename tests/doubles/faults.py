@@ -48,6 +48,11 @@ class Faults:
             error = OutOfMemory() if call in ("allocate", "pinned") else Refused()
         self._planned.append(_Fault(call, nth, error, lost))
 
+    def forget(self) -> None:
+        """Nothing fails any more."""
+        self._planned.clear()
+        self._lost = None
+
     def count(self, call: str) -> None:
         self.counts[call] += 1
         if call in _NEVER_REFUSED:

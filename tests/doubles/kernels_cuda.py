@@ -51,8 +51,11 @@ def _device(machine: Machine) -> list[Callable[..., Any]]:
         return machine.devices
 
     def current_device():
-        machine.maybe_fail("current_device")
-        return machine.current_device()
+        with _said("cudaGetDevice"):
+            machine.maybe_fail("current_device")
+            if not machine.devices:
+                raise Refused("cudaErrorNoDevice", "no CUDA-capable device is detected")
+            return machine.current_device()
 
     def use_device(device):
         with _said("cudaSetDevice"):
@@ -237,15 +240,16 @@ def _rooms(machine: Machine) -> list[Callable[..., Any]]:
         fill,
         element,
         out,
+        chw4_channel,
         stream,
     ):
         dtype = _FLOATS[element]
         pixels, part = _crop(frame, _BYTE, placement, row_bytes, pixel_bytes)
         plan = _kernels.ColorPlan(
             *(*part[2:4], part, pixel_bytes, channel, filter, multiply, add, fill),
-            *(element, dtype, 1),
+            *(element, dtype, 1, chw4_channel),
         )
-        planes = _Array(out, (3, *part[5:7]), dtype)
+        planes = _Array(out, _stored((3, *part[5:7]), chw4_channel), dtype)
 
         def thunk():
             assert plan.pack(pixels.view(), planes.view())
@@ -265,16 +269,20 @@ def _rooms(machine: Machine) -> list[Callable[..., Any]]:
         out,
         out_type,
         valid,
+        chw4_channel,
         stream,
     ):
         dtype = _FLOATS[out_type]
         plane, part = _crop(frame, _FRAMES[in_], placement, row_bytes)
         plan = _kernels.DepthPlan(
             *(plane.dtype, *part[2:4], part, filter, invalid, multiply, add, fill),
-            *(dtype, 1),
+            *(dtype, 1, chw4_channel),
         )
         size = part[5:7]
-        outs = [_Array(out, size, dtype), _Array(valid, size, _BYTE, optional=True)]
+        outs = [
+            _Array(out, _stored(size, chw4_channel), dtype),
+            _Array(valid, size, _BYTE, optional=True),
+        ]
 
         def thunk():
             assert plan.pack(plane.view(), *(o.view() for o in outs)) >= 0
@@ -291,16 +299,22 @@ def _rooms(machine: Machine) -> list[Callable[..., Any]]:
         out_width,
         rows,
         columns,
+        pitch,
         stream,
     ):
         dtype = _FLOATS[bool(half)]
         size = (out_height, out_width)
-        plan = _kernels.UpsampleArgmaxPlan(tuple(shape), dtype, size, rows, columns, 1)
-        given = _Array(scores, shape, dtype)
-        label = np.dtype("u1" if max(2, shape[1]) <= 255 else "u2")
+        images, classes, height, width = shape
+        label = np.dtype("u1" if max(2, classes) <= 255 else "u2")
+        given, results = _Array(scores, shape, dtype), (images, *size)
+        if pitch:
+            shape, results = (classes, height, width), size
+            given = _Array(scores, (height, width, pitch), dtype)
+        settings = (tuple(shape), dtype, size, rows, columns, 1, pitch)
+        plan = _kernels.UpsampleArgmaxPlan(*settings)
         outs = [
-            _Array(labels, (shape[0], *size), label),
-            _Array(confidence, (shape[0], *size), _FLOAT, optional=True),
+            _Array(labels, results, label),
+            _Array(confidence, results, _FLOAT, optional=True),
         ]
 
         def thunk():
@@ -309,6 +323,14 @@ def _rooms(machine: Machine) -> list[Callable[..., Any]]:
         run("upsample_argmax_cuda", stream, thunk, [given], outs)
 
     return [v for k, v in locals().items() if k not in ("machine", "run")]
+
+
+def _stored(planes: tuple[int, ...], chw4_channel: int) -> tuple[int, ...]:
+    """The shape of the result: that of the planes, or of the groups that have them."""
+    if chw4_channel < 0:
+        return planes
+    last = chw4_channel + (planes[0] if len(planes) == 3 else 1)
+    return (-(-last // 4), *planes[-2:], 4)
 
 
 @dataclass(frozen=True)

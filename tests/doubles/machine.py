@@ -83,6 +83,11 @@ class Machine:
         self._faults.plan(call, nth, error, lost)
 
     @_alone
+    def mend(self) -> None:
+        """Nothing fails any more."""
+        self._faults.forget()
+
+    @_alone
     def maybe_fail(self, call: str) -> None:
         """Count a call, and raise what `fail` wants of it."""
         self._faults.count(call)
@@ -390,13 +395,13 @@ class Machine:
 
     def _awaits(self, address: int, size: int) -> bool:
         """Whether queued work will write there."""
-        queued = (w for s in self._streams.values() for w in s.works())
+        queued = (w for s in list(self._streams.values()) for w in s.works())
         return any(meet([(address, size)], work.writes) for work in queued)
 
     def _refuse_race(self, stream: Stream, work: Work) -> None:
-        for other in self._streams.values():
+        for other in list(self._streams.values()):
             known = stream.knows.get(other.handle, 0)
-            for position, item in other.queue:
+            for position, item in list(other.queue):  # a finalizer may wait meanwhile
                 if other is stream or position <= known or not isinstance(item, Work):
                     continue
                 if meet(work.writes, item.reads + item.writes) or meet(

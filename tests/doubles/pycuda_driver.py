@@ -122,6 +122,8 @@ def _classes(state: _State) -> list[Any]:
         def push(self) -> None:
             with state.said("cuCtxPushCurrent"):
                 machine.maybe_fail("push")
+                if self.device is None:
+                    raise Refused("cudaErrorInvalidValue", "invalid device context")
             if state.stack:  # pycuda takes its own off before, and puts it back on pop
                 machine.pop(state.stack[-1].device)
             machine.push(self.device)
@@ -137,6 +139,18 @@ def _classes(state: _State) -> list[Any]:
             machine.pop(state.stack.pop().device)
             if state.stack:
                 machine.push(state.stack[-1].device)
+
+        def detach(self) -> None:
+            """Let go of it. PyCUDA leaves one that is active on CUDA's own stack."""
+            if self in state.stack:
+                raise Misuse("detach: the context is active on this thread")
+            if self.device is None:
+                raise state.LogicError(
+                    "context::detach failed: invalid device context - "
+                    "cannot detach from invalid context"
+                )
+            _cleanup(lambda: machine.maybe_fail("detach"))
+            self.device = None
 
         @staticmethod
         def get_current() -> Any:

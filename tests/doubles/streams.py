@@ -63,7 +63,7 @@ class Stream:
             self.knows[handle] = max(self.knows.get(handle, 0), position)
 
     def works(self) -> list[Work]:
-        return [item for _, item in self.queue if isinstance(item, Work)]
+        return [item for _, item in list(self.queue) if isinstance(item, Work)]
 
     def __str__(self) -> str:
         return f"stream {self.handle:#x}"

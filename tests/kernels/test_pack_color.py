@@ -14,6 +14,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fuseg import _kernels
 from fuseg.errors import (
     ArgumentError,
     DTypeError,
@@ -388,6 +389,80 @@ def test_fills_three_channels_of_a_larger_tensor(rng):
     assert (tensor[0, [0, 1, 2, 6]] == 5).all()
 
 
+def channels_of(tensor):
+    """(C, h, w) of a tensor whose channels lie in groups, (C / 4, h, w, 4)."""
+    return tensor.transpose(0, 3, 1, 2).reshape(-1, *tensor.shape[1:3])
+
+
+# Words that go with int8, and every way through the reference.
+INT8 = {"dtype": np.int8, "out_scale": 0.02, **IMAGENET}
+WAYS = [
+    {"filter": "bilinear"},
+    {"filter": "nearest", "rotate": 90, "fit": "letterbox", "fill": 0.7},
+    {"filter": "bilinear-antialias", "rotate": 180, "planes": "BGR"},
+    {"filter": "bilinear", "rotate": 270, "crop": (2, 3, 20, 9), "threads": 3},
+]
+
+
+@pytest.mark.parametrize("channel", range(6))
+@pytest.mark.parametrize("size", [(1, 1), (5, 7), (17, 29), (24, 64)])
+def test_in_chw4_the_planes_are_channels_and_the_others_stay(
+    size, channel, every_level, poisoned, rng
+):
+    frame = noise(rng, 37, 53, 3)
+    for way in WAYS:
+        words = {"size": size, **INT8, **way}
+        _kernels.use_level(0)
+        linear = pack_color(frame, **words)
+        _kernels.use_level(every_level)
+        out = poisoned((3, *size, 4), np.int8)
+        out[...] = noise(rng, *out.shape).view(np.int8)
+        wanted = channels_of(out).copy()
+        wanted[channel : channel + 3] = linear
+        whole = {"layout": "chw4", "channel": channel, "out": out}
+        assert pack_color(frame, **words, **whole) is out
+        np.testing.assert_array_equal(channels_of(out), wanted)
+
+
+@pytest.mark.parametrize(("channel", "groups"), [(0, 1), (1, 1), (2, 2), (5, 2)])
+def test_a_new_tensor_in_chw4_has_zeros_beside_the_planes(channel, groups, rng):
+    frame = noise(rng, 37, 53, 3)
+    words = {"size": (5, 7), **INT8, "layout": "chw4", "channel": channel}
+    made = pack_color(frame, **words)
+    assert made.shape == (groups, 5, 7, 4)
+    filled = np.full_like(made, 77)
+    pack_color(frame, **words, out=filled)
+    own = slice(channel, channel + 3)
+    np.testing.assert_array_equal(channels_of(made)[own], channels_of(filled)[own])
+    others = np.delete(channels_of(made), own, axis=0)
+    assert not others.any()
+
+
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_chw4_stays_inside_its_tensor(channel, fenced, rng):
+    frame = noise(rng, 37, 53, 3)
+    words = {"size": (13, 37), **INT8, "layout": "chw4", "channel": channel}
+    out = fenced((2 if channel > 1 else 1, 13, 37, 4), np.int8)
+    for fit in ("stretch", "letterbox"):
+        pack_color(frame, fit=fit, out=out, **words)
+
+
+def test_a_packer_in_chw4_takes_tensors_of_any_length_frame_after_frame(rng):
+    words = {"size": (5, 7), **INT8}
+    pack = ColorPacker(layout="chw4", channel=2, **words)
+    for groups in (2, 5, 2, 3):
+        frame = noise(rng, 20, 30, 3)
+        out = np.zeros((groups, 5, 7, 4), np.int8)
+        pack(frame, out)
+        linear = pack_color(frame, **words)
+        off = np.abs(channels_of(out)[2:5].astype(int) - linear)
+        assert off.max() <= 1
+        assert off.mean() < 0.01
+        for wrong in (out[:1], np.zeros((3, 5, 7), np.int8), out[..., :2]):
+            with pytest.raises(FusegError, match=r"^out must"):
+                pack(frame, wrong)
+
+
 VIEWS = {
     "a crop": lambda a: a[3:40, 5:58],
     "the last rows and columns": lambda a: a[-9:, -11:],
@@ -521,6 +596,20 @@ def test_refuses_a_frame(frame, error, words):
         ({"threads": 0}, "threads must be a whole number from 1 to 64, got 0"),
         ({"threads": 1.0}, "threads must be a whole number"),
         ({"filter": "cubic"}, "filter must be one of.*'bilinear'.*, got 'cubic'"),
+        (
+            {"layout": "hwc", "dtype": np.int8},
+            "layout must be one of 'linear', 'chw4', got 'hwc'",
+        ),
+        ({"layout": None}, "layout must be one of 'linear', 'chw4', got None"),
+        (
+            {"layout": "chw4", "dtype": np.float16},
+            "layout must be 'linear' unless dtype is int8, got 'chw4' for float16",
+        ),
+        ({"channel": 3}, "channel must be 0 unless layout is 'chw4', got 3"),
+        (
+            {"layout": "chw4", "dtype": np.int8, "channel": -1},
+            "channel must be a whole number from 0 to 65535, got -1",
+        ),
     ],
 )
 def test_refuses_a_number_or_a_word(arguments, words):
@@ -548,6 +637,23 @@ def test_refuses_an_out_it_cannot_fill():
     frame = shared.reshape(4, 5, 3)
     own = shared[:48].view(np.float32).reshape(3, 2, 2)
     refused(own, ArgumentError, "^out must not share memory with frame")
+
+
+@pytest.mark.parametrize(
+    ("out", "error", "words"),
+    [
+        (zeros(1, 2, 2, 4, dtype=np.int8), ShapeError, r"\(2, 2, 2, 4\), got \(1, 2,"),
+        (zeros(2, 2, 2, 3, dtype=np.int8), ShapeError, r"\(2, 2, 2, 4\), got \(2, 2,"),
+        (zeros(5, 2, 3, 4, dtype=np.int8), ShapeError, r"\(5, 2, 2, 4\), got \(5, 2,"),
+        (zeros(8, 2, 2, dtype=np.int8), ShapeError, r"\(2, 2, 2, 4\), got \(8, 2,"),
+        (zeros(2, 2, 2, 4), DTypeError, "int8, got uint8"),
+        (zeros(2, 2, 2, 8, dtype=np.int8)[..., ::2], LayoutError, "C-contiguous"),
+    ],
+)
+def test_refuses_a_tensor_without_room_in_chw4(out, error, words):
+    chw4 = {"dtype": np.int8, "layout": "chw4", "channel": 3}
+    with pytest.raises(error, match=f"^out must .*{words}"):
+        pack_color(zeros(4, 5, 3), size=(2, 2), out=out, **chw4)
 
 
 def test_a_packer_gives_what_the_function_gives_whatever_the_frames_width(rng):
@@ -649,6 +755,8 @@ ARRAYS = {
                 st.sampled_from([np.float32, np.float16, np.int8]), "i,,", *HOSTILE
             ),
             "out_scale": maybe(st.just(1), -1, 0.1, *HOSTILE),
+            "layout": maybe(st.sampled_from(["linear", "chw4"]), "hwc8", *HOSTILE),
+            "channel": maybe(st.just(0), 1, 2, 70000, *HOSTILE),
             "threads": maybe(st.integers(1, 3), 65, *HOSTILE),
         },
     ),
@@ -681,7 +789,9 @@ def test_misuse(shape, size, frame, out, words):
         assert re.fullmatch(r"[a-z].*\.", sentence), "one line, a sentence"
         np.testing.assert_array_equal(memory, before)
         return
-    assert result.shape == (3, *size)
+    groups = (words.get("channel", 0) + 3 + 3) // 4
+    in_groups = words.get("layout") == "chw4"
+    assert result.shape == ((groups, *size, 4) if in_groups else (3, *size))
     assert result.dtype == words.get("dtype", np.float32)
     assert target is None or result is target
     assert not np.may_share_memory(given, result)

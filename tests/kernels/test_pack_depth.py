@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fuseg import _kernels
 from fuseg.errors import (
     ArgumentError,
     DTypeError,
@@ -517,6 +518,22 @@ def test_refuses_a_frame(frame, error, words):
         ({"out_scale": 0, "dtype": np.int8}, "out_scale must be above 0"),
         ({"fill": np.nan, "dtype": np.int8}, "fill must be a number if dtype is int8"),
         ({"invalid": None}, "invalid must be a sequence of numbers, got None"),
+        (
+            {"layout": "chw"},
+            "layout must be one of 'linear', 'chw4', got 'chw'",
+        ),
+        (
+            {"layout": "chw4"},
+            "layout must be 'linear' unless dtype is int8, got 'chw4' for float32",
+        ),
+        (
+            {"channel": 1, "dtype": np.int8},
+            "channel must be 0 unless layout is 'chw4', got 1",
+        ),
+        (
+            {"channel": 1.0, "dtype": np.int8, "layout": "chw4"},
+            "channel must be a whole number from 0 to 65535, got 1.0",
+        ),
     ],
 )
 def test_refuses_a_number_or_a_word(arguments, words):
@@ -541,6 +558,73 @@ def test_refuses_an_out_it_cannot_fill():
     refused(
         frame.ravel()[:4].reshape(2, 2), ArgumentError, "not share memory with frame"
     )
+
+
+def channels_of(tensor):
+    """(C, h, w) of a tensor whose channels lie in groups, (C / 4, h, w, 4)."""
+    return tensor.transpose(0, 3, 1, 2).reshape(-1, *tensor.shape[1:3])
+
+
+INT8 = {"dtype": np.int8, "out_scale": 0.02, "fill": -1.0, **METRES}
+WAYS = [
+    {"filter": "nearest"},
+    {"filter": "bilinear", "rotate": 90, "fit": "letterbox"},
+    {"filter": "nearest-exact", "rotate": 180, "threads": 3},
+    {"filter": "bilinear", "rotate": 270, "crop": (2, 3, 20, 9)},
+]
+
+
+@pytest.mark.parametrize("channel", range(6))
+@pytest.mark.parametrize("size", [(1, 1), (5, 7), (17, 29)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_in_chw4_the_plane_is_a_channel_and_the_others_stay(
+    dtype, size, channel, every_level, poisoned, rng
+):
+    frame = frame_of(dtype, (37, 53), rng)
+    for way in WAYS:
+        words = {"size": size, **INT8, **way}
+        linear_valid, valid = np.empty(size, np.uint8), poisoned(size, np.uint8)
+        _kernels.use_level(0)
+        linear, counted = pack_depth(frame, valid=linear_valid, **words)
+        _kernels.use_level(every_level)
+        out = poisoned((2, *size, 4), np.int8)
+        out[...] = rng.integers(-128, 128, out.shape)
+        wanted = channels_of(out).copy()
+        wanted[channel] = linear
+        whole = {"layout": "chw4", "channel": channel, "out": out, "valid": valid}
+        plane, readings = pack_depth(frame, **words, **whole)
+        assert plane is out
+        assert readings == counted
+        np.testing.assert_array_equal(channels_of(out), wanted)
+        np.testing.assert_array_equal(valid, linear_valid)
+
+
+def test_a_new_tensor_in_chw4_has_zeros_beside_the_plane(rng):
+    frame = frame_of(np.uint16, (37, 53), rng)
+    words = {"size": (5, 7), **INT8, "filter": "nearest"}
+    made, readings = pack_depth(frame, layout="chw4", channel=5, **words)
+    assert made.shape == (2, 5, 7, 4)
+    linear, counted = pack_depth(frame, **words)
+    assert readings == counted
+    np.testing.assert_array_equal(channels_of(made)[5], linear)
+    assert not np.delete(channels_of(made), 5, axis=0).any()
+
+
+def test_a_packer_in_chw4_takes_tensors_of_any_length_and_refuses_the_rest(rng):
+    words = {"size": (5, 7), **INT8, "filter": "nearest"}
+    pack = DepthPacker(np.uint16, layout="chw4", channel=6, **words)
+    for groups in (2, 4, 2):
+        frame = frame_of(np.uint16, (20, 30), rng)
+        out = np.zeros((groups, 5, 7, 4), np.int8)
+        readings = pack(frame, out)
+        linear, counted = pack_depth(frame, **words)
+        assert readings == counted
+        np.testing.assert_array_equal(channels_of(out)[6], linear)
+        for wrong in (out[:1], np.zeros((5, 7), np.int8), out[..., :2], out[0]):
+            with pytest.raises((ShapeError, LayoutError), match=r"^out must"):
+                pack(frame, wrong)
+        with pytest.raises(DTypeError, match=r"^out must be int8, got uint8"):
+            pack(frame, out.view(np.uint8))
 
 
 def packer(dtype, size, filter="nearest", **changes):
@@ -616,6 +700,7 @@ def test_a_packer_refuses_what_the_function_refuses():
 
 WORDS = [None, "", "nearest", "bilinear", "letterbox", -1, 0, 3, 90, 0.5, np.nan, 1e39]
 WORDS += [(), (0,), (0, 65535), (2, 3), (0, 0, 2, 2), (1, 1, 9, 9), np.float32, [None]]
+WORDS += ["chw4"]
 
 
 def any_array(draw, dtypes):
@@ -636,7 +721,7 @@ def calls(draw):
     """Arguments of which some are wrong."""
     how = {"size": (2, 3)}
     names = ["size", "scale", "mean", "std", "invalid", "fill", "filter", "crop"]
-    names += ["rotate", "fit", "dtype", "out_scale", "threads"]
+    names += ["rotate", "fit", "dtype", "out_scale", "threads", "layout", "channel"]
     for name in draw(st.lists(st.sampled_from(names), max_size=2)):
         how[name] = draw(st.sampled_from(WORDS))
     kinds = [np.uint16, np.uint8, np.float32, np.float16, np.int8, np.int32, ">u2"]

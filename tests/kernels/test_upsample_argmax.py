@@ -364,6 +364,139 @@ def test_stays_inside_its_arrays(classes, grid, size, align_corners, fenced, rng
     upsample_argmax(scores, out=out, confidence=confidence, **how)
 
 
+def side_by_side(scores, beyond):
+    """Scores (C, h, w) as (h, w, P) float16, with nonsense beyond the classes."""
+    classes, height, width = scores.shape
+    laid = np.empty((height, width, -(-classes // 8) * 8), np.float16)
+    laid[...] = beyond
+    laid[..., :classes] = scores.transpose(1, 2, 0)
+    return laid
+
+
+@CORNERS
+@pytest.mark.parametrize(("classes", "grid", "size"), [*SIZES, (1, (6, 7), (40, 50))])
+def test_in_hwc8_labels_are_those_of_planes(
+    classes, grid, size, align_corners, level, poisoned, rng
+):
+    kinds = [blobs(classes, grid, rng), rng.integers(-2, 3, (classes, *grid))]
+    spoiled = rng.standard_normal((classes, *grid))
+    for value in (np.nan, np.inf, -np.inf):
+        spoiled[rng.random(spoiled.shape) < 0.05] = value
+    for scores in (*kinds, spoiled):
+        half = scores.astype(np.float16)
+        how = {"size": size, "align_corners": align_corners}
+        sure = np.empty(size, np.float32)
+        _kernels.use_level(0)
+        wanted = upsample_argmax(half, confidence=sure, **how)
+        _kernels.use_level(level)
+        for beyond in (np.nan, np.inf, 60000.0):
+            laid = side_by_side(half, beyond)
+            out = poisoned(size, wanted.dtype)
+            confidence = poisoned(size, np.float32)
+            hwc8 = {"layout": "hwc8", "classes": classes}
+            buffers = {"out": out, "confidence": confidence}
+            assert upsample_argmax(laid, **how, **hwc8, **buffers) is out
+            np.testing.assert_array_equal(out, wanted)
+            np.testing.assert_array_equal(confidence, sure)
+
+
+def test_a_labeler_in_hwc8_labels_frame_after_frame_and_a_crop(level, rng):
+    how = {"size": (31, 53), "crop": (3, 0, 26, 40), "input_size": (32, 40)}
+    label = Labeler((9, 8, 10), np.float16, layout="hwc8", threads=2, **how)
+    assert label.shape == (31, 53)
+    for _ in range(3):
+        half = blobs(9, (8, 10), rng).astype(np.float16)
+        _kernels.use_level(0)
+        wanted = upsample_argmax(half, **how)
+        _kernels.use_level(level)
+        laid = side_by_side(half, np.inf)
+        out = np.empty((31, 53), np.uint8)
+        assert label(laid, out=out) is out
+        np.testing.assert_array_equal(out, wanted)
+        np.testing.assert_array_equal(label(laid), wanted)
+        for wrong, error, words in [
+            (half, ShapeError, r"scores must have shape \(8, 10, 16\), got \(9, 8, 10"),
+            (laid[..., :9], ShapeError, r"\(8, 10, 16\), got \(8, 10, 9\)"),
+            (laid[None], ShapeError, r"\(8, 10, 16\), got \(1, 8, 10, 16\)"),
+            (laid.astype(np.float32), DTypeError, "float16, got float32"),
+            (np.asfortranarray(laid), LayoutError, "scores must be C-contiguous"),
+        ]:
+            with pytest.raises(error, match=words):
+                label(wrong, out=out)
+
+
+@pytest.mark.parametrize("classes", [1, 8, 13])
+def test_in_hwc8_it_stays_inside_its_arrays(classes, fenced, rng):
+    scores = rng.standard_normal((classes, 7, 9)).astype(np.float16)
+    laid = fenced((7, 9, -(-classes // 8) * 8), np.float16)
+    laid[...] = side_by_side(scores, 0)
+    out, confidence = fenced((31, 43), np.uint8), fenced((31, 43), np.float32)
+    hwc8 = {"layout": "hwc8", "classes": classes}
+    for size, buffers in [
+        ((31, 43), {"out": out, "confidence": confidence}),
+        ((5, 4), {}),
+    ]:
+        upsample_argmax(laid, size=size, **hwc8, **buffers)
+
+
+def halves(*shape):
+    return np.zeros(shape, np.float16)
+
+
+@pytest.mark.parametrize(
+    ("scores", "how", "error", "words"),
+    [
+        (halves(3, 4, 8), {"layout": "nhwc"}, ArgumentError, "'hwc8', got 'nhwc'"),
+        (
+            halves(3, 4, 8),
+            {"classes": 5},
+            ArgumentError,
+            "classes must be omitted unless layout is 'hwc8', got 5",
+        ),
+        (
+            halves(3, 4, 8),
+            {"layout": "hwc8"},
+            ArgumentError,
+            "classes must be a whole number from 1 to 65535, got None",
+        ),
+        (
+            halves(3, 4, 8),
+            {"layout": "hwc8", "classes": 0},
+            ArgumentError,
+            "classes must be a whole number from 1 to 65535, got 0",
+        ),
+        (
+            halves(3, 4, 8),
+            {"layout": "hwc8", "classes": 9},
+            ShapeError,
+            r"scores must have shape \(3, 4, 16\), got \(3, 4, 8\)",
+        ),
+        (
+            halves(3, 4, 16),
+            {"layout": "hwc8", "classes": 8},
+            ShapeError,
+            r"scores must have shape \(3, 4, 8\), got \(3, 4, 16\)",
+        ),
+        (
+            halves(1, 3, 4, 8),
+            {"layout": "hwc8", "classes": 8},
+            ShapeError,
+            r"scores must have shape \(h, w, P\), got \(1, 3, 4, 8\)",
+        ),
+        (
+            halves(3, 4, 8).astype(np.float32),
+            {"layout": "hwc8", "classes": 8},
+            DTypeError,
+            "scores must be float16, got float32",
+        ),
+    ],
+)
+def test_refuses_what_hwc8_is_not(scores, how, error, words):
+    with pytest.raises(error, match=words) as caught:
+        upsample_argmax(scores, size=(6, 8), **how)
+    assert str(caught.value).count("\n") == 0
+
+
 def test_fills_its_buffers_and_nothing_else(poisoned, rng):
     scores = rng.standard_normal((5, 9, 14), dtype=np.float32)
     out, confidence = poisoned((31, 53), np.uint8), poisoned((31, 53), np.float32)
@@ -565,6 +698,21 @@ def test_a_labeler_refuses_other_arrays():
         ({"dtype": np.int8}, DTypeError, "dtype must be float32 or float16, got int8"),
         ({"threads": 0}, ArgumentError, "threads must be a whole number from 1 to 64"),
         ({"threads": 1.5}, ArgumentError, "threads must be a whole number"),
+        (
+            {"layout": "hwc"},
+            ArgumentError,
+            "layout must be one of 'linear', 'hwc8', got 'hwc'",
+        ),
+        (
+            {"layout": "hwc8"},
+            DTypeError,
+            "dtype must be float16 for the layout 'hwc8', got float32",
+        ),
+        (
+            {"layout": "hwc8", "dtype": np.float16, "shape": (2, 2, 3, 4)},
+            ShapeError,
+            r"shape must be \(C, h, w\) for the layout 'hwc8', got \(2, 2, 3, 4\)",
+        ),
         ({"crop": (0, 0, 2, 2)}, ArgumentError, "crop and input_size must be given"),
         ({"input_size": (2, 2)}, ArgumentError, "crop and input_size must be given"),
         (
@@ -691,6 +839,8 @@ def test_misuse(data):
                 "align_corners": st.booleans(),
                 "threads": st.sampled_from([1, 2, 0, 65, -1, 1.5, "2", None]),
                 "crop": box,
+                "layout": st.sampled_from(["linear", "hwc8", "chw4", None, 8]),
+                "classes": st.sampled_from([None, 1, 4, 9, 0, -1, "2", 2**40]),
                 "input_size": st.sampled_from([None, (4, 4), (0, 4), 4]),
             },
         )

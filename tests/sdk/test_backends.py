@@ -84,7 +84,7 @@ def test_the_scores_are_the_networks(rgbd, frames, backend):
     for seed in (1, 2):
         wanted = rgbd.scores(segmenter.preprocess(**frames(seed)))
         segmenter(**frames(seed))
-        found = segmenter._backend.outputs["scores"][0]
+        found = segmenter._loop.pipeline._backend.outputs["scores"][0]
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
 
 
@@ -109,7 +109,9 @@ def test_a_network_the_engine_cannot_read_is_a_backend_error_with_its_cause(
 
 def test_a_failure_while_running_is_a_backend_error(rgbd, frames, backend):
     segmenter = fuseg.load(rgbd.path, backend=backend)
-    segmenter._backend._session = segmenter._backend._request = None
+    segmenter._loop.pipeline._backend._session = (
+        segmenter._loop.pipeline._backend._request
+    ) = None
     with pytest.raises(errors.BackendError, match="failed to run"):
         segmenter(**frames())
 
@@ -132,14 +134,16 @@ def test_a_missing_engine_is_a_backend_error_that_says_what_to_install(
 
 def test_threads_reach_the_engine(rgbd):
     segmenter = fuseg.load(rgbd.path, threads=1)
-    options = segmenter._backend._session.get_session_options()
+    options = segmenter._loop.pipeline._backend._session.get_session_options()
     assert options.intra_op_num_threads == 1
     assert options.inter_op_num_threads == 1
 
 
 def test_threads_and_float32_reach_openvino(rgbd):
     pytest.importorskip("openvino")
-    made = fuseg.load(rgbd.path, backend="openvino", threads=1)._backend._network
+    made = fuseg.load(
+        rgbd.path, backend="openvino", threads=1
+    )._loop.pipeline._backend._network
     assert made.get_property("INFERENCE_NUM_THREADS") == 1
     assert made.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
     assert made.get_property("NUM_STREAMS") == 1
@@ -153,7 +157,7 @@ def test_int8_gives_the_labels_of_fp32(int8_bundle, backend):
 def test_a_clone_shares_the_weights_and_no_buffer(rgbd, frames, backend):
     segmenter = fuseg.load(rgbd.path, backend=backend)
     twin = segmenter.clone()
-    one, two = segmenter._backend, twin._backend
+    one, two = segmenter._loop.pipeline._backend, twin._loop.pipeline._backend
     weights = {"onnxruntime": "_session", "openvino": "_network"}[backend]
     assert getattr(one, weights) is getattr(two, weights)
     for name in ("rgb", "depth"):

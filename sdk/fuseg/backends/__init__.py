@@ -5,20 +5,28 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 from numpy.typing import NDArray
 
+from ..device import Device
+from ..device.buffers import Buffers
 from ..errors import ArgumentError, BundleError
+from .tensors import GpuTensor
 
-__all__ = ["KNOWN", "Backend", "Shapes", "create", "installed"]
+__all__ = ["KNOWN", "Backend", "GpuBackend", "Shapes", "create", "installed"]
 
-KNOWN = ("auto", "onnxruntime", "openvino")
-_LATER = ("tensorrt",)
+KNOWN = ("auto", "tensorrt", "onnxruntime-cuda", "onnxruntime", "openvino")
 _PACKAGES = {
     "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
     "openvino": ("openvino",),
 }
+_GPU_PACKAGES = {
+    "tensorrt": ("tensorrt", "tensorrt-cu12", "tensorrt-cu13"),
+    "onnxruntime-cuda": ("onnxruntime-gpu",),
+}
+
+_UNKNOWN = "version not recorded"
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -57,15 +65,61 @@ class Backend(Protocol):
         """A backend that shares this one's weights and is not bound yet."""
 
 
+class GpuBackend(Protocol):
+    """A network that reads and writes memory of one GPU, on a stream.
+
+    Methods but `clone` are called while ``device`` is active.
+
+    Attributes:
+        name: As in ``fuseg.load(..., backend=name)``.
+        device: The GPU.
+        capturable: Whether `enqueue` may be captured in a CUDA graph.
+        slots: How many clones may have work at the same time.
+        inputs, outputs: After `bind`: where each tensor lies, and in which format.
+    """
+
+    name: str
+    device: Device
+    capturable: bool
+    slots: int
+    inputs: dict[str, GpuTensor]
+    outputs: dict[str, GpuTensor]
+
+    def bind(
+        self, inputs: Shapes, outputs: Shapes, buffers: Buffers, stream: int
+    ) -> None:
+        """Take the memory of these tensors from ``buffers``, for work on this stream.
+
+        Raises:
+            BundleError: the network has other tensors than these.
+            BackendError: the engine refuses them, or the GPU is out of memory.
+        """
+
+    def enqueue(self) -> None:
+        """Put one run of the network on the stream of `bind`, and do not wait.
+
+        Raises:
+            BackendError: the engine failed.
+        """
+
+    def clone(self) -> GpuBackend:
+        """A backend of the same weights that is not bound yet."""
+
+
 def create(name: str, model: bytes, *, threads: int | None) -> Backend:
-    """Make the engine called ``name`` for an ONNX model; ``"auto"`` is ONNX Runtime.
+    """Make a CPU engine for an ONNX model; ``"auto"`` is ONNX Runtime.
 
     Raises:
-        ArgumentError: no engine of this name, or not in this version; ``threads`` is
-            not a whole number above 0.
+        ArgumentError: no CPU engine of this name; ``threads`` is not a whole number
+            above 0.
         BackendError: the engine cannot be made; its own error is the cause.
     """
     require_known(name)
+    if name in _GPU_PACKAGES:
+        raise ArgumentError(
+            f"backend {name!r} runs a bundle on a GPU, not a model alone: load the "
+            f"bundle, fuseg.load(path, backend={name!r})."
+        )
     if threads is not None:
         threads = require_threads(threads)
     if name == "openvino":
@@ -77,8 +131,13 @@ def create(name: str, model: bytes, *, threads: int | None) -> Backend:
     return OnnxRuntimeBackend(open_session(model, threads=threads))
 
 
+def is_on_gpu(engine: Backend | GpuBackend) -> TypeGuard[GpuBackend]:
+    """Whether it is an engine of a GPU: it has work put on a stream."""
+    return hasattr(engine, "enqueue")
+
+
 def installed() -> dict[str, str]:
-    """The version of every engine that is installed here; nothing is imported."""
+    """The version of every CPU engine that is installed; nothing is imported."""
     return {
         name: _version(packages)
         for name, packages in _PACKAGES.items()
@@ -86,13 +145,21 @@ def installed() -> dict[str, str]:
     }
 
 
+def for_gpus() -> dict[str, str]:
+    """The version of every GPU engine that is installed; nothing is imported.
+
+    TensorRT of a board's own packages may have no version that pip knows.
+    """
+    found = {name: _version(packages) for name, packages in _GPU_PACKAGES.items()}
+    return {
+        name: version
+        for name, version in found.items()
+        if version != _UNKNOWN or find_spec(name) is not None
+    }
+
+
 def require_known(name: str) -> None:
     """Refuse a name that is no engine of this version, nor ``"auto"``."""
-    if name in _LATER:
-        raise ArgumentError(
-            f"backend {name!r} is not in this version of fuseg; use "
-            f"{', '.join(map(repr, KNOWN[1:]))} or 'auto'."
-        )
     if name == "replay":
         raise ArgumentError(
             "backend 'replay' needs recorded outputs: pass an object, "
@@ -152,4 +219,4 @@ def _version(packages: tuple[str, ...]) -> str:
             return metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return "version not recorded"
+    return _UNKNOWN

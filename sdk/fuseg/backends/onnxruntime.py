@@ -40,8 +40,8 @@ class OnnxRuntimeBackend:
     def bind(self, inputs: Shapes, outputs: Shapes) -> None:
         """See `Backend.bind`. Runs the network once, so that ONNX Runtime makes its
         own buffers now and not while the first frame waits."""
-        require_tensors("input", _tensors(self._session.get_inputs()), inputs)
-        require_tensors("output", _tensors(self._session.get_outputs()), outputs)
+        require_tensors("input", tensors_of(self._session.get_inputs()), inputs)
+        require_tensors("output", tensors_of(self._session.get_outputs()), outputs)
         self.inputs = {name: np.zeros(s, np.float32) for name, s in inputs.items()}
         self.outputs = {name: np.zeros(s, np.float32) for name, s in outputs.items()}
         self._binding = self._session.io_binding()
@@ -85,7 +85,7 @@ def open_session(model: bytes, *, threads: int | None) -> Any:
         raise BackendError(
             f"ONNX Runtime cannot be imported ({err}): pip install onnxruntime."
         ) from err
-    options = _options(onnxruntime)
+    options = session_options(onnxruntime)
     if threads is not None:
         options.intra_op_num_threads = threads
     try:
@@ -110,7 +110,7 @@ def _saturates() -> bool:
     """
     import onnxruntime
 
-    options = _options(onnxruntime)
+    options = session_options(onnxruntime)
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(
         _PROBE, options, providers=["CPUExecutionProvider"]
@@ -119,7 +119,7 @@ def _saturates() -> bool:
     return int(total.item()) != 4 * 255 * 127
 
 
-def _options(onnxruntime: Any) -> Any:
+def session_options(onnxruntime: Any) -> Any:
     options = onnxruntime.SessionOptions()
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.inter_op_num_threads = 1
@@ -127,5 +127,5 @@ def _options(onnxruntime: Any) -> Any:
     return options
 
 
-def _tensors(nodes: list[Any]) -> dict[str, tuple[str, tuple[Any, ...]]]:
+def tensors_of(nodes: list[Any]) -> dict[str, tuple[str, tuple[Any, ...]]]:
     return {n.name: (_TYPES.get(n.type, n.type), tuple(n.shape)) for n in nodes}

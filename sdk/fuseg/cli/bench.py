@@ -25,6 +25,7 @@ from .frames import FrameReader, assignments, report_unpaired, require_names
 from .options import (
     BackendOption,
     BundleArgument,
+    DeviceOption,
     InputOption,
     JsonOption,
     ThreadsOption,
@@ -58,6 +59,7 @@ def bench(
     threads: ThreadsOption = None,
     backend: BackendOption = "auto",
     variant: VariantOption = None,
+    device: DeviceOption = 0,
     torch: Annotated[
         str | None,
         typer.Option(
@@ -80,7 +82,9 @@ def bench(
     if (torch is None) != (checkpoint is None):
         raise ArgumentError("--torch and --checkpoint belong together: give both.")
     count = threads or machine.cores()
-    segmenter = load(bundle, backend=backend, variant=variant, threads=count)
+    segmenter = load(
+        bundle, backend=backend, variant=variant, threads=count, device=device
+    )
     frames = _frames(segmenter, input)
     peers, notes = _peers(bundle, segmenter, frames, count, torch, checkpoint)
     result = {

@@ -20,7 +20,7 @@ from ..engines import cache, pack
 from ..engines.fingerprint import fingerprint_of
 from ..engines.progress import Watcher
 from ..errors import ArgumentError
-from ..manifest import Variant
+from ..gpu_engines import variant_for
 from .options import JsonOption, VariantOption
 from .printing import plural, print_json
 
@@ -138,9 +138,7 @@ def build(
             hardware_compatible,
             borders,
         )
-        chosen = _named(opened, variant) or engines.fitting(
-            opened.manifest, about.strongly_typed
-        )
+        chosen = variant_for(opened, "tensorrt", variant)
         facts = _facts(device)
         cache.prepare()  # before minutes are spent on what cannot be kept
         if pack_from is not None and trust is not None:
@@ -195,16 +193,6 @@ def _facts(device: int) -> Any:
     from ..device import open_device
 
     return open_device(device).facts
-
-
-def _named(bundle: Bundle, name: str | None) -> Variant | None:
-    for variant in bundle.manifest.variants:
-        if name == variant.name:
-            return variant
-    if name is None:
-        return None
-    known = ", ".join(v.name for v in bundle.manifest.variants)
-    raise ArgumentError(f"--variant must be one of {known}, got {name!r}.")
 
 
 @contextmanager

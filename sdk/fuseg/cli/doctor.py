@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import importlib
 import platform
-import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib import metadata
 from importlib.util import find_spec
-from pathlib import Path
 
 import typer
 from rich.table import Table
 
-from .. import __version__, _kernels, machine, tuning
+from .. import __version__, _kernels, machine, power, tuning
+from . import doctor_gpu
+from .findings import Finding
 from .options import JsonOption
 from .printing import print_json, print_table
 from .training_half import INSTALL
@@ -23,25 +23,7 @@ _LEVELS = {
     3: "x86-64-v3 (AVX2)",
     4: "x86-64-v4 (AVX-512)",
 }
-_LATER = "nothing: this version of fuseg does not use it yet"
 _EXTRA = 'pip install "fuseg[%s]"'
-_JETPACK = "sudo apt install nvidia-jetpack"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing fuseg may use.
-
-    ``state`` is "ok", "missing" or "broken"; ``disables`` says what does not work
-    without it, ``fix`` is the command that mends it. Both are None if all is well.
-    """
-
-    name: str
-    state: str
-    detail: str
-    required: bool = False
-    disables: str | None = None
-    fix: str | None = None
 
 
 def doctor(json: JsonOption = False) -> None:
@@ -49,12 +31,13 @@ def doctor(json: JsonOption = False) -> None:
 
     Exits with 1 if something that every command needs does not work.
     """
+    speed = power.describe()
     findings = [
         _native(),
         _onnxruntime(),
         *_required(),
         *_optional(),
-        *_nvidia(),
+        *doctor_gpu.findings(speed),
     ]
     healthy = all(f.state == "ok" for f in findings if f.required)
     about = {
@@ -64,7 +47,8 @@ def doctor(json: JsonOption = False) -> None:
     }
     if json:
         found = [asdict(f) for f in findings]
-        print_json({"ok": healthy, **about, "findings": found, "tuned": _tuned()})
+        rest = {"power": speed, "findings": found, "tuned": _tuned()}
+        print_json({"ok": healthy, **about, **rest})
     else:
         _show(findings)
         for row in _tuned():
@@ -112,7 +96,7 @@ def _onnxruntime() -> Finding:
         return Finding(name, "missing", "not installed", True, disables, fix)
     except (ImportError, AttributeError, OSError) as err:
         return Finding(name, "broken", str(err), True, disables, fix)
-    return Finding(name, "ok", f"{library.__version__} ({providers})", True)
+    return Finding(name, "ok", f"{library.__version__} (offers {providers})", True)
 
 
 def _required() -> list[Finding]:
@@ -136,8 +120,6 @@ def _optional() -> list[Finding]:
             disables="backend openvino, often the faster one on a CPU",
             fix=_EXTRA % "openvino",
         ),
-        _module("tensorrt", "tensorrt", disables=_LATER, fix=_EXTRA % "tensorrt"),
-        _module("pycuda", "pycuda", disables=_LATER, fix=_EXTRA % "tensorrt"),
     ]
 
 
@@ -158,28 +140,6 @@ def _module(
     except metadata.PackageNotFoundError:
         version = "version not recorded"
     return Finding(package, "ok", version, required)
-
-
-def _nvidia() -> list[Finding]:
-    jetson = Path("/etc/nv_tegra_release").is_file()
-    driver = Path("/proc/driver/nvidia/version")
-    if jetson or driver.is_file() or shutil.which("nvidia-smi"):
-        text = driver.read_text().splitlines()[0] if driver.is_file() else "present"
-        found = Finding("gpu driver", "ok", text)
-    else:
-        detail = "an NVIDIA device without driver" if _has_nvidia() else "no NVIDIA GPU"
-        fix = "sudo ubuntu-drivers install" if _has_nvidia() else None
-        found = Finding("gpu driver", "missing", detail, False, _LATER, fix)
-    nvcc = shutil.which("nvcc") or shutil.which("/usr/local/cuda/bin/nvcc")
-    if nvcc:
-        return [found, Finding("nvcc", "ok", nvcc)]
-    fix = _JETPACK if jetson else "sudo apt install nvidia-cuda-toolkit"
-    return [found, Finding("nvcc", "missing", "not found", False, _LATER, fix)]
-
-
-def _has_nvidia() -> bool:
-    vendors = Path("/sys/bus/pci/devices").glob("*/vendor")
-    return any(vendor.read_text().strip() == "0x10de" for vendor in vendors)
 
 
 def _show(findings: list[Finding]) -> None:

@@ -51,8 +51,12 @@ ThreadsOption = Annotated[
 BackendOption = Annotated[
     str,
     typer.Option(
-        help="The engine: onnxruntime, openvino, or auto, the fastest by fuseg tune."
+        help="The engine: tensorrt, onnxruntime-cuda, onnxruntime, openvino, or auto, "
+        "the fastest by fuseg tune, else the first of these that works here."
     ),
+]
+DeviceOption = Annotated[
+    int, typer.Option(min=0, help="Which GPU, counted as CUDA does.")
 ]
 VariantOption = Annotated[
     str | None,

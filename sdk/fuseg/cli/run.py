@@ -29,12 +29,15 @@ from .frames import (
 )
 from .options import (
     AlphaOption,
+    BackendOption,
     BundleArgument,
     ChannelsOption,
+    DeviceOption,
     InputOption,
     JsonOption,
     ThreadsOption,
     UnitOption,
+    VariantOption,
 )
 from .printing import plural, print_json, print_table, progress
 
@@ -51,6 +54,9 @@ def run(
     channels: ChannelsOption = None,
     alpha: AlphaOption = 0.5,
     threads: ThreadsOption = None,
+    backend: BackendOption = "auto",
+    variant: VariantOption = None,
+    device: DeviceOption = 0,
     json: JsonOption = False,
 ) -> None:
     """Label frames and write a label map and an overlay for each.
@@ -64,7 +70,10 @@ def run(
     orders = assignments("--channels", channels)
     segmenter = load(
         bundle,
+        backend=backend,
+        variant=variant,
         threads=threads,
+        device=device,
         units=assignments("--unit", unit),
         channels=orders,
     )

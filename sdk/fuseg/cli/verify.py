@@ -11,10 +11,9 @@ import numpy as np
 import typer
 from rich.table import Table
 
-from .. import metrics
-from ..backends import create
+from .. import gpu_engines, metrics
 from ..bundle import Bundle
-from ..choice import LEAST_AGREEMENT, agreements, choose
+from ..choice import LEAST_AGREEMENT, agreements, candidates, make
 from ..errors import ArgumentError, ShapeError
 from ..images import read_labels
 from ..pairs import PairedFrame, Pairs, pair
@@ -31,6 +30,7 @@ from .options import (
     BackendOption,
     BundleArgument,
     ChannelsOption,
+    DeviceOption,
     InputOption,
     JsonOption,
     ThreadsOption,
@@ -89,11 +89,12 @@ def verify(
     threads: ThreadsOption = None,
     backend: BackendOption = "auto",
     variant: VariantOption = None,
+    device: DeviceOption = 0,
     json: JsonOption = False,
 ) -> None:
     """Replay the bundle's samples and compare the labels; score it on true labels.
 
-    The samples are for every variant that is meant for a CPU, unless one is named.
+    The samples are for every variant that is meant for the engine, unless one is named.
     The true labels are for the one that fuseg.load would take. Exits with 1 if a
     sample agrees less than it must, or the mIoU is too low.
     """
@@ -105,7 +106,7 @@ def verify(
     if min_miou is not None and truth is None:
         raise ArgumentError("--min-miou needs frames to score: --input and --truth.")
     opened = Bundle.open(bundle)
-    samples = _replay(opened, backend, variant, threads, min_agreement)
+    samples = _replay(opened, backend, variant, threads, device, min_agreement)
     scores = None
     if truth is not None:
         require_names(opened.manifest, sources)
@@ -118,6 +119,7 @@ def verify(
             backend=backend,
             variant=variant,
             threads=threads,
+            device=device,
             units=units,
             channels=orders,
         )
@@ -150,17 +152,21 @@ def _replay(
     backend: str,
     variant: str | None,
     threads: int | None,
+    device: int,
     min_agreement: float | None,
 ) -> list[_Sample]:
-    """Every sample with the variant named, or with every one meant for a CPU."""
-    variants = bundle.manifest.variants
+    """Every sample with the variant named, or with every one meant for the engine."""
+    variants = [v for v in bundle.manifest.variants if v.fits_cpu]
+    if backend in gpu_engines.GPU_ENGINES:
+        variants = gpu_engines.variants_for(bundle, backend)
     names: list[str | None] = [variant]
     if variant is None:
-        names = [v.name for v in variants if v.fits_cpu] or names
+        names = [v.name for v in variants] or names
     samples = []
     for asked in names:
-        name, chosen, _ = choose(bundle, backend, asked, threads)
-        engine = create(name, bundle.read(chosen.file), threads=threads)
+        first = candidates(bundle, backend, asked, threads, device)[0]
+        name, chosen = first.backend, first.variant
+        engine = make(bundle, name, chosen, threads=threads, device=device)
         segmenter = Segmenter(bundle, backend=engine, variant=chosen.name)
         least = FP32_AGREEMENT if chosen.name == "fp32" else LEAST_AGREEMENT
         for index, share in enumerate(agreements(bundle, segmenter)):

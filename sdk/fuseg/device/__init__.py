@@ -7,6 +7,7 @@ that uses PyCUDA, and fuseg's own. Kernels are `fuseg.ops`'.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from .._check import require_choice
 from ..errors import ArgumentError, BackendError, DeviceError
@@ -40,7 +41,7 @@ def open_device(ordinal: int = 0, *, seam: str = "auto") -> Device:
     if device is None:
         from . import native
 
-        _require_ordinal(ordinal, native.count())
+        _require_ordinal(ordinal, native.count(), native.why_none)
         device = native.NativeDevice(ordinal)
     through = "PyCUDA" if device.name == "pycuda" else "fuseg's own module"
     _log.info(
@@ -65,7 +66,7 @@ def _through_pycuda(ordinal: int, seam: str) -> tuple[Device | None, str]:
     from . import pycuda
 
     try:
-        _require_ordinal(ordinal, pycuda.count())
+        _require_ordinal(ordinal, pycuda.count(), lambda: "its driver starts")
         return pycuda.PycudaDevice(ordinal), ", as asked" if seam == "pycuda" else ""
     except ImportError as err:
         if seam == "pycuda":
@@ -77,10 +78,11 @@ def _through_pycuda(ordinal: int, seam: str) -> tuple[Device | None, str]:
         return None, f": PyCUDA cannot be imported ({err})"
 
 
-def _require_ordinal(ordinal: int, found: int) -> None:
+def _require_ordinal(ordinal: int, found: int, why_none: Callable[[], str]) -> None:
     if found == 0:
         raise DeviceError(
-            "no NVIDIA GPU was found. See that `nvidia-smi` lists one and that "
+            f"CUDA shows no GPU here ({why_none()}). See that `nvidia-smi` lists one, "
+            "that its driver is as new as the CUDA fuseg was built with, and that "
             "CUDA_VISIBLE_DEVICES does not hide it."
         )
     if ordinal not in range(found):

@@ -23,7 +23,7 @@ from .seam import (
     version_text,
 )
 
-__all__ = ["NativeDevice", "count"]
+__all__ = ["NativeDevice", "count", "why_none"]
 
 
 def count() -> int:
@@ -33,6 +33,15 @@ def count() -> int:
         BackendError: There is no driver, or no CUDA module.
     """
     return int(_device.kernels().device_count())
+
+
+def why_none() -> str:
+    """What CUDA says where `count` is 0."""
+    try:
+        _device.kernels().current_device()
+    except RuntimeError as err:
+        return str(err)
+    return "nothing is wrong by its own account"
 
 
 class NativeDevice:
@@ -127,5 +136,5 @@ class NativeDevice:
     def _do(self, what: str, call: str, *arguments: int) -> Any:
         try:
             return getattr(self._cuda, call)(*arguments)
-        except RuntimeError as err:
+        except (MemoryError, RuntimeError) as err:
             raise refused(what, self.ordinal, err) from err

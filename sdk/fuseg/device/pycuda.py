@@ -1,14 +1,19 @@
 """A GPU through PyCUDA, which then shares memory and streams with fuseg.
 
 The primary context is retained, the one of PyTorch, TensorRT and CUDA's runtime; never
-is another one made.
+is another one made. It is retained once for each GPU, until the process ends: PyCUDA
+cleans up only under the object that was active as it made something, and a primary
+context that is dropped, not detached, it destroys as if it were another one.
 """
 
 from __future__ import annotations
 
+import atexit
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +33,9 @@ from .seam import (
 __all__ = ["PycudaDevice", "count", "driver"]
 
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING, for which PyCUDA has no name
+
+_lock = threading.Lock()
+_contexts: WeakKeyDictionary[Any, dict[int, Any]] = WeakKeyDictionary()
 
 
 def driver() -> Any:
@@ -59,6 +67,21 @@ def count() -> int:
     return int(driver().Device.count())
 
 
+def _context(cuda: Any, ordinal: int) -> Any:
+    with _lock:
+        held = _contexts.setdefault(cuda, {})
+        if ordinal not in held:
+            held[ordinal] = cuda.Device(ordinal).retain_primary_context()
+        return held[ordinal]
+
+
+@atexit.register
+def _detach() -> None:
+    for held in _contexts.values():
+        while held:
+            held.popitem()[1].detach()
+
+
 class PycudaDevice:
     """`fuseg.device.Device` through ``pycuda.driver``.
 
@@ -79,7 +102,7 @@ class PycudaDevice:
                 bool(found.get_attribute(cuda.device_attribute.INTEGRATED)),
                 version_text(cuda.get_driver_version()),
             )
-            self._context = found.retain_primary_context()
+            self._context = _context(cuda, ordinal)
         except cuda.Error as err:
             raise refused("no work is possible", ordinal, err) from err
         # PyCUDA frees what nobody holds: held here until it is given back.

@@ -30,14 +30,12 @@ __all__ = [
     "Progress",
     "TensorRT",
     "engine_for",
+    "find",
     "fitting",
     "installed",
 ]
 
 _log = logging.getLogger("fuseg")
-
-_TYPED = ("int8-trt", "fp16", "fp32")
-_FLAGGED = ("int8-trt8", "fp16", "fp32")
 
 
 @dataclass(frozen=True)
@@ -66,32 +64,17 @@ class Engine:
         return self.record.fingerprint
 
 
-def fitting(manifest: Manifest, strongly_typed: bool) -> Variant:
-    """The variant that TensorRT runs fastest, as a rule, of those there are.
-
-    Args:
-        strongly_typed: See `TensorRT`.
-
-    Raises:
-        ArgumentError: There is none.
-    """
+def fitting(manifest: Manifest, about: TensorRT) -> list[Variant]:
+    """The variants that this TensorRT takes, the one that is usually fastest first."""
     known = {variant.name: variant for variant in manifest.variants}
-    names = _TYPED if strongly_typed else _FLAGGED
-    for name in names:
-        if name in known:
-            return known[name]
-    raise ArgumentError(
-        f"the bundle must have one of {', '.join(names)} for TensorRT, got "
-        f"{', '.join(known)}: export it again."
-    )
+    return [known[name] for name in about.variants if name in known]
 
 
 def require_fitting(variant: Variant, about: TensorRT) -> None:
     """Refuse a variant that this TensorRT does not take."""
-    names = _TYPED if about.strongly_typed else _FLAGGED
-    if variant.name not in names:
+    if variant.name not in about.variants:
         raise ArgumentError(
-            f"variant must be one of {', '.join(names)} for TensorRT "
+            f"variant must be one of {', '.join(about.variants)} for TensorRT "
             f"{about.tensorrt}, got {variant.name!r}."
         )
 
@@ -169,9 +152,23 @@ def engine_for(
     return Engine(record, memoryview(plan), path, built=True)
 
 
+def find(bundle: Bundle, variant: Variant, facts: Facts) -> Engine | None:
+    """The newest engine of a variant that is kept for this GPU, however it was built.
+
+    Raises:
+        BuildError: TensorRT is not there.
+        OutputFileError: Others may write to the folder of the engines.
+    """
+    wanted = fingerprint_of(bundle, variant, facts, installed().tensorrt, Options())
+    return _as_engine(cache.newest(wanted))
+
+
 def _kept(wanted: Fingerprint, level: int = logging.WARNING) -> Engine | None:
-    found = cache.look_up(wanted, level)
+    return _as_engine(cache.look_up(wanted, level))
+
+
+def _as_engine(found: tuple[EngineRecord, memoryview] | None) -> Engine | None:
     if found is None:
         return None
     record, plan = found
-    return Engine(record, plan, cache.path_of(wanted), built=False)
+    return Engine(record, plan, cache.path_of(record.fingerprint), built=False)

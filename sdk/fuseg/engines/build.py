@@ -52,6 +52,11 @@ class TensorRT:
     tensorrt: str
     strongly_typed: bool
 
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Names of the variants it takes, the one that is fastest as a rule first."""
+        return "int8-trt" if self.strongly_typed else "int8-trt8", "fp16", "fp32"
+
 
 def installed() -> TensorRT:
     """What is loaded, or else what a child says, so that it need not be loaded here.

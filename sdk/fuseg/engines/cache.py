@@ -19,11 +19,11 @@ from pathlib import Path
 
 from .._files import cache_folder, is_private
 from ..errors import BundleError, OutputFileError
-from .fingerprint import Fingerprint
+from .fingerprint import OPTIONS, Fingerprint
 from .record import EngineRecord, read_file, require_plan
 
-__all__ = ["Entry", "clear", "folder", "keep", "locked", "look_up", "path_of"]
-__all__ += ["prepare", "require_private", "timing_cache", "write_private"]
+__all__ = ["Entry", "clear", "folder", "keep", "locked", "look_up", "newest"]
+__all__ += ["path_of", "prepare", "require_private", "timing_cache", "write_private"]
 
 _log = logging.getLogger("fuseg")
 
@@ -40,7 +40,8 @@ def folder() -> Path:
 
 def path_of(fingerprint: Fingerprint) -> Path:
     """The file of the engine with this fingerprint."""
-    return folder() / f"{fingerprint.key[:32]}{_SUFFIX}"
+    name = f"{fingerprint.subject[:24]}-{fingerprint.key[:24]}{_SUFFIX}"
+    return folder() / name
 
 
 def timing_cache(fingerprint: Fingerprint) -> Path:
@@ -146,15 +147,33 @@ def look_up(
         OutputFileError: See `require_private`.
     """
     require_private()
-    path = path_of(fingerprint)
+    return _checked(path_of(fingerprint), fingerprint, frozenset(), level)
+
+
+def newest(fingerprint: Fingerprint) -> tuple[EngineRecord, memoryview] | None:
+    """The newest kept engine that differs from this fingerprint in its options alone.
+
+    As `look_up`.
+    """
+    require_private()
+    for entry in _entries(f"{fingerprint.subject[:24]}-*{_SUFFIX}"):
+        found = _checked(entry.path, fingerprint, OPTIONS, logging.WARNING)
+        if found is not None:
+            return found
+    return None
+
+
+def _checked(
+    path: Path, fingerprint: Fingerprint, may_differ: frozenset[str], level: int
+) -> tuple[EngineRecord, memoryview] | None:
     try:
         data = _read(path)
         text, plan, _ = read_file(data)
         record = EngineRecord.parse(text)
         require_plan(record, plan)
-        differing = ", ".join(record.fingerprint.differences(fingerprint))
+        differing = record.fingerprint.differences(fingerprint).keys() - may_differ
         if differing:
-            raise BundleError(f"it is of another {differing}.")
+            raise BundleError(f"it is of another {', '.join(sorted(differing))}.")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as err:
@@ -235,9 +254,7 @@ def clear(keep_newest: int = 0) -> list[Entry]:
         OutputFileError: A file cannot be deleted.
     """
     kinds = [f"*{_SUFFIX}"] if keep_newest else [f"*{_SUFFIX}", "timing-*.cache"]
-    found = [_entry(path) for kind in kinds for path in folder().glob(kind)]
-    newest = sorted(found, key=lambda entry: entry.written, reverse=True)
-    gone = newest[keep_newest:]
+    gone = [entry for kind in kinds for entry in _entries(kind)][keep_newest:]
     for entry in gone:
         try:
             entry.path.unlink(missing_ok=True)
@@ -248,6 +265,11 @@ def clear(keep_newest: int = 0) -> list[Entry]:
     return gone
 
 
-def _entry(path: Path) -> Entry:
-    status = path.stat()
-    return Entry(path, status.st_size, status.st_mtime)
+def _entries(pattern: str) -> list[Entry]:
+    """The newest first."""
+    found = []
+    for path in folder().glob(pattern):
+        with suppress(FileNotFoundError):  # somebody clears the cache just now
+            status = path.lstat()
+            found.append(Entry(path, status.st_size, status.st_mtime))
+    return sorted(found, key=lambda entry: entry.written, reverse=True)

@@ -15,7 +15,7 @@ from ..manifest.schema import Record, dump, require
 if TYPE_CHECKING:
     from ..device import Facts
 
-__all__ = ["ENGINE_FORMAT", "Fingerprint", "Options", "fingerprint_of"]
+__all__ = ["ENGINE_FORMAT", "OPTIONS", "Fingerprint", "Options", "fingerprint_of"]
 
 ENGINE_FORMAT = 1  # raised when the builder changes what it makes of the same network
 
@@ -101,8 +101,13 @@ class Fingerprint(Record):
     @property
     def key(self) -> str:
         """sha256 of all of it, 64 hexadecimal digits."""
-        text = json.dumps(dump(self), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return _sha256(dump(self))
+
+    @property
+    def subject(self) -> str:
+        """sha256 of all but how it is built, which `Options` says."""
+        every = dump(self)
+        return _sha256({k: every[k] for k in every if k not in OPTIONS})
 
     def differences(self, other: Fingerprint) -> dict[str, tuple[Any, Any]]:
         """Field by field what differs: this one's value, the other's."""
@@ -111,6 +116,12 @@ class Fingerprint(Record):
 
 
 _ALL = fields(Fingerprint)
+OPTIONS = frozenset(f.name for f in fields(Options))
+
+
+def _sha256(values: dict[str, Any]) -> str:
+    text = json.dumps(values, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def fingerprint_of(

@@ -11,12 +11,12 @@ from .._check import (
     require_choice,
     require_number,
     require_numbers,
-    require_out,
     require_rows,
     require_whole,
 )
 from .._device import launch, on_gpu
 from ..errors import ArgumentError
+from .layouts import OutPlanes
 from .placement import Placement, place
 
 __all__ = ["ColorPacker", "pack_color"]
@@ -45,6 +45,8 @@ def pack_color(
     fill: float = 0.0,
     dtype: DTypeLike = np.float32,
     out_scale: float = 1.0,
+    layout: str = "linear",
+    channel: int = 0,
     out: NDArray[Any] | None = None,
     threads: int = 1,
     stream: Any = None,
@@ -80,16 +82,23 @@ def pack_color(
         fill: What letterbox padding holds: a value of the result, before ``out_scale``.
         dtype: Of the result: float32, float16 or int8.
         out_scale: For int8: what one step of the result stands for. Above 0.
+        layout: ``"linear"``, or for int8 ``"chw4"``, as TensorRT likes its inputs:
+            ``out`` is ``(G, h, w, 4)``, channel ``c`` is ``out[c // 4, ..., c % 4]``.
+            The planes are three channels; the others are left as they are.
+        channel: For ``"chw4"``: which channel of ``out`` the first plane is.
         out: Buffer for the planes, shape ``(3, h, w)``, ``dtype``, C-contiguous, not
             sharing memory with ``frame``; three channels of a larger tensor will do,
-            ``out=tensor[0, 3:6]``. A new one is made if omitted.
+            ``out=tensor[0, 3:6]``. For ``"chw4"`` the larger tensor itself, with
+            ``4 * G`` at least ``channel + 3``. A new one is made if omitted, with 0 in
+            channels that are not the planes'.
         threads: How many threads share the work, 1 to 64; the result is the same.
         stream: CUDA stream of arrays that are on the GPU; see `fuseg.ops`.
 
     Returns:
-        ``x = (pixel * scale - mean) / std``, shape ``(3, h, w)``, ``dtype``. This is
-        ``out`` itself if ``out`` was given. int8 holds ``x / out_scale``, rounded to
-        the nearest whole number, ties to even, and saturated.
+        ``x = (pixel * scale - mean) / std``, shape ``(3, h, w)`` or ``(G, h, w, 4)``,
+        ``dtype``. This is ``out`` itself if ``out`` was given. int8 holds
+        ``x / out_scale``, rounded to the nearest whole number, ties to even, and
+        saturated.
 
         It is computed as ``pixel * a + b`` with ``a = scale / std`` and
         ``b = -mean / std`` (for int8 also divided by ``out_scale``) rounded to float32,
@@ -101,14 +110,14 @@ def pack_color(
 
     Raises:
         ShapeError: ``frame`` has not the shape that ``channels`` asks for or is empty,
-            or ``out`` is not ``(3, h, w)``.
+            or ``out`` is not ``(3, h, w)``, or not ``(G, h, w, 4)``.
         LayoutError: The pixels of a row of ``frame`` are not side by side, or
             ``out`` is a strided view.
         DTypeError: ``frame`` is not uint8, or ``out`` is not ``dtype``.
         ArgumentError: A number is not finite, a ``std`` is 0, ``crop`` does not lie in
-            the frame, a word or number is not one of those above, ``out_scale`` is
-            given for a result that is not int8, or ``out`` is read-only or shares
-            memory with ``frame``.
+            the frame, a word or number is not one of those above, ``out_scale`` or
+            ``layout`` is given for a result that is not int8, ``channel`` for one that
+            is linear, or ``out`` is read-only or shares memory with ``frame``.
 
     Example:
         >>> frame = np.array([[[0, 50, 255], [100, 50, 255]]], dtype=np.uint8)
@@ -139,6 +148,8 @@ def pack_color(
         fill=fill,
         dtype=dtype,
         out_scale=out_scale,
+        layout=layout,
+        channel=channel,
         threads=threads,
     )
     return pack(frame, out, stream=stream)
@@ -152,7 +163,7 @@ class ColorPacker:
 
     Args:
         size, scale, mean, std, channels, planes, filter, crop, rotate, fit, fill,
-            dtype, out_scale, threads: See `pack_color`.
+            dtype, out_scale, layout, channel, threads: See `pack_color`.
 
     Raises:
         ArgumentError: As `pack_color`; a ``crop`` is checked with each frame.
@@ -183,6 +194,8 @@ class ColorPacker:
         fill: float = 0.0,
         dtype: DTypeLike = np.float32,
         out_scale: float = 1.0,
+        layout: str = "linear",
+        channel: int = 0,
         threads: int = 1,
     ) -> None:
         checked = place((1, 1), size, rotate=rotate, fit=fit)
@@ -208,7 +221,8 @@ class ColorPacker:
             _DTYPES.index(self.dtype.name),
         )
         self._threads = require_whole("threads", threads, 1, 64)
-        self._shape = (3, *self.size)
+        shape = (3, *self.size)
+        self._planes = OutPlanes(layout, channel, shape=shape, dtype=self.dtype)
         self._plan: _kernels.ColorPlan | None = None
 
     def __call__(
@@ -224,13 +238,14 @@ class ColorPacker:
         frame = self._require(frame)
         gpu = on_gpu(out, stream, frame=frame)
         if out is None:
-            out = np.empty(self._shape, self.dtype)
-        target = require_out("out", out, self.dtype, self._shape, frame=frame)
+            out = self._planes.make()
+        target = self._planes.require(out, frame=frame)
         if gpu:
             launch(
                 "pack_color_cuda",
                 *(frame, frame.strides[0], self._placed(frame)),
-                *(self._pixel_bytes, *self._settings, target),
+                *(self._pixel_bytes, *self._settings),
+                *(target, self._planes.chw4_channel),
                 stream=stream,
             )
         elif self._plan is None or not self._plan.pack(frame, target):
@@ -255,9 +270,10 @@ class ColorPacker:
 
     def _plan_for(self, frame: NDArray[np.uint8]) -> _kernels.ColorPlan:
         height, width = frame.shape[:2]
+        channel = self._planes.chw4_channel
         self._plan = _kernels.ColorPlan(
             *(height, width, self._placed(frame)),
-            *(self._pixel_bytes, *self._settings, self.dtype, self._threads),
+            *(self._pixel_bytes, *self._settings, self.dtype, self._threads, channel),
         )
         return self._plan
 

@@ -19,6 +19,7 @@ from .._check import (
 )
 from .._device import launch, on_cpu, on_gpu
 from ..errors import ArgumentError, DTypeError
+from .layouts import OutPlanes
 from .placement import LONGEST_FRAME, Placement, place
 
 __all__ = ["DepthPacker", "pack_depth"]
@@ -46,6 +47,8 @@ def pack_depth(
     fit: str = "stretch",
     dtype: DTypeLike = np.float32,
     out_scale: float = 1.0,
+    layout: str = "linear",
+    channel: int = 0,
     out: NDArray[Any] | None = None,
     valid: NDArray[np.uint8] | None = None,
     threads: int = 1,
@@ -83,8 +86,14 @@ def pack_depth(
             the picture and fills the rest with ``fill``.
         dtype: Of the result: float32, float16 or int8.
         out_scale: What one step of int8 is worth; above 0, and 1 for the others.
+        layout: ``"linear"``, or for int8 ``"chw4"``, as TensorRT likes its inputs:
+            ``out`` is ``(G, h, w, 4)``, channel ``c`` is ``out[c // 4, ..., c % 4]``.
+            The result is one channel; the others are left as they are.
+        channel: For ``"chw4"``: which channel of ``out`` the result is.
         out: Buffer for the result, shape ``(h, w)``, of ``dtype``, C-contiguous, not
-            sharing memory with ``frame``. A new one is made if omitted.
+            sharing memory with ``frame``. For ``"chw4"`` the larger tensor, with
+            ``4 * G`` above ``channel``. A new one is made if omitted, with 0 in the
+            other channels.
         valid: Buffer for the validity, shape ``(h, w)``, uint8, C-contiguous, not
             sharing memory with the others: 1 where there is a reading, else 0. It
             is not computed if omitted.
@@ -93,10 +102,10 @@ def pack_depth(
             waits for the count of readings there: it is -1.
 
     Returns:
-        ``(raw * scale - mean) / std`` or ``fill``, shape ``(h, w)`` (this is ``out``
-        itself if ``out`` was given), and how many of its pixels are readings. int8 is
-        that divided by ``out_scale``, rounded to the nearest, ties to even, and
-        saturated to -128 and 127; so is ``fill``.
+        ``(raw * scale - mean) / std`` or ``fill``, shape ``(h, w)`` or ``(G, h, w, 4)``
+        (this is ``out`` itself if ``out`` was given), and how many of its pixels are
+        readings. int8 is that divided by ``out_scale``, rounded to the nearest, ties
+        to even, and saturated to -128 and 127; so is ``fill``.
 
         The formula is computed as ``raw * a + b`` with ``a = scale / std`` and
         ``b = -mean / std`` (int8: both divided by ``out_scale``) rounded to float32,
@@ -110,15 +119,16 @@ def pack_depth(
 
     Raises:
         ShapeError: ``frame`` is not ``(H, W)`` or is empty, or ``out`` or ``valid`` is
-            not ``(h, w)``.
+            not ``(h, w)``, or ``out`` not ``(G, h, w, 4)``.
         LayoutError: The pixels of a row of ``frame`` are not side by side, or ``out``
             or ``valid`` is a strided view.
         DTypeError: ``frame`` is none of the three types, ``dtype`` is none of its
             three, ``out`` is not of ``dtype``, or ``valid`` is not uint8.
         ArgumentError: A number is not finite or out of its range, a value of
             ``invalid`` cannot occur in ``frame``, ``crop`` does not lie in ``frame``, a
-            word is not one of those above, or ``out`` or ``valid`` is read-only or
-            shares memory.
+            word is not one of those above, ``layout`` is given for a result that is
+            not int8, ``channel`` for one that is linear, or ``out`` or ``valid`` is
+            read-only or shares memory.
 
     Example:
         >>> frame = np.array([[1500, 0], [2000, 65535]], dtype=np.uint16)
@@ -147,11 +157,13 @@ def pack_depth(
         fit=fit,
         dtype=dtype,
         out_scale=out_scale,
+        layout=layout,
+        channel=channel,
         threads=threads,
     )
     on_gpu(out, stream, frame=frame)
     if out is None:
-        out = np.empty(pack.size, pack.dtype)
+        out = pack._planes.make()
     return out, pack(frame, out, valid, stream=stream)
 
 
@@ -162,7 +174,7 @@ class DepthPacker:
     Args:
         frame_dtype: Element type of the frames.
         size, scale, mean, std, invalid, fill, filter, crop, rotate, fit, dtype,
-        out_scale, threads: See `pack_depth`.
+        out_scale, layout, channel, threads: See `pack_depth`.
 
     Raises:
         DTypeError, ArgumentError: As `pack_depth`.
@@ -193,6 +205,8 @@ class DepthPacker:
         fit: str = "stretch",
         dtype: DTypeLike = np.float32,
         out_scale: float = 1.0,
+        layout: str = "linear",
+        channel: int = 0,
         threads: int = 1,
     ) -> None:
         self._frame_dtype = _one_of("frame_dtype", frame_dtype, _FRAMES)
@@ -205,6 +219,7 @@ class DepthPacker:
         self._invalid = _invalid_in(self._frame_dtype, invalid)
         self._numbers = _numbers(self.dtype, scale, mean, std, fill, out_scale)
         self._threads = require_whole("threads", threads, 1, _MOST_THREADS)
+        self._planes = OutPlanes(layout, channel, shape=self.size, dtype=self.dtype)
         self._plan: _kernels.DepthPlan | None = None
 
     def __call__(
@@ -227,7 +242,7 @@ class DepthPacker:
             return readings
         frame = require_rows("frame", frame, (self._frame_dtype,), ("H", "W"))
         gpu = on_gpu(out, stream, frame=frame, valid=valid)
-        target = require_out("out", out, self.dtype, self.size, frame=frame)
+        target = self._planes.require(out, frame=frame)
         if valid is not None:
             inputs = {"frame": frame, "out": target}
             valid = require_out("valid", valid, np.uint8, self.size, **inputs)
@@ -242,7 +257,7 @@ class DepthPacker:
             "pack_depth_cuda",
             *(frame, _FRAMES.index(self._frame_dtype), frame.strides[0]),
             *(self._placed(frame.shape), self._filter, self._invalid, *self._numbers),
-            *(target, _PLANES.index(self.dtype), valid),
+            *(target, _PLANES.index(self.dtype), valid, self._planes.chw4_channel),
             stream=stream,
         )
         return readings
@@ -273,6 +288,7 @@ class DepthPacker:
             *self._numbers,
             self.dtype,
             self._threads,
+            self._planes.chw4_channel,
         )
         return self._plan
 

@@ -9,6 +9,7 @@ from numpy.typing import DTypeLike, NDArray
 from .. import _kernels
 from .._check import (
     require_box,
+    require_choice,
     require_one_of,
     require_out,
     require_size,
@@ -16,6 +17,7 @@ from .._check import (
 )
 from .._device import borrow, launch, on_gpu
 from ..errors import ArgumentError, DTypeError, ShapeError
+from .layouts import hwc8_shape, require_sixteens
 from .lines import line
 
 __all__ = ["Labeler", "upsample_argmax"]
@@ -24,6 +26,7 @@ _MOST_CLASSES = 65535
 _MOST_IN_A_BYTE = 255  # 255 stays free for pixels without a label
 _MOST_THREADS = 64
 _FLOATS = (np.float32, np.float16)
+_LAYOUTS = ("linear", "hwc8")
 
 Scores = NDArray[np.float32] | NDArray[np.float16]
 Labels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -36,6 +39,8 @@ def upsample_argmax(
     align_corners: bool = False,
     crop: tuple[int, int, int, int] | None = None,
     input_size: tuple[int, int] | None = None,
+    layout: str = "linear",
+    classes: int | None = None,
     out: Labels | None = None,
     confidence: NDArray[np.float32] | None = None,
     threads: int = 1,
@@ -63,6 +68,11 @@ def upsample_argmax(
             omitted.
         input_size: ``(h, w)`` of the network's input picture, in pixels, which the
             grid of scores covers. Given with ``crop``, and only then.
+        layout: ``"linear"``, or for float16 ``"hwc8"``, as TensorRT likes its outputs:
+            ``scores`` of one image, shape ``(h, w, P)``, with ``P`` the number of
+            classes rounded up to a multiple of 8. What is beyond the classes does not
+            count. On the GPU they begin at a multiple of 16 bytes.
+        classes: ``C``, for ``"hwc8"``, which does not show it.
         out: Buffer for the labels, shape ``(H, W)`` or ``(N, H, W)``, C-contiguous,
             not sharing memory with ``scores``. A new one is made if omitted.
         confidence: Buffer for the largest softmax probability at every pixel, shape
@@ -85,15 +95,17 @@ def upsample_argmax(
         +infinity or all are -infinity.
 
     Raises:
-        ShapeError: ``scores`` is not ``(C, h, w)`` or ``(N, C, h, w)``, is empty or
-            has more than 65535 classes, or a buffer has another shape than the
-            labels.
-        LayoutError: ``scores`` or a buffer is a strided view.
+        ShapeError: ``scores`` is not ``(C, h, w)`` or ``(N, C, h, w)``, or for
+            ``"hwc8"`` ``(h, w, P)``, is empty or has more than 65535 classes, or a
+            buffer has another shape than the labels.
+        LayoutError: ``scores`` or a buffer is a strided view, or ``scores`` does not
+            begin where ``"hwc8"`` has to on the GPU.
         DTypeError: An array is not of the type above.
         ArgumentError: ``size`` or ``input_size`` is not two numbers above 0,
             ``crop`` is not a part of ``input_size`` or one of the two is missing,
-            ``threads`` is out of range, or a buffer is read-only or shares memory
-            with another array.
+            ``threads`` is out of range, ``layout`` is none of the two, ``classes`` is
+            missing or out of range or was given for ``"linear"``, or a buffer is
+            read-only or shares memory with another array.
 
     Example:
         >>> scores = np.array([[[0.0, 0.0]], [[-1.0, 1.5]]], dtype=np.float32)
@@ -114,15 +126,28 @@ def upsample_argmax(
         ``align_corners`` at ``p * (h - 1) / (h_in - 1)``.
     """
     scores = borrow("scores", scores)
-    dims = ("N", "C", "h", "w") if scores.ndim == 4 else ("C", "h", "w")
-    scores = require_one_of("scores", scores, _FLOATS, dims)
+    require_choice("layout", layout, _LAYOUTS)
+    if layout == "hwc8":
+        scores = require_one_of("scores", scores, (np.float16,), ("h", "w", "P"))
+        classes = require_whole("classes", classes, 1, _MOST_CLASSES)
+        shape = (classes, *scores.shape[:2])
+    else:
+        dims = ("N", "C", "h", "w") if scores.ndim == 4 else ("C", "h", "w")
+        scores = require_one_of("scores", scores, _FLOATS, dims)
+        shape = scores.shape
+        if classes is not None:
+            raise ArgumentError(
+                f"classes must be omitted unless layout is 'hwc8', got {classes!r}: "
+                "linear scores have it in their shape."
+            )
     label = Labeler(
-        scores.shape,
+        shape,
         scores.dtype,
         size=size,
         align_corners=align_corners,
         crop=crop,
         input_size=input_size,
+        layout=layout,
         threads=threads,
     )
     return label(scores, out=out, confidence=confidence, stream=stream)
@@ -135,9 +160,10 @@ class Labeler:
     one caller at a time.
 
     Args:
-        shape: ``(C, h, w)`` or ``(N, C, h, w)`` of the scores.
+        shape: ``(C, h, w)`` or ``(N, C, h, w)`` of the scores; the former too where
+            ``layout`` lays them out as ``(h, w, P)``.
         dtype: Type of the scores, float32 or float16.
-        size, align_corners, crop, input_size, threads: See `upsample_argmax`.
+        size, align_corners, crop, input_size, layout, threads: See `upsample_argmax`.
 
     Attributes:
         shape: Shape of the labels, ``(H, W)`` or ``(N, H, W)``.
@@ -161,15 +187,21 @@ class Labeler:
         align_corners: bool = False,
         crop: tuple[int, int, int, int] | None = None,
         input_size: tuple[int, int] | None = None,
+        layout: str = "linear",
         threads: int = 1,
     ) -> None:
-        self._scores = _require_shape(shape)
+        given = _require_shape(shape)
         self._scores_dtype = np.dtype(dtype)
         if self._scores_dtype not in _FLOATS:
             raise DTypeError(
                 f"dtype must be float32 or float16, got {self._scores_dtype}."
             )
-        images, classes, height, width = (1, *self._scores)[-4:]
+        images, classes, height, width = (1, *given)[-4:]
+        require_choice("layout", layout, _LAYOUTS)
+        self._scores, self._pitch = given, 0
+        if layout == "hwc8":
+            self._scores = hwc8_shape(given, self._scores_dtype)
+            self._pitch = self._scores[-1]
         size = require_size("size", size)
         if (crop is None) != (input_size is None):
             raise ArgumentError(
@@ -194,11 +226,11 @@ class Labeler:
             )
         )
         threads = require_whole("threads", threads, 1, _MOST_THREADS)
-        self.shape = (*self._scores[:-3], *size)
+        self.shape = (*given[:-3], *size)
         self.dtype = np.dtype(np.uint8 if classes <= _MOST_IN_A_BYTE else np.uint16)
         self._settings = ((images, classes, height, width), size, rows, columns)
         self._plan = _kernels.UpsampleArgmaxPlan(
-            self._scores, self._scores_dtype, size, rows, columns, threads
+            *(given, self._scores_dtype, size, rows, columns, threads, self._pitch)
         )
 
     def __call__(
@@ -223,11 +255,14 @@ class Labeler:
                 "confidence", confidence, np.float32, self.shape, **inputs
             )
         if gpu:
+            if self._pitch:
+                require_sixteens(scores)
             shape, size, rows, columns = self._settings
             half = bool(self._scores_dtype == np.float16)
             launch(
                 "upsample_argmax_cuda",
                 *(scores, half, shape, target, confidence, *size, rows, columns),
+                self._pitch,
                 stream=stream,
             )
         else:

@@ -241,6 +241,7 @@ inline std::uint32_t __byte_perm(std::uint32_t low, std::uint32_t high,
 }
 inline float __expf(float x) { return std::exp(x); }
 
+inline float float_of(Half half) { return to_float(half); }
 inline float read(const float* from) { return *from; }
 inline float read(const Half* from) { return to_float(*from); }
 inline Half nearest_half(float value) { return to_half(value); }

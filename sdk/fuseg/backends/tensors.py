@@ -1,0 +1,81 @@
+"""Tensors at a network's border on a GPU: element types and layouts."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+GROUP = {"chw4": 4, "hwc8": 8}  # channels that lie side by side, padded to a multiple
+
+
+class GpuTensor(NamedTuple):
+    """Where a tensor lies on a GPU, and how.
+
+    Attributes:
+        address: Of its first byte.
+        shape: The manifest's, (1, C, h, w).
+        dtype: float32, float16 or int8.
+        layout: ``"linear"``: planes, (C, h, w). ``"chw4"``: (ceil(C / 4), h, w, 4).
+            ``"hwc8"``: (h, w, P), P being C rounded up to a multiple of 8.
+        scale: What one step of int8 stands for.
+    """
+
+    address: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    layout: str = "linear"
+    scale: float = 1.0
+
+    @property
+    def stored(self) -> tuple[int, ...]:
+        """The shape of the memory."""
+        return stored_shape(self.shape, self.layout)
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.stored)) * int(self.dtype.itemsize)
+
+
+def stored_shape(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
+    """The memory's shape of a (1, C, h, w) tensor in this layout."""
+    _, channels, height, width = shape
+    if layout == "linear":
+        return channels, height, width
+    groups = -(-channels // GROUP[layout])
+    if layout == "chw4":
+        return groups, height, width, GROUP[layout]
+    return height, width, groups * GROUP[layout]
+
+
+def encode(values: NDArray[np.float32], tensor: GpuTensor) -> NDArray[Any]:
+    """What lies in memory for these values, (1, C, h, w) float32; padding is 0."""
+    planes: NDArray[Any] = values[0]
+    if tensor.dtype == np.int8:
+        planes = np.clip(np.rint(planes / tensor.scale), -128, 127)
+    planes = planes.astype(tensor.dtype)
+    if tensor.layout == "linear":
+        return np.ascontiguousarray(planes)
+    stored = np.zeros(tensor.stored, tensor.dtype)
+    channels = len(planes)
+    if tensor.layout == "chw4":
+        for c in range(channels):
+            stored[c // 4, :, :, c % 4] = planes[c]
+    else:
+        stored[..., :channels] = planes.transpose(1, 2, 0)
+    return stored
+
+
+def decode(stored: NDArray[Any], tensor: GpuTensor) -> NDArray[np.float32]:
+    """The values, (1, C, h, w) float32, of what lies in memory."""
+    _, channels, height, width = tensor.shape
+    planes = stored
+    if tensor.layout == "chw4":
+        planes = stored.transpose(0, 3, 1, 2).reshape(-1, height, width)[:channels]
+    elif tensor.layout == "hwc8":
+        planes = stored[..., :channels].transpose(2, 0, 1)
+    values: NDArray[np.float32] = planes[None].astype(np.float32)
+    if tensor.dtype == np.int8:
+        values *= np.float32(tensor.scale)
+    return values

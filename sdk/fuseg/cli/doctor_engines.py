@@ -1,0 +1,118 @@
+"""What ``fuseg doctor`` says of the libraries that run a network on an NVIDIA GPU."""
+
+from __future__ import annotations
+
+import re
+from importlib import metadata
+from pathlib import Path
+
+from .._probe import Answer
+from .findings import JETPACK, NEW_DRIVER, NO_GPU, Finding, Place
+
+_PIP_TENSORRT = re.compile(r"tensorrt[-_]cu\d\d([-_](libs|bindings))?$")
+
+_JETPACK_6_ONNXRUNTIME = (
+    "pip install onnxruntime-gpu --index-url https://pypi.jetson-ai-lab.io/jp6/cu126"
+)
+
+
+def tensorrt(place: Place, answer: Answer | None) -> Finding:
+    name, disables = "tensorrt", "backend tensorrt, fuseg build"
+    if answer is None:
+        detail = "not installed"
+        fix: str | None = _install_tensorrt(place)
+        if place.is_jetson and (python := _python_with_tensorrt(place.root)):
+            detail = f"JetPack's is for the system's Python 3.{python}"
+            fix = f"python3.{python} -m venv --system-site-packages ENV"
+            if python < 10:
+                detail += ", fuseg for 3.10 and later"
+                fix = "JetPack 6 or later"
+        elif not place.has_gpu:
+            detail, fix = detail + NO_GPU, None
+        return Finding(name, "missing", detail, False, disables, fix)
+    foreign = _installed_from_pypi()
+    if place.is_jetson and foreign:
+        detail = f"{' '.join(foreign)} of PyPI stand before JetPack's"
+        fix = f"pip uninstall tensorrt {' '.join(foreign)}"
+        return Finding(name, "broken", detail, False, disables, fix)
+    if answer.facts is None:
+        fix = _install_tensorrt(place)
+        if fix.startswith("pip"):
+            fix += " --force-reinstall"
+        if place.is_jetson:
+            fix = "sudo apt install --reinstall python3-libnvinfer"
+        return Finding(name, "broken", str(answer.fault), False, disables, fix)
+    made_for = max((int(n.partition("cu")[2][:2]) for n in foreign), default=0)
+    version = answer.facts["version"]
+    if place.cuda and made_for > place.cuda[0]:
+        detail = f"{version} is for CUDA {made_for}, the driver speaks {place.cuda[0]}"
+        fix = f"pip uninstall tensorrt {' '.join(foreign)}; {_install_tensorrt(place)}"
+        return Finding(name, "broken", detail, False, disables, fix)
+    return Finding(name, "ok", f"{version}, imports")
+
+
+def _install_tensorrt(place: Place) -> str:
+    """Never from PyPI on a Jetson: those wheels are for servers."""
+    if place.is_jetson:
+        return JETPACK
+    if place.arch != "x86_64":
+        return "NVIDIA's apt repository for arm64-sbsa: sudo apt install tensorrt"
+    if place.cuda and place.cuda[0] < 12:
+        return f"{NEW_DRIVER}: TensorRT on PyPI is for CUDA 12 and 13"
+    if place.cuda and place.cuda[0] == 12:
+        return "pip install tensorrt-cu12"
+    return 'pip install "fuseg[tensorrt]"'
+
+
+def _python_with_tensorrt(root: Path) -> int | None:
+    """The minor version of the Python that JetPack put TensorRT in place for."""
+    found = (root / "usr/lib").glob("python3.*/dist-packages/tensorrt")
+    minors = [path.parts[-3].removeprefix("python3.") for path in found]
+    return max((int(minor) for minor in minors if minor.isdigit()), default=None)
+
+
+def _installed_from_pypi() -> list[str]:
+    names = {str(d.metadata["Name"]) for d in metadata.distributions()}
+    return sorted(name for name in names if _PIP_TENSORRT.match(name))
+
+
+def pycuda(place: Place, answer: Answer | None) -> Finding:
+    name = "pycuda"
+    disables = "sharing the GPU through pycuda; fuseg's CUDA module does all it needs"
+    fix: str | None = 'PATH=/usr/local/cuda/bin:$PATH pip install "fuseg[pycuda]"'
+    if answer is None:
+        if not place.has_gpu:
+            return Finding(name, "missing", f"not installed{NO_GPU}", False, disables)
+        return Finding(name, "missing", "not installed", False, disables, fix)
+    if answer.facts is None:
+        if not place.has_gpu:
+            fix = None
+        again = fix and f"{fix} --force-reinstall --no-cache-dir"
+        return Finding(name, "broken", str(answer.fault), False, disables, again)
+    return Finding(name, "ok", f"{answer.facts['version']}, imports")
+
+
+def onnxruntime(place: Place, answer: Answer | None) -> Finding:
+    """Its list of providers is no proof: a session that starts on the GPU is."""
+    name, disables = "onnxruntime cuda", "backend onnxruntime-cuda"
+    install = 'pip install "onnxruntime-gpu[cuda,cudnn]"'
+    if place.cuda and place.cuda[0] == 12:
+        install = 'pip install "onnxruntime-gpu[cuda,cudnn]<1.27"'  # the last for 12
+    fix: str | None = f"pip uninstall onnxruntime; {install}"
+    if place.is_jetson:
+        fix = "pip uninstall onnxruntime; a wheel for this JetPack: docs/jetson.md"
+        if place.cuda == (12, 6):
+            fix = f"pip uninstall onnxruntime; {_JETPACK_6_ONNXRUNTIME}"
+    if not place.has_gpu:
+        fix = None
+    if answer is None:
+        return Finding(name, "missing", "no onnxruntime", False, disables, fix)
+    if answer.facts is None:
+        return Finding(name, "broken", str(answer.fault), False, disables, fix)
+    if not answer.facts["offered"]:
+        detail = "not offered by the onnxruntime installed here"
+        return Finding(name, "missing", detail, False, disables, fix)
+    if not answer.facts["runs"]:
+        detail = f"offered, but a session does not get it: {answer.log}"
+        return Finding(name, "broken", detail, False, disables, fix)
+    return Finding(name, "ok", "offered, and a session runs on it")

@@ -1,0 +1,181 @@
+"""The GPU half of ``fuseg doctor``: driver, libraries, power and clocks."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from .. import _probe
+from .._probe import Answer
+from ..power import jetson
+from .doctor_engines import onnxruntime, pycuda, tensorrt
+from .findings import JETPACK, NEW_DRIVER, NO_GPU, Finding, Place
+
+_NVCC = "/usr/local/cuda/bin/nvcc"
+_GPU_BACKENDS = "backends tensorrt and onnxruntime-cuda"
+
+
+def findings(power: dict[str, Any], root: Path = Path("/")) -> list[Finding]:
+    """Everything between fuseg and an NVIDIA GPU.
+
+    Args:
+        power: What `fuseg.power.describe` says of this machine.
+        root: The file system to read, ``/`` but for tests.
+    """
+    modules = {
+        "tensorrt": "tensorrt",
+        "pycuda": "pycuda",
+        "kernels": "fuseg._kernels_cuda",
+        "onnxruntime": "onnxruntime",
+    }
+    here = [name for name, module in modules.items() if find_spec(module)]
+    questions = ["driver", *here]
+    with ThreadPoolExecutor() as pool:
+        asked = dict(zip(questions, pool.map(_probe.ask, questions), strict=True))
+    driver = asked["driver"]
+    place = _place(root, driver)
+    found = [
+        _driver(place, driver, power),
+        *_gpus(place, driver),
+        tensorrt(place, asked.get("tensorrt")),
+        pycuda(place, asked.get("pycuda")),
+        _kernels(place, asked.get("kernels")),
+        onnxruntime(place, asked.get("onnxruntime")),
+        _nvcc(place),
+    ]
+    if power["kind"] != "other":
+        found.append(_power(power))
+    return found
+
+
+def _place(root: Path, driver: Answer) -> Place:
+    version = (driver.facts or {}).get("cuda")
+    major, _, minor = (version or "").partition(".")
+    is_jetson = jetson.is_jetson(root)
+    return Place(
+        root=root,
+        is_jetson=is_jetson,
+        has_gpu=is_jetson
+        or _on_the_bus(root)
+        or bool((driver.facts or {}).get("gpus")),
+        cuda=(int(major), int(minor)) if version else None,
+        arch=platform.machine(),
+    )
+
+
+def _on_the_bus(root: Path) -> bool:
+    vendors = (root / "sys/bus/pci/devices").glob("*/vendor")
+    return any(vendor.read_text().strip() == "0x10de" for vendor in vendors)
+
+
+def _driver(place: Place, driver: Answer, power: dict[str, Any]) -> Finding:
+    name, disables = "gpu driver", f"{_GPU_BACKENDS}, CUDA arrays"
+    if driver.facts:
+        versions = [gpu["driver"] for gpu in power["gpus"] if gpu["driver"]][:1]
+        if place.is_jetson:
+            versions = [f"Jetson Linux {power['release'] or 'of unknown version'}"]
+        spoken = f"speaks CUDA {driver.facts['cuda']}"
+        return Finding(name, "ok", ", ".join([*versions, spoken]))
+    if place.is_jetson:
+        detail = f"{driver.fault}: in a container, start it with --runtime nvidia"
+        return Finding(name, "broken", detail, False, disables, JETPACK)
+    if place.has_gpu:
+        fix = NEW_DRIVER
+        detail = f"an NVIDIA device without driver ({driver.fault})"
+        return Finding(name, "missing", detail, False, disables, fix)
+    return Finding(name, "missing", "no NVIDIA GPU", False, disables)
+
+
+def _gpus(place: Place, driver: Answer) -> list[Finding]:
+    """A line for each; nothing where there is no driver to show them."""
+    if driver.facts is None:
+        return []
+    found = [
+        Finding(
+            "gpu" if ordinal == 0 else f"gpu {ordinal}",
+            "ok",
+            f"{gpu['name']}, SM {gpu['capability'][0]}.{gpu['capability'][1]}, "
+            f"{gpu['memory_bytes'] / 2**30:.1f} GiB"
+            + (" shared with the CPU" if gpu["integrated"] else ""),
+        )
+        for ordinal, gpu in enumerate(driver.facts["gpus"])
+    ]
+    if found:
+        return found
+    fault = driver.facts["fault_of_gpus"] or "it lists no GPU"
+    fix = "reboot, then nvidia-smi: it says what the driver lacks"
+    if place.is_jetson:
+        fix = "sudo usermod -aG video,render $USER, then log in again"
+    detail = f"the driver shows none: {fault}"
+    return [Finding("gpu", "broken", detail, False, _GPU_BACKENDS, fix)]
+
+
+def _kernels(place: Place, answer: Answer | None) -> Finding:
+    """fuseg's own CUDA module: built or not, and accepted by the driver or not."""
+    name, disables = "cuda kernels", f"{_GPU_BACKENDS}, fuseg.ops on CUDA arrays"
+    fix = (
+        "PATH=/usr/local/cuda/bin:$PATH pip install --force-reinstall --no-deps "
+        "fuseg-*.tar.gz (fuseg's sdist, built here)"
+    )
+    if answer is None:
+        nvcc = _find_nvcc(place)
+        detail = "not built into this fuseg"
+        if not place.has_gpu:
+            return Finding(name, "missing", detail + NO_GPU, False, disables)
+        if nvcc is None:
+            fix = f"first nvcc, see below, then {fix}"
+        return Finding(name, "missing", detail, False, disables, fix)
+    if answer.facts is None:
+        return Finding(name, "broken", str(answer.fault), False, disables, fix)
+    if answer.facts["gpus"]:
+        return Finding(name, "ok", "built, and the driver takes them")
+    why = answer.facts["why_none"] or "it sees no GPU"
+    if not place.has_gpu:
+        return Finding(name, "ok", f"built{NO_GPU}")
+    if "InsufficientDriver" in why:
+        spoken = f"CUDA {place.cuda[0]}.{place.cuda[1]}" if place.cuda else "less"
+        detail = f"built by a newer CUDA than the driver speaks, {spoken}"
+        if not place.is_jetson:
+            fix = f"a newer driver ({NEW_DRIVER}), or {fix}"
+        return Finding(name, "broken", detail, False, disables, fix)
+    return Finding(name, "broken", f"built, but: {why}", False, disables, fix)
+
+
+def _nvcc(place: Place) -> Finding:
+    found = _find_nvcc(place)
+    if found:
+        return Finding("nvcc", "ok", found)
+    disables = "building fuseg's CUDA kernels here"
+    fix: str | None = "sudo apt install nvidia-cuda-toolkit"
+    if place.is_jetson:  # Ubuntu's toolkit is not made for a Jetson
+        fix = "sudo apt install nvidia-cuda-dev"
+    elif not place.has_gpu:
+        fix = None
+    return Finding("nvcc", "missing", "not found", False, disables, fix)
+
+
+def _find_nvcc(place: Place) -> str | None:
+    if path := shutil.which("nvcc"):
+        return path
+    there = place.root / _NVCC.lstrip("/")
+    return str(there) if there.is_file() else None
+
+
+def _power(power: dict[str, Any]) -> Finding:
+    """Clocks below their maximum are no fault, but a time taken there is no record."""
+    words = [f"mode {power['mode']}"] if power["mode"] else []
+    words += [
+        f"{gpu['name']} at {gpu['mhz']:g} of {gpu['max_mhz']:g} MHz"
+        for gpu in power["gpus"]
+        if None not in (gpu["mhz"], gpu["max_mhz"])
+    ]
+    detail = ", ".join(words) or "nothing that can be read"
+    if power["at_maximum"] is not False:
+        return Finding("power and clocks", "ok", detail)
+    detail = "; ".join([detail, *power["why_not"]])
+    disables = "honest benchmarks"
+    return Finding("power and clocks", "slow", detail, False, disables, power["fix"])

@@ -1,0 +1,38 @@
+"""What `fuseg doctor` finds, one thing each, and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+JETPACK = "sudo apt install nvidia-jetpack"
+NEW_DRIVER = "sudo ubuntu-drivers install"
+NO_GPU = "; there is no NVIDIA GPU here"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing fuseg may use.
+
+    ``state`` is "ok", "missing", "broken" or, of clocks, "slow"; ``disables`` says what
+    does not work without it, ``fix`` is what mends it. Both are None if all is well;
+    ``fix`` also where nothing can be done on this machine.
+    """
+
+    name: str
+    state: str
+    detail: str
+    required: bool = False
+    disables: str | None = None
+    fix: str | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """The machine, as far as a fix depends on it."""
+
+    root: Path
+    is_jetson: bool
+    has_gpu: bool  # on the bus, with or without driver
+    cuda: tuple[int, int] | None  # as the driver speaks it
+    arch: str

@@ -1,0 +1,118 @@
+"""From one moment's frames to labels: on the CPU's memory, or on a GPU's.
+
+`host` runs an engine that reads NumPy arrays; `gpu` one that reads addresses of a GPU,
+packing and labelling there too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backends import Backend, GpuBackend, Shapes, is_on_gpu
+from ..manifest import Manifest
+from ..preprocess import Plan, Preprocessor
+
+__all__ = ["IN_FLIGHT", "Pipeline", "Running", "Work", "make", "shapes"]
+
+IN_FLIGHT = 2  # frames: one computed while the next one is given
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """One moment: what its tensors are made from, and where its labels go.
+
+    Attributes:
+        plan: The decisions about each input; its camera is that of the labels.
+        arrays: The frames, by input name.
+        labels: (H, W) uint8, written by `Pipeline.finish` at the latest.
+        confidence: (H, W) float32, likewise, or None.
+    """
+
+    plan: Plan
+    arrays: Mapping[str, Any]
+    labels: NDArray[np.uint8]
+    confidence: NDArray[np.float32] | None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        height, width = self.labels.shape
+        return height, width
+
+
+@dataclass(eq=False)
+class Running:
+    """A `Work` that was started; times are ``time.perf_counter_ns()``."""
+
+    work: Work
+    packed_ns: int
+    scored_ns: int = 0
+    labelled_ns: int = 0
+    slot: Any = None
+
+
+class Pipeline(Protocol):
+    """Runs one network. Calls come from one thread at a time.
+
+    Attributes:
+        name: The engine's.
+        on_gpu: Whether it takes frames that are on the GPU.
+        without_graph: On a GPU, why frames do not run as one CUDA graph; else None.
+    """
+
+    name: str
+    on_gpu: bool
+    without_graph: str | None
+
+    def start(self, work: Work) -> Running:
+        """Begin; at most `IN_FLIGHT` may have begun and not finished.
+
+        Raises:
+            BackendError: the engine failed, at the latest in `finish`.
+        """
+
+    def finish(self, running: Running) -> None:
+        """Wait until the labels are where the work wants them. Once for each start.
+
+        Raises:
+            BackendError: the engine failed.
+        """
+
+    def tensors(self) -> dict[str, NDArray[np.float32]]:
+        """Copies of the network's input tensors as they are now, as float32."""
+
+    def take_over(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
+        """Begin with these input tensors, another pipeline's: what is held is there."""
+
+    def engine(self) -> Backend | GpuBackend:
+        """An engine of the same network, with the same weights, not bound yet."""
+
+
+def make(
+    engine: Backend | GpuBackend, manifest: Manifest, preprocessor: Preprocessor
+) -> Pipeline:
+    """Bind an engine and lay its buffers.
+
+    Raises:
+        BundleError: the network's tensors are not the manifest's.
+        BackendError: the engine refuses the buffers, or fails on its first run.
+    """
+    if is_on_gpu(engine):
+        from .gpu import GpuPipeline
+
+        return GpuPipeline(engine, manifest, preprocessor)
+    from .host import HostPipeline
+
+    return HostPipeline(cast(Backend, engine), manifest, preprocessor)
+
+
+def shapes(manifest: Manifest) -> tuple[Shapes, Shapes]:
+    """The shapes of the manifest's input and output tensors, by name."""
+    return (
+        {i.tensor.name: tuple(i.tensor.shape) for i in manifest.inputs},
+        {o.tensor.name: tuple(o.tensor.shape) for o in manifest.outputs},
+    )

@@ -1,0 +1,82 @@
+"""A GPU in five ways: two seams on the double, one on the emulator, two on hardware."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from doubles import Machine, install
+
+from fuseg import _device
+from fuseg.device import Device, open_device
+from fuseg.errors import BackendError
+
+EMULATOR = Path(__file__).parents[1] / "cuda" / "emulator" / "__init__.py"
+ON_DOUBLE = ["pycuda", "native"]
+ON_REAL = ["pycuda on a GPU", "native on a GPU"]
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    made = Machine()
+    yield made
+    made.check()
+
+
+@pytest.fixture(scope="session")
+def emulated(tmp_path_factory: pytest.TempPathFactory, request: Any) -> ModuleType:
+    cache = getattr(request.config, "cache", None)
+    folder = cache.mkdir("emulator") if cache else tmp_path_factory.mktemp("emulator")
+    spec = importlib.util.spec_from_file_location("emulator", EMULATOR)
+    emulator = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(emulator)
+    return emulator.build(folder)
+
+
+@pytest.fixture(params=ON_DOUBLE)
+def seam(request, monkeypatch, machine) -> str:
+    """Which seam is to be opened, on ``machine``."""
+    install(monkeypatch, machine)
+    return request.param
+
+
+@pytest.fixture
+def on_double(seam) -> Device:
+    return open_device(seam=seam)
+
+
+@pytest.fixture(
+    params=[
+        *ON_DOUBLE,
+        "native on the emulator",
+        *(pytest.param(way, marks=pytest.mark.gpu) for way in ON_REAL),
+    ]
+)
+def device(request, monkeypatch) -> Iterator[Device]:
+    """GPU 0, opened; what was made on a double must have been given back at the end."""
+    seam, *where = request.param.split()
+    if where == ["on", "a", "GPU"]:
+        yield _real(seam)
+        return
+    if where:
+        module = request.getfixturevalue("emulated")
+        monkeypatch.setattr(_device, "kernels", lambda: module)
+        before = module.memory_info()
+        yield open_device(seam=seam)
+        assert module.memory_info() == before
+        return
+    machine = request.getfixturevalue("machine")
+    install(monkeypatch, machine)
+    yield open_device(seam=seam)
+    assert not machine.live()
+
+
+def _real(seam: str) -> Device:
+    try:
+        return open_device(seam=seam)
+    except BackendError as err:
+        pytest.skip(f"no real GPU through {seam}: {err}")

@@ -1,0 +1,108 @@
+"""Whose GPU the calling thread's is, before, inside and after."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from doubles import Machine, Misuse, install
+
+from fuseg import _device
+from fuseg.device import open_device, pycuda
+
+
+@pytest.fixture
+def machine():
+    return Machine(devices=3)
+
+
+def test_memory_is_taken_on_the_device_that_was_opened(machine, seam):
+    with open_device(2, seam=seam).active():
+        assert machine.current_device() == 2
+        assert _device.kernels().current_device() == 2
+    assert machine.current_device() == 0
+
+
+def test_what_was_current_before_is_so_again(seam, machine):
+    first, second = open_device(1, seam=seam), open_device(2, seam=seam)
+    with first.active():
+        with second.active():
+            with first.active():
+                assert machine.current_device() == 1
+            assert machine.current_device() == 2
+        assert machine.current_device() == 1
+    machine.use_device(2)
+    with pytest.raises(KeyError), first.active():
+        raise KeyError
+    assert machine.current_device() == 2
+
+
+def test_each_thread_has_its_own(seam, machine):
+    device, seen = open_device(2, seam=seam), []
+
+    def look():
+        seen.append(machine.current_device())
+        with device.active():
+            seen.append(machine.current_device())
+
+    with device.active():
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+    assert seen == [0, 2]
+
+
+def test_pycuda_contexts_of_others_come_back(monkeypatch, machine):
+    install(monkeypatch, machine)
+    import pycuda.driver as cuda
+
+    ours = open_device(1, seam="pycuda")
+    theirs = cuda.Device(0).retain_primary_context()
+    theirs.push()
+    with ours.active():
+        assert machine.current_device() == 1
+    assert cuda.Context.get_current() is theirs
+    assert machine.current_device() == 0
+    theirs.pop()
+    assert machine.contexts == []
+
+
+def test_no_context_is_made_beside_the_primary_one(monkeypatch, machine):
+    install(monkeypatch, machine)
+    device = open_device(1, seam="pycuda")
+    with device.active():
+        device.free(device.allocate(1))
+    assert machine.counts["retain_primary_context"] == 1
+
+
+def test_a_context_is_retained_once_and_let_go_at_the_end(monkeypatch, machine):
+    install(monkeypatch, machine)
+    first, again = (open_device(1, seam="pycuda") for _ in range(2))
+    with first.active():
+        there = first.allocate(1)
+    with again.active():
+        first.free(there)
+    assert machine.counts["retain_primary_context"] == 1
+    before = machine.counts["detach"]
+    pycuda._detach()
+    pycuda._detach()
+    assert machine.counts["detach"] == before + 1
+
+
+def test_without_active_pycuda_is_misused(monkeypatch, machine):
+    install(monkeypatch, machine)
+    device = open_device(seam="pycuda")
+    with device.active():
+        stream = device.create_stream()
+    with pytest.raises(Misuse, match="no context of pycuda is active on this thread"):
+        device.synchronize(stream)
+
+
+def test_memory_of_one_device_is_not_used_on_another(seam):
+    one, two = open_device(0, seam=seam), open_device(1, seam=seam)
+    with one.active():
+        there = one.allocate(10)
+    with two.active():
+        stream, host = two.create_stream(), two.pinned(10)
+        with pytest.raises(Misuse, match="is on another device"):
+            two.upload(there, host.array, stream)

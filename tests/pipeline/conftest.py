@@ -1,0 +1,161 @@
+"""A GPU made of host memory, and engines of a bundle on it."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import doubles
+import doubles.tensorrt
+import numpy as np
+import pytest
+
+import fuseg
+from fuseg import manifest
+from fuseg.backends.tensorrt import TensorRtBackend, open_engine
+from fuseg.bundle import Bundle
+from fuseg.device import open_device
+
+SEAMS = ("pycuda", "native")
+ELEMENTS = {"float32": 1, "float16": 10, "int8": 3}  # ONNX's numbers
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> doubles.Machine:
+    """One GPU; pycuda, fuseg's CUDA module and TensorRT 10.3 are doubles on it."""
+    made = doubles.install(monkeypatch, doubles.Machine(memory_bytes=1 << 30))
+    trt = doubles.tensorrt.make(made, "10.3.0")
+    monkeypatch.setitem(sys.modules, "tensorrt", trt)
+    return made
+
+
+@pytest.fixture
+def builds(
+    machine: doubles.Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[[], int]:
+    """TensorRT 10.3 that child processes build with, too; ``builds()``: how often."""
+    trt = sys.modules["tensorrt"]
+    trt.__spec__ = importlib.machinery.ModuleSpec("tensorrt", None)
+    site = str(Path(doubles.__file__).parent / "site")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([site, *paths()]))
+    monkeypatch.setenv("FUSEG_TENSORRT_DOUBLE", "10.3.0")
+    log = tmp_path / "builds"
+    monkeypatch.setenv("FUSEG_TENSORRT_DOUBLE_BUILDS", str(log))
+    assert machine.name == "Pretend GPU"
+    return lambda: len(log.read_text().splitlines()) if log.exists() else 0
+
+
+def paths() -> list[str]:
+    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+
+
+@pytest.fixture
+def on_gpu(machine: doubles.Machine) -> Callable[..., fuseg.Segmenter]:  # noqa: ARG001
+    """``on_gpu(made, seam=, inputs=, scores=, layouts=) -> Segmenter`` of a `Linear`.
+
+    ``inputs`` and ``scores``: element types at the engine's border; ``layouts``:
+    TensorRT's names of formats, by tensor.
+    """
+
+    def make(
+        made: Any,
+        *,
+        seam: str = "pycuda",
+        inputs: str = "float32",
+        scores: str = "float32",
+        layouts: dict[str, str] | None = None,
+        scale: float = 1 / 32,
+    ) -> fuseg.Segmenter:
+        opened = Bundle.open(made.path)
+        onnx = at_the_border(opened.read("fp32.onnx"), inputs, scores, scale)
+        plan = doubles.tensorrt.plan_of(sys.modules["tensorrt"], onnx, layouts)
+        device = open_device(0, seam=seam)
+        names = {entry.tensor.name for entry in opened.manifest.inputs}
+        scales = dict.fromkeys(names, scale if inputs == "int8" else 1.0)
+        with device.active():
+            backend = TensorRtBackend(open_engine(plan), device, scales)
+        return fuseg.Segmenter(opened, backend=backend)
+
+    return make
+
+
+def at_the_border(onnx: bytes, inputs: str, scores: str, scale: float) -> bytes:
+    """The network with other element types at its ends, cast inside."""
+    from onnx import ModelProto, helper
+
+    model = ModelProto.FromString(onnx)
+    graph = model.graph
+    for tensor in graph.input:
+        if inputs == "float32":
+            continue
+        outer, tensor.type.tensor_type.elem_type = tensor.name, ELEMENTS[inputs]
+        for node in graph.node:
+            node.input[:] = [f"{n}_inner" if n == outer else n for n in node.input]
+        cast = helper.make_node("Cast", [outer], [f"{outer}_cast"], to=1)
+        factor = scale if inputs == "int8" else 1.0
+        graph.initializer.append(helper.make_tensor(f"{outer}_f", 1, [], [factor]))
+        multiply = helper.make_node(
+            "Mul", [f"{outer}_cast", f"{outer}_f"], [f"{outer}_inner"]
+        )
+        graph.node.insert(0, multiply)
+        graph.node.insert(0, cast)
+    for tensor in graph.output:
+        if scores == "float32":
+            continue
+        tensor.type.tensor_type.elem_type = ELEMENTS[scores]
+        for node in graph.node:
+            node.output[:] = [
+                f"{n}_inner" if n == tensor.name else n for n in node.output
+            ]
+        graph.node.append(
+            helper.make_node(
+                "Cast", [f"{tensor.name}_inner"], [tensor.name], to=ELEMENTS[scores]
+            )
+        )
+    return model.SerializeToString()
+
+
+HOLD = manifest.Missing("hold", 100, "substitute")
+SUBSTITUTE = manifest.Missing("substitute")
+
+
+@pytest.fixture
+def held(make_bundle: Any, color_input: Any, plane_input: Any) -> Any:
+    """Depth is held for 100 ms, then -1; colour that is missing is 0.25."""
+    return make_bundle(
+        color_input(size=(13, 17), missing=SUBSTITUTE, fill=0.25),
+        plane_input(size=(13, 17), missing=HOLD),
+    )
+
+
+@pytest.fixture
+def both(make_bundle: Any, color_input: Any, plane_input: Any) -> Any:
+    """Colour and depth of 13 x 17, scores at half of that, five classes."""
+    return make_bundle(
+        color_input(size=(13, 17)), plane_input(size=(13, 17)), classes=5, stride=2
+    )
+
+
+@pytest.fixture
+def stacked(make_bundle: Any, color_input: Any, plane_input: Any) -> Any:
+    """Depth and colour in one tensor of four channels, depth first."""
+    size = (13, 17)
+    tensor = manifest.InputTensor("rgbd", (1, 4, *size))
+    return make_bundle(
+        plane_input(size=size, tensor=tensor),
+        color_input(size=size, tensor=replace(tensor, channel=1)),
+    )
+
+
+def moved(frames: dict[str, Any], stamp_ns: int) -> dict[str, fuseg.Frame]:
+    return {name: fuseg.Frame(a, stamp_ns) for name, a in frames.items()}
+
+
+@pytest.fixture
+def poisoned() -> Callable[[tuple[int, int]], np.ndarray]:
+    return lambda size: np.full(size, 0x77, np.uint8)

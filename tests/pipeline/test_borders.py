@@ -1,0 +1,109 @@
+"""Engines whose tensors are float16 or int8, in TensorRT's own layouts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fuseg
+from fuseg.backends.tensors import GpuTensor, decode, encode
+
+CAMERA = (61, 83)
+INPUTS = {"rgb": "CHW4", "depth": "CHW4"}
+
+
+@pytest.fixture
+def agreement(frames):
+    """``agreement(segmenter, made)``: share of labels that are the float32 CPU's."""
+
+    def share(segmenter, made):
+        cpu = fuseg.load(made.path, backend="onnxruntime")
+        same = []
+        for seed in range(4):
+            given = frames(seed, *CAMERA)
+            same.append(np.mean(segmenter(**given).labels == cpu(**given).labels))
+        return min(same)
+
+    return share
+
+
+@pytest.mark.parametrize("layout", [None, {"scores": "HWC8"}])
+def test_float16_scores_and_inputs(both, on_gpu, agreement, layout, machine):
+    segmenter = on_gpu(both, inputs="float16", scores="float16", layouts=layout)
+    assert agreement(segmenter, both) > 0.99
+    machine.check()
+
+
+@pytest.mark.parametrize("layout", [{}, INPUTS])
+def test_int8_inputs_are_written_with_the_engines_scale(
+    both, on_gpu, agreement, layout, machine
+):
+    segmenter = on_gpu(both, inputs="int8", layouts=layout, scale=1 / 40)
+    assert agreement(segmenter, both) > 0.97
+    other = on_gpu(both, inputs="int8", layouts=layout, scale=1 / 4)
+    assert agreement(other, both) < 0.97  # so coarse a step is seen
+    machine.check()
+
+
+def test_two_sensors_in_one_chw4_tensor(stacked, on_gpu, agreement):
+    layouts = {"rgbd": "CHW4", "scores": "HWC8"}
+    words = {"inputs": "int8", "scores": "float16", "scale": 1 / 40}
+    segmenter = on_gpu(stacked, layouts=layouts, **words)
+    assert agreement(segmenter, stacked) > 0.97
+
+
+def test_fill_is_the_manifests_in_every_form(held, on_gpu):
+    cases = [
+        {},
+        {"inputs": "float16"},
+        {"inputs": "int8", "scale": 1 / 64},
+        {"inputs": "int8", "scale": 1 / 64, "layouts": INPUTS},
+    ]
+    for words in cases:
+        segmenter = on_gpu(held, **words)
+        for _ in range(3):
+            segmenter(size=CAMERA)
+        tensors = segmenter._loop.pipeline.tensors()
+        np.testing.assert_array_equal(tensors["rgb"], np.full((1, 3, 13, 17), 0.25))
+        np.testing.assert_array_equal(tensors["depth"], np.full((1, 1, 13, 17), -1.0))
+
+
+def test_held_planes_in_chw4_stay_where_they_are(held, on_gpu, frames):
+    segmenter = on_gpu(held, inputs="int8", layouts=INPUTS, scale=1 / 40)
+    first = {n: fuseg.Frame(a, 0) for n, a in frames(0, *CAMERA).items()}
+    segmenter(**first)
+    wanted = segmenter._loop.pipeline.tensors()["depth"]
+    rgb = fuseg.Frame(frames(1, *CAMERA)["rgb"], 1000)
+    tickets = [segmenter.submit(rgb=rgb), segmenter.submit(rgb=rgb)]
+    for ticket in tickets:
+        assert segmenter.result(ticket).made_from["depth"].state == "held"
+    np.testing.assert_array_equal(segmenter._loop.pipeline.tensors()["depth"], wanted)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4, 5, 8, 11])
+@pytest.mark.parametrize(
+    ("dtype", "layout"),
+    [("float32", "linear"), ("float16", "hwc8"), ("int8", "linear"), ("int8", "chw4")],
+)
+def test_what_is_stored_is_read_back(channels, dtype, layout):
+    rng = np.random.default_rng(channels)
+    tensor = GpuTensor(0, (1, channels, 3, 5), np.dtype(dtype), layout, 0.5)
+    values = rng.integers(-100, 100, tensor.shape).astype(np.float32) / 2
+    stored = encode(values, tensor)
+    assert (stored.shape, stored.nbytes) == (tensor.stored, tensor.nbytes)
+    np.testing.assert_array_equal(decode(stored, tensor), values)
+    for _ in range(20):  # the definition, at some element
+        c, y, x = (int(rng.integers(n)) for n in tensor.shape[1:])
+        at = {
+            "linear": (c * 3 + y) * 5 + x,
+            "chw4": ((c // 4 * 3 + y) * 5 + x) * 4 + c % 4,
+            "hwc8": (y * 5 + x) * (-(-channels // 8) * 8) + c,
+        }[layout]
+        step = 0.5 if dtype == "int8" else 1.0
+        assert stored.ravel()[at] * step == values[0, c, y, x]
+
+
+def test_int8_saturates():
+    tensor = GpuTensor(0, (1, 1, 1, 2), np.dtype(np.int8), "linear", 0.5)
+    values = np.float32([[[[1e6, -1e6]]]])
+    assert encode(values, tensor).ravel().tolist() == [127, -128]

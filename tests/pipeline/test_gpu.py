@@ -1,0 +1,181 @@
+"""A frame on a GPU gives the labels of a CPU, in one graph and with one wait."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fuseg
+from fuseg import errors
+
+CAMERA = (61, 83)
+
+
+@pytest.fixture(params=["pycuda", "native"])
+def seam(request):
+    return request.param
+
+
+def test_labels_are_those_of_the_cpu_direct_captured_and_from_the_graph(
+    both, on_gpu, frames, seam, machine
+):
+    segmenter, cpu = (
+        on_gpu(both, seam=seam),
+        fuseg.load(both.path, backend="onnxruntime"),
+    )
+    for seed in range(5):
+        given = frames(seed, *CAMERA)
+        result = segmenter(**given, confidence=True)
+        wanted = cpu(**given, confidence=True)
+        np.testing.assert_array_equal(result.labels, wanted.labels)
+        np.testing.assert_allclose(result.confidence, wanted.confidence, atol=1e-5)
+    assert segmenter.backend_name == "tensorrt"
+    assert segmenter.without_graph is None
+    assert machine.counts["launch_graph"] == 4
+    machine.check()
+
+
+def test_a_frame_is_one_graph_and_one_wait_and_allocates_nothing(
+    both, on_gpu, frames, seam, machine
+):
+    segmenter, out = on_gpu(both, seam=seam), np.empty(CAMERA, np.uint8)
+    for seed in range(2):
+        segmenter(**frames(seed, *CAMERA), out=out)
+    before = machine.counts.copy()
+    segmenter(**frames(7, *CAMERA), out=out)
+    calls = machine.counts - before
+    for name in ("run", "push", "use_device", "current_device"):  # cost no work
+        del calls[name]
+    assert calls == {"launch_graph": 1, "synchronize": 1}
+
+
+def test_every_size_of_camera_and_labels_has_a_graph(both, on_gpu, frames, machine):
+    segmenter, cpu = on_gpu(both), fuseg.load(both.path, backend="onnxruntime")
+    cases = [((61, 83), None), ((30, 40), None), ((61, 83), (7, 9)), ((13, 17), None)]
+    for seed, (camera, size) in enumerate(cases * 3):
+        given = frames(seed, *camera)
+        found, wanted = segmenter(**given, size=size), cpu(**given, size=size)
+        np.testing.assert_array_equal(found.labels, wanted.labels)
+    machine.check()
+
+
+def test_a_view_of_a_larger_frame_is_read_where_it_is(both, on_gpu, frames):
+    segmenter, cpu = on_gpu(both), fuseg.load(both.path, backend="onnxruntime")
+    whole = frames(1, 100, 120)
+    for _ in range(3):
+        given = {name: array[::-1][10:71, 20:103] for name, array in whole.items()}
+        found, wanted = segmenter(**given), cpu(**given)
+        np.testing.assert_array_equal(found.labels, wanted.labels)
+
+
+def test_sensors_that_are_missing_follow_the_policy(held, on_gpu, frames, seam):
+    segmenter = on_gpu(held, seam=seam)
+    cpu = fuseg.load(held.path, backend="onnxruntime")
+    ms = 1_000_000
+    story = [
+        (0, "rgb depth"),
+        (10, "rgb"),  # depth is held
+        (20, "depth"),  # colour is substituted
+        (30, ""),
+        (40, "rgb depth"),
+        (200, "rgb"),  # too old: substituted
+        (210, "rgb"),
+        (220, "rgb depth"),
+        (230, "rgb"),
+    ]
+    for seed, (at, names) in enumerate(story * 1):
+        given = frames(seed, *CAMERA)
+        given = {name: fuseg.Frame(given[name], at * ms) for name in names.split()}
+        found = segmenter(**given, stamp_ns=at * ms)
+        wanted = cpu(**given, stamp_ns=at * ms)
+        assert found.made_from == wanted.made_from
+        np.testing.assert_array_equal(found.labels, wanted.labels, err_msg=str(at))
+
+
+def test_what_the_network_would_be_fed_is_what_a_cpu_would_be_fed(held, on_gpu, frames):
+    segmenter, cpu = on_gpu(held), fuseg.load(held.path, backend="onnxruntime")
+    first = {n: fuseg.Frame(a, 0) for n, a in frames(0, *CAMERA).items()}
+    for each in (segmenter, cpu):
+        each(**first)
+    rgb = fuseg.Frame(frames(1, *CAMERA)["rgb"], 1000)
+    found, wanted = segmenter.preprocess(rgb=rgb), cpu.preprocess(rgb=rgb)
+    for name, tensor in wanted.items():
+        np.testing.assert_array_equal(found[name], tensor)
+
+
+def test_letterboxes_are_cut_out_again(make_bundle, color_input, on_gpu, frames):
+    from fuseg import manifest
+
+    resize = manifest.Resize(24, 32, filter="bilinear", fit="letterbox")
+    made = make_bundle(color_input(size=(24, 32), resize=resize), stride=2)
+    segmenter, cpu = on_gpu(made), fuseg.load(made.path, backend="onnxruntime")
+    for seed, camera in enumerate([(50, 90), (90, 50), (50, 90), (90, 50)]):
+        rgb = frames(seed, *camera)["rgb"]
+        np.testing.assert_array_equal(segmenter(rgb=rgb).labels, cpu(rgb=rgb).labels)
+
+
+def test_units_and_channels_of_the_camera(both, frames, on_gpu):
+    segmenter = on_gpu(both)
+    backend = segmenter._loop.pipeline.engine()
+    words = {"units": {"depth": "0.1mm"}, "channels": {"rgb": "BGRA"}}
+    told = fuseg.Segmenter(segmenter.bundle, backend=backend, **words)
+    cpu = fuseg.load(both.path, backend="onnxruntime", **words)
+    for seed in range(3):
+        given = frames(seed, *CAMERA)
+        given["rgb"] = np.dstack([given["rgb"], given["rgb"][..., :1]])
+        np.testing.assert_array_equal(told(**given).labels, cpu(**given).labels)
+
+
+def test_refused_frames_change_nothing(both, on_gpu, frames, machine):
+    segmenter = on_gpu(both)
+    given = frames(0, *CAMERA)
+    wanted = segmenter(**given).labels
+    before = machine.live()
+    with pytest.raises(errors.FrameError):
+        segmenter(rgb=given["rgb"], depth=np.zeros_like(given["depth"]))
+    with pytest.raises(errors.DTypeError):
+        segmenter(rgb=given["rgb"].astype(float), depth=given["depth"])
+    np.testing.assert_array_equal(segmenter(**given).labels, wanted)
+    assert machine.live() - before == {"graphs": 1}
+
+
+def test_all_of_the_gpu_is_given_back(both, on_gpu, frames, machine, seam):
+    segmenter = on_gpu(both, seam=seam)
+    tickets = [segmenter.submit(**frames(seed, *CAMERA)) for seed in range(2)]
+    for ticket in tickets:
+        segmenter.result(ticket)
+    clone = segmenter.clone()
+    clone(**frames(0, *CAMERA))
+    assert machine.live()["streams"] == 3
+    del segmenter, clone, ticket, tickets
+    assert machine.live() == {}
+    machine.check()
+
+
+def test_an_integrated_gpu_reads_frames_where_the_cpu_put_them(
+    both, on_gpu, frames, machine, seam
+):
+    machine.integrated = True
+    segmenter = on_gpu(both, seam=seam)
+    cpu = fuseg.load(both.path, backend="onnxruntime")
+    loaded = machine.counts["upload"]
+    for seed in range(4):
+        given = frames(seed, *CAMERA)
+        np.testing.assert_array_equal(segmenter(**given).labels, cpu(**given).labels)
+    assert (machine.counts["upload"], machine.counts["download"]) == (loaded, 0)
+
+
+def test_the_second_gpu(both, frames, on_gpu, machine):
+    from fuseg.backends.tensorrt import TensorRtBackend
+    from fuseg.device import open_device
+
+    machine.devices = 2
+    first = on_gpu(both)
+    device = open_device(1)
+    engine = first._loop.pipeline.engine()._engine
+    second = fuseg.Segmenter(first.bundle, backend=TensorRtBackend(engine, device))
+    for seed in range(3):
+        given = frames(seed, *CAMERA)
+        wanted = first(**given).labels
+        np.testing.assert_array_equal(second(**given).labels, wanted)
+    assert machine.contexts == []

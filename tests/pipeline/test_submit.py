@@ -1,0 +1,159 @@
+"""Two moments at a time: results in any order, each of its own frames."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fuseg
+from fuseg import errors
+from fuseg.errors import ArgumentError, DeviceError
+
+CAMERA = (40, 52)
+MS = 1_000_000
+
+
+@pytest.fixture(params=["gpu", "cpu"])
+def segmenter(both, on_gpu, request):
+    if request.param == "gpu":
+        return on_gpu(both)
+    return fuseg.load(both.path, backend="onnxruntime")
+
+
+@pytest.fixture
+def wanted(both, frames):
+    cpu = fuseg.load(both.path, backend="onnxruntime")
+    return lambda seed: cpu(**frames(seed, *CAMERA)).labels
+
+
+def test_a_pipelined_loop_gives_every_frame_its_labels_in_order(
+    segmenter, frames, wanted, machine
+):
+    waiting, found = [], []
+    for seed in range(8):
+        if len(waiting) == 2:
+            found.append(segmenter.result(waiting.pop(0)).labels)
+        waiting.append(segmenter.submit(**frames(seed, *CAMERA)))
+    found += [segmenter.result(ticket).labels for ticket in waiting]
+    for seed, labels in enumerate(found):
+        np.testing.assert_array_equal(labels, wanted(seed), err_msg=str(seed))
+    machine.check()
+
+
+def test_results_may_be_taken_in_another_order(segmenter, frames, wanted):
+    for seed in range(0, 6, 2):
+        first, second = (segmenter.submit(**frames(seed + i, *CAMERA)) for i in (0, 1))
+        np.testing.assert_array_equal(segmenter.result(second).labels, wanted(seed + 1))
+        np.testing.assert_array_equal(segmenter.result(first).labels, wanted(seed))
+
+
+def test_frames_may_be_overwritten_once_they_are_submitted(segmenter, frames, wanted):
+    for seed in range(4):
+        given = frames(seed, *CAMERA)
+        ticket = segmenter.submit(**given)
+        for array in given.values():
+            array[:] = 0
+        np.testing.assert_array_equal(segmenter.result(ticket).labels, wanted(seed))
+
+
+def test_a_call_between_takes_the_free_place(segmenter, frames, wanted):
+    ticket = segmenter.submit(**frames(1, *CAMERA))
+    result = segmenter(**frames(2, *CAMERA))
+    np.testing.assert_array_equal(result.labels, wanted(2))
+    np.testing.assert_array_equal(segmenter.result(ticket).labels, wanted(1))
+
+
+def test_a_third_moment_is_refused_and_nothing_is_lost(segmenter, frames, wanted):
+    tickets = [segmenter.submit(**frames(seed, *CAMERA)) for seed in (1, 2)]
+    for call in (segmenter.submit, segmenter):
+        with pytest.raises(ArgumentError, match="at most 2 moments unfinished"):
+            call(**frames(3, *CAMERA))
+    for seed, ticket in zip((1, 2), tickets, strict=True):
+        np.testing.assert_array_equal(segmenter.result(ticket).labels, wanted(seed))
+
+
+def test_a_ticket_is_good_once_and_here(segmenter, frames):
+    ticket = segmenter.submit(**frames(1, *CAMERA))
+    with pytest.raises(ArgumentError, match="ticket must be one that submit of this"):
+        segmenter.clone().result(ticket)
+    segmenter.result(ticket)
+    with pytest.raises(ArgumentError, match="was not taken yet"):
+        segmenter.result(ticket)
+
+
+def test_out_and_confidence_are_those_that_were_asked_for(segmenter, frames, wanted):
+    outs = [np.full(CAMERA, 0x77, np.uint8) for _ in range(2)]
+    tickets = [
+        segmenter.submit(**frames(seed, *CAMERA), out=out, confidence=seed == 1)
+        for seed, out in enumerate(outs)
+    ]
+    results = [segmenter.result(ticket) for ticket in tickets]
+    for seed, (result, out) in enumerate(zip(results, outs, strict=True)):
+        assert result.labels is out
+        np.testing.assert_array_equal(out, wanted(seed))
+        assert (result.confidence is None) == (seed == 0)
+
+
+def test_what_is_held_goes_from_slot_to_slot(held, on_gpu, frames, machine):
+    segmenter = on_gpu(held)
+    cpu = fuseg.load(held.path, backend="onnxruntime")
+    waiting, compared = [], 0
+    rng = np.random.default_rng(5)
+    for step in range(40):
+        names = [n for n in ("rgb", "depth") if rng.random() < 0.6]
+        given = frames(step, *CAMERA)
+        given = {n: fuseg.Frame(given[n], step * 20 * MS) for n in names}
+        words = {"stamp_ns": step * 20 * MS, "size": CAMERA}
+        wanted = cpu(**given, **words)
+        if len(waiting) == 2 or (waiting and rng.random() < 0.4):
+            ticket, expected = waiting.pop(int(rng.integers(len(waiting))))
+            result = segmenter.result(ticket)
+            assert result.made_from == expected.made_from
+            np.testing.assert_array_equal(result.labels, expected.labels)
+            compared += 1
+        waiting.append((segmenter.submit(**given, **words), wanted))
+    assert compared > 30
+    assert machine.counts["put_after"] > 5
+    machine.check()
+
+
+def test_the_second_slot_is_made_when_it_is_needed(both, on_gpu, frames, machine):
+    segmenter = on_gpu(both)
+    segmenter(**frames(0, *CAMERA))
+    assert machine.live()["streams"] == 1
+    tickets = [segmenter.submit(**frames(seed, *CAMERA)) for seed in range(2)]
+    assert machine.live()["streams"] == 2
+    for ticket in tickets:
+        segmenter.result(ticket)
+
+
+def test_the_first_frame_is_still_computed_while_the_second_is_given(
+    both, on_gpu, frames, machine
+):
+    segmenter = on_gpu(both)
+    waits = machine.counts["synchronize"]
+    first = segmenter.submit(**frames(0, *CAMERA))
+    assert machine.counts["synchronize"] == waits
+    assert "enqueue" in machine.pending(first._running.slot.stream)
+    segmenter.result(first)
+    assert machine.pending(first._running.slot.stream) == []
+
+
+def test_a_lost_gpu_is_told_at_the_result_and_again(both, on_gpu, frames, machine):
+    segmenter = on_gpu(both)
+    tickets = [segmenter.submit(**frames(seed, *CAMERA)) for seed in range(2)]
+    machine.fail("synchronize", lost=True)
+    for ticket in tickets:
+        with pytest.raises(DeviceError):
+            segmenter.result(ticket)
+    with pytest.raises(DeviceError):
+        segmenter(**frames(0, *CAMERA))
+
+
+def test_refused_frames_take_no_place(segmenter, frames):
+    for _ in range(3):
+        with pytest.raises(errors.FrameError):
+            segmenter.submit(rgb=frames(0, *CAMERA)["rgb"])
+    tickets = [segmenter.submit(**frames(seed, *CAMERA)) for seed in (1, 2)]
+    for ticket in tickets:
+        segmenter.result(ticket)
