@@ -12,7 +12,8 @@ from doubles import tensorrt_plan as plans
 
 from fuseg import engines
 from fuseg.device import Facts
-from fuseg.engines import build, cache
+from fuseg.engines import cache
+from fuseg.engines import process as process_module
 from fuseg.errors import BuildError
 
 
@@ -196,16 +197,16 @@ def test_two_processes_that_want_different_engines_do_not_wait(trt10, process):
 
 def test_the_childs_gpu_is_the_one_that_was_asked_for(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert "CUDA_VISIBLE_DEVICES" not in build._environment(0)
-    assert build._environment(2)["CUDA_VISIBLE_DEVICES"] == "2"
+    assert "CUDA_VISIBLE_DEVICES" not in process_module.environment(0)
+    assert process_module.environment(2)["CUDA_VISIBLE_DEVICES"] == "2"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    assert build._environment(0)["CUDA_VISIBLE_DEVICES"] == "3,5"
-    assert build._environment(1)["CUDA_VISIBLE_DEVICES"] == "5"
+    assert process_module.environment(0)["CUDA_VISIBLE_DEVICES"] == "3,5"
+    assert process_module.environment(1)["CUDA_VISIBLE_DEVICES"] == "5"
 
 
 def test_a_child_without_its_parent_ends_at_once():
     done = subprocess.run(
-        build._COMMAND,
+        process_module.COMMAND,
         env={**os.environ, "FUSEG_BUILDER_PARENT": "1"},
         input=b"{}\n",
         capture_output=True,
