@@ -82,7 +82,7 @@ class Slot:
             held: Inputs whose last good planes are in another slot.
             graph: Whether it may be captured.
         """
-        with self._device.active():
+        with self._device.active(), _device.named("fuseg frame"):
             if not self._waited:  # that failed: what is queued may use the buffers
                 self._device.synchronize(self.stream)
             frames = self._stage(work)
@@ -106,7 +106,7 @@ class Slot:
 
     def wait(self) -> None:
         """Wait for the frame that was started."""
-        with self._device.active():
+        with self._device.active(), _device.named("fuseg wait"):
             self._device.synchronize(self.stream)
         self._waited = True
 
