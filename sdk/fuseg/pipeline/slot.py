@@ -101,12 +101,17 @@ class Slot:
                     enqueue()
             except BaseException:
                 with suppress(DeviceError):  # the first error is the one to tell
-                    self.wait()
+                    self.settle()
                 raise
 
     def wait(self) -> None:
         """Wait for the frame that was started."""
-        with self._device.active(), _device.named("fuseg wait"):
+        with _device.named("fuseg wait"):
+            self.settle()
+
+    def settle(self) -> None:
+        """As `wait`, unseen by a profiler."""
+        with self._device.active():
             self._device.synchronize(self.stream)
         self._waited = True
 
