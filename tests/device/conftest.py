@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from doubles import Machine, install
+from doubles.bounded import bounded  # noqa: F401
 
 from fuseg import _device
 from fuseg.device import Device, open_device

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from doubles import tensorrt
+from doubles.bounded import bounded  # noqa: F401
 from engines.networks import CLASSES, PRECISIONS, SIZE, network
 
 from fuseg import bundle as bundles
