@@ -14,6 +14,7 @@ from .errors import ArgumentError, BackendError
 from .gpu_engines import GPU_ENGINES
 from .later import Later
 from .manifest import Variant
+from .pipeline import Pipeline
 from .segmentation import Segmentation
 
 LEAST_AGREEMENT = 0.995  # with the samples' labels, which are those of fp32
@@ -26,15 +27,16 @@ Engine = Backend | GpuBackend
 
 @dataclass(frozen=True)
 class Started:
-    """An engine, not bound yet.
+    """An engine that runs.
 
     Attributes:
+        pipeline: Frames to labels with it.
         variant: What it runs.
         fallback: Why that is not what was chosen first; None if it is.
         later: A TensorRT engine that is still to be built, to take this one's place.
     """
 
-    engine: Engine
+    pipeline: Pipeline
     variant: Variant
     fallback: str | None = None
     later: Later | None = None
@@ -57,6 +59,7 @@ def start(
     threads: int | None,
     device: int,
     serve_while_building: bool,
+    bind: Callable[[Engine], Pipeline],
     segmenter: Callable[[Engine, Variant], Labeler],
 ) -> Started:
     """Choose engine and variant, and make the engine; one line of the log says which.
@@ -67,6 +70,7 @@ def start(
 
     Args:
         backend: A name, ``"auto"``, or an object, which is taken as it is.
+        bind: Makes a pipeline of an engine.
         segmenter: Makes what labels frames with an engine and a variant.
 
     Raises:
@@ -79,7 +83,7 @@ def start(
             raise ArgumentError(
                 "threads must be omitted with a backend object: it has its own."
             )
-        return Started(backend, _named(bundle, variant) or _first(bundle))
+        return Started(bind(backend), _named(bundle, variant) or _first(bundle))
     found = candidates(bundle, backend, variant, threads, device)
     later = None
     if serve_while_building and found[0].backend == "tensorrt":
@@ -98,12 +102,13 @@ def start(
         try:
             engine = make(bundle, name, kind, threads=threads, device=device)
             doubt = _doubt(bundle, engine, kind, segmenter)
+            if doubt is None:
+                fallback = "; ".join(doubts) or None
+                return Started(bind(engine), kind, fallback, later)
         except BackendError as err:
             if number == len(found):
                 raise
             doubt = str(err)
-        if doubt is None:
-            return Started(engine, kind, "; ".join(doubts) or None, later)
         doubts.append(f"variant {kind.name} does not run on {name}: {doubt}")
     raise BackendError(doubts[-1])
 

@@ -11,7 +11,7 @@ FusegError
 ├── BackendError(RuntimeError)  the engine cannot be made or cannot run
 │   ├── BuildError              TensorRT could not build its engine
 │   └── DeviceError             the GPU refused, or was lost
-│       └── DeviceMemoryError   it is out of memory
+│       └── DeviceMemoryError(MemoryError)  it is out of memory
 ├── InputFileError(OSError)     a file given by the user cannot be read
 ├── OutputFileError(OSError)    a result cannot be written
 └── ExportError(RuntimeError)   a stage of the export failed its check
@@ -84,7 +84,7 @@ class DeviceError(BackendError):
     """The GPU refused what was asked of it, or was lost."""
 
 
-class DeviceMemoryError(DeviceError):
+class DeviceMemoryError(DeviceError, MemoryError):
     """The GPU is out of memory."""
 
 

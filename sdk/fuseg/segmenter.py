@@ -15,7 +15,7 @@ from .bundle import Bundle
 from .choice import start
 from .frame_loop import FrameLoop, Ticket
 from .manifest import Manifest, Variant
-from .pipeline import make
+from .pipeline import Pipeline, make
 from .preprocess import Preprocessor
 from .segmentation import Segmentation
 
@@ -117,19 +117,17 @@ class Segmenter:
             threads=threads,
             device=device,
             serve_while_building=serve_while_building,
+            bind=self._bind,
             segmenter=lambda engine, chosen: Segmenter(
                 bundle, backend=engine, variant=chosen.name
             ),
         )
         self._variant, self._fallback = started.variant, started.fallback
-        pipeline = make(started.engine, manifest, self._preprocessor)
-        self._loop = FrameLoop(manifest, self._preprocessor, pipeline)
+        self._loop = FrameLoop(manifest, self._preprocessor, started.pipeline)
         self._lock = threading.Lock()
         self._later = started.later
         if started.later is not None:
-            started.later.begin(
-                lambda engine: make(engine, manifest, self._preprocessor)
-            )
+            started.later.begin(self._bind)
 
     @property
     def bundle(self) -> Bundle:
@@ -285,6 +283,9 @@ class Segmenter:
             )
         twin._fallback = self._fallback
         return twin
+
+    def _bind(self, engine: Backend | GpuBackend) -> Pipeline:
+        return make(engine, self.manifest, self._preprocessor)
 
     def _switch(self) -> None:
         """Go on with the engine that was built meanwhile, if it is ready."""

@@ -132,6 +132,31 @@ def test_upsample_argmax(put, blank, done, rng, shape, dtype):
     np.testing.assert_array_equal(done(confidence), sure)
 
 
+@pytest.mark.parametrize("channel", [0, 1, 3])
+def test_planes_among_the_channels_of_chw4(put, done, rng, channel):
+    frame = rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    depth = (rng.random((20, 30)) * 250).astype(np.uint16)
+    settings = {"size": (8, 10), "dtype": np.int8, "out_scale": 0.5, "layout": "chw4"}
+    pack = ops.ColorPacker(channel=channel, **settings)
+    pack_depth = ops.DepthPacker(np.uint16, channel=channel + 3, **settings)
+    wanted = np.full((2, 8, 10, 4), 7, np.int8)
+    out = put(wanted)
+    pack(frame, wanted)
+    pack_depth(depth, wanted)
+    pack(put(frame), out)
+    pack_depth(put(depth), out)
+    np.testing.assert_array_equal(done(out), wanted)
+
+
+def test_upsample_argmax_of_hwc8(put, blank, done, rng):
+    scores = rng.standard_normal((6, 9, 8)).astype(np.float16)
+    label = ops.Labeler((5, 6, 9), np.float16, size=(31, 40), layout="hwc8")
+    wanted = label(scores)
+    out = blank(label.shape, label.dtype)
+    label(put(scores), out=out)
+    np.testing.assert_array_equal(done(out), wanted)
+
+
 def test_fuse_argmax(put, blank, done, rng):
     maps = [rng.random((3, 5, 6), np.float32), rng.random((3, 9, 4)).astype(np.float16)]
     plane, size = (rng.random((5, 6)) < 0.7).astype(np.uint8), (20, 31)

@@ -11,16 +11,14 @@ from __future__ import annotations
 import enum
 import sys
 import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from .machine import Machine, Misuse, OutOfMemory, Refused
+from .machine import Machine, Misuse, Refused
 from .memory import view
+from .pycuda_state import State
 
 _NON_BLOCKING = 1
 
@@ -28,79 +26,15 @@ _NON_BLOCKING = 1
 def make(machine: Machine) -> ModuleType:
     """The module ``pycuda.driver``."""
     module = ModuleType("pycuda.driver", __doc__)
-    state = _State(machine)
-    named = (*_errors(state), *_classes(state), *_functions(state))
+    state = State(machine)
+    named = (*state.errors, *_classes(state), *_functions(state))
     for thing in named:
         setattr(module, thing.__name__, thing)
     module.HostAllocation = module.PagelockedHostAllocation
     return module
 
 
-class _State:
-    """What pycuda keeps for itself: the contexts of each thread, beside CUDA's."""
-
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-        self.ready = False
-        self._local = threading.local()
-
-    @property
-    def stack(self) -> list[Any]:
-        if not hasattr(self._local, "stack"):
-            self._local.stack = []
-        return self._local.stack
-
-    def current(self, call: str) -> Any:
-        if not self.stack:
-            raise Misuse(f"{call}: no context of pycuda is active on this thread")
-        context = self.stack[-1]
-        if self.machine.contexts[-1:] != [context.device]:
-            raise Misuse(f"{call}: another device than the active context's is current")
-        return context
-
-    @contextmanager
-    def said(self, routine: str) -> Iterator[None]:
-        try:
-            yield
-        except Refused as err:
-            kind = self.Error if err.name == "cudaErrorUnknown" else self.LogicError
-            if isinstance(err, OutOfMemory):
-                kind = self.MemoryError
-            elif err.name in ("cudaErrorLaunchFailure", "cudaErrorLaunchTimeout"):
-                kind = self.LaunchError
-            elif err.name in ("cudaErrorNoDevice", "cudaErrorECCUncorrectable"):
-                kind = self.RuntimeError
-            raise kind(f"{routine} failed: {err.text}") from err
-
-    @contextmanager
-    def inside(self, context: Any, kind: str) -> Iterator[bool]:
-        """As `scoped_context_activation`: whether what belongs to this context can be
-        cleaned up on this thread."""
-        active = bool(self.stack) and self.stack[-1] is context
-        if active:
-            yield True
-        elif threading.get_ident() != context.thread:
-            said = f"{kind} in out-of-thread context could not be cleaned up"
-            warnings.warn(said, UserWarning, stacklevel=4)
-            yield False
-        else:
-            context.push()
-            try:
-                yield True
-            finally:
-                type(context).pop()
-
-
-def _errors(state: _State) -> Iterator[type]:
-    state.Error = type("Error", (Exception,), {"__module__": "pycuda._driver"})
-    yield state.Error
-    for name in ("MemoryError", "LogicError", "LaunchError", "RuntimeError"):
-        made = type(name, (state.Error,), {"__module__": "pycuda._driver"})
-        setattr(state, name, made)
-        yield made
-
-
-def _classes(state: _State) -> list[Any]:
+def _classes(state: State) -> list[Any]:
     machine = state.machine
 
     class device_attribute(enum.IntEnum):
@@ -311,7 +245,7 @@ def _classes(state: _State) -> list[Any]:
     ]
 
 
-def _functions(state: _State) -> list[Any]:
+def _functions(state: State) -> list[Any]:
     machine = state.machine
 
     def init(flags: int = 0) -> None:  # noqa: ARG001

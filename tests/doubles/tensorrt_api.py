@@ -81,7 +81,7 @@ def versioned(template: type, state: State, *bases: type) -> type:
     body: dict[str, Any] = {}
     public = set()
     for key, member in vars(template).items():
-        if key in ("__dict__", "__weakref__", "__module__", "__doc__"):
+        if key in ("__dict__", "__weakref__", "__module__", "__doc__", "span"):
             continue
         if key.startswith("_") and not key.startswith("__"):
             body[key] = member

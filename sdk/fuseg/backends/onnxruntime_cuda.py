@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ def missing() -> str | None:
 
 
 def _tensor(shape: tuple[int, ...], buffers: Buffers) -> GpuTensor:
-    size = 4 * int(np.prod(shape))
+    size = 4 * math.prod(shape)
     return GpuTensor(buffers.memory(size), shape, np.dtype(np.float32))
 
 

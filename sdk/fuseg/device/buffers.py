@@ -8,7 +8,6 @@ from contextlib import suppress
 from ..errors import DeviceError
 from . import Device, Pinned
 
-
 _LOST: list[object] = []  # kept from being given back by their own destructors
 
 
