@@ -252,5 +252,5 @@ def classes(state: State) -> dict[str, type]:
     return {
         template.__name__: versioned(template, state)
         for template in made
-        if state.allows(*getattr(template, "span", (None, None)))
+        if state.allows(*getattr(template, "_span", (None, None)))
     }
