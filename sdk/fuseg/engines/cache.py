@@ -171,9 +171,10 @@ def _checked(
         text, plan, _ = read_file(data)
         record = EngineRecord.parse(text)
         require_plan(record, plan)
-        differing = record.fingerprint.differences(fingerprint).keys() - may_differ
+        found = record.fingerprint.differences(fingerprint)
+        differing = [name for name in found if name not in may_differ]
         if differing:
-            raise BundleError(f"it is of another {', '.join(sorted(differing))}.")
+            raise BundleError(f"it is of another {', '.join(differing)}.")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as err:
