@@ -113,7 +113,8 @@ def _build_once(
     config = builder.create_builder_config()
     _configure(trt, config, request, typed)
     if hasattr(trt, "IProgressMonitor"):
-        config.progress_monitor = _monitor(trt, reporter)
+        monitor = _monitor(trt, reporter)  # must live as long as the build
+        config.progress_monitor = monitor
     path = Path(request["timing_cache"]) if request["timing_cache"] else None
     cache = _timing_cache(config, said, path)
     plan = builder.build_serialized_network(network, config)
