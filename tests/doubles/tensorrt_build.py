@@ -144,6 +144,10 @@ class IProgressMonitor:
 class Builder:
     def __init__(self, logger: Any) -> None:
         self._logger = expect(logger, self._state.module.ILogger, "Builder")
+        if not faults.has_gpu():
+            told = "createInferBuilder: CUDA initialization failure with error: 35"
+            self._state.error(logger, told)
+            raise TypeError("pybind11::init(): factory function returned nullptr")
 
     def create_network(self, flags: int = 0) -> Any:
         flags = expect(flags, int, "create_network")

@@ -4,7 +4,8 @@ FUSEG_TENSORRT_DOUBLE_GPU      the GPU's name
 FUSEG_TENSORRT_DOUBLE_SECONDS  how long a build takes
 FUSEG_TENSORRT_DOUBLE_BUILDS   a file that gets a line at the start of every build
 FUSEG_TENSORRT_DOUBLE_FAULT    "kill", "crash", "exit" or "refuse": half way through the
-                               build; "borders": unless all ends are linear float32
+                               build; "borders": unless all ends are linear float32;
+                               "no gpu"
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ _STEPS = 8
 
 def gpu() -> str:
     return os.environ.get(f"{_NAME}GPU", "Pretend GPU")
+
+
+def has_gpu() -> bool:
+    return os.environ.get(f"{_NAME}FAULT") != "no gpu"
 
 
 def strike(network: Any, logger: Any) -> str | None:

@@ -108,7 +108,8 @@ FAULTS = {
     "kill": r"was killed, as the system does when memory runs out.*--workspace 512",
     "crash": r"crashed with SIGSEGV; its last words: .*no tactics",
     "exit": r"ended with exit code 3",
-    "refuse": r"cannot be built: TensorRT|could not be built: TensorRT cannot build",
+    "refuse": r"could not be built: TensorRT cannot build the network: ",
+    "no gpu": r"could not be built: TensorRT cannot use the GPU: .*error: 35",
 }
 
 
@@ -214,6 +215,13 @@ def test_a_child_without_its_parent_ends_at_once():
         check=False,
     )
     assert (done.returncode, done.stdout) == (1, b"")
+
+
+def test_a_child_that_cannot_be_started(trt10, engine, monkeypatch):
+    monkeypatch.setattr(process_module, "COMMAND", ["/no/such/python"])
+    with pytest.raises(BuildError, match="cannot be started: No such file"):
+        engine()
+    assert trt10.builds() == []
 
 
 def test_a_tensorrt_that_changes_in_between_is_refused(with_tensorrt, engine):

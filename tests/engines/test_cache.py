@@ -12,6 +12,7 @@ from contextlib import suppress
 
 import pytest
 
+from fuseg import engines
 from fuseg.engines import Options, cache, fingerprint
 from fuseg.errors import OutputFileError
 
@@ -100,7 +101,7 @@ def test_an_engine_of_something_else_is_built_again(
     foreign.rename(kept)
     assert engine("fp16").built
     (said,) = warnings(caplog)
-    named = {"fp32": "of another variant, onnx", "11.4.0": "of another tensorrt"}
+    named = {"fp32": "of another onnx, variant", "11.4.0": "of another tensorrt"}
     assert named[other] in said
 
 
@@ -220,11 +221,12 @@ def test_a_lock_is_waited_for(tmp_path, caplog):
     holder.communicate(timeout=20)
 
 
-def test_clear_deletes_engines_and_timings(kept, engine):
+def test_clear_deletes_engines_timings_and_parts(kept, engine):
     engine("fp32")
+    kept.with_name(f".{kept.name}.part").write_bytes(b"half")
     gone = cache.clear()
-    assert {entry.path.suffix for entry in gone} == {".engine", ".cache"}
-    assert len(gone) == 3
+    suffixes = sorted(entry.path.suffix for entry in gone)
+    assert suffixes == [".cache", ".engine", ".engine", ".part"]
     assert all(entry.bytes > 0 for entry in gone)
     assert not kept.exists()
     assert cache.clear() == []
@@ -237,6 +239,23 @@ def test_clear_may_keep_the_newest(kept, engine):
     assert [entry.path for entry in cache.clear(keep_newest=1)] == [kept]
     assert newer.exists()
     assert not engine("fp32").built
+
+
+def test_the_newest_of_a_variant_is_found_however_it_was_built(
+    engine, bundle, facts, trt10
+):
+    (variant,) = [v for v in bundle.manifest.variants if v.name == "fp16"]
+    assert engines.find(bundle, variant, facts) is None
+    for number, borders in enumerate(("auto", "float32", "auto")):
+        made = engine("fp16", options=Options(borders=borders))
+        assert engines.find(bundle, variant, facts).fingerprint == made.fingerprint
+        os.utime(made.path, (number + 1, number + 1))
+    assert len(trt10.builds()) == 2
+    engine("fp32")
+    made = engines.find(bundle, variant, facts)
+    assert made.fingerprint.borders == "auto"
+    made.path.write_bytes(b"damaged")
+    assert engines.find(bundle, variant, facts).fingerprint.borders == "float32"
 
 
 def test_clear_of_nothing():

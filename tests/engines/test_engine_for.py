@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from dataclasses import replace
 
 import numpy as np
 import onnxruntime
@@ -13,6 +14,7 @@ from doubles import tensorrt_plan as plans
 
 from fuseg import engines
 from fuseg.engines import build, cache
+from fuseg.engines.fingerprint import fingerprint_of
 from fuseg.errors import ArgumentError, BuildError
 
 BEST = {"8.6.1": "int8-trt8"}
@@ -32,24 +34,35 @@ def test_rebuild_builds_again(trt10, engine):
     assert len(trt10.builds()) == 2
 
 
-@pytest.mark.parametrize(
-    "how",
-    [
-        {"options": engines.Options(workspace_mb=64)},
-        {"options": engines.Options(optimization_level=1)},
-        {"options": engines.Options(version_compatible=True)},
-        {"options": engines.Options(hardware_compatible=True)},
-        {"options": engines.Options(borders="float32")},
-        {"variant": "fp32"},
-        {"gpu": "Other GPU"},
-    ],
-    ids=str,
-)
-def test_what_an_engine_depends_on_gives_another_engine(trt10, engine, facts, how):
+def test_what_an_engine_depends_on_gives_another_fingerprint(bundle, facts):
+    def key(variant="fp16", facts=facts, tensorrt="10.3.0", **options):
+        (chosen,) = [v for v in bundle.manifest.variants if v.name == variant]
+        found = fingerprint_of(
+            bundle, chosen, facts, tensorrt, engines.Options(**options)
+        )
+        return found.key
+
+    keys = [
+        key(),
+        key("fp32"),
+        key(tensorrt="10.3.1"),
+        key(workspace_mb=64),
+        key(optimization_level=1),
+        key(version_compatible=True),
+        key(hardware_compatible=True),
+        key(borders="float32"),
+        key(facts=replace(facts, name="Other GPU")),
+        key(facts=replace(facts, capability=(8, 9))),
+        key(facts=replace(facts, memory_bytes=4 << 30)),
+        key(facts=replace(facts, driver="12.8")),
+    ]
+    assert len({*keys}) == len(keys)
+    assert key(facts=replace(facts, memory_bytes=(8 << 30) - (9 << 20))) == keys[0]
+
+
+def test_other_options_give_another_engine(trt10, engine):
     engine("fp16")
-    if "gpu" in how:
-        how = {"facts": facts.__class__("Other GPU", *list(vars(facts).values())[1:])}
-    assert engine(**{"variant": "fp16", **how}).built
+    assert engine("fp16", options=engines.Options(borders="float32")).built
     assert len(trt10.builds()) == 2
 
 
@@ -188,7 +201,9 @@ def test_the_record_tells_tensorrts_warnings_and_conversions(engine):
     assert record.seconds > 0
 
 
-def test_timings_are_kept_for_the_next_build(doubled, engine):
+@pytest.mark.parametrize("version", ["8.6.1", "10.3.0"])
+def test_timings_are_kept_for_the_next_build(with_tensorrt, engine, version):
+    doubled = with_tensorrt(version)
     engine("fp16")
     (path,) = cache.folder().glob("timing-*.cache")
     first = path.read_bytes()
@@ -199,7 +214,7 @@ def test_timings_are_kept_for_the_next_build(doubled, engine):
     assert b"Cast" in path.read_bytes()
 
 
-@pytest.mark.usefixtures("doubled")
+@pytest.mark.usefixtures("trt10")
 @pytest.mark.parametrize("content", [b"damaged", b'{"version": "1", "gpu": "?"}'])
 def test_timings_that_do_not_fit_are_replaced(engine, content):
     engine("fp16")

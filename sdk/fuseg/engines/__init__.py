@@ -164,7 +164,10 @@ def find(bundle: Bundle, variant: Variant, facts: Facts) -> Engine | None:
 
 
 def _kept(wanted: Fingerprint, level: int = logging.WARNING) -> Engine | None:
-    return _as_engine(cache.look_up(wanted, level))
+    found = _as_engine(cache.look_up(wanted, level))
+    if found is not None:
+        cache.touch(wanted)
+    return found
 
 
 def _as_engine(found: tuple[EngineRecord, memoryview] | None) -> Engine | None:

@@ -55,8 +55,8 @@ def main() -> int:
 def _import() -> Any:
     try:
         import tensorrt
-    except ImportError as err:
-        raise Failed(f"TensorRT cannot be imported: {err}") from err
+    except Exception as err:  # an OSError, say, of a library that it loads
+        raise Failed(f"TensorRT cannot be imported: {plain(str(err))}") from err
     return tensorrt
 
 
@@ -93,7 +93,10 @@ def _build_once(
     request: dict[str, Any],
     reporter: Reporter,
 ) -> bytes:
-    builder = trt.Builder(logger)
+    try:
+        builder = trt.Builder(logger)
+    except TypeError as err:  # pybind11's word for a null pointer
+        raise Failed(f"TensorRT cannot use the GPU: {said.reason(str(err))}") from err
     kind = trt.NetworkDefinitionCreationFlag
     typed = hasattr(kind, "STRONGLY_TYPED")
     flag = kind.STRONGLY_TYPED if typed else kind.EXPLICIT_BATCH
@@ -110,7 +113,8 @@ def _build_once(
     config = builder.create_builder_config()
     _configure(trt, config, request, typed)
     if hasattr(trt, "IProgressMonitor"):
-        config.progress_monitor = _monitor(trt, reporter)
+        monitor = _monitor(trt, reporter)  # must live as long as the build
+        config.progress_monitor = monitor
     path = Path(request["timing_cache"]) if request["timing_cache"] else None
     cache = _timing_cache(config, said, path)
     plan = builder.build_serialized_network(network, config)

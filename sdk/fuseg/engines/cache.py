@@ -23,7 +23,8 @@ from .fingerprint import OPTIONS, Fingerprint
 from .record import EngineRecord, read_file, require_plan
 
 __all__ = ["Entry", "clear", "folder", "keep", "locked", "look_up", "newest"]
-__all__ += ["path_of", "prepare", "require_private", "timing_cache", "write_private"]
+__all__ += ["path_of", "prepare", "require_private", "timing_cache", "touch"]
+__all__ += ["write_private"]
 
 _log = logging.getLogger("fuseg")
 
@@ -196,6 +197,12 @@ def _read(path: Path) -> bytes:
         return file.read()
 
 
+def touch(fingerprint: Fingerprint) -> None:
+    """Make an engine the newest: it is the one that was asked for last."""
+    with suppress(OSError):  # on a disk that is read only the order stays
+        os.utime(path_of(fingerprint))
+
+
 def keep(fingerprint: Fingerprint, data: bytes) -> Path:
     """Write the file of an engine; call it with the lock held.
 
@@ -248,13 +255,14 @@ class Entry:
 def clear(keep_newest: int = 0) -> list[Entry]:
     """Delete engines and timings, but for the newest engines; return what is gone.
 
-    With ``keep_newest`` above 0 the timings stay too. Nothing else ever deletes an
+    With ``keep_newest`` above 0 the timings stay too, else what killed processes left
+    half written goes as well. Nothing else ever deletes an
     engine: a robot that starts without a network shall not find that it has to build.
 
     Raises:
         OutputFileError: A file cannot be deleted.
     """
-    kinds = [f"*{_SUFFIX}"] if keep_newest else [f"*{_SUFFIX}", "timing-*.cache"]
+    kinds = [f"*{_SUFFIX}", *([] if keep_newest else ["timing-*.cache", ".*.part"])]
     gone = [entry for kind in kinds for entry in _entries(kind)][keep_newest:]
     for entry in gone:
         try:

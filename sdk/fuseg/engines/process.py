@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..errors import BuildError
 from .record import plain
 
 __all__ = ["COMMAND", "Child", "environment"]
@@ -35,15 +37,21 @@ class Child:
         self._answered = False
         # In a session of its own the terminal's Ctrl-C reaches this process alone,
         # which then ends the child.
-        self._process = subprocess.Popen(
-            COMMAND,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd="/",  # which `python -m` looks into first
-            env=environment(device),
-            start_new_session=True,
-        )
+        try:
+            self._process = subprocess.Popen(
+                COMMAND,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd="/",  # which `python -m` looks into first
+                env=environment(device),
+                start_new_session=True,
+            )
+        except OSError as err:
+            raise BuildError(
+                "the process that builds engines cannot be started: "
+                f"{err.strerror or err}. Nothing is lost by that; end other programs."
+            ) from err
         line = (json.dumps(request) + "\n").encode()
         self._threads = [
             threading.Thread(target=target, args=args, daemon=True)
@@ -78,13 +86,15 @@ class Child:
             yield event
 
     def end(self) -> None:
-        """See to it that the child and the threads are gone."""
-        with suppress(subprocess.TimeoutExpired):
+        """See to it that the child, its own children and the threads are gone."""
+        try:
             self._process.wait(_GRACE_S if self._answered else 0)
-        self._process.kill()
-        self._process.wait()
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
         for thread in self._threads:
-            thread.join()
+            thread.join(_GRACE_S)
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None:
                 stream.close()
