@@ -101,7 +101,7 @@ def test_an_engine_of_something_else_is_built_again(
     foreign.rename(kept)
     assert engine("fp16").built
     (said,) = warnings(caplog)
-    named = {"fp32": "of another onnx, variant", "11.4.0": "of another tensorrt"}
+    named = {"fp32": "of another variant, onnx", "11.4.0": "of another tensorrt"}
     assert named[other] in said
 
 

@@ -105,7 +105,7 @@ def test_the_engine_computes_the_variant(doubled, bundle, engine, variant):
     session = onnxruntime.InferenceSession(bundle.read(f"{variant}.onnx"))
     (wanted,) = session.run(["scores"], feeds)
     np.testing.assert_allclose(
-        got, wanted, rtol=0, atol=0 if variant == "fp32" else 4e-3
+        got, wanted, rtol=0, atol=1e-6 if variant == "fp32" else 4e-3
     )
 
 
