@@ -144,7 +144,7 @@ class IProgressMonitor:
 class Builder:
     def __init__(self, logger: Any) -> None:
         self._logger = expect(logger, self._state.module.ILogger, "Builder")
-        if not faults.has_gpu():
+        if faults.is_on("no gpu"):
             told = "createInferBuilder: CUDA initialization failure with error: 35"
             self._state.error(logger, told)
             raise TypeError("pybind11::init(): factory function returned nullptr")

@@ -5,7 +5,7 @@ FUSEG_TENSORRT_DOUBLE_SECONDS  how long a build takes
 FUSEG_TENSORRT_DOUBLE_BUILDS   a file that gets a line at the start of every build
 FUSEG_TENSORRT_DOUBLE_FAULT    "kill", "crash", "exit" or "refuse": half way through the
                                build; "borders": unless all ends are linear float32;
-                               "no gpu"
+                               "no gpu"; "linear": formats are not as was asked for
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def gpu() -> str:
     return os.environ.get(f"{_NAME}GPU", "Pretend GPU")
 
 
-def has_gpu() -> bool:
-    return os.environ.get(f"{_NAME}FAULT") != "no gpu"
+def is_on(fault: str) -> bool:
+    return os.environ.get(f"{_NAME}FAULT") == fault
 
 
 def strike(network: Any, logger: Any) -> str | None:
@@ -36,7 +36,7 @@ def strike(network: Any, logger: Any) -> str | None:
     if path:
         with open(path, "a") as file:
             file.write(f"{os.getpid()} {network._state.version}\n")
-    if os.environ.get(f"{_NAME}FAULT") == "borders":
+    if is_on("borders"):
         for tensors in network._tensors.values():
             for tensor in tensors:
                 if tensor._io.dtype != "FLOAT" or tensor._io.formats not in (0, 1):

@@ -170,6 +170,18 @@ def test_a_cast_that_others_read_is_no_part_of_the_pair():
     assert wanted["x"] == Wanted("float16")
 
 
+def test_a_cast_that_is_an_output_too_is_no_part_of_the_pair():
+    half = {"s": np.float16(0.5), "z": np.int8(0)}
+    nodes = [
+        cast("x", "f", SINGLE),
+        cast("f", "h", HALF),
+        *quantized("h"),
+        cast("d", "y", SINGLE),
+    ]
+    _, wanted = edited(model(nodes, half, outputs=("y", "f")), INT8)
+    assert wanted["x"].dtype == "float32"
+
+
 @pytest.mark.parametrize("form", ["raw_data", "float_data", "int32_data"])
 def test_a_scale_is_read_however_it_is_stored(form):
     nodes = [*quantized("x"), ("Relu", ["d"], ["y"], {})]

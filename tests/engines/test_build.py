@@ -159,7 +159,7 @@ def test_what_the_callers_progress_raises_ends_the_child(trt10, engine):
 def test_the_child_dies_with_its_parent_and_the_next_start_recovers(
     trt10, engine, process, number
 ):
-    trt10.set(seconds=60)
+    trt10.set(seconds=600)  # too long for it to find a closed pipe by itself
     parent = process()
     wait_until(trt10.builds)
     pid = int(trt10.builds()[0].split()[0])
@@ -167,7 +167,7 @@ def test_the_child_dies_with_its_parent_and_the_next_start_recovers(
     parent.send_signal(number)
     parent.communicate(timeout=20)
     assert parent.returncode != 0
-    wait_until(lambda: not is_alive(pid))
+    wait_until(lambda: not is_alive(pid), seconds=15)
     assert files() == []
     trt10.set(seconds=0)
     assert engine().built
@@ -186,14 +186,16 @@ def test_two_processes_that_want_the_same_engine_build_it_once(trt10, process):
 
 
 def test_two_processes_that_want_different_engines_do_not_wait(trt10, process):
+    """And the timings of both are kept, by whoever ends last."""
     trt10.set(seconds=3)
-    children = [process("fp16"), process("fp32")]
+    children = [process("fp16")]
+    trt10.set(seconds=7)
+    children.append(process("fp32"))
     outputs = [child.communicate(timeout=60) for child in children]
     assert all(out.splitlines()[-1].startswith("[true") for out, _ in outputs)
     assert not any("waiting" in err for _, err in outputs)
     (timings,) = [name for name in files() if name.startswith("timing-")]
-    stored = (cache.folder() / timings).read_text()
-    assert "Cast" in stored
+    assert "Cast" in (cache.folder() / timings).read_text()  # fp32 has none
 
 
 def test_the_childs_gpu_is_the_one_that_was_asked_for(monkeypatch):

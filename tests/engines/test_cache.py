@@ -14,6 +14,7 @@ import pytest
 
 from fuseg import engines
 from fuseg.engines import Options, cache, fingerprint
+from fuseg.engines.record import read_file, write_file
 from fuseg.errors import OutputFileError
 
 HOLDER = """
@@ -57,6 +58,12 @@ def damage_record(data):
 
 def damage_tail(data):
     return data + b"\0"
+
+
+def damage_other_plan(data):
+    """A whole file, but its record is of another plan."""
+    record, plan, _ = read_file(data)
+    return write_file(record, bytes(plan)[:-1] + b"?")
 
 
 def damage_all(data):

@@ -192,6 +192,15 @@ def test_borders_that_cannot_be_built_become_float32_and_that_is_said(
     assert engine("fp16").record.fallback == made.record.fallback
 
 
+def test_borders_that_come_out_otherwise_become_float32(trt10, engine, caplog):
+    trt10.set(fault="linear")
+    made = engine("int8-trt")
+    assert {b.dtype for b in made.borders.values()} == {"float32"}
+    assert "rgb must be int8 chw4, got int8 linear" in made.record.fallback
+    assert len(trt10.builds()) == 2
+    assert "all borders are float32" in caplog.text
+
+
 @pytest.mark.usefixtures("trt10")
 def test_the_record_tells_tensorrts_warnings_and_conversions(engine):
     record = engine("fp16").record
