@@ -1,6 +1,6 @@
 """Write the README's tables of numbers from committed results.
 
-Whole frames, kernels, and whole frames by precision.
+Whole frames, kernels, what ran on GPUs, and whole frames by precision.
 
 python benchmarks/readme.py            rewrites README.md
 python benchmarks/readme.py --check    exits 1 if README.md is not what it would write
@@ -15,6 +15,8 @@ from itertools import starmap
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from readme_gpu import gpu
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "0.1.0"
@@ -177,6 +179,7 @@ def main() -> None:
     sections = {
         "numbers": whole_frames(),
         "kernels": kernels(),
+        "gpu": gpu(RESULTS, ROOT),
         "precision": precision(),
     }
     for name, tables in sections.items():

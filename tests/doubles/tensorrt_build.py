@@ -144,6 +144,10 @@ class IProgressMonitor:
 class Builder:
     def __init__(self, logger: Any) -> None:
         self._logger = expect(logger, self._state.module.ILogger, "Builder")
+        if faults.is_on("no gpu"):
+            told = "createInferBuilder: CUDA initialization failure with error: 35"
+            self._state.error(logger, told)
+            raise TypeError("pybind11::init(): factory function returned nullptr")
 
     def create_network(self, flags: int = 0) -> Any:
         flags = expect(flags, int, "create_network")
@@ -252,5 +256,5 @@ def classes(state: State) -> dict[str, type]:
     return {
         template.__name__: versioned(template, state)
         for template in made
-        if state.allows(*getattr(template, "span", (None, None)))
+        if state.allows(*getattr(template, "_span", (None, None)))
     }

@@ -1,0 +1,84 @@
+"""What is timed on a GPU gives its peer's answer: on the CPU, and on the emulator."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import gpu_times
+
+from fuseg import _device
+
+SCALE = 16
+
+
+@pytest.fixture(scope="module")
+def cases():
+    rng = np.random.default_rng(11)
+    return [case for make in gpu_times.MAKERS for case in make(rng, "cpu", SCALE)]
+
+
+class OnEmulator:
+    """A tensor that says it lies on a GPU."""
+
+    def __init__(self, tensor):
+        self.described = tensor.numpy().__array_interface__
+
+    @property
+    def __cuda_array_interface__(self):
+        kept = {k: self.described[k] for k in ("shape", "typestr", "data", "strides")}
+        return kept | {"version": 3, "stream": None}
+
+
+def test_every_case_is_right_on_the_cpu(cases):
+    assert {c.name: w for c in cases if (w := gpu_times.wrong(c, "cpu"))} == {}
+
+
+def test_every_case_is_right_on_the_emulator(cases, emulated_kernels, monkeypatch):
+    monkeypatch.setattr(_device, "kernels", lambda: emulated_kernels)
+    wrong = {}
+    for case in cases:
+        ours, out = case.ours, case.out
+        out.view(torch.uint8).fill_(0 if "chw4" in case.name else 0xA5)
+        if case.name.startswith("confusion_matrix"):
+            out.zero_()  # it adds
+
+        def on_emulator(out, *inputs, stream, ours=ours):
+            ours(OnEmulator(out), *map(OnEmulator, inputs), stream=stream)
+
+        case.ours = on_emulator
+        if difference := gpu_times.wrong(case, "cpu"):
+            wrong[case.name] = difference
+        case.ours = ours
+    assert wrong == {}
+
+
+def test_each_layout_stands_beside_its_linear_form(cases):
+    names = [case.name for case in cases]
+    layouts = [case for case in cases if case.linear]
+    assert {case.name.split()[0] for case in layouts} == {
+        *("pack_color", "pack_depth", "upsample_argmax")
+    }
+    for case in layouts:
+        assert names.index(case.linear) < names.index(case.name)
+        rows = [{"case": case.linear, "warm_us": 4.0}]
+        row = {"case": case.name, "warm_us": 3.0}
+        gpu_times.beside_linear(row, case, rows)
+        assert row["of_linear"] == 0.75
+        assert row["linear_case"] == case.linear
+
+
+@pytest.mark.parametrize("name", ["int8 chw4", "hwc8"])
+def test_one_wrong_element_in_fifty_is_seen(cases, name):
+    (case, *_) = (c for c in cases if c.name.endswith(name))
+    ours = case.ours
+
+    def spoiled(out, *inputs, stream):
+        ours(out, *inputs, stream=stream)
+        out.view(-1)[::50] += 50
+
+    case.ours = spoiled
+    assert gpu_times.wrong(case, "cpu") is not None
+    case.ours = ours
