@@ -11,7 +11,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 from fuseg.engines.borders import Wanted, move_casts_out
 from fuseg.engines.onnx_edit import read_graph
-from fuseg.engines.progress import Meter
 from fuseg.errors import BundleError
 
 HALF, SINGLE = TensorProto.FLOAT16, TensorProto.FLOAT
@@ -289,28 +288,3 @@ def test_a_file_that_is_cut_off_is_refused(cut):
     data = network("fp16")
     with pytest.raises(BundleError, match="network"):
         move_casts_out(data[:cut] if cut else b"\xff" * 20, FP16)
-
-
-def test_progress_of_nested_phases_is_one_fraction():
-    meter, seen = Meter(), []
-    meter.start("outer", None, 2)
-    for inner in ("a", "b"):
-        meter.start(inner, "outer", 4)
-        for step in range(4):
-            meter.step(inner, step)
-            seen.append(meter.fraction)
-        meter.finish(inner)
-        meter.step("outer", 0 if inner == "a" else 1)
-    meter.finish("outer")
-    assert seen == [0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0]
-    assert meter.fraction == 1.0
-
-
-def test_progress_survives_phases_that_nobody_announced():
-    meter = Meter()
-    meter.step("unknown", 3)
-    meter.start("x", "gone", 0)
-    meter.step("x", 5)
-    meter.finish("x")
-    meter.finish("x")
-    assert meter.fraction == 1.0
