@@ -16,23 +16,23 @@ For a machine that takes 64 MiB of files a call besides the tree, that keeps wha
 out/ while it is held, and is held for a quarter of an hour. C is out/gpu-check/chunks;
 every call carries C/index.json and what is named here:
 
-    1   C/inputs.tar.xz.00     --unpack C --only unpack --only machine --only build
-                               --only tests --only native --only times
-                               (four minutes: are the kernels right, how fast are they,
-                               do whole frames run; needs nothing else)
-    2-4 C/onnxruntime-cp312.tar.xz.00, .01, .02, one a call: --only machine
-    5   C/onnxruntime-cp312.tar.xz.03   --unpack C --only unpack --only onnxruntime
-                               (two to three minutes, torch.compile is most of it)
-    6-13  C/tensorrt.tar.xz.00 to .07, one a call: --only machine
-    14  C/tensorrt.tar.xz.08 and C/tensorrt-python.tar.xz.00
-                               --unpack C --only unpack --only tensorrt
-                               (three engines, one after another, then as 5)
-    15  --only sanitizer, if time is left
+    1     C/inputs.tar.xz.00    --unpack C --only unpack --only machine --only build
+                                --only tests --only native --only times
+          four minutes: are the kernels right, how fast are they, do whole frames run
+    2-4   C/onnxruntime-cp312.tar.xz.00, .01, .02, one a call    --only unpack
+    5     C/onnxruntime-cp312.tar.xz.03    --unpack C --only unpack --only onnxruntime
+          two to three minutes, most of it torch.compile's
+    6-14  C/tensorrt.tar.xz.00 to .08, one a call    --only unpack
+    15    C/tensorrt.tar.xz.09, C/tensorrt-python.tar.xz.00
+                                --unpack C --only unpack --only tensorrt
+          three engines, one after another, then as 5
+    16    --only sanitizer, if time is left
 
-Which ONNX Runtime is wanted the machine's ``python3 --version`` says (cp312 is for
-3.12). If chunks travel slowly, leave 2 to 5 out: 14 times the peers, too, all but
-fuseg on ONNX Runtime. The last record holds all sections that ran. **None of this has
-run on hardware yet.**
+``index.json`` says how many chunks an archive has; the last ones are small, and those
+of several archives fit into one call. Which ONNX Runtime is wanted the machine's
+``python3 --version`` says (cp312 is for 3.12). If chunks travel slowly, leave 2 to 5
+out: 15 times the peers, too, all but fuseg on ONNX Runtime. The last record holds all
+sections that ran. **None of this has run on hardware yet.**
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ def sections(place: Place, chunks: Path | None, frames: Frames) -> dict[str, Sec
         if chunks is None:
             record["skipped"] = "no --unpack DIR was given"
             return
-        record |= gpu_chunks.unpack(chunks, place.unpacked)
-        for name, state in record.items():
+        told = record["archives"] = gpu_chunks.unpack(chunks, place.unpacked)
+        for name, state in told.items():
             print(f"  {name}: {state}")
 
     return {

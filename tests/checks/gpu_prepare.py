@@ -4,9 +4,10 @@
     python tests/checks/gpu_prepare.py --tensorrt        TensorRT 8.6.0 as well
     python tests/checks/gpu_prepare.py --python 3.12     the GPU machine's Python
 
-Chunks of at most 60 MiB come to out/gpu-check/chunks; gpu_check.py says in which order
-to carry them. What was made is not made again: remove out/gpu-check/chunks for that.
-Nothing of it belongs into a repository: it is NVIDIA's and others'.
+Chunks of 52 MiB, so that one travels beside the tree in a call of 64, come to
+out/gpu-check/chunks; gpu_check.py says in which order to carry them. What was made is
+not made again: remove out/gpu-check/chunks for that. Nothing of it belongs into a
+repository: it is NVIDIA's and others'.
 
 The archives:
 
@@ -14,7 +15,7 @@ The archives:
                          of an hour on two cores; small wheels that may be missing
     onnxruntime-cpXY     ONNX Runtime with CUDA alone, for CPython X.Y; 4 chunks
     tensorrt             TensorRT 8.6.0, the newest whose libraries are on PyPI; 20
-                         minutes of xz, which goes on where it was broken off; 9 chunks
+                         minutes of xz, which goes on where it was broken off; 10 chunks
     tensorrt-python      a CPython 3.11 with its binding, and fuseg's kernels for it
 """
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 
 import gpu_chunks
 import numpy as np
 import pytest
+from gpu_sources import ROOT
 
 
 @pytest.fixture
@@ -121,3 +123,21 @@ def test_equal_files_give_equal_chunks(pack, source, tmp_path):
         if not path.is_symlink():
             path.touch()
     assert [chunk.read_bytes() for chunk in pack()] == first
+
+
+def test_a_chunk_travels_beside_the_tree_in_one_call():
+    try:
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            check=True,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+        ).stdout.split("\0")
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this is no checkout of git")
+    tree = sum(
+        (ROOT / name).stat().st_size for name in listed if (ROOT / name).is_file()
+    )
+    assert tree > 1 << 20
+    assert tree + gpu_chunks.CHUNK < gpu_chunks.CALL
