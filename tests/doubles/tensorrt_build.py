@@ -38,7 +38,7 @@ class ITimingCache:
 
 class IBuilderConfig:
     def __init__(self) -> None:
-        self._flags: set[str] = set()
+        self._flags: set[str] = {"TF32"}  # as the real one begins
         self._pools: dict[str, int] = {}
         self._level, self._cache, self._monitor = 3, None, None
         module = self._state.module

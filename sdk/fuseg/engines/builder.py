@@ -136,6 +136,7 @@ def _allow(trt: Any, tensor: Any, wanted: dict[str, Wanted]) -> None:
 def _configure(trt: Any, config: Any, request: dict[str, Any], typed: bool) -> None:
     options, flags = request["options"], trt.BuilderFlag
     workspace = options["workspace_mb"] << 20
+    config.clear_flag(flags.TF32)  # where the network says float32, it is float32
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
     if options["optimization_level"] is not None:
         config.builder_optimization_level = options["optimization_level"]
