@@ -54,6 +54,7 @@ if(FUSEG_HAS_CUDA)
       "$<$<COMPILE_LANGUAGE:CXX>:-O2;-Wall;-Wextra>"
       "$<$<COMPILE_LANGUAGE:CUDA>:-O3;--expt-relaxed-constexpr;--fmad=false;-Werror=all-warnings;-Xptxas=--warn-on-spills;-Xcompiler=-Wall,-Wextra>"
   )
+  target_link_libraries(_kernels_cuda PRIVATE ${CMAKE_DL_LIBS})  # of NVTX, old glibc
   install(TARGETS _kernels_cuda DESTINATION fuseg)
 endif()
 

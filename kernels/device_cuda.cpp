@@ -1,6 +1,9 @@
 // One GPU besides its kernels: memory, streams, copies, graphs. fuseg.device.native and
-// fuseg.lanes are what calls this. CUDA's runtime from 11.4 on.
+// fuseg.pipeline are what calls this. CUDA's runtime from 11.4 on.
+#include <nvtx3/nvToolsExt.h>
+
 #include <new>
+#include <string>
 #include <utility>
 
 #include "common/bind_cuda.h"
@@ -152,6 +155,12 @@ void put_after(Address later, Address earlier) {
   check_cuda(status, "one stream cannot wait for the other");
 }
 
+// A profiler shows what the thread does until pop_range under this name; without one
+// they cost nothing.
+void push_range(const std::string& name) { nvtxRangePushA(name.c_str()); }
+
+void pop_range() { nvtxRangePop(); }
+
 }  // namespace
 
 // Most of these may wait for the GPU, the driver or other threads: none holds the GIL.
@@ -175,6 +184,8 @@ void bind_device_cuda(py::module_& m) {
   m.def("launch_graph", &launch_graph, "graph"_a, "stream"_a, nogil);
   m.def("destroy_graph", &destroy_graph, "graph"_a, nogil);
   m.def("put_after", &put_after, "later"_a, "earlier"_a, nogil);
+  m.def("push_range", &push_range, "name"_a);
+  m.def("pop_range", &pop_range);
 }
 
 }  // namespace fuseg

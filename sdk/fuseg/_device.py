@@ -10,6 +10,8 @@ import ctypes
 import functools
 import importlib
 import operator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -216,17 +218,28 @@ def kernels() -> ModuleType:
         ctypes.CDLL("libcuda.so.1")
     except OSError as err:
         raise BackendError(
-            "an array on the GPU needs the NVIDIA driver, and libcuda.so.1 cannot be "
-            "loaded here. Install the driver, or pass NumPy arrays."
+            "work on a GPU needs the NVIDIA driver, and libcuda.so.1 cannot be loaded "
+            "here. Install the driver, or stay on the CPU with NumPy arrays."
         ) from err
     try:
         return importlib.import_module("fuseg._kernels_cuda")
     except ImportError as err:
         raise BackendError(
-            "an array on the GPU needs fuseg._kernels_cuda, and this fuseg was built "
-            f"without it ({err}). Install fuseg from its sdist where nvcc is found, or "
-            "pass NumPy arrays."
+            "work on a GPU needs fuseg._kernels_cuda, and this fuseg was built without "
+            f"it ({err}). Install fuseg from its sdist where nvcc is found, or stay on "
+            "the CPU with NumPy arrays."
         ) from err
+
+
+@contextmanager
+def named(name: str) -> Iterator[None]:
+    """Let a profiler (NVTX) show what this thread does inside under a name."""
+    cuda = kernels()
+    cuda.push_range(name)
+    try:
+        yield
+    finally:
+        cuda.pop_range()
 
 
 def put_after(later: int, earlier: int) -> None:

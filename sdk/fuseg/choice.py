@@ -181,7 +181,7 @@ def _tuned(
     device: int,
 ) -> tuple[Candidate | None, str]:
     """The fastest that was measured and is wanted; else why there is none."""
-    tuned = tuning.stored(bundle.digest, threads)
+    tuned = tuning.stored(bundle.digest, threads, device)
     if tuned is None:
         return None, "nothing is tuned here (fuseg tune)"
     if tuned.outdated:

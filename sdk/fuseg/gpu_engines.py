@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from . import device as gpu
 from .backends import Backend, GpuBackend, is_on_gpu
 from .bundle import Bundle
-from .errors import ArgumentError
+from .errors import ArgumentError, BackendError
 from .manifest import Variant
 
 _log = logging.getLogger("fuseg")
@@ -103,7 +103,19 @@ def make(bundle: Bundle, name: str, variant: Variant, device: int) -> GpuBackend
 
 def identity(engine: Backend | GpuBackend) -> str | None:
     """The GPU an engine runs on, in words; None of one on a CPU."""
-    if not is_on_gpu(engine):
+    return _words(engine.device) if is_on_gpu(engine) else None
+
+
+def identity_of(device: int) -> str | None:
+    """The same of a GPU by its number; None if fuseg cannot use it."""
+    if device >= count():
         return None
-    facts = engine.device.facts
+    try:
+        return _words(gpu.open_device(device))
+    except BackendError:
+        return None
+
+
+def _words(device: gpu.Device) -> str:
+    facts = device.facts
     return f"{facts.name}, {facts.memory_bytes >> 20} MiB, driver {facts.driver}"

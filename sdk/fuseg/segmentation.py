@@ -19,6 +19,10 @@ from .manifest import Class
 class Timing:
     """Where the time of one call went, in milliseconds.
 
+    On a GPU, where packing, network and labelling are one piece of work: ``pack_ms`` is
+    until it was given to the GPU, ``engine_ms`` until the GPU had done it, ``label_ms``
+    what it took to bring the labels to where they were wanted.
+
     Attributes:
         pack_ms: Frames to input tensors: checks, policies, resize, normalise.
         engine_ms: The network.

@@ -11,13 +11,14 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from . import __version__, backends, machine
+from . import __version__, backends, gpu_engines, machine
 from ._files import cache_folder, is_private, write_file
-from .errors import OutputFileError
+from .errors import BuildError, OutputFileError
 
 _log = logging.getLogger("fuseg")
 
@@ -40,12 +41,14 @@ class Tuned:
         threads: As many as the engines had.
         versions: Of fuseg and of the engines, then.
         measured: The fastest first, at least one.
+        gpu: What those of a GPU ran on; None if there were none.
     """
 
     digest: str
     threads: int
     versions: dict[str, str]
     measured: tuple[Measured, ...]
+    gpu: str | None = None
 
     @property
     def outdated(self) -> bool:
@@ -54,27 +57,54 @@ class Tuned:
 
 
 def versions() -> dict[str, str]:
-    """fuseg's, and that of each installed engine."""
-    return {"fuseg": __version__, **backends.installed(), **backends.for_gpus()}
+    """fuseg's, and that of each installed engine.
+
+    A child process is asked for TensorRT's if it came with a board's own packages,
+    which pip knows nothing of.
+    """
+    found = {"fuseg": __version__, **backends.installed(), **backends.for_gpus()}
+    if found.get("tensorrt") == backends.UNKNOWN:
+        from . import engines
+
+        with suppress(BuildError):  # it cannot be imported
+            found["tensorrt"] = engines.installed().tensorrt
+    return found
 
 
-def store(digest: str, threads: int | None, measured: Sequence[Measured]) -> Path:
+def store(
+    digest: str,
+    threads: int | None,
+    measured: Sequence[Measured],
+    gpu: str | None = None,
+) -> Path:
     """Keep what was measured, in place of what was there; return the file.
+
+    Args:
+        gpu: What the engines of a GPU ran on, if there were any, as
+            `gpu_engines.identity` says it.
 
     Raises:
         OutputFileError: It cannot be written.
     """
     key = _tuned_key(digest, threads)
     rows = [asdict(m) for m in sorted(measured, key=lambda m: m.p50_ms)]
-    return _write("tuned", key, {"versions": versions(), "measured": rows})
+    value = {"versions": versions(), "measured": rows}
+    return _write("tuned", key, value if gpu is None else value | {"gpu": gpu})
 
 
-def stored(digest: str, threads: int | None) -> Tuned | None:
+def stored(digest: str, threads: int | None, device: int = 0) -> Tuned | None:
     """What was stored for this bundle, this CPU and so many threads, if anything.
+
+    Nothing, too, if it was measured with another GPU than the one of this number. If
+    there is none now, the times of the CPU's engines still hold.
 
     ``threads=None``, an engine's own choice, counts as one for each core.
     """
-    return _read_tuned(_path("tuned", _tuned_key(digest, threads)))
+    tuned = _read_tuned(_path("tuned", _tuned_key(digest, threads)))
+    if tuned is None or tuned.gpu is None:
+        return tuned
+    here = gpu_engines.identity_of(device)
+    return tuned if here in (None, tuned.gpu) else None
 
 
 def everything() -> list[Tuned]:
@@ -112,10 +142,17 @@ def _tuned_key(digest: str, threads: int | None) -> dict[str, Any]:
 def _passed_key(
     digest: str, backend: str, variant: str, where: str | None
 ) -> dict[str, Any]:
-    used = {"fuseg": __version__, backend: versions().get(backend)}
+    used = {"fuseg": __version__, backend: _version(backend)}
     cpu = machine.cpu_name()
     key = {"bundle": digest, "cpu": cpu, "variant": variant, "versions": used}
     return key if where is None else key | {"gpu": where}
+
+
+def _version(backend: str) -> str | None:
+    """Of one engine; none but TensorRT itself asks a child process for it."""
+    if backend == "tensorrt":
+        return versions().get(backend)
+    return {**backends.installed(), **backends.for_gpus()}.get(backend)
 
 
 def _path(kind: str, key: Mapping[str, Any]) -> Path:
@@ -180,6 +217,7 @@ def _read_tuned(path: Path) -> Tuned | None:
                 Measured(str(row["backend"]), str(row["variant"]), float(row["p50_ms"]))
                 for row in value["measured"]
             ),
+            value.get("gpu"),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as err:
         _log.warning("%s is ignored, it is damaged: %r.", path, err)
@@ -189,6 +227,10 @@ def _read_tuned(path: Path) -> Tuned | None:
         tuned.measured and known and all(0 < m.p50_ms < 1e9 for m in tuned.measured)
     ):
         _log.warning("%s is ignored, it is damaged: no times of engines.", path)
+        return None
+    on_gpu = {m.backend for m in tuned.measured} & {*gpu_engines.GPU_ENGINES}
+    if not isinstance(tuned.gpu, str if on_gpu else str | None):
+        _log.warning("%s is ignored, it is damaged: times on no GPU.", path)
         return None
     if path != _path("tuned", _tuned_key(tuned.digest, tuned.threads)):
         _log.warning("%s is ignored: it is about something else.", path)

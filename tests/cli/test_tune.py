@@ -57,9 +57,11 @@ def test_the_fastest_with_the_right_labels_is_chosen_and_loaded(
     asked = measured({"onnxruntime fp32": 8.0, "openvino fp16": 2.0})
     told = run(fuseg, several, "--threads", "1")
     assert list(told) == [
-        *("bundle", "digest", "machine", "versions", "settings", "rows", "stored")
+        *("bundle", "digest", "machine", "gpu", "versions", "settings", "rows"),
+        "stored",
     ]
     assert told["settings"]["threads"] == 1
+    assert told["gpu"] is None
     rows = {(r["backend"], r["variant"]): r for r in told["rows"]}
     assert len(rows) == 6  # nothing for TensorRT
     best = rows["openvino", "fp16"]
@@ -128,6 +130,12 @@ def test_without_samples_or_variants_for_a_cpu_it_says_so(
     done = fuseg("tune", with_variants(sampled(), {"int8-trt": None}))
     assert done.code == 2
     assert "must hold variants for a CPU to tune with, got none." in done.stderr
+
+
+def test_a_gpu_that_is_not_here_is_refused(fuseg, several):
+    done = fuseg("tune", several, "--device", "1")
+    assert done.code == 2
+    assert "--device must be one of the 0 GPUs that fuseg can use here" in done.stderr
 
 
 def test_real_rounds_give_real_times(fuseg, sampled, monkeypatch):

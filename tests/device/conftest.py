@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from doubles import Machine, install
+from doubles.bounded import bounded  # noqa: F401
 
 from fuseg import _device
 from fuseg.device import Device, open_device
@@ -80,3 +81,30 @@ def _real(seam: str) -> Device:
         return open_device(seam=seam)
     except BackendError as err:
         pytest.skip(f"no real GPU through {seam}: {err}")
+
+
+class Bench:
+    """A machine with the usual things on it."""
+
+    def __init__(self, monkeypatch, machine):
+        self.machine = install(monkeypatch, machine)
+        self.kernels = _device.kernels()
+        self.stream = machine.create_stream()
+        self.there = machine.allocate(1000)
+        self.pinned = machine.allocate_pinned(1000)
+
+    def upload(self):
+        self.machine.copy(self.there, self.pinned, 1000, self.stream)
+
+    def graph(self):
+        self.machine.begin_capture(self.stream)
+        self.upload()
+        return self.machine.end_capture(self.stream)
+
+    def work(self, **touches):
+        self.machine.enqueue(self.stream, "work", lambda: None, **touches)
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    return Bench(monkeypatch, Machine(devices=2))

@@ -39,6 +39,7 @@ def test_out_of_memory_at_each_allocation_says_how_much_and_what_is_free(
     assert f"{mib} MiB were asked for and {free}.0 MiB of 64.0 MiB are free" in str(
         caught.value
     )
+    assert isinstance(caught.value, MemoryError)
     assert "out of memory" in str(caught.value.__cause__)
 
 

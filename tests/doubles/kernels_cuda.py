@@ -109,4 +109,10 @@ def _device(machine: Machine) -> list[Callable[..., Any]]:
         with said("one stream cannot wait for the other"):
             machine.put_after(later, earlier)
 
+    def push_range(name):
+        machine.push_range(name)
+
+    def pop_range():
+        machine.pop_range()
+
     return [v for k, v in locals().items() if k != "machine"]

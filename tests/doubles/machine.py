@@ -296,6 +296,26 @@ class Machine:
     def is_capturing(self, stream: int) -> bool:
         return self._queues.stream(stream, "is_capturing").capture is not None
 
+    # Ranges of a profiler ---------------------------------------------------------
+
+    @property
+    def ranges(self) -> list[str]:
+        """Names that the calling thread has pushed and not popped."""
+        if not hasattr(self._local, "ranges"):
+            self._local.ranges = []
+        found: list[str] = self._local.ranges
+        return found
+
+    @_alone
+    def push_range(self, name: str) -> None:
+        self._faults.counts[f"range {name}"] += 1
+        self.ranges.append(name)
+
+    def pop_range(self) -> None:
+        if not self.ranges:
+            raise Misuse("pop_range: this thread has pushed no range")
+        self.ranges.pop()
+
     # What a test looks at --------------------------------------------------------
 
     @_alone

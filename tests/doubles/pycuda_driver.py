@@ -162,8 +162,8 @@ def _classes(state: State) -> list[Any]:
         def is_done(self) -> bool:
             return not machine.pending(self._handle)
 
-        def __del__(self) -> None:
-            if not self._handle or sys.is_finalizing():
+        def __del__(self, finalizing: Any = sys.is_finalizing) -> None:
+            if not self._handle or finalizing():
                 return
             with state.inside(self._context, "stream") as possible:
                 if possible:
@@ -183,8 +183,8 @@ def _classes(state: State) -> list[Any]:
                     _cleanup(self._give_back)
             self._address = 0
 
-        def __del__(self) -> None:
-            if self._address and not sys.is_finalizing():
+        def __del__(self, finalizing: Any = sys.is_finalizing) -> None:
+            if self._address and not finalizing():
                 self.free()
 
     class DeviceAllocation(_Allocation):

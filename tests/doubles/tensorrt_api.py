@@ -65,7 +65,7 @@ def only(since: tuple[int, ...] | None = None, until: int | None = None) -> Any:
 
     def mark(member: Any) -> Any:
         target = member.fget if isinstance(member, property) else member
-        target.span = (since, until)
+        target._span = (since, until)
         return member
 
     return mark
@@ -87,7 +87,7 @@ def versioned(template: type, state: State, *bases: type) -> type:
             body[key] = member
             continue
         target = member.fget if isinstance(member, property) else member
-        if not state.allows(*getattr(target, "span", (None, None))):
+        if not state.allows(*getattr(target, "_span", (None, None))):
             continue
         public.add(key)
         if isinstance(member, property):
@@ -144,8 +144,8 @@ def _noted_property(found: property, where: str, member: str, state: State) -> p
         found.fset(self, value)
 
     writable = found.fset is not None
-    if writable and hasattr(found.fset, "span"):
-        writable = state.allows(*found.fset.span)
+    if writable and hasattr(found.fset, "_span"):
+        writable = state.allows(*found.fset._span)
     return property(get, put if writable else None)
 
 

@@ -38,7 +38,7 @@ class ITimingCache:
 
 class IBuilderConfig:
     def __init__(self) -> None:
-        self._flags: set[str] = set()
+        self._flags: set[str] = {"TF32"}  # as the real one begins
         self._pools: dict[str, int] = {}
         self._level, self._cache, self._monitor = 3, None, None
         module = self._state.module
@@ -144,6 +144,10 @@ class IProgressMonitor:
 class Builder:
     def __init__(self, logger: Any) -> None:
         self._logger = expect(logger, self._state.module.ILogger, "Builder")
+        if faults.is_on("no gpu"):
+            told = "createInferBuilder: CUDA initialization failure with error: 35"
+            self._state.error(logger, told)
+            raise TypeError("pybind11::init(): factory function returned nullptr")
 
     def create_network(self, flags: int = 0) -> Any:
         flags = expect(flags, int, "create_network")
@@ -252,5 +256,5 @@ def classes(state: State) -> dict[str, type]:
     return {
         template.__name__: versioned(template, state)
         for template in made
-        if state.allows(*getattr(template, "span", (None, None)))
+        if state.allows(*getattr(template, "_span", (None, None)))
     }

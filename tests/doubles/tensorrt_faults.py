@@ -4,7 +4,8 @@ FUSEG_TENSORRT_DOUBLE_GPU      the GPU's name
 FUSEG_TENSORRT_DOUBLE_SECONDS  how long a build takes
 FUSEG_TENSORRT_DOUBLE_BUILDS   a file that gets a line at the start of every build
 FUSEG_TENSORRT_DOUBLE_FAULT    "kill", "crash", "exit" or "refuse": half way through the
-                               build; "borders": unless all ends are linear float32
+                               build; "borders": unless all ends are linear float32;
+                               "no gpu"; "linear": formats are not as was asked for
 """
 
 from __future__ import annotations
@@ -23,14 +24,19 @@ def gpu() -> str:
     return os.environ.get(f"{_NAME}GPU", "Pretend GPU")
 
 
+def is_on(fault: str) -> bool:
+    return os.environ.get(f"{_NAME}FAULT") == fault
+
+
 def strike(network: Any, logger: Any) -> str | None:
     """Note the build; why it fails at once, if so."""
+    os.write(1, b"what a library prints on stdout\n")
     network._state.warning(logger, "a pretend GPU has no tactics to time")
     path = os.environ.get(f"{_NAME}BUILDS")
     if path:
         with open(path, "a") as file:
             file.write(f"{os.getpid()} {network._state.version}\n")
-    if os.environ.get(f"{_NAME}FAULT") == "borders":
+    if is_on("borders"):
         for tensors in network._tensors.values():
             for tensor in tensors:
                 if tensor._io.dtype != "FLOAT" or tensor._io.formats not in (0, 1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import tensorrt_faults as faults
 from . import tensorrt_plan as plans
 from .tensorrt_api import State, expect, only, versioned
 
@@ -175,7 +176,11 @@ def layout_of(network: Any, io: Any) -> str:
     """The vectorised one where it is allowed and pays, which the real one measures."""
     allowed = allowed_formats(network, io) & FORMATS[io.dtype]
     vectors = sorted(allowed - {"LINEAR"})
-    if not vectors or ("LINEAR" in allowed and (len(io.shape) != 4 or io.shape[1] < 5)):
+    if (
+        faults.is_on("linear")
+        or not vectors
+        or ("LINEAR" in allowed and (len(io.shape) != 4 or io.shape[1] < 5))
+    ):
         return "LINEAR"
     return vectors[0]
 

@@ -170,6 +170,9 @@ class ICudaEngine:
             options = onnxruntime.SessionOptions()
             options.log_severity_level = 4
             options.intra_op_num_threads = 1
+            # ONNX Runtime 1.31 miscomputes float16 pairs once it has optimised them.
+            level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+            options.graph_optimization_level = level
             self._session = onnxruntime.InferenceSession(
                 self._onnx, options, providers=["CPUExecutionProvider"]
             )

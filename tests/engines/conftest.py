@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from doubles import tensorrt
-from onnx import TensorProto, helper, numpy_helper
+from doubles.bounded import bounded  # noqa: F401
+from engines.networks import CLASSES, PRECISIONS, SIZE, network
 
 from fuseg import bundle as bundles
 from fuseg import engines
@@ -23,69 +23,7 @@ from fuseg.engines import build
 from fuseg.manifest import Variant
 
 TESTS = Path(__file__).parents[1]
-SIZE = (6, 8)
-SCALES = {"rgb": 0.03125, "depth": 0.0234375}  # float16 holds them exactly
-CLASSES = 6  # more than four: the double then prefers hwc8
 FACTS = Facts("Pretend GPU", (8, 7), 8 << 30, True, "12.6")
-QUANTIZED = {
-    "kind": "int8",
-    "activations": "int8",
-    "rest": "float16",
-    "calibration": "minmax",
-    "frames": "2",
-    "float_nodes": "0",
-}
-PRECISIONS = {
-    "fp32": ("any", {"kind": "fp32"}),
-    "fp16": ("any", {"kind": "fp16", "float32_nodes": "0"}),
-    "int8-trt": ("tensorrt", QUANTIZED),
-    "int8-trt8": ("tensorrt-8", {**QUANTIZED, "rest": "float32"}),
-}
-
-
-def network(name: str, *, opset: int | None = None, seed: int = 3) -> bytes:
-    """ONNX of a variant: scores are a 1 x 1 convolution of both inputs.
-
-    It has the casts and pairs where the exporter puts them.
-    """
-    half, pairs = name in ("fp16", "int8-trt"), name.startswith("int8")
-    kind = TensorProto.FLOAT16 if half else TensorProto.FLOAT
-    number = np.float16 if half else np.float32
-    weights = np.random.default_rng(seed).normal(0, 0.3, (CLASSES, 4, 1, 1))
-    stored = {"weights": weights.astype(number)}
-    nodes, planes = [], []
-    for tensor in ("rgb", "depth"):
-        at = tensor
-        if half:
-            nodes.append(helper.make_node("Cast", [at], [f"{tensor}_half"], to=kind))
-            at = f"{tensor}_half"
-        if pairs:
-            scale, zero = f"{tensor}_scale", f"{tensor}_zero"
-            stored |= {scale: number(SCALES[tensor]), zero: np.int8(0)}
-            for op, result in (("QuantizeLinear", "q"), ("DequantizeLinear", "dq")):
-                after = f"{tensor}_{result}"
-                nodes.append(helper.make_node(op, [at, scale, zero], [after]))
-                at = after
-        planes.append(at)
-    scores = "scores_half" if half else "scores"
-    nodes.append(helper.make_node("Concat", planes, ["planes"], axis=1))
-    nodes.append(helper.make_node("Conv", ["planes", "weights"], [scores]))
-    if half:
-        nodes.append(helper.make_node("Cast", [scores], ["scores"], to=1))
-    graph = helper.make_graph(
-        nodes,
-        "network",
-        [
-            helper.make_tensor_value_info(t, 1, (1, c, *SIZE))
-            for t, c in (("rgb", 3), ("depth", 1))
-        ],
-        [helper.make_tensor_value_info("scores", 1, (1, CLASSES, *SIZE))],
-        [numpy_helper.from_array(np.asarray(a), n) for n, a in stored.items()],
-    )
-    used = opset or (19 if name == "int8-trt" else 17)
-    imports = [helper.make_opsetid("", used)]
-    model = helper.make_model(graph, opset_imports=imports, ir_version=9)
-    return model.SerializeToString()
 
 
 @pytest.fixture
@@ -226,3 +164,30 @@ def process(bundle: bundles.Bundle) -> Callable[..., subprocess.Popen]:
     for child in started:
         child.kill()
         child.communicate(timeout=20)
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """``disk("64k")``: the cache's folder on a file system of its own, and where that
+    is; ``disk("ro")`` later on makes it read-only."""
+    where = tmp_path / "disk"
+    where.mkdir()
+    mounted: list[Path] = []
+
+    def mount(*words: str) -> bool:
+        done = subprocess.run(["mount", *words], capture_output=True, check=False)
+        return done.returncode == 0
+
+    def make(how: str) -> Path:
+        if how == "ro":
+            assert mount("-o", "remount,ro", str(where))
+            return where
+        if not mount("-t", "tmpfs", "-o", f"size={how}", "tmpfs", str(where)):
+            pytest.skip("no file system may be mounted here")
+        mounted.append(where)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(where))
+        return where
+
+    yield make
+    for path in mounted:
+        subprocess.run(["umount", str(path)], check=True)

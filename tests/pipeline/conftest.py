@@ -14,6 +14,7 @@ import doubles
 import doubles.tensorrt
 import numpy as np
 import pytest
+from doubles.bounded import bounded  # noqa: F401
 
 import fuseg
 from fuseg import manifest

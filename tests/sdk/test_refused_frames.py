@@ -109,9 +109,11 @@ def test_an_unfit_out_is_refused(rgbd, frames):
         ({"variant": "int8"}, "variant must be one of fp32, got 'int8'"),
         ({"threads": 0}, "threads must be a whole number above 0"),
         ({"threads": 1.5}, "threads must be a whole number above 0"),
-        ({"backend": "tensorrt"}, "not in this version"),
         ({"backend": "replay"}, "ReplayBackend"),
-        ({"backend": "cuda"}, "backend must be one of auto, onnxruntime, openvino"),
+        (
+            {"backend": "cuda"},
+            r"backend must be one of auto, tensorrt, onnxruntime-cuda, ",
+        ),
     ],
 )
 def test_a_wrong_option_of_load_is_refused(rgbd, option, says):
@@ -124,6 +126,6 @@ def test_auto_says_in_the_log_what_it_chose(rgbd, caplog):
         fuseg.load(rgbd.path, backend="auto")
     (record,) = caplog.records
     assert record.getMessage() == (
-        f"{rgbd.path}: variant fp32 on onnxruntime, by default: nothing is tuned here "
-        "(fuseg tune)"
+        f"{rgbd.path}: variant fp32 on onnxruntime, by default: no NVIDIA GPU here; "
+        "nothing is tuned here (fuseg tune)"
     )

@@ -61,6 +61,91 @@ def test_the_folder_is_the_users_alone(user_cache):
     assert [p.name for p in user_cache.iterdir()] == [path.name]  # nothing half-written
 
 
+# With a GPU
+
+GPU = "Pretend GPU, 1024 MiB, driver 12.6"
+ON_GPU = Measured("tensorrt", "fp16", 0.9)
+
+
+@pytest.fixture
+def gpu_here(monkeypatch):
+    """``gpu_here(words, ...)``: which GPUs there are; None: there is none."""
+
+    def put(*words):
+        identity_of = dict(enumerate(words)).get
+        monkeypatch.setattr("fuseg.gpu_engines.identity_of", identity_of)
+
+    return put
+
+
+def test_what_was_measured_on_a_gpu_is_of_that_gpu(gpu_here):
+    tuning.store(DIGEST, 2, [SLOW, ON_GPU], GPU)
+    gpu_here(GPU)
+    found = tuning.stored(DIGEST, 2)
+    assert (found.measured, found.gpu) == ((ON_GPU, SLOW), GPU)
+    for other in ("Other GPU, 1024 MiB, driver 12.6", GPU.replace("12.6", "13.0")):
+        gpu_here(other)
+        assert tuning.stored(DIGEST, 2) is None
+    gpu_here("Other GPU", GPU)
+    assert tuning.stored(DIGEST, 2, 1) == found
+
+
+def test_without_its_gpu_the_times_of_the_cpu_still_hold(gpu_here):
+    tuning.store(DIGEST, 2, [SLOW, ON_GPU], GPU)
+    gpu_here(None)
+    assert tuning.stored(DIGEST, 2).measured == (ON_GPU, SLOW)
+
+
+def test_what_was_measured_without_a_gpu_asks_for_none(monkeypatch):
+    monkeypatch.delattr("fuseg.gpu_engines.identity_of")
+    path = tuning.store(DIGEST, 2, [FAST, SLOW])
+    assert set(json.loads(path.read_text())) == {
+        *("bundle", "cpu", "threads", "versions", "measured")
+    }
+    assert tuning.stored(DIGEST, 2).gpu is None
+    tuning.store(DIGEST, 2, [ON_GPU], GPU)
+    assert tuning.everything()[0].measured == (ON_GPU,)
+
+
+@pytest.mark.parametrize("gpu", [None, 5, ["GPU"]])
+def test_times_of_a_gpu_without_its_name_are_not_believed(warnings, gpu):
+    path = tuning.store(DIGEST, 2, [ON_GPU], GPU)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"gpu": gpu}))
+    assert tuning.stored(DIGEST, 2) is None
+    assert warnings() == [f"{path} is ignored, it is damaged: times on no GPU."]
+
+
+def test_the_version_of_tensorrt_is_asked_for_where_pip_knows_none(monkeypatch):
+    from fuseg import engines
+
+    known = {"tensorrt": "version not recorded", "onnxruntime-cuda": "1.31.1"}
+    monkeypatch.setattr("fuseg.backends.for_gpus", lambda: dict(known))
+    monkeypatch.setattr(engines, "installed", lambda: engines.TensorRT("10.3.0", True))
+    assert tuning.versions()["tensorrt"] == "10.3.0"
+    tuning.remember_pass(DIGEST, "tensorrt", "fp16", GPU)
+    tuning.store(DIGEST, 2, [FAST])
+    monkeypatch.setattr(engines, "installed", lambda: engines.TensorRT("10.7.0", True))
+    assert not tuning.has_passed(DIGEST, "tensorrt", "fp16", GPU)
+    assert tuning.stored(DIGEST, 2).outdated
+
+    def broken():
+        raise errors.BuildError("libnvinfer.so.10 is missing")
+
+    monkeypatch.setattr(engines, "installed", broken)
+    assert tuning.versions()["tensorrt"] == "version not recorded"
+    known["tensorrt"] = "11.4.0"
+    assert tuning.versions()["tensorrt"] == "11.4.0"
+
+
+def test_a_pass_of_an_engine_on_a_cpu_asks_tensorrt_for_nothing(monkeypatch):
+    from fuseg import engines
+
+    known = {"tensorrt": "version not recorded"}
+    monkeypatch.setattr("fuseg.backends.for_gpus", lambda: known)
+    monkeypatch.delattr(engines, "installed")
+    assert not tuning.has_passed(DIGEST, "onnxruntime", "fp16")
+
+
 @pytest.mark.parametrize("base", ["", "relative/cache"])
 def test_without_an_absolute_xdg_cache_home_it_is_in_the_home(
     monkeypatch, tmp_path, base

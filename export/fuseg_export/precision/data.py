@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fuseg.errors import ArgumentError
 from fuseg.manifest import Input
-from fuseg.preprocess import Sensor
+from fuseg.sensor import Sensor
 
 from ..definition import at_size
 from ..samples import Frames, Paired, Rendered

@@ -26,7 +26,7 @@ _GPU_PACKAGES = {
     "onnxruntime-cuda": ("onnxruntime-gpu",),
 }
 
-_UNKNOWN = "version not recorded"
+UNKNOWN = "version not recorded"
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -154,7 +154,7 @@ def for_gpus() -> dict[str, str]:
     return {
         name: version
         for name, version in found.items()
-        if version != _UNKNOWN or find_spec(name) is not None
+        if version != UNKNOWN or find_spec(name) is not None
     }
 
 
@@ -219,4 +219,4 @@ def _version(packages: tuple[str, ...]) -> str:
             return metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return _UNKNOWN
+    return UNKNOWN

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import logging
+import re
+import sys
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any
 
 import numpy as np
 
 from ..device import Device
 from ..device.buffers import Buffers
-from ..errors import BackendError
+from ..errors import BackendError, DeviceError, DeviceMemoryError
 from . import Shapes, require_tensors
 from .onnxruntime import session_options, tensors_of
 from .tensors import GpuTensor
 
 PROVIDER = "CUDAExecutionProvider"
+
+_log = logging.getLogger("fuseg")
+
+_one_ear = threading.Lock()
+
+_OUT_OF_MEMORY = ("Failed to allocate memory", "out of memory", "ALLOC_FAILED")
+_WHERE = re.compile(r".*\[ONNXRuntimeError\] : \d+ : \w+ : ")
+_MOST_CHARACTERS = 300  # of what it says: its errors come with a stack of templates
 
 
 class OnnxRuntimeCudaBackend:
@@ -30,6 +45,7 @@ class OnnxRuntimeCudaBackend:
 
     def __init__(self, model: bytes, device: Device) -> None:
         self._model, self.device = model, device
+        self._bound: list[Any] = []  # session, its binding, the options of a run
         self.inputs: dict[str, GpuTensor] = {}
         self.outputs: dict[str, GpuTensor] = {}
 
@@ -37,15 +53,20 @@ class OnnxRuntimeCudaBackend:
         self, inputs: Shapes, outputs: Shapes, buffers: Buffers, stream: int
     ) -> None:
         """See `GpuBackend.bind`. The session is made here, as it needs the stream."""
-        self._session = _session(self._model, self.device, stream)
-        require_tensors("input", tensors_of(self._session.get_inputs()), inputs)
-        require_tensors("output", tensors_of(self._session.get_outputs()), outputs)
+        session = _session(self._model, self.device, stream)
+        self._bound = bound = [session]
+        # A session must not outlive its stream, which ``buffers`` gives back after
+        # this: of two finalizers the newer one comes first.
+        close = weakref.finalize(buffers, _close, self.device, stream, bound)
+        close.atexit = False
+        require_tensors("input", tensors_of(session.get_inputs()), inputs)
+        require_tensors("output", tensors_of(session.get_outputs()), outputs)
         self.inputs = {name: _tensor(s, buffers) for name, s in inputs.items()}
         self.outputs = {name: _tensor(s, buffers) for name, s in outputs.items()}
-        self._binding = self._session.io_binding()
+        binding = session.io_binding()
         for bind, tensors in (
-            (self._binding.bind_input, self.inputs),
-            (self._binding.bind_output, self.outputs),
+            (binding.bind_input, self.inputs),
+            (binding.bind_output, self.outputs),
         ):
             for name, t in tensors.items():
                 bind(
@@ -54,19 +75,19 @@ class OnnxRuntimeCudaBackend:
                 )
         import onnxruntime
 
-        self._options = onnxruntime.RunOptions()
+        options = onnxruntime.RunOptions()
         # fuseg waits for the stream once, after the labels.
-        key = "disable_synchronize_execution_providers"
-        self._options.add_run_config_entry(key, "1")
+        options.add_run_config_entry("disable_synchronize_execution_providers", "1")
+        bound += [binding, options]
 
     def enqueue(self) -> None:
         """See `GpuBackend.enqueue`."""
+        session, binding, options = self._bound
         try:
-            self._session.run_with_iobinding(self._binding, self._options)
+            session.run_with_iobinding(binding, options)
         except Exception as err:  # its exceptions have no common base but this one
-            raise BackendError(
-                f"ONNX Runtime failed to run the network on the GPU: {err}"
-            ) from err
+            what = "ONNX Runtime failed to run the network on the GPU"
+            raise _refused(what, err, self.device) from err
 
     def clone(self) -> OnnxRuntimeCudaBackend:
         """See `GpuBackend.clone`; but the weights are loaded again, for its session."""
@@ -95,24 +116,87 @@ def _session(model: bytes, device: Device, stream: int) -> Any:
         raise BackendError(f"{lacks}: pip install onnxruntime-gpu.")
     import onnxruntime
 
-    if hasattr(onnxruntime, "preload_dlls"):
-        onnxruntime.preload_dlls()  # CUDA and cuDNN of pip's own packages
     settings = {
         "device_id": str(device.ordinal),
         "user_compute_stream": str(stream),
         "use_tf32": "0",  # other labels than float32's
     }
-    try:
-        session = onnxruntime.InferenceSession(
-            model, session_options(onnxruntime), providers=[(PROVIDER, settings)]
-        )
-    except Exception as err:  # its exceptions have no common base but this one
-        raise BackendError(
-            f"ONNX Runtime refuses the network on the GPU: {err}"
-        ) from err
+    with _what_it_prints() as said:
+        try:
+            if hasattr(onnxruntime, "preload_dlls"):
+                onnxruntime.preload_dlls()  # CUDA and cuDNN of pip's own packages
+            session = onnxruntime.InferenceSession(
+                model,
+                session_options(onnxruntime),
+                providers=[(PROVIDER, settings)],
+                enable_fallback=0,  # which versions before 1.23 do not know
+            )
+        except Exception as err:  # its exceptions have no common base but this one
+            what = "ONNX Runtime refuses the network on the GPU"
+            raise _refused(what, err, device) from err
     if PROVIDER not in session.get_providers():  # what it offers may not load
+        first = said[0] if said else "why is on stderr"
+        why = next((line for line in said if line.startswith("EP Error ")), first)
         raise BackendError(
-            "ONNX Runtime's CUDA provider did not load, and it fell back to the CPU: "
-            "it wants CUDA and cuDNN of its own version; `fuseg doctor` says more."
+            "ONNX Runtime's CUDA provider did not load, and it fell back to the CPU "
+            f"({_short(why)}): it wants CUDA and cuDNN of its own version; `fuseg "
+            "doctor` says more."
         )
     return session
+
+
+def _close(device: Device, stream: int, bound: list[Any]) -> None:
+    """Let the session go, once its work is done."""
+    with suppress(DeviceError), device.active():  # a lost GPU's may still be in use
+        device.synchronize(stream)
+        bound.clear()
+
+
+class _Ear:
+    """Stdout for a while: what this thread prints is kept, the rest goes on."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._thread, self._stdout = threading.get_ident(), sys.stdout
+
+    def write(self, text: str) -> int:
+        if threading.get_ident() != self._thread:
+            return self._stdout.write(text)
+        self.lines += [line for line in text.splitlines() if line.strip(" *")]
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stdout, name)
+
+
+@contextmanager
+def _what_it_prints() -> Iterator[list[str]]:
+    """Keep stdout for answers: lines that ONNX Runtime prints there go to the log."""
+    with _one_ear:  # two that overlap would leave stdout to one of them
+        ear = _Ear()
+        try:
+            with redirect_stdout(ear):
+                yield ear.lines
+        finally:
+            for line in ear.lines:
+                _log.info("ONNX Runtime: %s", line)
+
+
+def _refused(what: str, err: Exception, device: Device) -> BackendError:
+    said = str(err)
+    sentence = f"{what}: {_short(said)}"
+    if not any(words in said for words in _OUT_OF_MEMORY):
+        return BackendError(f"{sentence}.")
+    try:
+        free, total = device.memory()
+    except DeviceError:
+        return DeviceMemoryError(f"{sentence}.")
+    return DeviceMemoryError(
+        f"{sentence}; the GPU has {free >> 20} of {total >> 20} MiB free."
+    )
+
+
+def _short(text: str) -> str:
+    """One line of what ONNX Runtime says, without where in its sources that is."""
+    line = _WHERE.sub("", " ".join(text.split()))
+    return line[:_MOST_CHARACTERS].rstrip(" .")

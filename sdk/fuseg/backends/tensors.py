@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,7 +36,7 @@ class GpuTensor(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        return int(np.prod(self.stored)) * int(self.dtype.itemsize)
+        return math.prod(self.stored) * int(self.dtype.itemsize)
 
 
 def stored_shape(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
 from rich.table import Table
 
-from .. import backends, machine, tuning
+from .. import backends, gpu_engines, machine, tuning
 from ..bundle import Bundle
-from ..choice import LEAST_AGREEMENT, agreements
+from ..choice import LEAST_AGREEMENT, agreements, make
 from ..errors import ArgumentError, BackendError
+from ..gpu_engines import GPU_ENGINES
 from ..manifest import Variant
 from ..segmenter import Segmenter
-from .options import BundleArgument, JsonOption, ThreadsOption
-from .printing import plural, print_json, print_table, progress
+from .options import BundleArgument, DeviceOption, JsonOption, ThreadsOption
+from .printing import plural, print_json, print_table, progress, warn
 from .rounds import Frames, interleave, percentiles
 
 WARMUP = 3
@@ -54,42 +61,46 @@ def tune(
     rounds: Annotated[
         int, typer.Option(min=1, help="Timed calls of each engine and variant.")
     ] = 30,
+    device: DeviceOption = 0,
     json: JsonOption = False,
 ) -> None:
     """Time every installed engine with every variant, and remember the fastest.
 
-    fuseg.load and the other commands then take it for this bundle, on this CPU, with
-    as many threads. Only what gives the labels of the bundle's samples is timed.
-    Exits with 1 if nothing does.
+    fuseg.load and the other commands then take it for this bundle, on this CPU and
+    GPU, with as many threads. Only what gives the labels of the bundle's samples is
+    timed. TensorRT's engines are built first, if they are not kept from earlier: that
+    takes minutes for each. Exits with 1 if nothing gives the right labels.
     """
+    if device and device >= gpu_engines.count():
+        raise ArgumentError(
+            f"--device must be one of the {gpu_engines.count()} GPUs that fuseg can "
+            f"use here, counted from 0, got {device}: `fuseg doctor` says more."
+        )
     opened = Bundle.open(bundle)
-    variants = [v for v in opened.manifest.variants if v.fits_cpu]
-    if not opened.manifest.samples or not variants:
+    pairs = [*_on_gpu(opened, device), *_on_cpu(opened)]
+    if not opened.manifest.samples or not pairs:
         lacks = "variants for a CPU" if opened.manifest.samples else "sample frames"
         raise ArgumentError(f"{bundle} must hold {lacks} to tune with, got none.")
-    rows = [
-        _prepare(opened, name, variant, threads)
-        for name in backends.installed()
-        for variant in variants
-    ]
+    rows = [_prepare(opened, *pair, threads, device) for pair in pairs]
     _time(opened, rows, rounds)
     timed = [row for row in rows if row.times]
     chosen = min(timed, key=_p50, default=None)
     baseline = next((_p50(r) for r in timed if _words(r) == "onnxruntime fp32"), None)
+    on_gpu = any(row.backend in GPU_ENGINES for row in rows)
+    gpu = gpu_engines.identity_of(device) if on_gpu else None
     path = None
     if chosen is not None:
-        path = tuning.store(
-            opened.digest,
-            threads,
-            [tuning.Measured(r.backend, r.variant, _p50(r)) for r in timed],
-        )
+        measured = [tuning.Measured(r.backend, r.variant, _p50(r)) for r in timed]
+        path = tuning.store(opened.digest, threads, measured, gpu)
     result = {
         "bundle": str(bundle),
         "digest": opened.digest,
         "machine": machine.describe(),
+        "gpu": gpu,
         "versions": tuning.versions(),
         "settings": {
             "threads": threads,
+            "device": device,
             "rounds": rounds,
             "warmup": WARMUP,
             "pause_ms": PAUSE_S * 1e3,
@@ -105,15 +116,34 @@ def tune(
         raise typer.Exit(1)
 
 
+def _on_gpu(bundle: Bundle, device: int) -> list[tuple[str, Variant]]:
+    """Each engine of the GPU that is here, with each variant that is meant for it."""
+    found: list[tuple[str, Variant]] = []
+    for name in GPU_ENGINES:
+        if gpu_engines.missing(name, device) is None:
+            try:
+                variants = gpu_engines.variants_for(bundle, name)
+            except BackendError as err:
+                warn(f"{name} is left out: {err}")
+                continue
+            found += [(name, variant) for variant in variants]
+    return found
+
+
+def _on_cpu(bundle: Bundle) -> list[tuple[str, Variant]]:
+    variants = [v for v in bundle.manifest.variants if v.fits_cpu]
+    return [(name, variant) for name in backends.installed() for variant in variants]
+
+
 def _prepare(
-    bundle: Bundle, backend: str, variant: Variant, threads: int | None
+    bundle: Bundle, backend: str, variant: Variant, threads: int | None, device: int
 ) -> _Row:
     row = _Row(backend, variant.name)
     try:
-        network = bundle.read(variant.file)
-        engine = backends.create(backend, network, threads=threads)
-        segmenter = Segmenter(bundle, backend=engine, variant=variant.name)
-        row.label_agreement = min(agreements(bundle, segmenter))
+        with _busy(f"preparing {_words(row)}"):
+            engine = make(bundle, backend, variant, threads=threads, device=device)
+            segmenter = Segmenter(bundle, backend=engine, variant=variant.name)
+            row.label_agreement = min(agreements(bundle, segmenter))
     except BackendError as err:
         row.rejected = str(err)
         return row
@@ -125,6 +155,18 @@ def _prepare(
     else:
         row.segmenter = segmenter
     return row
+
+
+@contextmanager
+def _busy(what: str) -> Iterator[None]:
+    """A line with the time that it takes, on stderr if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        bar.add_task(what, total=None)
+        yield
 
 
 def _time(bundle: Bundle, rows: list[_Row], rounds: int) -> None:
@@ -153,6 +195,8 @@ def _p50(row: _Row) -> float:
 def _show(result: dict[str, Any]) -> None:
     made, settings = result["machine"], result["settings"]
     print(f"{made['cpu']}, {plural(made['cores'], 'core')}, {made['system']}")
+    if result["gpu"] is not None:
+        print(f"GPU {settings['device']}: {result['gpu']}")
     print("  ".join(f"{name} {v}" for name, v in result["versions"].items()))
     count = settings["threads"]
     threads = "threads as each engine chooses" if count is None else f"threads: {count}"

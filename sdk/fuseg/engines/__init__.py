@@ -135,7 +135,7 @@ def engine_for(
         lock = cache.path_of(wanted).with_suffix(".lock")
         waiting = f"{bundle.path}: another process builds its engine; waiting for it."
         with cache.locked(lock, waiting):
-            found = None if rebuild else _kept(wanted)
+            found = None if rebuild else _kept(wanted, logging.DEBUG)
             if found is not None:
                 return found
             made = make(cache.timing_cache(wanted))
@@ -163,8 +163,11 @@ def find(bundle: Bundle, variant: Variant, facts: Facts) -> Engine | None:
     return _as_engine(cache.newest(wanted))
 
 
-def _kept(wanted: Fingerprint) -> Engine | None:
-    return _as_engine(cache.look_up(wanted))
+def _kept(wanted: Fingerprint, level: int = logging.WARNING) -> Engine | None:
+    found = _as_engine(cache.look_up(wanted, level))
+    if found is not None:
+        cache.touch(wanted)
+    return found
 
 
 def _as_engine(found: tuple[EngineRecord, memoryview] | None) -> Engine | None:

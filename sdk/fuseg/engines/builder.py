@@ -7,81 +7,29 @@ JSON, each an event; after the event "engine" the plan. Stderr: TensorRT's log.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import signal
 import sys
-import threading
 import time
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from ..errors import BundleError, OutputFileError
 from .borders import Wanted, move_casts_out
+from .child import Failed, Reporter, Said, die_with_parent
 from .progress import Meter
 from .record import plain
 
-_PR_SET_PDEATHSIG = 1
 _LAYOUTS = {"LINEAR": "linear", "CHW4": "chw4", "HWC8": "hwc8"}
 _TYPES = {"FLOAT": "float32", "HALF": "float16", "INT8": "int8"}
-_PAUSE_S = 0.1  # between two reports
-
-
-class _Failed(Exception):
-    """The build failed in a way that its sentence explains."""
-
-
-class _Said:
-    """What TensorRT said: all on stderr, warnings and errors kept."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-        self.errors: list[str] = []
-
-    def add(self, severity: str, sentence: str) -> None:
-        if severity == "VERBOSE":
-            return
-        sys.stderr.write(f"[TensorRT {severity}] {plain(sentence)}\n")
-        sys.stderr.flush()
-        if severity == "WARNING":
-            self.warnings.append(sentence)
-        elif severity != "INFO":
-            self.errors.append(sentence)
-
-    def reason(self, otherwise: str) -> str:
-        """The errors since the last call, in one sentence."""
-        told = "; ".join(plain(e).rstrip(".") for e in self.errors[-3:]) or otherwise
-        self.errors.clear()
-        return told
-
-
-class _Reporter:
-    """Writes events; some threads of TensorRT may do so at once."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream, self._lock, self._last = stream, threading.Lock(), 0.0
-
-    def say(self, event: str, data: bytes = b"", **facts: Any) -> None:
-        with self._lock:
-            line = json.dumps({"event": event, **facts}) + "\n"
-            self._stream.write(line.encode() + data)
-            self._stream.flush()
-
-    def progress(self, meter: Meter) -> None:
-        now = time.monotonic()
-        if now - self._last >= _PAUSE_S:
-            self._last = now
-            phase = plain(meter.phase)
-            self.say("progress", fraction=meter.fraction, phase=phase)
 
 
 def main() -> int:
     """Do what stdin asks for; the exit code is 0 if that was done."""
-    _die_with_parent()
+    die_with_parent()
     with os.fdopen(os.dup(1), "wb") as stream:
         os.dup2(2, 1)  # what a library prints is no event
-        reporter = _Reporter(stream)
+        reporter = Reporter(stream)
         request = json.loads(sys.stdin.buffer.readline())
         try:
             trt = _import()
@@ -91,13 +39,13 @@ def main() -> int:
                 reporter.say("about", **about)
                 return 0
             if about != request["about"]:
-                raise _Failed(
+                raise Failed(
                     f"TensorRT must be {request['about']['tensorrt']}, as it was a "
                     f"moment ago, got {trt.__version__}"
                 )
             onnx = sys.stdin.buffer.read(request["bytes"])
             plan, facts = _build(trt, onnx, request, reporter)
-        except (_Failed, BundleError) as err:
+        except (Failed, BundleError) as err:
             reporter.say("failed", sentence=str(err))
             return 1
         reporter.say("engine", plan, bytes=len(plan), **facts)
@@ -107,24 +55,16 @@ def main() -> int:
 def _import() -> Any:
     try:
         import tensorrt
-    except ImportError as err:
-        raise _Failed(f"TensorRT cannot be imported: {err}") from err
+    except Exception as err:  # an OSError, say, of a library that it loads
+        raise Failed(f"TensorRT cannot be imported: {plain(str(err))}") from err
     return tensorrt
 
 
-def _die_with_parent() -> None:
-    """Nobody waits for the engine any more once the parent is gone (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.environ.get("FUSEG_BUILDER_PARENT") != str(os.getppid()):
-        os._exit(1)
-
-
 def _build(
-    trt: Any, onnx: bytes, request: dict[str, Any], reporter: _Reporter
+    trt: Any, onnx: bytes, request: dict[str, Any], reporter: Reporter
 ) -> tuple[bytes, dict[str, Any]]:
     """The plan and what is known of it."""
-    said, began, fallback = _Said(), time.monotonic(), None
+    said, began, fallback = Said(), time.monotonic(), None
     logger = _logger(trt, said)
     tries = [(onnx, dict[str, Wanted]())]
     if request["options"]["borders"] == "auto":
@@ -134,7 +74,7 @@ def _build(
             plan = _build_once(trt, logger, said, model, wanted, request, reporter)
             facts = _inspect(trt, logger, said, plan, wanted, request)
             break
-        except _Failed as err:
+        except Failed as err:
             if number + 1 == len(tries) or model is onnx:
                 raise
             fallback = f"it could not be built otherwise: {err}"
@@ -147,13 +87,16 @@ def _build(
 def _build_once(
     trt: Any,
     logger: Any,
-    said: _Said,
+    said: Said,
     model: bytes,
     wanted: dict[str, Wanted],
     request: dict[str, Any],
-    reporter: _Reporter,
+    reporter: Reporter,
 ) -> bytes:
-    builder = trt.Builder(logger)
+    try:
+        builder = trt.Builder(logger)
+    except TypeError as err:  # pybind11's word for a null pointer
+        raise Failed(f"TensorRT cannot use the GPU: {said.reason(str(err))}") from err
     kind = trt.NetworkDefinitionCreationFlag
     typed = hasattr(kind, "STRONGLY_TYPED")
     flag = kind.STRONGLY_TYPED if typed else kind.EXPLICIT_BATCH
@@ -162,7 +105,7 @@ def _build_once(
     if not parser.parse(model):
         for index in range(parser.num_errors):
             said.errors.append(parser.get_error(index).desc())
-        raise _Failed(f"TensorRT cannot read the network: {said.reason('no reason')}")
+        raise Failed(f"TensorRT cannot read the network: {said.reason('no reason')}")
     for index in range(network.num_inputs):
         _allow(trt, network.get_input(index), wanted)
     for index in range(network.num_outputs):
@@ -170,13 +113,14 @@ def _build_once(
     config = builder.create_builder_config()
     _configure(trt, config, request, typed)
     if hasattr(trt, "IProgressMonitor"):
-        config.progress_monitor = _monitor(trt, reporter)
+        monitor = _monitor(trt, reporter)  # must live as long as the build
+        config.progress_monitor = monitor
     path = Path(request["timing_cache"]) if request["timing_cache"] else None
     cache = _timing_cache(config, said, path)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         reason = said.reason("TensorRT gives no reason")
-        raise _Failed(f"TensorRT cannot build the network: {reason}")
+        raise Failed(f"TensorRT cannot build the network: {reason}")
     if path is not None:
         _keep_timing_cache(config, cache, said, path)
     return bytes(memoryview(plan))
@@ -192,6 +136,7 @@ def _allow(trt: Any, tensor: Any, wanted: dict[str, Wanted]) -> None:
 def _configure(trt: Any, config: Any, request: dict[str, Any], typed: bool) -> None:
     options, flags = request["options"], trt.BuilderFlag
     workspace = options["workspace_mb"] << 20
+    config.clear_flag(flags.TF32)  # where the network says float32, it is float32
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
     if options["optimization_level"] is not None:
         config.builder_optimization_level = options["optimization_level"]
@@ -206,7 +151,7 @@ def _configure(trt: Any, config: Any, request: dict[str, Any], typed: bool) -> N
             config.set_flag(flags.INT8)
 
 
-def _timing_cache(config: Any, said: _Said, path: Path | None) -> Any:
+def _timing_cache(config: Any, said: Said, path: Path | None) -> Any:
     """The stored one, or an empty one if there is none that fits."""
     stored = _read(path)
     cache = config.create_timing_cache(stored)
@@ -217,7 +162,7 @@ def _timing_cache(config: Any, said: _Said, path: Path | None) -> Any:
     return cache
 
 
-def _keep_timing_cache(config: Any, cache: Any, said: _Said, path: Path) -> None:
+def _keep_timing_cache(config: Any, cache: Any, said: Said, path: Path) -> None:
     """Store it, with what others stored meanwhile."""
     from .cache import locked, write_private
 
@@ -242,7 +187,7 @@ def _read(path: Path | None) -> bytes:
 def _inspect(
     trt: Any,
     logger: Any,
-    said: _Said,
+    said: Said,
     plan: bytes,
     wanted: dict[str, Wanted],
     request: dict[str, Any],
@@ -254,7 +199,7 @@ def _inspect(
     engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
         reason = said.reason("TensorRT gives no reason")
-        raise _Failed(f"TensorRT cannot load the engine that it built: {reason}")
+        raise Failed(f"TensorRT cannot load the engine that it built: {reason}")
     borders: dict[str, dict[str, Any]] = {}
     for index in range(engine.num_io_tensors):
         name = engine.get_tensor_name(index)
@@ -262,7 +207,7 @@ def _inspect(
         dtype = _word(trt.DataType, _TYPES, engine.get_tensor_dtype(name))
         layout = _word(trt.TensorFormat, _LAYOUTS, engine.get_tensor_format(name))
         if dtype != asked.dtype or layout not in asked.layouts:
-            raise _Failed(
+            raise Failed(
                 f"tensor {name} must be {asked.dtype} {' or '.join(asked.layouts)}, "
                 f"got {dtype} {layout}"
             )
@@ -290,7 +235,7 @@ def _reformats(trt: Any, engine: Any) -> list[str]:
     return [plain(name) for name in names if "reformat" in name.lower()]
 
 
-def _logger(trt: Any, said: _Said) -> Any:
+def _logger(trt: Any, said: Said) -> Any:
     class Logger(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
@@ -301,7 +246,7 @@ def _logger(trt: Any, said: _Said) -> Any:
     return Logger()
 
 
-def _monitor(trt: Any, reporter: _Reporter) -> Any:
+def _monitor(trt: Any, reporter: Reporter) -> Any:
     meter = Meter()
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]

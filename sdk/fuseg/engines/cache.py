@@ -23,7 +23,8 @@ from .fingerprint import OPTIONS, Fingerprint
 from .record import EngineRecord, read_file, require_plan
 
 __all__ = ["Entry", "clear", "folder", "keep", "locked", "look_up", "newest"]
-__all__ += ["path_of", "prepare", "require_private", "timing_cache", "write_private"]
+__all__ += ["path_of", "prepare", "require_private", "timing_cache", "touch"]
+__all__ += ["write_private"]
 
 _log = logging.getLogger("fuseg")
 
@@ -135,17 +136,19 @@ def _wait_for(handle: int, path: Path, waiting: str | None) -> None:
             return
 
 
-def look_up(fingerprint: Fingerprint) -> tuple[EngineRecord, memoryview] | None:
+def look_up(
+    fingerprint: Fingerprint, level: int = logging.WARNING
+) -> tuple[EngineRecord, memoryview] | None:
     """The kept engine with this fingerprint, every byte of it checked.
 
-    If there is a file that is not this engine, whole, the log says in one sentence
-    what is wrong, and the answer is None.
+    If there is a file that is not this engine, whole, the log says in one sentence of
+    this level what is wrong, and the answer is None.
 
     Raises:
         OutputFileError: See `require_private`.
     """
     require_private()
-    return _checked(path_of(fingerprint), fingerprint, frozenset())
+    return _checked(path_of(fingerprint), fingerprint, frozenset(), level)
 
 
 def newest(fingerprint: Fingerprint) -> tuple[EngineRecord, memoryview] | None:
@@ -154,32 +157,33 @@ def newest(fingerprint: Fingerprint) -> tuple[EngineRecord, memoryview] | None:
     As `look_up`.
     """
     require_private()
-    kept = folder().glob(f"{fingerprint.subject[:24]}-*{_SUFFIX}")
-    for entry in sorted(map(_entry, kept), key=lambda e: e.written, reverse=True):
-        found = _checked(entry.path, fingerprint, OPTIONS)
+    for entry in _entries(f"{fingerprint.subject[:24]}-*{_SUFFIX}"):
+        found = _checked(entry.path, fingerprint, OPTIONS, logging.WARNING)
         if found is not None:
             return found
     return None
 
 
 def _checked(
-    path: Path, fingerprint: Fingerprint, may_differ: frozenset[str]
+    path: Path, fingerprint: Fingerprint, may_differ: frozenset[str], level: int
 ) -> tuple[EngineRecord, memoryview] | None:
     try:
         data = _read(path)
         text, plan, _ = read_file(data)
         record = EngineRecord.parse(text)
         require_plan(record, plan)
-        differing = record.fingerprint.differences(fingerprint).keys() - may_differ
+        found = record.fingerprint.differences(fingerprint)
+        differing = [name for name in found if name not in may_differ]
         if differing:
-            raise BundleError(f"it is of another {', '.join(sorted(differing))}.")
-    except FileNotFoundError:
+            raise BundleError(f"it is of another {', '.join(differing)}.")
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as err:
-        _log.warning("%s cannot be read, the engine is built again: %s.", path, err)
+        why = err.strerror or err
+        _log.log(level, "%s cannot be read, so it is built again: %s.", path, why)
         return None
     except BundleError as err:
-        _log.warning("%s is damaged, the engine is built again: %s", path, err)
+        _log.log(level, "%s is not used but built again: %s", path, err)
         return None
     return record, plan
 
@@ -191,6 +195,12 @@ def _read(path: Path) -> bytes:
         if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
             raise BundleError("it is no regular file, or is too large.")
         return file.read()
+
+
+def touch(fingerprint: Fingerprint) -> None:
+    """Make an engine the newest: it is the one that was asked for last."""
+    with suppress(OSError):  # on a disk that is read only the order stays
+        os.utime(path_of(fingerprint))
 
 
 def keep(fingerprint: Fingerprint, data: bytes) -> Path:
@@ -245,16 +255,15 @@ class Entry:
 def clear(keep_newest: int = 0) -> list[Entry]:
     """Delete engines and timings, but for the newest engines; return what is gone.
 
-    With ``keep_newest`` above 0 the timings stay too. Nothing else ever deletes an
+    With ``keep_newest`` above 0 the timings stay too, else what killed processes left
+    half written goes as well. Nothing else ever deletes an
     engine: a robot that starts without a network shall not find that it has to build.
 
     Raises:
         OutputFileError: A file cannot be deleted.
     """
-    kinds = [f"*{_SUFFIX}"] if keep_newest else [f"*{_SUFFIX}", "timing-*.cache"]
-    found = [_entry(path) for kind in kinds for path in folder().glob(kind)]
-    newest = sorted(found, key=lambda entry: entry.written, reverse=True)
-    gone = newest[keep_newest:]
+    kinds = [f"*{_SUFFIX}", *([] if keep_newest else ["timing-*.cache", ".*.part"])]
+    gone = [entry for kind in kinds for entry in _entries(kind)][keep_newest:]
     for entry in gone:
         try:
             entry.path.unlink(missing_ok=True)
@@ -265,6 +274,11 @@ def clear(keep_newest: int = 0) -> list[Entry]:
     return gone
 
 
-def _entry(path: Path) -> Entry:
-    status = path.stat()
-    return Entry(path, status.st_size, status.st_mtime)
+def _entries(pattern: str) -> list[Entry]:
+    """The newest first."""
+    found = []
+    for path in folder().glob(pattern):
+        with suppress(FileNotFoundError):  # somebody clears the cache just now
+            status = path.lstat()
+            found.append(Entry(path, status.st_size, status.st_mtime))
+    return sorted(found, key=lambda entry: entry.written, reverse=True)

@@ -260,7 +260,11 @@ class ColorPacker:
             ShapeError, LayoutError, DTypeError, ArgumentError: As `pack_color`.
         """
         if self._plan is None or not self._plan.takes(frame):
-            self._placed(self._require(frame))
+            frame = self._require(frame)
+            if isinstance(frame, np.ndarray):
+                self._plan_for(frame)
+            else:
+                self._placed(frame)
 
     def _require(self, frame: Any) -> Any:
         pixel = () if self._pixel_bytes == 1 else (self._pixel_bytes,)

@@ -137,4 +137,4 @@ def _wait_for_all(slots: Sequence[Slot]) -> None:
     """Before any of them goes: one may still read what another one holds."""
     for slot in slots:
         with suppress(DeviceError):  # of a GPU that is lost nothing is waited for
-            slot.wait()
+            slot.settle()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
@@ -56,7 +57,8 @@ class Graphs:
         self._known.clear()
 
     def _capture(self, enqueue: Callable[[], None]) -> int | None:
-        cuda = self._cuda
+        cuda, collecting = self._cuda, gc.isenabled()
+        gc.disable()  # what a collection gives back to the GPU would spoil the capture
         try:
             cuda.begin_capture(self._stream)
             try:
@@ -71,6 +73,9 @@ class Graphs:
         except (BackendError, MemoryError, RuntimeError) as err:
             self.failed = f"{err}".rstrip(".")
             return None
+        finally:
+            if collecting:
+                gc.enable()
 
     def _launch(self, graph: int) -> None:
         try:

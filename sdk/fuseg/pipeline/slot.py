@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -20,6 +21,8 @@ from ..preprocess import Preprocessor
 from . import Work, shapes
 from .graphs import Graphs
 from .packing import Packing
+
+_MOST_VIEWS = 32
 
 
 class _Room(NamedTuple):
@@ -45,6 +48,7 @@ class Slot:
         self._output = manifest.outputs[0]
         self._planes = {i.name: (i.tensor, i.planes) for i in manifest.inputs}
         self._rooms: dict[str, _Room] = {}
+        self._views: dict[object, NDArray[Any]] = {}  # of the rooms' pinned memory
         self._labelers: dict[object, ops.Labeler] = {}
         self._readers: set[int] = set()  # streams that copy planes out of this slot
         self._waited = True
@@ -78,7 +82,7 @@ class Slot:
             held: Inputs whose last good planes are in another slot.
             graph: Whether it may be captured.
         """
-        with self._device.active():
+        with self._device.active(), _device.named("fuseg frame"):
             if not self._waited:  # that failed: what is queued may use the buffers
                 self._device.synchronize(self.stream)
             frames = self._stage(work)
@@ -97,11 +101,16 @@ class Slot:
                     enqueue()
             except BaseException:
                 with suppress(DeviceError):  # the first error is the one to tell
-                    self.wait()
+                    self.settle()
                 raise
 
     def wait(self) -> None:
         """Wait for the frame that was started."""
+        with _device.named("fuseg wait"):
+            self.settle()
+
+    def settle(self) -> None:
+        """As `wait`, unseen by a profiler."""
         with self._device.active():
             self._device.synchronize(self.stream)
         self._waited = True
@@ -173,7 +182,6 @@ class Slot:
         self._make_room("labels", pixels)
         if work.confidence is not None:
             self._make_room("confidence", 4 * pixels)
-        self._labeler_for(work)
 
     def _wait_for_others(self, held: Mapping[str, Slot]) -> None:
         for stream in self._readers:
@@ -243,6 +251,7 @@ class Slot:
             return
         if room is not None:
             self.graphs.forget()
+            self._views.clear()
             self._buffers.drop(room.pinned)
             if not self._shared(room):
                 self._buffers.drop(room.address)
@@ -253,9 +262,14 @@ class Slot:
         self._rooms[name] = _Room(pinned, address)
 
     def _view(self, name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        taken: NDArray[Any] = self._rooms[name].pinned.array[:size].view(dtype)
-        return taken.reshape(shape)
+        found = self._views.get((name, shape, dtype))
+        if found is None:
+            size = math.prod(shape) * np.dtype(dtype).itemsize
+            found = self._rooms[name].pinned.array[:size].view(dtype).reshape(shape)
+            if len(self._views) == _MOST_VIEWS:
+                self._views.clear()
+            self._views[name, shape, dtype] = found
+        return found
 
     @staticmethod
     def _shared(room: _Room) -> bool:

@@ -64,7 +64,7 @@ constexpr std::size_t kBytes = std::size_t{1} << 30;
 struct Books {
   std::mutex lock;
   std::map<const void*, std::size_t> memory;  // on the device
-  std::set<const void*> pinned;
+  std::map<const void*, std::size_t> pinned;
   std::set<const void*> streams;
   std::size_t used = 0;
 };
@@ -129,7 +129,13 @@ inline cudaError_t cudaRuntimeGetVersion(int* version) {
 inline cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* found,
                                             const void* address) {
   const std::lock_guard<std::mutex> guard(emulated::books.lock);
-  const bool pinned = emulated::books.pinned.count(address) != 0;
+  auto next = emulated::books.pinned.upper_bound(address);
+  bool pinned = next != emulated::books.pinned.begin();
+  if (pinned) {
+    --next;
+    pinned = static_cast<const char*>(address) <
+             static_cast<const char*>(next->first) + next->second;
+  }
   *found = {pinned ? cudaMemoryTypeHost : cudaMemoryTypeDevice, 0};
   return cudaSuccess;
 }
@@ -165,7 +171,7 @@ inline cudaError_t cudaHostAlloc(void** host, std::size_t size, unsigned) {
   if (size > kBytes) return cudaErrorMemoryAllocation;
   *host = std::aligned_alloc(256, rounded(size));
   const std::lock_guard<std::mutex> guard(books.lock);
-  books.pinned.insert(*host);
+  books.pinned[*host] = rounded(size);
   return cudaSuccess;
 }
 inline cudaError_t cudaHostGetDevicePointer(void** device, void* host, unsigned) {

@@ -1,0 +1,234 @@
+"""The child that builds: what reaches TensorRT, what is told, and how it may end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from doubles import tensorrt_plan as plans
+
+from fuseg import engines
+from fuseg.device import Facts
+from fuseg.engines import cache
+from fuseg.engines import process as process_module
+from fuseg.errors import BuildError
+
+
+def header(made):
+    return plans.unpack(bytes(made.plan))[0]
+
+
+def files():
+    return sorted(p.name for p in cache.folder().iterdir() if p.suffix != ".lock")
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def wait_until(fact, seconds=30):
+    end = time.monotonic() + seconds
+    while not fact():
+        assert time.monotonic() < end, "it did not come to that in time"
+        time.sleep(0.02)
+
+
+def test_precision_is_in_the_types_or_in_flags(doubled, engine):
+    old = doubled.version == "8.6.1"
+    wanted = {"fp32": [], "fp16": ["FP16"]}
+    if old:
+        wanted["int8-trt8"] = ["FP16", "INT8"]
+    else:
+        wanted |= {"fp16": [], "int8-trt": []}
+    for variant, flags in wanted.items():
+        found = header(engine(variant))
+        assert (found["typed"], found["flags"]) == (not old, flags)
+
+
+def test_options_reach_tensorrt(doubled, engine):
+    options = engines.Options(
+        workspace_mb=96,
+        optimization_level=1,
+        version_compatible=True,
+        hardware_compatible=True,
+    )
+    found = header(engine("fp32", options=options))
+    assert found["pools"] == {"WORKSPACE": 96 << 20}
+    assert found["level"] == 1
+    assert found["flags"] == ["VERSION_COMPATIBLE"]
+    assert found["hardware_compatibility"] == "AMPERE_PLUS"
+    assert found["version"] == doubled.version
+
+
+@pytest.mark.parametrize(("gib", "workspace"), [(8, 1024), (2, 512)])
+@pytest.mark.usefixtures("trt10")
+def test_without_options_the_workspace_is_what_fits(engine, gib, workspace):
+    facts = Facts("Pretend GPU", (8, 7), gib << 30, True, "12.6")
+    found = header(engine("fp32", facts=facts))
+    assert found["pools"] == {"WORKSPACE": workspace << 20}
+    assert found["level"] == 3
+    assert found["hardware_compatibility"] == "NONE"
+
+
+def test_tensorrt_10_and_later_tell_how_far_they_are(with_tensorrt, engine):
+    for version in ("10.3.0", "11.4.0"):
+        with_tensorrt(version).set(seconds=1.6)
+        told = []
+        engine("fp16", progress=told.append)
+        fractions = [p.fraction for p in told if p.fraction is not None]
+        assert fractions == sorted(fractions)
+        assert len(set(fractions)) >= 4
+        assert 0 <= fractions[0] < 0.3
+        assert 0.3 < fractions[-1] <= 1
+        assert (
+            {"Timing"} <= {p.phase for p in told} <= {"", "Timing", "Building Engine"}
+        )
+
+
+def test_before_10_only_the_time_is_told(with_tensorrt, engine):
+    with_tensorrt("8.6.1").set(seconds=1.6)
+    told = []
+    engine("fp16", progress=told.append)
+    assert {p.fraction for p in told} == {None}
+    assert len(told) >= 3
+    seconds = [p.seconds for p in told]
+    assert seconds == sorted(seconds)
+    assert seconds[-1] > 1
+
+
+FAULTS = {
+    "kill": r"was killed, as the system does when memory runs out.*--workspace 512",
+    "crash": r"crashed with SIGSEGV; its last words: .*no tactics",
+    "exit": r"ended with exit code 3",
+    "refuse": r"could not be built: TensorRT cannot build the network: ",
+    "no gpu": r"could not be built: TensorRT cannot use the GPU: .*error: 35",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_child_that_fails_is_one_sentence_and_the_next_start_recovers(
+    trt10, engine, fault
+):
+    trt10.set(fault=fault)
+    with pytest.raises(BuildError, match=FAULTS[fault]) as caught:
+        engine("fp32")
+    assert "Nothing else is lost by that." in str(caught.value)
+    assert files() == []
+    trt10.set(fault="")
+    assert engine("fp32").built
+
+
+def test_a_network_that_tensorrt_cannot_read(doubled, make_bundle_of, facts):
+    from onnx import helper
+
+    node = helper.make_node("NoSuchOperator", ["rgb"], ["scores"])
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [node], "odd", [value("rgb", 1, [1, 3])], [value("scores", 1, [1, 3])]
+    )
+    bundle = make_bundle_of(onnx=helper.make_model(graph).SerializeToString())
+    (variant,) = bundle.manifest.variants
+    with pytest.raises(BuildError, match=r"cannot read the network.*NoSuchOperator"):
+        engines.engine_for(bundle, variant, facts)
+    assert doubled.builds() == []
+
+
+def test_what_the_callers_progress_raises_ends_the_child(trt10, engine):
+    trt10.set(seconds=60)
+
+    def stop(progress):
+        if progress.seconds and trt10.builds():
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        engine(progress=stop)
+    pid = int(trt10.builds()[0].split()[0])
+    assert not is_alive(pid)
+    assert files() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM])
+def test_the_child_dies_with_its_parent_and_the_next_start_recovers(
+    trt10, engine, process, number
+):
+    trt10.set(seconds=600)  # too long for it to find a closed pipe by itself
+    parent = process()
+    wait_until(trt10.builds)
+    pid = int(trt10.builds()[0].split()[0])
+    assert is_alive(pid)
+    parent.send_signal(number)
+    parent.communicate(timeout=20)
+    assert parent.returncode != 0
+    wait_until(lambda: not is_alive(pid), seconds=15)
+    assert files() == []
+    trt10.set(seconds=0)
+    assert engine().built
+    assert len(trt10.builds()) == 2
+
+
+def test_two_processes_that_want_the_same_engine_build_it_once(trt10, process):
+    trt10.set(seconds=3)
+    first, second = process(), process()
+    outputs = [p.communicate(timeout=60) for p in (first, second)]
+    results = [out.splitlines()[-1] for out, _ in outputs]
+    assert sorted(r.split(",")[0] for r in results) == ["[false", "[true"]
+    assert len({r.split(",")[1] for r in results}) == 1
+    assert len(trt10.builds()) == 1
+    assert sum("waiting for it" in err for _, err in outputs) == 1
+
+
+def test_two_processes_that_want_different_engines_do_not_wait(trt10, process):
+    """And the timings of both are kept, by whoever ends last."""
+    trt10.set(seconds=3)
+    children = [process("fp16")]
+    trt10.set(seconds=7)
+    children.append(process("fp32"))
+    outputs = [child.communicate(timeout=60) for child in children]
+    assert all(out.splitlines()[-1].startswith("[true") for out, _ in outputs)
+    assert not any("waiting" in err for _, err in outputs)
+    (timings,) = [name for name in files() if name.startswith("timing-")]
+    assert "Cast" in (cache.folder() / timings).read_text()  # fp32 has none
+
+
+def test_the_childs_gpu_is_the_one_that_was_asked_for(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert "CUDA_VISIBLE_DEVICES" not in process_module.environment(0)
+    assert process_module.environment(2)["CUDA_VISIBLE_DEVICES"] == "2"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    assert process_module.environment(0)["CUDA_VISIBLE_DEVICES"] == "3,5"
+    assert process_module.environment(1)["CUDA_VISIBLE_DEVICES"] == "5"
+
+
+def test_a_child_without_its_parent_ends_at_once():
+    done = subprocess.run(
+        process_module.COMMAND,
+        env={**os.environ, "FUSEG_BUILDER_PARENT": "1"},
+        input=b"{}\n",
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, b"")
+
+
+def test_a_child_that_cannot_be_started(trt10, engine, monkeypatch):
+    monkeypatch.setattr(process_module, "COMMAND", ["/no/such/python"])
+    with pytest.raises(BuildError, match="cannot be started: No such file"):
+        engine()
+    assert trt10.builds() == []
+
+
+def test_a_tensorrt_that_changes_in_between_is_refused(with_tensorrt, engine):
+    doubled = with_tensorrt("10.3.0")
+    doubled.patch.setenv("FUSEG_TENSORRT_DOUBLE", "10.13.3")
+    with pytest.raises(BuildError, match=r"must be 10\.3\.0.*got 10\.13\.3"):
+        engine()
+    assert doubled.builds() == []
