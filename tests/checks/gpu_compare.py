@@ -16,6 +16,7 @@ from gpu_team import Worker, WorkerError, interleave, stop_all
 
 CHECKPOINT = ROOT / "export" / "checkpoints" / "rgbd.safetensors"
 DOUBLE = "8.6.1"
+GPU_ENGINES = ("tensorrt", "onnxruntime-cuda")
 CPU = "fuseg on the CPU, fp32"
 TORCH = ("eager", "compile", "compile, float16")
 # Of the labels, those of float32 on the CPU; what the exporter asks is 0.995 a frame.
@@ -170,7 +171,7 @@ class Team:
         environment: dict[str, str] | None = None,
     ) -> Worker:
         place = self._place
-        gpu = what.get("backend") == "tensorrt" or what["program"] == "copying"
+        gpu = what.get("backend") in GPU_ENGINES or what["program"] == "copying"
         logs = place.work / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         if name in self._workers:

@@ -72,7 +72,7 @@ class Frames:
         if not place.dry and not place.onnxruntime.exists():
             record["from"] = "this Python's own: no chunks were unpacked"
         place.link_nvidia()
-        backend = "onnxruntime" if place.dry else "onnxruntime-cuda"
+        backend = "onnxruntime-cuda"
         record["ours"] = names = []
         for variant in ("fp32", "fp16"):
             what = {"program": "fuseg", "backend": backend, "variant": variant}

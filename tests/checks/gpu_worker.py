@@ -86,10 +86,11 @@ class Worker:
 
 
 def install_doubles(version: str) -> None:
-    """A pretend GPU, and TensorRT of this version on it."""
+    """A pretend GPU; TensorRT of this version and ONNX Runtime's provider on it."""
     import importlib.machinery
 
     import doubles
+    import doubles.onnxruntime_cuda
     import doubles.tensorrt
     import pytest
 
@@ -98,6 +99,7 @@ def install_doubles(version: str) -> None:
     trt = doubles.tensorrt.make(machine, version)
     trt.__spec__ = importlib.machinery.ModuleSpec("tensorrt", None)
     sys.modules["tensorrt"] = trt
+    sys.modules["onnxruntime"] = doubles.onnxruntime_cuda.make(machine)
     site = str(Path(doubles.__file__).parent / "site")
     paths = [site, os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)

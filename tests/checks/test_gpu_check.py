@@ -170,6 +170,22 @@ def test_tensorrt_variants_that_fail_lose_no_other_one(frames, monkeypatch):
     assert all(0 < t["p50"] <= t["p90"] <= t["p99"] for t in timed.values())
 
 
+def test_onnxruntime_runs_on_its_double_and_a_missing_variant_is_told(
+    frames, monkeypatch
+):
+    pytest.importorskip("cv2")
+    monkeypatch.setattr(gpu_compare, "TORCH", ())
+    record = {}
+    with pytest.raises(RuntimeError, match="'fp16'"):
+        frames.onnxruntime(record)
+    row = record["fuseg, onnxruntime-cuda, fp32"]
+    assert row["backend"] == "onnxruntime-cuda"
+    assert row["labels as fuseg on the CPU, fp32"] == 1.0
+    assert row["alone"]["power"]["kind"] in ("jetson", "nvidia", "other")
+    assert "unavailable" in record["fuseg, onnxruntime-cuda, fp16"]
+    assert "fuseg, onnxruntime-cuda, fp16" not in record["frames_ms"]
+
+
 def test_a_bar_is_met_at_its_limit_and_missed_beyond():
     us = {
         "engine, loop": 110.0,
