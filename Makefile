@@ -146,12 +146,12 @@ cuda-release: build
 # against the CPU's, times kernels and whole frames, runs compute-sanitizer. Without a GPU
 # it says what it would run; ARGS=--dry-run tries out all that needs none.
 gpu-check:
-	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) tests/checks/gpu_check.py $(ARGS)
+	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) tests/gpu_check/gpu_check.py $(ARGS)
 
 # What gpu-check wants of the registries, in chunks for that machine: the bundle and ONNX
 # Runtime with CUDA; ARGS=--tensorrt adds TensorRT 8.6.0 (20 minutes, goes on if broken off).
 gpu-check-prepare: build
-	$(BIN)/python tests/checks/gpu_prepare.py $(ARGS)
+	$(BIN)/python tests/gpu_check/gpu_prepare.py $(ARGS)
 
 clean:
 	rm -rf build out/wheel out/wheels out/sanitize out/neon out/arm64 $(VENV) $(VENV)-floor

@@ -1,8 +1,8 @@
 """Everything that only a GPU can show, from a copy of the tree and without a network.
 
-    python tests/checks/gpu_check.py              on a machine with a GPU and nvcc
-    python tests/checks/gpu_check.py --dry-run    what needs no GPU, anywhere
-    python tests/checks/gpu_check.py --unpack out/gpu-check/chunks --only tensorrt
+    python tests/gpu_check/gpu_check.py              on a machine with a GPU and nvcc
+    python tests/gpu_check/gpu_check.py --dry-run    what needs no GPU, anywhere
+    python tests/gpu_check/gpu_check.py --unpack out/gpu-check/chunks --only tensorrt
 
 It needs cmake, pybind11, numpy, pytest and PyTorch (with CUDA); OpenCV for one peer.
 What else a section needs comes in chunks, which gpu_prepare.py makes where there is a
@@ -168,7 +168,7 @@ def place_of(record: dict[str, Any], dry: bool) -> Path:
 
 def conduct(section: Section, found: dict[str, Any]) -> str:
     """Run one, whatever comes of it, and fill its record; its state in a word."""
-    found["sources"] = digest("sdk", "kernels", "tests/checks")
+    found["sources"] = digest("sdk", "kernels", "tests/gpu_check")
     try:
         section.run(found)
     except Exception as error:  # noqa: BLE001 - a section that fails must not lose the others

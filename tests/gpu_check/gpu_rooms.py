@@ -1,7 +1,7 @@
 """Rooms that the shipped network has never seen, and how well labels fit them.
 
-python tests/checks/gpu_rooms.py --save ROOMS.npz --count 50
-python tests/checks/gpu_rooms.py --judge ROOMS.npz LABELS.npy ...   mIoU, as JSON
+python tests/gpu_check/gpu_rooms.py --save ROOMS.npz --count 50
+python tests/gpu_check/gpu_rooms.py --judge ROOMS.npz LABELS.npy ...   mIoU, as JSON
 """
 
 from __future__ import annotations
