@@ -26,6 +26,7 @@ OPEN_TO_EXPORT = {
     *("fuseg", "fuseg.bundle", "fuseg.errors", "fuseg.manifest", "fuseg.metrics"),
     *("fuseg.ops", "fuseg.segmenter", "fuseg.images", "fuseg.pairs"),
     *("fuseg.manifest.units", "fuseg.sensor", "fuseg.backends", "fuseg._files"),
+    "fuseg.backends.onnxruntime",
     *("fuseg.cli.frames", "fuseg.cli.options", "fuseg.cli.printing"),
 }
 

@@ -10,6 +10,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
+from fuseg.backends.onnxruntime import saturates
 from fuseg.errors import ExportError
 
 from .sentence import cause
@@ -27,6 +28,8 @@ def open_session(model: onnx.ModelProto, threads: int = 1) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # its warnings are about its own optimisations
+    if saturates():  # as the runtime does: or INT8 would be judged by wrong sums
+        options.add_session_config_entry("session.x64quantprecision", "1")
     try:
         return onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]

@@ -111,7 +111,17 @@ def with_tensorrt(
     return use
 
 
-@pytest.fixture(params=tensorrt.VERSIONS)
+EVERY_TIME = ("8.6.1", "10.3.0")  # flags, and types; the conformance tests run all four
+
+
+@pytest.fixture(
+    params=[
+        version
+        if version in EVERY_TIME
+        else pytest.param(version, marks=pytest.mark.slow)
+        for version in tensorrt.VERSIONS
+    ]
+)
 def doubled(request: Any, with_tensorrt: Callable[[str], Doubled]) -> Doubled:
     """Each version in turn."""
     return with_tensorrt(request.param)

@@ -42,7 +42,7 @@ def test_the_probe_is_the_model_it_says_it_is():
 def test_exact_sums_are_asked_for_only_where_they_would_overflow(
     rgbd, monkeypatch, saturates
 ):
-    monkeypatch.setattr(onnxruntime, "_saturates", lambda: saturates)
+    monkeypatch.setattr(onnxruntime, "saturates", lambda: saturates)
     options = fuseg.load(
         rgbd.path
     )._loop.pipeline._backend._session.get_session_options()

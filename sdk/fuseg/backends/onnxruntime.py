@@ -89,7 +89,7 @@ def open_session(model: bytes, *, threads: int | None) -> Any:
     if threads is not None:
         options.intra_op_num_threads = threads
     try:
-        if _saturates():
+        if saturates():
             # Slower integer products, and right ones. Not for every CPU: one that is
             # right anyway would lose half of what int8 gains.
             options.add_session_config_entry("session.x64quantprecision", "1")
@@ -101,7 +101,7 @@ def open_session(model: bytes, *, threads: int | None) -> Any:
 
 
 @functools.cache
-def _saturates() -> bool:
+def saturates() -> bool:
     """Whether sums of uint8 x int8 products overflow here, as ONNX Runtime adds them.
 
     They do on x86 without VNNI (pairs are added in 16 bits that stick at 32,767); the
