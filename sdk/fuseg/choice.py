@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -87,9 +88,14 @@ def start(
     found = candidates(bundle, backend, variant, threads, device)
     later = None
     if serve_while_building and found[0].backend == "tensorrt":
-        later = _later(bundle, found[0], device, segmenter)
+        others = found[1:]
+        if not others and any(v.fits_cpu for v in bundle.manifest.variants):
+            others = _for_cpu(bundle, "auto", None, "meanwhile")
+        if others:
+            with suppress(BackendError):  # it is met again, and told, below
+                later = _later(bundle, found[0], device, segmenter)
         if later is not None:
-            found = found[1:] or _for_cpu(bundle, "auto", None, "meanwhile")
+            found = others
     doubts: list[str] = []
     for number, chosen in enumerate(found, 1):
         name, kind = chosen.backend, chosen.variant

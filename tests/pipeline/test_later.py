@@ -146,6 +146,22 @@ def test_tensorrt_that_was_asked_for_is_served_for_too(path, frames):
     assert segmenter.variant.name == "fp16"
 
 
+@pytest.mark.usefixtures("builds")
+def test_where_no_variant_is_for_a_cpu_the_engine_is_waited_for(sampled, with_variants):
+    path = with_variants(sampled(), {"int8-trt": None})
+    segmenter = fuseg.load(path, serve_while_building=True)
+    assert segmenter.backend_name == "tensorrt"
+
+
+@pytest.mark.usefixtures("builds")
+def test_a_gpu_that_fails_at_once_gives_way_and_is_told(path, machine):
+    machine.fail("device_facts", lost=True)
+    machine.fail("init", lost=True)
+    segmenter = fuseg.load(path, serve_while_building=True)
+    assert segmenter.backend_name == "onnxruntime"
+    assert "variant fp16 does not run on tensorrt" in segmenter.fallback
+
+
 def test_without_a_gpu_nothing_is_built(path, monkeypatch):
     from fuseg import gpu_engines
 
