@@ -7,6 +7,7 @@ import pytest
 
 import fuseg
 from fuseg import errors
+from fuseg.backends.tensorrt import TensorRtBackend
 from fuseg.errors import ArgumentError, DeviceError
 
 CAMERA = (40, 52)
@@ -148,6 +149,19 @@ def test_a_lost_gpu_is_told_at_the_result_and_again(both, on_gpu, frames, machin
             segmenter.result(ticket)
     with pytest.raises(DeviceError):
         segmenter(**frames(0, *CAMERA))
+
+
+def test_a_frame_that_fails_while_the_next_one_needs_its_slot_says_so_at_its_result(
+    both, on_gpu, frames, machine, wanted, monkeypatch
+):
+    monkeypatch.setattr(TensorRtBackend, "slots", 1)
+    segmenter = on_gpu(both)
+    first = segmenter.submit(**frames(0, *CAMERA))
+    machine.fail("synchronize")
+    second = segmenter.submit(**frames(1, *CAMERA))
+    with pytest.raises(DeviceError):
+        segmenter.result(first)
+    np.testing.assert_array_equal(segmenter.result(second).labels, wanted(1))
 
 
 def test_refused_frames_take_no_place(segmenter, frames):

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backends import Backend, GpuBackend, Shapes, is_on_gpu
+from ..errors import BackendError
 from ..manifest import Manifest
 from ..preprocess import Plan, Preprocessor
 
@@ -53,6 +54,7 @@ class Running:
     scored_ns: int = 0
     labelled_ns: int = 0
     slot: Any = None
+    failure: BackendError | None = None  # met before `finish`, which tells it
 
 
 class Pipeline(Protocol):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..backends import GpuBackend
 from ..backends.tensors import decode, encode
-from ..errors import DeviceError
+from ..errors import BackendError, DeviceError
 from ..manifest import Manifest
 from ..preprocess import Preprocessor
 from . import IN_FLIGHT, Running, Work
@@ -78,8 +78,10 @@ class GpuPipeline:
 
     def finish(self, running: Running) -> None:
         """See `Pipeline.finish`."""
-        if running not in self._busy:
-            return  # `start` needed its slot
+        if running not in self._busy:  # `start` needed its slot
+            if running.failure is not None:
+                raise running.failure
+            return
         self._busy.remove(running)
         running.slot.wait()
         running.scored_ns = time.perf_counter_ns()
@@ -119,7 +121,10 @@ class GpuPipeline:
             )
             return self._slots[-1]
         oldest = self._busy[0]
-        self.finish(oldest)
+        try:
+            self.finish(oldest)
+        except BackendError as err:  # of that frame, not of the one that begins
+            oldest.failure = err
         slot = oldest.slot
         assert isinstance(slot, Slot)
         return slot
