@@ -23,7 +23,7 @@ PYTHON_FOLDERS := $(shell find sdk export -type d -not -name __pycache__)
 PYTHON_FILES := $(shell find sdk export -name '*.py')
 CXX_FILES := $(shell find kernels tests/cuda -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: build demo test test-slow sanitize test-neon lint format bench bench-frames bench-precision bench-kernels train train-qat readme wheel wheels cuda-release gpu-check gpu-check-prepare clean
+.PHONY: build demo test test-slow test-native sanitize test-neon lint format bench bench-frames bench-precision bench-kernels train train-qat readme wheel wheels cuda-release gpu-check gpu-check-prepare clean
 
 build: $(VENV)/.built
 
@@ -38,11 +38,15 @@ $(VENV)/.built: pyproject.toml constraints.txt $(NATIVE) $(PYTHON_FOLDERS)
 demo: build
 	$(BIN)/python -m fuseg_export.demo --checkpoints export/checkpoints --out out/demo
 
-test: build $(VENV)-floor/.built
+test: build test-native $(VENV)-floor/.built
 	$(BIN)/python -m pytest -m 'not slow'
 
-test-slow: build $(VENV)-floor/.built
+test-slow: build test-native $(VENV)-floor/.built
 	$(BIN)/python -m pytest
+
+# What tests need compiled, into out/native: nothing if it is there.
+test-native: build
+	$(BIN)/python tests/native.py
 
 # The kernels' tests at every instruction set of this processor: with AddressSanitizer and
 # UBSan (g++'s), with memory fenced off where arrays end, and proof that the fence holds.

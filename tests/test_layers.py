@@ -129,6 +129,7 @@ def test_importing_the_sdk_stays_light():
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_importing_the_sdk_adds_less_than_a_fifth_of_a_second_to_numpy():
     code = (
         "import numpy, time; t = time.perf_counter(); import fuseg;"

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import mmap
 import os
-from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import native
 import numpy as np
 import pytest
 
 from fuseg import _device
 
-HERE = Path(__file__).parent
 LIBC = ctypes.CDLL(None)
 
 
@@ -100,15 +99,8 @@ class Backwards:
 
 
 @pytest.fixture(scope="session")
-def emulated_kernels(tmp_path_factory: pytest.TempPathFactory, request: Any) -> Any:
-    cache = getattr(request.config, "cache", None)
-    folder = cache.mkdir("emulator") if cache else tmp_path_factory.mktemp("emulator")
-    spec = importlib.util.spec_from_file_location(
-        "emulator", HERE / "emulator" / "__init__.py"
-    )
-    emulator = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(emulator)
-    return emulator.build(folder)
+def emulated_kernels() -> ModuleType:
+    return native.emulated_kernels()
 
 
 @pytest.fixture

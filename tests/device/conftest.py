@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
-from typing import Any
 
+import native
 import pytest
 from doubles import Machine, install
 from doubles.bounded import bounded  # noqa: F401
@@ -16,7 +14,6 @@ from fuseg import _device
 from fuseg.device import Device, open_device
 from fuseg.errors import BackendError
 
-EMULATOR = Path(__file__).parents[1] / "cuda" / "emulator" / "__init__.py"
 ON_DOUBLE = ["pycuda", "native"]
 ON_REAL = ["pycuda on a GPU", "native on a GPU"]
 
@@ -29,13 +26,8 @@ def machine() -> Iterator[Machine]:
 
 
 @pytest.fixture(scope="session")
-def emulated(tmp_path_factory: pytest.TempPathFactory, request: Any) -> ModuleType:
-    cache = getattr(request.config, "cache", None)
-    folder = cache.mkdir("emulator") if cache else tmp_path_factory.mktemp("emulator")
-    spec = importlib.util.spec_from_file_location("emulator", EMULATOR)
-    emulator = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(emulator)
-    return emulator.build(folder)
+def emulated() -> ModuleType:
+    return native.emulated_kernels()
 
 
 @pytest.fixture(params=ON_DOUBLE)

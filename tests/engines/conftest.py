@@ -173,7 +173,7 @@ def process(bundle: bundles.Bundle) -> Callable[..., subprocess.Popen]:
     yield start
     for child in started:
         child.kill()
-        child.communicate(timeout=20)
+        child.communicate(timeout=120)
 
 
 @pytest.fixture

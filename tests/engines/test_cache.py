@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 
@@ -18,12 +19,12 @@ from fuseg.engines.record import read_file, write_file
 from fuseg.errors import OutputFileError
 
 HOLDER = """
-import sys, time
+import sys
 from pathlib import Path
 from fuseg.engines import cache
 with cache.locked(Path(sys.argv[1])):
     print("held", flush=True)
-    time.sleep(1)
+    sys.stdin.readline()
 """
 
 
@@ -197,7 +198,7 @@ def test_a_full_disk_leaves_no_part_and_what_was_there(disk, engine, caplog):
 
 def test_files_of_limited_length_leave_no_part(trt10, process, user_cache):
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))"
-    out, err = process(before=limit).communicate(timeout=60)
+    out, err = process(before=limit).communicate(timeout=120)
     assert out.splitlines()[-1].startswith("[true")
     assert "the engine is not kept and will be built again" in err
     assert "File too large" in err
@@ -217,15 +218,27 @@ def test_a_part_that_a_killed_process_left_is_used_up(kept, engine):
 def test_a_lock_is_waited_for(tmp_path, caplog):
     path = tmp_path / "lock"
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLDER, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert holder.stdout.readline() == "held\n"
-    began = time.monotonic()
-    with cache.locked(path, "somebody has it"):
-        waited = time.monotonic() - began
-    assert 0.2 < waited < 20
+    entered = threading.Event()
+
+    def enter():
+        with cache.locked(path, "somebody has it"):
+            entered.set()
+
+    waiting = threading.Thread(target=enter)
+    waiting.start()
+    while not warnings(caplog):
+        time.sleep(0.01)
     assert warnings(caplog) == ["somebody has it"]
-    holder.communicate(timeout=20)
+    assert not entered.is_set()
+    holder.communicate("let go\n")
+    waiting.join()
+    assert entered.is_set()
 
 
 def test_clear_deletes_engines_timings_and_parts(kept, engine):

@@ -171,6 +171,7 @@ def test_four_gigabytes_are_refused_before_they_are_laid_out(good, path, monkeyp
         write(path, good.manifest, good.members)
 
 
+@pytest.mark.slow
 def test_a_bundle_of_ten_megabytes_opens_within_50_ms_of_processor_time(good, tmp_path):
     path = tmp_path / "big.fuseg"
     frame = np.zeros((2000, 2500), np.uint16)

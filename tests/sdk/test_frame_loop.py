@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import time
 import tracemalloc
 from pathlib import Path
 
+import native
 import numpy as np
 import pytest
 
@@ -37,16 +37,12 @@ def camera_bundle(make_bundle, color_input, plane_input):
 
 
 @pytest.fixture(params=["onnxruntime", "openvino"])
-def counts(tmp_path, camera_bundle, request):
+def counts(camera_bundle, request):
     """{case: [allocations of 64 KiB and more, their bytes, state of depth]}."""
     pytest.importorskip(request.param)
-    compiler = shutil.which("g++")
-    if compiler is None or sys.platform != "linux":
-        pytest.skip("needs g++ and glibc to count allocations")
-    library = tmp_path / "big_mallocs.so"
-    source = HERE / "big_mallocs.cpp"
-    flags = ["-shared", "-fPIC", "-O1", "-std=c++17"]
-    subprocess.run([compiler, *flags, "-o", library, source], check=True)
+    if sys.platform != "linux":
+        pytest.skip("needs glibc to count allocations")
+    library = native.allocation_counter()
     done = subprocess.run(
         [
             *(sys.executable, HERE / "frame_loop.py"),
@@ -151,6 +147,7 @@ def test_a_clone_does_not_wait_for_the_other(camera_bundle, frames):
 # Time
 
 
+@pytest.mark.slow
 def test_overhead_is_below_a_fifth_of_a_millisecond(camera_bundle, frames):
     segmenter = fuseg.load(camera_bundle.path, threads=1)
     given = frames(1, *CAMERA)
@@ -161,6 +158,7 @@ def test_overhead_is_below_a_fifth_of_a_millisecond(camera_bundle, frames):
     assert statistics.median(overhead) < 0.2
 
 
+@pytest.mark.slow
 def test_a_frame_of_a_few_pixels_costs_little_python_in_all(rgbd, frames):
     segmenter, given = fuseg.load(rgbd.path, threads=1), frames(1)
     segmenter(**given)
@@ -172,6 +170,7 @@ def test_a_frame_of_a_few_pixels_costs_little_python_in_all(rgbd, frames):
     assert statistics.median(walls) < 1.0  # 0.1 on a quiet machine, stages included
 
 
+@pytest.mark.slow
 def test_a_bundle_of_five_megabytes_loads_in_half_a_second(make_bundle, color_input):
     from onnx import helper, numpy_helper
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import stat
-import time
+import sys
 
 import pytest
 
 from fuseg import power
 from fuseg.power import jetson as reader
+
+# An answer that comes long after the limit: MAXN, if anybody still waited.
+LATE = f"""{sys.executable} -c '
+import time
+time.sleep(10)
+print("NV Power Mode: MAXN")
+print(0)'"""
 
 KEYS = {
     *("kind", "board", "release", "mode", "mode_id", "fastest_mode"),
@@ -176,7 +183,7 @@ def test_without_a_stored_mode_nvpmodel_is_asked(lay, command):
     assert (found["mode"], found["mode_id"]) == ("25W", 1)
 
 
-@pytest.mark.parametrize("script", [None, "false", "sleep 60"])
+@pytest.mark.parametrize("script", [None, "false", LATE])
 def test_without_an_answer_the_mode_is_the_one_the_board_starts_in(
     lay, command, monkeypatch, script
 ):
@@ -185,9 +192,7 @@ def test_without_an_answer_the_mode_is_the_one_the_board_starts_in(
     if script:
         command("nvpmodel", f"PATH=/bin:/usr/bin; exec {script}")
     monkeypatch.setattr("fuseg.power.sysfs._SECONDS", 0.3)
-    start = time.monotonic()
     assert power.describe(lay(files))["mode"] == "25W"
-    assert time.monotonic() - start < 30
 
 
 def test_a_mode_that_the_table_does_not_name_keeps_its_number(lay):

@@ -1,0 +1,113 @@
+"""What tests need compiled. `make test` runs this file first, so that no compiler runs
+while a test waits for something:
+
+    python tests/native.py
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.machinery
+import importlib.util
+import subprocess
+import sys
+import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+
+import pybind11
+
+TESTS = Path(__file__).parent
+OUT = TESTS.parent / "out" / "native"
+KERNELS = TESTS.parent / "kernels"
+EMULATOR = TESTS / "cuda" / "emulator"
+COUNTER = TESTS / "sdk" / "big_mallocs.cpp"
+EMULATOR_FLAGS = (
+    *("-std=c++17", "-O1", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"),
+    *("-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Werror"),
+    *(f"-I{EMULATOR}", f"-I{KERNELS}", f"-isystem{pybind11.get_include()}"),
+    f"-isystem{sysconfig.get_path('include')}",
+)
+COUNTER_FLAGS = ("-shared", "-fPIC", "-O1", "-std=c++17")
+
+
+def emulated_kernels() -> ModuleType:
+    """The CUDA module of fuseg on the CPU: every thread of a block is a fiber.
+
+    It shows that a kernel computes the right thing on a machine without a GPU. It
+    cannot show that it is fast, nor what a GPU does with unaligned or racing accesses.
+    """
+    library = _built(_emulator())
+    spec = importlib.util.spec_from_file_location("_kernels_cuda", library)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def allocation_counter() -> Path:
+    """A library for LD_PRELOAD that counts large allocations."""
+    return _built(_counter())
+
+
+def build() -> None:
+    """Compile what is not there for the present sources and flags."""
+    library = _emulator()
+    if not library.exists():
+        library.parent.mkdir(parents=True, exist_ok=True)
+        sources = [
+            KERNELS / "module_cuda.cpp",
+            KERNELS / "device_cuda.cpp",
+            *sorted(KERNELS.glob("*/*_bind_cuda.cpp")),
+            *sorted(KERNELS.glob("*/*_cuda.cu")),
+        ]
+        objects = [library.parent / f"{source.stem}.o" for source in sources]
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(_compile, sources, objects))
+        _link(library, "-shared", *objects)
+    if not _counter().exists():
+        _counter().parent.mkdir(parents=True, exist_ok=True)
+        _link(_counter(), *COUNTER_FLAGS, COUNTER)
+
+
+def _emulator() -> Path:
+    files = [*KERNELS.rglob("*.*"), *EMULATOR.rglob("*.*h")]
+    suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
+    return OUT / _digest(files, EMULATOR_FLAGS) / f"_kernels_cuda{suffix}"
+
+
+def _counter() -> Path:
+    return OUT / _digest([COUNTER], COUNTER_FLAGS) / "big_mallocs.so"
+
+
+def _digest(files: list[Path], flags: tuple[str, ...]) -> str:
+    sums = [hashlib.sha256(file.read_bytes()).digest() for file in sorted(files)]
+    return hashlib.sha256(b"".join(sums) + repr(flags).encode()).hexdigest()[:16]
+
+
+def _built(library: Path) -> Path:
+    assert library.exists(), f"{library} is not built: run `make test-native`"
+    return library
+
+
+def _compile(source: Path, target: Path) -> None:
+    _run(*EMULATOR_FLAGS, "-x", "c++", "-c", source, "-o", target)
+
+
+def _link(library: Path, *words: object) -> None:
+    draft = library.with_suffix(".draft")
+    _run(*words, "-o", draft)
+    draft.rename(library)
+
+
+def _run(*words: object) -> None:
+    command = ["g++", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.stderr)
+
+
+if __name__ == "__main__":
+    build()
