@@ -25,6 +25,7 @@ HEAVY = {"torch", "onnx", "onnxsim", "tensorrt", "pycuda", "cv2", "openvino"}
 OPEN_TO_EXPORT = {
     *("fuseg", "fuseg.bundle", "fuseg.errors", "fuseg.manifest", "fuseg.metrics"),
     *("fuseg.ops", "fuseg.segmenter", "fuseg.images", "fuseg.pairs"),
+    "fuseg.pictures",
     *("fuseg.manifest.units", "fuseg.sensor", "fuseg.backends", "fuseg._files"),
     "fuseg.backends.onnxruntime",
     *("fuseg.cli.frames", "fuseg.cli.options", "fuseg.cli.printing"),

@@ -12,7 +12,7 @@ import struct
 import tokenize
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from .errors import InputFileError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["SUFFIXES", "read_frame", "read_labels", "write_png"]
+__all__ = ["SUFFIXES", "read_frame", "read_labels", "write_labels", "write_png"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy")
 
@@ -109,16 +109,46 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
     return labels
 
 
-def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write uint8 ``(H, W)`` or ``(H, W, 3)`` (RGB) as PNG, whole or not at all.
+def write_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
+    """Write uint8 ``(H, W)`` or ``(H, W, 3)`` (RGB), or uint16 ``(H, W)``, as PNG,
+    whole or not at all.
 
     Raises:
         OutputFileError: The file cannot be written.
     """
     from PIL import Image
 
+    _write(path, Image.fromarray(pixels))
+
+
+def write_labels(
+    path: Path, labels: NDArray[np.uint8], colors: Sequence[tuple[int, int, int]]
+) -> None:
+    """Write a label map as a PNG that holds the labels and shows colours.
+
+    The pixels are the labels themselves, 8 bits each, as `read_labels` and Pillow
+    read them; a palette gives each its colour. (OpenCV reads the colours.)
+
+    Args:
+        path: The file to make or to replace.
+        labels: uint8, ``(H, W)``.
+        colors: RGB, 0 to 255, of label 0, 1, ...; other labels are black.
+
+    Raises:
+        OutputFileError: The file cannot be written.
+    """
+    from PIL import Image
+
+    palette = bytearray(768)  # all 256: with fewer the file has fewer bits a pixel
+    palette[: 3 * len(colors)] = bytes(value for color in colors for value in color)
+    image = Image.fromarray(labels)
+    image.putpalette(bytes(palette))
+    _write(path, image)
+
+
+def _write(path: Path, image: Image) -> None:
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=1)
+    image.save(buffer, format="PNG", compress_level=1)
     write_file(path, buffer.getvalue())
 
 

@@ -122,8 +122,32 @@ def test_ignore_occurs_and_stays_rare(frames):
 
 def test_classes_have_ten_names_and_ten_colors():
     assert len(CLASSES) == len({c.name for c in CLASSES}) == 10
-    assert len({c.color for c in CLASSES}) == 10
     assert CLASSES[classes.BALL].name == "ball"
+
+
+def lab(colors):
+    """CIELAB (D65) of sRGB colours, 0 to 255: equal distances look about equal."""
+    srgb = np.asarray(colors, np.float64) / 255
+    linear = np.where(srgb > 0.04045, ((srgb + 0.055) / 1.055) ** 2.4, srgb / 12.92)
+    to_xyz = [
+        [0.4124564, 0.3575761, 0.1804375],
+        [0.2126729, 0.7151522, 0.0721750],
+        [0.0193339, 0.1191920, 0.9503041],
+    ]
+    x, y, z = np.moveaxis(linear @ np.transpose(to_xyz) / (0.95047, 1, 1.08883), -1, 0)
+    f = [np.where(v > 0.008856, np.cbrt(v), 7.787 * v + 16 / 116) for v in (x, y, z)]
+    parts = (116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2]))
+    return np.stack(parts, axis=-1)
+
+
+def test_the_palette_differs_from_itself_and_from_what_it_paints(frames):
+    palette = lab([c.color for c in CLASSES])
+    apart = np.linalg.norm(palette[:, None] - palette[None], axis=-1)
+    assert apart[~np.eye(10, dtype=bool)].min() > 35
+    color, _, truth = frames
+    for label, (name, _) in enumerate(CLASSES):
+        seen = lab(color[truth == label])
+        assert np.median(np.linalg.norm(seen - palette[label], axis=1)) > 50, name
 
 
 def test_training_and_held_out_seeds_are_disjoint():

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from fuseg.errors import InputFileError
-from fuseg.images import read_frame, read_labels, write_png
+from fuseg.images import read_frame, read_labels, write_labels, write_png
 
 RNG = np.random.default_rng(3)
 RGB = RNG.integers(0, 256, (5, 7, 3)).astype(np.uint8)
@@ -320,3 +320,23 @@ def test_written_pngs_read_back_equal(tmp_path, pixels):
         assert image.mode == ("L" if pixels.ndim == 2 else "RGB")
         np.testing.assert_array_equal(np.array(image), pixels)
     assert [p.name for p in path.parent.iterdir()] == ["a.png"]
+
+
+def test_written_label_maps_hold_the_labels_and_show_the_colours(tmp_path):
+    labels = np.array([[0, 1, 2], [1, 3, 255]], np.uint8)
+    write_labels(tmp_path / "a.png", labels, [(9, 8, 7), (1, 2, 3), (200, 0, 50)])
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.png"), labels)
+    with Image.open(tmp_path / "a.png") as image:
+        np.testing.assert_array_equal(np.array(image), labels)
+        shown = np.array(image.convert("RGB"))
+    black = [0, 0, 0]
+    assert shown.tolist() == [
+        [[9, 8, 7], [1, 2, 3], [200, 0, 50]],
+        [[1, 2, 3], black, black],
+    ]
+
+
+def test_written_depth_reads_back_equal(tmp_path):
+    depth = np.array([[0, 1, 40000], [65535, 256, 255]], np.uint16)
+    write_png(tmp_path / "a.png", depth)
+    np.testing.assert_array_equal(read_frame(tmp_path / "a.png", "depth"), depth)

@@ -12,17 +12,19 @@ class SceneClass(NamedTuple):
     color: tuple[int, int, int]
 
 
+# Far from each other, and from what the things of the class look like: a room painted
+# in its own colours would look as if nothing had been labelled.
 CLASSES: tuple[SceneClass, ...] = (
-    SceneClass("floor", (140, 110, 80)),
-    SceneClass("wall", (190, 200, 210)),
-    SceneClass("ceiling", (245, 245, 220)),
-    SceneClass("rug", (220, 50, 120)),
-    SceneClass("poster", (255, 160, 30)),
-    SceneClass("platform", (60, 200, 90)),
-    SceneClass("pillar", (40, 90, 200)),
-    SceneClass("crate", (120, 60, 20)),
-    SceneClass("bin", (40, 210, 220)),
-    SceneClass("ball", (160, 60, 220)),
+    SceneClass("floor", (0, 160, 90)),
+    SceneClass("wall", (60, 110, 255)),
+    SceneClass("ceiling", (255, 235, 0)),
+    SceneClass("rug", (0, 230, 240)),
+    SceneClass("poster", (170, 255, 60)),
+    SceneClass("platform", (255, 120, 0)),
+    SceneClass("pillar", (230, 20, 40)),
+    SceneClass("crate", (120, 0, 200)),
+    SceneClass("bin", (255, 130, 200)),
+    SceneClass("ball", (0, 0, 110)),
 )
 
 FLOOR, WALL, CEILING, RUG, POSTER, PLATFORM, PILLAR, CRATE, BIN, BALL = range(10)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .. import ops
 from ..errors import ArgumentError
-from ..images import write_png
+from ..images import write_labels, write_png
 from ..pairs import PairedFrame, Pairs, pair
 from ..segmentation import Segmentation
 from ..segmenter import load
@@ -61,12 +61,16 @@ def run(
 ) -> None:
     """Label frames and write a label map and an overlay for each.
 
+    A label map is a palette PNG: its pixels are the classes' numbers.
+
     One file per input is one frame, whatever the names.
 
     Of folders and patterns, files with the same key are one frame.
 
     The key is what the star stood for; in a folder, the name without its suffix.
     """
+    from ..pictures import with_legend
+
     orders = assignments("--channels", channels)
     segmenter = load(
         bundle,
@@ -89,8 +93,12 @@ def run(
         arrays = read(frame)
         result = label(segmenter, frame.key, arrays)
         labels, overlay = _paths(out, frame)
-        write_png(labels, result.labels)
-        write_png(overlay, _painted(result, read.rgb(arrays), alpha))
+        write_labels(labels, result.labels, [c.color for c in result.classes])
+        painted = _painted(result, read.rgb(arrays), alpha)
+        caption = f"{frame.key}: {result.reason}" if result.degraded else frame.key
+        write_png(
+            overlay, with_legend(painted, result.classes, [result.labels], caption)
+        )
         done.append(_record(frame, result, labels, overlay))
 
     if json:
