@@ -24,7 +24,7 @@ HEAVY = {"torch", "onnx", "onnxsim", "tensorrt", "pycuda", "cv2", "openvino"}
 # What the training side may know of the device side.
 OPEN_TO_EXPORT = {
     *("fuseg", "fuseg.bundle", "fuseg.errors", "fuseg.manifest", "fuseg.metrics"),
-    *("fuseg.ops", "fuseg.segmenter", "fuseg.images", "fuseg.pairs"),
+    *("fuseg.ops", "fuseg.segmenter", "fuseg.images", "fuseg.pairs", "fuseg.truth"),
     "fuseg.pictures",
     *("fuseg.manifest.units", "fuseg.sensor", "fuseg.backends", "fuseg._files"),
     "fuseg.backends.onnxruntime",

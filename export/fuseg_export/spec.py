@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fuseg._files import read_text
 from fuseg.errors import ArgumentError, InputFileError, ManifestError
 from fuseg.manifest import Class
 
@@ -76,7 +77,7 @@ def parse_classes(word: str) -> tuple[Class, ...]:
         return _make_classes("--classes", word.split(","))
     if path.suffix == ".json":
         return _make_classes(f"--classes {path}", _read_json(path))
-    return _make_classes(f"--classes {path}", _read_text(path).splitlines())
+    return _make_classes(f"--classes {path}", read_text(path).splitlines())
 
 
 def default_classes(count: int, names: Sequence[str] = ()) -> tuple[Class, ...]:
@@ -119,21 +120,12 @@ def _make_classes(what: str, entries: Any) -> tuple[Class, ...]:
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(
-            _read_text(path),
+            read_text(path),
             object_pairs_hook=_unique,
             parse_constant=_refuse_constant,
         )
     except (ValueError, RecursionError) as err:
         raise InputFileError(f"{path} must be JSON, but: {err}.") from err
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as err:
-        raise InputFileError(f"{path} cannot be read: {err.strerror or err}.") from err
-    except UnicodeDecodeError as err:
-        raise InputFileError(f"{path} must be text in UTF-8.") from err
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, and the folder of this user's cache."""
+"""Files written whole or not at all, texts, and the folder of this user's cache."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from .errors import OutputFileError
+from .errors import InputFileError, OutputFileError
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -34,6 +34,23 @@ def write_file(path: Path, data: bytes) -> None:
     except OSError as err:
         raise OutputFileError(
             f"{path} cannot be written: {err.strerror or err}."
+        ) from err
+
+
+def read_text(path: Path) -> str:
+    """Read a text file in UTF-8, with or without the mark that Windows puts first.
+
+    Raises:
+        InputFileError: It cannot be read, or is in another encoding.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as err:
+        raise InputFileError(f"{path} cannot be read: {err.strerror or err}.") from err
+    except UnicodeDecodeError as err:
+        raise InputFileError(
+            f"{path} must be text in UTF-8, which byte {err.start} is not: save it as "
+            "UTF-8."
         ) from err
 
 

@@ -1,19 +1,14 @@
 """Reading camera frames and label maps from files, and writing pictures.
 
 Nothing is converted on the way in that would change a number: an image is read as
-it was stored, or refused with the way out. PNG, JPEG and TIFF go through Pillow,
-``.npy`` through NumPy (never a pickle).
+it was stored, or refused with the way out. PNG, JPEG, TIFF, BMP and WebP go through
+Pillow, ``.npy`` through NumPy (never a pickle).
 """
 
 from __future__ import annotations
 
 import io
-import struct
-import tokenize
-import warnings
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._files import write_file
+from ._image_files import opened, read_npy, words
 from .errors import InputFileError
 
 if TYPE_CHECKING:
@@ -28,82 +24,68 @@ if TYPE_CHECKING:
 
 __all__ = ["SUFFIXES", "read_frame", "read_labels", "write_labels", "write_png"]
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy")
-
-# What Pillow and NumPy raise on damaged files, found by fuzzing their readers.
-_DAMAGED = (
-    EOFError,
-    IndexError,
-    KeyError,
-    MemoryError,
-    OSError,
-    OverflowError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    tokenize.TokenError,
-    zlib.error,
-)
-_TIFF_BITS_PER_SAMPLE = 258
-_EXIF_ORIENTATION = 274
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".npy")
 
 
-def read_frame(path: Path, kind: str) -> NDArray[Any]:
+def read_frame(
+    path: Path, kind: str, *, channels: str | None = None, name: str = "NAME"
+) -> NDArray[Any]:
     """Read one sensor's frame.
 
     Args:
         path: A file with one of the suffixes in ``SUFFIXES``.
         kind: The manifest's word for the sensor: "color", or another one, which
             means a single plane (depth, thermal, range).
+        channels: What to take of an image file, if not what the kind says: one of its
+            channels ("R", "G", "B", "A", "L"), "RGB" without what is in its alpha
+            channel, "RGBA", or "GRAY", a plane of 8 bits. A ``.npy`` file is not
+            concerned.
+        name: What the sensor is called in the way out of an error.
 
     Returns:
         For colour images uint8, shape ``(H, W, 3)``, in RGB order. For planes
-        shape ``(H, W)``, uint8, uint16 or float32 as stored; the values are raw.
+        shape ``(H, W)``, uint8, uint16 or float32 as stored; the values are raw. Of
+        three or four equal channels the first is the plane.
         A ``.npy`` file gives its array as it is, in native byte order and C
         order: whether dtype and shape fit is for the segmenter to say.
 
     Raises:
         InputFileError: The file cannot be read, is damaged, holds more than one
-            picture, or holds pixels of another kind (grayscale, transparent,
-            16-bit or CMYK colour; colour or palette where a plane is wanted).
+            picture, lacks one of ``channels``, or holds pixels of another kind
+            (grayscale, transparent, 16-bit or CMYK colour; colour where a plane is
+            wanted).
     """
     if path.suffix.lower() == ".npy":
-        return _read_npy(path)
-    with _opened(path) as (image, bits):
+        return read_npy(path)
+    with opened(path) as (image, bits):
+        if channels == "GRAY":
+            return _gray(path, image, bits, name)
+        if channels is not None:
+            return _channels(path, image, bits, channels)
         read = _color if kind == "color" else _plane
-        return read(path, image, bits)
+        return read(path, image, bits, name)
 
 
-def read_labels(path: Path) -> NDArray[np.uint8]:
-    """Read a label map: uint8, shape ``(H, W)``, one class index per pixel.
+def read_labels(path: Path) -> NDArray[Any]:
+    """Read a label map: whole numbers, shape ``(H, W)``, the id of a class per pixel.
 
-    An 8-bit grayscale or palette PNG or TIFF (of a palette, the indices), or a
-    uint8 ``.npy``.
+    A grayscale image of 1 to 16 bits, a palette image (its indices, not its colours),
+    an image whose channels are all equal, or a ``.npy`` of whole numbers.
 
     Raises:
-        InputFileError: As for ``read_frame``; also JPEG, whose compression
-            invents labels, and 16-bit or colour pictures.
+        InputFileError: As for ``read_frame``; also JPEG and lossy WebP, whose
+            compression invents labels, and colour pictures.
     """
     if path.suffix.lower() == ".npy":
-        labels = _read_npy(path)
+        labels = read_npy(path)
     else:
-        with _opened(path) as (image, bits):
-            if image.format == "JPEG":
-                raise InputFileError(
-                    f"{path} is a JPEG, whose compression changes labels: "
-                    "give label maps as 8-bit PNG."
-                )
-            _require_whole_bytes(path, image, bits)
-            if image.mode not in ("L", "P"):
-                raise InputFileError(
-                    f"{path} must be an 8-bit label map with one channel, "
-                    f"got {_words(image, bits)}."
-                )
-            labels = np.array(image)
-    if labels.dtype != np.uint8 or labels.ndim != 2:
+        with opened(path) as (image, bits):
+            labels = _ids(path, image, bits)
+    if labels.dtype.kind == "b":
+        labels = labels.astype(np.uint8)
+    if labels.dtype.kind not in "iu" or labels.ndim != 2 or not labels.size:
         raise InputFileError(
-            f"{path} must be a uint8 label map of shape (H, W), "
+            f"{path} must be a label map of whole numbers, of shape (H, W), "
             f"got {labels.dtype} of shape {labels.shape}."
         )
     return labels
@@ -152,34 +134,36 @@ def _write(path: Path, image: Image) -> None:
     write_file(path, buffer.getvalue())
 
 
-def _color(path: Path, image: Image, bits: int) -> NDArray[Any]:
+def _color(path: Path, image: Image, bits: int, name: str) -> NDArray[Any]:
     if bits > 8 or image.mode.startswith(("I", "F")):
         raise InputFileError(
-            f"{path} must be an 8-bit colour image, got {_words(image, bits)}: "
+            f"{path} must be an 8-bit colour image, got {words(image, bits)}: "
             "convert it to 8 bits per channel, as the camera's driver would."
         )
     if image.mode in ("1", "L", "LA", "La"):
         raise InputFileError(
-            f"{path} must be a colour image, got {_words(image, bits)}: give the "
-            "colour camera's own picture; gray repeated three times is not colour."
+            f"{path} must be a colour image, got {words(image, bits)}: give the "
+            "colour camera's own picture, or, if the camera is a gray one, say "
+            f"--channels {name}=GRAY."
         )
     if image.mode == "P":
         image = image.convert("RGBA")
     if image.mode == "RGBA":
-        if image.getchannel("A").getextrema() != (255, 255):
+        if not _is_opaque(image):
             raise InputFileError(
-                f"{path} has transparent pixels: what is behind them is not known; "
-                "save it without the alpha channel."
+                f"{path} has transparent pixels: if its fourth channel is another "
+                f"sensor's picture (RGB-T), take the colours alone, --plane {name}=RGB "
+                "(and --plane OTHER=A for the other sensor)."
             )
         image = image.convert("RGB")
     if image.mode != "RGB":
         raise InputFileError(
-            f"{path} must be an RGB image, got {_words(image, bits)}: save it as RGB."
+            f"{path} must be an RGB image, got {words(image, bits)}: save it as RGB."
         )
     return np.array(image)
 
 
-def _plane(path: Path, image: Image, bits: int) -> NDArray[Any]:
+def _plane(path: Path, image: Image, bits: int, name: str) -> NDArray[Any]:
     _require_whole_bytes(path, image, bits)
     if image.mode == "L":
         return np.array(image)
@@ -189,10 +173,95 @@ def _plane(path: Path, image: Image, bits: int) -> NDArray[Any]:
         return np.array(image).astype(np.uint16)
     if image.mode == "F" and bits == 32:
         return np.array(image)
+    equal = _equal_channels(image, bits)
+    if equal is not None:
+        return equal
+    way = "give the sensor's own file, as it was stored"
+    if len(image.getbands()) > 1 and bits <= 8:
+        last = image.getbands()[-1]
+        way += f", or say which channel it is, as in --plane {name}={last}"
     raise InputFileError(
         f"{path} must hold one plane of uint8, uint16 or float32 values, "
-        f"got {_words(image, bits)}."
+        f"got {words(image, bits)}: {way}."
     )
+
+
+def _gray(path: Path, image: Image, bits: int, name: str) -> NDArray[Any]:
+    plane = _plane(path, image, bits, name)
+    if plane.dtype != np.uint8:
+        raise InputFileError(
+            f"{path} must be an 8-bit grayscale image, got {words(image, bits)}: "
+            "convert it to 8 bits, as the camera's driver would."
+        )
+    return plane
+
+
+def _channels(path: Path, image: Image, bits: int, wanted: str) -> NDArray[Any]:
+    if bits > 8:
+        raise InputFileError(
+            f"{path} must have 8 bits a channel to take {wanted} of it, got "
+            f"{words(image, bits)}: save that channel as an image of its own."
+        )
+    if image.mode == "P":
+        image = image.convert("RGBA")
+    bands = image.getbands()
+    lacking = [band for band in wanted if band not in bands]
+    if lacking:
+        raise InputFileError(
+            f"{path} has no channel {lacking[0]}: it has {', '.join(bands)}."
+        )
+    taken = [np.array(image.getchannel(band)) for band in wanted]
+    return taken[0] if len(taken) == 1 else np.dstack(taken)
+
+
+def _ids(path: Path, image: Image, bits: int) -> NDArray[Any]:
+    lossy = image.format == "JPEG" or (image.format == "WEBP" and not _lossless(path))
+    if lossy:
+        raise InputFileError(
+            f"{path} is a lossy {image.format}, whose compression changes labels: "
+            "give label maps as PNG."
+        )
+    if image.mode == "1" and image.format != "TIFF":
+        return np.array(image).astype(np.uint8)
+    if image.mode == "L" and bits in (2, 4) and image.format == "PNG":
+        scale = 255 // (2**bits - 1)  # by which Pillow multiplied them
+        return np.asarray(np.array(image) // np.uint8(scale))
+    _require_whole_bytes(path, image, bits)
+    if image.mode in ("L", "P", "I") or image.mode.startswith("I;16"):
+        return np.array(image)
+    equal = _equal_channels(image, bits)
+    if equal is None:
+        raise InputFileError(
+            f"{path} must be a label map with one channel, got {words(image, bits)}: "
+            "give the file that holds the ids of the classes, not their colours."
+        )
+    return equal
+
+
+def _equal_channels(image: Image, bits: int) -> NDArray[np.uint8] | None:
+    """The plane that an opaque image of equal channels holds; None if it is none."""
+    if bits > 8 or image.mode not in ("LA", "P", "RGB", "RGBA"):
+        return None
+    image = image.convert("RGBA")
+    if not _is_opaque(image):
+        return None
+    red, green, blue, _ = (np.array(band) for band in image.split())
+    same = np.array_equal(red, green) and np.array_equal(red, blue)
+    return red if same else None
+
+
+def _is_opaque(image: Image) -> bool:
+    return bool(image.getchannel("A").getextrema() == (255, 255))
+
+
+def _lossless(path: Path) -> bool:
+    data, at = path.read_bytes(), 12  # after RIFF, size, WEBP
+    while at < len(data):
+        if data[at : at + 4] == b"VP8 ":
+            return False
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        at += 8 + size + size % 2
+    return True
 
 
 def _require_whole_bytes(path: Path, image: Image, bits: int) -> None:
@@ -202,93 +271,3 @@ def _require_whole_bytes(path: Path, image: Image, bits: int) -> None:
             f"{path} has {bits} bits per pixel, which readers scale "
             "differently: save it with 8 or 16 bits."
         )
-
-
-def _words(image: Image, bits: int) -> str:
-    names = {
-        "1": "black and white",
-        "L": "grayscale",
-        "LA": "grayscale with alpha",
-        "I": "integer grayscale",
-        "F": "float grayscale",
-        "P": "palette colour",
-        "RGB": "colour",
-        "RGBA": "colour with alpha",
-    }
-    word = "grayscale" if image.mode.startswith("I;") else image.mode
-    return f"a {bits}-bit {names.get(image.mode, word)} image"
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[tuple[Image, int]]:
-    """The decoded picture, and its bits per channel in the file.
-
-    Pillow's mode alone hides 16-bit colour and 4-bit gray.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        data = path.read_bytes()
-    except OSError as err:
-        raise InputFileError(f"{path} cannot be read: {err.strerror or err}.") from err
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF"))
-            pictures = getattr(image, "n_frames", 1)
-            orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-            if image.format == "PNG":
-                bits = data[24]  # IHDR: width, height, bit depth
-            else:
-                tags = getattr(image, "tag_v2", {})
-                bits = max(tags.get(_TIFF_BITS_PER_SAMPLE, (8,)))
-            if pictures == 1 and orientation == 1:
-                image.load()
-    except UnidentifiedImageError as err:
-        raise InputFileError(
-            f"{path} is not a PNG, JPEG or TIFF image that Pillow can read, "
-            "or its header is damaged."
-        ) from err
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as err:
-        raise InputFileError(
-            f"{path} claims more than {Image.MAX_IMAGE_PIXELS:,} pixels, "
-            "more than any camera frame: it is not decoded."
-        ) from err
-    except _DAMAGED as err:
-        raise InputFileError(f"{path} is damaged: {_reason(err)}.") from err
-    with image:
-        if pictures != 1:
-            raise InputFileError(
-                f"{path} holds several pictures: give one file per frame."
-            )
-        if orientation != 1:
-            raise InputFileError(
-                f"{path} is stored turned (EXIF orientation {orientation}), so its "
-                "pixels do not lie where the other sensors' do: save it upright."
-            )
-        yield image, bits
-
-
-def _read_npy(path: Path) -> NDArray[Any]:
-    try:
-        # Mapped first: a header that promises more than the file holds is refused
-        # before any memory is taken for it.
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-    except OSError as err:
-        if err.errno is None:
-            raise InputFileError(f"{path} is damaged: {_reason(err)}.") from err
-        raise InputFileError(f"{path} cannot be read: {err.strerror}.") from err
-    except _DAMAGED as err:
-        raise InputFileError(
-            f"{path} is not a .npy file of plain numbers: {_reason(err)}."
-        ) from err
-    if not isinstance(mapped, np.ndarray):
-        mapped.close()
-        raise InputFileError(f"{path} is an .npz archive: save one array with np.save.")
-    return np.array(mapped, dtype=mapped.dtype.newbyteorder("="), order="C")
-
-
-def _reason(err: BaseException) -> str:
-    """The first line of a foreign message, without its full stop."""
-    text = str(err).strip() or type(err).__name__
-    return text.splitlines()[0].rstrip(".")

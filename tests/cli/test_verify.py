@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -92,6 +94,9 @@ def test_true_labels_give_iou_by_their_definition(fuseg, rgbd, scored, frames):
     assert truth["pixels"] == 90
     assert truth["pixel_accuracy"] == pytest.approx(82 / 90)
     assert truth["frames"] == 2
+    assert truth["ignored_pixels"] == 6
+    assert truth["ignored_share"] == 6 / 96
+    assert truth["miou_classes"] == occurring.sum()
     assert truth["unpaired"] == {}
 
 
@@ -101,7 +106,9 @@ def test_a_miou_below_its_bar_ends_with_1(fuseg, scored):
     done = fuseg(*scored, "--min-miou", f"{miou + 0.001}")
     assert done.code == 1
     assert f"failed: mIoU is {miou:.4f}, it must be" in done.stderr
-    assert f"mIoU {miou:.4f}   pixel accuracy 0.9111" in done.stdout
+    assert f"mIoU {miou:.4f} over " in done.stdout
+    assert "pixel accuracy 0.9111" in done.stdout
+    assert "left out: 6.25% of the truth's pixels are ignore" in done.stdout
 
 
 def test_truth_without_a_partner_is_listed(fuseg, scored, saved):
@@ -124,7 +131,7 @@ def test_truth_that_pairs_with_nothing_ends_with_1(fuseg, scored, tmp_path):
     [
         (np.zeros((6, 9), np.uint8), "must have the camera's size (6, 8), got (6, 9)"),
         (np.full((6, 8), 4, np.uint8), "truth must be 0 to 3, or ignore (255), got 4"),
-        (np.zeros((6, 8, 3), np.uint8), "must be an 8-bit label map with one channel"),
+        (np.tile(np.uint8([1, 2, 3]), (6, 8, 1)), "must be a label map with one chan"),
     ],
 )
 def test_truth_that_cannot_be_is_refused_by_its_file(
@@ -146,9 +153,9 @@ def test_the_users_unit_is_for_the_files_and_not_for_the_samples(
         *("verify", path, "--unit", "depth=0.1mm", "--min-miou", "1"),
         *("--input", f"rgb={saved('c.png', arrays['rgb'])}"),
         *("--input", f"depth={saved('d.png', arrays['depth'] * np.uint16(10))}"),
-        *("--truth", saved("t.png", truth)),
+        *("--truth", saved("t.png", truth), "--json"),
     )
-    assert (done.code, done.stderr) == (0, "")
+    assert (done.code, done.json["truth"]["miou"]) == (0, 1.0)
 
 
 def test_frames_and_truth_belong_together(fuseg, rgbd, pair_of_files):
@@ -159,3 +166,62 @@ def test_frames_and_truth_belong_together(fuseg, rgbd, pair_of_files):
     done = fuseg("verify", rgbd.path, "--min-miou", "0.5")
     assert done.code == 2
     assert "error: --min-miou needs frames to score" in done.stderr
+
+
+def quoted(sentence):
+    """The lines for a truth map that a sentence advises."""
+    return "\n".join(re.findall(r"'([^']+ = [^']+)'", sentence))
+
+
+@pytest.fixture
+def mask_words(make_bundle, plane_input, frames, saved):
+    """Words for one frame whose truth is a 0/255 mask, and the network's labels."""
+    path = make_bundle(plane_input(), classes=2).path
+    depth = frames()["depth"]
+    labels = library.load(path)(depth=depth).labels
+    truth = np.full(labels.shape, 255, np.uint8)
+    truth[0, :4] = 0
+    words = "--input", f"depth={saved('d.png', depth)}"
+    return ["verify", path, *words, "--truth", saved("mask.png", truth)], labels
+
+
+def test_a_0_255_mask_is_warned_about_and_the_advice_scores_it(
+    fuseg, mask_words, tmp_path
+):
+    words, labels = mask_words
+    done = fuseg(*words, "--json")
+    assert done.code == 0
+    assert done.json["truth"]["ignored_share"] == 44 / 48
+    warning = done.json["truth"]["warnings"][0]
+    assert warning.startswith("the truth looks like a 0/255 mask: 255 means ignore")
+    assert f"warning: {warning}\n" in done.stderr
+    (tmp_path / "map.txt").write_text(quoted(warning))
+    told = fuseg(*words, "--truth-map", tmp_path / "map.txt", "--json")
+    assert told.code == 0
+    assert told.json["truth"]["ignored_share"] == 0
+    assert "mask" not in told.stderr
+    mask = np.ones((6, 8), int)
+    mask[0, :4] = 0
+    right = np.count_nonzero(mask == labels) / 48
+    assert told.json["truth"]["pixel_accuracy"] == pytest.approx(right)
+
+
+def test_labels_from_1_with_0_for_void_are_warned_about_and_the_advice_works(
+    fuseg, scored, saved, rgbd, frames, tmp_path
+):
+    for index in (0, 1):
+        labels = library.load(rgbd.path)(**frames(index)).labels.astype(np.uint16)
+        saved(f"truth/{index}.png", np.where(labels == 3, 0, labels + 1).astype("u2"))
+    done = fuseg(*scored, "--json")
+    assert done.code == 0
+    warning = done.json["truth"]["warnings"][0]
+    assert warning.startswith("the truth's ids look one too high: ")
+    (tmp_path / "map.txt").write_text(quoted(warning))
+    told = fuseg(*scored, "--truth-map", tmp_path / "map.txt", "--json")
+    assert (told.code, told.json["truth"]["miou"]) == (0, 1.0)
+
+
+def test_a_truth_map_without_truth_is_refused(fuseg, rgbd, tmp_path):
+    done = fuseg("verify", rgbd.path, "--truth-map", tmp_path / "map.txt")
+    assert done.code == 2
+    assert "error: --truth-map needs the label maps that it is of" in done.stderr

@@ -81,10 +81,20 @@ def refusal(read, *arguments):
     return sentence.removeprefix(str(arguments[0]))
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.TIFF", "a.npy"])
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.TIFF", "a.bmp", "a.npy"])
 def test_colour_is_read_as_it_was_stored(saved, name):
     path = saved(name, RGB)
     np.testing.assert_array_equal(read_frame(path, "color"), RGB)
+
+
+def test_lossless_webp_keeps_every_number(saved):
+    path = saved("a.webp", RGB, lossless=True)
+    np.testing.assert_array_equal(read_frame(path, "color"), RGB)
+    path = saved("g.webp", np.dstack([GRAY] * 3), lossless=True)
+    np.testing.assert_array_equal(read_frame(path, "thermal"), GRAY)
+    np.testing.assert_array_equal(read_labels(path), GRAY)
+    lossy = saved("l.webp", np.dstack([GRAY] * 3))
+    assert "is a lossy WEBP" in refusal(read_labels, lossy)
 
 
 def test_a_jpeg_is_read_as_rgb(saved):
@@ -109,9 +119,47 @@ def test_transparent_pixels_are_refused(saved):
     seen_through[2, 3, 3] = 254
     sentence = refusal(read_frame, saved("a.png", seen_through), "color")
     assert sentence == (
-        " has transparent pixels: what is behind them is not known; save it without "
-        "the alpha channel."
+        " has transparent pixels: if its fourth channel is another sensor's picture "
+        "(RGB-T), take the colours alone, --plane NAME=RGB (and --plane OTHER=A for "
+        "the other sensor)."
     )
+
+
+def test_the_two_sensors_of_an_rgbt_file_come_apart(saved):
+    path = saved("00001D.png", np.dstack([RGB, GRAY]))
+    color = read_frame(path, "color", channels="RGB")
+    np.testing.assert_array_equal(color, RGB)
+    np.testing.assert_array_equal(read_frame(path, "thermal", channels="A"), GRAY)
+    green = read_frame(path, "thermal", channels="G")
+    np.testing.assert_array_equal(green, RGB[..., 1])
+    assert green.flags.c_contiguous
+    with pytest.raises(InputFileError, match=r"--plane thermal=A\.$"):
+        read_frame(path, "thermal", name="thermal")
+    with pytest.raises(InputFileError, match="has no channel A: it has R, G, B"):
+        read_frame(saved("rgb.png", RGB), "thermal", channels="A")
+    deep = saved("deep.png", png(2, 1, 16, 2, [bytes(12)]))
+    with pytest.raises(InputFileError, match="must have 8 bits a channel to take R"):
+        read_frame(deep, "thermal", channels="R")
+
+
+@pytest.mark.parametrize("name", ["t.png", "t.tif", "t.bmp"])
+def test_three_equal_channels_are_one_plane(saved, name):
+    path = saved(name, np.dstack([GRAY] * 3))
+    np.testing.assert_array_equal(read_frame(path, "thermal"), GRAY)
+    gray = read_frame(path, "color", channels="GRAY")
+    np.testing.assert_array_equal(gray, GRAY)
+
+
+def test_a_palette_of_grays_is_a_plane_by_its_colours(saved):
+    image = Image.fromarray(GRAY).convert("P")
+    image.putpalette([v for i in range(255, -1, -1) for v in (i, i, i)])
+    frame = read_frame(saved("p.png", image), "thermal")
+    np.testing.assert_array_equal(frame, 255 - GRAY)
+
+
+def test_sixteen_bits_are_no_gray_camera(saved):
+    with pytest.raises(InputFileError, match="must be an 8-bit grayscale image"):
+        read_frame(saved("d.png", DEPTH), "color", channels="GRAY")
 
 
 def test_gray_given_for_colour_is_refused_with_what_to_do(saved):
@@ -177,15 +225,36 @@ def test_colour_given_for_a_plane_is_refused(saved):
     sentence = refusal(read_frame, saved("a.png", RGB), "depth")
     assert sentence == (
         " must hold one plane of uint8, uint16 or float32 values, got a 8-bit colour "
-        "image."
+        "image: give the sensor's own file, as it was stored, or say which channel it "
+        "is, as in --plane NAME=B."
     )
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
-def test_gray_below_eight_bits_is_refused_as_readers_scale_it(saved, bits):
+def test_planes_below_eight_bits_are_refused_as_readers_scale_them(saved, bits):
     path = saved("a.png", png(2, 1, bits, 0, [b"\x40"]))
     assert f" has {bits} bits per pixel" in refusal(read_frame, path, "thermal")
-    assert f" has {bits} bits per pixel" in refusal(read_labels, path)
+
+
+@pytest.mark.parametrize(
+    ("bits", "byte", "ids"),
+    [(1, 0b01000000, [0, 1]), (2, 0b01110000, [1, 3]), (4, 0x7F, [7, 15])],
+)
+def test_labels_below_eight_bits_are_the_files_numbers(saved, bits, byte, ids):
+    gray = saved("g.png", png(2, 1, bits, 0, [bytes([byte])]))
+    assert read_labels(gray).tolist() == [ids]
+
+
+@pytest.mark.parametrize("name", ["m.png", "m.bmp", "m.npy"])
+def test_masks_of_one_bit_are_labels_0_and_1(saved, name):
+    labels = read_labels(saved(name, GRAY > 127))
+    assert labels.dtype == np.uint8
+    np.testing.assert_array_equal(labels, GRAY > 127)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.npy"])
+def test_labels_of_sixteen_bits_are_read(saved, name):
+    np.testing.assert_array_equal(read_labels(saved(name, DEPTH)), DEPTH)
 
 
 def test_labels_are_read_from_gray_palette_and_npy(saved):
@@ -196,6 +265,8 @@ def test_labels_are_read_from_gray_palette_and_npy(saved):
         saved("p.png", colours),
         saved("t.tif", GRAY),
         saved("n.npy", GRAY),
+        saved("i.npy", GRAY.astype(np.int64)),
+        saved("c.png", np.dstack([GRAY] * 3)),
     ):
         np.testing.assert_array_equal(read_labels(path), GRAY)
 
@@ -203,11 +274,11 @@ def test_labels_are_read_from_gray_palette_and_npy(saved):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.jpg", GRAY, "is a JPEG, whose compression changes labels"),
-        ("a.png", DEPTH, "must be an 8-bit label map with one channel, got a 16-bit"),
-        ("b.png", RGB, "must be an 8-bit label map with one channel, got a 8-bit co"),
-        ("a.npy", DEPTH, "must be a uint8 label map of shape (H, W), got uint16"),
+        ("a.jpg", GRAY, "is a lossy JPEG, whose compression changes labels"),
+        ("b.png", RGB, "must be a label map with one channel, got a 8-bit colour"),
+        ("a.npy", METRES, "must be a label map of whole numbers, of shape (H, W), got"),
         ("b.npy", RGB, "got uint8 of shape (5, 7, 3)"),
+        ("c.npy", GRAY[:0], "got uint8 of shape (0, 7)"),
     ],
 )
 def test_what_is_no_label_map_is_refused(saved, name, content, words):
@@ -236,7 +307,9 @@ def test_a_decompression_bomb_is_not_decoded(saved, side):
     assert " claims more than 89,478,485 pixels" in refusal(read_frame, path, "color")
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.npy"])
+@pytest.mark.parametrize(
+    "name", ["a.png", "a.jpg", "a.tif", "a.bmp", "a.webp", "a.npy"]
+)
 def test_every_truncation_is_refused_or_harmless(saved, tmp_path, name):
     path = saved(name, RGB)
     whole, expected = path.read_bytes(), read_frame(path, "color")
@@ -253,7 +326,9 @@ def test_every_truncation_is_refused_or_harmless(saved, tmp_path, name):
     assert refused > 20
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.npy"])
+@pytest.mark.parametrize(
+    "name", ["a.png", "a.jpg", "a.tif", "a.bmp", "a.webp", "a.npy"]
+)
 @pytest.mark.parametrize("kind", ["color", "depth"])
 def test_flipped_bytes_give_a_frame_or_input_file_error(saved, tmp_path, name, kind):
     whole = bytearray(saved(name, RGB if kind == "color" else GRAY).read_bytes())
@@ -309,7 +384,9 @@ def test_a_file_that_is_not_there_is_named(tmp_path, name):
 
 def test_text_named_png_is_refused(saved):
     path = saved("a.png", b"not a picture")
-    assert " is not a PNG, JPEG or TIFF image" in refusal(read_frame, path, "color")
+    assert " is not a PNG, JPEG, TIFF, BMP or WebP image" in refusal(
+        read_frame, path, "color"
+    )
 
 
 @pytest.mark.parametrize("pixels", [GRAY, RGB, RGB[:, ::-1]])

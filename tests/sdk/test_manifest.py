@@ -185,6 +185,7 @@ def test_members_are_what_variants_and_samples_name():
         (["outputs", 0, "tail", "size"], [16384, 1]),
         (["outputs", 0, "tensor", "shape"], [1, 1, 16384, 16384]),
         (["outputs", 0, "classes", 0, "color"], [0, 255, 0]),
+        (["outputs", 0, "classes", 0, "ids"], [7, 65535]),
         (["variants", 0, "opset"], 1),
         (["variants", 0, "verification"], []),
         (["variants", 0, "verification", 0, "frames"], 1),

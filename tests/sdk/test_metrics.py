@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fuseg.errors import ArgumentError, DTypeError, ShapeError
-from fuseg.metrics import confusion, iou, label_agreement, miou
+from fuseg.metrics import confusion, iou, label_agreement, miou, score
 
 
 def counted(truth, prediction, classes, ignore):
@@ -138,3 +138,63 @@ def test_a_frame_without_any_truth_counts_nothing():
 def test_fewer_than_one_class_is_refused():
     with pytest.raises(ArgumentError, match="classes must be at least 1, got 0"):
         confusion(np.array([0]), np.array([0]), 0, 255)
+
+
+def scored(truth, prediction, names, **options):
+    truth, prediction = np.array(truth), np.array(prediction)
+    table = confusion(truth, prediction, len(names), 255)
+    return score(table, int((truth == 255).sum()), names, 255, **options)
+
+
+def test_a_score_says_what_it_leaves_out():
+    found = scored([0, 0, 1, 255], [0, 1, 1, 2], ("far", "near", "sky"))
+    assert (found.pixels, found.ignored_pixels) == (3, 1)
+    assert found.ignored_share == 0.25
+    assert found.iou == {"far": 0.5, "near": 0.5, "sky": None}
+    assert (found.miou, found.miou_classes) == (0.5, 2)
+    assert found.pixel_accuracy == pytest.approx(2 / 3)
+    assert found.absent == ("sky",)
+    assert found.warnings == ("1 of 3 classes never occur in the truth: sky.",)
+    assert found.words == (
+        "mIoU 0.5000 over the 2 of 3 classes that occur   pixel accuracy 0.6667",
+        "left out: 25.00% of the truth's pixels are ignore",
+    )
+
+
+def test_a_full_score_warns_of_nothing():
+    found = scored([0, 1], [0, 1], ("far", "near"))
+    assert found.warnings == ()
+    assert found.words[0].startswith("mIoU 1.0000 over all 2 classes ")
+
+
+def test_a_0_255_mask_is_told_from_labels():
+    mask = [0, 0, 255]
+    first, second = scored(mask, [0, 0, 0], ("far", "near")).warnings
+    assert first.startswith("the truth looks like a 0/255 mask: 255 means ignore here")
+    assert "'0 = far' and '255 = near'" in first
+    assert second == "1 of 2 classes never occur in the truth: near."
+    assert not any("mask" in w for w in scored([0, 1, 255], [0, 0, 0], "ab").warnings)
+    assert scored([0, 0, 1], [0, 0, 0], "ab", mapped=True).warnings == ()
+
+
+def test_ids_that_start_at_one_are_told_by_the_labels():
+    prediction = [0, 0, 1, 1, 2, 0]
+    shifted = [1, 1, 2, 2, 0, 0]
+    first, *_ = scored(shifted, prediction, "abc").warnings
+    assert first.startswith(
+        "the truth's ids look one too high: 66.7% of the labels are the id less one, "
+        "16.7% the id; "
+    )
+    assert "'0 = ignore' and '1-3 = 0-2'" in first
+
+
+def test_more_ignored_than_counted_is_a_warning():
+    assert scored([0, 1, 255, 255, 255], [0, 1, 0, 0, 0], "ab").warnings == (
+        "60.0% of the truth's pixels are ignore and count nowhere.",
+    )
+
+
+def test_nothing_counted_has_no_score():
+    found = scored([255, 255], [0, 0], "ab")
+    assert (found.miou, found.pixel_accuracy, found.words) == (None, None, ())
+    assert found.ignored_share == 1.0

@@ -38,6 +38,16 @@ ChannelsOption = Annotated[
         show_default=False,
     ),
 ]
+TruthMapOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="What the ids in the label maps mean, if they are no class indices: "
+        "lines such as '33 = bicycle', '1-40 = 0-39', '0 = ignore' or '* = ignore', "
+        "with a class's name or index on the right; or a JSON object of the same.",
+        show_default=False,
+    ),
+]
 AlphaOption = Annotated[
     float,
     typer.Option(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
@@ -15,9 +14,9 @@ from .. import gpu_engines, metrics
 from ..bundle import Bundle
 from ..choice import LEAST_AGREEMENT, agreements, candidates, make
 from ..errors import ArgumentError, ShapeError
-from ..images import read_labels
 from ..pairs import PairedFrame, Pairs, pair
 from ..segmenter import Segmenter, load
+from ..truth import TruthReader
 from .frames import (
     FrameReader,
     assignments,
@@ -34,10 +33,11 @@ from .options import (
     InputOption,
     JsonOption,
     ThreadsOption,
+    TruthMapOption,
     UnitOption,
     VariantOption,
 )
-from .printing import plural, print_json, print_table, progress
+from .printing import plural, print_json, print_table, progress, warn
 
 FP32_AGREEMENT = 0.9995
 _TRUTH = "--truth"  # beside the inputs' names, which are identifiers
@@ -67,10 +67,11 @@ def verify(
     truth: Annotated[
         str | None,
         typer.Option(
-            help="The true labels: 8-bit PNG of the camera's size, a file, folder or "
-            "pattern like the inputs."
+            help="The true labels: PNG (gray or palette) of the camera's size, a file, "
+            "folder or pattern like the inputs."
         ),
     ] = None,
+    truth_map: TruthMapOption = None,
     unit: UnitOption = None,
     channels: ChannelsOption = None,
     min_agreement: Annotated[
@@ -105,9 +106,13 @@ def verify(
         )
     if min_miou is not None and truth is None:
         raise ArgumentError("--min-miou needs frames to score: --input and --truth.")
+    if truth_map is not None and truth is None:
+        raise ArgumentError("--truth-map needs the label maps that it is of: --truth.")
     opened = Bundle.open(bundle)
+    output = opened.manifest.outputs[0]
+    read_truth = TruthReader(output.classes, output.ignore, truth_map)
     samples = _replay(opened, backend, variant, threads, device, min_agreement)
-    scores = None
+    score = scores = None
     if truth is not None:
         require_names(opened.manifest, sources)
         pairs = pair({**sources, _TRUTH: truth})
@@ -123,7 +128,10 @@ def verify(
             units=units,
             channels=orders,
         )
-        scores = _score(told, pairs, FrameReader(opened.manifest, orders))
+        reader = FrameReader(opened.manifest, orders)
+        score = _score(told, pairs, reader, read_truth)
+        scores = {"frames": len(pairs.frames), **asdict(score)}
+        scores["unpaired"] = unpaired_json(pairs)
 
     failures = _failures(samples, scores, min_miou)
     if json:
@@ -140,7 +148,10 @@ def verify(
             }
         )
     else:
-        _show(samples, scores)
+        _show(samples, score, 0 if scores is None else scores["frames"])
+    if score is not None:
+        for sentence in score.warnings:
+            warn(sentence)
     for failure in failures:
         print(f"failed: {failure}", file=sys.stderr)
     if failures:
@@ -182,38 +193,28 @@ def _replay(
     return samples
 
 
-def _score(segmenter: Segmenter, pairs: Pairs, read: FrameReader) -> dict[str, Any]:
+def _score(
+    segmenter: Segmenter, pairs: Pairs, read: FrameReader, read_truth: TruthReader
+) -> metrics.Score:
     output = segmenter.manifest.outputs[0]
-    count = len(output.classes)
+    count, ignored = len(output.classes), 0
     table = np.zeros((count, count), np.int64)
     for frame in progress(pairs.frames, what="scoring", total=len(pairs.frames)):
         files = dict(frame.files)
         path = files.pop(_TRUTH)
         arrays = read(PairedFrame(frame.key, files))
         labels = label(segmenter, frame.key, arrays).labels
-        expected = read_labels(path)
+        expected = read_truth(path)
         if expected.shape != labels.shape:
             raise ShapeError(
                 f"{path} must have the camera's size {labels.shape}, "
                 f"got {expected.shape}."
             )
-        try:
-            table += metrics.confusion(expected, labels, count, output.ignore)
-        except ArgumentError as err:
-            raise ArgumentError(f"{path}: {err}") from err
-    pixels = int(table.sum())
-    iou = metrics.iou(table)
-    return {
-        "frames": len(pairs.frames),
-        "pixels": pixels,
-        "miou": metrics.miou(table) if pixels else None,
-        "pixel_accuracy": int(np.trace(table)) / pixels if pixels else None,
-        "iou": {
-            entry.name: None if math.isnan(value) else value
-            for entry, value in zip(output.classes, iou.tolist(), strict=True)
-        },
-        "unpaired": unpaired_json(pairs),
-    }
+        table += metrics.confusion(expected, labels, count, output.ignore)
+        ignored += int(np.count_nonzero(expected == output.ignore))
+    names = [entry.name for entry in output.classes]
+    mapped = read_truth.mapped
+    return metrics.score(table, ignored, names, output.ignore, mapped=mapped)
 
 
 def _failures(
@@ -237,13 +238,14 @@ def _failures(
     return failures
 
 
-def _show(samples: list[_Sample], scores: dict[str, Any] | None) -> None:
+def _show(samples: list[_Sample], score: metrics.Score | None, frames: int) -> None:
     for sample in samples:
         print(sample.words)
-    if scores is None or scores["miou"] is None:
+    if score is None or score.miou is None:
         return
-    table = Table("class", "IoU", title=plural(scores["frames"], "frame"))
-    for name, value in scores["iou"].items():
+    table = Table("class", "IoU", title=plural(frames, "frame"))
+    for name, value in score.iou.items():
         table.add_row(name, "does not occur" if value is None else f"{value:.4f}")
     print_table(table)
-    print(f"mIoU {scores['miou']:.4f}   pixel accuracy {scores['pixel_accuracy']:.4f}")
+    for line in score.words:
+        print(line)

@@ -33,14 +33,22 @@ class Upsample(Record):
 
 @dataclass(frozen=True)
 class Class(Record):
-    """A class: its index is its place in the list; colour is (R, G, B), 0 to 255."""
+    """A class: its index is its place in the list; colour is (R, G, B), 0 to 255.
+
+    ``ids`` are its labels in the files of its data set, if those are not the index.
+    """
 
     name: str
     color: tuple[int, int, int]
+    ids: tuple[int, ...] = ()
 
     def _check(self) -> None:
         for index, value in enumerate(self.color):
             require(0 <= value <= 255, f"color[{index}] must be 0 to 255, got {value}.")
+        for index, value in enumerate(self.ids):
+            require(
+                0 <= value <= 65535, f"ids[{index}] must be 0 to 65535, got {value}."
+            )
 
 
 @dataclass(frozen=True)
@@ -92,6 +100,8 @@ class Output(Record):
             f"got {len(self.classes)}.",
         )
         require_unique("classes", [entry.name for entry in self.classes])
+        ids = [number for entry in self.classes for number in entry.ids]
+        require_unique("classes[].ids", [str(number) for number in ids])
         require(0 <= self.ignore <= 255, f"ignore must be 0 to 255, got {self.ignore}.")
         require(
             bool(self.tail.removed) or self.tail.size == (height, width),
