@@ -36,7 +36,8 @@ $(VENV)/.built: pyproject.toml constraints.txt $(NATIVE) $(PYTHON_FOLDERS)
 	touch $@
 
 demo: build
-	$(BIN)/python -m fuseg_export.demo --checkpoints export/checkpoints --out out/demo
+	$(BIN)/fuseg demo --out out/demo
+	$(BIN)/python -m fuseg_export.demo_report --checkpoints export/checkpoints --demo out/demo
 
 test: build test-native $(VENV)-floor/.built
 	$(BIN)/python -m pytest -m 'not slow'

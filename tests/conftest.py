@@ -19,7 +19,6 @@ import fuseg
 from fuseg import bundle, manifest
 
 FUSEG = (sys.executable, "-m", "fuseg")
-CHECKPOINT = Path(__file__).parents[1] / "export" / "checkpoints" / "rgbd.safetensors"
 
 REFUSE = manifest.Missing("refuse")
 
@@ -309,14 +308,17 @@ def with_variants(tmp_path: Path) -> Callable[[Path, dict[str, bytes | None]], P
 
 
 @pytest.fixture(scope="session")
-def rgbd_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped checkpoint, exported once by the command that a user types."""
-    path = tmp_path_factory.mktemp("exported") / "rgbd.fuseg"
-    subprocess.run(
-        [*FUSEG, "export", "rgbd", "--checkpoint", CHECKPOINT, "-o", path],
-        check=True,
-    )
-    return path
+def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What ``fuseg demo`` makes, by the command that a user types. Read only."""
+    folder = tmp_path_factory.mktemp("demo") / "fuseg-demo"
+    subprocess.run([*FUSEG, "demo", "--out", folder], check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def rgbd_bundle(demo_folder: Path) -> Path:
+    """The shipped checkpoint, exported once. Read only."""
+    return demo_folder / "rgbd.fuseg"
 
 
 @pytest.fixture(scope="session")

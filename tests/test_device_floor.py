@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -49,6 +50,18 @@ def test_the_shipped_model_labels_alike_with_numpy_1_26_and_onnxruntime_1_23(
     )
     assert report["samples"]
     assert all(s["label_agreement"] >= 0.9995 for s in report["samples"])
+
+
+def test_the_wheel_has_the_weights_that_fuseg_demo_exports(floor_python):
+    code = (
+        "import hashlib, importlib.metadata as m\n"
+        "for file in m.files('fuseg'):\n"
+        "    if str(file) == 'fuseg_export/checkpoints/rgbd.safetensors':\n"
+        "        print(hashlib.sha256(file.locate().read_bytes()).hexdigest())\n"
+    )
+    weights = ROOT / "export" / "checkpoints" / "rgbd.safetensors"
+    expected = hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert run(floor_python, "-c", code).split() == [expected]
 
 
 def test_the_device_half_resolves_for_python_3_10_to_the_pinned_versions():

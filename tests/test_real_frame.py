@@ -37,7 +37,9 @@ def test_a_user_says_the_unit_and_gets_labels_at_the_camera_s_size(
     assert labels.dtype == np.uint8
     assert len(np.unique(labels)) > 3
     with Image.open(tmp_path / "overlay" / "real_rgb.png") as overlay:
-        assert overlay.size == (512, 424)
+        width, height = overlay.size
+        assert width == 512
+        assert height > 424  # the legend is beneath
 
 
 def test_the_unit_scales_readings_and_leaves_holes_and_saturation_alone(

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from fuseg._files import write_file
@@ -25,11 +21,9 @@ from .precision.judge import Budget
 from .precision.report import as_html, as_json, remarks, variants_table
 from .precision.variants import Precision, parse_kinds
 from .publish import require_writable
-from .stdout import stdout_to
+from .stdout import foreign_prints_to_stderr, progress_on_terminal
 
 __all__ = ["export", "models"]
-
-_STDERR = 2
 
 
 def export(
@@ -177,7 +171,7 @@ def export(
     for path in (report, calibration_cache):
         if path is not None:
             require_writable(path)
-    with _progress() as progress, _foreign_prints_to_stderr():
+    with progress_on_terminal() as progress, foreign_prints_to_stderr():
         made = export_bundle(
             target,
             checkpoint,
@@ -297,20 +291,3 @@ def _as_json(report: ExportReport) -> dict[str, Any]:
         "notes": list(report.notes),
         "warnings": list(report.warnings),
     }
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """What is being done, on stderr if that is a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    with Console(stderr=True).status("starting") as status:
-        yield status.update
-
-
-@contextlib.contextmanager
-def _foreign_prints_to_stderr() -> Iterator[None]:
-    """Networks and exporters print as they like; stdout is for the result."""
-    with stdout_to(_STDERR), contextlib.redirect_stdout(sys.stderr):
-        yield

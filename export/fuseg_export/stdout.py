@@ -5,9 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-__all__ = ["stdout_to"]
+from rich.console import Console
+
+__all__ = ["foreign_prints_to_stderr", "progress_on_terminal", "stdout_to"]
+
+_STDERR = 2
 
 
 @contextlib.contextmanager
@@ -25,3 +29,20 @@ def stdout_to(descriptor: int) -> Iterator[None]:
     finally:
         os.dup2(kept, 1)
         os.close(kept)
+
+
+@contextlib.contextmanager
+def foreign_prints_to_stderr() -> Iterator[None]:
+    """Networks and exporters print as they like; stdout is for the result."""
+    with stdout_to(_STDERR), contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+@contextlib.contextmanager
+def progress_on_terminal() -> Iterator[Callable[[str], None]]:
+    """What is being done, on stderr if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with Console(stderr=True).status("starting") as status:
+        yield status.update

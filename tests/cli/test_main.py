@@ -9,7 +9,7 @@ import pytest
 import fuseg as library
 from fuseg.cli import training_half
 
-COMMANDS = ["run", "inspect", "verify", "bench", "tune", "doctor", "export", "models"]
+COMMANDS = "run inspect verify bench tune doctor export demo models".split()
 
 HALF = """
 import typer
@@ -122,7 +122,7 @@ def test_a_command_of_the_training_half_has_its_own_options(fuseg):
     assert fuseg("export", "rgbd", "--height", "5").code == 2
 
 
-@pytest.mark.parametrize("command", ["export", "models"])
+@pytest.mark.parametrize("command", ["export", "demo", "models"])
 @pytest.mark.usefixtures("no_half")
 def test_without_the_training_half_its_commands_say_what_to_install(fuseg, command):
     for words in ([], ["--help"], ["rgbd", "--checkpoint", "x"]):
