@@ -76,7 +76,7 @@ class Contents:
             network = one.model.SerializeToString(deterministic=True)
             members[f"{one.name}.onnx"] = network
         kept = {
-            f"float_layers_of_{one.name}": ", ".join(one.repair.kept)
+            f"float_layers_of_{one.name}": one.repair.kept
             for one in made
             if one.repair is not None and one.repair.kept
         }
@@ -107,7 +107,7 @@ def first_contents(
     target: Target,
     model: onnx.ModelProto,
     tail: Tail,
-    provenance: Mapping[str, str],
+    provenance: Mapping[str, str | tuple[str, ...]],
 ) -> Contents:
     """A bundle's contents before it is verified.
 

@@ -180,6 +180,8 @@ def test_members_are_what_variants_and_samples_name():
     [
         (["name"], "x" * 1000),
         (["inputs", 2, "invalid"], [0, 65535]),
+        (["provenance"], {"a": "b", "c": 1, "d": 0.5, "e": True, "f": ["x", "y"]}),
+        (["provenance"], {"layers": [f"stage.{i}.conv" for i in range(200)]}),
         (["outputs", 0, "ignore"], 0),
         (["outputs", 0, "tail"], {"removed": [], "size": [12, 16]}),
         (["outputs", 0, "tail", "size"], [16384, 1]),

@@ -35,7 +35,7 @@ def inspect(bundle: BundleArgument, json: JsonOption = False) -> None:
         _show_variant(variant, manifest)
     print(f"\n{plural(len(manifest.samples), 'sample frame')} for fuseg verify")
     for key, value in sorted(manifest.provenance.items()):
-        print(f"{key}: {value}")
+        print(f"{key}: {', '.join(value) if isinstance(value, tuple) else value}")
 
 
 def _inputs(manifest: Manifest) -> Table:

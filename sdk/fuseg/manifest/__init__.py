@@ -42,7 +42,8 @@ class Manifest(Record):
     """Everything about a bundle but its numbers; see the parts.
 
     ``files`` is empty until the bundle is written; then it lists exactly the
-    members that the variants and samples name.
+    members that the variants and samples name. ``provenance`` is for people: what
+    the bundle was made of, and how.
     """
 
     format: int = field(default=FORMAT, kw_only=True)
@@ -52,7 +53,9 @@ class Manifest(Record):
     outputs: tuple[Output, ...]
     variants: tuple[Variant, ...]
     samples: tuple[Sample, ...] = ()
-    provenance: dict[str, str | int | float] = field(default_factory=dict)
+    provenance: dict[str, bool | int | float | str | tuple[str, ...]] = field(
+        default_factory=dict
+    )
     files: dict[str, File] = field(default_factory=dict)
 
     @classmethod

@@ -154,7 +154,7 @@ def _coerce(hint: Any, value: Any, path: str) -> Any:
         if value is None and type(None) in args:
             return None
         options = [arg for arg in args if arg is not type(None)]
-        chosen = [arg for arg in options if type(value) is arg] or options
+        chosen = [arg for arg in options if _is_of(arg, value)] or options
         if len(chosen) > 1:
             raise _refusal(hint, value, path)
         return _coerce(chosen[0], value, path)
@@ -177,6 +177,12 @@ def _coerce(hint: Any, value: Any, path: str) -> Any:
     elif _SCALARS[hint](value):
         return hint(value)
     raise _refusal(hint, value, path)
+
+
+def _is_of(hint: Any, value: Any) -> bool:
+    if get_origin(hint) is tuple:
+        return isinstance(value, (list, tuple))
+    return type(value) is hint
 
 
 def _coerce_items(args: Any, value: Any, path: str, hint: Any) -> tuple[Any, ...]:
@@ -230,8 +236,10 @@ def _wanted(hint: Any) -> str:
     if origin is Literal:
         words = [repr(word) for word in args]
         return words[0] if len(words) == 1 else f"one of {', '.join(words)}"
+    if origin is tuple and args[-1] is Ellipsis:
+        return "a list of texts" if args[0] is str else "a list"
     if origin is tuple:
-        return "a list" if args[-1] is Ellipsis else f"a list of {len(args)}"
+        return f"a list of {len(args)}"
     return _WORDS.get(hint, "an object")
 
 

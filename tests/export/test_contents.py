@@ -1,0 +1,68 @@
+"""What an export writes into the manifest beside the network."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from fuseg import bundle
+from fuseg.bundle import Bundle
+from fuseg_export.contents import first_contents
+from fuseg_export.cut_tail import Tail
+from fuseg_export.precision.judge import Verdict
+from fuseg_export.precision.repair import Repair
+from fuseg_export.precision.variants import Made
+from fuseg_export.target import resolve
+
+
+def network():
+    """Adds rgb's planes to two classes of its size."""
+    shape = [1, 3, 240, 320]
+    weights = helper.make_tensor("w", TensorProto.FLOAT, [10, 4, 1, 1], np.ones(40))
+    nodes = [
+        helper.make_node("Concat", ["rgb", "depth"], ["both"], axis=1),
+        helper.make_node("Conv", ["both", "w"], ["logits"]),
+    ]
+    of = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [of("rgb", 1, shape), of("depth", 1, [1, 1, 240, 320])],
+        [of("logits", 1, [1, 10, 240, 320])],
+        [weights],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    return helper.make_model(graph, opset_imports=opset, ir_version=8)
+
+
+@pytest.mark.parametrize("count", [1, 25, 400])
+def test_the_layers_that_stay_in_float_are_a_list_however_many(tmp_path, count):
+    layers = tuple(f"/encoder/stages.{i}/blocks.0/attn/Conv" for i in range(count))
+    verdict = Verdict(1, 1.0, 0.0)
+    precision = {
+        "kind": "int8",
+        "activations": "uint8",
+        "rest": "float32",
+        "calibration": "minmax",
+        "frames": "1",
+        "float_nodes": str(count),
+    }
+    model = network()
+    made = [
+        Made("fp32", ("any",), {"kind": "fp32"}, model),
+        Made(
+            "int8-cpu",
+            ("cpu",),
+            precision,
+            model,
+            verdict=verdict,
+            repair=Repair(layers, {}, verdict, verdict),
+        ),
+    ]
+    tail = Tail((), (240, 320), False, None)
+    contents = first_contents(resolve("rgbd"), model, tail, {}).with_variants(made)
+    path = tmp_path / "a.fuseg"
+    bundle.write(path, contents.manifest, contents.members)
+    manifest = Bundle.open(path).manifest
+    assert manifest.provenance["float_layers_of_int8-cpu"] == layers
