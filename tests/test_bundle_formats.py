@@ -27,3 +27,22 @@ def test_it_loads_and_gives_the_labels_it_was_published_with(path):
         # Another processor's engine may round a tie to the other side.
         assert label_agreement(segmenter(**frames).labels, labels) >= 0.999
         assert len(np.unique(labels)) > 1
+
+
+def test_format_1_without_age_limits_gets_the_defaults():
+    opened = Bundle.open(PUBLISHED[0])
+    assert b"max_ahead_ms" not in PUBLISHED[0].read_bytes()
+    limit = opened.manifest.inputs[0].missing
+    assert (limit.policy, limit.max_age_ms, limit.max_ahead_ms) == ("refuse", 500, 100)
+    frames, _ = opened.samples()[0]
+
+    def label(late_by_ns):
+        return fuseg.load(PUBLISHED[0])(
+            rgb=fuseg.Frame(frames["rgb"], 0),
+            depth=fuseg.Frame(frames["depth"], late_by_ns),
+        )
+
+    assert not label(500 * 10**6).degraded
+    with pytest.raises(fuseg.errors.FrameError, match="older than depth's") as refused:
+        label(10 * 10**9)
+    assert refused.value.causes == {"rgb": "late"}

@@ -20,6 +20,12 @@ FusegError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .frames import Cause
+
 __all__ = [
     "ArgumentError",
     "BackendError",
@@ -61,7 +67,16 @@ class DTypeError(FusegError, TypeError):
 
 
 class FrameError(FusegError, ValueError):
-    """A sensor gave no usable frame and its declared policy is to refuse."""
+    """A sensor gave no usable frame and its declared policy is to refuse.
+
+    Attributes:
+        causes: By input name, why each refused input has no usable frame: see
+            ``fuseg.Source.cause``. Empty if not an input of a call was refused.
+    """
+
+    def __init__(self, message: str, *, causes: Mapping[str, Cause] | None = None):
+        super().__init__(message)
+        self.causes: dict[str, Cause] = dict(causes or {})
 
 
 class BundleError(FusegError, ValueError):

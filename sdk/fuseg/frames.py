@@ -5,15 +5,23 @@ Pure bookkeeping on integers: no pixel is read here. The bytes are moved by
 
 Time. Every frame of a call has a stamp in nanoseconds. It is the caller's
 (``Frame(array, stamp_ns)``, or the call's own ``stamp_ns=`` for plain arrays), or,
-when the caller gives none at all, the moment of arrival on ``time.monotonic_ns()``.
-The two clocks cannot be compared, so one Segmenter stays with the first one it saw.
+when the caller gives none at all, its arrival on ``time.monotonic_ns()``. The two
+clocks cannot be compared, so one Segmenter stays with the first one it saw.
+
+Age. Every frame, given or held, is measured against one stamp, the result's: the call's
+``stamp_ns``, or else the newest usable frame's own. So without ``stamp_ns`` the newest
+frame is fresh whatever its clock says, no given frame is early, and one clock that runs
+ahead makes the others late: the reason then names the frame they are measured against.
+Nothing is measured against earlier calls, so stamps may go back, as in the loop of a
+recording; what is held from before then lies ahead, and is used up to the limit for
+that.
 """
 
 from __future__ import annotations
 
 import operator
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
@@ -24,9 +32,9 @@ from .manifest import Missing
 
 Clock = Literal["caller", "arrival"]
 State = Literal["fresh", "held", "substituted", "absent"]
+Cause = Literal["absent", "invalid", "late", "early"]
 
-NO_FRAME = "no frame"
-NO_VALID_PIXEL = "no valid pixel"
+_NOT_TIME: dict[str, str] = {"absent": "no frame", "invalid": "no valid pixel"}
 _NS_PER_MS = 1e6
 
 
@@ -54,12 +62,18 @@ class Source:
             frame before it. ``"substituted"``: no frame, the manifest's ``fill``.
             ``"absent"``: the network was run without this sensor (no bundle of
             format 1 can say so).
-        age_ms: The result's moment minus the moment the frame was taken, in
-            milliseconds; negative for a frame taken later. None if substituted.
+        age_ms: The result's stamp minus the frame's, in milliseconds; negative for a
+            frame taken later. None if substituted.
+        cause: Why no frame of this call was used; None if one was. One of four words
+            and nothing else, fit for the label of a metric. ``"absent"``: no frame was
+            given. ``"invalid"``: the frame has not one valid pixel. ``"late"``: it is
+            older than the input's ``max_age_ms``. ``"early"``: it lies more than
+            ``max_ahead_ms`` after the result's stamp.
     """
 
     state: State
     age_ms: float | None
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +109,7 @@ class Decision:
 
     state: Literal["fresh", "held", "substituted", "refused"]
     age_ms: float | None
+    cause: Cause | None
     why: str | None
 
 
@@ -146,8 +161,8 @@ def receive(
     return Received(arrays, stamps, seen, None if stamp_ns is None else plain, now)
 
 
-def moment_of(received: Received, unusable: Mapping[str, str]) -> int:
-    """The moment a result stands for, in nanoseconds.
+def moment_of(received: Received, unusable: Container[str]) -> tuple[int, str]:
+    """The stamp of the result, in nanoseconds, and in words whose it is.
 
     The call's ``stamp_ns`` if given; else the newest stamp among the usable frames;
     else among the unusable ones; else, if no frame was ever stamped by the caller,
@@ -158,51 +173,56 @@ def moment_of(received: Received, unusable: Mapping[str, str]) -> int:
             it is there cannot be known.
     """
     if received.stamp_ns is not None:
-        return received.stamp_ns
-    usable = [s for name, s in received.stamps.items() if name not in unusable]
-    stamps = usable or list(received.stamps.values())
+        return received.stamp_ns, "stamp_ns"
+    usable = {n: s for n, s in received.stamps.items() if n not in unusable}
+    stamps = usable or received.stamps
     if stamps:
-        return max(stamps)
+        newest = max(stamps, key=stamps.__getitem__)
+        return stamps[newest], f"{newest}'s"
     if received.clock == "caller":
         raise ArgumentError(
             "stamp_ns must be given in a call without any frame, because earlier "
             "frames carried stamps of your clock and fuseg cannot read it."
         )
-    return received.now_ns
+    return received.now_ns, "now"
 
 
 def decide(
     missing: Missing,
     *,
-    fault: str | None,
+    cause: Cause | None,
     age_ms: float | None,
     held_age_ms: float | None,
+    against: str,
 ) -> Decision:
-    """Apply one input's missing-sensor policy.
+    """Apply one input's limits and its missing-sensor policy.
 
     Args:
-        missing: The policy, from the manifest.
-        fault: Why the given frame is unusable ("no frame", "no valid pixel"), or None.
+        missing: Limits and policy, from the manifest.
+        cause: Why the given frame is unusable whatever its age: ``"absent"``,
+            ``"invalid"`` or None.
         age_ms: Age of the given frame; None without one.
         held_age_ms: Age of the last good frame; None if there is none.
+        against: Whose stamp ages are measured against, in the words of `moment_of`.
     """
-    limit = missing.max_age_ms
-    if fault is None and limit is not None and age_ms is not None and age_ms > limit:
-        fault = f"its frame is {_ms(age_ms)} old, more than {_ms(limit)}"
-    if fault is None:
-        return Decision("fresh", age_ms, None)
+    why = "" if cause is None else _NOT_TIME[cause]
+    if cause is None and age_ms is not None:
+        cause = _beyond(missing, age_ms)
+        if cause is None:
+            return Decision("fresh", age_ms, None, None)
+        why = f"its frame {_too_far(missing, age_ms, against)}"
     policy = missing.policy
-    if policy == "hold" and limit is not None and missing.then is not None:
-        if held_age_ms is None:
-            fault += "; none held"
-        elif held_age_ms < 0:
-            fault += f"; the held one lies {_ms(-held_age_ms)} in the future"
-        elif held_age_ms > limit:
-            fault += f"; the held one is {_ms(held_age_ms)} old, more than {_ms(limit)}"
-        else:
-            return Decision("held", held_age_ms, fault)
+    if policy == "hold" and missing.then is not None:
         policy = missing.then
-    return Decision("refused" if policy == "refuse" else "substituted", None, fault)
+        if held_age_ms is None:
+            why += "; none held"
+        elif _beyond(missing, held_age_ms) is None:
+            return Decision("held", held_age_ms, cause, why)
+        else:
+            why += f"; the held one {_too_far(missing, held_age_ms, against)}"
+    state: Literal["refused", "substituted"]
+    state = "refused" if policy == "refuse" else "substituted"
+    return Decision(state, None, cause, why)
 
 
 def sources(decisions: Mapping[str, Decision]) -> dict[str, Source]:
@@ -211,17 +231,20 @@ def sources(decisions: Mapping[str, Decision]) -> dict[str, Source]:
     Raises:
         FrameError: the policy of some inputs is to refuse; the sentence names each.
     """
-    refused, made_from = [], {}
+    refused: dict[str, Decision] = {}
+    made_from = {}
     for name, decision in decisions.items():
         if decision.state == "refused":
-            refused.append(f"{name} ({decision.why})")
+            refused[name] = decision
         else:
-            made_from[name] = Source(decision.state, decision.age_ms)
+            made_from[name] = Source(decision.state, decision.age_ms, decision.cause)
     if refused:
+        listed = ", ".join(f"{name} ({d.why})" for name, d in refused.items())
+        way_out = {name: {"policy": "substitute"} for name in refused}
         raise FrameError(
-            f"{', '.join(refused)}: no usable frame, and the bundle's policy is to "
-            "refuse then. Give a usable frame, or export the bundle with the policy "
-            "hold or substitute for this input."
+            f"{listed}: no usable frame, and the policy is to refuse then. Give a "
+            f"usable frame, or go on without one: fuseg.load(..., missing={way_out}).",
+            causes={name: d.cause for name, d in refused.items() if d.cause},
         )
     return made_from
 
@@ -234,9 +257,11 @@ def reason(decisions: Mapping[str, Decision]) -> str | None:
     parts = []
     for name, decision in decisions.items():
         if decision.state == "held" and decision.age_ms is not None:
+            age = decision.age_ms
+            when = f"{_ms(age)} old" if age >= 0 else f"{_ms(-age)} ahead"
             # A frame that was simply not given needs no explanation.
-            why = "" if decision.why == NO_FRAME else f" ({decision.why})"
-            parts.append(f"{name}: held, {_ms(decision.age_ms)} old{why}")
+            why = "" if decision.cause == "absent" else f" ({decision.why})"
+            parts.append(f"{name}: held, {when}{why}")
         elif decision.state == "substituted":
             parts.append(f"{name}: substituted ({decision.why})")
     return "; ".join(parts) or None
@@ -275,12 +300,37 @@ def _nanoseconds(name: str, stamp: object) -> int:
     if isinstance(stamp, bool):
         raise ArgumentError(f"{what} must be whole nanoseconds, got {stamp}.")
     try:
-        return operator.index(stamp)  # type: ignore[arg-type]
+        whole = operator.index(stamp)  # type: ignore[arg-type]
     except TypeError:
         raise ArgumentError(
             f"{what} must be whole nanoseconds, got {stamp!r}: for seconds, "
             "int(seconds * 1e9)."
         ) from None
+    if not -(2**63) <= whole < 2**63:
+        raise ArgumentError(
+            f"{what} must be nanoseconds that fit 64 bits, got one of "
+            f"{whole.bit_length()} bits."
+        )
+    return whole
+
+
+def _beyond(missing: Missing, age_ms: float) -> Literal["late", "early"] | None:
+    """Which limit a frame of this age is beyond; None if it is within both."""
+    if missing.max_age_ms is not None and age_ms > missing.max_age_ms:
+        return "late"
+    if missing.max_ahead_ms is not None and -age_ms > missing.max_ahead_ms:
+        return "early"
+    return None
+
+
+def _too_far(missing: Missing, age: float, against: str) -> str:
+    """As in "is 250 ms older than rgb's, more than 200 ms"."""
+    limit = missing.max_age_ms if age > 0 else missing.max_ahead_ms
+    far, most = _ms(abs(age)), _ms(limit or 0.0)
+    if far == most:  # beyond it by less than is spelled
+        far = f"{abs(age):.6f} ms"
+    where = f"is {far} older than" if age > 0 else f"lies {far} ahead of"
+    return f"{where} {against}, more than {most}"
 
 
 def _ms(age: float) -> str:

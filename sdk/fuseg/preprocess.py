@@ -16,8 +16,7 @@ from typing import Any
 
 from .errors import ArgumentError
 from .frames import (
-    NO_FRAME,
-    NO_VALID_PIXEL,
+    Cause,
     Decision,
     Memory,
     Received,
@@ -86,21 +85,22 @@ class Preprocessor:
             FrameError: an input has no usable frame and its policy is to refuse.
             ArgumentError: the result's moment cannot be known.
         """
-        faults = {}
+        causes: dict[str, Cause] = {}
         for name, sensor in self._sensors.items():
             if name not in received.arrays:
-                faults[name] = NO_FRAME
+                causes[name] = "absent"
             elif not sensor.usable(received.arrays[name], on_gpu=on_gpu):
-                faults[name] = NO_VALID_PIXEL
-        moment = moment_of(received, faults)
+                causes[name] = "invalid"
+        moment, against = moment_of(received, causes)
         decisions = {}
         for name, sensor in self._sensors.items():
             stamp, held = received.stamps.get(name), memory.held.get(name)
             decisions[name] = decide(
                 sensor.input.missing,
-                fault=faults.get(name),
+                cause=causes.get(name),
                 age_ms=None if stamp is None else age_ms(moment, stamp),
                 held_age_ms=None if held is None else age_ms(moment, held),
+                against=against,
             )
         made_from = sources(decisions)
         memory = self._remember(received, memory, decisions)
@@ -164,8 +164,10 @@ class Preprocessor:
             elif decision.state == "substituted":
                 held.pop(name, None)  # `fill` overwrites its planes
         camera = memory.camera
-        if self._first.name in received.arrays:
-            height, width = received.arrays[self._first.name].shape[:2]
+        first = self._first.name
+        # What is held was placed as its own camera's size asks for.
+        if first in received.arrays and decisions[first].state != "held":
+            height, width = received.arrays[first].shape[:2]
             camera = int(height), int(width)
         return Memory(received.clock, held, camera)
 

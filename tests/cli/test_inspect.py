@@ -22,7 +22,9 @@ def test_people_read_what_it_takes_and_gives(
     fuseg, make_bundle, color_input, plane_input
 ):
     held = Missing("hold", 200.0, "substitute")
-    path = make_bundle(color_input(), plane_input(missing=held)).path
+    always = Missing("substitute", None, max_ahead_ms=None)
+    inputs = color_input(), plane_input(missing=held), plane_input("ir", missing=always)
+    path = make_bundle(*inputs).path
     done = fuseg("inspect", path)
     assert (done.code, done.stderr) == (0, "")
     for words in (
@@ -32,7 +34,9 @@ def test_people_read_what_it_takes_and_gives(
         "depth, uint16, in mm, no reading: 0 65535",
         "6x8 nearest",
         "depth 1x1x6x8, channel 0",
-        "hold 200 ms, then substitute",
+        "refuse; late after 500 ms, early by 100 ms",
+        "hold, then substitute; late after 200 ms, early by 100 ms",
+        "substitute; never late, never early",
         "cut from the graph: Resize + ArgMax",
         "4 classes: 0 class0, 1 class1, 2 class2, 3 class3",
         "variant fp32: fp32.onnx",

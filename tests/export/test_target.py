@@ -10,6 +10,7 @@ import pytest
 from torch import nn
 
 from fuseg.errors import ArgumentError, ExportError, FusegError, InputFileError
+from fuseg.manifest.schema import dump
 from fuseg_export.input_words import make_inputs
 from fuseg_export.models import REFERENCE
 from fuseg_export.spec import default_classes, parse_classes, read_spec
@@ -111,6 +112,18 @@ def test_a_spec_changes_what_it_names_and_nothing_else():
     assert changed.resize.filter == "nearest-exact"
     assert (changed.resize.height, changed.unit) == (4, plain.unit)
     assert changed.missing.max_age_ms == 80
+
+
+def test_every_input_is_exported_with_limits_of_its_age():
+    (made,) = json.loads(json.dumps(dump((only("rgb=color:4x6"),))))
+    wanted = {"policy": "refuse", "max_age_ms": 500.0, "max_ahead_ms": 100.0}
+    assert made["missing"] == wanted
+    without = only("rgb=color:4x6", {"missing": {"max_age_ms": None}})
+    assert dump(without)["missing"] == {**wanted, "max_age_ms": None}
+    for model in REFERENCE.values():
+        for entry in dump(model.inputs):
+            assert entry["missing"]["max_age_ms"] in (200.0, 500.0)
+            assert entry["missing"]["max_ahead_ms"] == 100.0
 
 
 def test_a_spec_may_change_a_reference_model_too(tmp_path):

@@ -159,6 +159,21 @@ def test_keys_with_a_default_may_be_left_out():
         assert getattr(parse(changed([key], GONE)), key) == {}
 
 
+def test_a_bundle_older_than_the_limits_gets_their_defaults():
+    good = [i.missing for i in Manifest.parse(TEXT).inputs]
+    limits = [(m.max_age_ms, m.max_ahead_ms) for m in good]
+    assert limits == [(500.0, 100.0), (None, 0.0), (200.0, 50.0)]
+    for index in range(3):
+        policy = dict(GOOD["inputs"][index]["missing"])
+        del policy["max_ahead_ms"], policy["max_age_ms"]
+        old = parse(changed(["inputs", index, "missing"], policy))
+        found = old.inputs[index].missing
+        assert (found.max_age_ms, found.max_ahead_ms) == (500.0, 100.0)
+        # They are written out, so what a bundle does can be read in it.
+        written = json.loads(old.dump())["inputs"][index]["missing"]
+        assert written == {**policy, "max_age_ms": 500.0, "max_ahead_ms": 100.0}
+
+
 def test_values_arrive_as_the_declared_types():
     manifest = parse(changed(["inputs", 0, "fill"], 2))
     rgb, thermal, depth = manifest.inputs
@@ -182,6 +197,9 @@ def test_members_are_what_variants_and_samples_name():
         (["inputs", 2, "invalid"], [0, 65535]),
         (["provenance"], {"a": "b", "c": 1, "d": 0.5, "e": True, "f": ["x", "y"]}),
         (["provenance"], {"layers": [f"stage.{i}.conv" for i in range(200)]}),
+        (["inputs", 0, "missing", "max_age_ms"], None),
+        (["inputs", 0, "missing", "max_age_ms"], 0),
+        (["inputs", 2, "missing", "max_ahead_ms"], None),
         (["outputs", 0, "ignore"], 0),
         (["outputs", 0, "tail"], {"removed": [], "size": [12, 16]}),
         (["outputs", 0, "tail", "size"], [16384, 1]),

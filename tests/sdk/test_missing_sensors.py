@@ -170,7 +170,8 @@ def test_a_held_frame_is_the_last_good_one_until_it_is_too_old(load, frames):
     past = segmenter(**rgb_at(given, 201))
     assert state(past, "depth") == ("substituted", None)
     assert past.reason == (
-        "depth: substituted (no frame; the held one is 201 ms old, more than 200 ms)"
+        "depth: substituted (no frame; the held one is 201 ms older than rgb's, "
+        "more than 200 ms)"
     )
     # It is gone now, whatever the next moment is.
     assert state(segmenter(**rgb_at(given, 202)), "depth") == ("substituted", None)
@@ -179,7 +180,7 @@ def test_a_held_frame_is_the_last_good_one_until_it_is_too_old(load, frames):
 def test_an_expired_frame_is_refused_if_the_policy_says_so_then(load, frames):
     segmenter = load(depth=HOLD_THEN_REFUSE)
     segmenter(**at(frames(), 0))
-    with pytest.raises(errors.FrameError, match=r"depth \(no frame; .*300 ms old"):
+    with pytest.raises(errors.FrameError, match=r"depth \(no frame; .*300 ms older"):
         segmenter(**rgb_at(frames(), 300))
     with pytest.raises(errors.FrameError, match=r"depth \(no frame; none held\)"):
         load(depth=HOLD_THEN_REFUSE)(**rgb_at(frames(), 0))
@@ -203,7 +204,8 @@ def test_a_late_frame_is_not_used_and_not_kept(load, frames):
     late = rgb_at(given, 190) | {"depth": Frame(other["depth"], START - 60 * MS)}
     result = segmenter(**late)
     assert result.reason == (
-        "depth: held, 190 ms old (its frame is 250 ms old, more than 200 ms)"
+        "depth: held, 190 ms old (its frame is 250 ms older than rgb's, more than "
+        "200 ms)"
     )
     np.testing.assert_array_equal(result.labels, whole)
 
@@ -219,13 +221,18 @@ def test_a_late_colour_frame_is_not_used_and_not_painted_on(load, frames):
         result.overlay()
 
 
-def test_a_held_frame_from_the_future_is_dropped(load, frames):
+def test_a_held_frame_is_used_from_the_future_up_to_the_limit(load, frames):
     segmenter = load(depth=HOLD)
     segmenter(**at(frames(), 1000))
+    result = segmenter(**rgb_at(frames(), 950))  # the default is 100 ms
+    assert state(result, "depth") == ("held", -50.0)
+    assert result.reason == "depth: held, 50 ms ahead"
     result = segmenter(**rgb_at(frames(), 0))  # the clock went backwards
     assert result.reason == (
-        "depth: substituted (no frame; the held one lies 1000 ms in the future)"
+        "depth: substituted (no frame; the held one lies 1000 ms ahead of rgb's, "
+        "more than 100 ms)"
     )
+    assert result.made_from["depth"].cause == "absent"
     assert state(segmenter(**rgb_at(frames(), 1001)), "depth")[0] == "substituted"
 
 
@@ -267,28 +274,39 @@ def test_labels_keep_the_size_of_a_held_camera(load, frames):
 
 
 @pytest.mark.parametrize("then", ["refuse", "substitute"])
-@pytest.mark.parametrize("age", [None, 0.0, 200.0, 200.1])
-@pytest.mark.parametrize("held", [None, -0.1, 0.0, 200.0, 200.1])
+@pytest.mark.parametrize("age", [None, -50.1, -50.0, 0.0, 200.0, 200.1])
+@pytest.mark.parametrize("held", [None, -50.1, -50.0, 0.0, 200.0, 200.1])
 def test_hold_prefers_the_given_frame_then_the_held_one_then_the_other_policy(
     then, age, held
 ):
     decision = decide(
-        manifest.Missing("hold", 200, then),
-        fault="no frame" if age is None else None,
+        manifest.Missing("hold", 200, then, max_ahead_ms=50),
+        cause="absent" if age is None else None,
         age_ms=age,
         held_age_ms=held,
+        against="rgb's",
     )
-    if age is not None and age <= 200:
-        assert decision == Decision("fresh", age, None)
-    elif held is not None and 0 <= held <= 200:
-        assert (decision.state, decision.age_ms) == ("held", held)
+    cause = {None: "absent", 200.1: "late", -50.1: "early"}.get(age)
+    if cause is None:
+        assert decision == Decision("fresh", age, None, None)
+    elif held in (-50.0, 0.0, 200.0):
+        wanted = ("held", held, cause)
+        assert (decision.state, decision.age_ms, decision.cause) == wanted
     else:
-        wanted = {"refuse": "refused", "substitute": "substituted"}[then]
-        assert (decision.state, decision.age_ms) == (wanted, None)
+        wanted = ({"refuse": "refused", "substitute": "substituted"}[then], None, cause)
+        assert (decision.state, decision.age_ms, decision.cause) == wanted
 
 
-@pytest.mark.parametrize("policy", ["refuse", "substitute"])
-def test_only_hold_looks_at_the_age_of_a_frame(policy):
-    missing = manifest.Missing(policy)
-    fresh = decide(missing, fault=None, age_ms=1e9, held_age_ms=None)
-    assert fresh == Decision("fresh", 1e9, None)
+@pytest.mark.parametrize(
+    ("policy", "state"), [("refuse", "refused"), ("substitute", "substituted")]
+)
+@pytest.mark.parametrize(
+    ("age", "cause"),
+    [(500.0, None), (500.000001, "late"), (-100.0, None), (-100.000001, "early")],
+)
+def test_every_policy_has_a_limit_in_both_directions(policy, state, age, cause):
+    asked = {"cause": None, "age_ms": age, "held_age_ms": None, "against": "rgb's"}
+    decision = decide(manifest.Missing(policy), **asked)
+    assert (decision.state, decision.cause) == (state if cause else "fresh", cause)
+    endless = manifest.Missing(policy, None, max_ahead_ms=None)
+    assert decide(endless, **asked | {"age_ms": age * 1e9}).state == "fresh"

@@ -114,7 +114,7 @@ def label(segmenter: Segmenter, key: str, frames: dict[str, Any]) -> Segmentatio
         if any(source.state == "held" for source in result.made_from.values()):
             result = segmenter.clone()(**frames)
     except FrameError as err:
-        raise FrameError(f"frame {key}: {err}") from err
+        raise FrameError(f"frame {key}: {err}", causes=err.causes) from err
     return result
 
 

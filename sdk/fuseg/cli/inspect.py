@@ -63,9 +63,11 @@ def _frames(entry: Input) -> str:
 
 def _missing(entry: Input) -> str:
     missing = entry.missing
-    if missing.policy != "hold":
-        return missing.policy
-    return f"hold {missing.max_age_ms:g} ms, then {missing.then}"
+    then = f", then {missing.then}" if missing.then else ""
+    age, ahead = missing.max_age_ms, missing.max_ahead_ms
+    late = "never late" if age is None else f"late after {age:g} ms"
+    early = "never early" if ahead is None else f"early by {ahead:g} ms"
+    return f"{missing.policy}{then}; {late}, {early}"
 
 
 def _show_output(output: Output) -> None:

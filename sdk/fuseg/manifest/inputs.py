@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import keyword
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 from ..errors import ArgumentError, ManifestError
-from .schema import Record, require, require_side, require_tensor_shape
+from .schema import Record, require, require_side, require_tensor_shape, spell
 from .units import parse_unit
 
 __all__ = ["Input", "InputTensor", "Missing", "Resize"]
@@ -61,31 +62,65 @@ class InputTensor(Record):
 
 @dataclass(frozen=True)
 class Missing(Record):
-    """What to do without a usable frame: refuse, substitute ``fill``, or hold.
+    """Which frames of a sensor are usable in time, and what to do without one.
 
-    ``hold`` keeps the last frame for ``max_age_ms``, and ``then`` does the other.
+    A frame is late if it was taken more than ``max_age_ms`` before the result's
+    stamp, and early if more than ``max_ahead_ms`` after it; exactly at a limit it is
+    usable. A key that is absent has its default, as in bundles older than the keys;
+    None (``null`` in JSON) is no limit.
+
+    Without a usable frame ``refuse`` raises, ``substitute`` gives the network
+    ``fill``, and ``hold`` goes on with the last good frame as long as that is within
+    the same limits; after that it does what ``then`` says.
     """
 
     policy: Literal["refuse", "substitute", "hold"]
-    max_age_ms: float | None = None
+    # Two periods of a 5 Hz sensor, with room: the slowest that are fused. What is
+    # older comes from a driver that hangs, or from a clock of its own.
+    max_age_ms: float | None = 500.0
+    # One period of a 10 Hz sensor: as far as the frame nearest to a stamp can lie
+    # after it.
+    max_ahead_ms: float | None = field(default=100.0, kw_only=True)
     then: Literal["refuse", "substitute"] | None = None
+
+    def changed(self, changes: Mapping[str, Any]) -> Missing:
+        """The same with some keys of the manifest changed; ``then`` goes with ``hold``.
+
+        Raises:
+            ManifestError: the result breaks the schema; the sentence begins with the
+                key.
+        """
+        keys = asdict(self)
+        if changes.get("policy", "hold") != "hold":
+            del keys["then"]
+        return Missing.from_json({**keys, **changes})
+
+    def without_hold(self) -> Missing:
+        """The same limits, with ``then`` in the place of ``hold``."""
+        return self if self.then is None else self.changed({"policy": self.then})
 
     def _check(self) -> None:
         if self.policy == "hold":
             require(
                 self.max_age_ms is not None and self.max_age_ms > 0,
-                f"max_age_ms must be above 0 to hold a frame, got {self.max_age_ms}.",
+                "max_age_ms must be above 0 to hold a frame, got "
+                f"{spell(self.max_age_ms)}.",
             )
             require(
                 self.then is not None,
-                "then is missing: it must be 'refuse' or 'substitute', for a frame "
-                "older than max_age_ms.",
+                "then is missing: it must be 'refuse' or 'substitute', for when no "
+                "held frame is within the limits.",
             )
-        for key in ("max_age_ms", "then"):
+        require(
+            self.policy == "hold" or self.then is None,
+            f"then must be absent unless the policy is 'hold', got policy "
+            f"{self.policy!r}.",
+        )
+        for key in ("max_age_ms", "max_ahead_ms"):
+            limit = getattr(self, key)
             require(
-                self.policy == "hold" or getattr(self, key) is None,
-                f"{key} must be absent unless the policy is 'hold', "
-                f"got policy {self.policy!r}.",
+                limit is None or limit >= 0,
+                f"{key} must not be negative, got {limit}: null is no limit.",
             )
 
 
