@@ -31,12 +31,21 @@ class Ticket:
 class FrameLoop:
     """What a Segmenter does with frames; one call at a time.
 
+    Args:
+        remember: Whether a call leaves the next one its clock, its camera's size and
+            the frames to hold.
+
     Attributes:
         pipeline: What the next moment runs on.
     """
 
     def __init__(
-        self, manifest: Manifest, preprocessor: Preprocessor, pipeline: Pipeline
+        self,
+        manifest: Manifest,
+        preprocessor: Preprocessor,
+        pipeline: Pipeline,
+        *,
+        remember: bool = True,
     ) -> None:
         self.pipeline = pipeline
         self._preprocessor = preprocessor
@@ -48,6 +57,7 @@ class FrameLoop:
         self._names = tuple(i.name for i in manifest.inputs)
         self._in_flight: list[Ticket] = []
         self._memory = Memory()
+        self._remember = remember
 
     def switch(self, pipeline: Pipeline) -> None:
         """Go on with another pipeline of the same bundle, and with what is held."""
@@ -85,7 +95,8 @@ class FrameLoop:
             np.empty(size, np.uint8) if out is None else out,
             np.empty(size, np.float32) if confidence else None,
         )
-        self._memory = plan.memory
+        if self._remember:
+            self._memory = plan.memory
         ticket = Ticket(self.pipeline.start(work), self.pipeline, began)
         self._in_flight.append(ticket)
         return ticket

@@ -16,6 +16,7 @@ from .choice import start
 from .frame_loop import FrameLoop, Ticket
 from .manifest import Manifest, Variant
 from .pipeline import Pipeline, make
+from .policies import Changes, in_force
 from .preprocess import Preprocessor
 from .segmentation import Segmentation
 
@@ -30,13 +31,15 @@ def load(
     serve_while_building: bool = False,
     units: Mapping[str, str] | None = None,
     channels: Mapping[str, str] | None = None,
+    missing: Changes | None = None,
+    hold: bool = True,
 ) -> Segmenter:
     """Load a bundle, ready to label frames.
 
     Args:
         path: The ``.fuseg`` file.
-        backend, variant, threads, device, serve_while_building, units, channels: See
-            `Segmenter`.
+        backend, variant, threads, device, serve_while_building, units, channels,
+            missing, hold: See `Segmenter`.
 
     Raises:
         BundleError: the file is no bundle, damaged, or not to be trusted.
@@ -53,6 +56,8 @@ def load(
         serve_while_building=serve_while_building,
         units=units,
         channels=channels,
+        missing=missing,
+        hold=hold,
     )
 
 
@@ -84,9 +89,18 @@ class Segmenter:
             are raw values and stay.
         channels: The channel order a colour camera really delivers:
             ``{"rgb": "BGR"}``.
+        missing: By input name, the keys of the manifest's ``missing`` that are to
+            differ from the bundle's: ``{"depth": {"max_age_ms": 300}}``. ``policy`` is
+            ``"refuse"``, ``"substitute"`` or ``"hold"``; ``max_age_ms`` and
+            ``max_ahead_ms`` are how old a frame may be, and how far it may lie after
+            the result's stamp, None for no limit; ``then`` is what follows ``hold``.
+        hold: False for a server that mixes clients: no call depends on an earlier one.
+            Nothing is held, whose policy is ``hold`` follows its ``then``, each call
+            may be on another clock, and no camera's size is remembered.
 
     Raises:
-        ArgumentError: an unknown backend, variant, input name, unit or order.
+        ArgumentError: an unknown backend, variant, input name, unit or order; a policy
+            that breaks the manifest's schema.
         BundleError: the network's tensors are not the manifest's.
         BackendError: the engine cannot be made, fails on its first run, or does not
             give the samples' labels with the ``variant`` that was asked for.
@@ -103,9 +117,13 @@ class Segmenter:
         serve_while_building: bool = False,
         units: Mapping[str, str] | None = None,
         channels: Mapping[str, str] | None = None,
+        missing: Changes | None = None,
+        hold: bool = True,
     ) -> None:
-        manifest = bundle.manifest
         self._bundle = bundle
+        self._manifest = manifest = in_force(bundle.manifest, missing, hold=hold)
+        self._missing = {name: dict(keys) for name, keys in (missing or {}).items()}
+        self._hold = hold
         self._units, self._channels = dict(units or {}), dict(channels or {})
         self._preprocessor = Preprocessor(
             manifest, units=self._units, channels=self._channels
@@ -123,7 +141,9 @@ class Segmenter:
             ),
         )
         self._variant, self._fallback = started.variant, started.fallback
-        self._loop = FrameLoop(manifest, self._preprocessor, started.pipeline)
+        self._loop = FrameLoop(
+            manifest, self._preprocessor, started.pipeline, remember=hold
+        )
         self._lock = threading.Lock()
         self._later = started.later
         if started.later is not None:
@@ -136,8 +156,8 @@ class Segmenter:
 
     @property
     def manifest(self) -> Manifest:
-        """The bundle's manifest."""
-        return self._bundle.manifest
+        """The bundle's manifest, with the policies that `load` was told."""
+        return self._manifest
 
     @property
     def variant(self) -> Variant:
@@ -173,10 +193,11 @@ class Segmenter:
     ) -> Segmentation:
         """Label the frames of one moment.
 
-        A frame is missing (None or not given), late (older than ``max_age_ms``) or
-        invalid (not one valid pixel): the manifest's policy for that input decides,
-        and the result says what became of it. A call that raises leaves the held
-        frames and the clock as they were, unless the engine failed.
+        A frame is absent (None or not given), late (more than ``max_age_ms`` older
+        than the result's stamp), early (more than ``max_ahead_ms`` after it) or invalid
+        (not one valid pixel): the policy for that input decides, and the result says
+        what became of it. A call that raises leaves the held frames and the clock as
+        they were, unless the engine failed.
 
         Nothing the size of an image is allocated but what is returned.
 
@@ -188,8 +209,9 @@ class Segmenter:
                 given; without any the network's own output size.
             confidence: Whether to compute the winning class's probability too.
             stamp_ns: The moment the labels shall stand for, on the clock of the
-                frames; plain arrays are taken to be of that moment. By default the
-                newest usable frame's stamp, or now if frames carry no stamps.
+                frames: every frame is late or early by this. Plain arrays are taken to
+                be of that moment. By default the newest usable frame's stamp, by which
+                that frame itself is neither, or now if frames carry no stamps.
             frames: By input name: an array as the manifest declares it (rows may be
                 any number of bytes apart), or ``Frame(array, stamp_ns)``. In one
                 Segmenter all frames carry stamps or none does. If the engine is on a
@@ -280,6 +302,8 @@ class Segmenter:
                 variant=self._variant.name,
                 units=self._units,
                 channels=self._channels,
+                missing=self._missing,
+                hold=self._hold,
             )
         twin._fallback = self._fallback
         return twin
