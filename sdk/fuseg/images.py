@@ -22,7 +22,14 @@ from .errors import InputFileError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["SUFFIXES", "read_frame", "read_labels", "write_labels", "write_png"]
+__all__ = [
+    "SUFFIXES",
+    "read_frame",
+    "read_labels",
+    "write_labels",
+    "write_png",
+    "write_tiff",
+]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".npy")
 
@@ -101,6 +108,19 @@ def write_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> Non
     from PIL import Image
 
     _write(path, Image.fromarray(pixels))
+
+
+def write_tiff(path: Path, plane: NDArray[np.float32]) -> None:
+    """Write float32 ``(H, W)`` as TIFF, every bit of it; NaN stays NaN.
+
+    Raises:
+        OutputFileError: The file cannot be written.
+    """
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(plane).save(buffer, format="TIFF")
+    write_file(path, buffer.getvalue())
 
 
 def write_labels(

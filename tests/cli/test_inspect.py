@@ -1,8 +1,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import shlex
+import zipfile
+from dataclasses import replace
 
-from fuseg.bundle import Bundle
+import numpy as np
+import pytest
+from PIL import Image
+
+from fuseg import manifest
+from fuseg.bundle import Bundle, write
 from fuseg.manifest import Manifest, Missing
 
 
@@ -51,3 +60,98 @@ def test_a_damaged_bundle_is_refused(fuseg, rgbd):
     done = fuseg("inspect", rgbd.path)
     assert done.code == 2
     assert done.stderr.startswith(f"error: {rgbd.path}: ")
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return image.mode, np.array(image)
+
+
+def npy(array):
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def with_samples(make_bundle, color_input, plane_input, tmp_path):
+    """A bundle with one sample: BGR colour, 8-bit, 16-bit and float32 planes."""
+    heat = plane_input(
+        "heat", kind="thermal", dtype="uint8", unit="1", invalid=(), mean=(0.0,)
+    )
+    inputs = (
+        *(color_input(channels="BGR"), plane_input(), heat),
+        plane_input("far", dtype="float32", unit="m", invalid=()),
+    )
+    opened = Bundle.open(make_bundle(*inputs).path)
+    rng = np.random.default_rng(3)
+    arrays = {
+        "rgb": rng.integers(0, 256, (6, 8, 3)).astype(np.uint8),
+        "depth": rng.integers(0, 65536, (6, 8)).astype(np.uint16),
+        "heat": rng.integers(0, 256, (6, 8)).astype(np.uint8),
+        "far": rng.random((6, 8)).astype(np.float32),
+    }
+    arrays["far"][0, 0] = np.nan
+    labels = rng.integers(0, 4, (6, 8)).astype(np.uint8)
+    names = {name: f"samples/0_{name}.npy" for name in arrays}
+    members = {names[name]: npy(array) for name, array in arrays.items()}
+    members |= {"samples/0.npy": npy(labels), "fp32.onnx": opened.read("fp32.onnx")}
+    sample = manifest.Sample(names, "samples/0.npy")
+    path = tmp_path / "samples.fuseg"
+    write(path, replace(opened.manifest, samples=(sample,), files={}), members)
+    return path, arrays, labels
+
+
+def test_extracted_files_hold_what_the_bundle_holds(fuseg, with_samples, tmp_path):
+    path, arrays, labels = with_samples
+    out = tmp_path / "out"
+    told = fuseg("inspect", path, "--extract", out, "--json").json
+    assert {*told["extracted"]} == {str(p) for p in out.rglob("*") if p.is_file()}
+    with zipfile.ZipFile(path) as archive:
+        for name in ("manifest.json", "fp32.onnx"):
+            assert (out / name).read_bytes() == archive.read(name)
+    samples = out / "samples"
+    mode, color = pixels(samples / "rgb/0000.png")
+    assert mode == "RGB"
+    np.testing.assert_array_equal(color, arrays["rgb"][..., ::-1])
+    for name, mode, suffix in (
+        ("depth", "I;16", "png"),
+        ("heat", "L", "png"),
+        ("far", "F", "tiff"),
+    ):
+        found = pixels(samples / name / f"0000.{suffix}")
+        assert found[0] == mode
+        np.testing.assert_array_equal(found[1], arrays[name])
+    mode, expected = pixels(samples / "expected-labels/0000.png")
+    assert mode == "P"
+    np.testing.assert_array_equal(expected, labels)
+
+
+def test_extracted_samples_run_as_it_says(fuseg, sampled, tmp_path, monkeypatch):
+    path = sampled()
+    done = fuseg("inspect", path, "--extract", tmp_path / "a folder")
+    line = done.stdout.splitlines()[-1]
+    words = shlex.split(line.partition("label the samples: fuseg ")[2])
+    monkeypatch.chdir(tmp_path)
+    assert fuseg(*words).code == 0
+    for number in ("0000", "0001"):
+        expected = tmp_path / "a folder/samples/expected-labels" / f"{number}.png"
+        np.testing.assert_array_equal(
+            pixels(tmp_path / "labelled/labels" / f"{number}.png")[1],
+            pixels(expected)[1],
+        )
+
+
+def test_nothing_is_overwritten(fuseg, sampled, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "manifest.json").write_text("mine")
+    for target in (mine, mine / "manifest.json"):
+        done = fuseg("inspect", sampled(), "--extract", target)
+        assert done.code == 2
+        assert done.stderr == (
+            f"error: --extract must be a new or an empty folder, got {target}: "
+            "nothing is overwritten.\n"
+        )
+    assert [p.name for p in mine.iterdir()] == ["manifest.json"]
+    assert (mine / "manifest.json").read_text() == "mine"

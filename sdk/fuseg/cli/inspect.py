@@ -3,28 +3,48 @@
 from __future__ import annotations
 
 import json as jsonlib
+import shlex
+from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.table import Table
 
 from ..bundle import Bundle
 from ..manifest import Input, Manifest, Output, Variant
+from .extract import extract as write_out
+from .extract import inputs_of
 from .options import BundleArgument, JsonOption
 from .printing import plural, print_json, print_table
 
 
-def inspect(bundle: BundleArgument, json: JsonOption = False) -> None:
+def inspect(
+    bundle: BundleArgument,
+    extract: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Also write the manifest, the ONNX files and the sample frames, with "
+            "the labels expected of them, into this new folder.",
+            show_default=False,
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
     """Check a bundle and say what it takes, what it gives and how it was verified."""
     opened = Bundle.open(bundle)
     manifest = opened.manifest
+    written = [] if extract is None else write_out(opened, extract)
     if json:
-        print_json(
-            {
-                "bundle": str(bundle),
-                "digest": opened.digest,
-                "bytes": bundle.stat().st_size,
-                "manifest": jsonlib.loads(manifest.dump()),
-            }
-        )
+        told = {
+            "bundle": str(bundle),
+            "digest": opened.digest,
+            "bytes": bundle.stat().st_size,
+            "manifest": jsonlib.loads(manifest.dump()),
+        }
+        if extract is not None:
+            told["extracted"] = [str(path) for path in written]
+        print_json(told)
         return
     print(f"{manifest.name}  (format {manifest.format}, {manifest.created_by})")
     print(f"sha256 {opened.digest}  {bundle.stat().st_size:,} bytes")
@@ -36,6 +56,11 @@ def inspect(bundle: BundleArgument, json: JsonOption = False) -> None:
     print(f"\n{plural(len(manifest.samples), 'sample frame')} for fuseg verify")
     for key, value in sorted(manifest.provenance.items()):
         print(f"{key}: {', '.join(value) if isinstance(value, tuple) else value}")
+    if extract is not None:
+        print(f"\nextracted: {plural(len(written), 'file')} in {extract}")
+        if manifest.samples:
+            words = ["fuseg", "run", str(bundle), *inputs_of(opened, extract)]
+            print(f"label the samples: {shlex.join([*words, '--out', 'labelled'])}")
 
 
 def _inputs(manifest: Manifest) -> Table:

@@ -1,0 +1,83 @@
+"""Writing out what a bundle holds, as files that other programs open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._files import write_file
+from ..bundle import Bundle
+from ..errors import ArgumentError, OutputFileError
+from ..images import write_labels, write_png, write_tiff
+from ..manifest import Input
+
+EXPECTED = "expected-labels"  # no input's name: those are Python names
+
+
+def extract(bundle: Bundle, folder: Path) -> list[Path]:
+    """Write the manifest, the networks and the sample frames of a bundle.
+
+    Frames lie in a folder for each input, as `fuseg run` takes them: colour as RGB PNG,
+    planes as PNG of 8 or 16 bits, float32 as TIFF. The labels expected of them are
+    palette PNGs.
+
+    Returns:
+        The files, in the order of writing.
+
+    Raises:
+        ArgumentError: ``folder`` is neither new nor an empty folder.
+        OutputFileError: A file cannot be written.
+    """
+    _require_empty(folder)
+    manifest = bundle.manifest
+    files: dict[str, bytes] = {"manifest.json": manifest.dump().encode("ascii")}
+    for variant in manifest.variants:
+        files[variant.file] = bundle.read(variant.file)
+    for name, data in files.items():
+        write_file(folder / name, data)
+    written = [folder / name for name in files]
+    colors = [entry.color for entry in manifest.outputs[0].classes]
+    for number, (frames, labels) in enumerate(bundle.samples()):
+        for entry in manifest.inputs:
+            stem = folder / "samples" / entry.name / f"{number:04}"
+            written.append(_write_frame(stem, entry, frames[entry.name]))
+        path = folder / "samples" / EXPECTED / f"{number:04}.png"
+        write_labels(path, labels, colors)
+        written.append(path)
+    return written
+
+
+def inputs_of(bundle: Bundle, folder: Path) -> list[str]:
+    """The words that give the extracted frames to ``fuseg run``."""
+    names = [entry.name for entry in bundle.manifest.inputs]
+    samples = folder / "samples"
+    return [w for name in names for w in ("--input", f"{name}={samples / name}")]
+
+
+def _write_frame(stem: Path, entry: Input, frame: NDArray[Any]) -> Path:
+    if entry.dtype == "float32":
+        path = stem.with_suffix(".tiff")
+        write_tiff(path, frame)
+        return path
+    path = stem.with_suffix(".png")
+    turned = entry.channels == "BGR"
+    write_png(path, np.ascontiguousarray(frame[..., ::-1]) if turned else frame)
+    return path
+
+
+def _require_empty(folder: Path) -> None:
+    try:
+        is_new = not folder.exists()
+        is_free = is_new or (folder.is_dir() and not any(folder.iterdir()))
+    except OSError as err:
+        raise OutputFileError(
+            f"{folder} cannot be read: {err.strerror or err}."
+        ) from err
+    if not is_free:
+        raise ArgumentError(
+            f"--extract must be a new or an empty folder, got {folder}: nothing is "
+            "overwritten."
+        )
