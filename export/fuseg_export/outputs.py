@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 from fuseg.errors import ArgumentError, ExportError
 
-__all__ = ["OneOutput", "choose"]
+__all__ = ["OneOutput", "choose", "require_planes"]
 
 USUAL_KEYS = ("out", "logits")
+_STRIDES = (1 / 8, 64)  # of networks that segment; 1 / 8 enlarges
+_POOLED = 32  # pixels: one score for as large a picture is the picture's, not a pixel's
 
 Key = str | int | None
 
@@ -67,6 +69,54 @@ def choose(returned: Any, word: str | None) -> tuple[Key, str | None]:
             f"{type(entries[key]).__name__}."
         )
     return key, note
+
+
+def require_planes(
+    output: Tensor, inputs: Mapping[str, tuple[int, int, int, int]]
+) -> None:
+    """Refuse an output whose last two axes are not the picture's height and width.
+
+    They are if some stride, 1/8 to 64, leads to both from one input's height and
+    width, give or take a pixel for padding; not if only the two axes before them are
+    so without that pixel.
+
+    Args:
+        output: Scores (1, C, h, w) or labels (..., h, w).
+        inputs: Shapes (1, C, H, W) by name.
+
+    Raises:
+        ExportError: No input has such proportions.
+    """
+    shape = tuple(output.shape)
+    sizes = [size[2:] for size in inputs.values()]
+    last, first = shape[-2:], shape[1:3] if len(shape) == 4 else None
+    channels_last = first is not None and any(_is_stride(first, s) for s in sizes)
+    if len(shape) < 3 or any(_is_stride(last, size) for size in sizes):
+        exact = [
+            [h * s[1] == w * s[0] for s in sizes] for h, w in (last, first or last)
+        ]
+        if any(exact[0]) or not (channels_last and any(exact[1])):
+            return
+    way_out = "return scores of the whole picture, not pooled, cropped or turned"
+    if channels_last:
+        way_out = (
+            "it looks like (1, h, w, C), so return scores.permute(0, 3, 1, 2) instead"
+        )
+    spelled = ", ".join(f"{name} {size[2:]}" for name, size in inputs.items())
+    raise ExportError(
+        "the network's output must be class scores of shape (1, C, h, w), with h and w "
+        f"in the proportions of an input ({spelled}), got {shape}: {way_out}."
+    )
+
+
+def _is_stride(small: Sequence[int], large: Sequence[int]) -> bool:
+    """Whether one stride makes ``small`` (h, w) of ``large``, give or take a pixel."""
+    low = max((n - 1) / side for n, side in zip(small, large, strict=True))
+    high = min((n + 1) / side for n, side in zip(small, large, strict=True))
+    least, most = (1 / stride for stride in reversed(_STRIDES))
+    if max(small) == 1 < _POOLED <= max(large):
+        return False
+    return low <= high and high >= least and low <= most
 
 
 def _entries(returned: Any) -> dict[Any, Any]:

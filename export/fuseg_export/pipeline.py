@@ -24,7 +24,7 @@ from .contents import Contents, first_contents
 from .cut_tail import Tail, cut_tail, find_tail
 from .definition import at_size, preprocess
 from .graph import count_nodes
-from .outputs import OneOutput, choose
+from .outputs import OneOutput, choose, require_planes
 from .precision.variants import FP32, Made, Precision, make_variants
 from .publish import publish, require_writable, usable_labels
 from .sentence import cause
@@ -225,6 +225,7 @@ def _with_one_output(
         ) from err
     key, note = choose(returned, word)
     one, two = (r if key is None else r[key] for r in (returned, again))
+    require_planes(one, tensor_shapes(target.inputs))
     if not one.isfinite().all():
         raise ExportError(
             "the network gives scores that are NaN or infinite: look at its weights, "

@@ -64,7 +64,8 @@ def read_spec(path: Path) -> Spec:
 def parse_classes(word: str) -> tuple[Class, ...]:
     """Read ``--classes``: names joined by commas, or a file.
 
-    A file holds a name a line, or JSON as in a spec file's ``classes``.
+    A file holds a name a line, or JSON as in a spec file's ``classes``; a byte order
+    mark at its start, which Windows' editors write, is skipped.
 
     Raises:
         InputFileError: The file cannot be read.
@@ -107,8 +108,8 @@ def _make_classes(what: str, entries: Any) -> tuple[Class, ...]:
             raise ArgumentError(f"{what}: class {i} must have a name, got {name!r}.")
         if names.count(name) > 1:
             raise ArgumentError(f"{what} must be unique, got {name!r} twice.")
-    colored = default_classes(len(names), [str(name) for name in names])
     try:
+        colored = default_classes(len(names), [str(name) for name in names])
         return tuple(
             Class.from_json(e) if isinstance(e, dict) else colored[i]
             for i, e in enumerate(named)

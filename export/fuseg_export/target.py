@@ -20,10 +20,12 @@ from .input_words import describe, make_inputs, override
 from .models import REFERENCE
 from .sentence import cause
 from .spec import Spec, parse_classes, read_spec
+from .wrappers import unwrapped
 
 __all__ = ["Target", "TensorShape", "build_network", "resolve", "tensor_shapes"]
 
 TensorShape = tuple[int, int, int, int]
+_WEIGHTS = (".bin", ".ckpt", ".pkl", ".pt", ".pth", ".safetensors")
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Target:
             entry of ``tensor_shapes(inputs)``, positionally.
         classes: None if nobody named them.
         is_reference: Whether fuseg's synthetic scenes are what it was trained for.
-        notes: What was assumed of its inputs, a sentence each.
+        notes: What was assumed of its inputs or taken off it, a sentence each.
     """
 
     word: str
@@ -74,7 +76,10 @@ def resolve(
         ExportError: The factory fails.
     """
     said = read_spec(spec) if spec else Spec()
-    named = parse_classes(classes) if classes else said.classes
+    named = said.classes if classes is None else parse_classes(classes)
+    notes = []
+    if classes is not None and said.classes is not None:
+        notes.append(f"took the classes of --classes, and not those of {spec}")
     if word in REFERENCE:
         model = REFERENCE[word]
         if inputs or stacks:
@@ -90,27 +95,40 @@ def resolve(
     else:
         _, _, name = _split(word)
         sensors, ignore = make_inputs(inputs, stacks, said.inputs), 255
+        notes += map(describe, sensors)
+    network, taken_off = unwrapped(_build(word))
     return Target(
         word=word,
         name=name,
-        network=build_network(word),
+        network=_ready(network),
         inputs=sensors,
         classes=named,
         ignore=ignore if said.ignore is None else said.ignore,
         is_reference=word in REFERENCE,
-        notes=() if word in REFERENCE else tuple(map(describe, sensors)),
+        notes=(*taken_off, *notes),
     )
 
 
 def build_network(word: str) -> nn.Module:
     """Build the network that ``word`` names, ready to infer: float32, eval, CPU.
 
+    What training put around it is taken off, see ``unwrapped``.
+
     Raises:
         ArgumentError: There is no such module or factory, or it needs arguments.
         ExportError: Importing or calling it fails.
     """
+    return _ready(unwrapped(_build(word))[0])
+
+
+def tensor_shapes(inputs: Sequence[Input]) -> dict[str, TensorShape]:
+    """The network's tensors, in the order of its forward's arguments."""
+    return {i.tensor.name: i.tensor.shape for i in inputs}
+
+
+def _build(word: str) -> nn.Module:
     if word in REFERENCE:
-        return _ready(REFERENCE[word].build())
+        return REFERENCE[word].build()
     with _working_directory_importable():
         factory = _find(word)
         try:
@@ -121,12 +139,7 @@ def build_network(word: str) -> nn.Module:
         raise ArgumentError(
             f"{word}() must return a torch.nn.Module, got {type(network).__name__}."
         )
-    return _ready(network)
-
-
-def tensor_shapes(inputs: Sequence[Input]) -> dict[str, TensorShape]:
-    """The network's tensors, in the order of its forward's arguments."""
-    return {i.tensor.name: i.tensor.shape for i in inputs}
+    return network
 
 
 def _ready(network: nn.Module) -> nn.Module:
@@ -136,11 +149,34 @@ def _ready(network: nn.Module) -> nn.Module:
 def _split(word: str) -> tuple[str, str, str]:
     module, colon, factory = word.partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), factory)):
+        hint = _hint(Path(module), factory)
         raise ArgumentError(
             f"the target must be one of {', '.join(REFERENCE)}, or "
-            f"package.module:factory, got {word}."
+            f"package.module:factory, got {word}{hint}."
         )
     return module, colon, factory
+
+
+def _hint(path: Path, factory: str) -> str:
+    """What to write instead of a file's name; nothing if it is none."""
+    suffix = path.suffix.lower()
+    if suffix == ".onnx":
+        return (
+            ": ONNX files are not taken; name the function that makes the PyTorch "
+            "network, and its weights with --checkpoint"
+        )
+    if suffix in _WEIGHTS:
+        return (
+            ": a file of weights goes to --checkpoint; the target is the function that "
+            "makes the network"
+        )
+    if suffix != ".py" or not path.stem.isidentifier():
+        return ""
+    where = "" if path.parent == Path() else f", in the folder {path.parent}"
+    return (
+        f": a module goes by its name, {path.stem}:{factory or 'FUNCTION'}{where}"
+        + f"; FUNCTION is the one in {path.name} that makes the network" * (not factory)
+    )
 
 
 def _find(word: str) -> Callable[[], Any]:
@@ -157,6 +193,12 @@ def _find(word: str) -> Callable[[], Any]:
     except Exception as err:  # foreign code may raise anything
         raise ExportError(f"importing {module_name} failed: {cause(err)}.") from err
     factory = getattr(module, name, None)
+    if isinstance(factory, nn.Module):  # callable, but with frames
+        raise ArgumentError(
+            f"the target {word} must name a function that makes the network, got the "
+            f"network itself: write def build(): return {name} into {module_name}, and "
+            f"give {module_name}:build."
+        )
     if not callable(factory):
         raise ArgumentError(
             f"the target {word} must name a function or class of {module_name}, "

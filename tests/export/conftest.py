@@ -46,6 +46,14 @@ class Endless(TwoInputs):
     def forward(self, color, depth):
         return super().forward(color, depth)["out"] / 0
 
+class ChannelsLast(TwoInputs):
+    def forward(self, color, depth):
+        return super().forward(color, depth)["out"].permute(0, 2, 3, 1)
+
+class Pooled(TwoInputs):
+    def forward(self, color, depth):
+        return super().forward(color, depth)["out"].mean((2, 3), keepdim=True)
+
 class Mood(TwoInputs):
     def forward(self, color, depth):
         return super().forward(color, depth)["out"] + torch.rand(1)

@@ -77,6 +77,19 @@ FAILURES = {
         ExportError,
         "gives scores that are NaN or infinite: look at its weights",
     ),
+    "channels last": (
+        {"target": "foreign:ChannelsLast"},
+        ExportError,
+        (
+            r"h and w in the proportions of an input \(rgb \(48, 64\), depth \(48, "
+            r"64\)\), got \(1, 48, 64, 5\): .*, so return scores\.permute\(0, 3, 1, 2\)"
+        ),
+    ),
+    "pooled": (
+        {"target": "foreign:Pooled"},
+        ExportError,
+        r"got \(1, 5, 1, 1\): return scores of the whole picture, not pooled",
+    ),
     "opset": ({"opset": 99}, ArgumentError, "--opset must be 13 to 20, got 99"),
     "itself": (
         {"out": Path("two.pth")},

@@ -7,14 +7,18 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from fuseg.errors import ArgumentError, ExportError, FusegError, InputFileError
 from fuseg.manifest.schema import dump
+from fuseg_export.engine import open_session
 from fuseg_export.input_words import make_inputs
 from fuseg_export.models import REFERENCE
+from fuseg_export.outputs import OneOutput
 from fuseg_export.spec import default_classes, parse_classes, read_spec
 from fuseg_export.target import resolve, tensor_shapes
+from fuseg_export.to_onnx import to_onnx
 
 FACTORIES = """
 from torch import nn
@@ -25,6 +29,35 @@ def needs(argument): return nn.ReLU()
 def raises(): raise RuntimeError("no data set here. More about it.")
 def number(): return 5
 constant = 5
+model = nn.Conv2d(4, 2, 1)
+def build(): return model
+"""
+
+WRAPPED = """
+import torch
+from torch import nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 2, 1)
+    def forward(self, rgb):
+        return self.conv(rgb)
+class Method(Net):
+    @torch.compile
+    def forward(self, rgb):
+        return self.conv(rgb)
+def compiled(): return torch.compile(Net())
+def parallel(): return nn.DataParallel(Net())
+def both(): return nn.DataParallel(torch.compile(Net()))
+def inside():
+    net = Net()
+    net.conv = torch.compile(net.conv)
+    return net
+def in_place():
+    net = Net()
+    net.conv.compile()
+    return net
+def method(): return Method()
 """
 
 
@@ -34,9 +67,10 @@ def here(tmp_path, monkeypatch):
     (tmp_path / "factories.py").write_text(FACTORIES)
     (tmp_path / "broken.py").write_text("import module_that_nobody_has")
     (tmp_path / "wrong.py").write_text("1 / 0")
+    (tmp_path / "wrapped.py").write_text(WRAPPED)
     monkeypatch.chdir(tmp_path)
     yield tmp_path
-    for name in ("factories", "broken", "wrong"):
+    for name in ("factories", "broken", "wrong", "wrapped"):
         sys.modules.pop(name, None)
 
 
@@ -160,6 +194,34 @@ def test_a_factory_in_the_working_directory_is_found(word):
 
 
 @pytest.mark.usefixtures("here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, of the import
+@pytest.mark.parametrize(
+    ("name", "wrappers"),
+    [
+        ("compiled", ["torch.compile"]),
+        ("parallel", ["DataParallel"]),
+        ("both", ["DataParallel", "torch.compile"]),
+        ("inside", ["torch.compile"]),
+        ("in_place", ["torch.compile"]),
+        ("method", ["torch.compile"]),
+    ],
+)
+def test_what_training_put_around_a_network_is_taken_off(name, wrappers):
+    target = resolve(f"wrapped:{name}", inputs=["rgb=color:8x8"])
+    assert list(target.network.state_dict()) == ["conv.weight", "conv.bias"]
+    frame = torch.ones(1, 3, 8, 8)
+    with torch.inference_mode():
+        expected = torch.nn.functional.conv2d(frame, target.network.conv.weight)
+        expected += target.network.conv.bias[:, None, None]
+    example = {"rgb": frame}
+    model = to_onnx(OneOutput(target.network, None), example, 17).model
+    (got,) = open_session(model).run(None, {"rgb": frame.numpy()})
+    np.testing.assert_allclose(got, expected.numpy(), atol=1e-6)
+    notes = [f"took {wrapper} off the network" for wrapper in wrappers]
+    assert list(target.notes[:-1]) == notes
+
+
+@pytest.mark.usefixtures("here")
 def test_what_is_assumed_of_a_foreign_input_is_said():
     target = resolve("factories:network", inputs=["d=depth:8x8"])
     (note,) = target.notes
@@ -177,6 +239,32 @@ def test_what_is_assumed_of_a_foreign_input_is_said():
         ("factories:number", ArgumentError, "return a torch.nn.Module, got int"),
         ("factories:needs", ExportError, r"needs\(\) failed: TypeError: .*'argument'"),
         ("factories:raises", ExportError, "failed: RuntimeError: no data set here.$"),
+        (
+            "net.onnx",
+            ArgumentError,
+            "got net.onnx: ONNX files are not taken; name the f",
+        ),
+        ("w.pth", ArgumentError, "w.pth: a file of weights goes to --checkpoint; the"),
+        (
+            "./factories.py:network",
+            ArgumentError,
+            r"py:network: a module goes by its name, factories:network\.$",
+        ),
+        (
+            "a/b/net.py:build",
+            ArgumentError,
+            r"by its name, net:build, in the folder a/b\.$",
+        ),
+        (
+            "net.py",
+            ArgumentError,
+            r"net:FUNCTION; FUNCTION is the one in net.py that m",
+        ),
+        (
+            "factories:model",
+            ArgumentError,
+            r"write def build\(\): return model into factories, and give factories:bui",
+        ),
         ("broken:network", ExportError, "ModuleNotFoundError: No module named 'module"),
         ("wrong:network", ExportError, "importing wrong failed: ZeroDivisionError"),
     ],
@@ -185,6 +273,12 @@ def test_what_is_assumed_of_a_foreign_input_is_said():
 def test_a_target_that_gives_no_network_is_refused(word, error, sentence):
     with pytest.raises(error, match=sentence):
         resolve(word, inputs=["rgb=color:8x8"])
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("word", ["factories:build", "factories:network"])
+def test_what_these_sentences_advise_works(word):
+    assert isinstance(resolve(word, inputs=["d=depth:8x8"]).network, nn.Conv2d)
 
 
 @pytest.mark.parametrize(
@@ -244,12 +338,22 @@ def test_input_words_are_refused_for_a_reference_model():
         ({"classes": ["a", "a"]}, ArgumentError, "must be unique, got 'a' twice"),
         ({"classes": ["a", 3]}, ArgumentError, "class 1 must have a name, got 3"),
         ({"classes": [{"name": "a"}]}, ArgumentError, "color is missing"),
+        (
+            {"classes": ["a\x00"]},
+            ArgumentError,
+            r"^--spec .*spec.json: classes: name must be a text",
+        ),
     ],
 )
 def test_a_spec_that_does_not_fit_is_refused(tmp_path, content, error, sentence):
     with pytest.raises(FusegError, match=sentence) as caught:
         resolve("rgbd", spec=spec_file(tmp_path, content))
     assert isinstance(caught.value, error)
+
+
+def test_a_spec_may_begin_with_a_byte_order_mark(tmp_path):
+    spec = spec_file(tmp_path, '\ufeff{"ignore": 7}')
+    assert read_spec(spec).ignore == 7
 
 
 def test_a_spec_that_is_not_there_is_an_input_file_error(tmp_path):
@@ -267,6 +371,9 @@ def test_classes_are_read_from_words_and_files(tmp_path):
     for word in ("floor,wall", "floor, wall", str(lines), str(listed)):
         assert [c.name for c in parse_classes(word)] == ["floor", "wall"]
     assert parse_classes(str(listed))[1].color == (1, 2, 3)
+    for file in (lines, listed):  # as Windows' editors save them
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
+        assert [c.name for c in parse_classes(str(file))] == ["floor", "wall"]
     with pytest.raises(InputFileError, match=r"--classes no\.txt: there is no such"):
         parse_classes("no.txt")
     with pytest.raises(ArgumentError, match="class 1 must have a name"):
