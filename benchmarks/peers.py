@@ -9,11 +9,16 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import fuseg  # noqa: F401 - first: it turns ONNX Runtime's telemetry off
+
+# isort: split
 import numpy as np
 import onnx
 import onnxruntime
 import torch
 from onnx import TensorProto, helper
+
+from fuseg.backends.openvino import import_openvino
 
 Call = Callable[[], Any]
 
@@ -76,8 +81,7 @@ def _onnxruntime(model: bytes, feed: Mapping[str, np.ndarray]) -> Call:
 
 
 def _openvino(model: bytes, feed: Mapping[str, np.ndarray]) -> Call:
-    import openvino
-
+    openvino = import_openvino()
     core = openvino.Core()
     settings = {
         "INFERENCE_NUM_THREADS": 1,

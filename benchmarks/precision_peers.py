@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 import onnx
-import openvino
 from numpy.typing import NDArray
-from openvino import Layout, Type, opset13
-from openvino.preprocess import PrePostProcessor, ResizeAlgorithm
 
+from fuseg.backends.openvino import import_openvino
 from fuseg.manifest import Input, Output
+
+openvino = import_openvino()
+Layout, Type, opset13 = openvino.Layout, openvino.Type, openvino.opset13
+ResizeAlgorithm = openvino.preprocess.ResizeAlgorithm
 
 Frames = dict[str, NDArray[Any]]
 Call = Callable[[Frames], NDArray[np.uint8]]
@@ -50,7 +52,7 @@ def whole_pipeline(
     camera = next(iter(frames.values())).shape[:2]
     stages = [camera] if direct else list(dict.fromkeys([output.tail.size, camera]))
     model = openvino.Core().read_model(with_labels(network, output, stages))
-    steps = PrePostProcessor(model)
+    steps = openvino.preprocess.PrePostProcessor(model)
     for sensor in inputs:
         _prepare(steps, sensor, frames[sensor.name].shape)
     steps.output().tensor().set_element_type(Type.u8)
@@ -114,7 +116,7 @@ def with_labels(network: bytes, output: Output, sizes: list[tuple[int, int]]) ->
     return model.SerializeToString()
 
 
-def _prepare(steps: PrePostProcessor, sensor: Input, shape: tuple[int, ...]) -> None:
+def _prepare(steps: Any, sensor: Input, shape: tuple[int, ...]) -> None:
     """Camera bytes to a plane tensor, in the order that the manifest means."""
     if sensor.tensor.channel or sensor.planes != sensor.tensor.shape[1]:
         raise ValueError("this peer is written for one sensor a tensor")

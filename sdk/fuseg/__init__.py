@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from ._telemetry import turn_off
+
+turn_off()
+
 __version__ = "0.1.0"
 
 try:

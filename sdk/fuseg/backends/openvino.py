@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
 
 import numpy as np
@@ -34,8 +36,7 @@ class OpenVinoBackend:
         require_tensors("output", _tensors(self._network.outputs, outputs), outputs)
         self.inputs = {name: np.zeros(s, np.float32) for name, s in inputs.items()}
         self.outputs = {name: np.zeros(s, np.float32) for name, s in outputs.items()}
-        from openvino import Tensor
-
+        Tensor = import_openvino().Tensor
         try:
             self._request = self._network.create_infer_request()
             for name, array in (*self.inputs.items(), *self.outputs.items()):
@@ -67,12 +68,7 @@ def compile_network(model: bytes, *, threads: int | None) -> Any:
         BackendError: openvino cannot be imported, or refuses the model; its own
             error is the cause.
     """
-    try:
-        import openvino
-    except ImportError as err:
-        raise BackendError(
-            f'OpenVINO cannot be imported ({err}): pip install "fuseg[openvino]".'
-        ) from err
+    openvino = import_openvino()
     settings: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
@@ -86,6 +82,34 @@ def compile_network(model: bytes, *, threads: int | None) -> Any:
         return core.compile_model(core.read_model(model), "CPU", settings)
     except Exception as err:  # its exceptions have no common base but this one
         raise BackendError(f"OpenVINO refuses the network: {err}") from err
+
+
+def import_openvino() -> Any:
+    """The module ``openvino``, which reports nothing: the only way to import it here.
+
+    On its import, its package for model conversion makes a client id in ``~/intel`` and
+    sends an event to Google Analytics, unless there is a file that says no; there is no
+    switch for a process. Without the package ``openvino_telemetry`` it sends nothing,
+    and does without: so that is not found while it is imported. A user who has answered
+    (``opt_in_out`` writes the file) is left with the answer.
+
+    Raises:
+        BackendError: It cannot be imported; its own error is the cause.
+    """
+    answered = os.path.exists(os.path.expanduser("~/intel/openvino_telemetry"))
+    hide = not answered and "openvino_telemetry" not in sys.modules
+    if hide:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    try:
+        import openvino
+    except ImportError as err:
+        raise BackendError(
+            f'OpenVINO cannot be imported ({err}): pip install "fuseg[openvino]".'
+        ) from err
+    finally:
+        if hide:
+            del sys.modules["openvino_telemetry"]
+    return openvino
 
 
 def _tensors(
