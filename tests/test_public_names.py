@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import fuseg
+
 LOCKED = json.loads((Path(__file__).parent / "public_names.json").read_text())
 
 
@@ -24,3 +26,7 @@ def test_every_public_name_exists(module):
 
 def test_the_top_has_at_most_fifteen_names():
     assert len(LOCKED["fuseg"]) <= 15
+
+
+def test_dir_shows_the_public_names_alone():
+    assert dir(fuseg) == LOCKED["fuseg"]

@@ -16,7 +16,7 @@ except ImportError as err:
         "From a checkout, build it with `make build`."
     ) from err
 
-from . import errors, ops
+from . import errors, ops, power
 from .frames import Frame, Source
 from .segmentation import Segmentation, Timing
 from .segmenter import Segmenter, load
@@ -31,4 +31,10 @@ __all__ = [
     "errors",
     "load",
     "ops",
+    "power",
 ]
+
+
+def __dir__() -> list[str]:
+    """The public names: modules that importing this one loads are inner ones."""
+    return [*__all__]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +58,9 @@ def fan(root: Path) -> int | None:
 
 def answer(command: str, *words: str) -> str:
     """What a command prints; nothing if it is absent, fails or takes too long."""
+    import shutil
+    import subprocess  # here: `import fuseg` would take longer
+
     path = shutil.which(command)
     if path is None:
         return ""
