@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._check import require_out, require_size
-from .errors import ArgumentError
+from .errors import ArgumentError, FrameError
 from .frames import Memory, reason, receive
 from .manifest import Manifest
 from .pipeline import IN_FLIGHT, Pipeline, Running, Work
@@ -82,9 +82,14 @@ class FrameLoop:
         received = receive(
             frames, names=self._names, stamp_ns=stamp_ns, clock=self._memory.clock
         )
-        plan = self._preprocessor.plan(
-            received, self._memory, on_gpu=self.pipeline.on_gpu
-        )
+        try:
+            plan = self._preprocessor.plan(
+                received, self._memory, on_gpu=self.pipeline.on_gpu
+            )
+        except FrameError as err:
+            # A clock that goes back later must not make them look young again.
+            self._memory = self._memory.without(err.causes)
+            raise
         size = self._size(size, plan, received.arrays)
         if out is not None:
             inputs = {f"the frame {n}": a for n, a in received.arrays.items()}

@@ -14,7 +14,7 @@ frame is fresh whatever its clock says, no given frame is early, and one clock t
 ahead makes the others late: the reason then names the frame they are measured against.
 Nothing is measured against earlier calls, so stamps may go back, as in the loop of a
 recording; what is held from before then lies ahead, and is used up to the limit for
-that.
+that. A held frame that was once found beyond a limit is never used again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from __future__ import annotations
 import operator
 import time
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NoReturn
 
 from numpy.typing import NDArray
@@ -101,6 +101,11 @@ class Memory:
     clock: Clock | None = None
     held: Mapping[str, int] = field(default_factory=dict)
     camera: tuple[int, int] | None = None
+
+    def without(self, names: Container[str]) -> Memory:
+        """The same without the held frames of these inputs."""
+        kept = {name: stamp for name, stamp in self.held.items() if name not in names}
+        return replace(self, held=kept)
 
 
 @dataclass(frozen=True)

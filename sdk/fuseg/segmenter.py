@@ -197,7 +197,8 @@ class Segmenter:
         than the result's stamp), early (more than ``max_ahead_ms`` after it) or invalid
         (not one valid pixel): the policy for that input decides, and the result says
         what became of it. A call that raises leaves the held frames and the clock as
-        they were, unless the engine failed.
+        they were, unless the engine failed; but a held frame that was found too old, or
+        too far ahead, is gone.
 
         Nothing the size of an image is allocated but what is returned.
 
