@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from fuseg.errors import ArgumentError, InputFileError
-from fuseg.pairs import pair
+from fuseg.pairs import Stamps, pair
 
 
 @pytest.fixture
@@ -125,10 +127,170 @@ def test_two_files_of_one_key_are_refused_by_name(tree):
     )
 
 
-def test_a_pattern_with_two_stars_is_refused(tree):
-    tree("a/1.png")
-    with pytest.raises(ArgumentError, match=r"^rgb: a pattern must have one \*, got"):
-        pair({"rgb": "*/*.png"})
+def test_several_stars_stand_for_a_key_of_several_parts(tree):
+    tree("img/val/a/1_left.png", "img/val/b/1_left.png", "img/val/b/note.txt")
+    tree("gt/a/1_ids.png", "gt/b/1_ids.png", "gt/b/1_color.png")
+    pairs = pair({"rgb": "img/val/*/*_left.png", "--truth": "gt/*/*_ids.png"})
+    assert told(pairs) == (
+        {
+            "a/1": {"rgb": "img/val/a/1_left.png", "--truth": "gt/a/1_ids.png"},
+            "b/1": {"rgb": "img/val/b/1_left.png", "--truth": "gt/b/1_ids.png"},
+        },
+        {},
+    )
+    assert list(told(pair({"rgb": "img/val/a/*_l*t.png"}))[0]) == ["1/ef"]
+
+
+def test_two_stars_together_stand_for_any_folders(tree):
+    tree("x/1.png", "x/a/1.png", "x/a/b/2.png", "x/.git/3.png", "x/a/.4.png")
+    assert told(pair({"rgb": "x/**/*.png"}))[0] == {
+        "1": {"rgb": "x/1.png"},
+        "a/1": {"rgb": "x/a/1.png"},
+        "a/b/2": {"rgb": "x/a/b/2.png"},
+    }
+    assert list(told(pair({"rgb": "x/**"}))[0]) == ["1.png", "a/1.png", "a/b/2.png"]
+
+
+def test_a_folder_without_images_is_searched_below(tree):
+    tree("rgb/a/1.png", "rgb/b/c/2.jpg", "rgb/README", "depth/a/1.png", "top/0.png")
+    tree("top/sub/1.png")
+    assert told(pair({"rgb": "rgb", "depth": "depth"})) == (
+        {"a/1": {"rgb": "rgb/a/1.png", "depth": "depth/a/1.png"}},
+        {"rgb": ["rgb/b/c/2.jpg"]},
+    )
+    assert list(told(pair({"rgb": "top"}))[0]) == ["0"]
+
+
+TUM = {
+    "rgb": ["1305031102.175304", "1305031102.211214", "1305031102.243211"],
+    "depth": ["1305031102.160407", "1305031102.226738", "1305031102.262886"],
+}
+
+
+def test_stamps_pair_with_the_nearest_and_each_file_once(tree):
+    tree(*(f"{name}/{stem}.png" for name, stems in TUM.items() for stem in stems))
+    frames, unpaired = told(pair({"rgb": "rgb", "depth": "depth"}, Stamps("20ms")))
+    # 14.897, 15.524 and 19.675 ms apart
+    assert [files["depth"] for files in frames.values()] == [
+        f"depth/{stem}.png" for stem in TUM["depth"]
+    ]
+    assert list(frames) == TUM["rgb"]
+    assert unpaired == {}
+    frames, unpaired = told(pair({"rgb": "rgb", "depth": "depth"}, Stamps("15ms")))
+    assert list(frames) == TUM["rgb"][:1]
+    assert {name: len(left) for name, left in unpaired.items()} == {
+        "rgb": 2,
+        "depth": 2,
+    }
+
+
+def test_the_closest_pair_is_made_first(tree):
+    tree("a/1.00.png", "a/1.03.png", "b/1.02.png", "b/1.05.png")
+    frames, _ = told(pair({"a": "a", "b": "b"}, Stamps("25ms")))
+    assert frames == {"1.03": {"a": "a/1.03.png", "b": "b/1.02.png"}}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("1700000000000000000", "1700000000010000000"),  # ns
+        ("1700000000000000", "1700000000010000"),
+        ("1700000000000", "1700000000010"),
+        ("1700000000000", "1700000000.01"),  # ms and s
+    ],
+)
+def test_whole_stamps_have_the_unit_that_their_length_says(tree, first, second):
+    tree(f"a/{first}.png", f"b/{second}.png")
+    sources = {"a": "a", "b": "b"}
+    assert len(pair(sources, Stamps("10ms")).frames) == 1
+    assert not pair(sources, Stamps("9.999ms")).frames
+
+
+def test_slop_without_a_unit_counts_in_the_names_own(tree):
+    tree("a/1000.png", "b/1007.png")
+    assert len(pair({"a": "a", "b": "b"}, Stamps("7")).frames) == 1
+    assert not pair({"a": "a", "b": "b"}, Stamps("6")).frames
+
+
+def test_the_reference_gives_the_keys_and_may_be_named(tree):
+    tree("a/1.00.png", "a/1.01.png", "b/1.012.png")
+    frames, unpaired = told(pair({"a": "a", "b": "b"}, Stamps("20ms", "b")))
+    assert frames == {"1.012": {"a": "a/1.01.png", "b": "b/1.012.png"}}
+    assert unpaired == {"a": ["a/1.00.png"]}
+    with pytest.raises(ArgumentError, match="--reference must be one of a, b, got c"):
+        pair({"a": "a", "b": "b"}, Stamps("20ms", "c"))
+
+
+def test_stamps_pair_within_the_folders_that_stars_stand_for(tree):
+    tree("x/1/1.00.png", "x/2/1.00.png", "y/2/1.01.png")
+    frames, _ = told(pair({"a": "x/*/*.png", "b": "y/*/*.png"}, Stamps()))
+    assert frames == {"2/1.00": {"a": "x/2/1.00.png", "b": "y/2/1.01.png"}}
+
+
+def test_what_is_no_stamp_or_slop_is_refused(tree):
+    tree("a/left.png", "b/1.png")
+    with pytest.raises(ArgumentError, match=r"a: a/left\.png must have a time as its"):
+        pair({"a": "a", "b": "b"}, Stamps())
+    with pytest.raises(ArgumentError, match="--slop must be a time such as 20ms"):
+        Stamps("soon")
+
+
+def advised(hint):
+    return dict(re.findall(r"(\S+)='([^']+)'", hint))
+
+
+@pytest.mark.parametrize(
+    ("sources", "names"),
+    [
+        ({"rgb": "x", "depth": "y"}, ["x/00_rgb.png", "y/00_depth.png"]),
+        ({"rgb": "x", "depth": "y/"}, ["x/rgb-01.png", "x/rgb-02.png", "y/d-01.png"]),
+        ({"rgb": "x/*.png", "depth": "x/*.tif"}, ["x/1_a.png", "x/1_b.tif"]),
+        (
+            {"rgb": "img", "--truth": "gt"},
+            [
+                *("img/a/a_01_left8bit.png", "img/b/b_02_left8bit.png"),
+                *("gt/a/a_01_gt_color.png", "gt/a/a_01_gt_labelIds.png"),
+                *("gt/b/b_02_gt_color.png", "gt/b/b_02_gt_labelIds.png"),
+            ],
+        ),
+    ],
+)
+def test_where_nothing_pairs_the_patterns_that_would_are_named(tree, sources, names):
+    tree(*names)
+    first = pair(sources)
+    assert not first.frames
+    assert first.hint.endswith(" would pair them")
+    patterns = advised(first.hint)
+    assert list(patterns) == list(sources)
+    assert pair(patterns).frames
+    assert "color" not in first.hint
+
+
+def test_where_nothing_pairs_stamps_are_advised_with_a_slop_that_pairs(tree):
+    tree(*(f"{name}/{stem}.png" for name, stems in TUM.items() for stem in stems))
+    hint = pair({"rgb": "rgb", "depth": "depth"}).hint
+    assert hint == (
+        "their names are times, 14.897 ms apart or more: --pair stamp --slop 20ms "
+        "would pair half of them"
+    )
+    hint = pair({"rgb": "rgb", "depth": "depth"}, Stamps("1ms")).hint
+    assert "--pair stamp --slop 20ms" in hint
+
+
+def test_where_nothing_pairs_numbers_written_in_two_ways_are_seen(tree):
+    tree("rgb/1.png", "rgb/2.png", "depth/0001.png", "depth/0002.png")
+    sources = {"rgb": "rgb", "depth": "depth"}
+    hint = pair(sources).hint
+    assert hint.endswith("written in two ways: --pair stamp --slop 0")
+    frames, _ = told(pair(sources, Stamps("0")))
+    assert frames["2"] == {"rgb": "rgb/2.png", "depth": "depth/0002.png"}
+
+
+def test_where_nothing_is_in_common_the_form_is_named(tree):
+    tree("x/cat.png", "y/dog.png", "m/1.png", "n/7.png")
+    for sources in ({"rgb": "x", "depth": "y"}, {"rgb": "m", "depth": "n"}):
+        hint = pair(sources).hint
+        assert hint.endswith("in common, such as rgb='FOLDER/*_rgb.png'")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +299,7 @@ def test_a_pattern_with_two_stars_is_refused(tree):
         ("gone.png", "rgb: there is no file gone.png."),
         ("gone/*.png", "rgb: the folder gone cannot be read: No such file or direc"),
         ("x*.png", "rgb: no file matches x*.png."),
-        ("empty", "rgb: the folder empty holds no image (.png .jpg"),
+        ("empty", "rgb: the folder empty and the folders in it hold no image (.png"),
     ],
 )
 def test_what_is_not_there_is_named(tree, source, sentence):
