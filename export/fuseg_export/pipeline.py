@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fuseg import bundle
-from fuseg.errors import ArgumentError, ExportError
+from fuseg.errors import ArgumentError, BundleError, ExportError
 from fuseg.segmenter import Segmenter, load
 
 from . import samples, verify
@@ -136,6 +136,7 @@ def export_bundle(
         plain = {name: tensor.numpy() for name, tensor in example.items()}
         simplified, why_not = simplify(exported.model, plain)
         cut, tail = cut_tail(simplified)
+        _require_bounded(cut)
         graphs = {"onnx": exported.model}
         if why_not is None:
             graphs["simplified"] = simplified
@@ -186,6 +187,18 @@ def export_bundle(
         ),
         variants=tuple(variants),
     )
+
+
+def _require_bounded(model: onnx.ModelProto) -> None:
+    """Refuse now what no device would load."""
+    data = memoryview(model.SerializeToString())
+    try:
+        bundle.require_network(data, model.opset_import[0].version, model.ir_version)
+    except BundleError as err:
+        raise ExportError(
+            f"the network cannot be put into a bundle: {err} Change its forward, so "
+            "that the graph has other operators."
+        ) from err
 
 
 def _moments(

@@ -12,6 +12,8 @@ from fuseg_export import simplify as simplify_room
 from fuseg_export.pipeline import export_bundle
 
 FOREIGN = '''
+import warnings
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -53,6 +55,19 @@ class ChannelsLast(TwoInputs):
 class Pooled(TwoInputs):
     def forward(self, color, depth):
         return super().forward(color, depth)["out"].mean((2, 3), keepdim=True)
+
+def flipped(x):
+    if bool(x.mean() > 0):
+        return x
+    return -x
+
+class Torn(TwoInputs):
+    """Another path for another frame: the graph gets an If."""
+    def forward(self, color, depth):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # deprecated, and still used
+            either = torch.jit.script(flipped)
+        return either(super().forward(color, depth)["out"])
 
 class Mood(TwoInputs):
     def forward(self, color, depth):

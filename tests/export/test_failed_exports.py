@@ -72,6 +72,11 @@ FAILURES = {
         ExportError,
         "two results for one input",
     ),
+    "branch": (
+        {"target": "foreign:Torn"},
+        ExportError,
+        r"cannot be put into a bundle: its node '.*' has the operator 'If'",
+    ),
     "infinite": (
         {"target": "foreign:Endless"},
         ExportError,

@@ -140,7 +140,7 @@ def test_without_fp32_nothing_takes_the_place(sampled, with_variants, wrong):
 def test_a_variant_the_engine_cannot_read_gives_way_too(
     sampled, with_variants, onnx_of, rgbd
 ):
-    broken = onnx_of(rgbd).replace(b"Concat", b"Concut")
+    broken = onnx_of(rgbd).replace(b"Concat", b"Einsum")
     path = with_variants(sampled(), {"fp16": broken, "fp32": None})
     segmenter = fuseg.load(path)
     assert segmenter.variant.name == "fp32"

@@ -203,6 +203,7 @@ def test_members_are_what_variants_and_samples_name():
         (["outputs", 0, "ignore"], 0),
         (["outputs", 0, "tail"], {"removed": [], "size": [12, 16]}),
         (["outputs", 0, "tail", "size"], [16384, 1]),
+        (["outputs", 0, "tail", "size"], [8192, 8192]),
         (["outputs", 0, "tensor", "shape"], [1, 1, 16384, 16384]),
         (["outputs", 0, "classes", 0, "color"], [0, 255, 0]),
         (["outputs", 0, "classes", 0, "ids"], [7, 65535]),

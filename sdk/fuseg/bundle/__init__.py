@@ -19,9 +19,10 @@ from ..errors import ArgumentError, BundleError, InputFileError
 from ..manifest import File, Manifest, Sample
 from .container import LARGEST_FILE, MANIFEST, pack, unpack
 from .npy import read_npy
+from .onnx_limits import require_bounded
 from .onnx_scan import require_self_contained
 
-__all__ = ["Bundle", "write"]
+__all__ = ["Bundle", "require_network", "write"]
 
 Samples = list[tuple[dict[str, NDArray[Any]], NDArray[np.uint8]]]
 
@@ -54,6 +55,22 @@ def write(
         _inspect(memoryview(data))
     write_file(path, data)
     return hashlib.sha256(data).hexdigest()
+
+
+def require_network(model: memoryview, opset: int, ir_version: int) -> None:
+    """Refuse an ONNX file that a bundle must not hold; nothing of it is run.
+
+    Args:
+        opset: That the manifest says the file is of.
+        ir_version: Likewise.
+
+    Raises:
+        BundleError: It points to other files, has an operator that is not of format 1,
+            a graph in a node, functions, a training graph, a tensor that states more
+            than it holds; or it is of another opset, or no ONNX file.
+    """
+    require_self_contained(model)
+    require_bounded(model, opset, ir_version)
 
 
 @dataclass(frozen=True)
@@ -151,7 +168,8 @@ def _inspect(data: memoryview) -> tuple[Manifest, dict[str, slice]]:
             raise BundleError(f"member {name!r} does not have the sha256 it must have.")
     for variant in manifest.variants:
         with _naming(f"member {variant.file!r}"):
-            require_self_contained(data[members[variant.file]])
+            network = data[members[variant.file]]
+            require_network(network, variant.opset, variant.ir_version)
     for sample in manifest.samples:
         _inspect_sample(manifest, sample, data, members)
     return manifest, members

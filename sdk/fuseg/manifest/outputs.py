@@ -10,6 +10,9 @@ from .schema import Record, require, require_side, require_tensor_shape, require
 __all__ = ["Class", "Output", "OutputTensor", "Tail", "Upsample"]
 
 
+_MOST_LABELS = 1 << 26  # pixels: twice an 8K frame
+
+
 @dataclass(frozen=True)
 class OutputTensor(Record):
     """The network's output: class scores, shape (1, C, h, w)."""
@@ -70,6 +73,12 @@ class Tail(Record):
             )
         for index, side in enumerate(self.size):
             require_side(f"size[{index}]", side)
+        height, width = self.size
+        require(
+            height * width <= _MOST_LABELS,
+            f"size must hold at most {_MOST_LABELS} pixels, as a label map of that "
+            f"size is made without a camera's frame, got {height} x {width}.",
+        )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,213 @@
+"""What a network may be made of: known operators, and tensors as large as they say.
+
+Checked without an engine: what is refused here no library ever reads.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ..errors import BundleError
+from .onnx_scan import Reader
+from .operators import OPERATORS
+
+__all__ = ["require_bounded"]
+
+_ONNX = ("", "ai.onnx")  # two names of the one domain
+_MOST_DIMS = 16
+_LARGEST = 1 << 31  # values of a tensor between two nodes: 8 GiB of float32
+_TYPES = {
+    **dict(
+        enumerate(("FLOAT", "UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64"), 1)
+    ),
+    **dict(enumerate(("BOOL", "FLOAT16", "DOUBLE", "UINT32", "UINT64"), 9)),
+    16: "BFLOAT16",
+}
+# The input of a node that is a shape or a list of axes, one number for each axis.
+_SHAPE_INPUT = {"ConstantOfShape": 0, "Expand": 1, "Reshape": 1, "Tile": 1}
+_SHAPE_INPUT |= {"Unsqueeze": 1}
+
+
+def require_bounded(model: memoryview, opset: int, ir_version: int) -> None:
+    """Refuse an ONNX file that is not of `OPERATORS`, or not what the manifest says.
+
+    Call `onnx_scan.require_self_contained` first.
+
+    Args:
+        opset: That the file must be of.
+        ir_version: Likewise.
+
+    Raises:
+        BundleError: It has another operator, a graph in a node, functions, a training
+            graph, sparse tensors, a tensor that states more values than it holds or
+            more than 16 axes; it is of another opset; or it is no protobuf message.
+    """
+    reader = Reader(model)
+    found_opsets, found_ir = [], 0
+    for number, wire, first, last in reader.fields(0, len(model)):
+        if number == 1 and wire == 0:
+            found_ir = last
+        elif number == 7 and wire == 2:
+            _Graph(reader).require(first, last)
+        elif number == 8 and wire == 2:
+            found_opsets += _opset(reader, first, last)
+        elif number == 20:
+            raise BundleError("it has a graph for training, which a bundle never has.")
+        elif number == 25:
+            raise BundleError("it has functions of its own: a bundle has nodes alone.")
+    for what, found, wanted in (
+        ("opset", found_opsets, opset),
+        ("IR version", [found_ir], ir_version),
+    ):
+        if set(found) != {wanted}:
+            got = ", ".join(map(str, found[:5])) or "none"
+            raise BundleError(f"its {what} must be the manifest's {wanted}, got {got}.")
+
+
+class _Graph:
+    """One graph while it is read: lengths of its constants, and who takes a shape."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._lengths: dict[bytes, int] = {}
+        self._shapes: list[tuple[str, bytes]] = []
+
+    def require(self, start: int, end: int) -> None:
+        for number, wire, first, last in self._reader.fields(start, end):
+            if wire != 2:
+                continue
+            if number == 1:
+                self._node(first, last)
+            elif number == 5:
+                name, count = self._tensor(first, last)
+                self._lengths[name] = count
+            elif number == 15:
+                raise BundleError(_SPARSE)
+            elif number in (11, 12, 13):
+                self._value(first, last)
+        for node, name in self._shapes:
+            if self._lengths.get(name, 0) > _MOST_DIMS:
+                raise BundleError(
+                    f"its node {node} makes a tensor of {self._lengths[name]} axes, "
+                    f"{_MOST_DIMS} are the most."
+                )
+
+    def _node(self, start: int, end: int) -> None:
+        reader = self._reader
+        name, operators, domains, attributes = "", [], [], []
+        inputs: list[bytes] = []
+        outputs: list[bytes] = []
+        for number, wire, first, last in reader.fields(start, end):
+            if wire != 2:
+                continue
+            if number == 1:
+                inputs.append(bytes(reader.model[first:last]))
+            elif number == 2:
+                outputs.append(bytes(reader.model[first:last]))
+            elif number == 3:
+                name = reader.text(first, last)
+            elif number == 4:
+                operators.append(reader.text(first, last))
+            elif number == 5:
+                attributes.append((first, last))
+            elif number == 7:
+                domains.append(reader.text(first, last))
+        if not name and outputs:  # names are optional, and of use to people alone
+            name = outputs[0].decode("utf-8", "replace")
+        foreign = next((d for d in domains if d not in _ONNX), None)
+        if len(operators) != 1 or operators[0] not in OPERATORS or foreign:
+            spelled = "::".join([*([foreign] if foreign else []), *operators])
+            raise BundleError(
+                f"its node {_short(name)} has the operator {_short(spelled)}: a bundle "
+                "takes ONNX's own, without control flow, random numbers, sequences "
+                "and texts."
+            )
+        count = 0
+        for first, last in attributes:
+            count = max(count, self._attribute(_short(name), first, last))
+        if operators[0] == "Constant":
+            self._lengths.update(dict.fromkeys(outputs, count))
+        index = _SHAPE_INPUT.get(operators[0], len(inputs))
+        self._shapes += [(_short(name), n) for n in inputs[index : index + 1]]
+
+    def _attribute(self, node: str, start: int, end: int) -> int:
+        """How many values it holds, as a tensor or as whole numbers."""
+        count = 0
+        for number, wire, first, last in self._reader.fields(start, end):
+            if number in (6, 11):
+                raise BundleError(f"its node {node} holds a graph of its own.")
+            if number in (22, 23):
+                raise BundleError(_SPARSE)
+            if number in (5, 10) and wire == 2:
+                count = self._tensor(first, last)[1]
+            elif number == 8:
+                count += len(self._reader.numbers(wire, first, last))
+        return count
+
+    def _tensor(self, start: int, end: int) -> tuple[bytes, int]:
+        """Name, and number of values, of a stored tensor."""
+        name, kind, dims = b"", 0, []
+        for number, wire, first, last in self._reader.fields(start, end):
+            if number == 1:
+                dims += self._reader.numbers(wire, first, last)
+            elif number == 2:
+                kind = last
+            elif number == 8 and wire == 2:
+                name = bytes(self._reader.model[first:last])
+        shown = f"tensor {_short(name.decode('utf-8', 'replace'))}"
+        if kind not in _TYPES:
+            raise BundleError(
+                f"its {shown} must hold {', '.join(_TYPES.values())}, got type {kind} "
+                "of ONNX."
+            )
+        count = _size(shown, dims)
+        if count > end - start:  # each value takes a byte at least
+            raise BundleError(f"its {shown} states {count} values and holds fewer.")
+        return name, count
+
+    def _value(self, start: int, end: int) -> None:
+        """A ValueInfoProto: name (1), type (2), tensor_type (1), shape (2), dim (1)."""
+        reader = self._reader
+        name, dims = "", []
+        todo = [(0, start, end)]
+        inside = {0: 2, 1: 1, 2: 2, 3: 1}
+        while todo:
+            depth, begin, stop = todo.pop()
+            for number, wire, first, last in reader.fields(begin, stop):
+                if depth == 0 and number == 1 and wire == 2:
+                    name = reader.text(first, last)
+                elif depth == 4 and number == 1 and wire == 0:
+                    dims.append(last)
+                elif depth < 4 and number == inside[depth] and wire == 2:
+                    todo.append((depth + 1, first, last))
+        _size(f"tensor {_short(name)}", dims)
+
+
+_SPARSE = "it has a sparse tensor, which a bundle never has."
+
+
+def _opset(reader: Reader, start: int, end: int) -> list[int]:
+    """The version, if it is of ONNX's own operators."""
+    domain, version = "", 0
+    for number, wire, first, last in reader.fields(start, end):
+        if number == 1 and wire == 2:
+            domain = reader.text(first, last)
+        elif number == 2 and wire == 0:
+            version = last
+    return [version] if domain in _ONNX else []
+
+
+def _size(shown: str, dims: list[int]) -> int:
+    if len(dims) > _MOST_DIMS:
+        raise BundleError(
+            f"its {shown} has {len(dims)} axes, {_MOST_DIMS} are the most."
+        )
+    count = math.prod(dims)
+    if count > _LARGEST:
+        raise BundleError(f"its {shown} must state at most {_LARGEST} values.")
+    return count
+
+
+def _short(text: str) -> str:
+    """What stands in the file, as a terminal may show it."""
+    return ascii(text[:80])
