@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__, backends, gpu_engines, machine
-from ._files import cache_folder, is_private, write_file
-from .errors import BuildError, OutputFileError
+from ._files import cache_folder, is_private, read_private, write_file
+from .errors import BuildError, InputFileError, OutputFileError
 
 _log = logging.getLogger("fuseg")
+_LARGEST = 1 << 20  # bytes of a file: some dozen rows
 
 
 @dataclass(frozen=True)
@@ -176,22 +177,22 @@ def _write(kind: str, key: dict[str, Any], value: dict[str, Any]) -> Path:
         raise OutputFileError(
             f"{path.parent} must be writable by this user alone: chmod 700 it."
         )
-    write_file(path, (json.dumps({**key, **value}, indent=1) + "\n").encode())
+    text = json.dumps({**key, **value}, indent=1) + "\n"
+    write_file(path, text.encode(), mode=0o600)
     return path
 
 
 def _read(path: Path, key: Mapping[str, Any]) -> dict[str, Any] | None:
     """The object in a file, if it is there, ours, and begins with this key."""
     try:
-        data = path.read_bytes()
-        private = is_private(path.parent)
-    except FileNotFoundError:
+        data = read_private(path, _LARGEST)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except InputFileError as err:
+        _log.warning("%s is ignored: %s", path, err)
         return None
     except OSError as err:  # such as the cache of root, whose HOME this user has
         _log.info("%s cannot be read: %s.", path, err.strerror or err)
-        return None
-    if not private:
-        _log.warning("%s is ignored: others may write in its folder.", path)
         return None
     try:
         value = json.loads(data)

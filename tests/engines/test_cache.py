@@ -141,6 +141,16 @@ def test_a_folder_that_others_may_write_to_is_refused(kept, engine, trt10, above
     assert not engine("fp16").built
 
 
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+def test_an_engine_that_others_may_write_is_built_again(kept, engine, caplog, mode):
+    kept.chmod(mode)
+    assert engine("fp16").built
+    assert f"{kept} is not used but built again: others may write it." in (
+        warnings(caplog)
+    )
+    assert not engine("fp16").built
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root gives folders away")
 def test_a_folder_of_somebody_else_is_refused(kept, engine):
     os.chown(kept.parent, 65534, 65534)

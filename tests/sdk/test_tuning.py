@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import stat
 
 import pytest
@@ -193,6 +194,95 @@ def test_a_folder_that_others_may_write_to_is_not_believed(user_cache, warnings)
     assert warnings() == [f"{path} is ignored: others may write in its folder."]
     with pytest.raises(errors.OutputFileError, match="chmod 700 it"):
         tuning.store(DIGEST, 2, [FAST])
+
+
+@pytest.fixture
+def refused(warnings):
+    """``refused(path)``: why the file there counts as absent."""
+
+    def look(path):
+        assert tuning.stored(DIGEST, 2) is None
+        assert tuning.everything() == []
+        told = {*warnings()}
+        assert len(told) == 1
+        return told.pop().removeprefix(f"{path} is ignored: ")
+
+    return look
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_a_file_that_others_may_write_is_not_believed(refused, mode):
+    path = tuning.store(DIGEST, 2, [FAST])
+    path.chmod(mode)
+    assert refused(path) == "others may write it."
+
+
+def test_a_file_of_another_user_is_not_believed(refused, monkeypatch):
+    path = tuning.store(DIGEST, 2, [FAST])
+    owner = path.stat().st_uid
+    real = os.fstat
+
+    def fstat(handle):
+        status = real(handle)
+        if not stat.S_ISREG(status.st_mode):
+            return status
+        return os.stat_result((*status[:4], owner + 1, *status[5:]))
+
+    monkeypatch.setattr("fuseg._files.os.fstat", fstat)
+    assert refused(path) == "others may write it."
+
+
+def test_what_is_kept_is_private_whatever_the_umask():
+    before = os.umask(0o002)  # as on Debian: new files are writable by the group
+    try:
+        path = tuning.store(DIGEST, 2, [FAST])
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert tuning.stored(DIGEST, 2) is not None
+
+
+def test_a_pipe_is_not_waited_for_and_a_large_file_is_not_read(refused):
+    path = tuning.store(DIGEST, 2, [FAST])
+    path.unlink()
+    os.mkfifo(path)
+    assert refused(path) == "it is no regular file, or is too large."
+    path.unlink()
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    assert refused(path) == "it is no regular file, or is too large."
+
+
+def test_a_link_is_not_followed(tmp_path):
+    path = tuning.store(DIGEST, 2, [FAST])
+    path.rename(tmp_path / "elsewhere.json")
+    path.symlink_to(tmp_path / "elsewhere.json")
+    assert tuning.stored(DIGEST, 2) is None
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    assert tuning.stored(DIGEST, 2) is None
+
+
+def test_a_folder_swapped_after_it_was_looked_at_is_not_read_from(
+    user_cache, monkeypatch
+):
+    """Whoever may write to $XDG_CACHE_HOME can do that at any moment."""
+    path = tuning.store(DIGEST, 2, [FAST])
+    forged = user_cache.with_name("forged")
+    forged.mkdir()
+    forged.chmod(0o777)
+    text = path.read_text().replace("3.5", "0.001")
+    (forged / path.name).write_text(text)
+    real = os.open
+
+    def swap(name, *args, dir_fd=None):
+        if dir_fd is not None:  # the folder is open and was looked at: now
+            user_cache.rename(user_cache.with_name("aside"))
+            forged.rename(user_cache)
+        return real(name, *args, dir_fd=dir_fd)
+
+    monkeypatch.setattr("fuseg._files.os.open", swap)
+    assert tuning.stored(DIGEST, 2).measured == (FAST,)
 
 
 def test_a_folder_that_cannot_be_made_is_a_sentence(user_cache):

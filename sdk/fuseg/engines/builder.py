@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from .._files import read_private
 from ..errors import BundleError, OutputFileError
 from .borders import Wanted, move_casts_out
 from .child import Failed, Reporter, Said, die_with_parent
@@ -21,6 +22,7 @@ from .progress import Meter
 from .record import plain
 
 _LAYOUTS = {"LINEAR": "linear", "CHW4": "chw4", "HWC8": "hwc8"}
+_LARGEST_TIMINGS = 1 << 28  # bytes; TensorRT's are a few MiB
 _TYPES = {"FLOAT": "float32", "HALF": "float16", "INT8": "int8"}
 
 
@@ -179,7 +181,7 @@ def _keep_timing_cache(config: Any, cache: Any, said: Said, path: Path) -> None:
 
 def _read(path: Path | None) -> bytes:
     try:
-        return b"" if path is None else path.read_bytes()
+        return b"" if path is None else read_private(path, _LARGEST_TIMINGS)
     except OSError:
         return b""
 

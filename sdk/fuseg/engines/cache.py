@@ -10,15 +10,14 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .._files import cache_folder, is_private
-from ..errors import BundleError, OutputFileError
+from .._files import cache_folder, is_private, read_private
+from ..errors import BundleError, InputFileError, OutputFileError
 from .fingerprint import OPTIONS, Fingerprint
 from .record import EngineRecord, read_file, require_plan
 
@@ -168,7 +167,7 @@ def _checked(
     path: Path, fingerprint: Fingerprint, may_differ: frozenset[str], level: int
 ) -> tuple[EngineRecord, memoryview] | None:
     try:
-        data = _read(path)
+        data = read_private(path, _LARGEST)
         text, plan, _ = read_file(data)
         record = EngineRecord.parse(text)
         require_plan(record, plan)
@@ -178,6 +177,9 @@ def _checked(
             raise BundleError(f"it is of another {', '.join(differing)}.")
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except InputFileError as err:
+        _log.log(level, "%s is not used but built again: %s", path, err)
+        return None
     except OSError as err:
         why = err.strerror or err
         _log.log(level, "%s cannot be read, so it is built again: %s.", path, why)
@@ -186,15 +188,6 @@ def _checked(
         _log.log(level, "%s is not used but built again: %s", path, err)
         return None
     return record, plan
-
-
-def _read(path: Path) -> bytes:
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
-            raise BundleError("it is no regular file, or is too large.")
-        return file.read()
 
 
 def touch(fingerprint: Fingerprint) -> None:
