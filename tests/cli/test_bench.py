@@ -63,7 +63,7 @@ def test_json_has_the_promised_keys(fuseg, sampled, peers, honest):
     told = timed(fuseg, sampled())
     assert list(told) == [
         *("bundle", "digest", "model", "variant", "backend", "machine", "versions"),
-        *("settings", "total_ms", "stages_ms", "peers", "pre_post"),
+        *("settings", "total_ms", "stages_ms", "peers", "pre_post", "noise"),
     ]
     assert set(told["machine"]) == {"cpu", "cores", "system"}
     assert set(told["total_ms"]) == {"p50", "p90", "p99"}

@@ -168,6 +168,8 @@ def test_a_defect_keeps_its_traceback(fuseg):
 @pytest.mark.usefixtures("half")
 def test_ctrl_c_ends_with_130(fuseg):
     assert fuseg("export", "ctrl-c").code == 130
+    told = fuseg("export", "ctrl-c", "--json")
+    assert (told.code, told.json["error"]["type"]) == (130, "KeyboardInterrupt")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ import typer.main
 from .. import __version__
 from ..errors import FusegError
 from . import bench, build, doctor, inspect, run, training_half, tune, verify
-from .printing import print_json
+from .printing import print_json, report, say
 
 __all__ = ["app", "main"]
 
@@ -50,6 +50,8 @@ class _Group(typer.core.TyperGroup):
             sys.stdout.flush()
             return result
         except KeyboardInterrupt as err:  # Typer before 0.13 would end with 1
+            if ctx.meta[_JSON]:
+                _print_error("KeyboardInterrupt", "interrupted.")
             raise typer.Exit(130) from err
         except BrokenPipeError as err:
             _settle_stdout()
@@ -71,7 +73,12 @@ class _Group(typer.core.TyperGroup):
         raise typer.Exit(2)
 
 
-app = typer.Typer(cls=_Group, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    cls=_Group,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain text: paragraphs are wrapped as such, flags are bare
+)
 
 
 @app.callback(invoke_without_command=True)
@@ -83,7 +90,7 @@ def _fuseg(
 ) -> None:
     """Fusion segmentation on the edge: camera frames in, a label per pixel out."""
     if version:
-        print(f"fuseg {__version__}")
+        say(f"fuseg {__version__}")
     elif ctx.invoked_subcommand is None:
         print(ctx.get_help())
 
@@ -102,20 +109,36 @@ for _name, _help in training_half.COMMANDS.items():
 
 def main() -> None:
     """Run the command line and leave the process with its exit code."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         # A file's name may hold bytes that are no text.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     app()
 
 
+def _open_closed_streams() -> None:
+    """Give a daemon without standard streams (``>&-``) ones that lead nowhere.
+
+    Else the next file that is opened would be stdout to every library in C.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            mode = "r" if number == 0 else "w"
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+
+
 def _as_command(name: str, function: Any) -> Any:
-    alone = typer.Typer(add_completion=False)
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None)
     alone.command(name)(function)
     return typer.main.get_command(alone)
 
 
 def _report(err: Exception, sentence: str, *, json: bool) -> None:
-    print(f"error: {sentence}", file=sys.stderr)
+    report("error", sentence)
     if json:
         with suppress(OSError):  # stdout may be what failed
             _print_error(type(err).__name__, sentence)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as jsonlib
 import platform
-import sys
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -22,6 +21,7 @@ from ..segmenter import Segmenter, load
 from . import training_half
 from .bench_report import show
 from .frames import FrameReader, assignments, report_unpaired, require_names
+from .noise import OtherPrograms, describe
 from .options import (
     BackendOption,
     BundleArgument,
@@ -31,7 +31,7 @@ from .options import (
     ThreadsOption,
     VariantOption,
 )
-from .printing import print_json, progress
+from .printing import print_json, progress, report
 from .rounds import Frames, interleave, percentiles
 
 WARMUP = 5
@@ -126,7 +126,7 @@ def _frames(segmenter: Segmenter, words: list[str] | None) -> list[Frames]:
     pairs = pair(sources)
     report_unpaired(pairs)
     if not pairs.frames:
-        print("error: no frame has a file from every input.", file=sys.stderr)
+        report("error", "no frame has a file from every input.")
         raise typer.Exit(1)
     read = FrameReader(segmenter.manifest, {})
     return [dict(read(frame)) for frame in pairs.frames[:MOST_FRAMES]]
@@ -195,7 +195,10 @@ def _measure(
     interleave(programs, frames, range(WARMUP))
     stages.clear()
     turns = progress(range(rounds), what="timing", total=rounds)
+    others = OtherPrograms()
     times = interleave(programs, frames, turns, pause_s=PAUSE_S)
+    whole_programs = {name: times[name] for name in ("fuseg", *(p.name for p in peers))}
+    noise = describe(whole_programs, others.cores())
     stages = stages[1::2]  # of the timed calls, without the one before each
 
     total = percentiles(times["fuseg"])
@@ -216,6 +219,7 @@ def _measure(
         "stages_ms": {name: percentiles(values) for name, values in parts.items()},
         "peers": notes,
         "pre_post": None,
+        "noise": noise,
     }
     same = segmenter.variant == segmenter.manifest.full
     if f"{RECIPE}: pre" in times and same and segmenter.backend_name == "onnxruntime":

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.table import Table
-
-from .printing import plural, print_table
+from .printing import plural, print_table, say, warn
 
 _COLUMNS = ("p50", "p90", "p99")
 
@@ -14,58 +12,61 @@ _COLUMNS = ("p50", "p90", "p99")
 def show(result: dict[str, Any]) -> None:
     """Print what ``bench --json`` would."""
     made, settings = result["machine"], result["settings"]
-    print(f"{result['model']} ({result['variant']}, {result['backend']})")
-    print(f"{made['cpu']}, {plural(made['cores'], 'core')}, {made['system']}")
-    print("  ".join(f"{name} {v}" for name, v in result["versions"].items()))
+    say(f"{result['model']} ({result['variant']}, {result['backend']})")
+    say(f"{made['cpu']}, {plural(made['cores'], 'core')}, {made['system']}")
+    say("  ".join(f"{name} {v}" for name, v in result["versions"].items()))
     sizes = ", ".join(
         f"{name} {'x'.join(map(str, shape))}"
         for name, shape in settings["frame_shapes"].items()
     )
-    print(
+    say(
         f"{plural(settings['rounds'], 'interleaved round')} on "
         f"{plural(settings['frames'], 'frame')} ({sizes}), "
         f"{plural(settings['threads'], 'thread')} for every program, "
         f"each timed call after a pause of {settings['pause_ms']:g} ms and an untimed "
         "call of the same program"
     )
-    print_table(_times(result))
-    print_table(_peers(result))
+    _print_stages(result)
+    _print_peers(result)
+    for sentence in result["noise"]["warnings"]:
+        warn(sentence)
     for name, row in result["peers"].items():
         if "unavailable" in row:
-            print(f"not timed: {name}: {row['unavailable']}")
+            say(f"not timed: {name}: {row['unavailable']}")
     if result["pre_post"] is not None:
         _show_pre_post(result["pre_post"])
 
 
-def _times(result: dict[str, Any]) -> Table:
-    table = Table("fuseg, ms")
-    for name in _COLUMNS:
-        table.add_column(name, justify="right")
+def _print_stages(result: dict[str, Any]) -> None:
     rows = {**result["stages_ms"], "total": result["total_ms"]}
-    for name, row in rows.items():
-        table.add_row(name, *(f"{row[p]:.3f}" for p in _COLUMNS))
-    return table
+    print_table(
+        ("fuseg, ms", *_COLUMNS),
+        [(name, *(f"{row[p]:.3f}" for p in _COLUMNS)) for name, row in rows.items()],
+        right=_COLUMNS,
+    )
 
 
-def _peers(result: dict[str, Any]) -> Table:
-    table = Table("frames to labels, ms")
-    for name in (*_COLUMNS, "times fuseg's p50", "equal labels"):
-        table.add_column(name, justify="right")
-    row = result["total_ms"]
-    table.add_row("fuseg", *(f"{row[p]:.3f}" for p in _COLUMNS), "1.00", "")
-    for name, row in result["peers"].items():
-        if "unavailable" not in row:
-            table.add_row(
+def _print_peers(result: dict[str, Any]) -> None:
+    timed = {"fuseg": {**result["total_ms"], "ratio": 1.0}}
+    timed |= {n: r for n, r in result["peers"].items() if "unavailable" not in r}
+    numbers = *_COLUMNS, "spread", "p50 / fuseg", "equal labels"
+    rows = []
+    for name, row in timed.items():
+        equal = row.get("label_agreement")
+        rows.append(
+            (
                 name,
                 *(f"{row[p]:.3f}" for p in _COLUMNS),
+                f"{result['noise']['spread'][name]:.0%}",
                 f"{row['ratio']:.2f}",
-                f"{row['label_agreement']:.2%}",
+                "" if equal is None else f"{equal:.2%}",
             )
-    return table
+        )
+    print_table(("frames to labels, ms", *numbers), rows, right=numbers)
 
 
 def _show_pre_post(row: dict[str, float]) -> None:
-    print(
+    say(
         f"before and after the engine: fuseg {row['fuseg_ms']:.3f} ms "
         f"({row['fuseg_share']:.1%} of its total), recipe {row['recipe_ms']:.3f} ms "
         f"({row['recipe_pre_ms']:.3f} + {row['recipe_post_ms']:.3f}, "

@@ -22,7 +22,7 @@ from ..engines.progress import Watcher
 from ..errors import ArgumentError
 from ..gpu_engines import variant_for
 from .options import JsonOption, VariantOption
-from .printing import plural, print_json
+from .printing import plural, print_json, say
 
 HELP = """Build the TensorRT engine of a bundle for this GPU, and keep it.
 
@@ -254,22 +254,22 @@ def _clear(keep_newest: int) -> dict[str, Any]:
 def _show(result: dict[str, Any]) -> None:
     if "deleted" in result:
         files = plural(len(result["deleted"]), "file")
-        print(f"{files} deleted, {result['bytes'] / 2**20:.1f} MiB")
+        say(f"{files} deleted, {result['bytes'] / 2**20:.1f} MiB")
         return
     how = f"built in {result['seconds']:.1f} s" if result["built"] else "it was there"
     if result["from"] is not None:
         how = f"taken from {result['from']}"
     mib = result["plan"]["bytes"] / 2**20
-    print(f"engine of {result['variant']}: {how}, {mib:.1f} MiB")
+    say(f"engine of {result['variant']}: {how}, {mib:.1f} MiB")
     found = result["fingerprint"]
-    print(f"for {found['gpu']}, TensorRT {found['tensorrt']}, driver {found['driver']}")
+    say(f"for {found['gpu']}, TensorRT {found['tensorrt']}, driver {found['driver']}")
     for name, border in result["borders"].items():
-        print(f"  {name}: {border['dtype']} {border['layout']}")
+        say(f"  {name}: {border['dtype']} {border['layout']}")
     if result["fallback"] is not None:
-        print(f"all borders are float32: {result['fallback']}")
+        say(f"all borders are float32: {result['fallback']}")
     for name in result["reformats"]:
-        print(f"  only converts: {name}")
+        say(f"  only converts: {name}")
     if result["kept"] is not None:
-        print(f"kept in {result['kept']}")
+        say(f"kept in {result['kept']}")
     if result["pack"] is not None:
-        print(f"packed as {result['pack']['path']}, sha256 {result['pack']['sha256']}")
+        say(f"packed as {result['pack']['path']}, sha256 {result['pack']['sha256']}")

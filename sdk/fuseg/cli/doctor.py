@@ -9,13 +9,13 @@ from importlib import metadata
 from importlib.util import find_spec
 
 import typer
-from rich.table import Table
+from rich.text import Text
 
 from .. import __version__, _kernels, machine, power, tuning
 from . import doctor_gpu
 from .findings import Finding
 from .options import JsonOption
-from .printing import print_json, print_table
+from .printing import print_json, print_table, say
 from .training_half import INSTALL
 
 _LEVELS = {
@@ -23,11 +23,12 @@ _LEVELS = {
     3: "x86-64-v3 (AVX2)",
     4: "x86-64-v4 (AVX-512)",
 }
+_STYLES = {"ok": "green", "missing": "yellow", "slow": "yellow", "broken": "bold red"}
 _EXTRA = 'pip install "fuseg[%s]"'
 
 
 def doctor(json: JsonOption = False) -> None:
-    """Say what this machine has for fuseg, and how to get what is missing.
+    """Show what this machine has for fuseg, and how to fix the rest.
 
     Exits with 1 if something that every command needs does not work.
     """
@@ -52,7 +53,8 @@ def doctor(json: JsonOption = False) -> None:
     else:
         _show(findings)
         for row in _tuned():
-            print(_tuned_line(row))
+            say(_tuned_line(row))
+        say(_summary(findings))
     if not healthy:
         raise typer.Exit(1)
 
@@ -80,8 +82,7 @@ def _tuned_line(row: dict[str, str | int | float | bool]) -> str:
 
 def _native() -> Finding:
     level = _kernels.widest_level()
-    code = _LEVELS.get(level, f"level {level}")
-    return Finding("kernels", "ok", f"{code}, {_kernels.__file__}", required=True)
+    return Finding("kernels", "ok", _LEVELS.get(level, f"level {level}"), required=True)
 
 
 def _onnxruntime() -> Finding:
@@ -143,12 +144,34 @@ def _module(
 
 
 def _show(findings: list[Finding]) -> None:
-    print(f"fuseg {__version__}, Python {platform.python_version()}")
+    say(f"fuseg {__version__}, Python {platform.python_version()}")
     about = machine.describe()
-    print(f"{about['cpu']}, {about['cores']} cores, {about['system']}")
-    table = Table()
-    for heading in ("", "state", "detail", "without it", "mend it with"):
-        table.add_column(heading, overflow="fold")
+    say(f"{about['cpu']}, {about['cores']} cores, {about['system']}")
+    rows = []
     for found in findings:
-        table.add_row(found.name, found.state, found.detail, found.disables, found.fix)
-    print_table(table)
+        state = "not needed" if found.not_needed else found.state
+        rows.append((found.name, Text(state, _STYLES.get(state, "")), found.detail))
+    print_table(("", "state", "detail"), rows)
+    for found in findings:
+        if found.state != "ok" and not found.not_needed:
+            say(f"{found.name}: {found.state}; affects {found.disables}")
+            if found.fix is not None:
+                say(f"    fix: {found.fix}")
+
+
+def _summary(findings: list[Finding]) -> str:
+    """The one line that most people look for."""
+    by_name = {found.name: found for found in findings}
+    faulty = [f.name for f in findings if f.required and f.state != "ok"]
+    cpu = f"not ready ({', '.join(faulty)})" if faulty else "ready"
+    backends = {"tensorrt": "tensorrt", "onnxruntime cuda": "onnxruntime-cuda"}
+    here = [b for name, b in backends.items() if by_name[name].state == "ok"]
+    needed = "gpu driver", "gpu", "cuda kernels"
+    faulty = [n for n in needed if n in by_name and by_name[n].state != "ok"]
+    if by_name["gpu driver"].not_needed:
+        gpu = "there is none from NVIDIA"
+    elif faulty or not here:
+        gpu = f"not ready ({', '.join(faulty) or 'no backend for it'})"
+    else:
+        gpu = f"ready ({', '.join(here)})"
+    return f"CPU: {cpu}. GPU: {gpu}."

@@ -26,6 +26,11 @@ class Finding:
     disables: str | None = None
     fix: str | None = None
 
+    @property
+    def not_needed(self) -> bool:
+        """Whether it is missing with the hardware that it would be for."""
+        return self.state == "missing" and self.fix is None and not self.required
+
 
 @dataclass(frozen=True)
 class Place:

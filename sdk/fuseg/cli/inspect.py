@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from ..bundle import Bundle
 from ..manifest import Input, Manifest, Output, Variant
 from .extract import extract as write_out
 from .extract import inputs_of
 from .options import BundleArgument, JsonOption
-from .printing import plural, print_json, print_table
+from .printing import plural, print_json, print_table, say
 
 
 def inspect(
@@ -31,7 +30,7 @@ def inspect(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Check a bundle and say what it takes, what it gives and how it was verified."""
+    """Check a bundle and show its inputs, outputs and verification."""
     opened = Bundle.open(bundle)
     manifest = opened.manifest
     written = [] if extract is None else write_out(opened, extract)
@@ -46,37 +45,35 @@ def inspect(
             told["extracted"] = [str(path) for path in written]
         print_json(told)
         return
-    print(f"{manifest.name}  (format {manifest.format}, {manifest.created_by})")
-    print(f"sha256 {opened.digest}  {bundle.stat().st_size:,} bytes")
-    print_table(_inputs(manifest))
+    say(f"{manifest.name}  (format {manifest.format}, {manifest.created_by})")
+    say(f"sha256 {opened.digest}  {bundle.stat().st_size:,} bytes")
+    print_table(("input", ""), _inputs(manifest))
     for output in manifest.outputs:
         _show_output(output)
     for variant in manifest.variants:
         _show_variant(variant, manifest)
-    print(f"\n{plural(len(manifest.samples), 'sample frame')} for fuseg verify")
+    say(f"\n{plural(len(manifest.samples), 'sample frame')} for fuseg verify")
     for key, value in sorted(manifest.provenance.items()):
-        print(f"{key}: {', '.join(value) if isinstance(value, tuple) else value}")
+        say(f"{key}: {', '.join(value) if isinstance(value, tuple) else value}")
     if extract is not None:
-        print(f"\nextracted: {plural(len(written), 'file')} in {extract}")
+        say(f"\nextracted: {plural(len(written), 'file')} in {extract}")
         if manifest.samples:
             words = ["fuseg", "run", str(bundle), *inputs_of(opened, extract)]
             print(f"label the samples: {shlex.join([*words, '--out', 'labelled'])}")
 
 
-def _inputs(manifest: Manifest) -> Table:
-    table = Table("input", "frames", "becomes", "tensor", "if missing", title="inputs")
+def _inputs(manifest: Manifest) -> list[tuple[str, str]]:
+    rows = []
     for entry in manifest.inputs:
         shape = "x".join(map(str, entry.tensor.shape))
         first, last = entry.tensor.channel, entry.tensor.channel + entry.planes - 1
-        planes = f"{first}" if first == last else f"{first} to {last}"
-        table.add_row(
-            entry.name,
-            _frames(entry),
-            f"{entry.resize.height}x{entry.resize.width} {entry.resize.filter}",
-            f"{entry.tensor.name} {shape}, channel {planes}",
-            _missing(entry),
-        )
-    return table
+        planes = f"channel {first}" if first == last else f"channels {first} to {last}"
+        rows.append((entry.name, _frames(entry)))
+        size = f"{entry.resize.height}x{entry.resize.width} {entry.resize.filter}"
+        tensor = f"tensor {entry.tensor.name} {shape}, {planes}"
+        rows.append(("", f"resized to {size}, {tensor}"))
+        rows.append(("", f"if missing: {_missing(entry)}"))
+    return rows
 
 
 def _frames(entry: Input) -> str:
@@ -98,13 +95,13 @@ def _missing(entry: Input) -> str:
 def _show_output(output: Output) -> None:
     shape = "x".join(map(str, output.tensor.shape))
     tail = " + ".join(output.tail.removed) or "nothing"
-    print(
+    say(
         f"\noutput {output.name}: {output.kind} from {output.tensor.name} {shape}, "
         f"scores upsampled {output.upsample.filter} to the {output.upsample.to}'s size "
         f"(cut from the graph: {tail}); ignore {output.ignore}"
     )
     names = (f"{i} {entry.name}" for i, entry in enumerate(output.classes))
-    print(f"{len(output.classes)} classes: {', '.join(names)}")
+    say(f"{len(output.classes)} classes: {', '.join(names)}")
 
 
 def _precision(variant: Variant) -> str:
@@ -116,15 +113,13 @@ def _precision(variant: Variant) -> str:
 
 def _show_variant(variant: Variant, manifest: Manifest) -> None:
     size = manifest.files[variant.file].bytes
-    print(
+    say(
         f"\nvariant {variant.name}: {variant.file}, {size:,} bytes, opset "
         f"{variant.opset}, IR {variant.ir_version}, for {' '.join(variant.targets)}"
     )
-    print(_precision(variant))
-    table = Table("stage", "against", "frames", "label agreement", "largest difference")
-    table.add_column("mIoU")
-    for check in variant.verification:
-        table.add_row(
+    say(_precision(variant))
+    rows = [
+        (
             check.stage,
             check.against,
             str(check.frames),
@@ -132,5 +127,8 @@ def _show_variant(variant: Variant, manifest: Manifest) -> None:
             f"{check.max_abs_logit_diff:.2g}",
             "" if check.miou is None else f"{check.miou:.4f}",
         )
-    if variant.verification:
-        print_table(table)
+        for check in variant.verification
+    ]
+    numbers = "frames", "equal labels", "largest difference", "mIoU"
+    if rows:
+        print_table(("stage", "against", *numbers), rows, right=numbers)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections import Counter
 from pathlib import Path
 from statistics import median
@@ -39,7 +38,7 @@ from .options import (
     UnitOption,
     VariantOption,
 )
-from .printing import plural, print_json, print_table, progress
+from .printing import plural, print_json, print_table, progress, report, say
 
 STAGES = ("pack", "engine", "label", "total")
 
@@ -106,7 +105,7 @@ def run(
     else:
         _show(done, out)
     if not done:
-        print("error: no frame has a file from every input.", file=sys.stderr)
+        report("error", "no frame has a file from every input.")
         raise typer.Exit(1)
 
 
@@ -163,18 +162,14 @@ def _record(
 def _show(done: list[dict[str, Any]], out: Path) -> None:
     if not done:
         return
-    from rich.table import Table
-
-    print(f"{plural(len(done), 'frame')} labelled: {out}/labels {out}/overlay")
+    say(f"{plural(len(done), 'frame')} labelled: {out}/labels {out}/overlay")
     degraded = Counter(frame["reason"] for frame in done if frame["degraded"])
     for reason, count in degraded.items():
-        print(f"degraded: {plural(count, 'frame')}: {reason}")
-    table = Table("class", "share of the pixels")
+        say(f"degraded: {plural(count, 'frame')}: {reason}")
+    rows = []
     for name in done[0]["classes"]:
         share = sum(frame["classes"][name] for frame in done) / len(done)
-        table.add_row(name, f"{share:7.2%}")
-    print_table(table)
+        rows.append((name, f"{share:.2%}"))
+    print_table(("class", "of the pixels"), rows, right=("of the pixels",))
     times = {s: median(frame["timing_ms"][s] for frame in done) for s in STAGES}
-    print(
-        "ms per frame (median): " + "  ".join(f"{s} {t:.2f}" for s, t in times.items())
-    )
+    say("ms per frame (median): " + "  ".join(f"{s} {t:.2f}" for s, t in times.items()))

@@ -12,7 +12,6 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
-from rich.table import Table
 
 from .. import backends, gpu_engines, machine, tuning
 from ..bundle import Bundle
@@ -22,7 +21,7 @@ from ..gpu_engines import GPU_ENGINES
 from ..manifest import Variant
 from ..segmenter import Segmenter
 from .options import BundleArgument, DeviceOption, JsonOption, ThreadsOption
-from .printing import plural, print_json, print_table, progress, warn
+from .printing import plural, print_json, print_table, progress, say, warn
 from .rounds import Frames, interleave, percentiles
 
 WARMUP = 3
@@ -64,7 +63,7 @@ def tune(
     device: DeviceOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Time every installed engine with every variant, and remember the fastest.
+    """Time every backend with every variant, and remember the fastest.
 
     fuseg.load and the other commands then take it for this bundle, on this CPU and
     GPU, with as many threads. Only what gives the labels of the bundle's samples is
@@ -194,29 +193,32 @@ def _p50(row: _Row) -> float:
 
 def _show(result: dict[str, Any]) -> None:
     made, settings = result["machine"], result["settings"]
-    print(f"{made['cpu']}, {plural(made['cores'], 'core')}, {made['system']}")
+    say(f"{made['cpu']}, {plural(made['cores'], 'core')}, {made['system']}")
     if result["gpu"] is not None:
-        print(f"GPU {settings['device']}: {result['gpu']}")
-    print("  ".join(f"{name} {v}" for name, v in result["versions"].items()))
+        say(f"GPU {settings['device']}: {result['gpu']}")
+    say("  ".join(f"{name} {v}" for name, v in result["versions"].items()))
     count = settings["threads"]
     threads = "threads as each engine chooses" if count is None else f"threads: {count}"
-    print(f"{plural(settings['rounds'], 'interleaved round')}, {threads}")
-    table = Table("engine", "variant")
-    for name in ("equal labels", "p50 ms", "p90 ms", "times as fast as fp32"):
-        table.add_column(name, justify="right")
-    table.add_column("")
+    say(f"{plural(settings['rounds'], 'interleaved round')}, {threads}")
+    rows = []
     for row in result["rows"]:
         share = row["label_agreement"]
-        table.add_row(
-            row["backend"],
-            row["variant"],
-            "" if share is None else f"{share:.4%}",
-            *("" if row[k] is None else f"{row[k]:.3f}" for k in ("p50_ms", "p90_ms")),
-            "" if row["speedup"] is None else f"{row['speedup']:.2f}",
-            "chosen" if row["chosen"] else row["rejected"] or "",
+        rows.append(
+            (
+                row["backend"],
+                row["variant"],
+                "" if share is None else f"{share:.4%}",
+                *(
+                    "" if t is None else f"{t:.3f}"
+                    for t in (row["p50_ms"], row["p90_ms"])
+                ),
+                "" if row["speedup"] is None else f"{row['speedup']:.2f}",
+                "chosen" if row["chosen"] else row["rejected"] or "",
+            )
         )
-    print_table(table)
+    numbers = "equal labels", "p50 ms", "p90 ms", "speed-up"
+    print_table(("backend", "variant", *numbers, ""), rows, right=numbers)
     if result["stored"] is None:
-        print("nothing is stored: nothing gave the labels of the samples")
+        say("nothing is stored: nothing gave the labels of the samples")
     else:
-        print(f"times as fast: as onnxruntime fp32. Stored in {result['stored']}")
+        say(f"speed-up: over onnxruntime fp32. Stored in {result['stored']}")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.table import Table
 
 from .. import gpu_engines, metrics
 from ..bundle import Bundle
@@ -37,7 +35,7 @@ from .options import (
     UnitOption,
     VariantOption,
 )
-from .printing import plural, print_json, print_table, progress, warn
+from .printing import plural, print_json, print_table, progress, report, say, warn
 
 FP32_AGREEMENT = 0.9995
 _TRUTH = "--truth"  # beside the inputs' names, which are identifiers
@@ -93,7 +91,7 @@ def verify(
     device: DeviceOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Replay the bundle's samples and compare the labels; score it on true labels.
+    """Replay the bundle's samples; score it on frames with true labels.
 
     The samples are for every variant that is meant for the engine, unless one is named.
     The true labels are for the one that fuseg.load would take. Exits with 1 if a
@@ -153,7 +151,7 @@ def verify(
         for sentence in score.warnings:
             warn(sentence)
     for failure in failures:
-        print(f"failed: {failure}", file=sys.stderr)
+        report("failed", failure)
     if failures:
         raise typer.Exit(1)
 
@@ -240,12 +238,13 @@ def _failures(
 
 def _show(samples: list[_Sample], score: metrics.Score | None, frames: int) -> None:
     for sample in samples:
-        print(sample.words)
+        say(sample.words)
     if score is None or score.miou is None:
         return
-    table = Table("class", "IoU", title=plural(frames, "frame"))
-    for name, value in score.iou.items():
-        table.add_row(name, "does not occur" if value is None else f"{value:.4f}")
-    print_table(table)
+    rows = [
+        (name, "does not occur" if value is None else f"{value:.4f}")
+        for name, value in score.iou.items()
+    ]
+    print_table(("class", "IoU"), rows, right=("IoU",), title=plural(frames, "frame"))
     for line in score.words:
-        print(line)
+        say(line)
