@@ -6,7 +6,9 @@ import hashlib
 import io
 import pickle
 import warnings
-from collections.abc import Mapping, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +20,13 @@ from torch import Tensor, nn
 
 from fuseg.errors import CheckpointError, InputFileError
 
+from .sentence import cause
+from .weight_names import Matched, counted, foreign, match, some
+
 __all__ = ["Loaded", "load_checkpoint"]
 
 # Where training scripts put the weights inside their file; earlier words win.
 CONTAINERS = ("state_dict", "model_state_dict", "model", "module", "net", "ema")
-# What wrappers (DataParallel, Lightning, torch.compile) put before every name.
-PREFIXES = ("module.", "model.", "_orig_mod.")
-NAMED_AT_MOST = 10
 _CONVERT = (
     "Convert it where you trust it: "
     "safetensors.torch.save_file(model.state_dict(), 'model.safetensors')."
@@ -37,7 +39,8 @@ class Loaded:
 
     Attributes:
         sha256: Of the file's bytes, in hex.
-        notes: What was unwrapped, renamed or converted on the way, a sentence each.
+        notes: What was unwrapped, renamed, converted or left out on the way, a
+            sentence each.
     """
 
     sha256: str
@@ -45,13 +48,16 @@ class Loaded:
 
 
 def load_checkpoint(network: nn.Module, path: Path) -> Loaded:
-    """Load all of a checkpoint into all of a network, or change nothing.
+    """Load a checkpoint into all of a network, or change nothing.
 
     Nothing in the file is run. Its content decides how it is read, not its name: a
     zip or a pickle goes through ``torch.load(weights_only=True)``, all else must be
     safetensors. Of a training script's dict the weights are taken, the first of
-    ``CONTAINERS`` in it. A prefix that every name has is dropped if no name fits the
-    network without that. Numbers are converted to the network's own precision.
+    ``CONTAINERS`` in it, under the names that ``weight_names.match`` gives them. What
+    is missing is for torch to say, which fills in what old files lack, such as the
+    counters of batch normalisation. Where nothing is missing, tensors beside the
+    network's and whole parts that it does not have (see ``weight_names.foreign``) are
+    left out. Numbers are converted to the network's own precision.
 
     Raises:
         InputFileError: The file cannot be read.
@@ -66,21 +72,96 @@ def load_checkpoint(network: nn.Module, path: Path) -> Loaded:
     # A safetensors begins with the length of its JSON, 8 bytes that may be 0x80...
     pickled = data.startswith((b"PK\x03\x04", b"\x80")) and data[8:9] != b"{"
     content = _unpickle(path, data) if pickled else _parse_safetensors(path, data)
-    stored, notes = _unwrap(path, content)
-    wanted = network.state_dict()
-    tensors = _drop_prefixes(stored, wanted, notes)
-    problems = [*_misfits(tensors, wanted), *_damage(tensors)]
-    if problems:
-        raise CheckpointError(
-            f"the checkpoint {path} does not fit the network: {'; '.join(problems)}. "
-            "Nothing was loaded."
-        )
-    types = {str(t.dtype) for n, t in tensors.items() if t.dtype != wanted[n].dtype}
-    if types:
-        stored_as = ", ".join(sorted(t.removeprefix("torch.") for t in types))
-        notes.append(f"converted {stored_as} to the network's own precision")
-    network.load_state_dict(tensors, strict=True)
+    stored, versions, notes = _unwrap(path, content)
+    wanted = {n: t for n, t in network.state_dict().items() if isinstance(t, Tensor)}
+    found = match(stored, wanted, versions)
+    with _restored_on_error(wanted):
+        missing, unexpected = _fill(network, found, wanted, path)
+        computed = _computed(network, unexpected, found.tensors)
+        parts, needed = foreign(network, [n for n in unexpected if n not in computed])
+        if missing:
+            needed = [*unexpected, *found.beside]
+        sorts = {
+            "missing": missing,
+            "unexpected": needed,
+            "of another shape": _of_another_shape(found.tensors, wanted),
+            "of another kind": _of_another_kind(found.tensors, wanted),
+            "not finite": _not_finite(found.tensors, wanted),
+        }
+        problems = [f"{sort}: {some(names)}" for sort, names in sorts.items() if names]
+        if problems:
+            raise CheckpointError(
+                f"the checkpoint {path} does not fit the network: "
+                f"{'; '.join(problems)}. Nothing was loaded."
+            )
+    filled = [n for n in wanted if n not in found.tensors]
+    notes += [*found.notes, *_remarks(found, wanted, filled, [*parts, *computed])]
     return Loaded(hashlib.sha256(data).hexdigest(), tuple(notes))
+
+
+@contextmanager
+def _restored_on_error(own: Mapping[str, Tensor]) -> Iterator[None]:
+    before = {name: tensor.clone() for name, tensor in own.items()}
+    try:
+        yield
+    except CheckpointError:
+        with torch.no_grad():
+            for name, tensor in own.items():
+                tensor.copy_(before[name])
+        raise
+
+
+def _fill(
+    network: nn.Module, found: Matched, wanted: Mapping[str, Tensor], path: Path
+) -> tuple[list[str], list[str]]:
+    """Let torch load what fits, and say what is missing and what is not expected."""
+    state: OrderedDict[str, Any] = OrderedDict(
+        (n, wanted[n] if n in wanted and not _fits(t, wanted[n]) else t)
+        for n, t in found.tensors.items()
+    )
+    if found.versions:
+        state._metadata = found.versions  # type: ignore[attr-defined] # torch's own place
+    try:
+        missing, unexpected = network.load_state_dict(state, strict=False)
+    except Exception as err:  # a network may have hooks of its own
+        raise CheckpointError(
+            f"the checkpoint {path} does not fit the network: {cause(err)}. Nothing "
+            "was loaded."
+        ) from err
+    return missing, unexpected
+
+
+def _computed(
+    network: nn.Module, names: Iterable[str], tensors: Mapping[str, Tensor]
+) -> list[str]:
+    """Of these names, the buffers that the network makes itself, and makes alike."""
+    own = dict(network.named_buffers())
+    return [n for n in names if n in own and torch.equal(own[n], tensors[n])]
+
+
+def _remarks(
+    found: Matched,
+    wanted: Mapping[str, Tensor],
+    filled: Sequence[str],
+    left_out: Sequence[str],
+) -> list[str]:
+    notes = []
+    beside = counted(Counter(name.split(".")[0] for name in found.beside))
+    if left_out or beside:
+        places = some([*left_out, *beside])
+        notes.append(f"left out what the network has no place for: {places}")
+    if filled:
+        parts = counted(Counter(name.split(".")[-1] for name in filled))
+        notes.append(f"kept the network's own where the file has none: {some(parts)}")
+    types = {
+        str(t.dtype).removeprefix("torch.")
+        for n, t in found.tensors.items()
+        if n in wanted and t.dtype != wanted[n].dtype
+    }
+    if types:
+        stored_as = ", ".join(sorted(types))
+        notes.append(f"converted {stored_as} to the network's own precision")
+    return notes
 
 
 def _unpickle(path: Path, data: bytes) -> Any:
@@ -117,7 +198,10 @@ def _damaged(path: Path) -> str:
     )
 
 
-def _unwrap(path: Path, content: Any) -> tuple[dict[str, Tensor], list[str]]:
+def _unwrap(
+    path: Path, content: Any
+) -> tuple[dict[str, Tensor], dict[str, dict[str, int]], list[str]]:
+    """The weights in a training script's dict, the versions beside them, notes."""
     notes = []
     while isinstance(content, Mapping) and not _is_state(content):
         inside = [k for k in CONTAINERS if isinstance(content.get(k), Mapping)]
@@ -135,61 +219,46 @@ def _unwrap(path: Path, content: Any) -> tuple[dict[str, Tensor], list[str]]:
     if strange:
         raise CheckpointError(
             f"the checkpoint {path} must hold a dict of tensors, but these entries are "
-            f"none: {_some(strange)}. Save model.state_dict()."
+            f"none: {some(strange)}. Save model.state_dict()."
         )
-    return {str(k): v for k, v in content.items()}, notes
+    versions = getattr(content, "_metadata", {})  # of a state dict of torch
+    return {str(k): v for k, v in content.items()}, versions, notes
 
 
 def _is_state(content: Mapping[Any, Any]) -> bool:
     return bool(content) and all(isinstance(v, Tensor) for v in content.values())
 
 
-def _drop_prefixes(
-    stored: Mapping[str, Tensor], wanted: Mapping[str, Tensor], notes: list[str]
-) -> dict[str, Tensor]:
-    named, dropped = dict(stored), ""
-    while not named.keys() & wanted.keys():
-        shared = [p for p in PREFIXES if all(name.startswith(p) for name in named)]
-        if not shared:
-            return dict(stored)
-        named = {name.removeprefix(shared[0]): t for name, t in named.items()}
-        dropped += shared[0]
-    if dropped:
-        notes.append(f"dropped the prefix {dropped!r} of every name")
-    return named
+def _fits(tensor: Tensor, own: Tensor) -> bool:
+    # Of torch before 0.4, which torch itself still reads: numbers as lists of one.
+    return tensor.shape == own.shape or (own.ndim == 0 and tensor.shape == (1,))
 
 
-def _misfits(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
-    both = [name for name in wanted if name in tensors]
-    shapes = [
-        f"{n} {tuple(tensors[n].shape)} instead of {tuple(wanted[n].shape)}"
-        for n in both
-        if tensors[n].shape != wanted[n].shape
+def _of_another_shape(
+    tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
+) -> list[str]:
+    return [
+        f"{n} {tuple(t.shape)} instead of {tuple(wanted[n].shape)}"
+        for n, t in tensors.items()
+        if n in wanted and not _fits(t, wanted[n])
     ]
-    kinds = [
-        f"{n} {tensors[n].dtype} instead of {wanted[n].dtype}"
-        for n in both
-        if tensors[n].is_floating_point() != wanted[n].is_floating_point()
+
+
+def _of_another_kind(
+    tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
+) -> list[str]:
+    return [
+        f"{n} {t.dtype} instead of {wanted[n].dtype}"
+        for n, t in tensors.items()
+        if n in wanted and t.is_floating_point() != wanted[n].is_floating_point()
     ]
-    sorts = {
-        "missing": [name for name in wanted if name not in tensors],
-        "unexpected": [name for name in tensors if name not in wanted],
-        "of another shape": shapes,
-        "of another kind": kinds,
-    }
-    return [f"{sort}: {_some(names)}" for sort, names in sorts.items() if names]
 
 
-def _damage(tensors: Mapping[str, Tensor]) -> list[str]:
-    names = [
-        name
-        for name, t in tensors.items()
-        if t.is_floating_point() and not bool(torch.isfinite(t).all())
+def _not_finite(
+    tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
+) -> list[str]:
+    return [
+        n
+        for n, t in tensors.items()
+        if n in wanted and t.is_floating_point() and not bool(torch.isfinite(t).all())
     ]
-    return [f"not finite: {_some(names)}"] if names else []
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - NAMED_AT_MOST
-    rest = f" and {more} more ({len(names)} in all)" if more > 0 else ""
-    return ", ".join(names[:NAMED_AT_MOST]) + rest

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from fuseg.errors import ArgumentError, ExportError
 
+from .weight_names import some
+
 __all__ = ["OneOutput", "choose", "require_planes"]
 
 USUAL_KEYS = ("out", "logits")
@@ -143,7 +145,7 @@ def _pick(entries: Mapping[Any, Any], word: str | None) -> tuple[Any, str | None
     if len(entries) == 1 or usual:
         key = by_word[usual[0]] if usual else next(iter(entries))
         others = [other for other in by_word if other != str(key)]
-        dropped = f" and dropped {', '.join(others)}" if others else ""
+        dropped = f" and dropped {some(others)}" if others else ""
         return key, f"took the network's output {key}{dropped}"
     raise ArgumentError(
         f"--output must say which one is the segmentation, as the network returns "

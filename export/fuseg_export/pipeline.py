@@ -143,12 +143,15 @@ def export_bundle(
         if tail.removed:
             graphs["cut"] = cut
 
-        provenance = {
+        adapted = (*chosen.adapted, *loaded.notes, *key_note)
+        provenance: dict[str, str | tuple[str, ...]] = {
             "target": chosen.word,
             "checkpoint_sha256": loaded.sha256,
             "exporter": exported.exporter,
             "simplified": "no" if why_not else f"onnxsim {version('onnxsim')}",
         }
+        if adapted:
+            provenance["adapted"] = adapted
         if network.key is not None:
             provenance["output"] = str(network.key)
         contents = first_contents(chosen, cut, tail, provenance)
@@ -177,7 +180,7 @@ def export_bundle(
         tail=tail,
         opset=exported.opset,
         exporter=exported.exporter,
-        notes=(*loaded.notes, *chosen.notes, *key_note),
+        notes=(*adapted, *chosen.notes),
         warnings=(
             *exported.warnings,
             *([why_not] if why_not else []),

@@ -39,7 +39,8 @@ class Target:
             entry of ``tensor_shapes(inputs)``, positionally.
         classes: None if nobody named them.
         is_reference: Whether fuseg's synthetic scenes are what it was trained for.
-        notes: What was assumed of its inputs or taken off it, a sentence each.
+        adapted: What was taken off the network, a sentence each.
+        notes: What was assumed of its inputs and classes, a sentence each.
     """
 
     word: str
@@ -49,6 +50,7 @@ class Target:
     classes: tuple[Class, ...] | None
     ignore: int
     is_reference: bool
+    adapted: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -105,7 +107,8 @@ def resolve(
         classes=named,
         ignore=ignore if said.ignore is None else said.ignore,
         is_reference=word in REFERENCE,
-        notes=(*taken_off, *notes),
+        adapted=taken_off,
+        notes=tuple(notes),
     )
 
 

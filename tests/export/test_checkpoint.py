@@ -52,6 +52,7 @@ def refusal(network, path):
     with pytest.raises(CheckpointError) as caught:
         load_checkpoint(network, path)
     assert_same(network.state_dict(), before)
+    assert str(caught.value).isprintable()
     return str(caught.value)
 
 
@@ -104,7 +105,7 @@ def test_which_of_two_sets_of_weights_was_taken_is_said(tmp_path):
     assert_same(network.state_dict(), trained())
 
 
-@pytest.mark.parametrize("prefix", ["module.", "model.", "_orig_mod.module."])
+@pytest.mark.parametrize("prefix", ["module.", "model.", "module.model.", "net."])
 def test_a_prefix_of_every_name_is_dropped(tmp_path, prefix):
     path = saved(tmp_path, {prefix + name: t for name, t in trained().items()})
     network = Net()
@@ -128,6 +129,177 @@ def test_half_precision_weights_become_the_network_s_own(tmp_path):
     for name, tensor in network.state_dict().items():
         assert tensor.dtype == trained()[name].dtype
         torch.testing.assert_close(tensor, halves[name].to(tensor.dtype))
+
+
+def wrapped(prefix):
+    return {prefix + name: t for name, t in trained().items()}
+
+
+ONES = torch.ones(4)
+OLD = {n: t for n, t in trained().items() if "num_batches" not in n}
+LEFT_OUT = "left out what the network has no place for: "
+FIELD = {
+    "Lightning with a loss": (
+        {"state_dict": wrapped("model.") | {"criterion.pos_weight": ONES}},
+        [
+            "took the weights under 'state_dict'",
+            "dropped the prefix 'model.' of 7 names",
+            f"{LEFT_OUT}criterion",
+        ],
+    ),
+    "torch's average of weights": (
+        wrapped("module.") | {"n_averaged": torch.tensor(3)},
+        ["dropped the prefix 'module.' of 7 names", f"{LEFT_OUT}n_averaged"],
+    ),
+    "DDP of a Lightning module": (
+        wrapped("module.model.") | {"module.loss.weight": ONES},
+        ["dropped the prefix 'module.model.' of 7 names", f"{LEFT_OUT}module"],
+    ),
+    "compiled": (
+        wrapped("_orig_mod.module."),
+        ["dropped '_orig_mod.' of 7 names", "dropped the prefix 'module.' of every na"],
+    ),
+    "a compiled part": (
+        {n.replace("conv.", "conv._orig_mod."): t for n, t in trained().items()},
+        ["dropped '_orig_mod.' of 2 names"],
+    ),
+    "compiled inside Lightning": (
+        {f"model._orig_mod.{n}": t for n, t in trained().items()} | {"loss.w": ONES},
+        [
+            "dropped '_orig_mod.' of 7 names",
+            "dropped the prefix 'model.' of 7 names",
+            f"{LEFT_OUT}loss",
+        ],
+    ),
+    "mmsegmentation's auxiliary head": (
+        trained()
+        | {"auxiliary_head.conv.weight": ONES, "auxiliary_head.conv.bias": ONES},
+        [f"{LEFT_OUT}auxiliary_head (2 tensors)"],
+    ),
+    "weights and their average": (
+        wrapped("ema_model.") | wrapped("model."),
+        [
+            "dropped the prefix 'model.' of 7 names",
+            f"{LEFT_OUT}ema_model (7 tensors)",
+        ],
+    ),
+    "before torch 0.4.1": (
+        OLD,
+        ["kept the network's own where the file has none: num_batches_tracked"],
+    ),
+    "before torch 0.4": (
+        trained() | {"norm.num_batches_tracked": torch.tensor([5])},
+        [],
+    ),
+    "counted by a profiler": (
+        trained() | {"total_ops": torch.zeros(1), "conv.total_params": torch.zeros(1)},
+        [f"{LEFT_OUT}total_ops, total_params"],
+    ),
+}
+
+
+@pytest.mark.parametrize("stored_as", ["torch.save", "safetensors"])
+@pytest.mark.parametrize("name", FIELD)
+def test_a_checkpoint_as_trainers_write_it_fills_the_network(tmp_path, name, stored_as):
+    content, notes = FIELD[name]
+    path = tmp_path / "weights"
+    if stored_as == "torch.save":
+        torch.save(content, path)
+    else:
+        flat = content.get("state_dict", content)
+        notes = [n for n in notes if "took" not in n]
+        safetensors.torch.save_file({n: t.clone() for n, t in flat.items()}, path)
+    network = Net()
+    found = load_checkpoint(network, path).notes
+    assert len(found) == len(notes)
+    assert all(a.startswith(b) for a, b in zip(found, notes, strict=True))
+    expected = {"norm.num_batches_tracked": torch.tensor(0)} if content is OLD else {}
+    assert_same(network.state_dict(), trained() | expected)
+
+
+def newer(without):
+    """A state dict of today's torch, which says the versions of its modules."""
+    network = Net()
+    network.load_state_dict(trained())
+    state = network.state_dict()
+    del state[without]
+    return state
+
+
+def test_what_torch_itself_misses_is_missing(tmp_path):
+    state = newer("norm.num_batches_tracked")
+    with pytest.raises(RuntimeError, match="Missing key"):
+        Net().load_state_dict(state)
+    path = saved(tmp_path, {f"model._orig_mod.{n}": t for n, t in state.items()})
+    load_checkpoint(Net(), path)  # without versions it may be old
+    prefixed = type(state)((f"module.{n}", t) for n, t in state.items())
+    prefixed._metadata = {
+        f"module.{module}".rstrip("."): version
+        for module, version in state._metadata.items()
+    }
+    for content in (state, prefixed):
+        sentence = refusal(Net(), saved(tmp_path, content))
+        assert "missing: norm.num_batches_tracked." in sentence
+
+
+def test_a_missing_weight_is_named_beside_all_that_is_foreign(tmp_path):
+    content = wrapped("model.") | {"criterion.weight": ONES, "model.aux.weight": ONES}
+    del content["model.conv.weight"]
+    sentence = refusal(Net(), saved(tmp_path, content))
+    assert "missing: conv.weight; unexpected: aux.weight, criterion.weight." in sentence
+
+
+class Deep(nn.Module):
+    """No bias, two blocks, and a position table that is not stored."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, bias=False)
+        self.blocks = nn.ModuleList([nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)])
+        self.register_buffer("table", torch.arange(3), persistent=False)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("conv.bias", "conv.norm.weight", "blocks.2.weight", "blocks.norm.weight"),
+        *("positions", "table"),
+    ],
+)
+def test_what_would_change_the_labels_of_a_part_is_not_left_out(tmp_path, name):
+    state = Deep().state_dict() | {name: ONES}
+    assert f"unexpected: {name}." in refusal(Deep(), saved(tmp_path, state))
+
+
+def test_a_buffer_that_the_network_makes_alike_is_left_out(tmp_path):
+    state = Deep().state_dict() | {"table": torch.arange(3)}
+    state["blocks.aux_head.weight"] = ONES
+    loaded = load_checkpoint(Deep(), saved(tmp_path, state))
+    assert loaded.notes == (f"{LEFT_OUT}blocks.aux_head, table",)
+
+
+@pytest.mark.parametrize("prefixes", [("student.", "teacher."), ("a.", "b.")])
+def test_two_networks_in_one_file_are_refused(tmp_path, prefixes):
+    one, two = prefixes
+    sentence = refusal(Net(), saved(tmp_path, wrapped(one) | wrapped(two)))
+    assert f"holds the network's names 2 times, after '{one}', '{two}'" in sentence
+
+
+def test_names_of_any_kind_stay_one_line_of_a_manifest_s_text(tmp_path):
+    odd = {f"loss\n{i}{'x' * 200}.w": ONES for i in range(40)}
+    loaded = load_checkpoint(Net(), saved(tmp_path, wrapped("model.") | odd))
+    assert all(note.isprintable() and len(note) <= 1000 for note in loaded.notes)
+    assert loaded.notes[-1].endswith("and 30 more (40 in all)")
+
+
+def test_a_hook_that_fails_is_a_sentence_and_changes_nothing(tmp_path):
+    def fails(*_):
+        raise KeyError("old_name")
+
+    network = Net()
+    network.norm.register_load_state_dict_pre_hook(fails)
+    sentence = refusal(network, saved(tmp_path, trained()))
+    assert "KeyError" in sentence
 
 
 class Payload:

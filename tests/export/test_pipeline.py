@@ -131,6 +131,11 @@ def test_the_manifest_says_what_the_bundle_was_made_from_and_no_path(exported):
     provenance = manifest.provenance
     assert provenance["target"] == "foreign:TwoInputs"
     assert provenance["output"] == "out"
+    assert provenance["adapted"] == (
+        "took the weights under 'state_dict'",
+        "dropped the prefix 'module.' of every name",
+        "took the network's output out and dropped aux",
+    )
     assert provenance["simplified"] == f"onnxsim {version('onnxsim')}"
     assert provenance["torch"] == torch.__version__
     text = manifest.dump()

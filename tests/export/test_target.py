@@ -218,7 +218,7 @@ def test_what_training_put_around_a_network_is_taken_off(name, wrappers):
     (got,) = open_session(model).run(None, {"rgb": frame.numpy()})
     np.testing.assert_allclose(got, expected.numpy(), atol=1e-6)
     notes = [f"took {wrapper} off the network" for wrapper in wrappers]
-    assert list(target.notes[:-1]) == notes
+    assert list(target.adapted) == notes
 
 
 @pytest.mark.usefixtures("here")
