@@ -180,16 +180,19 @@ def _renamed(
 def _top(network: nn.Module) -> list[str]:
     """The way to the first module that holds more than one other."""
     words: list[str] = []
-    while len(network._modules) == 1 and not network._parameters:
-        ((word, network),) = network._modules.items()
+    children = list(network.named_children())
+    while len(children) == 1 and not network._parameters:
+        ((word, network),) = children
         words.append(word)
+        children = list(network.named_children())
     return words
 
 
 def _known_depth(network: nn.Module, words: Sequence[str]) -> int:
     """How many of these words name modules, one in the other."""
     for depth, word in enumerate(words):
-        if word not in network._modules:
+        child = network._modules.get(word)
+        if child is None:
             return depth
-        network = network._modules[word]
+        network = child
     return len(words)
