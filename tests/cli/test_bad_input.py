@@ -45,7 +45,7 @@ def test_a_missing_input(refused, rgb):
         "ArgumentError",
         (
             "--input must be given for depth (the bundle's inputs: rgb, depth): "
-            "--input depth=PATH."
+            "--input depth=PATH, or go on without it: --missing depth=substitute."
         ),
     )
 
@@ -121,9 +121,21 @@ def test_gray_given_for_colour(refused, saved, frames, depth):
 
 def test_depth_without_one_valid_pixel_names_the_frame(refused, rgb, saved):
     path = saved("d.png", np.zeros((6, 8), np.uint16))
-    kind, sentence = refused(rgb=rgb, depth=path)
-    assert kind == "FrameError"
-    assert sentence.startswith("frame rgb: depth (no valid pixel): no usable frame")
+    assert refused(rgb=rgb, depth=path) == (
+        "FrameError",
+        (
+            "frame rgb: depth (no valid pixel): no usable frame, and the policy is to "
+            "refuse then. Leave the frame out, or label it without: "
+            "--missing depth=substitute."
+        ),
+    )
+
+
+def test_a_policy_that_is_none(refused, rgb, depth):
+    assert refused(rgb=rgb, depth=depth, more=["--missing", "depth=hold"]) == (
+        "ArgumentError",
+        "--missing must be NAME=refuse or NAME=substitute, got depth=hold.",
+    )
 
 
 def test_an_image_that_cannot_be_read(refused, depth, tmp_path):

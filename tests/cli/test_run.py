@@ -57,7 +57,8 @@ def test_json_has_the_promised_keys_and_is_all_of_stdout(
     assert list(done.json) == ["frames", "unpaired"]
     (frame,) = done.json["frames"]
     assert list(frame) == [
-        *("key", "labels", "overlay", "degraded", "reason", "classes", "timing_ms")
+        *("key", "labels", "overlay", "degraded", "reason", "made_from"),
+        *("classes", "timing_ms"),
     ]
     assert frame["key"] == "one_rgb"
     assert frame["labels"] == str(tmp_path / "labels/one_rgb.png")
@@ -194,6 +195,27 @@ def test_an_input_that_may_be_missing_may_be_left_out(
     assert frame["reason"].startswith("depth: substituted (no frame")
     done = fuseg("run", path, "--input", word, "--out", tmp_path)
     assert f"degraded: 1 frame: {frame['reason']}" in done.stdout
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_missing_substitutes_what_the_bundle_refuses(
+    fuseg, rgbd, frames, saved, tmp_path, given
+):
+    """As the errors of `test_bad_input` suggest."""
+    rgb = frames()["rgb"]
+    words = ["--input", f"rgb={saved('i.png', rgb)}", "--missing", "depth=substitute"]
+    if given:
+        blind = saved("d.png", np.zeros((6, 8), np.uint16))
+        words += ["--input", f"depth={blind}"]
+    done = fuseg("run", rgbd.path, *words, "--out", tmp_path, "--json")
+    (frame,) = done.json["frames"]
+    cause = "invalid" if given else "absent"
+    source = {"state": "substituted", "age_ms": None, "cause": cause}
+    assert frame["made_from"]["depth"] == source
+    tensors = library.load(rgbd.path).preprocess(**frames())
+    tensors["depth"][:] = -1.0
+    expected = rgbd.scores(tensors).argmax(0)
+    np.testing.assert_array_equal(picture(frame["labels"])[1], expected)
 
 
 def test_no_frame_is_held_from_one_file_to_the_next(

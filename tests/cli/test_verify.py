@@ -111,6 +111,30 @@ def test_a_miou_below_its_bar_ends_with_1(fuseg, scored):
     assert "left out: 6.25% of the truth's pixels are ignore" in done.stdout
 
 
+def test_missing_scores_the_frames_without_a_sensor(fuseg, rgbd, scored, frames):
+    without = [*scored[:4], *scored[6:]]
+    assert "--missing depth=substitute" in fuseg(*without).stderr
+    done = fuseg(*without, "--missing", "depth=substitute", "--json")
+    substitute = {"depth": {"policy": "substitute"}}
+    segmenter = library.load(rgbd.path, missing=substitute)
+    right = 0
+    for index in (0, 1):
+        true = library.load(rgbd.path)(**frames(index)).labels.ravel().astype(int)
+        found = segmenter(rgb=frames(index)["rgb"]).labels.ravel()
+        if index == 0:
+            true[:8] = (true[:8] + 1) % 4
+        right += (found == true)[0 if index == 0 else 6 :].sum()
+    assert done.json["truth"]["pixel_accuracy"] == pytest.approx(right / 90)
+
+
+def test_missing_without_frames_to_score_is_refused(fuseg, rgbd):
+    done = fuseg("verify", rgbd.path, "--missing", "depth=substitute")
+    assert done.code == 2
+    assert done.stderr == (
+        "error: --missing needs frames to score: --input and --truth.\n"
+    )
+
+
 def test_truth_without_a_partner_is_listed(fuseg, scored, saved):
     extra = saved("truth/9.png", np.zeros((6, 8), np.uint8))
     done = fuseg(*scored, "--json")

@@ -60,9 +60,11 @@ def require_names(
     ]
     if missing or not given:
         names = ", ".join(missing or known)
+        first = (missing or [*known])[0]
+        without = f", or go on without it: --missing {first}=substitute"
         raise ArgumentError(
             f"--input must be given for {names} (the bundle's inputs: {all_names}): "
-            f"--input {(missing or [*known])[0]}=PATH."
+            f"--input {first}=PATH{'' if all_of_them or not given else without}."
         )
 
 
@@ -103,19 +105,38 @@ class FrameReader:
         return None
 
 
+def policies(words: Sequence[str] | None) -> dict[str, dict[str, str]]:
+    """What ``--missing`` says, as `fuseg.load` takes it. Files have no time to hold by.
+
+    Raises:
+        ArgumentError: a word is not NAME=refuse or NAME=substitute.
+    """
+    given = assignments("--missing", words)
+    for name, policy in given.items():
+        if policy not in ("refuse", "substitute"):
+            raise ArgumentError(
+                "--missing must be NAME=refuse or NAME=substitute, got "
+                f"{name}={policy}."
+            )
+    return {name: {"policy": policy} for name, policy in given.items()}
+
+
 def label(segmenter: Segmenter, key: str, frames: dict[str, Any]) -> Segmentation:
-    """Label one moment by itself: files carry no time, so no earlier frame is held.
+    """Label the frames of one key.
 
     Raises:
         FrameError: As the segmenter does; the sentence names the frame.
     """
     try:
-        result = segmenter(**frames)
-        if any(source.state == "held" for source in result.made_from.values()):
-            result = segmenter.clone()(**frames)
+        return segmenter(**frames)
     except FrameError as err:
-        raise FrameError(f"frame {key}: {err}", causes=err.causes) from err
-    return result
+        facts, says, _ = str(err).partition(": no usable frame")
+        options = " ".join(f"--missing {name}=substitute" for name in err.causes)
+        raise FrameError(
+            f"frame {key}: {facts}{says}, and the policy is to refuse then. Leave the "
+            f"frame out, or label it without: {options}.",
+            causes=err.causes,
+        ) from err
 
 
 def report_unpaired(pairs: Pairs) -> None:

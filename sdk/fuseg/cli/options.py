@@ -38,6 +38,17 @@ ChannelsOption = Annotated[
         show_default=False,
     ),
 ]
+MissingOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--missing",
+        metavar="NAME=POLICY",
+        help="What to do where an input has no file, or one without a valid pixel: "
+        "refuse, or substitute the value that the bundle has for that. By default as "
+        "the bundle says; nothing is held from one file to the next.",
+        show_default=False,
+    ),
+]
 TruthMapOption = Annotated[
     Path | None,
     typer.Option(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
@@ -22,6 +23,7 @@ from .frames import (
     FrameReader,
     assignments,
     label,
+    policies,
     report_unpaired,
     require_names,
     unpaired_json,
@@ -34,6 +36,7 @@ from .options import (
     DeviceOption,
     InputOption,
     JsonOption,
+    MissingOption,
     ThreadsOption,
     UnitOption,
     VariantOption,
@@ -51,6 +54,7 @@ def run(
     input: InputOption = None,
     unit: UnitOption = None,
     channels: ChannelsOption = None,
+    missing: MissingOption = None,
     alpha: AlphaOption = 0.5,
     threads: ThreadsOption = None,
     backend: BackendOption = "auto",
@@ -79,6 +83,8 @@ def run(
         device=device,
         units=assignments("--unit", unit),
         channels=orders,
+        missing=policies(missing),
+        hold=False,
     )
     sources = assignments("--input", input)
     require_names(segmenter.manifest, sources)
@@ -151,6 +157,7 @@ def _record(
         "overlay": str(overlay),
         "degraded": result.degraded,
         "reason": result.reason,
+        "made_from": {name: asdict(s) for name, s in result.made_from.items()},
         "classes": {
             entry.name: float(share)
             for entry, share in zip(result.classes, shares, strict=True)

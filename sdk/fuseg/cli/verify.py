@@ -19,6 +19,7 @@ from .frames import (
     FrameReader,
     assignments,
     label,
+    policies,
     report_unpaired,
     require_names,
     unpaired_json,
@@ -30,6 +31,7 @@ from .options import (
     DeviceOption,
     InputOption,
     JsonOption,
+    MissingOption,
     ThreadsOption,
     TruthMapOption,
     UnitOption,
@@ -72,6 +74,7 @@ def verify(
     truth_map: TruthMapOption = None,
     unit: UnitOption = None,
     channels: ChannelsOption = None,
+    missing: MissingOption = None,
     min_agreement: Annotated[
         float | None,
         typer.Option(
@@ -104,6 +107,8 @@ def verify(
         )
     if min_miou is not None and truth is None:
         raise ArgumentError("--min-miou needs frames to score: --input and --truth.")
+    if missing and truth is None:
+        raise ArgumentError("--missing needs frames to score: --input and --truth.")
     if truth_map is not None and truth is None:
         raise ArgumentError("--truth-map needs the label maps that it is of: --truth.")
     opened = Bundle.open(bundle)
@@ -112,9 +117,6 @@ def verify(
     samples = _replay(opened, backend, variant, threads, device, min_agreement)
     score = scores = None
     if truth is not None:
-        require_names(opened.manifest, sources)
-        pairs = pair({**sources, _TRUTH: truth})
-        report_unpaired(pairs)
         orders = assignments("--channels", channels)
         units = assignments("--unit", unit)
         told = load(
@@ -125,7 +127,12 @@ def verify(
             device=device,
             units=units,
             channels=orders,
+            missing=policies(missing),
+            hold=False,
         )
+        require_names(told.manifest, sources)
+        pairs = pair({**sources, _TRUTH: truth})
+        report_unpaired(pairs)
         reader = FrameReader(opened.manifest, orders)
         score = _score(told, pairs, reader, read_truth)
         scores = {"frames": len(pairs.frames), **asdict(score)}
