@@ -39,8 +39,8 @@ class Target:
             entry of ``tensor_shapes(inputs)``, positionally.
         classes: None if nobody named them.
         is_reference: Whether fuseg's synthetic scenes are what it was trained for.
-        adapted: What was taken off the network, a sentence each.
         notes: What was assumed of its inputs and classes, a sentence each.
+        adapted: What was taken off the network, a sentence each.
     """
 
     word: str
@@ -50,8 +50,8 @@ class Target:
     classes: tuple[Class, ...] | None
     ignore: int
     is_reference: bool
-    adapted: tuple[str, ...]
     notes: tuple[str, ...]
+    adapted: tuple[str, ...] = ()
 
 
 def resolve(
