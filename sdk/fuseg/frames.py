@@ -95,7 +95,8 @@ class Memory:
         clock: The clock all stamps are on; None before the first frame.
         held: For each input with policy ``hold`` whose last good planes still lie in
             its tensor, the stamp of their frame.
-        camera: (H, W) of the newest frame of the manifest's first input.
+        camera: (H, W) of the newest frame of the manifest's first input, not counting
+            those in whose place the held one was used.
     """
 
     clock: Clock | None = None

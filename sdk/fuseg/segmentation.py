@@ -53,7 +53,8 @@ class Segmentation:
         stamp_ns: The moment the labels stand for, in nanoseconds on the frames' clock.
         made_from: What each sensor contributed, by input name.
         degraded: Whether any sensor was not fresh.
-        reason: One sentence on every sensor that was not fresh; None if all were.
+        reason: One sentence on every sensor that was not fresh; None if all were. It
+            holds ages: to count, take ``made_from[name].cause``.
     """
 
     labels: NDArray[np.uint8]

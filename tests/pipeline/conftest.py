@@ -60,7 +60,7 @@ def on_gpu(machine: doubles.Machine) -> Callable[..., fuseg.Segmenter]:  # noqa:
     """``on_gpu(made, seam=, inputs=, scores=, layouts=) -> Segmenter`` of a `Linear`.
 
     ``inputs`` and ``scores``: element types at the engine's border; ``layouts``:
-    TensorRT's names of formats, by tensor.
+    TensorRT's names of formats, by tensor; ``options``: the Segmenter's.
     """
 
     def make(
@@ -71,6 +71,7 @@ def on_gpu(machine: doubles.Machine) -> Callable[..., fuseg.Segmenter]:  # noqa:
         scores: str = "float32",
         layouts: dict[str, str] | None = None,
         scale: float = 1 / 32,
+        **options: Any,
     ) -> fuseg.Segmenter:
         opened = Bundle.open(made.path)
         onnx = at_the_border(opened.read("fp32.onnx"), inputs, scores, scale)
@@ -80,7 +81,7 @@ def on_gpu(machine: doubles.Machine) -> Callable[..., fuseg.Segmenter]:  # noqa:
         scales = dict.fromkeys(names, scale if inputs == "int8" else 1.0)
         with device.active():
             backend = TensorRtBackend(open_engine(plan), device, scales)
-        return fuseg.Segmenter(opened, backend=backend)
+        return fuseg.Segmenter(opened, backend=backend, **options)
 
     return make
 
@@ -132,6 +133,16 @@ def held(make_bundle: Any, color_input: Any, plane_input: Any) -> Any:
         color_input(size=(13, 17), missing=SUBSTITUTE, fill=0.25),
         plane_input(size=(13, 17), missing=HOLD),
     )
+
+
+@pytest.fixture(params=["in the bundle", "at load"])
+def held_either_way(request: Any, held: Any, both: Any) -> tuple[Any, dict[str, Any]]:
+    """The policies of ``held``, and ``both`` with the option that makes them so."""
+    if request.param == "in the bundle":
+        return held, {}
+    hold = {"policy": "hold", "max_age_ms": 100, "then": "substitute"}
+    missing = {"rgb": {"policy": "substitute"}, "depth": hold}
+    return both, {"missing": missing}
 
 
 @pytest.fixture

@@ -80,6 +80,21 @@ def test_held_planes_in_chw4_stay_where_they_are(held, on_gpu, frames):
     np.testing.assert_array_equal(segmenter._loop.pipeline.tensors()["depth"], wanted)
 
 
+def test_planes_held_by_a_policy_of_load_stay_where_they_are(stacked, on_gpu, frames):
+    """Depth is one channel of four that CHW4 interleaves: no slot can copy it."""
+    hold = {"depth": {"policy": "hold", "then": "refuse"}}
+    words = {"inputs": "int8", "layouts": {"rgbd": "CHW4"}, "scale": 1 / 40}
+    segmenter = on_gpu(stacked, **words, missing=hold)
+    segmenter(**frames(0, *CAMERA), stamp_ns=0)
+    wanted = segmenter._loop.pipeline.tensors()["rgbd"][:, 0]
+    rgb = frames(1, *CAMERA)["rgb"]
+    tickets = [segmenter.submit(rgb=rgb, stamp_ns=1) for _ in range(2)]
+    for ticket in tickets:
+        assert segmenter.result(ticket).made_from["depth"].state == "held"
+    found = segmenter._loop.pipeline.tensors()["rgbd"][:, 0]
+    np.testing.assert_array_equal(found, wanted)
+
+
 @pytest.mark.parametrize("channels", [1, 3, 4, 5, 8, 11])
 @pytest.mark.parametrize(
     ("dtype", "layout"),

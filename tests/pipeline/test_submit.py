@@ -95,9 +95,10 @@ def test_out_and_confidence_are_those_that_were_asked_for(segmenter, frames, wan
         assert (result.confidence is None) == (seed == 0)
 
 
-def test_what_is_held_goes_from_slot_to_slot(held, on_gpu, frames, machine):
-    segmenter = on_gpu(held)
-    cpu = fuseg.load(held.path, backend="onnxruntime")
+def test_what_is_held_goes_from_slot_to_slot(held_either_way, on_gpu, frames, machine):
+    held, options = held_either_way
+    segmenter = on_gpu(held, **options)
+    cpu = fuseg.load(held.path, backend="onnxruntime", **options)
     waiting, compared = [], 0
     rng = np.random.default_rng(5)
     for step in range(40):
@@ -115,6 +116,20 @@ def test_what_is_held_goes_from_slot_to_slot(held, on_gpu, frames, machine):
         waiting.append((segmenter.submit(**given, **words), wanted))
     assert compared > 30
     assert machine.counts["put_after"] > 5
+    machine.check()
+
+
+def test_without_hold_the_slots_share_nothing(held_either_way, on_gpu, frames, machine):
+    held, options = held_either_way
+    segmenter = on_gpu(held, hold=False, **options)
+    whole, other = frames(0, *CAMERA), frames(1, *CAMERA)
+    tickets = [segmenter.submit(**whole), segmenter.submit(rgb=other["rgb"])]
+    for ticket, state in zip(tickets, ("fresh", "substituted"), strict=True):
+        assert segmenter.result(ticket).made_from["depth"].state == state
+    alone = on_gpu(held, **options)(rgb=other["rgb"]).labels
+    segmenter(**whole, stamp_ns=5)  # a clock of its own
+    np.testing.assert_array_equal(segmenter(rgb=other["rgb"]).labels, alone)
+    assert machine.counts["put_after"] == 0
     machine.check()
 
 
