@@ -303,3 +303,35 @@ def test_every_turn_begins_with_the_pause(monkeypatch):
     turns = [happened[i : i + 3] for i in range(0, len(happened), 3)]
     assert len(turns) == 6
     assert all(turn[0] == 0.25 and turn[1] == turn[2] for turn in turns)
+
+
+def test_frames_of_another_unit_order_and_plane_are_timed_without_peers(
+    fuseg, rgbd, frames, saved, peers
+):
+    asked = peers()
+    arrays = frames()
+    four = np.dstack([arrays["rgb"][..., ::-1], arrays["rgb"][..., 0]])
+    words = [
+        *("--input", f"rgb={saved('c.png', four)}", "--plane", "rgb=RGB"),
+        *("--input", f"depth={saved('d.png', arrays['depth'])}"),
+        *("--channels", "rgb=BGR", "--unit", "depth=0.1mm", "--threads", "1"),
+    ]
+    told = timed(fuseg, rgbd.path, *words)
+    assert told["settings"]["frame_shapes"] == {"rgb": [6, 8, 3], "depth": [6, 8]}
+    assert "without --unit, --channels" in told["peers"][RECIPE]["unavailable"]
+    assert asked == {}
+
+
+def test_options_of_frames_need_frames(fuseg, sampled):
+    for words in (["--unit", "depth=mm"], ["--plane", "rgb=RGB"], ["--pair", "stamp"]):
+        done = fuseg("bench", sampled(), *words)
+        assert done.code == 2
+        assert f"error: {words[0]} needs the frames that it is of" in done.stderr
+
+
+def test_a_bad_frame_is_named(fuseg, rgbd, frames, saved):
+    depth = saved("d.png", frames()["rgb"][..., 0])
+    words = "--input", f"rgb={saved('c.png', frames()['rgb'])}"
+    done = fuseg("bench", rgbd.path, *words, "--input", f"depth={depth}")
+    assert done.code == 2
+    assert done.stderr.startswith(f"error: {depth}: depth must be uint16, got uint8.")

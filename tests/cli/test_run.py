@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -54,7 +57,8 @@ def test_json_has_the_promised_keys_and_is_all_of_stdout(
 ):
     done = fuseg("run", rgbd.path, *pair_of_files, "--out", tmp_path, "--json")
     assert done.code == 0
-    assert list(done.json) == ["frames", "unpaired"]
+    assert list(done.json) == ["frames", "failed", "unpaired"]
+    assert done.json["failed"] == []
     (frame,) = done.json["frames"]
     assert list(frame) == [
         *("key", "labels", "overlay", "degraded", "reason", "made_from"),
@@ -99,12 +103,10 @@ def test_folders_run_in_order_and_list_what_has_no_partner(fuseg, rgbd, tmp_path
         "rgb": [f"{tmp_path}/rgb/1.png"],
         "depth": [f"{tmp_path}/depth/4.png"],
     }
-    assert done.stderr.splitlines() == [
-        "warning: 1 file of rgb without a partner:",
-        f"warning:   {tmp_path}/rgb/1.png",
-        "warning: 1 file of depth without a partner:",
-        f"warning:   {tmp_path}/depth/4.png",
-    ]
+    assert done.stderr == (
+        "warning: files without a partner are left out: 1 of rgb (the first: "
+        f"{tmp_path}/rgb/1.png), 1 of depth (the first: {tmp_path}/depth/4.png).\n"
+    )
     for kind in ("labels", "overlay"):
         made = sorted(p.name for p in (tmp_path / "out" / kind).iterdir())
         assert made == ["2.png", "3.png"]
@@ -117,7 +119,7 @@ def test_nothing_that_pairs_ends_with_1(fuseg, rgbd, tmp_path):
         *("--input", f"rgb={tmp_path}/rgb/1*png", "--input", f"depth={tmp_path}/depth"),
     )
     assert done.code == 1
-    assert done.stderr.endswith("error: no frame has a file from every input.\n")
+    assert "error: no frame has a file from every input: " in done.stderr
     assert not (tmp_path / "out").exists()
 
 
@@ -303,3 +305,234 @@ def test_results_of_an_earlier_run_are_replaced(fuseg, rgbd, pair_of_files, tmp_
     old.write_text("old")
     fuseg("run", rgbd.path, *pair_of_files, "--out", tmp_path)
     assert picture(old)[1].shape == (6, 8)
+
+
+@pytest.fixture
+def five(frames, saved, tmp_path):
+    """Words for five frames, the second cut in half and the fourth of 8 bits."""
+    for index in range(5):
+        saved(f"rgb/{index}.png", frames(index, 60, 80)["rgb"])
+        saved(f"depth/{index}.png", frames(index, 60, 80)["depth"])
+    cut = tmp_path / "rgb/1.png"
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    saved("depth/3.png", np.full((60, 80), 7, np.uint8))
+    return [
+        *("--input", f"rgb={tmp_path}/rgb", "--input", f"depth={tmp_path}/depth"),
+        *("--out", tmp_path / "out"),
+    ]
+
+
+def test_bad_files_of_a_batch_are_named_and_the_others_labelled(
+    fuseg, rgbd, five, tmp_path
+):
+    done = fuseg("run", rgbd.path, *five, "--json")
+    assert done.code == 1
+    assert [frame["key"] for frame in done.json["frames"]] == ["0", "2", "4"]
+    first, second = done.json["failed"]
+    assert first["key"] == "1"
+    assert first["files"]["rgb"] == f"{tmp_path}/rgb/1.png"
+    assert first["error"]["type"] == "InputFileError"
+    assert first["error"]["message"].startswith(f"{tmp_path}/rgb/1.png is damaged")
+    assert second["error"]["message"] == (
+        f"{tmp_path}/depth/3.png: depth must be uint16, got uint8. An image of 8 bits "
+        "has lost the sensor's values: give the one that the sensor's driver stored."
+    )
+    assert done.stderr.splitlines() == [
+        f"error: {failure['error']['message']}" for failure in (first, second)
+    ]
+    made = sorted(path.name for path in (tmp_path / "out/labels").iterdir())
+    assert made == ["0.png", "2.png", "4.png"]
+    shown = fuseg("run", rgbd.path, *five)
+    assert shown.code == 1
+    assert "2 frames failed: 1, 3\n3 frames labelled: " in shown.stdout
+
+
+def test_on_error_stop_ends_with_the_first_and_tells_what_was_done(fuseg, rgbd, five):
+    done = fuseg("run", rgbd.path, *five, "--json", "--on-error", "stop")
+    assert done.code == 2
+    assert [frame["key"] for frame in done.json["frames"]] == ["0"]
+    (failure,) = done.json["failed"]
+    assert done.json["error"] == failure["error"]
+    assert done.stderr == f"error: {failure['error']['message']}\n"
+    done = fuseg("run", rgbd.path, *five, "--on-error", "ignore")
+    assert done.code == 2
+    assert "--on-error must be go-on or stop, got 'ignore'" in done.stderr
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_ctrl_c_tells_what_was_done_and_leaves_no_part_of_a_file(
+    fuseg, rgbd, five, tmp_path, monkeypatch, more
+):
+    replace = os.replace
+
+    def interrupt(source, target):
+        if str(target).endswith("labels/2.png"):
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", interrupt)
+    done = fuseg("run", rgbd.path, *five, *more)
+    assert done.code == 130
+    assert done.stderr.endswith("error: interrupted, 3 frames not labelled.\n")
+    if more:
+        assert [frame["key"] for frame in done.json["frames"]] == ["0"]
+        assert done.json["error"]["type"] == "KeyboardInterrupt"
+    else:
+        assert "1 frame labelled: " in done.stdout
+    files = [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert files == ["0.png", "0.png"]
+
+
+def test_a_full_disk_stops_a_batch_and_tells_what_was_done(
+    fuseg, rgbd, five, monkeypatch
+):
+    def full(source, target):
+        if str(target).endswith("labels/2.png"):
+            raise OSError(28, "No space left on device")
+        os.rename(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    done = fuseg("run", rgbd.path, *five, "--json")
+    assert done.code == 2
+    assert [frame["key"] for frame in done.json["frames"]] == ["0"]
+    assert [failure["key"] for failure in done.json["failed"]] == ["1"]
+    assert done.json["error"]["type"] == "OutputFileError"
+    assert done.stderr.endswith(
+        "labels/2.png cannot be written: No space left on device.\n"
+    )
+
+
+def test_keys_of_several_parts_are_folders_of_the_results(
+    fuseg, rgbd, frames, saved, tmp_path
+):
+    for city in "ab":
+        for name, array in frames().items():
+            saved(f"{name}/{city}/1_{name}.png", array)
+    words = [f"{name}={tmp_path}/{name}/*/*_{name}.png" for name in ("rgb", "depth")]
+    done = fuseg(
+        *("run", rgbd.path, "--input", words[0], "--input", words[1]),
+        *("--out", tmp_path / "out", "--json"),
+    )
+    assert [frame["key"] for frame in done.json["frames"]] == ["a/1", "b/1"]
+    assert (tmp_path / "out/overlay/b/1.png").is_file()
+
+
+@pytest.fixture
+def stamped(frames, saved, tmp_path):
+    """Words for rgb at 0, 33 and 66 ms and depth at 10 and 80 ms."""
+    for index, ms in enumerate((0, 33, 66)):
+        saved(f"rgb/17.0{ms:02d}.png", frames(index)["rgb"])
+    for index, ms in enumerate((10, 80)):
+        saved(f"depth/17.0{ms:02d}.png", frames(index)["depth"])
+    return [
+        *("--input", f"rgb={tmp_path}/rgb", "--input", f"depth={tmp_path}/depth"),
+        *("--out", tmp_path / "out", "--json"),
+    ]
+
+
+def test_files_pair_by_stamp_and_what_is_dropped_is_one_line(
+    fuseg, rgbd, stamped, tmp_path
+):
+    done = fuseg("run", rgbd.path, *stamped, "--pair", "stamp", "--slop", "15ms")
+    assert done.code == 0
+    assert [frame["key"] for frame in done.json["frames"]] == ["17.000", "17.066"]
+    assert done.stderr == (
+        "warning: files without a partner are left out: 1 of rgb (the first: "
+        f"{tmp_path}/rgb/17.033.png).\n"
+    )
+    done = fuseg(
+        *("run", rgbd.path, *stamped, "--pair", "stamp", "--reference", "depth")
+    )
+    assert [frame["key"] for frame in done.json["frames"]] == ["17.010", "17.080"]
+
+
+def test_where_stamps_do_not_pair_by_name_the_option_is_named_and_works(
+    fuseg, rgbd, stamped
+):
+    done = fuseg("run", rgbd.path, *stamped)
+    assert done.code == 1
+    advice = re.search(r"--pair stamp --slop \w+", done.stderr)
+    told = fuseg("run", rgbd.path, *stamped, *advice[0].split())
+    assert told.code == 0
+    assert told.json["frames"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--pair", "time"], "--pair must be name or stamp, got 'time'."),
+        (["--slop", "20ms"], "--slop needs --pair stamp, which it is of."),
+        (["--reference", "rgb"], "--reference needs --pair stamp, which it is of."),
+        (["--pair", "stamp", "--slop", "x"], "--slop must be a time such as 20ms"),
+        (["--plane", "x=A"], "--plane must name an input of the bundle (rgb, depth)"),
+        (["--plane", "rgb=A"], "--plane rgb must be RGB, got 'A'."),
+        (["--plane", "depth=RGB"], "--plane depth must be R or G or B or A or L, got"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(fuseg, rgbd, stamped, words, sentence):
+    done = fuseg("run", rgbd.path, *stamped, *words)
+    assert done.code == 2
+    assert sentence in done.stderr
+
+
+def test_rgb_and_thermal_come_from_one_file_as_the_error_says(
+    fuseg, make_bundle, color_input, plane_input, frames, saved, tmp_path
+):
+    thermal = plane_input(
+        "thermal", kind="thermal", dtype="uint8", unit="1", invalid=(), scale=1 / 255
+    )
+    path = make_bundle(color_input(), thermal).path
+    rgb, warmth = frames()["rgb"], frames(1)["rgb"][..., 0].copy()
+    file = saved("mf/00001D.png", np.dstack([rgb, warmth]))
+    words = "--input", f"rgb={file}", "--input", f"thermal={file}"
+    words = "run", path, *words, "--out", tmp_path / "out"
+    told = fuseg(*words)
+    assert told.code == 2
+    advice = re.findall(r"--plane (\w+=\w+)", told.stderr)
+    assert advice == ["rgb=RGB", "OTHER=A"]
+    done = fuseg(*words, "--plane", "rgb=RGB", "--plane", "thermal=A")
+    assert (done.code, done.stderr) == (0, "")
+    expected = library.load(path)(rgb=rgb, thermal=warmth).labels
+    found = picture(tmp_path / "out/labels/00001D.png")[1]
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", ["g.png", "g.npy"])
+def test_a_gray_camera_is_taken_as_the_error_says(
+    fuseg, rgbd, frames, saved, tmp_path, name
+):
+    arrays = frames()
+    gray = arrays["rgb"][..., 1].copy()
+    files = saved(name, gray), saved("d.png", arrays["depth"])
+    words = "--input", f"rgb={files[0]}", "--input", f"depth={files[1]}"
+    words = "run", rgbd.path, *words, "--out", tmp_path / "out"
+    told = fuseg(*words)
+    assert told.code == 2
+    advice = re.search(r"--channels rgb=GRAY", told.stderr)
+    assert fuseg(*words, *advice[0].split()).code == 0
+    expected = library.load(rgbd.path, channels={"rgb": "GRAY"})
+    expected = expected(rgb=gray, depth=arrays["depth"]).labels
+    found = picture(tmp_path / "out/labels/g.png")[1]
+    np.testing.assert_array_equal(found, expected)
+    overlay = picture(tmp_path / "out/overlay/g.png")[1]
+    assert overlay.shape[0] >= 6
+
+
+@pytest.mark.parametrize(("order", "turn"), [("RGBA", 1), ("BGRA", -1)])
+def test_files_with_a_fourth_channel_that_means_nothing(
+    fuseg, rgbd, frames, saved, tmp_path, order, turn
+):
+    arrays = frames()
+    result = library.load(rgbd.path)(**arrays)
+    four = np.dstack([arrays["rgb"][..., ::turn], arrays["rgb"][..., 0]])
+    words = [f"rgb={saved('c.png', four)}", f"depth={saved('d.png', arrays['depth'])}"]
+    done = fuseg(
+        *("run", rgbd.path, "--input", words[0], "--input", words[1]),
+        *("--out", tmp_path / "out", "--channels", f"rgb={order}"),
+    )
+    assert done.code == 0
+    np.testing.assert_array_equal(
+        picture(tmp_path / "out/labels/c.png")[1], result.labels
+    )
+    overlay = picture(tmp_path / "out/overlay/c.png")[1][:6, :8]
+    np.testing.assert_array_equal(overlay, result.overlay())

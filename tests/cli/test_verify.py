@@ -139,7 +139,7 @@ def test_truth_without_a_partner_is_listed(fuseg, scored, saved):
     extra = saved("truth/9.png", np.zeros((6, 8), np.uint8))
     done = fuseg(*scored, "--json")
     assert done.json["truth"]["unpaired"] == {"--truth": [str(extra)]}
-    assert "warning: 1 file of --truth without a partner:" in done.stderr
+    assert f"are left out: 1 of --truth (the first: {extra})." in done.stderr
 
 
 def test_truth_that_pairs_with_nothing_ends_with_1(fuseg, scored, tmp_path):
@@ -147,7 +147,30 @@ def test_truth_that_pairs_with_nothing_ends_with_1(fuseg, scored, tmp_path):
         (tmp_path / f"truth/{index}.png").rename(tmp_path / f"truth/x{index}.png")
     done = fuseg(*scored)
     assert done.code == 1
+    line = re.search(r"failed: nothing to score: no frame has a file.*", done.stderr)
+    advice = dict(re.findall(r"(\S+)='([^']+)'", line[0]))
+    words = [str(word) for word in scored]
+    for name in ("rgb", "depth"):
+        words[words.index(f"{name}={tmp_path}/{name}")] = f"{name}={advice[name]}"
+    words[words.index("--truth") + 1] = advice["--truth"]
+    assert fuseg(*words).code == 0
+
+
+def test_truth_without_a_labelled_pixel_ends_with_1(fuseg, scored, saved):
+    for index in (0, 1):
+        saved(f"truth/{index}.png", np.full((6, 8), 255, np.uint8))
+    done = fuseg(*scored)
+    assert done.code == 1
     assert "failed: nothing to score: no frame has a labelled pixel." in done.stderr
+
+
+def test_truth_pairs_by_stamp_too(fuseg, scored, tmp_path):
+    for name in ("rgb", "depth", "truth"):
+        for index in (0, 1):
+            file = tmp_path / f"{name}/{index}.png"
+            file.rename(tmp_path / f"{name}/{index}.{len(name)}.png")
+    done = fuseg(*scored, "--json", "--pair", "stamp", "--slop", "0.5s")
+    assert (done.code, done.json["truth"]["frames"]) == (0, 2)
 
 
 @pytest.mark.parametrize(
@@ -248,4 +271,10 @@ def test_labels_from_1_with_0_for_void_are_warned_about_and_the_advice_works(
 def test_a_truth_map_without_truth_is_refused(fuseg, rgbd, tmp_path):
     done = fuseg("verify", rgbd.path, "--truth-map", tmp_path / "map.txt")
     assert done.code == 2
-    assert "error: --truth-map needs the label maps that it is of" in done.stderr
+    assert "error: --truth-map needs frames to score" in done.stderr
+    for words in (["--unit", "depth=m"], ["--pair", "stamp"], ["--plane", "rgb=RGB"]):
+        done = fuseg("verify", rgbd.path, *words)
+        assert (done.code, done.stderr) == (
+            2,
+            f"error: {words[0]} needs frames to score: --input and --truth.\n",
+        )

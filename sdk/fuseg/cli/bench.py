@@ -15,20 +15,34 @@ import typer
 from .. import machine, metrics
 from .._files import write_file
 from ..errors import ArgumentError
-from ..pairs import pair
+from ..pairs import Pairs
 from ..segmentation import Timing
 from ..segmenter import Segmenter, load
 from . import training_half
 from .bench_report import show
-from .frames import FrameReader, assignments, report_unpaired, require_names
+from .frames import (
+    FrameReader,
+    assignments,
+    label,
+    nothing_pairs,
+    pair_files,
+    report_unpaired,
+    require_names,
+)
 from .noise import OtherPrograms, describe
 from .options import (
     BackendOption,
     BundleArgument,
+    ChannelsOption,
     DeviceOption,
     InputOption,
     JsonOption,
+    PairOption,
+    PlaneOption,
+    ReferenceOption,
+    SlopOption,
     ThreadsOption,
+    UnitOption,
     VariantOption,
 )
 from .printing import print_json, progress, report
@@ -53,6 +67,12 @@ _LIBRARIES = (
 def bench(
     bundle: BundleArgument,
     input: InputOption = None,
+    unit: UnitOption = None,
+    channels: ChannelsOption = None,
+    plane: PlaneOption = None,
+    pair: PairOption = "name",
+    slop: SlopOption = None,
+    reference: ReferenceOption = None,
     rounds: Annotated[
         int, typer.Option(min=1, help="Timed calls of each program.")
     ] = 50,
@@ -82,11 +102,37 @@ def bench(
     if (torch is None) != (checkpoint is None):
         raise ArgumentError("--torch and --checkpoint belong together: give both.")
     count = threads or machine.cores()
+    sources = assignments("--input", input)
+    units, orders = assignments("--unit", unit), assignments("--channels", channels)
+    of_files = {"--unit": unit, "--channels": channels, "--plane": plane}
+    of_files["--pair"] = None if pair == "name" else [pair]
+    for option, value in of_files.items():
+        if value and not sources:
+            raise ArgumentError(f"{option} needs the frames that it is of: --input.")
     segmenter = load(
-        bundle, backend=backend, variant=variant, threads=count, device=device
+        bundle,
+        backend=backend,
+        variant=variant,
+        threads=count,
+        device=device,
+        units=units,
+        channels=orders,
     )
-    frames = _frames(segmenter, input)
-    peers, notes = _peers(bundle, segmenter, frames, count, torch, checkpoint)
+    read = FrameReader(segmenter.manifest, orders, assignments("--plane", plane))
+    if sources:
+        require_names(segmenter.manifest, sources, all_of_them=True)
+        pairs = pair_files(sources, pair, slop, reference)
+        frames = _read(segmenter, pairs, read)
+    else:
+        frames = _samples(segmenter)
+    peers: list[Any] = []
+    if units or orders:
+        sentence = (
+            "takes frames as the bundle declares them, without --unit, --channels"
+        )
+        notes = _unavailable(f"{sentence}.", torch)
+    else:
+        peers, notes = _peers(bundle, segmenter, frames, count, torch, checkpoint)
     result = {
         "bundle": str(bundle),
         "digest": segmenter.bundle.digest,
@@ -113,23 +159,27 @@ def bench(
         show(result)
 
 
-def _frames(segmenter: Segmenter, words: list[str] | None) -> list[Frames]:
-    sources = assignments("--input", words)
-    if not sources:
-        frames: list[Frames] = [given for given, _ in segmenter.bundle.samples()]
-        if not frames:
-            raise ArgumentError(
-                "--input must be given: the bundle holds no sample frames to time."
-            )
-        return frames[:MOST_FRAMES]
-    require_names(segmenter.manifest, sources, all_of_them=True)
-    pairs = pair(sources)
+def _samples(segmenter: Segmenter) -> list[Frames]:
+    frames: list[Frames] = [given for given, _ in segmenter.bundle.samples()]
+    if not frames:
+        raise ArgumentError(
+            "--input must be given: the bundle holds no sample frames to time."
+        )
+    return frames[:MOST_FRAMES]
+
+
+def _read(segmenter: Segmenter, pairs: Pairs, read: FrameReader) -> list[Frames]:
+    """The first of the user's frames, each tried once, so that a bad one is named."""
     report_unpaired(pairs)
     if not pairs.frames:
-        report("error", "no frame has a file from every input.")
+        report("error", nothing_pairs(pairs))
         raise typer.Exit(1)
-    read = FrameReader(segmenter.manifest, {})
-    return [dict(read(frame)) for frame in pairs.frames[:MOST_FRAMES]]
+    frames = []
+    for frame in pairs.frames[:MOST_FRAMES]:
+        arrays = read(frame)
+        label(segmenter, frame, arrays)
+        frames.append(arrays)
+    return frames
 
 
 def _peers(
@@ -150,8 +200,7 @@ def _peers(
         sentence = training_half.what_to_install(err, "bench")
         if sentence is None:
             raise
-        names = [RECIPE] if torch is None else [RECIPE, "pytorch"]
-        return [], {name: {"unavailable": sentence} for name in names}
+        return [], _unavailable(sentence, torch)
     expected = [segmenter(**frame).labels for frame in frames]
     right, notes = [], {}
     for peer in peers:
@@ -175,6 +224,11 @@ def _peers(
         else:
             right.append(peer)
     return right, notes
+
+
+def _unavailable(sentence: str, torch: str | None) -> dict[str, dict[str, Any]]:
+    names = [RECIPE] if torch is None else [RECIPE, "pytorch"]
+    return {name: {"unavailable": sentence} for name in names}
 
 
 def _measure(

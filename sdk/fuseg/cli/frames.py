@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ArgumentError, FrameError
+from ..errors import ArgumentError, DTypeError, FrameError
 from ..images import read_frame
 from ..manifest import Input, Manifest
-from ..pairs import PairedFrame, Pairs
+from ..pairs import PairedFrame, Pairs, Stamps, pair
 from ..segmentation import Segmentation
 from ..segmenter import Segmenter
-from .printing import plural, warn
+from .printing import warn
 
 
 def assignments(option: str, words: Sequence[str] | None) -> dict[str, str]:
@@ -72,17 +73,72 @@ def _may_lack(entry: Input) -> bool:
     return "substitute" in (entry.missing.policy, entry.missing.then)
 
 
+def pair_files(
+    sources: Mapping[str, str], by: str, slop: str | None, reference: str | None
+) -> Pairs:
+    """Pair the files as ``--pair``, ``--slop`` and ``--reference`` say.
+
+    Raises:
+        ArgumentError, InputFileError: See `fuseg.pairs.pair`; or an option has no
+            effect.
+    """
+    if by not in ("name", "stamp"):
+        raise ArgumentError(f"--pair must be name or stamp, got {by!r}.")
+    if by == "stamp":
+        stamps = Stamps(reference=reference)
+        return pair(sources, stamps if slop is None else replace(stamps, slop=slop))
+    for option, value in (("--slop", slop), ("--reference", reference)):
+        if value is not None:
+            raise ArgumentError(f"{option} needs --pair stamp, which it is of.")
+    return pair(sources)
+
+
 class FrameReader:
-    """Reads the files of one moment as the arrays that the segmenter expects.
+    """Reads the files of one frame as the arrays that the segmenter expects.
 
     Image files hold RGB. Where the segmenter was told nothing else (``--channels``),
     it expects the manifest's order, so those of a BGR input are turned here. A
     ``.npy`` array is taken as it is.
+
+    Args:
+        manifest: Of the bundle.
+        channels: Of ``--channels``, by input name, as the segmenter was told.
+        planes: Of ``--plane``, by input name.
+
+    Raises:
+        ArgumentError: A plane is none, or is one of no input.
     """
 
-    def __init__(self, manifest: Manifest, channels: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        channels: Mapping[str, str],
+        planes: Mapping[str, str] | None = None,
+    ) -> None:
         self._inputs = {entry.name: entry for entry in manifest.inputs}
         self._told = channels
+        self._taken = {
+            name: "GRAY" if order == "GRAY" else "RGBA"
+            for name, order in channels.items()
+            if order in ("GRAY", "RGBA", "BGRA")
+        }
+        for name, plane in (planes or {}).items():
+            self._taken[name] = self._require_plane(name, plane)
+
+    def _require_plane(self, name: str, plane: str) -> str:
+        if name not in self._inputs:
+            raise ArgumentError(
+                f"--plane must name an input of the bundle ({', '.join(self._inputs)})"
+                f", got {name!r}."
+            )
+        is_color = self._inputs[name].kind == "color"
+        gray = self._told.get(name) == "GRAY"
+        wanted = ("RGB",) if is_color and not gray else ("R", "G", "B", "A", "L")
+        if plane not in wanted:
+            raise ArgumentError(
+                f"--plane {name} must be {' or '.join(wanted)}, got {plane!r}."
+            )
+        return plane
 
     def __call__(self, frame: PairedFrame) -> dict[str, Any]:
         """The frame's arrays by input name."""
@@ -90,7 +146,8 @@ class FrameReader:
 
     def _read(self, name: str, path: Path) -> NDArray[Any]:
         entry = self._inputs[name]
-        array = read_frame(path, entry.kind)
+        taken = self._taken.get(name)
+        array = read_frame(path, entry.kind, channels=taken, name=name)
         is_image = path.suffix.lower() != ".npy"
         if is_image and entry.channels == "BGR" and name not in self._told:
             array = np.ascontiguousarray(array[..., ::-1])
@@ -100,8 +157,11 @@ class FrameReader:
         """The first colour frame, in RGB order; None if no colour was given."""
         for name, entry in self._inputs.items():
             if entry.kind == "color" and name in frames:
-                order = self._told.get(name, entry.channels)
-                return frames[name][..., ::-1] if order == "BGR" else frames[name]
+                array, order = frames[name], self._told.get(name, entry.channels)
+                if order == "GRAY":
+                    return np.dstack([array] * 3)
+                turned = order in ("BGR", "BGRA")
+                return array[..., 2::-1] if turned else array[..., :3]
         return None
 
 
@@ -121,30 +181,72 @@ def policies(words: Sequence[str] | None) -> dict[str, dict[str, str]]:
     return {name: {"policy": policy} for name, policy in given.items()}
 
 
-def label(segmenter: Segmenter, key: str, frames: dict[str, Any]) -> Segmentation:
-    """Label the frames of one key.
+def label(
+    segmenter: Segmenter, frame: PairedFrame, arrays: dict[str, Any]
+) -> Segmentation:
+    """Label one frame.
 
     Raises:
-        FrameError: As the segmenter does; the sentence names the frame.
+        FusegError: As the segmenter does; the sentence names the file, or the frame.
     """
     try:
-        return segmenter(**frames)
+        return segmenter(**arrays)
     except FrameError as err:
         facts, says, _ = str(err).partition(": no usable frame")
         options = " ".join(f"--missing {name}=substitute" for name in err.causes)
         raise FrameError(
-            f"frame {key}: {facts}{says}, and the policy is to refuse then. Leave the "
-            f"frame out, or label it without: {options}.",
+            f"frame {frame.key}: {facts}{says}, and the policy is to refuse then. "
+            f"Leave the frame out, or label it without: {options}.",
             causes=err.causes,
         ) from err
+    except (ArgumentError, DTypeError) as err:
+        inputs = {entry.name: entry for entry in segmenter.manifest.inputs}
+        name = str(err).partition(" ")[0]
+        if name not in frame.files:
+            raise
+        sentence = _about_the_file(str(err), frame.files[name])
+        way = _way_out(inputs[name], arrays[name])
+        raise type(err)(f"{sentence} {way}".rstrip()) from err
+
+
+def _about_the_file(sentence: str, path: Path) -> str:
+    """What is wrong, without the advice for a program that follows it."""
+    return f"{path}: {sentence.partition('. ')[0].rstrip('.')}."
+
+
+def _way_out(entry: Input, array: NDArray[Any]) -> str:
+    """What helps on the command line, where something does."""
+    name = entry.name
+    if entry.kind == "color":
+        if array.dtype != np.uint8:
+            return "Convert it to 8 bits per channel, as the camera's driver would."
+        if array.ndim == 2 and array.size:
+            return f"If the camera is a gray one, say --channels {name}=GRAY."
+        if array.ndim == 3 and array.shape[2] == 4:
+            return f"Say --channels {name}=RGBA, whose fourth is not read."
+        return ""
+    if array.dtype == np.uint8 and entry.dtype != "uint8":
+        return (
+            "An image of 8 bits has lost the sensor's values: give the one that the "
+            "sensor's driver stored."
+        )
+    return ""
 
 
 def report_unpaired(pairs: Pairs) -> None:
-    """List on stderr the files that found no partner."""
-    for name, files in pairs.unpaired.items():
-        warn(f"{plural(len(files), 'file')} of {name} without a partner:")
-        for path in files:
-            warn(f"  {path}")
+    """Count on stderr, in one line, the files that found no partner."""
+    if pairs.unpaired:
+        counts = ", ".join(
+            f"{len(files)} of {name} (the first: {files[0]})"
+            for name, files in pairs.unpaired.items()
+        )
+        warn(f"files without a partner are left out: {counts}.")
+
+
+def nothing_pairs(pairs: Pairs) -> str:
+    """The error's sentence where no frame is complete."""
+    hint = f": {pairs.hint}." if pairs.hint else "."
+    return f"no frame has a file from every input{hint}"
 
 
 def unpaired_json(pairs: Pairs) -> dict[str, list[str]]:

@@ -15,8 +15,44 @@ InputOption = Annotated[
     typer.Option(
         "--input",
         metavar="NAME=PATH",
-        help="A file, a folder, or a pattern with one star (in quotes), for each "
-        "input of the bundle.",
+        help="A file, a folder, or a pattern (in quotes), for each input of the "
+        "bundle: * stands for a part of one name, ** for any folders.",
+        show_default=False,
+    ),
+]
+PairOption = Annotated[
+    str,
+    typer.Option(
+        "--pair",
+        metavar="name|stamp",
+        help="Files are one frame if what the stars stand for (in a folder, the name "
+        "without suffix) is equal: name; or if it is a time, and the nearest: stamp.",
+    ),
+]
+SlopOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="How far apart two stamps of --pair stamp may be: 20ms, 0.05s, or in the "
+        "names' own unit.",
+        show_default="20ms",
+    ),
+]
+ReferenceOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="The input whose frames get partners with --pair stamp.",
+        show_default="the first --input",
+    ),
+]
+PlaneOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plane",
+        metavar="NAME=CHANNEL",
+        help="Which channel of its image files is a sensor's: R, G, B, A or L; or RGB, "
+        "the colours of files whose fourth channel is another sensor's.",
         show_default=False,
     ),
 ]
@@ -34,7 +70,8 @@ ChannelsOption = Annotated[
     typer.Option(
         "--channels",
         metavar="NAME=ORDER",
-        help="RGB or BGR: how the files hold colour, if not as usual.",
+        help="RGB, BGR, RGBA, BGRA or GRAY: how the files hold colour, if not as "
+        "usual.",
         show_default=False,
     ),
 ]

@@ -14,15 +14,23 @@ import typer
 from numpy.typing import NDArray
 
 from .. import ops
-from ..errors import ArgumentError
+from ..errors import (
+    ArgumentError,
+    DTypeError,
+    FrameError,
+    FusegError,
+    InputFileError,
+)
 from ..images import write_labels, write_png
-from ..pairs import PairedFrame, Pairs, pair
+from ..pairs import PairedFrame, Pairs
 from ..segmentation import Segmentation
-from ..segmenter import load
+from ..segmenter import Segmenter, load
 from .frames import (
     FrameReader,
     assignments,
     label,
+    nothing_pairs,
+    pair_files,
     policies,
     report_unpaired,
     require_names,
@@ -37,12 +45,19 @@ from .options import (
     InputOption,
     JsonOption,
     MissingOption,
+    PairOption,
+    PlaneOption,
+    ReferenceOption,
+    SlopOption,
     ThreadsOption,
     UnitOption,
     VariantOption,
 )
 from .printing import plural, print_json, print_table, progress, report, say
 
+# What is wrong with one frame alone; all else would befall the next one, too.
+_OF_ONE_FRAME = (ArgumentError, DTypeError, FrameError, InputFileError)
+_NAMED = 8  # failed frames that the summary names
 STAGES = ("pack", "engine", "label", "total")
 
 
@@ -55,6 +70,18 @@ def run(
     unit: UnitOption = None,
     channels: ChannelsOption = None,
     missing: MissingOption = None,
+    plane: PlaneOption = None,
+    pair: PairOption = "name",
+    slop: SlopOption = None,
+    reference: ReferenceOption = None,
+    on_error: Annotated[
+        str,
+        typer.Option(
+            metavar="go-on|stop",
+            help="Of several frames one that cannot be labelled is named and left "
+            "out, and the exit code is 1; stop ends with it, and with 2.",
+        ),
+    ] = "go-on",
     alpha: AlphaOption = 0.5,
     threads: ThreadsOption = None,
     backend: BackendOption = "auto",
@@ -70,10 +97,10 @@ def run(
 
     Of folders and patterns, files with the same key are one frame.
 
-    The key is what the star stood for; in a folder, the name without its suffix.
+    The key is what the stars stood for; in a folder, the name without its suffix.
     """
-    from ..pictures import with_legend
-
+    if on_error not in ("go-on", "stop"):
+        raise ArgumentError(f"--on-error must be go-on or stop, got {on_error!r}.")
     orders = assignments("--channels", channels)
     segmenter = load(
         bundle,
@@ -88,31 +115,72 @@ def run(
     )
     sources = assignments("--input", input)
     require_names(segmenter.manifest, sources)
-    pairs = pair(sources)
+    read = FrameReader(segmenter.manifest, orders, assignments("--plane", plane))
+    pairs = pair_files(sources, pair, slop, reference)
     _spare_the_inputs(pairs, out)
     report_unpaired(pairs)
 
-    read = FrameReader(segmenter.manifest, orders)
-    done = []
-    for frame in progress(pairs.frames, what="labelling", total=len(pairs.frames)):
-        arrays = read(frame)
-        result = label(segmenter, frame.key, arrays)
-        labels, overlay = _paths(out, frame)
-        write_labels(labels, result.labels, [c.color for c in result.classes])
-        painted = _painted(result, read.rgb(arrays), alpha)
-        caption = f"{frame.key}: {result.reason}" if result.degraded else frame.key
-        write_png(
-            overlay, with_legend(painted, result.classes, [result.labels], caption)
-        )
-        done.append(_record(frame, result, labels, overlay))
+    done: list[dict[str, Any]] = []
+    failed: list[dict[str, Any]] = []
+    stop_at_once = on_error == "stop" or len(pairs.frames) == 1
+    stopped: BaseException | None = None
+    try:
+        frames = progress(pairs.frames, what="labelling", total=len(pairs.frames))
+        for frame in frames:
+            try:
+                done.append(_labelled(segmenter, read, frame, out, alpha))
+            except _OF_ONE_FRAME as err:
+                failed.append(_failure(frame, err))
+                if stop_at_once:
+                    raise
+                report("error", str(err))
+    except (FusegError, KeyboardInterrupt) as err:  # what was done is told all the same
+        stopped = err
 
     if json:
-        print_json({"frames": done, "unpaired": unpaired_json(pairs)})
+        told = {"frames": done, "failed": failed, "unpaired": unpaired_json(pairs)}
+        if stopped is not None:
+            told["error"] = _error(stopped)
+        print_json(told)
     else:
-        _show(done, out)
-    if not done:
-        report("error", "no frame has a file from every input.")
+        _show(done, failed, out)
+    if isinstance(stopped, KeyboardInterrupt):
+        left = len(pairs.frames) - len(done) - len(failed)
+        report("error", f"interrupted, {plural(left, 'frame')} not labelled.")
+        raise typer.Exit(130)
+    if stopped is not None:
+        report("error", str(stopped))
+        raise typer.Exit(2)
+    if not pairs.frames:
+        report("error", nothing_pairs(pairs))
+    if failed or not done:
         raise typer.Exit(1)
+
+
+def _labelled(
+    segmenter: Segmenter, read: FrameReader, frame: PairedFrame, out: Path, alpha: float
+) -> dict[str, Any]:
+    """Label one frame and write its files; what ``--json`` says of it."""
+    from ..pictures import with_legend
+
+    arrays = read(frame)
+    result = label(segmenter, frame, arrays)
+    labels, overlay = _paths(out, frame)
+    write_labels(labels, result.labels, [c.color for c in result.classes])
+    painted = _painted(result, read.rgb(arrays), alpha)
+    caption = f"{frame.key}: {result.reason}" if result.degraded else frame.key
+    write_png(overlay, with_legend(painted, result.classes, [result.labels], caption))
+    return _record(frame, result, labels, overlay)
+
+
+def _failure(frame: PairedFrame, err: Exception) -> dict[str, Any]:
+    files = {name: str(path) for name, path in frame.files.items()}
+    return {"key": frame.key, "files": files, "error": _error(err)}
+
+
+def _error(err: BaseException) -> dict[str, str]:
+    message = str(err) or "interrupted by Ctrl-C."
+    return {"type": type(err).__name__, "message": message}
 
 
 def _paths(out: Path, frame: PairedFrame) -> tuple[Path, Path]:
@@ -166,7 +234,11 @@ def _record(
     }
 
 
-def _show(done: list[dict[str, Any]], out: Path) -> None:
+def _show(done: list[dict[str, Any]], failed: list[dict[str, Any]], out: Path) -> None:
+    if done and failed:
+        keys = ", ".join(frame["key"] for frame in failed[:_NAMED])
+        more = f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+        say(f"{plural(len(failed), 'frame')} failed: {keys}{more}")
     if not done:
         return
     say(f"{plural(len(done), 'frame')} labelled: {out}/labels {out}/overlay")

@@ -12,13 +12,15 @@ from .. import gpu_engines, metrics
 from ..bundle import Bundle
 from ..choice import LEAST_AGREEMENT, agreements, candidates, make
 from ..errors import ArgumentError, ShapeError
-from ..pairs import PairedFrame, Pairs, pair
+from ..pairs import PairedFrame, Pairs
 from ..segmenter import Segmenter, load
 from ..truth import TruthReader
 from .frames import (
     FrameReader,
     assignments,
     label,
+    nothing_pairs,
+    pair_files,
     policies,
     report_unpaired,
     require_names,
@@ -32,6 +34,10 @@ from .options import (
     InputOption,
     JsonOption,
     MissingOption,
+    PairOption,
+    PlaneOption,
+    ReferenceOption,
+    SlopOption,
     ThreadsOption,
     TruthMapOption,
     UnitOption,
@@ -75,6 +81,10 @@ def verify(
     unit: UnitOption = None,
     channels: ChannelsOption = None,
     missing: MissingOption = None,
+    plane: PlaneOption = None,
+    pair: PairOption = "name",
+    slop: SlopOption = None,
+    reference: ReferenceOption = None,
     min_agreement: Annotated[
         float | None,
         typer.Option(
@@ -105,17 +115,24 @@ def verify(
         raise ArgumentError(
             "--input and --truth belong together: frames, and what is seen on them."
         )
-    if min_miou is not None and truth is None:
-        raise ArgumentError("--min-miou needs frames to score: --input and --truth.")
-    if missing and truth is None:
-        raise ArgumentError("--missing needs frames to score: --input and --truth.")
-    if truth_map is not None and truth is None:
-        raise ArgumentError("--truth-map needs the label maps that it is of: --truth.")
+    of_frames = {
+        "--min-miou": min_miou,
+        "--truth-map": truth_map,
+        "--unit": unit,
+        "--channels": channels,
+        "--missing": missing,
+        "--plane": plane,
+        "--pair": None if pair == "name" else pair,
+    }
+    for option, value in of_frames.items():
+        if truth is None and value not in (None, []):
+            raise ArgumentError(f"{option} needs frames to score: --input and --truth.")
     opened = Bundle.open(bundle)
     output = opened.manifest.outputs[0]
     read_truth = TruthReader(output.classes, output.ignore, truth_map)
     samples = _replay(opened, backend, variant, threads, device, min_agreement)
     score = scores = None
+    unscored = "no frame has a labelled pixel."
     if truth is not None:
         orders = assignments("--channels", channels)
         units = assignments("--unit", unit)
@@ -131,14 +148,17 @@ def verify(
             hold=False,
         )
         require_names(told.manifest, sources)
-        pairs = pair({**sources, _TRUTH: truth})
+        pairs = pair_files({**sources, _TRUTH: truth}, pair, slop, reference)
         report_unpaired(pairs)
-        reader = FrameReader(opened.manifest, orders)
+        if not pairs.frames:
+            unscored = nothing_pairs(pairs)
+        planes = assignments("--plane", plane)
+        reader = FrameReader(opened.manifest, orders, planes)
         score = _score(told, pairs, reader, read_truth)
         scores = {"frames": len(pairs.frames), **asdict(score)}
         scores["unpaired"] = unpaired_json(pairs)
 
-    failures = _failures(samples, scores, min_miou)
+    failures = _failures(samples, scores, min_miou, unscored)
     if json:
         print_json(
             {
@@ -207,8 +227,8 @@ def _score(
     for frame in progress(pairs.frames, what="scoring", total=len(pairs.frames)):
         files = dict(frame.files)
         path = files.pop(_TRUTH)
-        arrays = read(PairedFrame(frame.key, files))
-        labels = label(segmenter, frame.key, arrays).labels
+        given = PairedFrame(frame.key, files)
+        labels = label(segmenter, given, read(given)).labels
         expected = read_truth(path)
         if expected.shape != labels.shape:
             raise ShapeError(
@@ -223,7 +243,10 @@ def _score(
 
 
 def _failures(
-    samples: list[_Sample], scores: dict[str, Any] | None, min_miou: float | None
+    samples: list[_Sample],
+    scores: dict[str, Any] | None,
+    min_miou: float | None,
+    unscored: str,
 ) -> list[str]:
     failures = [
         f"{sample.words}, {sample.min_agreement} must."
@@ -237,7 +260,7 @@ def _failures(
         )
     if scores is not None:
         if scores["miou"] is None:
-            failures.append("nothing to score: no frame has a labelled pixel.")
+            failures.append(f"nothing to score: {unscored}")
         elif min_miou is not None and scores["miou"] < min_miou:
             failures.append(f"mIoU is {scores['miou']:.4f}, it must be {min_miou}.")
     return failures
