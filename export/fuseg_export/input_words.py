@@ -170,6 +170,8 @@ def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in new.items():
         both = isinstance(value, dict) and isinstance(old.get(key), dict)
         merged[key] = _merged(old[key], value) if both else value
+    if "then" not in new and new.get("policy", "hold") != "hold":
+        merged.pop("then", None)  # what follows hold goes with it
     return merged
 
 

@@ -160,6 +160,13 @@ def test_every_input_is_exported_with_limits_of_its_age():
             assert entry["missing"]["max_ahead_ms"] == 100.0
 
 
+def test_a_spec_may_take_hold_from_a_reference_model(tmp_path):
+    changes = {"missing": {"policy": "refuse"}}
+    spec = spec_file(tmp_path, {"inputs": {"depth": changes}})
+    missing = resolve("rgbd", spec=spec).inputs[1].missing
+    assert (missing.policy, missing.then, missing.max_age_ms) == ("refuse", None, 200.0)
+
+
 def test_a_spec_may_change_a_reference_model_too(tmp_path):
     spec = spec_file(tmp_path, {"inputs": {"depth": {"unit": "0.1mm"}}, "ignore": 7})
     target = resolve("rgbd", spec=spec)
