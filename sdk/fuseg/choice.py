@@ -60,6 +60,7 @@ def start(
     threads: int | None,
     device: int,
     serve_while_building: bool,
+    allow_spinning: bool = True,
     bind: Callable[[Engine], Pipeline],
     segmenter: Callable[[Engine, Variant], Labeler],
 ) -> Started:
@@ -84,8 +85,15 @@ def start(
             raise ArgumentError(
                 "threads must be omitted with a backend object: it has its own."
             )
+        if not allow_spinning:
+            raise ArgumentError(
+                "allow_spinning must be omitted with a backend object: how its threads "
+                "wait was settled when it was made."
+            )
         return Started(bind(backend), _named(bundle, variant) or _first(bundle))
-    found = candidates(bundle, backend, variant, threads, device)
+    found = candidates(
+        bundle, backend, variant, threads, device, allow_spinning=allow_spinning
+    )
     later = None
     if serve_while_building and found[0].backend == "tensorrt":
         others = found[1:]
@@ -106,7 +114,14 @@ def start(
             told = (bundle.path, kind.name, name, chosen.why)
             _log.info("%s: variant %s on %s, %s", *told)
         try:
-            engine = make(bundle, name, kind, threads=threads, device=device)
+            engine = make(
+                bundle,
+                name,
+                kind,
+                threads=threads,
+                allow_spinning=allow_spinning,
+                device=device,
+            )
             doubt = _doubt(bundle, engine, kind, segmenter)
             if doubt is None:
                 fallback = "; ".join(doubts) or None
@@ -125,6 +140,8 @@ def candidates(
     variant: str | None,
     threads: int | None,
     device: int,
+    *,
+    allow_spinning: bool = True,
 ) -> list[Candidate]:
     """What `start` tries, in this order; nothing is measured, built or loaded.
 
@@ -144,7 +161,7 @@ def candidates(
         return [Candidate(backend, chosen, "as asked")]
     if backend != "auto" and asked is not None:
         return [Candidate(backend, asked, "as asked")]
-    tuned, note = _tuned(bundle, backend, variant, threads, device)
+    tuned, note = _tuned(bundle, backend, variant, threads, device, allow_spinning)
     if tuned is not None:
         return [tuned, *_spare(bundle, backend, asked, tuned)]
     if backend != "auto":
@@ -158,7 +175,13 @@ def candidates(
 
 
 def make(
-    bundle: Bundle, name: str, variant: Variant, *, threads: int | None, device: int
+    bundle: Bundle,
+    name: str,
+    variant: Variant,
+    *,
+    threads: int | None,
+    device: int,
+    allow_spinning: bool = True,
 ) -> Engine:
     """Make the engine of this name; TensorRT's is built first if it must be.
 
@@ -167,7 +190,8 @@ def make(
     """
     if name in GPU_ENGINES:
         return gpu_engines.make(bundle, name, variant, device)
-    return create(name, bundle.read(variant.file), threads=threads)
+    network = bundle.read(variant.file)
+    return create(name, network, threads=threads, allow_spinning=allow_spinning)
 
 
 def agreements(bundle: Bundle, segmenter: Labeler) -> list[float]:
@@ -185,9 +209,10 @@ def _tuned(
     variant: str | None,
     threads: int | None,
     device: int,
+    allow_spinning: bool,
 ) -> tuple[Candidate | None, str]:
     """The fastest that was measured and is wanted; else why there is none."""
-    tuned = tuning.stored(bundle.digest, threads, device)
+    tuned = tuning.stored(bundle.digest, threads, device, allow_spinning=allow_spinning)
     if tuned is None:
         return None, "nothing is tuned here (fuseg tune)"
     if tuned.outdated:

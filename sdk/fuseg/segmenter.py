@@ -27,6 +27,7 @@ def load(
     backend: str | Backend | GpuBackend = "auto",
     variant: str | None = None,
     threads: int | None = None,
+    allow_spinning: bool = True,
     device: int = 0,
     serve_while_building: bool = False,
     units: Mapping[str, str] | None = None,
@@ -38,8 +39,8 @@ def load(
 
     Args:
         path: The ``.fuseg`` file.
-        backend, variant, threads, device, serve_while_building, units, channels,
-            missing, hold: See `Segmenter`.
+        backend, variant, threads, allow_spinning, device, serve_while_building,
+            units, channels, missing, hold: See `Segmenter`.
 
     Raises:
         BundleError: the file is no bundle, damaged, or not to be trusted.
@@ -52,6 +53,7 @@ def load(
         backend=backend,
         variant=variant,
         threads=threads,
+        allow_spinning=allow_spinning,
         device=device,
         serve_while_building=serve_while_building,
         units=units,
@@ -80,7 +82,12 @@ class Segmenter:
             found the fastest, else the one that is meant for the engine. If it then
             does not give the labels of the bundle's samples, another engine or fp32
             runs: see `fallback`.
-        threads: Threads a CPU engine may use; by default the engine chooses.
+        threads: Threads a CPU engine may use; by default the engine chooses, but no
+            more than the cores and the CPU quota (cgroup) that this process has.
+        allow_spinning: Whether threads of ONNX Runtime that wait for work keep their
+            core busy for some milliseconds, which is its default and the faster way on
+            a machine with nothing else to do. False lets them sleep at once: for a
+            battery, for cores that others need. OpenVINO's threads sleep anyway.
         device: Which GPU, counted from 0 as CUDA does.
         serve_while_building: Whether another engine labels frames while TensorRT's is
             built in the background; the first call after that is TensorRT's.
@@ -113,6 +120,7 @@ class Segmenter:
         backend: str | Backend | GpuBackend = "auto",
         variant: str | None = None,
         threads: int | None = None,
+        allow_spinning: bool = True,
         device: int = 0,
         serve_while_building: bool = False,
         units: Mapping[str, str] | None = None,
@@ -133,6 +141,7 @@ class Segmenter:
             backend=backend,
             variant=variant,
             threads=threads,
+            allow_spinning=allow_spinning,
             device=device,
             serve_while_building=serve_while_building,
             bind=self._bind,

@@ -43,6 +43,7 @@ class Tuned:
         versions: Of fuseg and of the engines, then.
         measured: The fastest first, at least one.
         gpu: What those of a GPU ran on; None if there were none.
+        allow_spinning: Whether waiting threads might keep a core busy.
     """
 
     digest: str
@@ -50,6 +51,7 @@ class Tuned:
     versions: dict[str, str]
     measured: tuple[Measured, ...]
     gpu: str | None = None
+    allow_spinning: bool = True
 
     @property
     def outdated(self) -> bool:
@@ -77,6 +79,8 @@ def store(
     threads: int | None,
     measured: Sequence[Measured],
     gpu: str | None = None,
+    *,
+    allow_spinning: bool = True,
 ) -> Path:
     """Keep what was measured, in place of what was there; return the file.
 
@@ -87,21 +91,30 @@ def store(
     Raises:
         OutputFileError: It cannot be written.
     """
-    key = _tuned_key(digest, threads)
+    key = _tuned_key(digest, threads, allow_spinning)
     rows = [asdict(m) for m in sorted(measured, key=lambda m: m.p50_ms)]
     value = {"versions": versions(), "measured": rows}
     return _write("tuned", key, value if gpu is None else value | {"gpu": gpu})
 
 
-def stored(digest: str, threads: int | None, device: int = 0) -> Tuned | None:
+def stored(
+    digest: str,
+    threads: int | None,
+    device: int = 0,
+    *,
+    allow_spinning: bool = True,
+) -> Tuned | None:
     """What was stored for this bundle, this CPU and so many threads, if anything.
+
+    What was measured with threads that sleep is another matter: without spinning,
+    several threads of ONNX Runtime are slower, by more the more operators there are.
 
     Nothing, too, if it was measured with another GPU than the one of this number. If
     there is none now, the times of the CPU's engines still hold.
 
     ``threads=None``, an engine's own choice, counts as one for each core.
     """
-    tuned = _read_tuned(_path("tuned", _tuned_key(digest, threads)))
+    tuned = _read_tuned(_path("tuned", _tuned_key(digest, threads, allow_spinning)))
     if tuned is None or tuned.gpu is None:
         return tuned
     here = gpu_engines.identity_of(device)
@@ -135,9 +148,12 @@ def remember_pass(
         _log.info("the next load will replay the samples again: %s", err)
 
 
-def _tuned_key(digest: str, threads: int | None) -> dict[str, Any]:
+def _tuned_key(
+    digest: str, threads: int | None, allow_spinning: bool
+) -> dict[str, Any]:
     count = threads or machine.cores()
-    return {"bundle": digest, "cpu": machine.cpu_name(), "threads": count}
+    key = {"bundle": digest, "cpu": machine.cpu_name(), "threads": count}
+    return key if allow_spinning else key | {"allow_spinning": False}
 
 
 def _passed_key(
@@ -219,6 +235,7 @@ def _read_tuned(path: Path) -> Tuned | None:
                 for row in value["measured"]
             ),
             value.get("gpu"),
+            bool(value.get("allow_spinning", True)),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as err:
         _log.warning("%s is ignored, it is damaged: %r.", path, err)
@@ -233,7 +250,8 @@ def _read_tuned(path: Path) -> Tuned | None:
     if not isinstance(tuned.gpu, str if on_gpu else str | None):
         _log.warning("%s is ignored, it is damaged: times on no GPU.", path)
         return None
-    if path != _path("tuned", _tuned_key(tuned.digest, tuned.threads)):
+    key = _tuned_key(tuned.digest, tuned.threads, tuned.allow_spinning)
+    if path != _path("tuned", key):
         _log.warning("%s is ignored: it is about something else.", path)
         return None
     return tuned

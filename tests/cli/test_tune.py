@@ -153,6 +153,7 @@ def test_doctor_tells_what_was_tuned(fuseg, several, measured, monkeypatch):
         {
             "bundle": digest,
             "threads": 3,
+            "allow_spinning": True,
             "backend": "onnxruntime",
             "variant": "fp16",
             "p50_ms": 2.5,

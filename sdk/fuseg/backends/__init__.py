@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..device import Device
 from ..device.buffers import Buffers
 from ..errors import ArgumentError, BundleError
+from ..machine import fewer_cores
 from .tensors import GpuTensor
 
 __all__ = ["KNOWN", "Backend", "GpuBackend", "Shapes", "create", "installed"]
@@ -106,8 +107,18 @@ class GpuBackend(Protocol):
         """A backend of the same weights that is not bound yet."""
 
 
-def create(name: str, model: bytes, *, threads: int | None) -> Backend:
+def create(
+    name: str, model: bytes, *, threads: int | None, allow_spinning: bool = True
+) -> Backend:
     """Make a CPU engine for an ONNX model; ``"auto"`` is ONNX Runtime.
+
+    Args:
+        name: One of `KNOWN`.
+        model: A serialised ONNX model without external data.
+        threads: Threads of one operator, the calling one included. None: the engine's
+            own choice, but no more than this process may use: `machine.fewer_cores`.
+        allow_spinning: Whether threads that wait for work may keep a core busy. Only
+            ONNX Runtime's do: OpenVINO's sleep after a millisecond.
 
     Raises:
         ArgumentError: no CPU engine of this name; ``threads`` is not a whole number
@@ -120,15 +131,15 @@ def create(name: str, model: bytes, *, threads: int | None) -> Backend:
             f"backend {name!r} runs a bundle on a GPU, not a model alone: load the "
             f"bundle, fuseg.load(path, backend={name!r})."
         )
-    if threads is not None:
-        threads = require_threads(threads)
+    threads = fewer_cores() if threads is None else require_threads(threads)
     if name == "openvino":
         from .openvino import OpenVinoBackend, compile_network
 
         return OpenVinoBackend(compile_network(model, threads=threads))
     from .onnxruntime import OnnxRuntimeBackend, open_session
 
-    return OnnxRuntimeBackend(open_session(model, threads=threads))
+    session = open_session(model, threads=threads, allow_spinning=allow_spinning)
+    return OnnxRuntimeBackend(session)
 
 
 def is_on_gpu(engine: Backend | GpuBackend) -> TypeGuard[GpuBackend]:

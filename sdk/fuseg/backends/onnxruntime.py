@@ -67,13 +67,16 @@ class OnnxRuntimeBackend:
         return OnnxRuntimeBackend(self._session)
 
 
-def open_session(model: bytes, *, threads: int | None) -> Any:
+def open_session(
+    model: bytes, *, threads: int | None, allow_spinning: bool = True
+) -> Any:
     """Make an ``onnxruntime.InferenceSession`` on the CPU, quiet and sequential.
 
     Args:
         model: A serialised ONNX model without external data.
         threads: Threads of one operator, the calling one included. None: ONNX
-            Runtime's own choice, the physical cores.
+            Runtime's own choice, the machine's physical cores.
+        allow_spinning: Whether threads that wait for work may keep a core busy.
 
     Raises:
         BackendError: onnxruntime cannot be imported, or refuses the model; its own
@@ -88,6 +91,9 @@ def open_session(model: bytes, *, threads: int | None) -> Any:
     options = session_options(onnxruntime)
     if threads is not None:
         options.intra_op_num_threads = threads
+    if not allow_spinning:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     try:
         if saturates():
             # Slower integer products, and right ones. Not for every CPU: one that is

@@ -37,6 +37,7 @@ from .options import (
     DeviceOption,
     InputOption,
     JsonOption,
+    NoSpinningOption,
     PairOption,
     PlaneOption,
     ReferenceOption,
@@ -77,6 +78,7 @@ def bench(
         int, typer.Option(min=1, help="Timed calls of each program.")
     ] = 50,
     threads: ThreadsOption = None,
+    no_spinning: NoSpinningOption = False,
     backend: BackendOption = "auto",
     variant: VariantOption = None,
     device: DeviceOption = 0,
@@ -114,6 +116,7 @@ def bench(
         backend=backend,
         variant=variant,
         threads=count,
+        allow_spinning=not no_spinning,
         device=device,
         units=units,
         channels=orders,
@@ -143,6 +146,7 @@ def bench(
         "versions": _versions(),
         "settings": {
             "threads": count,
+            "allow_spinning": not no_spinning,
             "rounds": rounds,
             "warmup": WARMUP,
             "pause_ms": PAUSE_S * 1e3,

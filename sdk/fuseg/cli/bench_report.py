@@ -22,7 +22,9 @@ def show(result: dict[str, Any]) -> None:
     say(
         f"{plural(settings['rounds'], 'interleaved round')} on "
         f"{plural(settings['frames'], 'frame')} ({sizes}), "
-        f"{plural(settings['threads'], 'thread')} for every program, "
+        f"{plural(settings['threads'], 'thread')} for every program"
+        + ("" if settings["allow_spinning"] else " (fuseg's sleep while they wait)")
+        + ", "
         f"each timed call after a pause of {settings['pause_ms']:g} ms and an untimed "
         "call of the same program"
     )

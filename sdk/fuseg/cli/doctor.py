@@ -65,6 +65,7 @@ def _tuned() -> list[dict[str, str | int | float | bool]]:
         {
             "bundle": tuned.digest,
             "threads": tuned.threads,
+            "allow_spinning": tuned.allow_spinning,
             **asdict(tuned.measured[0]),
             "outdated": tuned.outdated,
         }
@@ -73,9 +74,10 @@ def _tuned() -> list[dict[str, str | int | float | bool]]:
 
 
 def _tuned_line(row: dict[str, str | int | float | bool]) -> str:
+    asleep = "" if row["allow_spinning"] else " (--no-spinning)"
     again = ", by other versions: fuseg tune it again" if row["outdated"] else ""
     return (
-        f"tuned: bundle {str(row['bundle'])[:12]}, threads {row['threads']}: "
+        f"tuned: bundle {str(row['bundle'])[:12]}, threads {row['threads']}{asleep}: "
         f"{row['variant']} on {row['backend']}, {row['p50_ms']:.2f} ms{again}"
     )
 

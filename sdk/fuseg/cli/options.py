@@ -106,6 +106,13 @@ ThreadsOption = Annotated[
     int | None,
     typer.Option(min=1, help="Threads of the engine.", show_default="its own choice"),
 ]
+NoSpinningOption = Annotated[
+    bool,
+    typer.Option(
+        "--no-spinning",
+        help="Let the engine's waiting threads sleep, not keep their cores busy.",
+    ),
+]
 BackendOption = Annotated[
     str,
     typer.Option(

@@ -20,7 +20,13 @@ from ..errors import ArgumentError, BackendError
 from ..gpu_engines import GPU_ENGINES
 from ..manifest import Variant
 from ..segmenter import Segmenter
-from .options import BundleArgument, DeviceOption, JsonOption, ThreadsOption
+from .options import (
+    BundleArgument,
+    DeviceOption,
+    JsonOption,
+    NoSpinningOption,
+    ThreadsOption,
+)
 from .printing import plural, print_json, print_table, progress, say, warn
 from .rounds import Frames, interleave, percentiles
 
@@ -57,6 +63,7 @@ class _Row:
 def tune(
     bundle: BundleArgument,
     threads: ThreadsOption = None,
+    no_spinning: NoSpinningOption = False,
     rounds: Annotated[
         int, typer.Option(min=1, help="Timed calls of each engine and variant.")
     ] = 30,
@@ -66,9 +73,10 @@ def tune(
     """Time every backend with every variant, and remember the fastest.
 
     fuseg.load and the other commands then take it for this bundle, on this CPU and
-    GPU, with as many threads. Only what gives the labels of the bundle's samples is
-    timed. TensorRT's engines are built first, if they are not kept from earlier: that
-    takes minutes for each. Exits with 1 if nothing gives the right labels.
+    GPU, with as many threads that wait in the same way. Only what gives the labels of
+    the bundle's samples is timed. TensorRT's engines are built first, if they are not
+    kept from earlier: that takes minutes for each. Exits with 1 if nothing gives the
+    right labels.
     """
     if device and device >= gpu_engines.count():
         raise ArgumentError(
@@ -80,7 +88,8 @@ def tune(
     if not opened.manifest.samples or not pairs:
         lacks = "variants for a CPU" if opened.manifest.samples else "sample frames"
         raise ArgumentError(f"{bundle} must hold {lacks} to tune with, got none.")
-    rows = [_prepare(opened, *pair, threads, device) for pair in pairs]
+    spin = not no_spinning
+    rows = [_prepare(opened, *pair, threads, device, spin) for pair in pairs]
     _time(opened, rows, rounds)
     timed = [row for row in rows if row.times]
     chosen = min(timed, key=_p50, default=None)
@@ -90,7 +99,7 @@ def tune(
     path = None
     if chosen is not None:
         measured = [tuning.Measured(r.backend, r.variant, _p50(r)) for r in timed]
-        path = tuning.store(opened.digest, threads, measured, gpu)
+        path = tuning.store(opened.digest, threads, measured, gpu, allow_spinning=spin)
     result = {
         "bundle": str(bundle),
         "digest": opened.digest,
@@ -99,6 +108,7 @@ def tune(
         "versions": tuning.versions(),
         "settings": {
             "threads": threads,
+            "allow_spinning": spin,
             "device": device,
             "rounds": rounds,
             "warmup": WARMUP,
@@ -135,12 +145,24 @@ def _on_cpu(bundle: Bundle) -> list[tuple[str, Variant]]:
 
 
 def _prepare(
-    bundle: Bundle, backend: str, variant: Variant, threads: int | None, device: int
+    bundle: Bundle,
+    backend: str,
+    variant: Variant,
+    threads: int | None,
+    device: int,
+    allow_spinning: bool,
 ) -> _Row:
     row = _Row(backend, variant.name)
     try:
         with _busy(f"preparing {_words(row)}"):
-            engine = make(bundle, backend, variant, threads=threads, device=device)
+            engine = make(
+                bundle,
+                backend,
+                variant,
+                threads=threads,
+                allow_spinning=allow_spinning,
+                device=device,
+            )
             segmenter = Segmenter(bundle, backend=engine, variant=variant.name)
             row.label_agreement = min(agreements(bundle, segmenter))
     except BackendError as err:
@@ -199,6 +221,8 @@ def _show(result: dict[str, Any]) -> None:
     say("  ".join(f"{name} {v}" for name, v in result["versions"].items()))
     count = settings["threads"]
     threads = "threads as each engine chooses" if count is None else f"threads: {count}"
+    if not settings["allow_spinning"]:
+        threads += ", sleeping while they wait"
     say(f"{plural(settings['rounds'], 'interleaved round')}, {threads}")
     rows = []
     for row in result["rows"]:

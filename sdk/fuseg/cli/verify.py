@@ -34,6 +34,7 @@ from .options import (
     InputOption,
     JsonOption,
     MissingOption,
+    NoSpinningOption,
     PairOption,
     PlaneOption,
     ReferenceOption,
@@ -99,6 +100,7 @@ def verify(
         typer.Option(min=0.0, max=1.0, help="mIoU that the true labels must show."),
     ] = None,
     threads: ThreadsOption = None,
+    no_spinning: NoSpinningOption = False,
     backend: BackendOption = "auto",
     variant: VariantOption = None,
     device: DeviceOption = 0,
@@ -130,7 +132,9 @@ def verify(
     opened = Bundle.open(bundle)
     output = opened.manifest.outputs[0]
     read_truth = TruthReader(output.classes, output.ignore, truth_map)
-    samples = _replay(opened, backend, variant, threads, device, min_agreement)
+    samples = _replay(
+        opened, backend, variant, threads, not no_spinning, device, min_agreement
+    )
     score = scores = None
     unscored = "no frame has a labelled pixel."
     if truth is not None:
@@ -141,6 +145,7 @@ def verify(
             backend=backend,
             variant=variant,
             threads=threads,
+            allow_spinning=not no_spinning,
             device=device,
             units=units,
             channels=orders,
@@ -188,6 +193,7 @@ def _replay(
     backend: str,
     variant: str | None,
     threads: int | None,
+    allow_spinning: bool,
     device: int,
     min_agreement: float | None,
 ) -> list[_Sample]:
@@ -200,9 +206,18 @@ def _replay(
         names = [v.name for v in variants] or names
     samples = []
     for asked in names:
-        first = candidates(bundle, backend, asked, threads, device)[0]
+        first = candidates(
+            bundle, backend, asked, threads, device, allow_spinning=allow_spinning
+        )[0]
         name, chosen = first.backend, first.variant
-        engine = make(bundle, name, chosen, threads=threads, device=device)
+        engine = make(
+            bundle,
+            name,
+            chosen,
+            threads=threads,
+            allow_spinning=allow_spinning,
+            device=device,
+        )
         segmenter = Segmenter(bundle, backend=engine, variant=chosen.name)
         least = FP32_AGREEMENT if chosen.name == "fp32" else LEAST_AGREEMENT
         for index, share in enumerate(agreements(bundle, segmenter)):
