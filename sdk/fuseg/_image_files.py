@@ -36,7 +36,8 @@ _DAMAGED = (
     tokenize.TokenError,
     zlib.error,
 )
-_TIFF_BITS_PER_SAMPLE = 258
+_TIFF_BITS_PER_SAMPLE, _TIFF_PHOTOMETRIC = 258, 262
+_WHITE_IS_ZERO = 0
 _EXIF_ORIENTATION = 274
 
 
@@ -98,6 +99,12 @@ def opened(path: Path) -> Iterator[tuple[Image, int]]:
         if pictures != 1:
             raise InputFileError(
                 f"{path} holds several pictures: give one file per frame."
+            )
+        turned = getattr(image, "tag_v2", {}).get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO
+        if turned and image.mode in ("1", "L"):
+            raise InputFileError(
+                f"{path} stores white as 0, so readers turn its numbers round: save it "
+                "with black as 0."
             )
         if orientation != 1:
             raise InputFileError(

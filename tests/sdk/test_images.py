@@ -245,6 +245,16 @@ def test_labels_below_eight_bits_are_the_files_numbers(saved, bits, byte, ids):
     assert read_labels(gray).tolist() == [ids]
 
 
+def test_a_tiff_whose_numbers_readers_turn_round_is_refused(saved):
+    content = bytearray(tiff(7, 5, 8, 1, GRAY.tobytes()))
+    assert read_labels(saved("a.tif", bytes(content))).tolist() == GRAY.tolist()
+    photometric = content.index(struct.pack(">HHI", 262, 3, 1)) + 8
+    content[photometric + 1] = 0
+    path = saved("b.tif", bytes(content))
+    assert " stores white as 0" in refusal(read_labels, path)
+    assert " stores white as 0" in refusal(read_frame, path, "thermal")
+
+
 @pytest.mark.parametrize("name", ["m.png", "m.bmp", "m.npy"])
 def test_masks_of_one_bit_are_labels_0_and_1(saved, name):
     labels = read_labels(saved(name, GRAY > 127))
