@@ -100,7 +100,7 @@ def sheet(titles: Sequence[str], rows: Sequence[Sequence[Picture]]) -> Picture:
 
 def _font(width: int) -> tuple[Any, int]:
     """Pillow's own font, readable in a picture of this width, and its line height."""
-    size = min(max(12, width // 45), 36)
+    size = min(max(14, width // 64), 30)
     if not features.check("freetype2"):  # one size, drawn by hand
         return ImageFont.load_default(), 14
     return ImageFont.load_default(size), size * 4 // 3

@@ -6,12 +6,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from fuseg.errors import ArgumentError, ExportError
-from fuseg.manifest import Manifest
+from fuseg.manifest import Class, Manifest
 
 from ..cut_tail import Tail
 from ..target import Target
@@ -168,7 +166,7 @@ def make_variants(
         ranges,
         asked.budget,
         classes,
-        np.array([c.color for c in output.classes], np.uint8),
+        output.classes,
         output.ignore,
     )
     if "fp16" in asked.kinds:
@@ -199,7 +197,7 @@ class _Work:
     ranges: Ranges
     budget: Budget
     classes: tuple[str, ...]
-    palette: NDArray[np.uint8]
+    colored: tuple[Class, ...]
     ignore: int
 
     def fp16(self) -> Made:
@@ -295,7 +293,8 @@ class _Work:
                     camera,
                     labels_of(full(case.tensors), self.tail),
                     labels_of(programs[made.name](case.tensors), self.tail),
-                    self.palette,
+                    self.colored,
+                    made.name,
                 )
             )
         return replace(made, verdict=verdict, pictures=tuple(pictures))
