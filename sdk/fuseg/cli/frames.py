@@ -234,8 +234,8 @@ def _way_out(entry: Input, array: NDArray[Any]) -> str:
 
 
 def report_unpaired(pairs: Pairs) -> None:
-    """Count on stderr, in one line, the files that found no partner."""
-    if pairs.unpaired:
+    """Count on stderr, in one line, the files that found no partner, if some did."""
+    if pairs.frames and pairs.unpaired:
         counts = ", ".join(
             f"{len(files)} of {name} (the first: {files[0]})"
             for name, files in pairs.unpaired.items()
