@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -129,3 +130,18 @@ def test_labels_of_a_png_of_16_bits_are_mapped(tmp_path):
     (tmp_path / "map").write_text("300 = bicycle\n0 = ignore")
     reader = TruthReader(CLASSES, 255, tmp_path / "map")
     assert reader(path).tolist() == [[2, 255]]
+
+
+def test_the_truth_maps_of_the_documentation_are_some(tmp_path):
+    page = Path(__file__).parents[2] / "docs" / "files.md"
+    maps = re.findall(r"```text\n(# .*?)```", page.read_text(), re.DOTALL)
+    assert len(maps) == 3
+    names = ["road", "sidewalk", "bicycle", "background", "crop"]
+    names += [f"class{i}" for i in range(len(names), 40)]
+    classes = [Class(name, (0, 0, 0)) for name in names]
+    np.save(tmp_path / "a.npy", np.array([[0, 255]]))
+    for text in maps:
+        (tmp_path / "map.txt").write_text(text)
+        read = TruthReader(classes, 255, tmp_path / "map.txt")
+        expected = [3, 4] if "mask" in text else [255, 255]
+        assert read(tmp_path / "a.npy").tolist() == [expected]
