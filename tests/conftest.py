@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import fuseg
-from fuseg import bundle, manifest
+from fuseg import bundle, first_run, manifest
 
 FUSEG = (sys.executable, "-m", "fuseg")
 
@@ -161,6 +161,25 @@ def user_cache(_cache_of_no_user: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     base = _cache_of_no_user / secrets.token_hex(8)
     monkeypatch.setenv("XDG_CACHE_HOME", str(base))
     return base / "fuseg"
+
+
+@pytest.fixture
+def first_run_child() -> None:
+    """For tests that want first runs in a process of their own, as users have them."""
+
+
+@pytest.fixture(autouse=True)
+def _first_runs_here(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bundle that never ran here is first run in this process, without limits.
+
+    Tests load thousands of bundles made just now, each in a cache of its own: a process
+    for each would take the better part of an hour. What is computed and compared is the
+    same code; `first_run_child` brings the process and its limits back.
+    """
+    if "first_run_child" not in request.fixturenames:
+        monkeypatch.setattr(first_run, "in_child", first_run.in_process)
 
 
 @pytest.fixture

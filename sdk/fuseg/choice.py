@@ -19,6 +19,7 @@ from .pipeline import Pipeline
 from .segmentation import Segmentation
 
 LEAST_AGREEMENT = 0.995  # with the samples' labels, which are those of fp32
+_NO_SAMPLES = "the bundle holds no samples to check its labels with."
 
 _log = logging.getLogger("fuseg")
 
@@ -61,17 +62,19 @@ def start(
     device: int,
     serve_while_building: bool,
     allow_spinning: bool = True,
+    trusted: bool = False,
     bind: Callable[[Engine], Pipeline],
     segmenter: Callable[[Engine, Variant], Labeler],
 ) -> Started:
     """Choose engine and variant, and make the engine; one line of the log says which.
 
-    A variant of less than float32, and any on a GPU, has to give the labels of the
-    bundle's samples, the first time it is loaded here. Else the next candidate takes
-    its place, or the call is refused if there is none.
+    The first time a variant is loaded here, it has to give the labels of the bundle's
+    samples (on a CPU of the first one, in a process with limits: see `first_run`).
+    Else the next candidate takes its place, or the call is refused if there is none.
 
     Args:
         backend: A name, ``"auto"``, or an object, which is taken as it is.
+        trusted: Whether the first run needs no limits, so that it is done here.
         bind: Makes a pipeline of an engine.
         segmenter: Makes what labels frames with an engine and a variant.
 
@@ -114,15 +117,17 @@ def start(
             told = (bundle.path, kind.name, name, chosen.why)
             _log.info("%s: variant %s on %s, %s", *told)
         try:
-            engine = make(
-                bundle,
-                name,
-                kind,
-                threads=threads,
-                allow_spinning=allow_spinning,
-                device=device,
-            )
-            doubt = _doubt(bundle, engine, kind, segmenter)
+            doubt = _doubt_on_cpu(bundle, name, kind, trusted)
+            if doubt is None:
+                engine = make(
+                    bundle,
+                    name,
+                    kind,
+                    threads=threads,
+                    allow_spinning=allow_spinning,
+                    device=device,
+                )
+                doubt = _doubt_on_gpu(bundle, engine, kind, segmenter)
             if doubt is None:
                 fallback = "; ".join(doubts) or None
                 return Started(bind(engine), kind, fallback, later)
@@ -285,7 +290,7 @@ def _later(
 
     def prepare() -> Engine:
         engine = gpu_engines.make(bundle, chosen.backend, chosen.variant, device)
-        doubt = _doubt(bundle, engine, chosen.variant, segmenter)
+        doubt = _doubt_on_gpu(bundle, engine, chosen.variant, segmenter)
         if doubt is not None:
             raise BackendError(doubt)
         return engine
@@ -293,28 +298,75 @@ def _later(
     return Later(str(bundle.path), chosen.backend, chosen.variant, prepare)
 
 
-def _doubt(
+def run_first(
+    bundle: Bundle,
+    backend: str,
+    variant: Variant,
+    *,
+    trusted: bool = False,
+) -> float | None:
+    """Run a variant on a CPU engine once, unless it passed here before.
+
+    Args:
+        trusted: Whether to do it in this process and without limits.
+
+    Returns:
+        The share of the first sample's labels that are the bundle's; None if there is
+        no sample, or it passed.
+
+    Raises:
+        BackendError, BundleError: See `first_run.in_child`.
+    """
+    if tuning.has_passed(bundle.digest, backend, variant.name):
+        return None
+    from . import first_run  # what starts processes; seldom needed
+
+    run = first_run.in_process if trusted else first_run.in_child
+    share = run(bundle, backend, variant)
+    if share is None or share >= LEAST_AGREEMENT:
+        tuning.remember_pass(bundle.digest, backend, variant.name)
+    return share
+
+
+def _doubt_on_cpu(
+    bundle: Bundle,
+    backend: str,
+    variant: Variant,
+    trusted: bool,
+) -> str | None:
+    """Why the labels are not to be trusted; None if they are, or on a GPU."""
+    if backend in GPU_ENGINES:
+        return None
+    if not bundle.manifest.samples and variant is not bundle.manifest.full:
+        return _NO_SAMPLES
+    share = run_first(bundle, backend, variant, trusted=trusted)
+    return None if share is None else _too_low(share)
+
+
+def _doubt_on_gpu(
     bundle: Bundle,
     engine: Engine,
     variant: Variant,
     segmenter: Callable[[Engine, Variant], Labeler],
 ) -> str | None:
-    """Why the labels are not to be trusted; None if they are, as is remembered."""
-    full = variant is bundle.manifest.full
-    if full and engine.name not in GPU_ENGINES:
+    """The same of an engine on a GPU, which replays all samples; None on a CPU."""
+    if engine.name not in GPU_ENGINES:
         return None
     where = gpu_engines.identity(engine)
     if tuning.has_passed(bundle.digest, engine.name, variant.name, where):
         return None
     if not bundle.manifest.samples:
-        if full:
-            return None
-        return "the bundle holds no samples to check its labels with."
-    lowest = min(agreements(bundle, segmenter(engine.clone(), variant)))
-    if lowest < LEAST_AGREEMENT:
-        return f"{lowest:.6f} of the labels of a sample agree, {LEAST_AGREEMENT} must."
-    tuning.remember_pass(bundle.digest, engine.name, variant.name, where)
-    return None
+        return None if variant is bundle.manifest.full else _NO_SAMPLES
+    doubt = _too_low(min(agreements(bundle, segmenter(engine.clone(), variant))))
+    if doubt is None:
+        tuning.remember_pass(bundle.digest, engine.name, variant.name, where)
+    return doubt
+
+
+def _too_low(share: float) -> str | None:
+    if share >= LEAST_AGREEMENT:
+        return None
+    return f"{share:.6f} of the labels of a sample agree, {LEAST_AGREEMENT} must."
 
 
 def _named(bundle: Bundle, name: str | None) -> Variant | None:

@@ -81,7 +81,9 @@ class Segmenter:
         variant: Name of the bundle's variant to run; by default what ``fuseg tune``
             found the fastest, else the one that is meant for the engine. If it then
             does not give the labels of the bundle's samples, another engine or fp32
-            runs: see `fallback`.
+            runs: see `fallback`. The first time, an engine on a CPU is tried in a
+            process of its own, with limits of time and memory, on one sample; what
+            passed is remembered in the user's cache. A `Backend` object is not tried.
         threads: Threads a CPU engine may use; by default the engine chooses, but no
             more than the cores and the CPU quota (cgroup) that this process has.
         allow_spinning: Whether threads of ONNX Runtime that wait for work keep their
@@ -109,8 +111,9 @@ class Segmenter:
         ArgumentError: an unknown backend, variant, input name, unit or order; a policy
             that breaks the manifest's schema.
         BundleError: the network's tensors are not the manifest's.
-        BackendError: the engine cannot be made, fails on its first run, or does not
-            give the samples' labels with the ``variant`` that was asked for.
+        BackendError: the engine cannot be made, fails on its first run or goes beyond
+            the limits of that, or does not give the samples' labels with the
+            ``variant`` that was asked for.
     """
 
     def __init__(

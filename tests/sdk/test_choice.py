@@ -184,6 +184,7 @@ def test_the_samples_are_replayed_once_for_each_engine_and_variant(
 ):
     path = with_variants(sampled(), {"int8-cpu": nearly, "fp16": None, "fp32": None})
     read = replays(monkeypatch)
+    others = {*user_cache.glob("passed-*.json")}
     for words, count in (
         ({}, 1),
         ({}, 1),
@@ -191,14 +192,15 @@ def test_the_samples_are_replayed_once_for_each_engine_and_variant(
         ({"variant": "fp16"}, 2),
         ({"backend": "openvino"}, 3),
         ({"backend": "openvino"}, 3),
-        ({"variant": "fp32"}, 3),
+        ({"variant": "fp32"}, 4),
+        ({"variant": "fp32", "threads": 1}, 4),
     ):
         fuseg.load(path, **words)
         assert len(read) == count, words
-    assert len(list(user_cache.glob("passed-*.json"))) == 3
+    assert len({*user_cache.glob("passed-*.json")} - others) == 4
     monkeypatch.setattr(tuning, "__version__", "9")
     fuseg.load(path)
-    assert len(read) == 4
+    assert len(read) == 5
 
 
 def test_where_nothing_can_be_kept_the_samples_are_replayed_each_time(

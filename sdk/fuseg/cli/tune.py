@@ -15,7 +15,7 @@ from rich.progress import Progress as Bar
 
 from .. import backends, gpu_engines, machine, tuning
 from ..bundle import Bundle
-from ..choice import LEAST_AGREEMENT, agreements, make
+from ..choice import LEAST_AGREEMENT, agreements, make, run_first
 from ..errors import ArgumentError, BackendError
 from ..gpu_engines import GPU_ENGINES
 from ..manifest import Variant
@@ -155,6 +155,8 @@ def _prepare(
     row = _Row(backend, variant.name)
     try:
         with _busy(f"preparing {_words(row)}"):
+            if backend not in GPU_ENGINES:
+                run_first(bundle, backend, variant)
             engine = make(
                 bundle,
                 backend,

@@ -10,7 +10,7 @@ import typer
 
 from .. import gpu_engines, metrics
 from ..bundle import Bundle
-from ..choice import LEAST_AGREEMENT, agreements, candidates, make
+from ..choice import LEAST_AGREEMENT, agreements, candidates, make, run_first
 from ..errors import ArgumentError, ShapeError
 from ..pairs import PairedFrame, Pairs
 from ..segmenter import Segmenter, load
@@ -210,6 +210,8 @@ def _replay(
             bundle, backend, asked, threads, device, allow_spinning=allow_spinning
         )[0]
         name, chosen = first.backend, first.variant
+        if name not in gpu_engines.GPU_ENGINES:
+            run_first(bundle, name, chosen)
         engine = make(
             bundle,
             name,
