@@ -58,14 +58,23 @@ inline Bytes bytes_of(py::handle object) {
           row + std::max<std::ptrdiff_t>(last, 0) + array.nbytes() / array.shape(0)};
 }
 
-inline bool is_array(py::handle object, const py::dtype& dtype, const Shape& shape) {
+// Any kind of NumPy array but a masked one: its mask is not known here.
+inline bool is_plain(py::handle object) {
   if (!py::isinstance<py::array>(object)) return false;
+  auto* const plain = py::detail::npy_api::get().PyArray_Type_;
+  return Py_TYPE(object.ptr()) == plain || !py::hasattr(object, "mask");
+}
+
+// `anywhere`: also where the processor would rather not have its elements.
+inline bool is_array(py::handle object, const py::dtype& dtype, const Shape& shape,
+                     bool anywhere = false) {
+  if (!is_plain(object)) return false;
   const auto array = py::reinterpret_borrow<py::array>(object);
   const py::dtype found = array.dtype();
   return (found.is(dtype) || found.equal(dtype)) &&  // unpickled ones are only equal
          array.ndim() == static_cast<py::ssize_t>(shape.size()) &&
          std::equal(shape.begin(), shape.end(), array.shape()) &&
-         (array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0;
+         (anywhere || (array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0);
 }
 
 inline bool is_dense(py::handle object, const py::dtype& dtype, const Shape& shape) {
@@ -73,10 +82,10 @@ inline bool is_dense(py::handle object, const py::dtype& dtype, const Shape& sha
          (py::reinterpret_borrow<py::array>(object).flags() & py::array::c_style) != 0;
 }
 
-// Whether the rows are dense; `shape` has no axis of size 0.
+// Whether the rows are dense, at any address; `shape` has no axis of size 0.
 inline bool has_dense_rows(py::handle object, const py::dtype& dtype,
                            const Shape& shape) {
-  if (!is_array(object, dtype, shape)) return false;
+  if (!is_array(object, dtype, shape, true)) return false;
   const auto array = py::reinterpret_borrow<py::array>(object);
   std::int64_t dense = array.itemsize();
   for (py::ssize_t axis = array.ndim() - 1; axis > 0; --axis) {

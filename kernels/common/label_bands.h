@@ -8,6 +8,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 
 #include "common/confidence.h"
@@ -258,12 +259,15 @@ class PackedPair {
 };
 
 // Labels all images, at least kLanes pixels wide. `works` holds one BandWork per part.
+// Returns whether all rows of samples that were read are tame.
 template <typename Label, typename Sources>
-inline void label_images(const LabelJob<Label>& job, const Sources& sources,
+inline bool label_images(const LabelJob<Label>& job, const Sources& sources,
                          BandWork* works, int parts) {
   const Taps& rows = *job.rows;
+  std::atomic<bool> all_tame{true};
   const auto some = [&](int part, std::int64_t first, std::int64_t end) {
     BandWork work = works[part];
+    bool tame = true;
     for (int c = 0; c < job.classes; ++c) work.everyone[c] = c;
     const std::int64_t spots = lay_spots(*job.columns, work.spots);
     PackedPair<Sources> pair(work, sources, rows, job.columns->samples,
@@ -275,11 +279,14 @@ inline void label_images(const LabelJob<Label>& job, const Sources& sources,
                              image * rows.count * job.columns->count, spots};
       if (band.first == band.end) continue;
       pair.move_to(image, y);
+      tame = tame && work.upper.tame && work.lower.tame;
       label_band(work, band);
       if (job.confidence != nullptr) confide_band(work, band);
     }
+    if (!tame) all_tame = false;
   };
   in_bands(job.images * rows.samples, parts, 1, some);
+  return all_tame;
 }
 
 }  // namespace fuseg::FUSEG_LEVEL

@@ -53,6 +53,7 @@ inline Floats div(Floats a, Floats b) { return _mm512_div_ps(a, b); }
 inline Floats fma(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
 // `b` where either is NaN.
 inline Floats max(Floats a, Floats b) { return _mm512_max_ps(a, b); }
+inline Floats min(Floats a, Floats b) { return _mm512_min_ps(a, b); }
 inline Mask greater(Floats a, Floats b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 inline unsigned bits(Mask mask) { return mask; }
 inline Floats select(Mask mask, Floats yes, Floats no) {
@@ -158,6 +159,7 @@ inline Floats div(Floats a, Floats b) { return _mm256_div_ps(a, b); }
 inline Floats fma(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
 // `b` where either is NaN.
 inline Floats max(Floats a, Floats b) { return _mm256_max_ps(a, b); }
+inline Floats min(Floats a, Floats b) { return _mm256_min_ps(a, b); }
 inline Mask greater(Floats a, Floats b) { return _mm256_cmp_ps(a, b, _CMP_GT_OQ); }
 inline unsigned bits(Mask mask) {
   return static_cast<unsigned>(_mm256_movemask_ps(mask));
@@ -285,6 +287,7 @@ inline Floats select(Mask mask, Floats yes, Floats no) {
 inline Ints select(Mask mask, Ints yes, Ints no) { return vbslq_s32(mask, yes, no); }
 // `b` where either is NaN.
 inline Floats max(Floats a, Floats b) { return select(greater(a, b), a, b); }
+inline Floats min(Floats a, Floats b) { return select(greater(b, a), a, b); }
 inline unsigned bits(Mask mask) {
   const uint32x4_t weights = {1, 2, 4, 8};
   return vaddvq_u32(vandq_u32(mask, weights));

@@ -31,7 +31,6 @@ inline Floats load_some(const Half* from, int count) {
   return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes, from));
 }
 inline void store(std::int32_t* to, Ints v) { _mm512_storeu_si512(to, v); }
-inline Floats min(Floats a, Floats b) { return _mm512_min_ps(a, b); }
 inline Floats abs(Floats a) { return _mm512_abs_ps(a); }
 inline Floats round(Floats a) {
   return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
@@ -78,7 +77,6 @@ inline Floats load_some(const Half* from, int count) {
 inline void store(std::int32_t* to, Ints v) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), v);
 }
-inline Floats min(Floats a, Floats b) { return _mm256_min_ps(a, b); }
 inline Floats abs(Floats a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 inline Floats round(Floats a) {
   return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
@@ -138,7 +136,6 @@ inline Floats load_some(const Half* from, int count) {
   return load(lanes);
 }
 inline void store(std::int32_t* to, Ints v) { vst1q_s32(to, v); }
-inline Floats min(Floats a, Floats b) { return select(greater(b, a), a, b); }
 inline Floats abs(Floats a) { return vabsq_f32(a); }
 inline Floats round(Floats a) { return vrndnq_f32(a); }
 // v * 2^whole; 0 where that is too small for a normal number.

@@ -2,19 +2,22 @@
 // normalise, and a fixed value where the sensor gave no reading.
 //
 //   frame    (H, W)  uint8, uint16 or float32, rows `row_bytes` apart (any sign); only
-//                    the crop of `geometry` is read
+//                    the crop of `geometry` is read. On the CPU at any address.
 //   out      (h, w)  float32, float16 or int8, contiguous, every element written; int8
 //                    also a channel of a tensor in groups of four, as `planes` says,
 //                    whose other elements are neither read nor written
 //   valid    (h, w)  uint8, contiguous, or null: 1 where out is a reading, else 0
 //   readings (1)     how many elements of out are readings
 //
-// A raw value is no reading if it equals one of `invalid` or is not finite. The nearest
-// filters take the raw value at nearest_tap; kBilinear takes blend() of the four around
-// linear_tap, of those that have a weight and are readings. out is `normalised` raw, or
-// `fill` where there is no reading and outside the picture. Nearest results are the
-// same bits on every machine; bilinear ones are within 2^-20 of the largest tap before
-// they are normalised. Taps beyond 2^126 may blend to infinity or NaN.
+// A raw value is no reading if it equals one of `invalid`, or lies outside of
+// (`below`, `above`), as NaN does; of integers, those bounds are not looked at and hold
+// all. With them the caller keeps out what would overflow. The nearest filters take the
+// raw value at nearest_tap; kBilinear takes blend() of the four around linear_tap, of
+// those that have a weight and are readings. out is `normalised` raw, or `fill` where
+// there is no reading and outside the picture. Nearest results are the same bits on
+// every machine; bilinear ones are within 2^-20 of the largest tap before they are
+// normalised. Taps beyond 2^126 may blend to infinity or NaN; `below` and `above` can
+// keep them out.
 //
 // `memory` is pack_depth_memory_bytes(job) of the caller's, which pack_depth_prepare
 // has written to; both depend on `in`, `geometry`, `filter`, `threads` and the level,
@@ -47,6 +50,8 @@ struct PackDepth {
   Filter filter;
   float invalid[kMostInvalid];
   int invalid_count;
+  float below;
+  float above;
   float multiply;
   float add;
   float fill;
@@ -85,7 +90,7 @@ FUSEG_BOTH inline bool is_reading(float raw, const PackDepth& job) {
   for (int i = 0; i < job.invalid_count; ++i) {
     if (raw == job.invalid[i]) return false;
   }
-  return raw - raw == 0;  // neither infinite nor NaN
+  return raw > job.below && raw < job.above;  // false for NaN
 }
 
 // The mean of a row's two taps and of two rows; weights that add up to 1.

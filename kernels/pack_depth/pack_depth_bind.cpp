@@ -15,8 +15,9 @@ class DepthPlan {
  public:
   DepthPlan(py::dtype frame, std::int64_t height, std::int64_t width,
             const std::array<std::int64_t, 11>& placement, int filter,
-            const std::vector<float>& invalid, float multiply, float add, float fill,
-            py::dtype out, int threads, std::int64_t chw4_channel)
+            const std::vector<float>& invalid, float below, float above, float multiply,
+            float add, float fill, py::dtype out, int threads,
+            std::int64_t chw4_channel)
       : in_(frame),
         height_(height),
         width_(width),
@@ -33,6 +34,8 @@ class DepthPlan {
     job_.filter = static_cast<Filter>(filter);
     job_.invalid_count = static_cast<int>(invalid.size());
     std::copy(invalid.begin(), invalid.end(), job_.invalid);
+    job_.below = below;
+    job_.above = above;
     job_.multiply = multiply;
     job_.add = add;
     job_.fill = fill;
@@ -111,10 +114,10 @@ void bind_pack_depth(py::module_& m) {
   py::class_<DepthPlan>(m, "DepthPlan")
       .def(py::init<py::dtype, std::int64_t, std::int64_t,
                     const std::array<std::int64_t, 11>&, int, const std::vector<float>&,
-                    float, float, float, py::dtype, int, std::int64_t>(),
+                    float, float, float, float, float, py::dtype, int, std::int64_t>(),
            "frame_dtype"_a, "height"_a, "width"_a, "placement"_a, "filter"_a,
-           "invalid"_a, "multiply"_a, "add"_a, "fill"_a, "out_dtype"_a, "threads"_a,
-           "chw4_channel"_a)
+           "invalid"_a, "below"_a, "above"_a, "multiply"_a, "add"_a, "fill"_a,
+           "out_dtype"_a, "threads"_a, "chw4_channel"_a)
       .def("pack", &DepthPlan::pack, "frame"_a, "out"_a, "valid"_a)
       .def("has_reading", &DepthPlan::has_reading, "frame"_a);
 }

@@ -11,9 +11,9 @@ void bind_pack_depth_cuda(py::module_& m) {
       "pack_depth_cuda",
       [](Address frame, int in, std::int64_t row_bytes,
          const std::array<std::int64_t, 11>& placement, int filter,
-         const std::vector<float>& invalid, float multiply, float add, float fill,
-         Address out, int out_type, Address valid, std::int64_t chw4_channel,
-         Address stream) {
+         const std::vector<float>& invalid, float below, float above, float multiply,
+         float add, float fill, Address out, int out_type, Address valid,
+         std::int64_t chw4_channel, Address stream) {
         PackDepth job{};
         job.frame = at<void>(frame);
         job.in = static_cast<PackDepth::In>(in);
@@ -23,6 +23,8 @@ void bind_pack_depth_cuda(py::module_& m) {
         job.invalid_count = static_cast<int>(
             std::min<std::size_t>(invalid.size(), PackDepth::kMostInvalid));
         std::copy_n(invalid.begin(), job.invalid_count, job.invalid);
+        job.below = below;
+        job.above = above;
         job.multiply = multiply;
         job.add = add;
         job.fill = fill;
@@ -35,8 +37,8 @@ void bind_pack_depth_cuda(py::module_& m) {
         pack_depth_cuda(job, at<CUstream_st>(stream));
       },
       "frame"_a, "in"_a, "row_bytes"_a, "placement"_a, "filter"_a, "invalid"_a,
-      "multiply"_a, "add"_a, "fill"_a, "out"_a, "out_type"_a, "valid"_a,
-      "chw4_channel"_a, "stream"_a);
+      "below"_a, "above"_a, "multiply"_a, "add"_a, "fill"_a, "out"_a, "out_type"_a,
+      "valid"_a, "chw4_channel"_a, "stream"_a);
 }
 
 }  // namespace fuseg

@@ -1,4 +1,5 @@
 #include <atomic>
+#include <cstring>
 #include <limits>
 
 #include "common/half.h"
@@ -24,7 +25,9 @@ inline Spot spot_at(const PackDepth& job, const Reaches& reaches, std::int64_t y
 template <typename T>
 inline float raw_at(const PackDepth& job, std::int64_t y, std::int64_t x) {
   const char* row = static_cast<const char*>(job.frame) + y * job.row_bytes;
-  return static_cast<float>(reinterpret_cast<const T*>(row)[x]);
+  T raw;
+  std::memcpy(&raw, row + x * static_cast<std::int64_t>(sizeof(T)), sizeof raw);
+  return static_cast<float>(raw);
 }
 
 // NaN where there is no reading.

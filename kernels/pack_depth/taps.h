@@ -68,21 +68,26 @@ template <typename T, int shape>
 template <typename T, bool blends>
 void load_loose(const FrameRow& to, const Tables& tables) {
   constexpr Layout layout{sizeof(T), blends};
-  const T* row = reinterpret_cast<const T*>(to.pixels);
+  const auto at = [&](std::int32_t column) {  // at any address
+    T raw;
+    std::memcpy(&raw, to.pixels + column * std::int64_t{sizeof(T)}, sizeof raw);
+    return raw;
+  };
   char* picked = reinterpret_cast<char*>(to.picked);
   for (std::int64_t x = 0; x < tables.columns; ++x) {
     const Reach& r = tables.across[x];
     if constexpr (layout.wide()) {
-      const std::uint16_t value = row[r.near];
+      const std::uint16_t value = at(r.near);
       std::memcpy(picked + x * 2, &value, 2);
     } else if constexpr (sizeof(T) < 4) {
-      const std::uint32_t both = row[r.near] | std::uint32_t{row[r.far]} << 16;
+      const std::uint32_t both = at(r.near) | std::uint32_t{at(r.far)} << 16;
       std::memcpy(picked + x * 4, &both, 4);
     } else {
       const std::int64_t block = x / kLanes * layout.picks();
       char* lane = picked + block * kVectorBytes + x % kLanes * 4;
-      std::memcpy(lane, row + r.near, 4);
-      if (blends) std::memcpy(lane + kVectorBytes, row + r.far, 4);
+      const T near = at(r.near), far = at(r.far);
+      std::memcpy(lane, &near, 4);
+      if (blends) std::memcpy(lane + kVectorBytes, &far, 4);
     }
   }
 }
@@ -94,7 +99,10 @@ class Invalid {
   static constexpr int kHeld = 2;
 
   explicit Invalid(const PackDepth& job)
-      : number_(job.invalid_count), values_(job.invalid) {
+      : number_(job.invalid_count),
+        values_(job.invalid),
+        below_(all(job.below)),
+        above_(all(job.above)) {
     for (int i = 0; i < kHeld; ++i) {
       value_[i] = i < number_ ? value(i) : all(std::numeric_limits<float>::quiet_NaN());
       word_[i] = number_ > 0 ? word(std::min(i, number_ - 1)) : all(0);
@@ -111,7 +119,7 @@ class Invalid {
 
   Mask readings(Floats raw) const {
     Mask are = first_lanes_of(kLanes);
-    if constexpr (sizeof(T) == 4) are = both(are, finite(raw));
+    if constexpr (sizeof(T) == 4) are = both(are, inside(raw, raw));
     are = differ(differ(are, raw, value_[0]), raw, value_[1]);
 #pragma GCC unroll 1
     for (int i = kHeld; i < number_; ++i) are = differ(are, raw, value(i));
@@ -119,7 +127,7 @@ class Invalid {
   }
 
   // Whether there may be a tap that is no reading: true as well if one is 0, there
-  // being no invalid values at all, or if `blended` is not finite.
+  // being no invalid values at all, or if `blended` is not finite, as it is with NaN.
   bool may_have_holes(const Taps<T>& a, const Taps<T>& b, Floats blended) const {
     if constexpr (sizeof(T) < 4) {
       bool found = any_word_is(word_[0], word_[1], a.words, b.words);
@@ -129,7 +137,9 @@ class Invalid {
       }
       return found;
     } else {
-      Mask above = finite(blended), below = first_lanes_of(kLanes);
+      const Floats least = min(min(a.near(), a.far()), min(b.near(), b.far()));
+      const Floats most = max(max(a.near(), a.far()), max(b.near(), b.far()));
+      Mask above = finite(blended), below = inside(least, most);
       const auto compare = [&](Floats value) {
         above = differ(differ(above, a.near(), value), a.far(), value);
         below = differ(differ(below, b.near(), value), b.far(), value);
@@ -151,12 +161,17 @@ class Invalid {
     return all(static_cast<std::int32_t>(word | std::uint32_t{word} << 16));
   }
 
+  Mask inside(Floats least, Floats most) const {
+    return both(greater(least, below_), greater(above_, most));
+  }
+
   static Mask finite(Floats v) {
     return greater(all(1.0f), sub(v, v));  // 0, or NaN
   }
 
   int number_;
   const float* values_;
+  Floats below_, above_;
   Floats value_[kHeld];
   Ints word_[kHeld];
 };

@@ -8,6 +8,9 @@
 //                             the classes does not count.
 //   labels      (N, H, W)     uint8 up to 255 classes, uint16 above; all are written
 //   confidence  (N, H, W)     float32, contiguous, all are written; or null
+//   nan_samples (1)           how many samples are without a softmax: a score is NaN or
+//                             +infinity, or all are -infinity; or null. Those that no
+//                             label needs may be left out.
 //
 // labels[n, y, x] is the smallest c whose bilinear score at (rows[y], columns[x]) on
 // the grid of samples, clamped to it, is largest. With C = 1 it is 1 where that score
@@ -44,6 +47,7 @@ struct UpsampleArgmax {
   std::int64_t pitch;  // 0: a plane for every class
   void* labels;
   float* confidence;
+  std::int32_t* nan_samples;
   std::int64_t out_height;
   std::int64_t out_width;
   Line rows;
@@ -65,6 +69,9 @@ struct UpsampleArgmax {
 };
 
 std::int64_t upsample_argmax_scratch_bytes(const UpsampleArgmax& job);
+
+// What `nan_samples` counts, by all levels of the CPU.
+std::int32_t count_nan_samples(const UpsampleArgmax& job);
 
 void upsample_argmax_cpu(const UpsampleArgmax& job);
 FUSEG_SIMD(void upsample_argmax_simd(const UpsampleArgmax& job))

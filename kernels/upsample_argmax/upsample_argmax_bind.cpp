@@ -50,7 +50,8 @@ class Plan {
   }
 
   // False, and nothing written, for arrays that the plan is not for.
-  bool run(py::handle scores, py::handle labels, py::handle confidence) const {
+  bool run(py::handle scores, py::handle labels, py::handle confidence,
+           py::handle nan_samples) const {
     if (!is_dense(scores, scores_dtype_, scores_) ||
         !is_writable(labels, labels_dtype_, labels_) ||
         meet(bytes_of(scores), bytes_of(labels))) {
@@ -67,6 +68,10 @@ class Plan {
         return false;
       }
       job.confidence = static_cast<float*>(memory_of(confidence));
+    }
+    if (!nan_samples.is_none()) {
+      if (!is_writable(nan_samples, py::dtype::of<std::int32_t>(), {1})) return false;
+      job.nan_samples = static_cast<std::int32_t*>(memory_of(nan_samples));
     }
     py::gil_scoped_release nogil;
     FUSEG_PICK(upsample_argmax)(job);
@@ -95,7 +100,7 @@ void bind_upsample_argmax(py::module_& m) {
           py::init<const Shape&, py::dtype, const std::array<std::int64_t, 2>&,
                    const Plan::Fractions&, const Plan::Fractions&, int, std::int64_t>(),
           "shape"_a, "dtype"_a, "size"_a, "rows"_a, "columns"_a, "threads"_a, "pitch"_a)
-      .def("run", &Plan::run, "scores"_a, "labels"_a, "confidence"_a);
+      .def("run", &Plan::run, "scores"_a, "labels"_a, "confidence"_a, "nan_samples"_a);
 }
 
 }  // namespace fuseg

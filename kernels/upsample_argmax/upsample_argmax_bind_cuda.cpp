@@ -7,8 +7,9 @@ void bind_upsample_argmax_cuda(py::module_& m) {
   m.def(
       "upsample_argmax_cuda",
       [](Address scores, bool half, const std::array<std::int64_t, 4>& shape,
-         Address labels, Address confidence, std::int64_t out_height,
-         std::int64_t out_width, const std::array<std::int64_t, 3>& rows,
+         Address labels, Address confidence, Address nan_samples,
+         std::int64_t out_height, std::int64_t out_width,
+         const std::array<std::int64_t, 3>& rows,
          const std::array<std::int64_t, 3>& columns, std::int64_t pitch,
          Address stream) {
         UpsampleArgmax job{};
@@ -21,6 +22,7 @@ void bind_upsample_argmax_cuda(py::module_& m) {
         job.pitch = pitch;
         job.labels = at<void>(labels);
         job.confidence = at<float>(confidence);
+        job.nan_samples = at<std::int32_t>(nan_samples);
         job.out_height = out_height;
         job.out_width = out_width;
         job.rows = {rows[0], rows[1], rows[2]};
@@ -28,8 +30,8 @@ void bind_upsample_argmax_cuda(py::module_& m) {
         const OnDeviceOf device(labels);
         upsample_argmax_cuda(job, at<CUstream_st>(stream));
       },
-      "scores"_a, "half"_a, "shape"_a, "labels"_a, "confidence"_a, "out_height"_a,
-      "out_width"_a, "rows"_a, "columns"_a, "pitch"_a, "stream"_a);
+      "scores"_a, "half"_a, "shape"_a, "labels"_a, "confidence"_a, "nan_samples"_a,
+      "out_height"_a, "out_width"_a, "rows"_a, "columns"_a, "pitch"_a, "stream"_a);
 }
 
 }  // namespace fuseg

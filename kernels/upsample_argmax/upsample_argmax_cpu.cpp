@@ -110,7 +110,48 @@ void label_images(const UpsampleArgmax& job) {
   in_bands(job.images * job.out_height, job.threads, 1, band);
 }
 
+// The first sample of an axis that is read, and the one behind the last.
+struct Span {
+  std::int64_t first;
+  std::int64_t end;
+};
+
+Span span_of(const Taps& taps) {
+  return {taps.first[0], taps.second[taps.count - 1] + std::int64_t{1}};
+}
+
+template <typename Score>
+bool is_nan_sample(const UpsampleArgmax& job, const Score* sample) {
+  bool lost = job.classes == job.rivals();  // until one is above -infinity
+  for (std::int64_t c = 0; c < job.classes; ++c) {
+    const float score = to_float(sample[c * job.class_step()]);
+    if (!(score < std::numeric_limits<float>::infinity())) return true;
+    lost = lost && score == -std::numeric_limits<float>::infinity();
+  }
+  return lost;
+}
+
+template <typename Score>
+std::int32_t count_in(const UpsampleArgmax& job) {
+  const Span rows = span_of(job.row_taps), columns = span_of(job.column_taps);
+  std::int32_t count = 0;
+  for (std::int64_t image = 0; image < job.images; ++image) {
+    const Score* scores = static_cast<const Score*>(job.scores) +
+                          image * job.classes * job.height * job.width;
+    for (std::int64_t y = rows.first; y < rows.end; ++y) {
+      for (std::int64_t x = columns.first; x < columns.end; ++x) {
+        count += is_nan_sample(job, scores + (y * job.width + x) * job.sample_step());
+      }
+    }
+  }
+  return count;
+}
+
 }  // namespace
+
+std::int32_t count_nan_samples(const UpsampleArgmax& job) {
+  return job.half ? count_in<Half>(job) : count_in<float>(job);
+}
 
 // Enough for every level.
 std::int64_t upsample_argmax_scratch_bytes(const UpsampleArgmax& job) {
@@ -124,6 +165,7 @@ std::int64_t upsample_argmax_scratch_bytes(const UpsampleArgmax& job) {
 }
 
 void upsample_argmax_cpu(const UpsampleArgmax& job) {
+  if (job.nan_samples != nullptr) *job.nan_samples = count_nan_samples(job);
   if (job.half) {
     job.wide() ? label_images<Half, std::uint16_t>(job)
                : label_images<Half, std::uint8_t>(job);

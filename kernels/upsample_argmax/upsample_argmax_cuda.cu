@@ -25,7 +25,8 @@ constexpr int kFewestPixels = 3;      // of a cell, times 2: below 1.5, cells co
 struct Task {
   const void* scores;
   void* labels;
-  float* confidence;  // or null
+  float* confidence;          // or null
+  std::int32_t* nan_samples;  // or null
   std::int64_t height;
   std::int64_t width;
   std::int64_t pitch;
@@ -277,6 +278,10 @@ __global__ void __launch_bounds__(kThreads, 4)
   using Score = typename Layout::Score;
   Tile& tile = *static_cast<Tile*>(shared_block());
   const int thread = static_cast<int>(threadIdx.x);
+  if (task.nan_samples != nullptr && thread == 0 && blockIdx.x == 0 &&
+      blockIdx.y == 0 && blockIdx.z == 0) {
+    *task.nan_samples = 0;  // for the kernel that follows
+  }
   const std::int64_t image = blockIdx.z;
   const std::int64_t left = std::int64_t{blockIdx.x} * kTileWidth;
   const std::int64_t top = std::int64_t{blockIdx.y} * kTileHeight - task.above;
@@ -401,6 +406,31 @@ __global__ void __launch_bounds__(kThreads, 4)
       tile.label);
 }
 
+// A thread per sample, once they are labelled: most of the scores are in the cache.
+template <typename Layout>
+__global__ void count_nan_samples_kernel(const __grid_constant__ Task task) {
+  constexpr int kMany = Layout::kMany;
+  const std::int64_t at = std::int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (at >= task.height * task.width) return;
+  const typename Layout::Score* sample =
+      static_cast<const typename Layout::Score*>(task.scores) +
+      std::int64_t{blockIdx.z} * task.classes * task.height * task.width +
+      at * Layout::sample_step(task.pitch);
+  bool found = false;
+  bool lost = !task.one_added;  // until one is above -infinity
+  for (std::int32_t c = 0; c < task.classes; c += kMany) {
+    const typename Layout::Some some =
+        Layout::some(sample + Layout::class_at(c, task.height, task.width));
+#pragma unroll
+    for (int i = 0; i < kMany; ++i) {
+      if (i > 0 && c + i >= task.classes) break;
+      found |= !(some[i] < INFINITY);  // true for NaN
+      lost &= some[i] == -INFINITY;
+    }
+  }
+  if (found || lost) atomicAdd(task.nan_samples, 1);
+}
+
 // The most samples that `pixels` neighbours have around them.
 std::int64_t samples_under(const Line& line, std::int64_t pixels,
                            std::int64_t samples) {
@@ -425,6 +455,11 @@ void start(const UpsampleArgmax& job, const Task& task, CUstream_st* stream) {
       static_cast<unsigned>(ceil_div(task.out_height + task.above, kTileHeight)),
       static_cast<unsigned>(job.images));
   launch("upsample_argmax", kernel, blocks, kThreads, bytes, stream, task);
+  if (task.nan_samples == nullptr) return;
+  const dim3 cut(static_cast<unsigned>(ceil_div(task.height * task.width, kThreads)), 1,
+                 static_cast<unsigned>(job.images));
+  launch("upsample_argmax", count_nan_samples_kernel<Layout>, cut, kThreads, 0, stream,
+         task);
 }
 
 }  // namespace
@@ -435,6 +470,7 @@ void upsample_argmax_cuda(const UpsampleArgmax& job, CUstream_st* stream) {
   task.scores = job.scores;
   task.labels = job.labels;
   task.confidence = job.confidence;
+  task.nan_samples = job.nan_samples;
   task.classes = static_cast<std::int32_t>(job.classes);
   task.height = job.height;
   task.width = job.width;

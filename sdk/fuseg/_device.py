@@ -72,7 +72,14 @@ class Borrowed:
 
 def borrow(name: str, array: Any) -> Any:
     """Return ``array`` as NumPy's or as `Borrowed`; nothing is copied."""
-    if isinstance(array, (np.ndarray, Borrowed)):
+    if type(array) is np.ndarray or isinstance(array, Borrowed):
+        return array
+    if isinstance(array, np.ndarray):
+        if hasattr(array, "mask"):
+            raise DTypeError(
+                f"{name} must be a plain array, got a masked one, whose mask is not "
+                f"looked at. Fill in what it hides: {name}.filled(0)."
+            )
         return array
     try:
         interface = _interface_of(array)

@@ -76,6 +76,8 @@ class DepthPlan:
         placement: tuple[int, ...],
         filter: int,
         invalid: Sequence[float],
+        below: float,
+        above: float,
         multiply: float,
         add: float,
         fill: float,
@@ -97,4 +99,6 @@ class UpsampleArgmaxPlan:
         threads: int,
         pitch: int,
     ) -> None: ...
-    def run(self, scores: object, labels: object, confidence: object) -> bool: ...
+    def run(
+        self, scores: object, labels: object, confidence: object, nan_samples: object
+    ) -> bool: ...

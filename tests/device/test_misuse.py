@@ -179,7 +179,7 @@ def a_kernel_on_pinned_memory_that_is_not_mapped(b):
 @misuse("is no multiple of 4 bytes")
 def an_address_that_splits_elements(b):
     b.kernels.upsample_argmax_cuda(
-        *(b.there + 2, False, (1, 2, 3, 3), b.there + 512, 0, 3, 3),
+        *(b.there + 2, False, (1, 2, 3, 3), b.there + 512, 0, 0, 3, 3),
         *((0, 1, 1), (0, 1, 1), 0, b.stream),
     )
 
@@ -187,7 +187,7 @@ def an_address_that_splits_elements(b):
 @misuse("is no multiple of 16 bytes")
 def scores_in_groups_of_eight_between_sixteens(b):
     b.kernels.upsample_argmax_cuda(
-        *(b.there + 8, True, (1, 5, 3, 3), b.there + 512, 0, 3, 3),
+        *(b.there + 8, True, (1, 5, 3, 3), b.there + 512, 0, 0, 3, 3),
         *((0, 1, 1), (0, 1, 1), 8, b.stream),
     )
 
@@ -195,8 +195,8 @@ def scores_in_groups_of_eight_between_sixteens(b):
 @misuse("split the elements")
 def rows_that_split_elements(b):
     b.kernels.pack_depth_cuda(
-        *(b.there, 1, 7, (0, 0, 2, 3, 0, 2, 3, 0, 0, 2, 3), 0, [], 1.0, 0.0, 0.0),
-        *(b.there + 512, 0, 0, -1, b.stream),
+        *(b.there, 1, 7, (0, 0, 2, 3, 0, 2, 3, 0, 0, 2, 3), 0, []),
+        *(0.0, 9e9, 1.0, 0.0, 0.0, b.there + 512, 0, 0, -1, b.stream),
     )
 
 

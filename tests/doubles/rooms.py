@@ -163,6 +163,8 @@ def rooms(machine: Machine) -> list[Callable[..., Any]]:
         placement,
         filter,
         invalid,
+        below,
+        above,
         multiply,
         add,
         fill,
@@ -175,8 +177,8 @@ def rooms(machine: Machine) -> list[Callable[..., Any]]:
         dtype = _FLOATS[out_type]
         plane, part = _crop(frame, _FRAMES[in_], placement, row_bytes)
         plan = _kernels.DepthPlan(
-            *(plane.dtype, *part[2:4], part, filter, invalid, multiply, add, fill),
-            *(dtype, 1, chw4_channel),
+            *(plane.dtype, *part[2:4], part, filter, invalid, below, above),
+            *(multiply, add, fill, dtype, 1, chw4_channel),
         )
         size = part[5:7]
         outs = [
@@ -195,6 +197,7 @@ def rooms(machine: Machine) -> list[Callable[..., Any]]:
         shape,
         labels,
         confidence,
+        nan_samples,
         out_height,
         out_width,
         rows,
@@ -215,6 +218,7 @@ def rooms(machine: Machine) -> list[Callable[..., Any]]:
         outs = [
             _Array(labels, results, label),
             _Array(confidence, results, _FLOAT, optional=True),
+            _Array(nan_samples, (1,), np.dtype(np.int32), optional=True),
         ]
 
         def thunk():

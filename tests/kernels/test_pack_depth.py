@@ -148,6 +148,82 @@ def test_what_is_not_finite_is_no_reading():
     assert readings == 1
 
 
+# A factor and an offset, beside which floats of any size stay finite or do not.
+EDGES = [(1e3, 0.0), (-4.0, 1e38), (2.5, -3e38), (1.0, 2.0), (1e-30, 0.0), (0.0, 5.0)]
+
+
+@pytest.mark.parametrize("filter", [*FILTERS, "bilinear"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize(("scale", "mean"), EDGES)
+def test_what_does_not_stay_finite_is_no_reading(scale, mean, dtype, filter, rng):
+    if dtype == np.float16:
+        mean /= 1e34
+    raw = rng.uniform(-1, 1, (31, 83)) * 10.0 ** rng.integers(-3, 39, (31, 83))
+    frame = raw.astype(np.float32)
+    frame[:2, :3] = [[3.4028235e38, -3.4028235e38, np.nan], [np.inf, 0, -np.inf]]
+    with np.errstate(all="ignore"):
+        scaled = frame * np.float32(scale) + np.float32(-mean)
+        valid = np.isfinite(scaled.astype(dtype)) & np.isfinite(frame)
+    if filter == "bilinear":
+        valid &= np.abs(frame) <= 2.0**126
+    how = {"scale": scale, "mean": mean, "invalid": (), "fill": -7.0}
+    how |= {"filter": filter, "dtype": dtype}
+    flags = np.empty((31, 83), np.uint8)
+    plane, count = pack_depth(frame, size=(31, 83), valid=flags, **how)
+    np.testing.assert_array_equal(flags, valid)
+    assert count == valid.sum()
+    assert 0 < count < valid.size
+    assert np.isfinite(plane).all()
+    np.testing.assert_array_equal(plane[~valid], -7.0)
+    assert np.isfinite(pack_depth(frame, size=(13, 29), **how)[0]).all()
+
+
+def test_a_range_of_readings_is_that_of_the_sensor(rng):
+    frame = rng.uniform(-1, 6, (37, 53)).astype(np.float32)
+    frame[0, :4] = [0.5, 4.5, np.nextafter(np.float32(0.5), 0), 4.5000005]
+    pack = DepthPacker(np.float32, size=(37, 53), fill=-1.0, valid_range=(0.5, 4.5))
+    plane = np.empty((37, 53), np.float32)
+    count = pack(frame, plane)
+    valid = (frame >= 0.5) & (frame <= 4.5)
+    np.testing.assert_array_equal(plane, np.where(valid, frame, -1))
+    assert count == valid.sum()
+    assert pack.has_reading(frame)
+    assert not pack.has_reading(np.full((37, 53), 4.6, np.float32))
+    with pytest.raises(ArgumentError, match="valid_range must be omitted for uint16"):
+        DepthPacker(np.uint16, size=(3, 5), valid_range=(0, 1))
+
+
+def test_integers_that_leave_float32_are_refused():
+    with pytest.raises(ArgumentError, match="keep the largest reading, 65535, within"):
+        DepthPacker(np.uint16, size=(3, 5), scale=1e34)
+
+
+@pytest.mark.parametrize("filter", [*FILTERS, "bilinear"])
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+@pytest.mark.parametrize(("shape", "size"), SIZES)
+def test_a_frame_may_begin_at_any_address(shape, size, dtype, filter, rng):
+    frame = frame_of(dtype, shape, rng)
+    room = np.zeros((shape[0], shape[1] * frame.itemsize + 3), np.uint8)
+    odd = np.ndarray(shape, dtype, room, 1, (room.strides[0], frame.itemsize))
+    odd[...] = frame
+    assert not odd.flags.aligned
+    wanted, readings = pack_depth(frame, size=size, filter=filter)
+    pack = DepthPacker(dtype, size=size, filter=filter)
+    for _ in range(2):  # the second one takes the short way
+        made = np.empty(size, np.float32)
+        assert pack(odd, made) == readings
+        np.testing.assert_array_equal(made, wanted)
+    assert pack.has_reading(odd) == (readings > 0)
+
+
+def test_a_mask_is_seen_on_the_short_way_too():
+    pack = DepthPacker(np.uint16, size=(4, 5))
+    plane = np.empty((4, 5), np.float32)
+    pack(zeros(4, 5), plane)
+    with pytest.raises(DTypeError, match="frame must be a plain array, got a masked"):
+        pack(hidden, plane)
+
+
 def test_the_largest_floats_are_readings():
     top = np.finfo(np.float32).max
     frame = np.array([[top, -top, 1e-45]], np.float32)
@@ -463,7 +539,7 @@ def zeros(*shape, dtype=np.uint16):
     return np.zeros(shape, dtype)
 
 
-crooked = np.zeros(41, np.uint8)[1:].view(np.uint16).reshape(4, 5)
+hidden = np.ma.masked_array(zeros(4, 5), mask=True)
 
 
 @pytest.mark.parametrize(
@@ -485,7 +561,7 @@ crooked = np.zeros(41, np.uint8)[1:].view(np.uint16).reshape(4, 5)
         (zeros(4, 6)[:, ::2], LayoutError, r"np.ascontiguousarray\(frame\)"),
         (zeros(4, 6)[:, ::-1], LayoutError, "side by side, got strides"),
         (zeros(4, 5).T, LayoutError, "side by side"),
-        (crooked, LayoutError, "frame must"),
+        (hidden, DTypeError, r"a masked one, .*: frame\.filled\(0\)"),
         ([[0]], DTypeError, "frame must be a NumPy array, got list"),
     ],
 )

@@ -235,6 +235,68 @@ def test_scores_that_are_not_finite(share, size, align_corners, rng):
     np.testing.assert_array_equal(labels, argmax(dense))
 
 
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("confidence", [False, True])
+@pytest.mark.parametrize(("classes", "grid", "size"), SIZES)
+def test_samples_without_a_softmax_are_counted(
+    classes, grid, size, confidence, half, rng
+):
+    dtype = np.float16 if half else np.float32
+    label = Labeler((classes, *grid), dtype, size=size)
+    out = np.empty(size, np.uint8 if classes <= 255 else np.uint16)
+    sure = np.empty(size, np.float32) if confidence else None
+    count = np.full(1, 77, np.int32)
+    scores = rng.standard_normal((classes, *grid)).astype(dtype)
+    last = tuple(n - 1 for n in grid)
+    for value, where, wanted in (
+        (0.0, (0, 0, 0), 0),
+        (-np.inf, (0, 0, 0), 0),
+        (np.nan, (classes - 1, *last), 1),
+        (np.inf, (0, *last), 1),
+        (-np.inf, (slice(None), 0, 0), 1),
+        (np.nan, slice(None), grid[0] * grid[1]),
+    ):
+        given = scores.copy()
+        given[where] = value
+        label(given, out=out, confidence=sure, nan_samples=count)
+        if size[0] >= grid[0] and size[1] >= grid[1]:
+            assert count[0] == wanted
+        else:  # some of the samples are needed by no label
+            assert count[0] <= wanted
+        if confidence and not count[0]:
+            assert np.isfinite(sure).all()
+    label(scores, out=out, confidence=sure, nan_samples=count)
+    assert count[0] == 0
+
+
+def test_of_one_class_against_nothing_minus_infinity_is_a_score():
+    label, count = Labeler((1, 3, 4), np.float32, size=(6, 40)), np.ones(1, np.int32)
+    scores = np.full((1, 3, 4), -np.inf, np.float32)
+    assert not label(scores, nan_samples=count).any()
+    assert count[0] == 0
+    scores[0, 1, 2] = np.nan
+    label(scores, nan_samples=count)
+    assert count[0] == 1
+
+
+def test_samples_beside_the_crop_do_not_count():
+    scores = np.zeros((3, 4, 8), np.float32)
+    scores[:, :, :2] = np.nan
+    count = np.ones(1, np.int32)
+    crop = {"crop": (0, 48, 32, 16), "input_size": (32, 64)}
+    Labeler((3, 4, 8), np.float32, size=(32, 40), **crop)(scores, nan_samples=count)
+    assert count[0] == 0
+
+
+def test_the_count_of_samples_without_a_softmax_needs_its_buffer():
+    label, scores = (
+        Labeler((2, 2, 2), np.float32, size=(4, 40)),
+        np.zeros((2, 2, 2), "f"),
+    )
+    with pytest.raises(DTypeError, match="nan_samples must be int32"):
+        label(scores, nan_samples=np.zeros(1, np.int64))
+
+
 def test_nan_never_wins():
     scores = np.full((3, 4, 5), np.nan, np.float32)
     assert not upsample_argmax(scores, size=(9, 10)).any()

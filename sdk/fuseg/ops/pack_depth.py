@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any
 
@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from .. import _kernels
 from .._check import (
+    FLOAT32_MAX,
     require_choice,
     require_number,
     require_out,
@@ -29,6 +30,7 @@ _FRAMES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
 _PLANES = (np.dtype(np.float32), np.dtype(np.float16), np.dtype(np.int8))
 _MOST_INVALID = 16
 _MOST_THREADS = 64  # common/threads.h
+_MOST_BLENDED = 2.0**126  # four of them cannot add up to infinity
 _BOUNDLESS = (LONGEST_FRAME, LONGEST_FRAME)
 
 
@@ -62,7 +64,8 @@ def pack_depth(
     Args:
         frame: Raw readings, shape ``(H, W)``, uint8, uint16 or float32, in any
             unit. The pixels of a row lie side by side; the rows may lie anywhere,
-            so a crop or a flip of a larger image is read where it is.
+            so a crop or a flip of a larger image is read where it is. On the CPU they
+            may begin at any address.
         size: ``(h, w)`` of the result, in pixels. Larger, equal or smaller.
         scale: Factor on the readings, before ``mean`` and ``std``: 0.001 turns
             millimetres into metres.
@@ -70,7 +73,8 @@ def pack_depth(
         std: Divided by. Not 0.
         invalid: Raw values that mean "no reading", compared before scaling, in
             float32; at most 16. NaN and the infinities always mean it, as ROS REP
-            117 sends them.
+            117 sends them, and so do readings of a float32 frame whose result would
+            not be finite: some drivers send the largest float for "no return".
         fill: Written as it is where there is no reading, and beside a letterboxed
             picture. It may be infinite, and NaN unless ``dtype`` is int8.
         filter: ``"nearest"``, pixel ``floor(i * H / h)``; ``"nearest-exact"``, pixel
@@ -112,7 +116,7 @@ def pack_depth(
         which errs by less than
         ``2**-22 * (abs(raw * scale) + abs(mean)) / abs(std)``; float16 and int8 are
         rounded from that. Bilinear ``raw`` errs by less than ``2**-20`` of the largest
-        of its pixels, and may overflow where one is beyond ``2**126``.
+        of its pixels; those beyond ``2**126`` are no readings to it.
 
         Scratch memory and tables are made by every call; a frame loop makes them
         once, with `DepthPacker`.
@@ -122,9 +126,10 @@ def pack_depth(
             not ``(h, w)``, or ``out`` not ``(G, h, w, 4)``.
         LayoutError: The pixels of a row of ``frame`` are not side by side, or ``out``
             or ``valid`` is a strided view.
-        DTypeError: ``frame`` is none of the three types, ``dtype`` is none of its
-            three, ``out`` is not of ``dtype``, or ``valid`` is not uint8.
-        ArgumentError: A number is not finite or out of its range, a value of
+        DTypeError: ``frame`` is a masked array or none of the three types, ``dtype`` is
+            none of its three, ``out`` is not of ``dtype``, or ``valid`` is not uint8.
+        ArgumentError: A number is not finite or out of its range, the largest integer
+            leaves float32 when scaled, a value of
             ``invalid`` cannot occur in ``frame``, ``crop`` does not lie in ``frame``, a
             word is not one of those above, ``layout`` is given for a result that is
             not int8, ``channel`` for one that is linear, or ``out`` or ``valid`` is
@@ -173,8 +178,13 @@ class DepthPacker:
 
     Args:
         frame_dtype: Element type of the frames.
+        valid_range: ``(lowest, highest)`` raw value that is a reading, of float32
+            frames; as far as it goes if omitted.
         size, scale, mean, std, invalid, fill, filter, crop, rotate, fit, dtype,
         out_scale, layout, channel, threads: See `pack_depth`.
+
+    Attributes:
+        invalid: The raw values that mean "no reading".
 
     Raises:
         DTypeError, ArgumentError: As `pack_depth`.
@@ -208,6 +218,7 @@ class DepthPacker:
         layout: str = "linear",
         channel: int = 0,
         threads: int = 1,
+        valid_range: tuple[float, float] | None = None,
     ) -> None:
         self._frame_dtype = _one_of("frame_dtype", frame_dtype, _FRAMES)
         self.size = require_size("size", size)
@@ -216,8 +227,17 @@ class DepthPacker:
         self._filter = _FILTERS[filter]
         self._crop, self._rotate, self._fit = crop, rotate, fit
         place(_BOUNDLESS, self.size, crop=crop, rotate=rotate, fit=fit)
-        self._invalid = _invalid_in(self._frame_dtype, invalid)
-        self._numbers = _numbers(self.dtype, scale, mean, std, fill, out_scale)
+        self.invalid = _invalid_in(self._frame_dtype, invalid)
+        multiply, add, fill = _numbers(self.dtype, scale, mean, std, fill, out_scale)
+        between = _readings_between(
+            self._frame_dtype,
+            self.dtype,
+            multiply,
+            add,
+            blends=filter == "bilinear",
+            valid_range=valid_range,
+        )
+        self._numbers = (*between, multiply, add, fill)
         self._threads = require_whole("threads", threads, 1, _MOST_THREADS)
         self._planes = OutPlanes(layout, channel, shape=self.size, dtype=self.dtype)
         self._plan: _kernels.DepthPlan | None = None
@@ -256,7 +276,7 @@ class DepthPacker:
         launch(
             "pack_depth_cuda",
             *(frame, _FRAMES.index(self._frame_dtype), frame.strides[0]),
-            *(self._placed(frame.shape), self._filter, self._invalid, *self._numbers),
+            *(self._placed(frame.shape), self._filter, self.invalid, *self._numbers),
             *(target, _PLANES.index(self.dtype), valid, self._planes.chw4_channel),
             stream=stream,
         )
@@ -284,7 +304,7 @@ class DepthPacker:
             width,
             self._placed((height, width)),
             self._filter,
-            self._invalid,
+            self.invalid,
             *self._numbers,
             self.dtype,
             self._threads,
@@ -338,6 +358,75 @@ def _numbers(
     multiply = require_number("scale / std", scale / std / step)
     add = require_number("mean / std", -mean / std / step)
     return multiply, add, min(max(float(fill) / step, -1e38), 1e38) if whole else fill
+
+
+def _readings_between(
+    frame_dtype: np.dtype[Any],
+    dtype: np.dtype[Any],
+    multiply: float,
+    add: float,
+    *,
+    blends: bool,
+    valid_range: tuple[float, float] | None,
+) -> tuple[float, float]:
+    """Readings lie between these two, which are none: their results are finite."""
+    factor, offset = np.float32(multiply), np.float32(add)
+    result = np.dtype(np.float16) if dtype == np.float16 else np.dtype(np.float32)
+
+    def is_finite(raw: float, result: np.dtype[Any] = result) -> bool:
+        with np.errstate(over="ignore"):
+            return bool(np.isfinite((np.float32(raw) * factor + offset).astype(result)))
+
+    if frame_dtype.kind != "f":
+        if valid_range is not None:
+            raise ArgumentError(
+                f"valid_range must be omitted for {frame_dtype} frames, got "
+                f"{valid_range!r}."
+            )
+        largest = np.iinfo(frame_dtype).max
+        if not is_finite(largest, np.dtype(np.float32)):
+            raise ArgumentError(
+                f"scale / std must keep the largest reading, {largest}, within "
+                f"float32, got a factor of {multiply!r}."
+            )
+        return -math.inf, math.inf
+    top = _MOST_BLENDED if blends else FLOAT32_MAX
+    centre = min(max(-add / multiply if multiply else 0.0, -top), top)
+    low, high = (_last_finite(is_finite, centre, end) for end in (-top, top))
+    if valid_range is not None:
+        least, most = (require_number("valid_range", n) for n in valid_range)
+        low, high = max(low, least), min(high, most)
+    with np.errstate(over="ignore"):  # to infinity
+        below = np.nextafter(np.float32(low), np.float32(-np.inf))
+        above = np.nextafter(np.float32(high), np.float32(np.inf))
+    return float(below), float(above)
+
+
+def _last_finite(
+    is_finite: Callable[[float], bool], centre: float, end: float
+) -> float:
+    """The float32 nearest to ``end`` that fits; ``centre`` does."""
+    if is_finite(end):
+        return end
+    fits, fails = _rank(centre), _rank(end)
+    while abs(fails - fits) > 1:
+        middle = (fits + fails) // 2
+        if is_finite(_of_rank(middle)):
+            fits = middle
+        else:
+            fails = middle
+    return _of_rank(fits)
+
+
+def _rank(value: float) -> int:
+    """Which float32 it is, counted from 0."""
+    rank = int(np.abs(np.float32(value)).view(np.int32))
+    return -rank if value < 0 else rank
+
+
+def _of_rank(rank: int) -> float:
+    value = float(np.int32(abs(rank)).view(np.float32))
+    return -value if rank < 0 else value
 
 
 def _invalid_in(dtype: np.dtype[Any], invalid: Sequence[float]) -> list[float]:

@@ -239,13 +239,22 @@ class Labeler:
         *,
         out: Labels | None = None,
         confidence: NDArray[np.float32] | None = None,
+        nan_samples: NDArray[np.int32] | None = None,
         stream: Any = None,
     ) -> Labels:
-        """Label one frame, or one batch; see `upsample_argmax`."""
-        if stream is None and self._plan.run(scores, out, confidence):
+        """Label one frame, or one batch; see `upsample_argmax`.
+
+        Args:
+            nan_samples: Buffer for one number, shape ``(1,)``, int32: how many samples
+                of the grid have no softmax, because a score is NaN or +infinity or all
+                are -infinity. Labels and confidence near them mean nothing. Samples
+                that no label needs may be left out.
+        """
+        if stream is None and self._plan.run(scores, out, confidence, nan_samples):
             return out  # type: ignore[return-value]  # the plan takes no None
         scores = require_one_of("scores", scores, (self._scores_dtype,), self._scores)
-        gpu = on_gpu(out, stream, scores=scores, confidence=confidence)
+        more = {"confidence": confidence, "nan_samples": nan_samples}
+        gpu = on_gpu(out, stream, scores=scores, **more)
         if out is None:
             out = np.empty(self.shape, self.dtype)
         target = require_out("out", out, self.dtype, self.shape, scores=scores)
@@ -254,6 +263,11 @@ class Labeler:
             confidence = require_out(
                 "confidence", confidence, np.float32, self.shape, **inputs
             )
+        if nan_samples is not None:
+            inputs = {"scores": scores, "out": target, "confidence": confidence}
+            nan_samples = require_out(
+                "nan_samples", nan_samples, np.int32, (1,), **inputs
+            )
         if gpu:
             if self._pitch:
                 require_sixteens(scores)
@@ -261,12 +275,12 @@ class Labeler:
             half = bool(self._scores_dtype == np.float16)
             launch(
                 "upsample_argmax_cuda",
-                *(scores, half, shape, target, confidence, *size, rows, columns),
-                self._pitch,
+                *(scores, half, shape, target, confidence, nan_samples, *size),
+                *(rows, columns, self._pitch),
                 stream=stream,
             )
         else:
-            ran = self._plan.run(scores, target, confidence)
+            ran = self._plan.run(scores, target, confidence, nan_samples)
             assert ran, "the plan refuses what the checks above let pass"
         return out
 
