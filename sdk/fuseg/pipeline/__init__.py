@@ -18,7 +18,15 @@ from ..errors import BackendError
 from ..manifest import Manifest
 from ..preprocess import Plan, Preprocessor
 
-__all__ = ["IN_FLIGHT", "Pipeline", "Running", "Work", "make", "shapes"]
+__all__ = [
+    "IN_FLIGHT",
+    "Pipeline",
+    "Running",
+    "Work",
+    "make",
+    "require_numbers",
+    "shapes",
+]
 
 IN_FLIGHT = 2  # frames: one computed while the next one is given
 
@@ -110,6 +118,22 @@ def make(
     from .host import HostPipeline
 
     return HostPipeline(cast(Backend, engine), manifest, preprocessor)
+
+
+def require_numbers(engine: str, nan_samples: int, scores: tuple[int, ...]) -> None:
+    """Refuse labels of scores that cannot be compared.
+
+    Raises:
+        BackendError: at some samples a score is NaN or infinite, or all are -infinity.
+    """
+    if nan_samples:
+        height, width = scores[-2:]
+        raise BackendError(
+            f"{engine} gave scores that are no numbers (NaN or infinity) at "
+            f"{nan_samples} of the network's {height} x {width} places: there are no "
+            "labels there. Look at what it was fed with, Segmenter.preprocess, and try "
+            "another variant, such as fp32."
+        )
 
 
 def shapes(manifest: Manifest) -> tuple[Shapes, Shapes]:

@@ -22,7 +22,7 @@ from ..backends.tensors import decode, encode
 from ..errors import BackendError, DeviceError
 from ..manifest import Manifest
 from ..preprocess import Preprocessor
-from . import IN_FLIGHT, Running, Work
+from . import IN_FLIGHT, Running, Work, require_numbers
 from .slot import Slot
 
 _log = logging.getLogger("fuseg")
@@ -85,8 +85,10 @@ class GpuPipeline:
         self._busy.remove(running)
         running.slot.wait()
         running.scored_ns = time.perf_counter_ns()
-        running.slot.fetch(running.work)
+        nan_samples = running.slot.fetch(running.work)
         running.labelled_ns = time.perf_counter_ns()
+        shape = self._manifest.outputs[0].tensor.shape
+        require_numbers(self.name, nan_samples, shape)
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """See `Pipeline.tensors`."""

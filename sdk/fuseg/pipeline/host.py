@@ -12,7 +12,7 @@ from .. import ops
 from ..backends import Backend
 from ..manifest import Manifest
 from ..preprocess import Preprocessor
-from . import Running, Work, shapes
+from . import Running, Work, require_numbers, shapes
 
 
 class HostPipeline:
@@ -29,6 +29,7 @@ class HostPipeline:
         self._backend, self._preprocessor = backend, preprocessor
         self._output = manifest.outputs[0]
         self._scores = backend.outputs[self._output.tensor.name][0]
+        self._nan_samples = np.zeros(1, np.int32)
         self._labelers: dict[object, ops.Labeler] = {}
 
     def start(self, work: Work) -> Running:
@@ -38,8 +39,14 @@ class HostPipeline:
         self._backend.run()
         running.scored_ns = time.perf_counter_ns()
         label = self._labeler_for(work.size, work.plan.memory.camera)
-        label(self._scores, out=work.labels, confidence=work.confidence)
+        label(
+            self._scores,
+            out=work.labels,
+            confidence=work.confidence,
+            nan_samples=self._nan_samples,
+        )
         running.labelled_ns = time.perf_counter_ns()
+        require_numbers(self.name, int(self._nan_samples[0]), self._scores.shape)
         return running
 
     def finish(self, running: Running) -> None:

@@ -115,12 +115,17 @@ class Slot:
             self._device.synchronize(self.stream)
         self._waited = True
 
-    def fetch(self, work: Work) -> None:
-        """Bring what was computed to where the work wants it."""
+    def fetch(self, work: Work) -> int:
+        """Bring what was computed to where the work wants it.
+
+        Returns:
+            At how many samples the scores were no numbers.
+        """
         np.copyto(work.labels, self._view("labels", work.size, np.uint8))
         if work.confidence is not None:
             found = self._view("confidence", work.size, np.float32)
             np.copyto(work.confidence, found)
+        return int(self._view("nan_samples", (1,), np.int32)[0])
 
     def read(self, name: str) -> NDArray[Any]:
         """A copy of an input tensor as it lies in memory."""
@@ -172,8 +177,8 @@ class Slot:
             where: Hashable = held[name].stream if name in held else None
             if isinstance(frame, Borrowed):
                 where = (frame.pointer, frame.strides)
-            shape = None if frame is None else tuple(frame.shape)
-            parts.append((decision.state, shape, where))
+            form = None if frame is None else (tuple(frame.shape), frame.dtype.str)
+            parts.append((decision.state, form, where))
         return tuple(parts)
 
     def _prepare(self, work: Work) -> None:
@@ -182,6 +187,7 @@ class Slot:
         self._make_room("labels", pixels)
         if work.confidence is not None:
             self._make_room("confidence", 4 * pixels)
+        self._make_room("nan_samples", 4)
 
     def _wait_for_others(self, held: Mapping[str, Slot]) -> None:
         for stream in self._readers:
@@ -214,9 +220,11 @@ class Slot:
             self._scores.stored,
             self._scores.dtype,
         )
-        label = self._labeler_for(work)
-        label(scores, out=labels, confidence=likely, stream=self.stream)  # type: ignore[arg-type]
-        for name, result in (("labels", labels), ("confidence", likely)):
+        nan_samples = self._result("nan_samples", (1,), np.int32)
+        more: dict[str, Any] = {"confidence": likely, "nan_samples": nan_samples}
+        label: Any = self._labeler_for(work)
+        label(scores, out=labels, **more, stream=self.stream)
+        for name, result in ({"labels": labels} | more).items():
             room = self._rooms.get(name)
             if result is not None and room is not None and not self._shared(room):
                 view = room.pinned.array[: result.size * result.itemsize]
@@ -241,7 +249,7 @@ class Slot:
             self.stream,
         )
 
-    def _result(self, name: str, size: tuple[int, int], dtype: Any) -> Borrowed:
+    def _result(self, name: str, size: tuple[int, ...], dtype: Any) -> Borrowed:
         return _device.at(self._rooms[name].address, size, dtype)
 
     def _make_room(self, name: str, size: int) -> None:
