@@ -21,6 +21,7 @@ FusegError
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ __all__ = [
     "DeviceError",
     "DeviceMemoryError",
     "ExportError",
+    "Fault",
     "FrameError",
     "FusegError",
     "InputFileError",
@@ -46,8 +48,51 @@ __all__ = [
 ]
 
 
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a sensor's frame, or with what was said of it at loading.
+
+    An error's sentence is for a Python caller; a program with a face of its own, as the
+    command line, words it anew from these parts.
+
+    Attributes:
+        subject: What is wrong: a ``"frame"``, or the option ``"units"`` or
+            ``"channels"``.
+        name: The bundle's input; None if the option names none that there is.
+        problem: What it must be and what it was, without the subject.
+        advice: What to do about it in Python; may be empty.
+        command_line: The same in files and in options of ``fuseg run``.
+    """
+
+    subject: str
+    name: str | None
+    problem: str
+    advice: str = ""
+    command_line: str = ""
+
+    def __str__(self) -> str:
+        subject = str(self.name)
+        if self.subject != "frame":
+            key = "" if self.name is None else f"[{self.name!r}]"
+            subject = f"{self.subject}{key}"
+        return f"{subject} {self.problem} {self.advice}".rstrip()
+
+
 class FusegError(Exception):
-    """Base of every exception fuseg raises on purpose."""
+    """Base of every exception fuseg raises on purpose.
+
+    Attributes:
+        fault: The parts of the sentence, where it is about a frame; else None.
+    """
+
+    fault: Fault | None = None
+
+    @classmethod
+    def of(cls, fault: Fault) -> FusegError:
+        """The error with the sentence of this fault."""
+        error = cls(str(fault))
+        error.fault = fault
+        return error
 
 
 class ArgumentError(FusegError, ValueError):

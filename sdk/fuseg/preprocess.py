@@ -14,7 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import ArgumentError
+import numpy as np
+
+from .errors import ArgumentError, Fault
 from .frames import (
     Cause,
     Decision,
@@ -27,10 +29,8 @@ from .frames import (
     sources,
 )
 from .manifest import Manifest
-from .ops.pack_color import ColorPacker
-from .ops.pack_depth import DepthPacker
 from .ops.placement import place
-from .sensor import Sensor, Tensors
+from .sensor import Packer, Sensor, Tensors
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Preprocessor:
     Args:
         manifest: Its inputs are followed word by word.
         units: By input name, the unit the camera really delivers; the values are
-            scaled to the manifest's unit. ``invalid`` stays as it is: raw values.
+            scaled to the manifest's unit. See `fuseg.Segmenter`.
         channels: By input name, what a colour camera really delivers: ``"RGB"``,
             ``"BGR"``, ``"RGBA"``, ``"BGRA"`` (alpha is not read) or ``"GRAY"``.
 
@@ -62,7 +62,7 @@ class Preprocessor:
         self,
         manifest: Manifest,
         *,
-        units: Mapping[str, str] | None = None,
+        units: Mapping[str, str | Mapping[str, str]] | None = None,
         channels: Mapping[str, str] | None = None,
     ) -> None:
         self._sensors = {i.name: Sensor(i) for i in manifest.inputs}
@@ -89,7 +89,10 @@ class Preprocessor:
         for name, sensor in self._sensors.items():
             if name not in received.arrays:
                 causes[name] = "absent"
-            elif not sensor.usable(received.arrays[name], on_gpu=on_gpu):
+                continue
+            array = sensor.take(received.arrays[name], on_gpu=on_gpu)
+            received.arrays[name] = array
+            if not sensor.has_reading(array):
                 causes[name] = "invalid"
         moment, against = moment_of(received, causes)
         decisions = {}
@@ -140,15 +143,16 @@ class Preprocessor:
             "input_size": size,
         }
 
-    def packer(self, name: str, **form: Any) -> ColorPacker | DepthPacker:
-        """The pack kernel of one input for planes in another form than float32.
+    def packers(self, name: str, **form: Any) -> dict[np.dtype[Any], Packer]:
+        """The pack kernels of one input for planes in another form than float32, by
+        the element type of the frames.
 
         Args:
             form: ``dtype`` and what else the packers know of their result.
         """
-        return self._sensors[name].packer(**form)
+        return self._sensors[name].packers(**form)
 
-    def filler(self, name: str, **form: Any) -> ColorPacker | DepthPacker:
+    def filler(self, name: str, **form: Any) -> Packer:
         """A pack kernel that makes the input's ``fill`` of any (1, 1) uint8 frame."""
         return self._sensors[name].filler(**form)
 
@@ -173,8 +177,9 @@ class Preprocessor:
 
     def _named(self, argument: str, name: str) -> Sensor:
         if name not in self._sensors:
-            raise ArgumentError(
-                f"{argument} must name inputs of the bundle "
-                f"({', '.join(self._sensors)}), got {name!r}."
+            problem = (
+                f"must name inputs of the bundle ({', '.join(self._sensors)}), got "
+                f"{name!r}."
             )
+            raise ArgumentError.of(Fault(argument, None, problem))
         return self._sensors[name]

@@ -30,7 +30,7 @@ def load(
     allow_spinning: bool = True,
     device: int = 0,
     serve_while_building: bool = False,
-    units: Mapping[str, str] | None = None,
+    units: Mapping[str, str | Mapping[str, str]] | None = None,
     channels: Mapping[str, str] | None = None,
     missing: Changes | None = None,
     hold: bool = True,
@@ -93,9 +93,14 @@ class Segmenter:
         device: Which GPU, counted from 0 as CUDA does.
         serve_while_building: Whether another engine labels frames while TensorRT's is
             built in the background; the first call after that is TensorRT's.
-        units: The unit a sensor really delivers, where it is not the manifest's:
-            ``{"depth": "0.1mm"}``. Only the scale changes: the manifest's ``invalid``
-            are raw values and stay.
+        units: The unit a depth-like sensor really delivers, where it is not the
+            manifest's: ``{"depth": "0.1mm"}``. Frames of the manifest's type are
+            scaled; its ``invalid`` are raw values and stay. With a unit, uint16 and
+            float32 stand for each other, ``{"depth": "m"}`` for float32 metres: a float
+            that an integer sensor could not deliver (not finite, out of its range, or
+            rounded to one of ``invalid``) is no reading; nor are 0 and 65535 of
+            integers for a float sensor of distances. Where both types arrive, one unit
+            for each: ``{"depth": {"uint16": "mm", "float32": "m"}}``.
         channels: The channel order a colour camera really delivers:
             ``{"rgb": "BGR"}``.
         missing: By input name, the keys of the manifest's ``missing`` that are to
@@ -126,7 +131,7 @@ class Segmenter:
         allow_spinning: bool = True,
         device: int = 0,
         serve_while_building: bool = False,
-        units: Mapping[str, str] | None = None,
+        units: Mapping[str, str | Mapping[str, str]] | None = None,
         channels: Mapping[str, str] | None = None,
         missing: Changes | None = None,
         hold: bool = True,

@@ -334,8 +334,8 @@ def test_bad_files_of_a_batch_are_named_and_the_others_labelled(
     assert first["error"]["type"] == "InputFileError"
     assert first["error"]["message"].startswith(f"{tmp_path}/rgb/1.png is damaged")
     assert second["error"]["message"] == (
-        f"{tmp_path}/depth/3.png: depth must be uint16, got uint8. An image of 8 bits "
-        "has lost the sensor's values: give the one that the sensor's driver stored."
+        f"{tmp_path}/depth/3.png must be uint16, got uint8. An 8-bit image has lost "
+        "the sensor's values: give the one that the sensor's driver stored."
     )
     assert done.stderr.splitlines() == [
         f"error: {failure['error']['message']}" for failure in (first, second)

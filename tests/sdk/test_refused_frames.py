@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 
 import numpy as np
 import pytest
@@ -29,7 +28,12 @@ from fuseg import errors
             r"rgb .*np\.ascontiguousarray\(rgb\)",
         ),
         ("rgb", np.zeros((6, 16, 3), "u1")[:, ::2], errors.LayoutError, "rgb must"),
-        ("depth", np.zeros((6, 8), "u1"), errors.DTypeError, r"depth .*astype"),
+        (
+            "depth",
+            np.zeros((6, 8), "u1"),
+            errors.DTypeError,
+            "depth .*has lost the",
+        ),
         ("depth", np.zeros((6, 8), ">u2"), errors.DTypeError, r"depth must be uint16"),
         ("depth", np.zeros((6, 8, 1), "u2"), errors.ShapeError, r"depth\[\.\.\., 0\]"),
         ("depth", np.zeros((6, 0), "u2"), errors.ShapeError, "depth must not be empty"),
@@ -39,21 +43,6 @@ from fuseg import errors
 def test_a_wrong_frame_is_refused_by_name(rgbd, frames, name, bad, error, says):
     with pytest.raises(error, match=says):
         fuseg.load(rgbd.path)(**frames(1) | {name: bad})
-
-
-@pytest.mark.parametrize(("unit", "metres"), [("mm", 1000), ("0.1mm", 10000)])
-def test_float_depth_is_refused_with_a_conversion_that_works(
-    rgbd, frames, unit, metres
-):
-    depth = np.array([[1.234, np.nan], [np.inf, 0.5]], np.float32)
-    segmenter = fuseg.load(rgbd.path, units={"depth": unit})
-    with pytest.raises(errors.DTypeError, match="depth must be uint16") as caught:
-        segmenter(rgb=frames(1)["rgb"], depth=depth)
-    advice = re.search(r"in m with NaN .*: (np\..*)\.$", str(caught.value))
-    with np.errstate(invalid="ignore"):
-        converted = eval(advice[1], {"np": np, "depth": depth})  # our own sentence
-    assert converted.dtype == np.uint16
-    assert converted.tolist() == [[round(1.234 * metres), 0], [0, metres // 2]]
 
 
 def test_rows_may_lie_anywhere(rgbd, frames):
@@ -101,8 +90,8 @@ def test_an_unfit_out_is_refused(rgbd, frames):
     [
         ({"units": {"sonar": "m"}}, "units must name inputs .*rgb, depth.*'sonar'"),
         ({"units": {"rgb": "m"}}, "units must name depth-like inputs, got 'rgb'"),
-        ({"units": {"depth": "furlong"}}, r"units\['depth'\]: unit must be"),
-        ({"units": {"depth": "K"}}, r"units\['depth'\]: unit must measure length"),
+        ({"units": {"depth": "furlong"}}, r"units\['depth'\] must be m, cm"),
+        ({"units": {"depth": "K"}}, r"units\['depth'\] must measure length"),
         ({"channels": {"sonar": "RGB"}}, "channels must name inputs .*'sonar'"),
         ({"channels": {"depth": "RGB"}}, "channels must name colour inputs"),
         ({"channels": {"rgb": "GRB"}}, r"channels\['rgb'\] must be one of"),

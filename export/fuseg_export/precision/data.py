@@ -145,7 +145,7 @@ class Packer:
         """
         packed = {name: np.empty(s, np.float32) for name, s in self._shapes.items()}
         for name, sensor in self._sensors.items():
-            array = arrays[name]
+            array: Any = sensor.take(arrays[name])
             size = self._sizes.setdefault(name, array.shape[:2])
             if array.shape[:2] != size:
                 raise ArgumentError(
@@ -153,7 +153,7 @@ class Packer:
                     f"like the first, got {array.shape[0]} x {array.shape[1]} in frame "
                     f"{number}: leave it out."
                 )
-            if not sensor.usable(array):
+            if not sensor.has_reading(array):
                 raise ArgumentError(
                     f"{self._option} {name}: frame {number} has no valid pixel: leave "
                     "it out, for every sensor."

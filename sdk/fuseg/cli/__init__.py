@@ -21,6 +21,7 @@ from .. import __version__
 from ..errors import FusegError
 from . import bench, build, doctor, inspect, run, training_half, tune, verify
 from .printing import print_json, report, say
+from .wording import in_options
 
 __all__ = ["app", "main"]
 
@@ -57,7 +58,7 @@ class _Group(typer.core.TyperGroup):
             _settle_stdout()
             raise typer.Exit(141) from err
         except FusegError as err:
-            _report(err, str(err), json=ctx.meta[_JSON])
+            _report(err, in_options(err), json=ctx.meta[_JSON])
         except ModuleNotFoundError as err:
             sentence = training_half.what_to_install(err, ctx.meta[_NAME])
             if sentence is None:

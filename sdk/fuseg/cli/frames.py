@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ArgumentError, DTypeError, FrameError
+from ..errors import ArgumentError, FrameError, FusegError
 from ..images import read_frame
 from ..manifest import Input, Manifest
 from ..pairs import PairedFrame, Pairs, Stamps, pair
 from ..segmentation import Segmentation
 from ..segmenter import Segmenter
 from .printing import warn
+from .wording import naming_files
 
 
 def assignments(option: str, words: Sequence[str] | None) -> dict[str, str]:
@@ -199,38 +200,8 @@ def label(
             f"Leave the frame out, or label it without: {options}.",
             causes=err.causes,
         ) from err
-    except (ArgumentError, DTypeError) as err:
-        inputs = {entry.name: entry for entry in segmenter.manifest.inputs}
-        name = str(err).partition(" ")[0]
-        if name not in frame.files:
-            raise
-        sentence = _about_the_file(str(err), frame.files[name])
-        way = _way_out(inputs[name], arrays[name])
-        raise type(err)(f"{sentence} {way}".rstrip()) from err
-
-
-def _about_the_file(sentence: str, path: Path) -> str:
-    """What is wrong, without the advice for a program that follows it."""
-    return f"{path}: {sentence.partition('. ')[0].rstrip('.')}."
-
-
-def _way_out(entry: Input, array: NDArray[Any]) -> str:
-    """What helps on the command line, where something does."""
-    name = entry.name
-    if entry.kind == "color":
-        if array.dtype != np.uint8:
-            return "Convert it to 8 bits per channel, as the camera's driver would."
-        if array.ndim == 2 and array.size:
-            return f"If the camera is a gray one, say --channels {name}=GRAY."
-        if array.ndim == 3 and array.shape[2] == 4:
-            return f"Say --channels {name}=RGBA, whose fourth is not read."
-        return ""
-    if array.dtype == np.uint8 and entry.dtype != "uint8":
-        return (
-            "An image of 8 bits has lost the sensor's values: give the one that the "
-            "sensor's driver stored."
-        )
-    return ""
+    except FusegError as err:
+        raise naming_files(err, frame.files) from err
 
 
 def report_unpaired(pairs: Pairs) -> None:

@@ -35,13 +35,13 @@ class Packing:
             form |= {"layout": tensor.layout, "channel": first}
             out = _device.at(tensor.address, tensor.stored, tensor.dtype)
         self._out: Any = out
-        self._pack: Any = preprocessor.packer(entry.name, **form)
+        self._packs: Any = preprocessor.packers(entry.name, **form)
         self._fill: Any = preprocessor.filler(entry.name, **form)
         self._pixel = _device.at(pixel, (1, 1), "uint8")
 
     def pack(self, frame: _device.Borrowed, stream: int) -> None:
         """Bring a frame that lies on the GPU into the tensor."""
-        self._pack(frame, self._out, stream=stream)
+        self._packs[frame.dtype](frame, self._out, stream=stream)
 
     def substitute(self, stream: int) -> None:
         """Bring the manifest's ``fill`` into the tensor: a frame times 0, plus it."""
