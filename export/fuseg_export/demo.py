@@ -78,7 +78,7 @@ def demo(
 
     Exports the shipped RGB-D network (half a minute of one core), renders frames of
     rooms that it was not trained on, labels them, and prints what to type next. Needs
-    no network and no GPU.
+    neither a GPU nor the internet.
     """
     with progress_on_terminal() as progress:
         made = make_demo(out, progress=progress)
