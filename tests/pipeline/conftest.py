@@ -31,6 +31,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> doubles.Machine:
     """One GPU; pycuda, fuseg's CUDA module and TensorRT 10.3 are doubles on it."""
     made = doubles.install(monkeypatch, doubles.Machine(memory_bytes=1 << 30))
     trt = doubles.tensorrt.make(made, "10.3.0")
+    trt.__spec__ = importlib.machinery.ModuleSpec("tensorrt", None)
     monkeypatch.setitem(sys.modules, "tensorrt", trt)
     return made
 
@@ -40,8 +41,6 @@ def builds(
     machine: doubles.Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Callable[[], int]:
     """TensorRT 10.3 that child processes build with, too; ``builds()``: how often."""
-    trt = sys.modules["tensorrt"]
-    trt.__spec__ = importlib.machinery.ModuleSpec("tensorrt", None)
     site = str(Path(doubles.__file__).parent / "site")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([site, *paths()]))
     monkeypatch.setenv("FUSEG_TENSORRT_DOUBLE", "10.3.0")
