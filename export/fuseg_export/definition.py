@@ -24,9 +24,9 @@ def preprocess(
     ``(v * scale - mean) / std`` of the resized frame; ``fill`` where a depth-like frame
     has no reading, and around a letterboxed picture. ``bilinear``: half-pixel centres,
     no antialiasing, edges clamped; of a depth-like frame the readings alone, their
-    weights made to sum to 1 again. ``bilinear-antialias``: a triangle as wide as the
-    shrinking asks for. ``nearest``: ``floor(i * in / out)``; ``nearest-exact``:
-    ``floor((i + 1/2) * in / out)``.
+    weights made to sum to 1 again; what leaves float32 is no reading.
+    ``bilinear-antialias``: a triangle as wide as the shrinking asks for. ``nearest``:
+    ``floor(i * in / out)``; ``nearest-exact``: ``floor((i + 1/2) * in / out)``.
     """
     tensors: dict[str, NDArray[np.float64]] = {}
     for spec in inputs:
@@ -79,6 +79,7 @@ def _planes(
         return np.asarray((resized * spec.scale - mean) / std)
     valid = ~np.isin(frame, spec.invalid) & np.isfinite(values)
     values = (np.where(valid, values, 0) * spec.scale - spec.mean[0]) / spec.std[0]
+    valid &= np.abs(values) <= np.finfo(np.float32).max  # "no return" of some drivers
     share = _resize(valid.astype(np.float64), size, filter)
     total = _resize(np.where(valid, values, 0), size, filter)
     blended = np.divide(total, share, out=np.zeros(size), where=share > 0)

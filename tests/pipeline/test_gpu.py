@@ -164,6 +164,34 @@ def test_units_and_channels_of_the_camera(both, frames, on_gpu):
         np.testing.assert_array_equal(told(**given).labels, cpu(**given).labels)
 
 
+def test_the_type_of_depth_may_change_from_frame_to_frame(both, on_gpu, frames, seam):
+    units = {"depth": {"uint16": "mm", "float32": "m"}}
+    segmenter = on_gpu(both, seam=seam, units=units)
+    cpu = fuseg.load(both.path, backend="onnxruntime")
+    for seed in range(6):
+        given = frames(seed // 2, *CAMERA)
+        wanted = cpu(**given).labels
+        if seed % 2:
+            metres = np.where(given["depth"] == 0, np.nan, given["depth"] / 1000)
+            metres = metres.astype(np.float32)
+            room = bytes(3) + metres.tobytes()  # at an odd address
+            given["depth"] = np.ndarray(CAMERA, np.float32, room, 3)
+        np.testing.assert_array_equal(segmenter(**given).labels, wanted)
+
+
+def test_scores_that_are_no_numbers_are_refused(
+    make_bundle, color_input, plane_input, onnx_of, on_gpu, frames, seam, machine
+):
+    inputs = color_input(size=(13, 17)), plane_input(size=(13, 17))
+    made = make_bundle(*inputs)
+    broken = make_bundle(*inputs, onnx=onnx_of(made, np.float32([0, np.nan, 0, 0])))
+    segmenter = on_gpu(broken, seam=seam)
+    for seed in range(3):
+        with pytest.raises(errors.BackendError, match="at 221 of the network"):
+            segmenter(**frames(seed, *CAMERA), confidence=seed == 1)
+    machine.check()
+
+
 def test_refused_frames_change_nothing(both, on_gpu, frames, machine):
     segmenter = on_gpu(both)
     given = frames(0, *CAMERA)

@@ -9,6 +9,7 @@ import pytest
 
 import fuseg
 from fuseg import errors
+from fuseg_export import definition
 
 SIZE = (60, 80)
 BOTH = {"depth": {"uint16": "mm", "float32": "m"}}
@@ -152,3 +153,18 @@ def test_temperatures_too(make_bundle, plane_input):
     kelvin = (raw / 100).astype(np.float32)
     made = told.preprocess(thermal=kelvin)
     np.testing.assert_allclose(made["thermal"], plain["thermal"], atol=1e-5)
+
+
+def test_no_return_of_the_largest_float_is_no_reading(make_bundle, plane_input):
+    """A LiDAR driver's 3.4e38, divided by a std below 1, was infinity in the tensor."""
+    spec = plane_input("range", kind="range", dtype="float32", unit="m", invalid=())
+    for filter in ("nearest", "bilinear"):
+        resize = replace(spec.resize, filter=filter)
+        odd = replace(spec, scale=1.0, std=(0.5,), resize=resize)
+        bundle = make_bundle(odd)
+        given = {"range": np.full((30, 40), 3.0, np.float32)}
+        given["range"][10:20, 10:20] = np.float32(3.4028235e38)
+        tensor = fuseg.load(bundle.path).preprocess(**given)["range"]
+        wanted = definition.preprocess([odd], given)["range"]
+        assert (wanted == -1).any()
+        np.testing.assert_allclose(tensor, wanted, atol=1e-5)

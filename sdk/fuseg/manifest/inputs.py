@@ -130,8 +130,8 @@ class Input(Record):
 
     Colour is uint8 ``(H, W, 3)``; ``channels`` is the order of the camera's
     channels and of the network's planes. Every other kind is one plane ``(H, W)``
-    in ``unit``, where the raw values ``invalid``, and NaN and infinity of a float
-    frame, are no reading.
+    in ``unit``, where the raw values ``invalid``, and NaN, infinity and what leaves
+    float32 in the tensor of a float frame, are no reading.
 
     In this order: unit, invalid mask, resize, normalise, fill. The tensor's value
     is ``(v * scale - mean[c]) / std[c]``; ``fill`` is the value *in the tensor*
