@@ -183,6 +183,32 @@ def _first_runs_here(
 
 
 @pytest.fixture
+def keys(tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
+    """``keys("name")``: the paths of a new private key and its public one."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ed25519
+
+    def make(
+        name: str, kind: Callable[[], Any] = ed25519.Ed25519PrivateKey.generate
+    ) -> tuple[Path, Path]:
+        key = kind()
+        paths = tmp_path / f"{name}.key", tmp_path / f"{name}.pub"
+        private = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        public = key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        for path, data in zip(paths, (private, public), strict=True):
+            path.write_bytes(data)
+        return paths
+
+    return make
+
+
+@pytest.fixture
 def color_input() -> Callable[..., Any]:
     return color
 

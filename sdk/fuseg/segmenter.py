@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .backends import Backend, GpuBackend
 from .bundle import Bundle
+from .bundle.signing import Trust, require_trusted
 from .choice import start
 from .frame_loop import FrameLoop, Ticket
 from .manifest import Manifest, Variant
@@ -34,6 +35,7 @@ def load(
     channels: Mapping[str, str] | None = None,
     missing: Changes | None = None,
     hold: bool = True,
+    trust: Trust | None = None,
 ) -> Segmenter:
     """Load a bundle, ready to label frames.
 
@@ -60,6 +62,7 @@ def load(
         channels=channels,
         missing=missing,
         hold=hold,
+        trust=trust,
     )
 
 
@@ -111,11 +114,17 @@ class Segmenter:
         hold: False for a server that mixes clients: no call depends on an earlier one.
             Nothing is held, whose policy is ``hold`` follows its ``then``, each call
             may be on another clock, and no camera's size is remembered.
+        trust: Who vouches for the file: the sha256 that it must have, 64 hexadecimal
+            digits, or the path of the public Ed25519 key (PEM) that its signature
+            beside it, ``<bundle>.sig``, must fit (``fuseg sign`` writes it). The first
+            run is then in this process and without limits; what is checked without an
+            engine, and the labels of a sample, are checked all the same.
 
     Raises:
         ArgumentError: an unknown backend, variant, input name, unit or order; a policy
-            that breaks the manifest's schema.
-        BundleError: the network's tensors are not the manifest's.
+            that breaks the manifest's schema; a ``trust`` that is no digest and no key.
+        BundleError: the network's tensors are not the manifest's; or the file is not
+            the one that ``trust`` vouches for.
         BackendError: the engine cannot be made, fails on its first run or goes beyond
             the limits of that, or does not give the samples' labels with the
             ``variant`` that was asked for.
@@ -135,7 +144,10 @@ class Segmenter:
         channels: Mapping[str, str] | None = None,
         missing: Changes | None = None,
         hold: bool = True,
+        trust: Trust | None = None,
     ) -> None:
+        if trust is not None:
+            require_trusted(bundle, trust)
         self._bundle = bundle
         self._manifest = manifest = in_force(bundle.manifest, missing, hold=hold)
         self._missing = {name: dict(keys) for name, keys in (missing or {}).items()}
@@ -152,6 +164,7 @@ class Segmenter:
             allow_spinning=allow_spinning,
             device=device,
             serve_while_building=serve_while_building,
+            trusted=trust is not None,
             bind=self._bind,
             segmenter=lambda engine, chosen: Segmenter(
                 bundle, backend=engine, variant=chosen.name

@@ -7,7 +7,7 @@ import random
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fuseg.bundle.container import pack as container
 from fuseg.engines import cache, pack
@@ -22,28 +22,6 @@ def made(trt10, engine):
     cache.clear()
     assert len(trt10.builds()) == 1
     return found
-
-
-@pytest.fixture
-def keys(tmp_path):
-    """``keys("name")``: the paths of a new private key and its public one."""
-
-    def make(name, kind=ed25519.Ed25519PrivateKey.generate):
-        key = kind()
-        paths = tmp_path / f"{name}.key", tmp_path / f"{name}.pub"
-        private = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        public = key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        for path, data in zip(paths, (private, public), strict=True):
-            path.write_bytes(data)
-        return paths
-
-    return make
 
 
 def refused(path, trust, made, sentence):

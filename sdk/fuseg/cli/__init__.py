@@ -19,7 +19,7 @@ import typer.main
 
 from .. import __version__
 from ..errors import FusegError
-from . import bench, build, doctor, inspect, run, training_half, tune, verify
+from . import bench, build, doctor, inspect, run, sign, training_half, tune, verify
 from .printing import print_json, report, say
 from .wording import in_options
 
@@ -102,6 +102,7 @@ app.command("verify")(verify.verify)
 app.command("bench")(bench.bench)
 app.command("tune")(tune.tune)
 app.command("build", help=build.HELP)(build.build)
+app.command("sign")(sign.sign)
 app.command("doctor")(doctor.doctor)
 for _name, _help in training_half.COMMANDS.items():
     # Only a line of `fuseg --help`: `resolve_command` puts the real one in its place.

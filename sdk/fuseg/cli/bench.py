@@ -43,6 +43,7 @@ from .options import (
     ReferenceOption,
     SlopOption,
     ThreadsOption,
+    TrustOption,
     UnitOption,
     VariantOption,
 )
@@ -94,6 +95,7 @@ def bench(
     save: Annotated[
         Path | None, typer.Option(help="Write the JSON to this file, too.")
     ] = None,
+    trust: TrustOption = None,
     json: JsonOption = False,
 ) -> None:
     """Time frames to labels, stage by stage, beside other programs.
@@ -120,6 +122,7 @@ def bench(
         device=device,
         units=units,
         channels=orders,
+        trust=trust,
     )
     read = FrameReader(segmenter.manifest, orders, assignments("--plane", plane))
     if sources:

@@ -127,6 +127,15 @@ VariantOption = Annotated[
     str | None,
     typer.Option(help="A variant of the bundle, such as fp32.", show_default=False),
 ]
+TrustOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SHA256|KEYFILE",
+        help="Digest that the bundle must have, or the public Ed25519 key (PEM) that "
+        "signed it. Its first run then needs no process of its own.",
+        show_default=False,
+    ),
+]
 JsonOption = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON document on stdout."),

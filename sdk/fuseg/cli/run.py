@@ -51,6 +51,7 @@ from .options import (
     ReferenceOption,
     SlopOption,
     ThreadsOption,
+    TrustOption,
     UnitOption,
     VariantOption,
 )
@@ -89,6 +90,7 @@ def run(
     backend: BackendOption = "auto",
     variant: VariantOption = None,
     device: DeviceOption = 0,
+    trust: TrustOption = None,
     json: JsonOption = False,
 ) -> None:
     """Label frames and write a label map and an overlay for each.
@@ -115,6 +117,7 @@ def run(
         channels=orders,
         missing=policies(missing),
         hold=False,
+        trust=trust,
     )
     sources = assignments("--input", input)
     require_names(segmenter.manifest, sources)

@@ -15,6 +15,7 @@ from rich.progress import Progress as Bar
 
 from .. import backends, gpu_engines, machine, tuning
 from ..bundle import Bundle
+from ..bundle.signing import require_trusted
 from ..choice import LEAST_AGREEMENT, agreements, make, run_first
 from ..errors import ArgumentError, BackendError
 from ..gpu_engines import GPU_ENGINES
@@ -26,6 +27,7 @@ from .options import (
     JsonOption,
     NoSpinningOption,
     ThreadsOption,
+    TrustOption,
 )
 from .printing import plural, print_json, print_table, progress, say, warn
 from .rounds import Frames, interleave, percentiles
@@ -68,6 +70,7 @@ def tune(
         int, typer.Option(min=1, help="Timed calls of each engine and variant.")
     ] = 30,
     device: DeviceOption = 0,
+    trust: TrustOption = None,
     json: JsonOption = False,
 ) -> None:
     """Time every backend with every variant, and remember the fastest.
@@ -84,12 +87,17 @@ def tune(
             f"use here, counted from 0, got {device}: `fuseg doctor` says more."
         )
     opened = Bundle.open(bundle)
+    if trust is not None:
+        require_trusted(opened, trust)
     pairs = [*_on_gpu(opened, device), *_on_cpu(opened)]
     if not opened.manifest.samples or not pairs:
         lacks = "variants for a CPU" if opened.manifest.samples else "sample frames"
         raise ArgumentError(f"{bundle} must hold {lacks} to tune with, got none.")
     spin = not no_spinning
-    rows = [_prepare(opened, *pair, threads, device, spin) for pair in pairs]
+    rows = [
+        _prepare(opened, *pair, threads, device, spin, trusted=trust is not None)
+        for pair in pairs
+    ]
     _time(opened, rows, rounds)
     timed = [row for row in rows if row.times]
     chosen = min(timed, key=_p50, default=None)
@@ -151,12 +159,14 @@ def _prepare(
     threads: int | None,
     device: int,
     allow_spinning: bool,
+    *,
+    trusted: bool,
 ) -> _Row:
     row = _Row(backend, variant.name)
     try:
         with _busy(f"preparing {_words(row)}"):
             if backend not in GPU_ENGINES:
-                run_first(bundle, backend, variant)
+                run_first(bundle, backend, variant, trusted=trusted)
             engine = make(
                 bundle,
                 backend,

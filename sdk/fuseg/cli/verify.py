@@ -10,6 +10,7 @@ import typer
 
 from .. import gpu_engines, metrics
 from ..bundle import Bundle
+from ..bundle.signing import require_trusted
 from ..choice import LEAST_AGREEMENT, agreements, candidates, make, run_first
 from ..errors import ArgumentError, ShapeError
 from ..pairs import PairedFrame, Pairs
@@ -40,6 +41,7 @@ from .options import (
     ReferenceOption,
     SlopOption,
     ThreadsOption,
+    TrustOption,
     TruthMapOption,
     UnitOption,
     VariantOption,
@@ -104,6 +106,7 @@ def verify(
     backend: BackendOption = "auto",
     variant: VariantOption = None,
     device: DeviceOption = 0,
+    trust: TrustOption = None,
     json: JsonOption = False,
 ) -> None:
     """Replay the bundle's samples; score it on frames with true labels.
@@ -130,10 +133,19 @@ def verify(
         if truth is None and value not in (None, []):
             raise ArgumentError(f"{option} needs frames to score: --input and --truth.")
     opened = Bundle.open(bundle)
+    if trust is not None:
+        require_trusted(opened, trust)
     output = opened.manifest.outputs[0]
     read_truth = TruthReader(output.classes, output.ignore, truth_map)
     samples = _replay(
-        opened, backend, variant, threads, not no_spinning, device, min_agreement
+        opened,
+        backend,
+        variant,
+        threads,
+        not no_spinning,
+        device,
+        min_agreement,
+        trusted=trust is not None,
     )
     score = scores = None
     unscored = "no frame has a labelled pixel."
@@ -151,6 +163,7 @@ def verify(
             channels=orders,
             missing=policies(missing),
             hold=False,
+            trust=trust,
         )
         require_names(told.manifest, sources)
         pairs = pair_files({**sources, _TRUTH: truth}, pair, slop, reference)
@@ -196,6 +209,8 @@ def _replay(
     allow_spinning: bool,
     device: int,
     min_agreement: float | None,
+    *,
+    trusted: bool,
 ) -> list[_Sample]:
     """Every sample with the variant named, or with every one meant for the engine."""
     variants = [v for v in bundle.manifest.variants if v.fits_cpu]
@@ -211,7 +226,7 @@ def _replay(
         )[0]
         name, chosen = first.backend, first.variant
         if name not in gpu_engines.GPU_ENGINES:
-            run_first(bundle, name, chosen)
+            run_first(bundle, name, chosen, trusted=trusted)
         engine = make(
             bundle,
             name,
