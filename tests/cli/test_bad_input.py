@@ -126,12 +126,12 @@ def test_gray_given_for_colour(refused, saved, frames, depth):
     assert sentence.startswith(f"{path} must be a colour image, got a 8-bit gray")
 
 
-def test_depth_without_one_valid_pixel_names_the_frame(refused, rgb, saved):
+def test_depth_without_one_valid_pixel_names_the_file(refused, rgb, saved):
     path = saved("d.png", np.zeros((6, 8), np.uint16))
     assert refused(rgb=rgb, depth=path) == (
         "FrameError",
         (
-            "frame rgb: depth (no valid pixel): no usable frame, and the policy is to "
+            f"{path}: depth (no valid pixel): no usable frame, and the policy is to "
             "refuse then. Leave the frame out, or label it without: "
             "--missing depth=substitute."
         ),

@@ -193,10 +193,12 @@ def label(
     try:
         return segmenter(**arrays)
     except FrameError as err:
+        files = [str(frame.files[name]) for name in err.causes if name in frame.files]
+        where = ", ".join(files) or f"frame {frame.key}"
         facts, says, _ = str(err).partition(": no usable frame")
         options = " ".join(f"--missing {name}=substitute" for name in err.causes)
         raise FrameError(
-            f"frame {frame.key}: {facts}{says}, and the policy is to refuse then. "
+            f"{where}: {facts}{says}, and the policy is to refuse then. "
             f"Leave the frame out, or label it without: {options}.",
             causes=err.causes,
         ) from err
