@@ -139,7 +139,8 @@ $(VENV)-floor/.built: $(VENV)/.built $(PYTHON_FILES)
 	CMAKE_ARGS=-DFUSEG_CUDA=OFF $(MAKE) wheel
 	test -x $(VENV)-floor/bin/python || $(PYTHON) -m venv $(VENV)-floor
 	$(VENV)-floor/bin/python -m pip install --quiet --disable-pip-version-check \
-	  --force-reinstall numpy==1.26.4 onnxruntime==1.23.2 out/wheel/fuseg-*.whl
+	  --force-reinstall numpy==1.26.4 onnxruntime==1.23.2 \
+	  "$$(echo out/wheel/fuseg-*.whl)[cli]"
 	touch $@
 
 # Every CUDA room for the architectures of a release, without a warning or a spilled

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import os
 import subprocess
@@ -12,7 +11,12 @@ from pathlib import Path
 
 import pytest
 
+tomllib = pytest.importorskip("tomllib", reason="Python 3.10 cannot read TOML")
+
 ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
+    "project"
+]
 FLOOR = ROOT / ".venv-floor" / "bin" / "python"
 
 
@@ -65,7 +69,7 @@ def test_the_wheel_has_the_weights_that_fuseg_demo_exports(floor_python):
 
 
 def test_the_device_half_resolves_for_python_3_10_to_the_pinned_versions():
-    needs = [r for r in importlib.metadata.requires("fuseg") if "extra" not in r]
+    needs = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["cli"]]
     words = ["install", "--dry-run", "--quiet", "--ignore-installed", "--report", "-"]
     words += ["--python-version", "3.10", "--only-binary=:all:", "--target", "/nowhere"]
     done = subprocess.run(

@@ -62,7 +62,7 @@ def opened(path: Path) -> Iterator[tuple[Image, int]]:
 
     Pillow's mode alone hides 16-bit colour and 4-bit gray.
     """
-    from PIL import Image, UnidentifiedImageError
+    from ._pillow import Image, UnidentifiedImageError
 
     try:
         data = path.read_bytes()

@@ -14,6 +14,7 @@ FusegError
 │       └── DeviceMemoryError(MemoryError)  it is out of memory
 ├── InputFileError(OSError)     a file given by the user cannot be read
 ├── OutputFileError(OSError)    a result cannot be written
+├── MissingPackageError(ImportError)  what an extra brings is not installed
 └── ExportError(RuntimeError)   a stage of the export failed its check
     └── CheckpointError         the checkpoint does not fit the network
 """
@@ -43,6 +44,7 @@ __all__ = [
     "InputFileError",
     "LayoutError",
     "ManifestError",
+    "MissingPackageError",
     "OutputFileError",
     "ShapeError",
 ]
@@ -154,6 +156,10 @@ class InputFileError(FusegError, OSError):
 
 class OutputFileError(FusegError, OSError):
     """A result cannot be written: no space, no permission, no such folder."""
+
+
+class MissingPackageError(FusegError, ImportError):
+    """A package of one of fuseg's extras is needed and not installed."""
 
 
 class ExportError(FusegError, RuntimeError):

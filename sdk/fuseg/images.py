@@ -105,7 +105,7 @@ def write_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> Non
     Raises:
         OutputFileError: The file cannot be written.
     """
-    from PIL import Image
+    from ._pillow import Image
 
     _write(path, Image.fromarray(pixels))
 
@@ -116,7 +116,7 @@ def write_tiff(path: Path, plane: NDArray[np.float32]) -> None:
     Raises:
         OutputFileError: The file cannot be written.
     """
-    from PIL import Image
+    from ._pillow import Image
 
     buffer = io.BytesIO()
     Image.fromarray(plane).save(buffer, format="TIFF")
@@ -139,7 +139,7 @@ def write_labels(
     Raises:
         OutputFileError: The file cannot be written.
     """
-    from PIL import Image
+    from ._pillow import Image
 
     palette = bytearray(768)  # all 256: with fewer the file has fewer bits a pixel
     palette[: 3 * len(colors)] = bytes(value for color in colors for value in color)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont, features
 
 from .manifest import Class
 
@@ -39,6 +38,8 @@ def with_legend(
     Returns:
         A new picture, ``(H + strip, at least W, 3)``, uint8, RGB.
     """
+    from ._pillow import Image, ImageDraw
+
     found = np.zeros(256, np.int64)
     for label_map in labels:
         found += np.bincount(label_map.ravel(), minlength=256)
@@ -87,6 +88,8 @@ def sheet(titles: Sequence[str], rows: Sequence[Sequence[Picture]]) -> Picture:
     Returns:
         A new picture, ``(title + rows * H, columns * W, 3)``, uint8, RGB.
     """
+    from ._pillow import Image, ImageDraw
+
     body = np.vstack([np.hstack(list(row)) for row in rows])
     column = rows[0][0].shape[1]
     font, line = _font(column * 2)
@@ -100,6 +103,8 @@ def sheet(titles: Sequence[str], rows: Sequence[Sequence[Picture]]) -> Picture:
 
 def _font(width: int) -> tuple[Any, int]:
     """Pillow's own font, readable in a picture of this width, and its line height."""
+    from ._pillow import ImageFont, features
+
     size = min(max(14, width // 64), 30)
     if not features.check("freetype2"):  # one size, drawn by hand
         return ImageFont.load_default(), 14

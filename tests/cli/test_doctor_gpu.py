@@ -142,7 +142,7 @@ def test_no_fix_on_a_jetson_installs_pypis_tensorrt_or_ubuntus_cuda(jetson, ask)
 def test_an_onnxruntime_for_the_gpu_of_a_jetson_is_not_pypis(jetson, ask, cuda, wheels):
     driver = Answer(ORIN | {"cuda": cuda}, None)
     fix = ask(jetson, "aarch64", driver=driver)["onnxruntime cuda"].fix
-    assert fix.startswith("pip uninstall onnxruntime; ")
+    assert fix.startswith("pip uninstall -y onnxruntime; ")
     assert fix.endswith(wheels)
 
 

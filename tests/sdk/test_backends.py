@@ -225,3 +225,63 @@ def test_replay_refuses_what_does_not_fit(rgbd):
         fuseg.load(rgbd.path, backend=used)
     with pytest.raises(errors.ArgumentError, match="threads must be omitted"):
         fuseg.load(rgbd.path, backend=ReplayBackend([winner(0)]), threads=2)
+
+
+# Packages that install the same folder
+
+
+@pytest.fixture
+def also_installed(tmp_path, monkeypatch):
+    """``also_installed("onnxruntime-gpu", "1.31.1")``: what pip would leave of it."""
+    from fuseg.backends import onnxruntime
+
+    def put(name, version):
+        folder = tmp_path / f"{name.replace('-', '_')}-{version}.dist-info"
+        folder.mkdir()
+        text = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        (folder / "METADATA").write_text(text)
+
+    monkeypatch.syspath_prepend(tmp_path)
+    onnxruntime.warn_of_clash.cache_clear()
+    yield put
+    onnxruntime.warn_of_clash.cache_clear()
+
+
+def test_two_packages_of_onnxruntime_are_one_warning(rgbd, also_installed, caplog):
+    also_installed("onnxruntime-gpu", "9.9.1")
+    for _ in range(2):
+        fuseg.load(rgbd.path)
+    (said,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert "onnxruntime-gpu 9.9.1 are installed and share one folder" in said
+    assert "pip uninstall -y onnxruntime onnxruntime-gpu; pip install onnx" in said
+
+
+def test_one_package_of_onnxruntime_is_none(rgbd, also_installed, caplog):
+    also_installed("onnxruntime-extensions", "9.9.1")  # a folder of its own
+    fuseg.load(rgbd.path)
+    assert not [r for r in caplog.records if r.levelname == "WARNING"]
+
+
+@pytest.mark.parametrize(
+    ("has_gpu", "jetson", "cuda", "install"),
+    [
+        (False, False, None, "pip install onnxruntime"),
+        (True, False, (12, 4), 'pip install "onnxruntime-gpu[cuda,cudnn]<1.27"'),
+        (True, False, (13, 0), 'pip install "onnxruntime-gpu[cuda,cudnn]"'),
+        (*(True, True, (12, 6), "pip install onnxruntime-gpu --index-url "),),
+    ],
+)
+def test_doctor_finds_the_clash_and_its_fix(
+    also_installed, tmp_path, has_gpu, jetson, cuda, install
+):
+    from fuseg.cli.doctor_engines import onnxruntime_packages
+    from fuseg.cli.findings import Place
+
+    place = Place(tmp_path, jetson, has_gpu, cuda, "x86_64")
+    assert onnxruntime_packages(place) == []
+    also_installed("onnxruntime-gpu", "9.9.1")
+    (found,) = onnxruntime_packages(place)
+    assert (found.name, found.state) == ("onnxruntime packages", "broken")
+    assert found.detail.endswith("and onnxruntime-gpu 9.9.1 share one folder")
+    both = "pip uninstall -y onnxruntime onnxruntime-gpu; "
+    assert found.fix.startswith(both + install)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import logging
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,22 @@ from numpy.typing import NDArray
 
 from ..errors import BackendError
 from . import Shapes, require_tensors
+
+_log = logging.getLogger("fuseg")
+
+# Packages that all install the one folder ``onnxruntime``.
+_PACKAGES = (
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnxruntime-directml",
+    "onnxruntime-migraphx",
+    "onnxruntime-openvino",
+    "onnxruntime-qnn",
+    "onnxruntime-rocm",
+    "onnxruntime-training",
+    "ort-nightly",
+    "ort-nightly-gpu",
+)
 
 _TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16"}
 
@@ -82,6 +100,7 @@ def open_session(
         BackendError: onnxruntime cannot be imported, or refuses the model; its own
             error is the cause.
     """
+    warn_of_clash()
     try:
         import onnxruntime
     except ImportError as err:
@@ -104,6 +123,36 @@ def open_session(
         )
     except Exception as err:  # its exceptions have no common base but this one
         raise BackendError(f"ONNX Runtime refuses the network: {err}") from err
+
+
+def clashing_packages() -> dict[str, str]:
+    """The versions of all packages that put an ``onnxruntime`` here, if several do.
+
+    pip does not see that they are one another's rivals: the files are those of the
+    package that was installed last, and to uninstall one takes the other's away.
+    """
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found if len(found) > 1 else {}
+
+
+@functools.cache
+def warn_of_clash() -> None:
+    """Say in the log, once, that several packages share ONNX Runtime's folder."""
+    found = clashing_packages()
+    if not found:
+        return
+    _log.warning(
+        "%s are installed and share one folder, so which of them runs is chance; keep "
+        "one: pip uninstall -y %s; pip install onnxruntime-gpu (or onnxruntime, where "
+        "there is no NVIDIA GPU; fuseg doctor says which)",
+        " and ".join(f"{name} {version}" for name, version in found.items()),
+        " ".join(found),
+    )
 
 
 @functools.cache

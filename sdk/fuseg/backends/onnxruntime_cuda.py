@@ -17,7 +17,7 @@ from ..device import Device
 from ..device.buffers import Buffers
 from ..errors import BackendError, DeviceError, DeviceMemoryError
 from . import Shapes, require_tensors
-from .onnxruntime import session_options, tensors_of
+from .onnxruntime import session_options, tensors_of, warn_of_clash
 from .tensors import GpuTensor
 
 PROVIDER = "CUDAExecutionProvider"
@@ -96,6 +96,7 @@ class OnnxRuntimeCudaBackend:
 
 def missing() -> str | None:
     """Why this engine cannot be tried here; None if ONNX Runtime offers it."""
+    warn_of_clash()
     try:
         import onnxruntime
     except ImportError as err:

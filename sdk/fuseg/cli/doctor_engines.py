@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 from .._probe import Answer
+from ..backends.onnxruntime import clashing_packages
 from .findings import JETPACK, NEW_DRIVER, NO_GPU, Finding, Place
 
 _PIP_TENSORRT = re.compile(r"tensorrt[-_]cu\d\d([-_](libs|bindings))?$")
@@ -95,14 +96,7 @@ def pycuda(place: Place, answer: Answer | None) -> Finding:
 def onnxruntime(place: Place, answer: Answer | None) -> Finding:
     """Its list of providers is no proof: a session that starts on the GPU is."""
     name, disables = "onnxruntime cuda", "backend onnxruntime-cuda"
-    install = 'pip install "onnxruntime-gpu[cuda,cudnn]"'
-    if place.cuda and place.cuda[0] == 12:
-        install = 'pip install "onnxruntime-gpu[cuda,cudnn]<1.27"'  # the last for 12
-    fix: str | None = f"pip uninstall onnxruntime; {install}"
-    if place.is_jetson:
-        fix = "pip uninstall onnxruntime; a wheel for this JetPack: docs/jetson.md"
-        if place.cuda == (12, 6):
-            fix = f"pip uninstall onnxruntime; {_JETPACK_6_ONNXRUNTIME}"
+    fix: str | None = f"pip uninstall -y onnxruntime; {_install_onnxruntime(place)}"
     if not place.has_gpu:
         fix = None
     if answer is None:
@@ -116,3 +110,27 @@ def onnxruntime(place: Place, answer: Answer | None) -> Finding:
         detail = f"offered, but a session does not get it: {answer.log}"
         return Finding(name, "broken", detail, False, disables, fix)
     return Finding(name, "ok", "offered, and a session runs on it")
+
+
+def onnxruntime_packages(place: Place) -> list[Finding]:
+    """Nothing, unless several packages share ONNX Runtime's folder."""
+    found = clashing_packages()
+    if not found:
+        return []
+    both = " and ".join(f"{name} {version}" for name, version in found.items())
+    disables = "backends onnxruntime and onnxruntime-cuda: which of them runs is chance"
+    fix = f"pip uninstall -y {' '.join(found)}; {_install_onnxruntime(place)}"
+    detail = f"{both} share one folder"
+    return [Finding("onnxruntime packages", "broken", detail, False, disables, fix)]
+
+
+def _install_onnxruntime(place: Place) -> str:
+    if not place.has_gpu:
+        return "pip install onnxruntime"
+    if place.is_jetson and place.cuda == (12, 6):
+        return _JETPACK_6_ONNXRUNTIME
+    if place.is_jetson:
+        return "a wheel for this JetPack: docs/jetson.md"
+    if place.cuda and place.cuda[0] == 12:
+        return 'pip install "onnxruntime-gpu[cuda,cudnn]<1.27"'  # the last for 12
+    return 'pip install "onnxruntime-gpu[cuda,cudnn]"'

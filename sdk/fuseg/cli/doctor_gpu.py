@@ -12,7 +12,7 @@ from typing import Any
 from .. import _probe
 from .._probe import Answer
 from ..power import jetson
-from .doctor_engines import onnxruntime, pycuda, tensorrt
+from .doctor_engines import onnxruntime, onnxruntime_packages, pycuda, tensorrt
 from .findings import JETPACK, NEW_DRIVER, NO_GPU, Finding, Place
 
 _NVCC = "/usr/local/cuda/bin/nvcc"
@@ -45,6 +45,7 @@ def findings(power: dict[str, Any], root: Path = Path("/")) -> list[Finding]:
         pycuda(place, asked.get("pycuda")),
         _kernels(place, asked.get("kernels")),
         onnxruntime(place, asked.get("onnxruntime")),
+        *onnxruntime_packages(place),
         _nvcc(place),
     ]
     if power["kind"] != "other":

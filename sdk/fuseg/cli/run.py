@@ -209,7 +209,7 @@ def _painted(
     result: Segmentation, rgb: NDArray[np.uint8] | None, alpha: float
 ) -> NDArray[np.uint8]:
     """The overlay, in RGB at the labels' size; without colour, the labels alone."""
-    from PIL import Image
+    from .._pillow import Image
 
     height, width = result.labels.shape
     if rgb is not None and rgb.shape[:2] != (height, width):
