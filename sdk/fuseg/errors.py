@@ -58,8 +58,8 @@ class Fault:
     command line, words it anew from these parts.
 
     Attributes:
-        subject: What is wrong: a ``"frame"``, or the option ``"units"`` or
-            ``"channels"``.
+        subject: What is wrong: a ``"frame"``, or the option ``"units"``,
+            ``"channels"`` or ``"missing"``.
         name: The bundle's input; None if the option names none that there is.
         problem: What it must be and what it was, without the subject.
         advice: What to do about it in Python; may be empty.

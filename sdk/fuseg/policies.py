@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from .errors import ArgumentError, ManifestError
+from .errors import ArgumentError, Fault, ManifestError
 from .manifest import Manifest
 
 Changes = Mapping[str, Mapping[str, Any]]
@@ -30,10 +30,8 @@ def in_force(manifest: Manifest, changes: Changes | None, *, hold: bool) -> Mani
     wanted = {} if changes is None else changes
     for name, keys in _mapping("missing", wanted, example).items():
         if name not in policies:
-            raise ArgumentError(
-                f"missing must name inputs of the bundle ({', '.join(policies)}), "
-                f"got {name!r}."
-            )
+            problem = f"must name inputs of the bundle ({', '.join(policies)}), got "
+            raise ArgumentError.of(Fault("missing", None, f"{problem}{name!r}."))
         argument = f"missing[{name!r}]"
         keys = _mapping(argument, keys, "{'policy': 'substitute'}")
         try:

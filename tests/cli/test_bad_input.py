@@ -138,6 +138,23 @@ def test_depth_without_one_valid_pixel_names_the_file(refused, rgb, saved):
     )
 
 
+def test_a_policy_of_an_input_that_there_is_not(refused, rgb, depth):
+    assert refused(rgb=rgb, depth=depth, more=["--missing", "ir=refuse"]) == (
+        "ArgumentError",
+        "--missing must name inputs of the bundle (rgb, depth), got 'ir'.",
+    )
+
+
+def test_where_no_option_helps_none_is_named(fuseg, rgbd, rgb, saved):
+    blind = saved("d.png", np.zeros((6, 8), np.uint16))
+    done = fuseg("bench", rgbd.path, f"--input=rgb={rgb}", f"--input=depth={blind}")
+    assert done.code == 2
+    assert done.stderr == (
+        f"error: {blind}: depth (no valid pixel): no usable frame, and the policy is "
+        "to refuse then. Leave the frame out.\n"
+    )
+
+
 def test_a_policy_that_is_none(refused, rgb, depth):
     assert refused(rgb=rgb, depth=depth, more=["--missing", "depth=hold"]) == (
         "ArgumentError",

@@ -184,7 +184,7 @@ def _read(segmenter: Segmenter, pairs: Pairs, read: FrameReader) -> list[Frames]
     frames = []
     for frame in pairs.frames[:MOST_FRAMES]:
         arrays = read(frame)
-        label(segmenter, frame, arrays)
+        label(segmenter, frame, arrays, all_of_them=True)
         frames.append(arrays)
     return frames
 

@@ -17,7 +17,7 @@ from ..pairs import PairedFrame, Pairs, Stamps, pair
 from ..segmentation import Segmentation
 from ..segmenter import Segmenter
 from .printing import warn
-from .wording import naming_files
+from .wording import facts, naming_files
 
 
 def assignments(option: str, words: Sequence[str] | None) -> dict[str, str]:
@@ -183,9 +183,16 @@ def policies(words: Sequence[str] | None) -> dict[str, dict[str, str]]:
 
 
 def label(
-    segmenter: Segmenter, frame: PairedFrame, arrays: dict[str, Any]
+    segmenter: Segmenter,
+    frame: PairedFrame,
+    arrays: dict[str, Any],
+    *,
+    all_of_them: bool = False,
 ) -> Segmentation:
     """Label one frame.
+
+    Args:
+        all_of_them: Whether every input is wanted, so ``--missing`` is no way out.
 
     Raises:
         FusegError: As the segmenter does; the sentence names the file, or the frame.
@@ -195,11 +202,10 @@ def label(
     except FrameError as err:
         files = [str(frame.files[name]) for name in err.causes if name in frame.files]
         where = ", ".join(files) or f"frame {frame.key}"
-        facts, says, _ = str(err).partition(": no usable frame")
         options = " ".join(f"--missing {name}=substitute" for name in err.causes)
+        without = "" if all_of_them else f", or label it without: {options}"
         raise FrameError(
-            f"{where}: {facts}{says}, and the policy is to refuse then. "
-            f"Leave the frame out, or label it without: {options}.",
+            f"{where}: {facts(err)} Leave the frame out{without}.",
             causes=err.causes,
         ) from err
     except FusegError as err:

@@ -5,16 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..errors import Fault, FusegError
+from ..errors import Fault, FrameError, FusegError
 
-__all__ = ["in_options", "naming_files"]
+__all__ = ["facts", "in_options", "naming_files"]
 
-_OPTIONS = {"frame": "--input", "units": "--unit", "channels": "--channels"}
+_OPTIONS = {
+    "frame": "--input",
+    "units": "--unit",
+    "channels": "--channels",
+    "missing": "--missing",
+}
+
+
+def facts(err: FrameError) -> str:
+    """Which inputs have no usable frame and why, without the advice in Python."""
+    return str(err).partition(" Give a usable frame")[0]
 
 
 def in_options(err: FusegError) -> str:
     """The error's sentence as the command line says it."""
     fault = err.fault
+    if isinstance(err, FrameError):
+        return facts(err)
     if fault is None:
         return str(err)
     subject = _OPTIONS[fault.subject]
