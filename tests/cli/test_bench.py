@@ -334,4 +334,4 @@ def test_a_bad_frame_is_named(fuseg, rgbd, frames, saved):
     words = "--input", f"rgb={saved('c.png', frames()['rgb'])}"
     done = fuseg("bench", rgbd.path, *words, "--input", f"depth={depth}")
     assert done.code == 2
-    assert done.stderr.startswith(f"error: {depth}: depth must be uint16, got uint8.")
+    assert done.stderr.startswith(f"error: {depth} must be uint16, got uint8.")
