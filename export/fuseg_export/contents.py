@@ -20,6 +20,7 @@ from fuseg.errors import ArgumentError
 from .cut_tail import Tail
 from .precision.variants import Made
 from .spec import default_classes
+from .statistics import measure
 from .target import Target
 from .verify import Result
 
@@ -52,6 +53,14 @@ class Contents:
         (variant,) = self.manifest.variants
         variants = (replace(variant, verification=found),)
         return replace(self, manifest=replace(self.manifest, variants=variants))
+
+    def with_statistics(self, frames: Sequence[Mapping[str, NDArray[Any]]]) -> Contents:
+        """The same with what these frames are like, for checks of live ones."""
+        inputs = tuple(
+            replace(i, statistics=measure(i, [arrays[i.name] for arrays in frames]))
+            for i in self.manifest.inputs
+        )
+        return replace(self, manifest=replace(self.manifest, inputs=inputs))
 
     def with_variants(self, made: Sequence[Made]) -> Contents:
         """The same with these variants beside fp32, in their order of preference, and

@@ -162,6 +162,8 @@ def export_bundle(
             progress(f"comparing every stage on {len(moments)} frames")
             results = _compare(segmenter, network, graphs, moments)
             contents = _complete(contents, segmenter, moments, results)
+        if frames or chosen.is_reference:  # else they are not this network's sensors
+            contents = contents.with_statistics([moment.arrays for moment in moments])
         variants, precision_doubts = make_variants(
             precision, chosen, contents.manifest, cut, tail, frames, progress
         )

@@ -100,6 +100,7 @@ class FrameLoop:
             np.empty(size, np.uint8) if out is None else out,
             np.empty(size, np.float32) if confidence else None,
         )
+        self._preprocessor.look(plan, received.arrays)
         if self._remember:
             self._memory = plan.memory
         ticket = Ticket(self.pipeline.start(work), self.pipeline, began)

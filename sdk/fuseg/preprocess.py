@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from .calibration_checks import CalibrationCheck
 from .errors import ArgumentError, Fault
 from .frames import (
     Cause,
@@ -70,6 +71,10 @@ class Preprocessor:
             self._named("units", name).deliver_unit(unit)
         for name, order in (channels or {}).items():
             self._named("channels", name).deliver_channels(order)
+        self._checks = {
+            name: CalibrationCheck(sensor.input, sensor.formats)
+            for name, sensor in self._sensors.items()
+        }
         self._first = manifest.inputs[0]
 
     def plan(self, received: Received, memory: Memory, *, on_gpu: bool) -> Plan:
@@ -116,6 +121,18 @@ class Preprocessor:
                 self._sensors[name].write(arrays[name], tensors)
             elif decision.state == "substituted":
                 self._sensors[name].substitute(tensors)
+
+    def look(self, plan: Plan, arrays: Mapping[str, Any]) -> None:
+        """See whether fresh frames are like those the bundle was made with."""
+        for name, decision in plan.decisions.items():
+            if decision.state == "fresh":
+                self._checks[name].look(arrays[name])
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What `look` found, a sentence an input at most."""
+        found = (check.warning for check in self._checks.values())
+        return tuple(warning for warning in found if warning is not None)
 
     def fresh_color(self, plan: Plan) -> str | None:
         """The first colour input that is fresh, in the manifest's order."""

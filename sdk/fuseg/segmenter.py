@@ -208,6 +208,17 @@ class Segmenter:
         return self._fallback
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was unlike the frames that the bundle was made with, once per input.
+
+        Depth by its unit, a sensor that sees almost nothing, colour that is dark; of
+        three frames in a row, among the first and then of few. Each is a warning of the
+        log, too. Nothing is said without ``statistics`` of at least eight frames in the
+        manifest, nor of frames that are on a GPU.
+        """
+        return self._preprocessor.warnings
+
+    @property
     def without_graph(self) -> str | None:
         """Why frames do not run as one CUDA graph; None if they do, or on a CPU."""
         return self._loop.pipeline.without_graph

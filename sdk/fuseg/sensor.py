@@ -27,20 +27,25 @@ class Sensor:
 
     Tensors are ``{tensor name: (1, C, h, w) float32}``. `write` takes frames that
     `take` returned and `has_reading` let pass.
+
+    Attributes:
+        input: What the manifest says.
+        channels: Of the camera.
+        formats: What frames of a depth-like sensor are taken, by element type.
     """
 
     def __init__(self, spec: Input) -> None:
         self.input = spec
         self._order: str = spec.channels or "RGB"  # of the planes, and unless told else
         self.channels: str = self._order  # of the camera
-        self._formats = {} if spec.kind == "color" else formats(spec, None)
+        self.formats = {} if spec.kind == "color" else formats(spec, None)
         self._packers = self.packers()
 
     def deliver_unit(self, unit: str | Mapping[str, str]) -> None:
         if self.input.unit is None:
             problem = f"must name depth-like inputs, got {self.input.name!r}."
             raise ArgumentError.of(Fault("units", None, problem))
-        self._formats = formats(self.input, unit)
+        self.formats = formats(self.input, unit)
         self._packers = self.packers()
 
     def deliver_channels(self, order: str) -> None:
@@ -138,7 +143,7 @@ class Sensor:
                 fit=spec.resize.fit,
                 **form,
             )
-            for dtype, delivered in self._formats.items()
+            for dtype, delivered in self.formats.items()
         }
 
     def filler(self, **form: Any) -> Packer:
@@ -191,5 +196,5 @@ class Sensor:
         return tensors[tensor.name][0, first : first + self.input.planes]
 
     def _refuse(self, array: Any) -> NoReturn:
-        units = {dtype: delivered.unit for dtype, delivered in self._formats.items()}
+        units = {dtype: delivered.unit for dtype, delivered in self.formats.items()}
         refuse(self.input, array, channels=self.channels, units=units or {_BYTES: ""})

@@ -200,6 +200,27 @@ def test_pack_color(gpu, rng, filter, channels, view):
         assert dtype != np.int8 or (off > 0).mean() <= 2e-3
 
 
+@pytest.mark.parametrize("layout", ["linear", "half", "hwc8"])
+@pytest.mark.parametrize("classes", [1, 5, 19])
+def test_samples_without_a_softmax_are_counted(gpu, rng, classes, layout):
+    dtype = np.float32 if layout == "linear" else np.float16
+    scores = rng.standard_normal((classes, 9, 13)).astype(dtype)
+    scores[0, 3, 4], scores[-1, 8, 12], scores[:, 0, 0] = np.nan, np.inf, -np.inf
+    scores[0, 5] = -np.inf  # of one class among others no fault
+    wanted = 2 if classes == 1 else 3
+    words = {"layout": "hwc8"} if layout == "hwc8" else {}
+    label = ops.Labeler((classes, 9, 13), dtype, size=(31, 40), **words)
+    if layout == "hwc8":
+        padded = np.zeros((9, 13, -(-classes // 8) * 8), np.float16)
+        padded[..., :classes] = scores.transpose(1, 2, 0)
+        padded[..., classes:] = np.nan  # does not count
+        scores = padded
+    for given, count in ((scores, wanted), (np.zeros_like(scores), 0)):
+        labels, found = gpu.put(poison((31, 40), np.uint8)), gpu.put(np.ones(1, "i4"))
+        label(gpu.put(given), out=labels, nan_samples=found)
+        assert gpu.get(found)[0] == count
+
+
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("filter", ["nearest", "nearest-exact", "bilinear"])
@@ -209,6 +230,8 @@ def test_pack_depth(gpu, rng, filter, dtype, view):
     if dtype == np.float32:
         frame[rng.random(frame.shape) < 0.05] = np.nan
         frame[rng.random(frame.shape) < 0.05] = np.inf
+        frame[rng.random(frame.shape) < 0.05] = 3.4e38
+    more = {"valid_range": (2.5, 200.5)} if dtype == np.float32 else {}
     frame = VIEWS[view](frame)
     for size, to, rotate, fit in (
         ((33, 41), np.float32, 0, "stretch"),
@@ -228,6 +251,7 @@ def test_pack_depth(gpu, rng, filter, dtype, view):
             std=2,
             invalid=(0, 7),
             crop=(2, 3, 30, 40) if rotate == 90 else None,
+            **more,
         )
         wanted, flags = poison(size, to), poison(size, np.uint8)
         pack(frame, wanted, flags)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ..bundle import Bundle
-from ..manifest import Input, Manifest, Output, Variant
+from ..manifest import Input, Manifest, Output, Statistics, Variant
 from .extract import extract as write_out
 from .extract import inputs_of
 from .options import BundleArgument, JsonOption
@@ -73,7 +73,20 @@ def _inputs(manifest: Manifest) -> list[tuple[str, str]]:
         tensor = f"tensor {entry.tensor.name} {shape}, {planes}"
         rows.append(("", f"resized to {size}, {tensor}"))
         rows.append(("", f"if missing: {_missing(entry)}"))
+        if entry.statistics is not None:
+            rows.append(("", _seen(entry.statistics)))
     return rows
+
+
+def _seen(found: Statistics) -> str:
+    middle, low, high = (
+        "/".join(f"{v:g}" for v in values)
+        for values in (found.p50, found.p1, found.p99)
+    )
+    return (
+        f"in {plural(found.frames, 'frame')}: median {middle}, 98 % from {low} to "
+        f"{high}, readings {found.valid_share:.1%}"
+    )
 
 
 def _frames(entry: Input) -> str:

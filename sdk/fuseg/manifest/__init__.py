@@ -14,6 +14,7 @@ from ..errors import ManifestError
 from .inputs import Input, InputTensor, Missing, Resize
 from .outputs import Class, Output, OutputTensor, Tail, Upsample
 from .schema import Record, dump, require, require_unique, spell
+from .statistics import Statistics
 from .variants import File, Sample, Variant, Verification
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "OutputTensor",
     "Resize",
     "Sample",
+    "Statistics",
     "Tail",
     "Upsample",
     "Variant",

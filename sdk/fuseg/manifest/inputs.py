@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from ..errors import ArgumentError, ManifestError
 from .schema import Record, require, require_side, require_tensor_shape, spell
+from .statistics import Statistics
 from .units import parse_unit
 
 __all__ = ["Input", "InputTensor", "Missing", "Resize"]
@@ -138,6 +139,9 @@ class Input(Record):
     where there is no reading, around a letterboxed picture, and of a substituted
     frame. ``bilinear`` blends the readings among its four pixels and leaves the
     others out.
+
+    ``statistics`` are those of the frames the bundle was made with, for checks of live
+    ones; absent where they are not known.
     """
 
     name: str
@@ -155,6 +159,7 @@ class Input(Record):
     channels: Literal["RGB", "BGR"] | None = None
     unit: str | None = None
     invalid: tuple[int | float, ...] = ()
+    statistics: Statistics | None = None
 
     @property
     def planes(self) -> int:
@@ -177,6 +182,13 @@ class Input(Record):
             self._check_plane()
         self._check_numbers()
         self._check_tensor()
+        if self.statistics is not None:
+            count = len(self.statistics.p1)
+            require(
+                count == self.planes,
+                f"statistics.p1 must be a list of {self.planes} for kind "
+                f"{self.kind!r}, got a list of {count}.",
+            )
 
     def _check_color(self) -> None:
         require(self.dtype == "uint8", f"dtype must be 'uint8', got {self.dtype!r}.")

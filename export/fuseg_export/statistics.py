@@ -1,0 +1,31 @@
+"""What the frames of an export were like, for the checks of live ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fuseg.manifest import Input, Statistics
+
+__all__ = ["measure"]
+
+
+def measure(spec: Input, frames: Sequence[NDArray[Any]]) -> Statistics | None:
+    """Statistics of frames as the manifest declares them; None without a reading."""
+    values, pixels = [], 0
+    for frame in frames:
+        flat = frame.reshape(-1, spec.planes).astype(np.float64)
+        pixels += len(flat)
+        if spec.kind != "color":
+            flat = flat[np.isfinite(flat) & ~np.isin(flat, spec.invalid)][:, None]
+        values.append(flat)
+    readings = np.concatenate(values)
+    if not len(readings):
+        return None
+    percentiles = np.percentile(readings, (1, 50, 99), axis=0)
+    p1, p50, p99 = (tuple(float(f"{v:.6g}") for v in row) for row in percentiles)
+    share = max(round(len(readings) / pixels, 6), 1e-6)
+    return Statistics(len(frames), share, p1, p50, p99)
