@@ -2,9 +2,9 @@
 
 Python blocks of a page share one namespace; a value is what its comment says in quotes.
 Shell lines run where they stand between them, in a folder that has what the page speaks
-of: the demo in ``out/demo``, a network and frames "of your own". What cannot run here
-is in `CANNOT_RUN`; a ``fuseg`` command among it is still parsed, so that an unknown
-option fails.
+of: the demo in ``out/demo``, a network and frames "of your own"; JSON is ``spec.json``
+there. What cannot run here is in `CANNOT_RUN`; a ``fuseg`` command among it is still
+parsed, so that an unknown option fails.
 """
 
 from __future__ import annotations
@@ -130,7 +130,10 @@ def test_the_code_of_a_page_runs_in_order_as_written(page, folder):
             for told in re.finditer(r'(?m)^([^#\n]+)  # ("[^"]*")', block.text):
                 assert eval(told[1], namespace) == eval(told[2]), told[0]
             continue
-        assert block.language in ("sh", "text"), f"{block.name}: python, sh or text?"
+        if block.language == "json":
+            (folder / "spec.json").write_text(block.text)
+            continue
+        assert block.language in ("sh", "text"), f"{block.name}: {block.language}?"
         for command in block.commands() if block.language == "sh" else ():
             reason = why_not(command)
             if reason is not None:
@@ -149,7 +152,7 @@ def test_the_code_of_a_page_runs_in_order_as_written(page, folder):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_options_of_commands_that_are_not_run_exist(page):
     for block in blocks(page):
-        for command in block.commands() if block.language != "python" else ():
+        for command in block.commands() if block.language in ("sh", "text") else ():
             run = block.language == "sh" and why_not(command) is None
             words = shlex.split(command)
             if words[0] == "fuseg" and not run:

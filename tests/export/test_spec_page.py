@@ -1,0 +1,47 @@
+"""docs/spec.md says what the exporter takes for granted, and every key it knows."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from fuseg.manifest import Input, Missing, Resize
+from fuseg_export.input_words import make_inputs
+
+PAGE = (Path(__file__).parents[2] / "docs" / "spec.md").read_text()
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in PAGE.splitlines()
+    if line.startswith("| ")
+]
+(HEAD,) = (row for row in ROWS if row[1] == "`color`")
+DEFAULTS = [row for row in ROWS if len(row) == len(HEAD) and row is not HEAD]
+
+
+@pytest.mark.parametrize("column", range(1, 5))
+def test_the_defaults_are_the_exporters(column):
+    kind = HEAD[column].strip("`")
+    (made,) = make_inputs([f"x={kind}:8x8"], [], {})
+    for key, *cells in DEFAULTS:
+        found = made
+        for part in key.strip("`").split("."):
+            found = getattr(found, part)
+        cell = cells[column - 1].strip("`")
+        told = json.loads(cell) if cell else None
+        assert found == (tuple(told) if isinstance(told, list) else told), key
+
+
+def test_every_key_of_the_format_is_on_the_page():
+    listed = {word for row in ROWS for word in re.findall(r"`([a-z_.]+)`", row[0])}
+    own = {f.name for f in fields(Input)} - {"name", "kind", "tensor"}  # not a spec's
+    nested = {f"resize.{f.name}" for f in fields(Resize)} - {
+        "resize.height",  # of --input
+        "resize.width",
+    }
+    assert own - {"resize"} <= listed
+    assert nested <= listed
+    assert {f.name for f in fields(Missing)} <= {*re.findall(r"`([a-z_]+)`", PAGE)}
