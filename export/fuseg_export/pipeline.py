@@ -157,8 +157,8 @@ def export_bundle(
         contents = first_contents(chosen, cut, tail, provenance)
         with tempfile.TemporaryDirectory(prefix="fuseg-") as folder:
             draft = Path(folder, "draft.fuseg")
-            bundle.write(draft, contents.manifest, contents.members)
-            segmenter = load(draft, backend="onnxruntime", threads=1)
+            own = bundle.write(draft, contents.manifest, contents.members)
+            segmenter = load(draft, backend="onnxruntime", threads=1, trust=own)
             progress(f"comparing every stage on {len(moments)} frames")
             results = _compare(segmenter, network, graphs, moments)
             contents = _complete(contents, segmenter, moments, results)
@@ -169,7 +169,7 @@ def export_bundle(
         )
         contents = contents.with_variants([v for v in variants if v.refused is None])
         progress(f"writing {out}")
-        digest = publish(contents, out)
+        digest, untrusted = publish(contents, out)
 
     size = out.stat().st_size
     sizes = [(count_nodes(g), g.ByteSize()) for g in graphs.values()]
@@ -189,6 +189,7 @@ def export_bundle(
             *([tail.kept] if tail.kept else []),
             *doubts,
             *precision_doubts,
+            *untrusted,
         ),
         variants=tuple(variants),
     )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fuseg import bundle
-from fuseg.errors import ArgumentError, ExportError, OutputFileError
+from fuseg.errors import ArgumentError, BackendError, ExportError, OutputFileError
 from fuseg.segmenter import Segmenter, load
 
 from .contents import Contents
@@ -36,16 +36,16 @@ def require_writable(out: Path) -> None:
         raise OutputFileError(f"{out} cannot be written: no permission in {folder}.")
 
 
-def publish(contents: Contents, out: Path) -> str:
+def publish(contents: Contents, out: Path) -> tuple[str, list[str]]:
     """Write the bundle beside ``out``, replay its samples, then let it take its place.
 
     Returns:
-        The digest.
+        The digest, and a warning if no device would run it without being told to.
     """
     part = out.parent / f".{secrets.token_hex(6)}.part"
     try:
         digest = bundle.write(part, contents.manifest, contents.members)
-        segmenter = load(part, backend="onnxruntime", variant="fp32", threads=1)
+        segmenter, doubts = _loaded(part, digest)
         for frames, labels in segmenter.bundle.samples():
             if not np.array_equal(usable_labels(segmenter, frames), labels):
                 raise ExportError(
@@ -59,7 +59,18 @@ def publish(contents: Contents, out: Path) -> str:
         raise OutputFileError(f"{out} cannot be written: {why}.") from err
     finally:
         part.unlink(missing_ok=True)
-    return digest
+    return digest, doubts
+
+
+def _loaded(part: Path, digest: str) -> tuple[Segmenter, list[str]]:
+    """As a device loads it; beyond the limits of a first run, as one that trusts it."""
+    try:
+        return load(part, backend="onnxruntime", variant="fp32", threads=1), []
+    except BackendError as err:
+        segmenter = load(
+            part, backend="onnxruntime", variant="fp32", threads=1, trust=digest
+        )
+        return segmenter, [f"a device has to be told to trust this bundle: {err}"]
 
 
 def usable_labels(

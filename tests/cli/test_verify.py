@@ -111,6 +111,17 @@ def test_a_miou_below_its_bar_ends_with_1(fuseg, scored):
     assert "left out: 6.25% of the truth's pixels are ignore" in done.stdout
 
 
+def test_where_loading_is_refused_the_samples_are_shown_and_nothing_is_scored(
+    fuseg, scored, sampled, with_variants, rgbd, onnx_of
+):
+    wrong = onnx_of(rgbd, bias=rgbd.bias + np.float32([3, 0, 0, 0]))
+    path = with_variants(sampled(), {"fp32": wrong})
+    done = fuseg("verify", path, *scored[2:], "--json")
+    assert done.code == 1
+    assert (len(done.json["samples"]), done.json["truth"]) == (2, None)
+    assert done.json["failures"][-1].startswith("nothing is scored, as loading is ref")
+
+
 def test_missing_scores_the_frames_without_a_sensor(fuseg, rgbd, scored, frames):
     without = [*scored[:4], *scored[6:]]
     assert "--missing depth=substitute" in fuseg(*without).stderr

@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import fuseg
 from fuseg.cli import app
 from fuseg.errors import (
     ArgumentError,
+    BackendError,
     CheckpointError,
     ExportError,
     FrameError,
@@ -175,6 +177,23 @@ def test_a_target_that_fills_up_leaves_nothing_and_is_named(
         export_two()
     assert str(caught.value) == f"{out} cannot be written: No space left on device."
     assert not list((home / "out").iterdir())
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_network_beyond_the_limits_of_a_first_run_is_exported_with_a_warning(
+    home, export_two, monkeypatch
+):
+    def too_long(*_):
+        raise BackendError("the first run takes more than 3 s of processor time.")
+
+    monkeypatch.setattr("fuseg.first_run.in_child", too_long)
+    report = export_two()
+    assert report.bundle == home / "out" / "two.fuseg"
+    assert report.warnings[-1] == (
+        "a device has to be told to trust this bundle: the first run takes more than 3 "
+        "s of processor time."
+    )
+    assert fuseg.load(report.bundle, trust=report.digest)
 
 
 @pytest.mark.usefixtures("quick")

@@ -12,7 +12,7 @@ from .. import gpu_engines, metrics
 from ..bundle import Bundle
 from ..bundle.signing import require_trusted
 from ..choice import LEAST_AGREEMENT, agreements, candidates, make, run_first
-from ..errors import ArgumentError, ShapeError
+from ..errors import ArgumentError, BackendError, ShapeError
 from ..pairs import PairedFrame, Pairs
 from ..segmenter import Segmenter, load
 from ..truth import TruthReader
@@ -147,24 +147,29 @@ def verify(
         min_agreement,
         trusted=trust is not None,
     )
-    score = scores = None
+    score = scores = told = None
+    refusals = []
     unscored = "no frame has a labelled pixel."
     if truth is not None:
         orders = assignments("--channels", channels)
         units = assignments("--unit", unit)
-        told = load(
-            bundle,
-            backend=backend,
-            variant=variant,
-            threads=threads,
-            allow_spinning=not no_spinning,
-            device=device,
-            units=units,
-            channels=orders,
-            missing=policies(missing),
-            hold=False,
-            trust=trust,
-        )
+        try:
+            told = load(
+                bundle,
+                backend=backend,
+                variant=variant,
+                threads=threads,
+                allow_spinning=not no_spinning,
+                device=device,
+                units=units,
+                channels=orders,
+                missing=policies(missing),
+                hold=False,
+                trust=trust,
+            )
+        except BackendError as err:  # the samples say why, and they are shown
+            refusals.append(f"nothing is scored, as loading is refused: {err}")
+    if truth is not None and told is not None:
         require_names(told.manifest, sources)
         pairs = pair_files({**sources, _TRUTH: truth}, pair, slop, reference)
         report_unpaired(pairs)
@@ -176,7 +181,7 @@ def verify(
         scores = {"frames": len(pairs.frames), **asdict(score)}
         scores["unpaired"] = unpaired_json(pairs)
 
-    failures = _failures(samples, scores, min_miou, unscored)
+    failures = _failures(samples, scores, min_miou, unscored) + refusals
     if json:
         print_json(
             {
