@@ -109,7 +109,7 @@ def describe(sensor: Input) -> str:
     )
     return (
         f"{sensor.name}: {values}{invalid}, times {sensor.scale:.6g}, minus {mean}, "
-        f"over {std}; change it with --spec"
+        f"over {std}; if missing: {sensor.missing.words}; change it with --spec"
     )
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from fuseg.errors import ArgumentError, ExportError, FusegError, InputFileError
 from fuseg.manifest.schema import dump
 from fuseg_export.engine import open_session
-from fuseg_export.input_words import make_inputs
+from fuseg_export.input_words import describe, make_inputs
 from fuseg_export.models import REFERENCE
 from fuseg_export.outputs import OneOutput
 from fuseg_export.spec import default_classes, parse_classes, read_spec
@@ -158,6 +158,11 @@ def test_every_input_is_exported_with_limits_of_its_age():
         for entry in dump(model.inputs):
             assert entry["missing"]["max_age_ms"] in (200.0, 500.0)
             assert entry["missing"]["max_ahead_ms"] == 100.0
+
+
+def test_the_limits_are_told_to_whom_exports():
+    told = describe(only("rgb=color:4x6"))
+    assert "if missing: refuse; late after 500 ms, early by 100 ms; change it" in told
 
 
 def test_a_spec_may_take_hold_from_a_reference_model(tmp_path):

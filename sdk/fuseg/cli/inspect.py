@@ -72,7 +72,7 @@ def _inputs(manifest: Manifest) -> list[tuple[str, str]]:
         size = f"{entry.resize.height}x{entry.resize.width} {entry.resize.filter}"
         tensor = f"tensor {entry.tensor.name} {shape}, {planes}"
         rows.append(("", f"resized to {size}, {tensor}"))
-        rows.append(("", f"if missing: {_missing(entry)}"))
+        rows.append(("", f"if missing: {entry.missing.words}"))
         if entry.statistics is not None:
             rows.append(("", _seen(entry.statistics)))
     return rows
@@ -94,15 +94,6 @@ def _frames(entry: Input) -> str:
     if entry.invalid:
         words.append("no reading: " + " ".join(map(str, entry.invalid)))
     return ", ".join(words)
-
-
-def _missing(entry: Input) -> str:
-    missing = entry.missing
-    then = f", then {missing.then}" if missing.then else ""
-    age, ahead = missing.max_age_ms, missing.max_ahead_ms
-    late = "never late" if age is None else f"late after {age:g} ms"
-    early = "never early" if ahead is None else f"early by {ahead:g} ms"
-    return f"{missing.policy}{then}; {late}, {early}"
 
 
 def _show_output(output: Output) -> None:

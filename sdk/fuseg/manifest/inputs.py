@@ -84,6 +84,15 @@ class Missing(Record):
     max_ahead_ms: float | None = field(default=100.0, kw_only=True)
     then: Literal["refuse", "substitute"] | None = None
 
+    @property
+    def words(self) -> str:
+        """As in "hold, then substitute; late after 200 ms, early by 100 ms"."""
+        then = f", then {self.then}" if self.then else ""
+        age, ahead = self.max_age_ms, self.max_ahead_ms
+        late = "never late" if age is None else f"late after {age:g} ms"
+        early = "never early" if ahead is None else f"early by {ahead:g} ms"
+        return f"{self.policy}{then}; {late}, {early}"
+
     def changed(self, changes: Mapping[str, Any]) -> Missing:
         """The same with some keys of the manifest changed; ``then`` goes with ``hold``.
 
