@@ -48,6 +48,8 @@ class CalibrationCheck:
             known if known is not None and known.frames >= _FEWEST_FRAMES else None
         )
         self._looked, self._outside, self._wait = 0, 0, 0
+        self._size: tuple[int, ...] = ()  # of the frames that these places are of
+        self._places: tuple[NDArray[np.int64], ...] = ()
 
     def look(self, frame: Any) -> None:
         """Look at a frame, if it is this one's turn; what is on a GPU is not read."""
@@ -67,12 +69,15 @@ class CalibrationCheck:
             self._wait = _EVERY - 1
 
     def _about(self, frame: NDArray[Any], known: Statistics) -> str | None:
-        rows, columns = (
-            np.linspace(0, n - 1, min(n, _GRID)).astype(int) for n in frame.shape[:2]
-        )
-        pixels = frame[np.ix_(rows, columns)]
+        size = frame.shape[:2]
+        if size != self._size:
+            rows, columns = (
+                np.linspace(0, n - 1, min(n, _GRID)).astype(int) for n in size
+            )
+            self._size, self._places = size, np.ix_(rows, columns)
+        pixels = frame[self._places]
         if self._spec.kind == "color":
-            return _about_brightness(pixels, known)
+            return _about_brightness(pixels.reshape(*pixels.shape[:2], -1), known)
         delivered = self._formats[frame.dtype]
         raw = pixels.astype(np.float64).ravel()
         valid = _are_readings(raw, delivered.invalid)
@@ -86,7 +91,7 @@ class CalibrationCheck:
                 f"bundle was made with it was {known.valid_share:.0%}."
             )
         factor = delivered.scale / self._spec.scale
-        return _about_values(self._spec, float(np.median(raw[valid])) * factor, known)
+        return _about_values(self._spec, _nth(raw[valid], 0.5) * factor, known)
 
 
 def _are_readings(
@@ -98,8 +103,14 @@ def _are_readings(
     return readings
 
 
+def _nth(values: NDArray[Any], share: float) -> float:
+    """The value that this share of the others is below."""
+    at = int(share * (values.size - 1))
+    return float(np.partition(values, at)[at])
+
+
 def _about_brightness(pixels: NDArray[Any], known: Statistics) -> str | None:
-    bright = float(np.percentile(pixels[..., :3], 99))
+    bright = _nth(pixels[..., :3].reshape(-1), 0.99)  # without alpha
     usual = max(known.p50)
     if bright >= _DARK * usual:
         return None

@@ -256,7 +256,8 @@ class Segmenter:
                 be of that moment. By default the newest usable frame's stamp, by which
                 that frame itself is neither, or now if frames carry no stamps.
             frames: By input name: an array as the manifest declares it (rows may be
-                any number of bytes apart), or ``Frame(array, stamp_ns)``. In one
+                any number of bytes apart; what a ``numpy.ma`` mask hides of a
+                depth-like frame is no reading), or ``Frame(array, stamp_ns)``. In one
                 Segmenter all frames carry stamps or none does. If the engine is on a
                 GPU, arrays that are there (DLPack, ``__cuda_array_interface__``) are
                 read where they are, after the work of the stream they name; they are
@@ -272,7 +273,7 @@ class Segmenter:
             DTypeError, ShapeError, LayoutError: a frame or ``out`` is not as
                 declared; the sentence names it.
             FrameError: an input has no usable frame and its policy is to refuse.
-            BackendError: the engine failed.
+            BackendError: the engine failed, or its scores are NaN or infinite.
         """
         with self._lock:
             self._switch()
@@ -314,7 +315,7 @@ class Segmenter:
 
         Raises:
             ArgumentError: the ticket is not of this Segmenter, or was used.
-            BackendError: the engine failed.
+            BackendError: the engine failed, or its scores are NaN or infinite.
         """
         with self._lock:
             return self._loop.finish(ticket)

@@ -235,6 +235,27 @@ def test_scores_that_are_not_finite(share, size, align_corners, rng):
     np.testing.assert_array_equal(labels, argmax(dense))
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda a: np.ndarray(a.shape, a.dtype, bytes(3) + a.tobytes(), 3),
+        lambda a: np.repeat(a, 2, axis=2)[..., ::2],
+        np.asfortranarray,
+    ],
+    ids=["at an odd address", "every second", "fortran"],
+)
+def test_scores_that_are_refused_are_taken_when_copied_as_told(make, rng):
+    scores = rng.standard_normal((3, 4, 5)).astype(np.float32)
+    odd = make(scores)
+    with pytest.raises(LayoutError) as told:
+        upsample_argmax(odd, size=(8, 40))
+    advice = str(told.value).split(": ")[-1].removesuffix(".")
+    copied = eval(advice, {"np": np, "scores": odd})
+    np.testing.assert_array_equal(
+        upsample_argmax(copied, size=(8, 40)), upsample_argmax(scores, size=(8, 40))
+    )
+
+
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("confidence", [False, True])
 @pytest.mark.parametrize(("classes", "grid", "size"), SIZES)

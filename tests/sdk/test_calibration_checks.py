@@ -108,6 +108,20 @@ def test_metres_that_are_millimetres_are_told(known):
     assert "its median is" in segmenter.warnings[0]
 
 
+@pytest.mark.parametrize("order", ["GRAY", "RGBA"])
+def test_a_dark_picture_is_one_of_any_channels(known, order):
+    lit = {
+        "GRAY": lambda r: np.ascontiguousarray(r["rgb"][..., 0]),
+        "RGBA": lambda r: np.dstack([r["rgb"], np.full((60, 80), 255, np.uint8)]),
+    }[order]
+    told = {"channels": {"rgb": order}}
+    assert labelled(known, lambda r: {"rgb": lit(r)}, **told).warnings == ()
+    dark = labelled(
+        known, lambda r: {"rgb": lit(r | {"rgb": r["rgb"] // 64})}, count=3, **told
+    )
+    assert "rgb: it is dark" in dark.warnings[0]
+
+
 def test_two_frames_of_a_camera_that_starts_are_not_told(known):
     segmenter = fuseg.load(known)
     dark = np.zeros((60, 80, 3), np.uint8)

@@ -291,6 +291,27 @@ def test_a_frame_at_an_odd_address_is_read_where_it_is(rgbd, ranged, scene, dtyp
     assert agreement(bundle, scene | {"depth": odd}, wanted) == 1
 
 
+class Lent:
+    """An array of a library that speaks DLPack and nothing else."""
+
+    def __init__(self, array):
+        self._array = array
+
+    def __dlpack__(self, **how):
+        return self._array.__dlpack__(**how)
+
+    def __dlpack_device__(self):
+        return self._array.__dlpack_device__()
+
+
+def test_a_frame_may_speak_dlpack_alone(rgbd, scene):
+    wanted = fuseg.load(rgbd.path)(**scene).labels
+    lent = {name: Lent(array) for name, array in scene.items()}
+    result = fuseg.load(rgbd.path)(**lent)
+    np.testing.assert_array_equal(result.labels, wanted)
+    assert result.overlay().shape == (*SIZE, 3)
+
+
 def test_a_frame_of_another_sensor_is_asked_about(rgbd, scene):
     swapped = {"rgb": scene["depth"], "depth": scene["rgb"].astype(np.uint16)}
     sentence = refused(rgbd, scene | {"rgb": swapped["rgb"]}, errors.DTypeError)
