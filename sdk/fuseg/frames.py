@@ -5,8 +5,9 @@ Pure bookkeeping on integers: no pixel is read here. The bytes are moved by
 
 Time. Every frame of a call has a stamp in nanoseconds. It is the caller's
 (``Frame(array, stamp_ns)``, or the call's own ``stamp_ns=`` for plain arrays), or,
-when the caller gives none at all, its arrival on ``time.monotonic_ns()``. The two
-clocks cannot be compared, so one Segmenter stays with the first one it saw.
+when the caller gives none at all, its arrival on the system's monotonic clock; on Linux
+the one that goes on while the machine sleeps, ``time.CLOCK_BOOTTIME``. The two clocks
+cannot be compared, so one Segmenter stays with the first one it saw.
 
 Age. Every frame, given or held, is measured against one stamp, the result's: the call's
 ``stamp_ns``, or else the newest usable frame's own. So without ``stamp_ns`` the newest
@@ -20,6 +21,7 @@ that. A held frame that was once found beyond a limit is never used again.
 from __future__ import annotations
 
 import operator
+import sys
 import time
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -144,7 +146,7 @@ def receive(
         raise ArgumentError(
             f"{unknown}: no such input; this bundle's inputs are {', '.join(names)}."
         )
-    now = time.monotonic_ns()
+    now = _arrival_ns()
     plain = now if stamp_ns is None else _nanoseconds("stamp_ns", stamp_ns)
     arrays: dict[str, Any] = {}
     stamps: dict[str, int] = {}
@@ -276,6 +278,14 @@ def reason(decisions: Mapping[str, Decision]) -> str | None:
 def age_ms(moment_ns: int, stamp_ns: int) -> float:
     """Milliseconds from ``stamp_ns`` to ``moment_ns``; negative if it lies ahead."""
     return (moment_ns - stamp_ns) / _NS_PER_MS
+
+
+def _arrival_ns() -> int:
+    if sys.platform == "linux":
+        # time.monotonic_ns() stands still while the machine is suspended: what is held
+        # from before would be as young as if no time had passed.
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    return time.monotonic_ns()
 
 
 def _refuse_clocks(

@@ -174,8 +174,8 @@ def test_what_a_call_is_made_from_is_what_the_model_says(
     bundle, monkeypatch, clock, hold
 ):
     rng = random.Random(f"{clock} {hold}")
-    arrival = SimpleNamespace(now=0, monotonic_ns=lambda: arrival.now)
-    monkeypatch.setattr(fuseg_frames, "time", arrival)
+    arrival = SimpleNamespace(now=0)
+    monkeypatch.setattr(fuseg_frames, "_arrival_ns", lambda: arrival.now)
     met = set()
     for rule in RULES:
         rules = {"a": rng.choice(RULES), "b": rule, "c": rng.choice(RULES)}

@@ -38,9 +38,9 @@ def state(result, name):
 
 
 def test_frames_given_now_are_fresh(load, frames):
-    before = time.monotonic_ns()
+    before = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     result = load()(**frames())
-    assert before <= result.stamp_ns <= time.monotonic_ns()
+    assert before <= result.stamp_ns <= time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     assert {name: state(result, name) for name in result.made_from} == {
         "rgb": ("fresh", 0.0),
         "depth": ("fresh", 0.0),
@@ -245,6 +245,20 @@ def test_frames_without_stamps_are_held_by_the_time_they_arrived(load, frames):
     assert name == "held"
     assert age == (result.stamp_ns - first.stamp_ns) / MS
     assert 20 <= age < 60_000
+
+
+def test_what_is_held_grows_old_while_the_machine_sleeps(load, frames, monkeypatch):
+    segmenter = load(depth=HOLD)
+    segmenter(**frames())
+    awake = time.clock_gettime_ns
+
+    def after_an_hour_of_sleep(clock):
+        return awake(clock) + 3_600_000 * MS * (clock == time.CLOCK_BOOTTIME)
+
+    monkeypatch.setattr(time, "clock_gettime_ns", after_an_hour_of_sleep)
+    result = segmenter(rgb=frames()["rgb"])
+    assert state(result, "depth") == ("substituted", None)
+    assert "the held one is 36000" in result.reason
 
 
 def test_a_call_without_any_frame_follows_the_policies(load, frames):
