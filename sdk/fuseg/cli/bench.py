@@ -46,6 +46,7 @@ from .options import (
     TrustOption,
     UnitOption,
     VariantOption,
+    require_device,
 )
 from .printing import print_json, progress, report
 from .rounds import Frames, interleave, percentiles
@@ -110,9 +111,12 @@ def bench(
     units, orders = assignments("--unit", unit), assignments("--channels", channels)
     of_files = {"--unit": unit, "--channels": channels, "--plane": plane}
     of_files["--pair"] = None if pair == "name" else [pair]
+    of_files["--slop"] = None if slop is None else [slop]
+    of_files["--reference"] = None if reference is None else [reference]
     for option, value in of_files.items():
         if value and not sources:
             raise ArgumentError(f"{option} needs the frames that it is of: --input.")
+    require_device(backend, device)
     segmenter = load(
         bundle,
         backend=backend,

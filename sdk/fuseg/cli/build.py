@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -121,13 +121,34 @@ def build(
         bool, typer.Option("--clear", help="Delete the kept engines and stop.")
     ] = False,
     keep_newest: Annotated[
-        int, typer.Option(min=0, help="With --clear: so many engines stay.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            min=0, help="With --clear: so many engines stay.", show_default="0"
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     _require_usage(bundle, clear, pack_to, sign_key, pack_from, trust, rebuild)
+    if keep_newest is not None and not clear:
+        raise ArgumentError(
+            "--keep-newest must be given with --clear, which it limits."
+        )
     if bundle is None:
-        result = _clear(keep_newest)
+        _require_unset(
+            {
+                "--variant": variant,
+                "--workspace": workspace,
+                "--optimization-level": optimization_level,
+                "--version-compatible": version_compatible,
+                "--hardware-compatible": hardware_compatible,
+                "--borders": borders != "auto",
+                "--device": device,
+                "--pack": pack_to,
+                "--from": pack_from,
+                "--rebuild": rebuild,
+            }
+        )
+        result = _clear(keep_newest or 0)
     else:
         opened = Bundle.open(bundle)
         about = engines.installed()
@@ -187,6 +208,14 @@ def _require_usage(
         raise ArgumentError(
             "--from must be given without --pack and --rebuild: it builds nothing."
         )
+
+
+def _require_unset(options: Mapping[str, Any]) -> None:
+    for name, value in options.items():
+        if value not in (None, False, 0):
+            raise ArgumentError(
+                f"{name} must be left out with --clear, which builds nothing."
+            )
 
 
 def _facts(device: int) -> Any:

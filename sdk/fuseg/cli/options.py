@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from .. import backends, gpu_engines
+from ..errors import ArgumentError
+
 BundleArgument = Annotated[
     Path, typer.Argument(metavar="BUNDLE", help="A .fuseg file.", show_default=False)
 ]
@@ -140,3 +143,24 @@ JsonOption = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON document on stdout."),
 ]
+
+
+def require_device(backend: str, device: int) -> None:
+    """Refuse a GPU other than the first one where none such can be used.
+
+    Raises:
+        ArgumentError: The backend runs on the CPU, or there are fewer GPUs.
+    """
+    if not device:
+        return
+    if backend in backends.KNOWN and backend not in ("auto", *gpu_engines.GPU_ENGINES):
+        raise ArgumentError(
+            f"--device must be left out with --backend {backend}, which runs on the "
+            f"CPU, got {device}."
+        )
+    count = gpu_engines.count()
+    if device >= count:
+        raise ArgumentError(
+            f"--device must be one of the {count} GPUs that fuseg can use here, from 0 "
+            f"on, got {device}: `fuseg doctor` says more."
+        )

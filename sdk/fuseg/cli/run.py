@@ -54,6 +54,7 @@ from .options import (
     TrustOption,
     UnitOption,
     VariantOption,
+    require_device,
 )
 from .printing import plural, print_json, print_table, progress, report, say
 
@@ -106,6 +107,7 @@ def run(
     if on_error not in ("go-on", "stop"):
         raise ArgumentError(f"--on-error must be go-on or stop, got {on_error!r}.")
     orders = assignments("--channels", channels)
+    require_device(backend, device)
     segmenter = load(
         bundle,
         backend=backend,

@@ -28,6 +28,7 @@ from .options import (
     NoSpinningOption,
     ThreadsOption,
     TrustOption,
+    require_device,
 )
 from .printing import plural, print_json, print_table, progress, say, warn
 from .rounds import Frames, interleave, percentiles
@@ -81,11 +82,7 @@ def tune(
     kept from earlier: that takes minutes for each. Exits with 1 if nothing gives the
     right labels.
     """
-    if device and device >= gpu_engines.count():
-        raise ArgumentError(
-            f"--device must be one of the {gpu_engines.count()} GPUs that fuseg can "
-            f"use here, counted from 0, got {device}: `fuseg doctor` says more."
-        )
+    require_device("auto", device)
     opened = Bundle.open(bundle)
     if trust is not None:
         require_trusted(opened, trust)

@@ -45,6 +45,7 @@ from .options import (
     TruthMapOption,
     UnitOption,
     VariantOption,
+    require_device,
 )
 from .printing import plural, print_json, print_table, progress, report, say, warn
 
@@ -128,10 +129,13 @@ def verify(
         "--missing": missing,
         "--plane": plane,
         "--pair": None if pair == "name" else pair,
+        "--slop": slop,
+        "--reference": reference,
     }
     for option, value in of_frames.items():
         if truth is None and value not in (None, []):
             raise ArgumentError(f"{option} needs frames to score: --input and --truth.")
+    require_device(backend, device)
     opened = Bundle.open(bundle)
     if trust is not None:
         require_trusted(opened, trust)
