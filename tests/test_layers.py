@@ -25,7 +25,7 @@ HEAVY = {"torch", "onnx", "onnxsim", "tensorrt", "pycuda", "cv2", "openvino"}
 OPEN_TO_EXPORT = {
     *("fuseg", "fuseg.bundle", "fuseg.errors", "fuseg.manifest", "fuseg.metrics"),
     *("fuseg.ops", "fuseg.segmenter", "fuseg.images", "fuseg.pairs", "fuseg.truth"),
-    "fuseg.pictures",
+    *("fuseg.pictures", "fuseg.machine"),
     *("fuseg.manifest.units", "fuseg.sensor", "fuseg.backends", "fuseg._files"),
     "fuseg.backends.onnxruntime",
     *("fuseg.cli.frames", "fuseg.cli.options", "fuseg.cli.printing"),

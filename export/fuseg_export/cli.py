@@ -7,21 +7,30 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from fuseg._files import write_file
 from fuseg.cli.frames import assignments
-from fuseg.cli.options import JsonOption
-from fuseg.cli.printing import console, print_json, warn
+from fuseg.cli.options import JsonOption, TruthMapOption
+from fuseg.cli.printing import print_json, print_table, say, warn
 
 from .models import REFERENCE, ReferenceModel
+from .page import as_html
 from .pipeline import ExportReport, export_bundle
 from .precision.calibrate import METHODS
 from .precision.judge import Budget
-from .precision.report import as_html, as_json, remarks, variants_table
+from .precision.report import (
+    STAGE_HEADINGS,
+    as_json,
+    class_rows,
+    remarks,
+    score_words,
+    stage_rows,
+    variant_rows,
+)
 from .precision.variants import Precision, parse_kinds
 from .publish import require_writable
 from .stdout import foreign_prints_to_stderr, progress_on_terminal
+from .usage import require_distinct, require_effect
 
 __all__ = ["export", "models"]
 
@@ -100,7 +109,7 @@ def export(
         list[str] | None,
         typer.Option(
             metavar="NAME=PATH",
-            help="Frames to verify on: a file, a folder, or a pattern with one star "
+            help="Frames to verify on: a file, a folder, or a pattern with stars "
             "(in quotes), for each input. The first two travel in the bundle.",
             show_default="rendered rooms",
         ),
@@ -126,8 +135,13 @@ def export(
         ),
     ] = None,
     calibration_method: Annotated[
-        str, typer.Option(help=f"One of {', '.join(METHODS)}.")
-    ] = "minmax",
+        str | None,
+        typer.Option(
+            metavar="METHOD",
+            help=f"One of {', '.join(METHODS)}.",
+            show_default="minmax",
+        ),
+    ] = None,
     calibration_cache: Annotated[
         Path | None,
         typer.Option(
@@ -140,24 +154,28 @@ def export(
         str | None,
         typer.Option(
             metavar="PATH",
-            help="Label maps of --frames, so that variants are judged by mIoU too.",
+            help="Label maps of --frames: fp32 and the variants are scored on them, "
+            "and variants are judged by mIoU too.",
             show_default=False,
         ),
     ] = None,
+    truth_map: TruthMapOption = None,
     max_miou_drop: Annotated[
-        float,
+        float | None,
         typer.Option(
             min=0,
             max=1,
             help="What a variant may lose of the mIoU; layers go back "
             "to float until it holds.",
+            show_default=str(Budget.miou_drop),
         ),
-    ] = Budget.miou_drop,
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write an HTML page: the variants, and where they label otherwise.",
+            help="Write an HTML page: stages, variants, IoU of each class where the "
+            "truth is known, and frames with their labels.",
             show_default=False,
         ),
     ] = None,
@@ -168,6 +186,28 @@ def export(
     Nothing is written unless every stage labels like the one before.
     """
     kinds, auto = parse_kinds(precision)
+    require_effect(
+        target,
+        kinds,
+        {
+            "--frames": frames,
+            "--calibration": calibration,
+            "--calibration-method": calibration_method,
+            "--calibration-cache": calibration_cache,
+            "--truth": truth,
+            "--truth-map": truth_map,
+            "--max-miou-drop": max_miou_drop,
+        },
+    )
+    require_distinct(
+        {"--report": report, "--calibration-cache": calibration_cache, "--out": out},
+        {
+            "--checkpoint": checkpoint,
+            "--spec": spec,
+            "--classes": None if classes is None else Path(classes),
+            "--truth-map": truth_map,
+        },
+    )
     for path in (report, calibration_cache):
         if path is not None:
             require_writable(path)
@@ -182,15 +222,16 @@ def export(
             classes=classes,
             spec=spec,
             frames=assignments("--frames", frames),
+            truth=truth,
+            truth_map=truth_map,
             opset=opset,
             precision=Precision(
                 kinds=kinds,
                 auto=auto,
                 calibration=assignments("--calibration", calibration),
-                truth=truth,
-                method=calibration_method,
+                method=calibration_method or "minmax",
                 cache=calibration_cache,
-                budget=Budget(miou_drop=max_miou_drop),
+                budget=Budget() if max_miou_drop is None else Budget(max_miou_drop),
             ),
             progress=progress,
         )
@@ -210,17 +251,22 @@ def models(json: JsonOption = False) -> None:
     if json:
         print_json({"models": rows})
         return
-    table = Table("name", "inputs", "classes", "parameters", "what it is")
-    for row in rows:
-        inputs = [f"{i['name']} {i['height']}x{i['width']}" for i in row["inputs"]]
-        table.add_row(
-            row["name"],
-            ", ".join(inputs),
-            str(len(row["classes"])),
-            f"{row['parameters']:,}",
-            row["summary"],
-        )
-    console().print(table)
+    print_table(
+        ("name", "inputs", "classes", "parameters", "what it is"),
+        [
+            (
+                row["name"],
+                ", ".join(
+                    f"{i['name']} {i['height']}x{i['width']}" for i in row["inputs"]
+                ),
+                str(len(row["classes"])),
+                f"{row['parameters']:,}",
+                row["summary"],
+            )
+            for row in rows
+        ],
+        right=("classes", "parameters"),
+    )
 
 
 def _describe(model: ReferenceModel) -> dict[str, Any]:
@@ -243,32 +289,23 @@ def _describe(model: ReferenceModel) -> dict[str, Any]:
 
 
 def _show(report: ExportReport) -> None:
-    table = Table(
-        "stage", "against", "frames", "labels that agree", "largest score difference"
-    )
-    for name in ("mIoU", "nodes", "bytes"):
-        table.add_column(name, justify="right")
-    for stage in report.stages:
-        result = stage.result
-        table.add_row(
-            result.stage,
-            result.against,
-            str(result.frames),
-            f"{result.label_agreement:.6f}",
-            f"{result.max_abs_logit_diff:.2g}",
-            "" if result.miou is None else f"{result.miou:.4f}",
-            str(stage.nodes),
-            f"{stage.bytes:,}",
-        )
-    screen = console()
-    screen.print(table)
-    if len(report.variants) > 1:
-        screen.print(variants_table(report.variants))
+    numbers = ("frames", "mIoU", "nodes", "bytes")
+    print_table(STAGE_HEADINGS, stage_rows(report.stages), right=numbers)
+    scored = [made for made in report.variants if made.score is not None]
+    if len(report.variants) > 1 or scored:
+        say()
+        print_table(*variant_rows(report.variants), right=("bytes", "frames"))
+    if scored:
+        say()
+        print_table(*class_rows(scored))
+    say()
+    for line in score_words(report):
+        say(line)
     for note in (*report.notes, *remarks(report.variants)):
-        screen.print(note)
+        say(note)
     cut = ", ".join(report.tail.removed) or "nothing"
-    screen.print(f"cut off its end: {cut}   opset {report.opset}")
-    screen.print(f"{report.bundle}: {report.bytes:,} bytes, sha256 {report.digest}")
+    say(f"cut off its end: {cut}   opset {report.opset}")
+    say(f"{report.bundle}: {report.bytes:,} bytes, sha256 {report.digest}")
 
 
 def _as_json(report: ExportReport) -> dict[str, Any]:

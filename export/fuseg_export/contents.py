@@ -46,7 +46,9 @@ class Contents:
                 frames=r.frames,
                 label_agreement=r.label_agreement,
                 max_abs_logit_diff=float(f"{r.max_abs_logit_diff:.3g}"),
-                miou=None if r.miou is None else round(r.miou, 6),
+                miou=_rounded(r.miou),
+                ignored_share=_rounded(r.ignored_share),
+                absent=r.absent,
             )
             for r in results
         )
@@ -69,7 +71,7 @@ class Contents:
         variants, members = [], {}
         for one in made:
             if one.name == full.name:
-                variants.append(full)
+                variants.append(_scored(full, one))
                 continue
             variants.append(
                 m.Variant(
@@ -79,7 +81,7 @@ class Contents:
                     ir_version=one.model.ir_version,
                     targets=one.targets,
                     precision=one.precision,
-                    verification=(_verification(one),),
+                    verification=(_judged(one),),
                 )
             )
             network = one.model.SerializeToString(deterministic=True)
@@ -157,17 +159,38 @@ def first_contents(
     return Contents(manifest, {_NETWORK: model.SerializeToString(deterministic=True)})
 
 
-def _verification(made: Made) -> m.Verification:
+def _scored(variant: m.Variant, made: Made) -> m.Variant:
+    """With its score on the frames that the others are judged on, if it is known and
+    they are not those of the stages."""
+    compared = {v.frames for v in variant.verification if v.miou is not None}
+    if made.score is None or made.frames in compared:
+        return variant
+    own = _verification(made, agreement=1.0, difference=0.0)
+    return replace(variant, verification=(*variant.verification, own))
+
+
+def _judged(made: Made) -> m.Verification:
     verdict = made.verdict
     assert verdict is not None, "every variant but fp32 is judged"
+    return _verification(made, verdict.agreement, verdict.max_abs_logit_diff)
+
+
+def _verification(made: Made, agreement: float, difference: float) -> m.Verification:
+    score = made.score
     return m.Verification(
         stage=made.name,
         against="fp32",
-        frames=verdict.frames,
-        label_agreement=verdict.agreement,
-        max_abs_logit_diff=float(f"{verdict.max_abs_logit_diff:.3g}"),
-        miou=None if verdict.miou is None else round(verdict.miou, 6),
+        frames=made.frames,
+        label_agreement=agreement,
+        max_abs_logit_diff=float(f"{difference:.3g}"),
+        miou=None if score is None else _rounded(score.miou),
+        ignored_share=None if score is None else _rounded(score.ignored_share),
+        absent=() if score is None else score.absent,
     )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
 
 
 def _classes(target: Target, channels: int) -> tuple[m.Class, ...]:

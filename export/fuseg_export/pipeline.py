@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from fuseg import bundle
-from fuseg.errors import ArgumentError, BundleError, ExportError
+from fuseg.errors import BundleError, ExportError
+from fuseg.manifest import Manifest
 from fuseg.segmenter import Segmenter, load
 
 from . import samples, verify
@@ -25,12 +26,15 @@ from .cut_tail import Tail, cut_tail, find_tail
 from .definition import at_size, preprocess
 from .graph import count_nodes
 from .outputs import OneOutput, choose, require_planes
+from .precision.data import gather
+from .precision.pictures import Shown
 from .precision.variants import FP32, Made, Precision, make_variants
 from .publish import publish, require_writable, usable_labels
 from .sentence import cause
 from .simplify import simplify
 from .target import Target, resolve, tensor_shapes
 from .to_onnx import to_onnx
+from .usage import require_distinct
 
 __all__ = ["ExportReport", "Stage", "export_bundle"]
 
@@ -63,7 +67,9 @@ class ExportReport:
         exporter: "torchscript" or "dynamo".
         notes: What was adapted or chosen without being asked, a sentence each.
         warnings: What the user should know before relying on it, a sentence each.
-        variants: What was made of it in other precisions, and what was refused.
+        variants: fp32, what was made of it in other precisions, what was refused.
+        shown: Frames for a report.
+        contents: The bundle's manifest.
     """
 
     bundle: Path
@@ -76,6 +82,8 @@ class ExportReport:
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
     variants: tuple[Made, ...]
+    shown: tuple[Shown, ...]
+    manifest: Manifest
 
 
 def export_bundle(
@@ -89,6 +97,8 @@ def export_bundle(
     classes: str | None = None,
     spec: Path | None = None,
     frames: Mapping[str, str] | None = None,
+    truth: str | None = None,
+    truth_map: Path | None = None,
     opset: int = 17,
     precision: Precision = FP32,
     progress: Callable[[str], None] = lambda _: None,
@@ -104,7 +114,11 @@ def export_bundle(
         checkpoint: See `checkpoint.load_checkpoint`.
         out: The file to make or to replace.
         output: See `outputs.choose`.
-        frames: See `samples.read`; rendered rooms if omitted.
+        frames: Sources by input name, see `samples.Paired`; rendered rooms if
+            omitted. Stages are compared on the first 16.
+        truth: Source of the true labels of ``frames``, that fp32 and the variants are
+            scored on: all of them.
+        truth_map: What the ids in these labels mean, see `fuseg.truth.TruthReader`.
         opset: See `to_onnx.to_onnx`.
         precision: Which variants to make, of which frames, and what they may lose.
         progress: Called with what is about to be done.
@@ -114,10 +128,7 @@ def export_bundle(
             ``out`` before is still there.
     """
     require_writable(out)
-    if out.resolve() == checkpoint.resolve():
-        raise ArgumentError(
-            f"--out must be another file than the checkpoint, got {out}."
-        )
+    require_distinct({"--out": out}, {"--checkpoint": checkpoint})
     with _one_thread():
         progress("loading the network and its weights")
         chosen = resolve(
@@ -126,8 +137,10 @@ def export_bundle(
         loaded = load_checkpoint(chosen.network, checkpoint)
 
         progress("taking frames to verify on")
-        moments, doubts = _moments(chosen, frames)
-        example = _example(chosen, moments[0])
+        given, frame_notes, doubts = gather(
+            chosen, frames, truth, precision.calibration
+        )
+        example = _example(chosen, given.compared[0])
         network, key_note = _with_one_output(chosen, example, output)
 
         progress("exporting to ONNX")
@@ -159,15 +172,18 @@ def export_bundle(
             draft = Path(folder, "draft.fuseg")
             own = bundle.write(draft, contents.manifest, contents.members)
             segmenter = load(draft, backend="onnxruntime", threads=1, trust=own)
-            progress(f"comparing every stage on {len(moments)} frames")
-            results = _compare(segmenter, network, graphs, moments)
-            contents = _complete(contents, segmenter, moments, results)
+            given = given.labelled(contents.manifest, truth_map)
+            progress(f"comparing every stage on {len(given.compared)} frames")
+            results = _compare(segmenter, network, graphs, given.compared)
+            contents = _complete(contents, segmenter, given.compared, results)
         if frames or chosen.is_reference:  # else they are not this network's sensors
-            contents = contents.with_statistics([moment.arrays for moment in moments])
-        variants, precision_doubts = make_variants(
-            precision, chosen, contents.manifest, cut, tail, frames, progress
+            arrays = [frame.arrays for frame in given.compared]
+            contents = contents.with_statistics(arrays)
+        variants = make_variants(
+            precision, chosen, contents.manifest, cut, tail, given, progress
         )
-        contents = contents.with_variants([v for v in variants if v.refused is None])
+        kept = [v for v in variants.made if v.refused is None]
+        contents = contents.with_variants(kept)
         progress(f"writing {out}")
         digest, untrusted = publish(contents, out)
 
@@ -182,16 +198,18 @@ def export_bundle(
         tail=tail,
         opset=exported.opset,
         exporter=exported.exporter,
-        notes=(*adapted, *chosen.notes),
+        notes=(*adapted, *chosen.notes, *frame_notes),
         warnings=(
             *exported.warnings,
             *([why_not] if why_not else []),
             *([tail.kept] if tail.kept else []),
             *doubts,
-            *precision_doubts,
+            *variants.warnings,
             *untrusted,
         ),
-        variants=tuple(variants),
+        variants=variants.made,
+        shown=variants.shown,
+        manifest=contents.manifest,
     )
 
 
@@ -207,22 +225,8 @@ def _require_bounded(model: onnx.ModelProto) -> None:
         ) from err
 
 
-def _moments(
-    target: Target, frames: Mapping[str, str] | None
-) -> tuple[list[samples.Frame], list[str]]:
-    if frames:
-        return samples.read(target.inputs, frames), []
-    count, known = samples.MOST_FRAMES, target.is_reference
-    moments = samples.rendered(target.inputs, count, labelled=known)
-    doubt = (
-        f"verified on {count} rendered rooms, which are not what this network was "
-        "trained for: give it real ones, --frames NAME=PATH"
-    )
-    return moments, [] if known else [doubt]
-
-
-def _example(target: Target, moment: samples.Frame) -> dict[str, Tensor]:
-    tensors = preprocess(target.inputs, moment.arrays)
+def _example(target: Target, frame: samples.Frame) -> dict[str, Tensor]:
+    tensors = preprocess(target.inputs, frame.arrays)
     return {
         name: torch.from_numpy(tensors[name].astype(np.float32))
         for name in tensor_shapes(target.inputs)
@@ -262,7 +266,7 @@ def _compare(
     segmenter: Segmenter,
     network: OneOutput,
     graphs: Mapping[str, onnx.ModelProto],
-    moments: Sequence[samples.Frame],
+    frames: samples.Frames,
 ) -> list[verify.Result]:
     # onnxsim may have dropped a softmax that an argmax follows.
     tails = [find_tail(graph)[1] for graph in graphs.values()]
@@ -273,11 +277,12 @@ def _compare(
         programs[stage] = verify.onnx_program(graph, tail)
 
     def cases() -> Iterator[verify.Case]:
-        for moment in moments:
-            truth = moment.truth
+        for number in range(len(frames)):
+            frame = frames[number]
+            truth = frame.truth
             yield verify.Case(
-                segmenter.preprocess(**moment.arrays),
-                usable_labels(segmenter, moment.arrays, tail.size),
+                segmenter.preprocess(**frame.arrays),
+                usable_labels(segmenter, frame.arrays, tail.size),
                 None if truth is None else at_size(truth, tail.size),
             )
 
@@ -289,13 +294,14 @@ def _compare(
 def _complete(
     contents: Contents,
     segmenter: Segmenter,
-    moments: Sequence[samples.Frame],
+    frames: samples.Frames,
     results: Sequence[verify.Result],
 ) -> Contents:
     contents = contents.verified(results)
-    for moment in moments[:SAMPLES]:
-        labels = usable_labels(segmenter, moment.arrays)
-        contents = contents.with_sample(moment.arrays, labels)
+    for number in range(min(len(frames), SAMPLES)):
+        arrays = frames[number].arrays
+        labels = usable_labels(segmenter, arrays)
+        contents = contents.with_sample(arrays, labels)
     return contents
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fuseg.errors import ArgumentError
-from fuseg.images import read_frame, read_labels
+from fuseg.errors import ArgumentError, ShapeError
+from fuseg.images import read_frame
 from fuseg.manifest import Input
 from fuseg.manifest.units import parse_unit, unit_factor
 from fuseg.pairs import pair
+from fuseg.truth import TruthReader
 
 from .scenes import HELD_OUT_SEEDS, Scene, render
 
@@ -25,13 +27,13 @@ __all__ = [
     "Paired",
     "Rendered",
     "adapt",
-    "read",
+    "first",
     "rendered",
 ]
 
 CAMERA = (480, 640)
 MOST_FRAMES = 16
-_TRUTH = "the truth"  # no input's name: those are Python names
+_TRUTH = "--truth"
 _LARGEST = {"uint8": 255, "uint16": 65535, "float32": 1.0}
 _COLDEST = {"temperature in kelvin": 285.0, "temperature in Celsius": 12.0}
 _WARMTH = 25.0  # kelvin between black and white
@@ -102,7 +104,7 @@ class Paired:
 
     Args:
         inputs: Their names must be those of ``sources``.
-        sources: By input name a file, a folder, or a pattern with one star.
+        sources: By input name a file, a folder, or a pattern with stars.
         truth: The same for the true labels; None if they are not known.
         option: What the user calls the frames, for the sentences.
 
@@ -122,22 +124,24 @@ class Paired:
         option: str = "--frames",
     ) -> None:
         self._inputs, self._option = inputs, option
+        self._read_truth: TruthReader | None = None
         wanted = [i.name for i in inputs]
         if sorted(sources) != sorted(wanted):
             raise ArgumentError(
                 f"{option} must be given for each of {', '.join(wanted)}, got "
                 f"{', '.join(sources)}."
             )
-        ordered = {name: sources[name] for name in wanted}
-        pairs = pair(ordered if truth is None else {**ordered, _TRUTH: truth})
+        named = {f"{option} {name}": sources[name] for name in wanted}
+        pairs = pair(named if truth is None else {**named, _TRUTH: truth})
         if not pairs.frames:
+            each = "each input" if truth is None else "each input and of --truth"
             raise ArgumentError(
-                f"{option} must pair, but no frame has a file of each input."
+                f"{option} must pair, but no frame has a file of {each}."
             )
         self._frames = pairs.frames
         self.unpaired = tuple(
-            f"{option} {name}: {len(files)} without a partner are left out, the first "
-            f"is {files[0]}"
+            f"{name}: {len(files)} without a partner are left out, the first is "
+            f"{files[0]}"
             for name, files in pairs.unpaired.items()
         )
 
@@ -145,10 +149,27 @@ class Paired:
         return len(self._frames)
 
     def __getitem__(self, number: int) -> Frame:
-        files = dict(self._frames[number].files)
-        truth = files.pop(_TRUTH, None)
-        arrays = {i.name: self._read(i, files[i.name]) for i in self._inputs}
-        return Frame(arrays, None if truth is None else read_labels(truth))
+        files = self._frames[number].files
+        arrays = {
+            i.name: self._read(i, files[f"{self._option} {i.name}"])
+            for i in self._inputs
+        }
+        if _TRUTH not in files or self._read_truth is None:
+            return Frame(arrays)
+        truth = self._read_truth(files[_TRUTH])
+        first = self._inputs[0].name
+        if truth.shape != arrays[first].shape[:2]:
+            raise ShapeError(
+                f"{_TRUTH}: {files[_TRUTH]} must have the size of {first}'s frame, "
+                f"{arrays[first].shape[:2]}, got {truth.shape}."
+            )
+        return Frame(arrays, truth)
+
+    def labelled(self, read_truth: TruthReader) -> Paired:
+        """The same frames with their true labels, if there are any."""
+        same = copy.copy(self)
+        same._read_truth = read_truth
+        return same
 
     def _read(self, sensor: Input, path: Path) -> NDArray[Any]:
         array = read_frame(path, sensor.kind)
@@ -158,9 +179,8 @@ class Paired:
         return array
 
 
-def read(inputs: Sequence[Input], sources: Mapping[str, str]) -> list[Frame]:
-    """The first 16 of the user's frames; see `Paired`."""
-    frames = Paired(inputs, sources)
+def first(frames: Frames) -> list[Frame]:
+    """The first `MOST_FRAMES` of these frames."""
     return [frames[i] for i in range(min(len(frames), MOST_FRAMES))]
 
 

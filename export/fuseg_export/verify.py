@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fuseg.errors import ExportError
-from fuseg.metrics import confusion, miou
+from fuseg.metrics import confusion, score
 
 from .cut_tail import Tail, find_tail
 from .engine import open_session
@@ -72,6 +72,8 @@ class Result:
         max_abs_logit_diff: Largest difference of one score.
         largest_gap: Between the two best scores, at pixels with another label.
         miou: Of this stage's labels, if the truth is known.
+        ignored_share: Of the truth's pixels, that count nowhere.
+        absent: Classes that never occur in the truth.
     """
 
     stage: str
@@ -81,6 +83,8 @@ class Result:
     max_abs_logit_diff: float
     largest_gap: float
     miou: float | None
+    ignored_share: float | None = None
+    absent: tuple[str, ...] = ()
 
 
 Program = Callable[[Tensors], Answer]
@@ -178,6 +182,7 @@ class _Sum:
     gap: float = 0.0
     changed: NDArray[np.int64] = field(init=False)
     table: NDArray[np.int64] | None = None
+    ignored: int = 0
 
     def __post_init__(self) -> None:
         self.changed = np.zeros(self.classes, np.int64)
@@ -198,6 +203,7 @@ class _Sum:
         if truth is not None:
             counts = confusion(truth, got.labels, self.classes, self.ignore)
             self.table = counts if self.table is None else self.table + counts
+            self.ignored += int(np.count_nonzero(truth == self.ignore))
 
     def result(self, stage: str, against: str, classes: Sequence[str]) -> Result:
         if not self.frames:
@@ -227,8 +233,18 @@ class _Sum:
             label_agreement=agreement,
             max_abs_logit_diff=self.difference,
             largest_gap=self.gap,
-            miou=None if self.table is None else miou(self.table),
+            **self._scored(classes),
         )
+
+    def _scored(self, classes: Sequence[str]) -> dict[str, Any]:
+        if self.table is None or not self.table.any():
+            return {"miou": None}
+        found = score(self.table, self.ignored, classes, self.ignore, mapped=True)
+        return {
+            "miou": found.miou,
+            "ignored_share": found.ignored_share,
+            "absent": found.absent,
+        }
 
 
 class _ArgMaxTap(torch.overrides.TorchFunctionMode):

@@ -56,6 +56,7 @@ def test_the_layers_that_stay_in_float_are_a_list_however_many(tmp_path, count):
             ("cpu",),
             precision,
             model,
+            frames=1,
             verdict=verdict,
             repair=Repair(layers, {}, verdict, verdict),
         ),

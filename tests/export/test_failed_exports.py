@@ -101,7 +101,7 @@ FAILURES = {
     "itself": (
         {"out": Path("two.pth")},
         ArgumentError,
-        "--out must be another file than the checkpoint",
+        "--out must be another file than --checkpoint, got two.pth",
     ),
     "frames": ({"frames": {"rgb": "x"}}, ArgumentError, "--frames must be given for"),
 }

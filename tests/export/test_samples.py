@@ -11,7 +11,7 @@ from PIL import Image
 from fuseg.errors import ArgumentError, InputFileError
 from fuseg_export import samples
 from fuseg_export.input_words import make_inputs
-from fuseg_export.samples import adapt, read, rendered
+from fuseg_export.samples import Paired, adapt, first, rendered
 from fuseg_export.scenes import HELD_OUT_SEEDS, render
 
 
@@ -111,6 +111,10 @@ def folders(tmp_path):
 INPUTS = make_inputs(["rgb=color:8x8", "depth=depth:8x8"], [], {})
 
 
+def read(inputs, sources):
+    return first(Paired(inputs, sources))
+
+
 def test_the_user_s_frames_are_paired_by_stem(folders):
     sources = {"depth": str(folders / "depth"), "rgb": str(folders / "rgb" / "*.png")}
     frames = read(INPUTS, sources)
@@ -142,7 +146,7 @@ def test_only_the_first_frames_are_read(folders, monkeypatch):
     [
         ("rgb", None, "given for each of rgb, depth, got rgb"),
         ("rgb/3.png", "depth/*.npy", "no frame has a file of each input"),
-        ("rgb", "nowhere", "nowhere"),
+        ("rgb", "nowhere", "--frames depth: .*nowhere"),
         ("depth", "depth", r"rgb: .*0\.npy must be uint8 \(H, W, 3\), got uint16 \(6"),
         ("rgb", "float", "depth: .* must be uint16 .* got float32 .*--spec"),
     ],

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fuseg.errors import ArgumentError
-from fuseg.manifest import Input
+from fuseg.manifest import Input, Manifest
 from fuseg.sensor import Sensor
+from fuseg.truth import TruthReader
 
+from .. import samples
 from ..definition import at_size
-from ..samples import Frames, Paired, Rendered
+from ..samples import Frame, Frames, Paired, Rendered, first
 from ..target import Target, tensor_shapes
 from .judge import Case
 from .watch import Watch
 
-__all__ = ["Data", "Packer", "choose"]
+__all__ = ["CALIBRATION", "Data", "Given", "Packer", "cases", "choose", "gather"]
 
 CALIBRATION = "--calibration"
 _REPAIRING = 16  # frames that the search of sensitive layers labels again and again
@@ -57,22 +60,90 @@ class Data:
     def repairing(self) -> list[Case]:
         """A few cases of the calibration."""
         few = min(len(self.calibration), _REPAIRING)
-        return list(_cases(self, self.calibration, CALIBRATION, few))
+        frames = [self.calibration[number] for number in range(few)]
+        return list(cases(self.inputs, self.size, frames, CALIBRATION))
 
-    def frame(self, number: int) -> tuple[NDArray[np.uint8] | None, Case]:
-        """One of those judged on: its first colour picture, RGB, and the case."""
-        arrays = self.held_out[number].arrays
-        pack = Packer(self.inputs, "--frames")
-        case = Case(pack(number, arrays))
-        for entry in self.inputs:
-            if entry.kind == "color":
-                color = arrays[entry.name]
-                return (color[..., ::-1] if entry.channels == "BGR" else color), case
-        return None, case
+    def frame(self, number: int) -> tuple[Frame, Case]:
+        """One of those judged on, and its case."""
+        frame = self.held_out[number]
+        (case,) = cases(self.inputs, self.size, [frame], "--frames")
+        return frame, case
 
     def judging(self) -> Iterator[Case]:
         """The cases to judge on, one in memory at a time."""
-        return _cases(self, self.held_out, "--frames", len(self.held_out))
+        return cases(self.inputs, self.size, self.held_out, "--frames")
+
+
+@dataclass(frozen=True)
+class Given:
+    """The frames of one export.
+
+    Attributes:
+        compared: Those that every stage is compared on.
+        frames: The user's, all of them, to judge on; None: rendered rooms.
+        calibration: The user's, to take ranges of; None: ``frames``, or rooms.
+        truth: Whether the user gave true labels of ``frames``.
+        mapped: Whether their ids are known to be class indices, or were mapped.
+    """
+
+    compared: Sequence[Frame]
+    frames: Paired | None = None
+    calibration: Paired | None = None
+    truth: bool = False
+    mapped: bool = True
+
+    def labelled(self, manifest: Manifest, truth_map: Path | None) -> Given:
+        """The same with the true labels, of a network whose classes are known.
+
+        Raises:
+            ArgumentError, InputFileError: See `fuseg.truth.TruthReader`.
+        """
+        if self.frames is None or not self.truth:
+            return self
+        (output,) = manifest.outputs
+        read = TruthReader(output.classes, output.ignore, truth_map)
+        frames = self.frames.labelled(read)
+        return replace(self, compared=first(frames), frames=frames, mapped=read.mapped)
+
+
+def gather(
+    target: Target,
+    frames: Mapping[str, str] | None,
+    truth: str | None,
+    calibration: Mapping[str, str] | None,
+) -> tuple[Given, list[str], list[str]]:
+    """Find the frames that the user names, or render rooms.
+
+    Args:
+        frames, calibration: Sources by input name; see `samples.Paired`.
+        truth: Source of the label maps of ``frames``.
+
+    Returns:
+        The frames, notes on them, and warnings.
+
+    Raises:
+        ArgumentError, InputFileError: See `samples.Paired`; or there is truth alone.
+    """
+    to_calibrate = None
+    if calibration:
+        to_calibrate = Paired(target.inputs, calibration, option=CALIBRATION)
+    if frames:
+        paired = Paired(target.inputs, frames, truth)
+        compared, count = first(paired), len(paired)
+        notes = []
+        if count > len(compared):
+            notes.append(f"compared the stages on the first {len(compared)} of {count}")
+        given = Given(compared, paired, to_calibrate, truth is not None)
+        return given, notes, [*paired.unpaired]
+    if truth is not None:
+        raise ArgumentError("--truth must be given with the --frames that it is of.")
+    known = target.is_reference
+    rooms = samples.rendered(target.inputs, samples.MOST_FRAMES, labelled=known)
+    warning = (
+        f"verified on {len(rooms)} rendered rooms, which are not what this network was "
+        "trained for: give it real ones, --frames NAME=PATH"
+    )
+    return Given(rooms, None, to_calibrate), [], [] if known else [warning]
 
 
 def choose(
@@ -80,33 +151,26 @@ def choose(
     inputs: tuple[Input, ...],
     size: tuple[int, int],
     *,
-    calibration: Mapping[str, str] | None,
-    frames: Mapping[str, str] | None,
-    truth: str | None,
+    calibration: Paired | None,
+    frames: Paired | None,
 ) -> Data:
     """The user's frames, or rendered rooms for what the user did not give.
 
     Args:
         size: Of the network's own labels.
-        calibration, frames: Sources by input name; see `samples.Paired`.
-        truth: Source of the true labels of ``frames``.
-
-    Raises:
-        ArgumentError, InputFileError: See `samples.Paired`.
+        calibration: To take ranges of; ``frames`` if omitted.
+        frames: To judge on, with the true labels if they are known.
     """
     doubts: list[str] = []
     known = target.is_reference
-    if truth is not None and not frames:
-        raise ArgumentError("--truth needs the --frames that it is of.")
     held_out: Frames = Rendered(inputs, range(16, 16 + _HELD_OUT), labelled=known)
-    if frames:
-        held_out = Paired(inputs, frames, truth)
-        doubts += held_out.unpaired
+    if frames is not None:
+        held_out = frames
     calibrating: Frames = Rendered(inputs, _CALIBRATION, labelled=known)
-    if calibration:
-        calibrating = Paired(inputs, calibration, option=CALIBRATION)
-        doubts += calibrating.unpaired
-    elif frames:
+    if calibration is not None:
+        calibrating = calibration
+        doubts += calibration.unpaired
+    elif frames is not None:
         calibrating = held_out
         doubts.append(
             "calibrated and judged on the same frames: give others, --calibration "
@@ -162,9 +226,21 @@ class Packer:
         return packed
 
 
-def _cases(data: Data, frames: Frames, option: str, count: int) -> Iterator[Case]:
-    pack = Packer(data.inputs, option)
-    for number in range(count):
+def cases(
+    inputs: Sequence[Input], size: tuple[int, int], frames: Frames, option: str
+) -> Iterator[Case]:
+    """Frames as the network sees them, one in memory at a time.
+
+    Args:
+        inputs: Of the manifest.
+        size: That the true labels are brought to, the network's own.
+        option: What the user calls these frames, for the sentences.
+
+    Raises:
+        ArgumentError: See `Packer`.
+    """
+    pack = Packer(inputs, option)
+    for number in range(len(frames)):
         frame = frames[number]
-        truth = None if frame.truth is None else at_size(frame.truth, data.size)
+        truth = None if frame.truth is None else at_size(frame.truth, size)
         yield Case(pack(number, frame.arrays), truth)

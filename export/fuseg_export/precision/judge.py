@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from fuseg import metrics
 from fuseg.errors import ArgumentError
 from fuseg.metrics import confusion, iou, label_agreement, miou
 from fuseg.ops import upsample_argmax
@@ -17,7 +18,16 @@ from fuseg.ops import upsample_argmax
 from ..cut_tail import Tail
 from ..engine import open_session
 
-__all__ = ["Budget", "Case", "Scores", "Verdict", "judge", "labels_of", "scores_of"]
+__all__ = [
+    "Budget",
+    "Case",
+    "Judgement",
+    "Scores",
+    "Verdict",
+    "judge",
+    "labels_of",
+    "scores_of",
+]
 
 _DRAWS = 1000  # of the bootstrap
 _LEVEL = 95  # per cent, of its interval
@@ -125,6 +135,27 @@ def labels_of(scores: NDArray[np.float32], tail: Tail) -> NDArray[np.uint8]:
     return np.asarray(labels, np.uint8)
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """The float32 network and its variants on the same frames.
+
+    Attributes:
+        frames: How many.
+        full: How the float32 network scores; None without truth, or where all of it
+            is ignored.
+        scores: How the variants do, by name; empty where ``full`` is None.
+        verdicts: The variants beside the float32 network, by name.
+        worst_frames: Numbers of those where most labels of the float32 network are
+            wrong, the worst first; where truth is known.
+    """
+
+    frames: int
+    full: metrics.Score | None
+    scores: dict[str, metrics.Score]
+    verdicts: dict[str, Verdict]
+    worst_frames: tuple[int, ...]
+
+
 def judge(
     cases: Iterable[Case],
     reference: Scores,
@@ -133,26 +164,32 @@ def judge(
     *,
     classes: Sequence[str],
     ignore: int,
-) -> dict[str, Verdict]:
+    mapped: bool = True,
+) -> Judgement:
     """Label all cases with all variants; one frame is in memory at a time.
 
     Args:
         reference: The float32 network.
+        variants: By name; may be empty.
         tail: What was cut off it.
         classes: Names, in the order of the labels.
         ignore: Label in the truth that is not counted.
+        mapped: See `fuseg.metrics.score`.
 
     Raises:
         ArgumentError: There is no case.
     """
+    count = ignored = 0
     equal: dict[str, list[float]] = {name: [] for name in variants}
     differs = dict.fromkeys(variants, 0.0)
     own: list[NDArray[np.int64]] = []
     tables: dict[str, list[NDArray[np.int64]]] = {name: [] for name in variants}
     for case in cases:
+        count += 1
         own_scores = reference(case.tensors)
         expected = labels_of(own_scores, tail)
         if case.truth is not None:
+            ignored += int(np.count_nonzero(case.truth == ignore))
             own.append(confusion(case.truth, expected, len(classes), ignore))
         for name, variant in variants.items():
             scores = variant(case.tensors)
@@ -163,12 +200,26 @@ def judge(
             if case.truth is not None:
                 table = confusion(case.truth, labels, len(classes), ignore)
                 tables[name].append(table)
-    if variants and not all(equal.values()):
+    if not count:
         raise ArgumentError("a variant must be judged on at least one frame, got none.")
-    return {
-        name: _verdict(equal[name], differs[name], own, tables[name], classes)
-        for name in variants
-    }
+    known = bool(np.any(own))
+
+    def score(counts: list[NDArray[np.int64]]) -> metrics.Score:
+        table = np.sum(counts, 0)
+        return metrics.score(table, ignored, classes, ignore, mapped=mapped)
+
+    return Judgement(
+        frames=count,
+        full=score(own) if known else None,
+        scores={name: score(tables[name]) for name in variants if known},
+        verdicts={
+            name: _verdict(
+                equal[name], differs[name], own, tables[name] if known else [], classes
+            )
+            for name in variants
+        },
+        worst_frames=_worst(own),
+    )
 
 
 def _verdict(
@@ -199,6 +250,12 @@ def _verdict(
     )
 
 
+def _worst(tables: Sequence[NDArray[np.int64]]) -> tuple[int, ...]:
+    right = [np.trace(table) / max(1, int(table.sum())) for table in tables]
+    order = np.argsort(right, kind="stable")[:_SHOWN]
+    return tuple(int(i) for i in order if tables[i].any())
+
+
 def _interval(
     before: NDArray[np.int64], after: NDArray[np.int64]
 ) -> tuple[float, float]:
@@ -207,7 +264,8 @@ def _interval(
     drops = []
     for _ in range(_DRAWS):
         drawn = random.integers(0, len(before), len(before))
-        drops.append(miou(before[drawn].sum(0)) - miou(after[drawn].sum(0)))
+        if before[drawn].any():  # else none of these frames has a pixel that counts
+            drops.append(miou(before[drawn].sum(0)) - miou(after[drawn].sum(0)))
     tail = (100 - _LEVEL) / 2
     low, high = np.percentile(drops, (tail, 100 - tail))
     return float(low), float(high)

@@ -95,7 +95,7 @@ def repair(
     def verdict(kept: Collection[str]) -> Verdict:
         variant = {"": run(quantize(kept))}
         found = judge(cases, reference, variant, tail, classes=classes, ignore=ignore)
-        return found[""]
+        return found.verdicts[""]
 
     naive = verdict(())
     if naive.over(budget) is None:

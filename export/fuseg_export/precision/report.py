@@ -1,40 +1,91 @@
-"""What was made of each precision, told as a table, as JSON and as a page."""
+"""What an export made, told as rows of tables, as sentences and as JSON."""
 
 from __future__ import annotations
 
-import base64
-import html
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
-
-from rich.table import Table
 
 from .variants import Made
 
 if TYPE_CHECKING:
-    from ..pipeline import ExportReport
+    from ..pipeline import ExportReport, Stage
 
-__all__ = ["as_html", "as_json", "remarks", "variants_table"]
+__all__ = [
+    "STAGE_HEADINGS",
+    "as_json",
+    "class_rows",
+    "remarks",
+    "score_words",
+    "stage_rows",
+    "variant_rows",
+]
 
-_HEAD = (
-    "variant",
-    "bytes",
-    "mIoU",
-    "worst class",
-    "labels as fp32",
-    "layers in float",
-    "ms a run, 1 thread",
-    "outcome",
+STAGE_HEADINGS = (
+    *("stage", "against", "frames", "equal labels", "largest score difference"),
+    *("mIoU", "nodes", "bytes"),
+)
+_HEADINGS = (
+    *("variant", "bytes", "frames", "mIoU", "worst class", "labels as fp32"),
+    *("layers in float", "ms a run, 1 thread", "outcome"),
 )
 _MOST_NAMED = 5  # layers in a sentence; the page and the JSON have all
 
 
-def variants_table(variants: Sequence[Made]) -> Table:
-    """One line a variant, the preferred one first."""
-    table = Table(*_HEAD)
-    for variant in variants:
-        table.add_row(*_cells(variant))
-    return table
+def stage_rows(stages: Sequence[Stage]) -> list[tuple[str, ...]]:
+    """A row under `STAGE_HEADINGS` for each stage."""
+    return [
+        (
+            stage.result.stage,
+            stage.result.against,
+            str(stage.result.frames),
+            f"{stage.result.label_agreement:.6f}",
+            f"{stage.result.max_abs_logit_diff:.2g}",
+            "" if stage.result.miou is None else f"{stage.result.miou:.4f}",
+            str(stage.nodes),
+            f"{stage.bytes:,}",
+        )
+        for stage in stages
+    ]
+
+
+def variant_rows(
+    variants: Sequence[Made],
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Headings and a row for each variant; without columns that are empty."""
+    rows = [_cells(variant) for variant in variants]
+    told = [i for i in range(len(_HEADINGS)) if any(row[i] for row in rows)]
+    return (
+        tuple(_HEADINGS[i] for i in told),
+        [tuple(row[i] for i in told) for row in rows],
+    )
+
+
+def class_rows(
+    scored: Sequence[Made],
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Headings and rows of the IoU of each class, a column a variant."""
+    scores = [(made.name, made.score) for made in scored if made.score is not None]
+    headings = ("class", *(name for name, _ in scores))
+    rows = []
+    for entry in scores[0][1].iou if scores else ():
+        values = [score.iou[entry] for _, score in scores]
+        words = ["does not occur" if v is None else f"{v:.4f}" for v in values]
+        rows.append((entry, *words))
+    return headings, rows
+
+
+def score_words(report: ExportReport) -> list[str]:
+    """How fp32 scores on the truth, and what the numbers leave out; maybe nothing."""
+    full = next(made for made in report.variants if made.name == "fp32")
+    if full.score is None:
+        return []
+    height, width = report.tail.size
+    first, *rest = full.score.words
+    where = f"fp32 on {full.frames} frames, at {height} x {width}"
+    absent = ", ".join(full.score.absent)
+    missing = [f"never in the truth: {absent}"] if absent else []
+    return [f"{where}: {first}", *rest, *missing]
 
 
 def remarks(variants: Sequence[Made]) -> list[str]:
@@ -72,9 +123,10 @@ def as_json(made: Made) -> dict[str, Any]:
         "in_bundle": made.refused is None,
         "refused": made.refused,
         "ms": made.times,
-        "frames": None if verdict is None else verdict.frames,
+        "frames": made.frames or None,
         "label_agreement": None if verdict is None else verdict.agreement,
-        "miou": None if verdict is None else verdict.miou,
+        "miou": None if made.score is None else made.score.miou,
+        "score": None if made.score is None else asdict(made.score),
         "miou_drop": None if verdict is None else verdict.miou_drop,
         "miou_drop_interval": (
             None
@@ -90,73 +142,41 @@ def as_json(made: Made) -> dict[str, Any]:
     }
 
 
-def as_html(report: ExportReport) -> str:
-    """A page that needs no other file: the table, the layers, and the worst frames."""
-    head = "".join(f"<th>{cell}</th>" for cell in _HEAD)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in _cells(made)) + "</tr>\n"
-        for made in report.variants
-    )
-    parts = [_section(made) for made in report.variants if made.verdict is not None]
-    name = html.escape(report.bundle.name)
-    return (
-        f"<!doctype html><meta charset=utf-8><title>{name}</title>\n"
-        "<style>body{font:15px sans-serif;margin:2em;max-width:75em}"
-        "td,th{padding:.2em .8em;text-align:left}img{display:block;max-width:100%}"
-        "</style>\n"
-        f"<h1>{name}</h1><p>sha256 {report.digest}</p>\n"
-        f"<table><tr>{head}</tr>\n{rows}</table>\n{''.join(parts)}"
-    )
-
-
-def _cells(made: Made) -> list[str]:
+def _cells(made: Made) -> tuple[str, ...]:
     verdict = made.verdict
-    cells = [made.name, f"{made.model.ByteSize():,}"]
-    if verdict is None:
-        cells += ["", "", ""]
-    else:
-        cells += [
-            _miou(made),
-            ""
-            if verdict.worst_class is None
-            else f"{verdict.worst_class} {-(verdict.worst_drop or 0):+.4f}",
-            f"{verdict.agreement:.5f}",
-        ]
-    cells.append("" if made.repair is None else str(len(made.repair.kept)))
-    cells.append(", ".join(f"{name} {ms:.2f}" for name, ms in made.times.items()))
-    cells.append(
-        "in the bundle" if made.refused is None else f"refused: {made.refused}"
+    return (
+        made.name,
+        f"{made.model.ByteSize():,}",
+        str(made.frames or ""),
+        _miou(made),
+        _worst_class(made),
+        "" if verdict is None else f"{verdict.agreement:.5f}",
+        "" if made.repair is None else str(len(made.repair.kept)),
+        ", ".join(f"{name} {ms:.2f}" for name, ms in made.times.items()),
+        "in the bundle" if made.refused is None else f"refused: {made.refused}",
     )
-    return cells
 
 
 def _miou(made: Made) -> str:
-    verdict = made.verdict
-    if verdict is None or verdict.miou is None or verdict.miou_drop is None:
+    if made.score is None or made.score.miou is None:
         return ""
-    low, high = verdict.interval or (0.0, 0.0)
-    drop = f"{-verdict.miou_drop:+.4f}, 95 %: {-high:+.4f} to {-low:+.4f}"
-    return f"{verdict.miou:.4f} ({drop})"
+    verdict, own = made.verdict, f"{made.score.miou:.4f}"
+    if verdict is None or verdict.miou_drop is None or verdict.interval is None:
+        return own
+    low, high = verdict.interval
+    interval = f"{_signed(-high)} to {_signed(-low)}"
+    return f"{own} ({_signed(-verdict.miou_drop)}, 95 %: {interval})"
 
 
-def _section(made: Made) -> str:
-    parts = [f"<h2>{html.escape(made.name)}</h2>\n"]
-    if made.repair is not None and made.repair.sensitivity:
-        layers = "".join(
-            f"<tr><td>{html.escape(node)}</td><td>{changed:.5f}</td>"
-            f"<td>{'float' if node in made.repair.kept else 'int8'}</td></tr>\n"
-            for node, changed in made.repair.sensitivity.items()
-        )
-        parts.append(
-            "<details><summary>share of labels that each layer changes, alone in INT8"
-            f"</summary><table>{layers}</table></details>\n"
-        )
-    if made.pictures:
-        parts.append(
-            "<p>Frames that agree least: camera, fp32, this variant, and in white the "
-            "pixels that differ.</p>\n"
-        )
-    for picture in made.pictures:
-        data = base64.b64encode(picture).decode()
-        parts.append(f'<img src="data:image/png;base64,{data}">\n')
-    return "".join(parts)
+def _worst_class(made: Made) -> str:
+    verdict = made.verdict
+    if verdict is None or verdict.worst_drop is None:
+        return ""
+    loss = _signed(-verdict.worst_drop)
+    return f"{verdict.worst_class} {loss}" if loss.startswith("-") else "none loses"
+
+
+def _signed(value: float) -> str:
+    """With its sign, unless nothing is left of it after rounding."""
+    text = f"{value:+.4f}"
+    return text if float(text) else "0.0000"

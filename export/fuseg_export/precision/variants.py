@@ -8,18 +8,20 @@ from pathlib import Path
 
 import onnx
 
+from fuseg import metrics
 from fuseg.errors import ArgumentError, ExportError
-from fuseg.manifest import Class, Manifest
+from fuseg.manifest import Manifest
 
 from ..cut_tail import Tail
+from ..samples import Frames
 from ..target import Target
 from .calibrate import Ranges, cached, calibrate
-from .data import Data, choose
+from .data import Data, Given, choose
 from .float_weights import with_float_weights
 from .fp16 import overflow_risks, simulate, to_fp16
 from .integers import left_in_float
-from .judge import Budget, Case, Scores, Verdict, judge, labels_of, scores_of
-from .pictures import strip
+from .judge import Budget, Case, Scores, Verdict, judge, scores_of
+from .pictures import SHOWN, Shown, show
 from .places import CPU, TENSORRT, Flavour
 from .quantize import quantizable, quantize
 from .repair import Repair, repair
@@ -27,7 +29,15 @@ from .rules import check_for_tensorrt
 from .speed import median_ms
 from .watch import Watch
 
-__all__ = ["FP32", "KINDS", "Made", "Precision", "make_variants", "parse_kinds"]
+__all__ = [
+    "FP32",
+    "KINDS",
+    "Made",
+    "Precision",
+    "Variants",
+    "make_variants",
+    "parse_kinds",
+]
 
 KINDS = ("fp32", "fp16", "int8")
 _OPSET_OF_TENSORRT_8 = 17
@@ -43,7 +53,6 @@ class Precision:
         auto: Whether a variant that is over the budget or not faster is left out; if
             not, it is an error, since it was asked for.
         calibration: Frames whose ranges are taken, sources by input name.
-        truth: Source of the true labels of the export's frames.
         method: See `calibrate.calibrate`.
         cache: See `calibrate.cached`; None: nothing is kept.
         budget: Against fp32.
@@ -52,7 +61,6 @@ class Precision:
     kinds: tuple[str, ...] = ("fp32",)
     auto: bool = False
     calibration: Mapping[str, str] | None = None
-    truth: str | None = None
     method: str = "minmax"
     cache: Path | None = None
     budget: Budget = field(default_factory=Budget)
@@ -68,25 +76,27 @@ class Made:
     Attributes:
         name, targets, precision: As the manifest has them.
         model: The graph, float32 at its ends.
-        verdict: Beside fp32 on the held-out frames; None for fp32 itself.
+        frames: How many it was judged on; 0 if it was not.
+        score: On their true labels; None if those are not known.
+        verdict: Beside fp32 on the same frames; None for fp32 itself.
         repair: What had to stay in float, and what it was without that.
         times: Median milliseconds of one run, one thread, by backend.
         in_float: Quantized layers that ONNX Runtime computes in float nevertheless; of
             int8-cpu, which is made for it.
         refused: Why it is left out; None if it goes into the bundle.
-        pictures: PNGs of the frames that agree least with fp32.
     """
 
     name: str
     targets: tuple[str, ...]
     precision: dict[str, str]
     model: onnx.ModelProto
+    frames: int = 0
+    score: metrics.Score | None = None
     verdict: Verdict | None = None
     repair: Repair | None = None
     times: dict[str, float] = field(default_factory=dict)
     in_float: tuple[str, ...] = ()
     refused: str | None = None
-    pictures: tuple[bytes, ...] = ()
 
     @property
     def fastest(self) -> tuple[str, float] | None:
@@ -114,42 +124,53 @@ def parse_kinds(words: str) -> tuple[tuple[str, ...], bool]:
     return kinds, False
 
 
+@dataclass(frozen=True)
+class Variants:
+    """What was made of a network.
+
+    Attributes:
+        made: The kept ones first, of these the one to prefer on this CPU.
+        shown: Frames for a report: where the variants differ most from fp32, or fp32
+            from the truth.
+        warnings: What the user should know of the frames, a sentence each.
+    """
+
+    made: tuple[Made, ...]
+    shown: tuple[Shown, ...]
+    warnings: tuple[str, ...]
+
+
 def make_variants(
     asked: Precision,
     target: Target,
     manifest: Manifest,
     network: onnx.ModelProto,
     tail: Tail,
-    frames: Mapping[str, str] | None,
+    given: Given,
     progress: Callable[[str], None],
-) -> tuple[list[Made], tuple[str, ...]]:
+) -> Variants:
     """Make, repair, judge and time the variants of a float32 network.
 
     Args:
         manifest: Of the bundle as it is so far.
         network: ``tail`` cut off. Without int8-trt8 if its opset is above 17.
-        frames: Held out, to judge on; rendered rooms if None.
-
-    Returns:
-        All that was tried, the kept ones first, of these the one to prefer on this CPU;
-        and what the user should know of the frames.
+        given: The frames to calibrate and to judge on.
 
     Raises:
         ExportError: A variant that was asked for by name is over its budget though it
             was repaired.
         ArgumentError, InputFileError: The frames are not as they must be.
     """
-    made = [Made("fp32", ("any",), {"kind": "fp32"}, network)]
-    if asked.kinds == FP32.kinds:
-        return made, ()
+    full = Made("fp32", ("any",), {"kind": "fp32"}, network)
     (output,) = manifest.outputs
+    if asked.kinds == FP32.kinds:
+        return _only(full, given, manifest, tail, progress)
     data = choose(
         target,
         manifest.inputs,
         tail.size,
-        calibration=asked.calibration,
-        frames=frames,
-        truth=asked.truth,
+        calibration=given.calibration,
+        frames=given.frames,
     )
     classes = tuple(c.name for c in output.classes)
     progress(f"calibrating on {len(data.calibration)} frames")
@@ -166,15 +187,17 @@ def make_variants(
         ranges,
         asked.budget,
         classes,
-        output.classes,
         output.ignore,
+        given.mapped,
     )
+    made = [full]
     if "fp16" in asked.kinds:
         made.append(work.fp16())
     if "int8" in asked.kinds:
         made += work.int8(progress)
     progress(f"judging {len(made) - 1} variants on {len(data.held_out)} frames")
-    made = work.judged(made)
+    programs = {m.name: _program(m) for m in made}
+    made, score, worst = work.judged(made, programs)
     progress("timing the variants")
     made = _timed(made)
     made = [replace(m, refused=_refused(m, made[0], asked)) for m in made]
@@ -185,8 +208,65 @@ def make_variants(
                 f"{variant.refused}. Give other calibration frames or another method, "
                 "raise --max-miou-drop, or let --precision auto leave it out."
             )
-    doubts = (*data.doubts, *watch.doubts())
-    return sorted(made, key=lambda m: _rank(m, made[0])), doubts
+    _require_truth(score, given)
+    shown = show(data.frame, worst, programs, tail, manifest)
+    return Variants(
+        made=tuple(sorted(made, key=lambda m: _rank(m, made[0]))),
+        shown=shown,
+        warnings=(
+            *data.doubts,
+            *watch.doubts(),
+            *(score.warnings if score is not None else ()),
+        ),
+    )
+
+
+def _only(
+    full: Made,
+    given: Given,
+    manifest: Manifest,
+    tail: Tail,
+    progress: Callable[[str], None],
+) -> Variants:
+    """The float32 network alone, scored where the truth is known."""
+    (output,) = manifest.outputs
+    frames: Frames = given.compared
+    if given.truth and given.frames is not None:
+        frames = given.frames
+    data = Data(manifest.inputs, tail.size, frames, frames, ())
+    program = scores_of(full.model)
+    worst: Sequence[int] = range(min(len(frames), SHOWN))
+    score = None
+    if frames[0].truth is not None:
+        progress(f"scoring fp32 on {len(frames)} frames")
+        found = judge(
+            data.judging(),
+            program,
+            {},
+            tail,
+            classes=tuple(c.name for c in output.classes),
+            ignore=output.ignore,
+            mapped=given.mapped,
+        )
+        score, worst = found.full, found.worst_frames
+        full = replace(full, frames=found.frames, score=score)
+    _require_truth(score, given)
+    return Variants(
+        made=(full,),
+        shown=show(
+            data.frame, dict.fromkeys(worst, ()), {full.name: program}, tail, manifest
+        ),
+        warnings=() if score is None else score.warnings,
+    )
+
+
+def _require_truth(score: metrics.Score | None, given: Given) -> None:
+    if given.truth and score is None:
+        raise ArgumentError(
+            "--truth must label a pixel that counts, but all of them are ignored: look "
+            "at the ids in its files, and give --truth-map FILE if they are no class "
+            "indices."
+        )
 
 
 @dataclass(frozen=True)
@@ -197,8 +277,8 @@ class _Work:
     ranges: Ranges
     budget: Budget
     classes: tuple[str, ...]
-    colored: tuple[Class, ...]
     ignore: int
+    mapped: bool
 
     def fp16(self) -> Made:
         keep = overflow_risks(self.ranges.of, self.network)
@@ -243,19 +323,36 @@ class _Work:
             if old or name != "int8-trt8"
         ]
 
-    def judged(self, made: list[Made]) -> list[Made]:
-        """The same, all but the first one beside it on the held-out frames."""
-        programs = {m.name: _program(m) for m in made}
-        full = programs.pop("fp32")
-        verdicts = judge(
+    def judged(
+        self, made: Sequence[Made], programs: Mapping[str, Scores]
+    ) -> tuple[list[Made], metrics.Score | None, dict[int, tuple[str, ...]]]:
+        """The same on the held-out frames, the first one's score, and by frame which
+        variants label it so differently that it is worth a picture."""
+        full, *rest = made
+        found = judge(
             self.data.judging(),
-            full,
-            programs,
+            programs[full.name],
+            {m.name: programs[m.name] for m in rest},
             self.tail,
             classes=self.classes,
             ignore=self.ignore,
+            mapped=self.mapped,
         )
-        return [self._shown(m, verdicts.get(m.name), full, programs) for m in made]
+        worst: dict[int, tuple[str, ...]] = {}
+        for variant in rest:
+            for number in found.verdicts[variant.name].worst_frames:
+                worst[number] = (*worst.get(number, ()), variant.name)
+        scores = {**found.scores, full.name: found.full}
+        judged = [
+            replace(
+                m,
+                frames=found.frames,
+                score=scores.get(m.name),
+                verdict=found.verdicts.get(m.name),
+            )
+            for m in made
+        ]
+        return judged, found.full, worst
 
     def _repaired(
         self,
@@ -275,29 +372,6 @@ class _Work:
             ignore=self.ignore,
             progress=progress,
         )
-
-    def _shown(
-        self,
-        made: Made,
-        verdict: Verdict | None,
-        full: Scores,
-        programs: Mapping[str, Scores],
-    ) -> Made:
-        if verdict is None:
-            return made
-        pictures = []
-        for number in verdict.worst_frames:
-            camera, case = self.data.frame(number)
-            pictures.append(
-                strip(
-                    camera,
-                    labels_of(full(case.tensors), self.tail),
-                    labels_of(programs[made.name](case.tensors), self.tail),
-                    self.colored,
-                    made.name,
-                )
-            )
-        return replace(made, verdict=verdict, pictures=tuple(pictures))
 
     def _quantized(self, flavour: Flavour, keep: Collection[str]) -> onnx.ModelProto:
         return quantize(self.network, self.ranges, flavour, keep)

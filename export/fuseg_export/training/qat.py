@@ -114,7 +114,7 @@ def measure(
         Case(tensors, at_size(held_out.labels[number], tail.size))
         for number, tensors in enumerate(_packed(model, held_out, len(held_out)))
     )
-    verdicts = judge(
+    found = judge(
         cases,
         reference,
         programs,
@@ -122,7 +122,7 @@ def measure(
         classes=[c.name for c in model.classes],
         ignore=model.ignore,
     )
-    return {name: _record(verdict) for name, verdict in verdicts.items()}
+    return {name: _record(verdict) for name, verdict in found.verdicts.items()}
 
 
 def _variants(

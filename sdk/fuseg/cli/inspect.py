@@ -122,7 +122,7 @@ def _show_variant(variant: Variant, manifest: Manifest) -> None:
         f"{variant.opset}, IR {variant.ir_version}, for {' '.join(variant.targets)}"
     )
     say(_precision(variant))
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             check.stage,
             check.against,
@@ -130,9 +130,15 @@ def _show_variant(variant: Variant, manifest: Manifest) -> None:
             f"{check.label_agreement:.6f}",
             f"{check.max_abs_logit_diff:.2g}",
             "" if check.miou is None else f"{check.miou:.4f}",
+            "" if check.ignored_share is None else f"{check.ignored_share:.2%}",
         )
         for check in variant.verification
     ]
-    numbers = "frames", "equal labels", "largest difference", "mIoU"
+    numbers = ["frames", "equal labels", "largest difference", "mIoU", "ignored"]
+    if not any(row[-1] for row in rows):
+        rows, numbers = [row[:-1] for row in rows], numbers[:-1]
+    absent = {name for check in variant.verification for name in check.absent}
     if rows:
         print_table(("stage", "against", *numbers), rows, right=numbers)
+    if absent:
+        say(f"never in the truth: {', '.join(sorted(absent))}")

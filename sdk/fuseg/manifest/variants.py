@@ -40,7 +40,11 @@ def is_member_name(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Verification(Record):
-    """One stage of the export compared with the stage before it, on real frames."""
+    """One stage of the export compared with the stage before it, on real frames.
+
+    ``miou`` is of the frames' true labels, if those are known. It leaves out
+    ``ignored_share`` of their pixels, and the classes ``absent`` from them.
+    """
 
     stage: str
     against: str
@@ -48,10 +52,12 @@ class Verification(Record):
     label_agreement: float
     max_abs_logit_diff: float
     miou: float | None = None
+    ignored_share: float | None = None
+    absent: tuple[str, ...] = ()
 
     def _check(self) -> None:
         require(self.frames >= 1, f"frames must be at least 1, got {self.frames}.")
-        for key in ("label_agreement", "miou"):
+        for key in ("label_agreement", "miou", "ignored_share"):
             value = getattr(self, key)
             require(
                 value is None or 0 <= value <= 1, f"{key} must be 0 to 1, got {value}."

@@ -7,10 +7,13 @@ import random
 import numpy as np
 import pytest
 
-from fuseg.errors import ArgumentError, FusegError
+from fuseg.errors import ArgumentError
 from fuseg.images import write_png
+from fuseg.truth import TruthReader
 from fuseg_export.input_words import make_inputs
 from fuseg_export.precision.data import choose
+from fuseg_export.samples import Paired
+from fuseg_export.spec import default_classes
 from fuseg_export.target import Target
 
 INPUTS = tuple(
@@ -43,10 +46,17 @@ def folders(tmp_path):
     return tmp_path
 
 
-def of(folders, **more):
+def of(folders, truth=None, **more):
     sources = {name: str(folders / name) for name in ("rgb", "depth")}
-    given = {"calibration": sources, "frames": None, "truth": None, **more}
-    return choose(target(), INPUTS, (4, 4), **given)
+    given = {"calibration": sources, "frames": None, **more}
+    calibration, frames = given["calibration"], given["frames"]
+    if calibration is not None:
+        calibration = Paired(INPUTS, calibration, option="--calibration")
+    if frames is not None:
+        frames = Paired(INPUTS, frames, truth).labelled(
+            TruthReader(default_classes(20), 255)
+        )
+    return choose(target(), INPUTS, (4, 4), calibration=calibration, frames=frames)
 
 
 def test_frames_are_paired_by_name_whatever_the_order_of_the_files(folders):
@@ -120,24 +130,16 @@ def test_judging_on_the_frames_of_the_calibration_is_told(folders):
             (4, 4),
             calibration=None,
             frames=None,
-            truth=None,
         ).doubts
         == ()
     )
 
 
 def test_rendered_rooms_to_calibrate_on_are_none_of_those_to_judge_on():
-    data = choose(
-        target(known=True), INPUTS, (4, 4), calibration=None, frames=None, truth=None
-    )
+    data = choose(target(known=True), INPUTS, (4, 4), calibration=None, frames=None)
     assert len(data.calibration) == 64
     assert len(data.held_out) == 200
     first, held = (d[0].arrays["rgb"] for d in (data.calibration, data.held_out))
     assert not np.array_equal(first, held)
     seeds = set(data.calibration._seeds) & set(data.held_out._seeds)
     assert not seeds
-
-
-def test_truth_without_frames():
-    with pytest.raises(FusegError, match="--truth needs the --frames that it is of"):
-        choose(target(), INPUTS, (4, 4), calibration=None, frames=None, truth="x")

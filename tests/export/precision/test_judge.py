@@ -35,7 +35,7 @@ def verdict(cases, less=LESS):
         TAIL,
         classes=("floor", "wall", "ball"),
         ignore=255,
-    )["less"]
+    ).verdicts["less"]
 
 
 def test_agreement_miou_and_the_worst_class():
@@ -93,7 +93,7 @@ def test_the_interval_holds_the_drop_and_shrinks_with_the_frames():
             TAIL,
             classes=("floor", "wall", "ball"),
             ignore=255,
-        )[""]
+        ).verdicts[""]
         low, high = found.interval
         assert low <= found.miou_drop <= high
         return high - low

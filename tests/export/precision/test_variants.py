@@ -189,7 +189,10 @@ def test_the_command_tells_it_as_a_table_as_json_and_as_a_page(home, monkeypatch
             ["--precision", "int8", "--calibration-method", "x"],
             "calibration method mus",
         ),
-        (["--precision", "int8", "--truth", "t"], "--truth needs the --frames"),
+        (
+            ["--precision", "int8", "--truth", "t"],
+            "--truth must be given with the --frames",
+        ),
         (
             ["--precision", "int8", "--calibration", "rgb=x"],
             "--calibration must be",

@@ -1,0 +1,76 @@
+"""Options of ``fuseg export`` that would have no effect are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fuseg.errors import ArgumentError
+
+from .models import REFERENCE
+
+__all__ = ["require_distinct", "require_effect"]
+
+
+def require_effect(
+    target: str, kinds: tuple[str, ...], options: Mapping[str, Any]
+) -> None:
+    """Refuse what the command line says in vain.
+
+    Args:
+        target: As given.
+        kinds: Of ``--precision``.
+        options: By option name; None or empty if it was not given.
+
+    Raises:
+        ArgumentError: An option would change nothing.
+    """
+    given = {name for name, value in options.items() if value not in (None, [], ())}
+    variants = [kind for kind in kinds if kind != "fp32"]
+    for name in (
+        "--calibration",
+        "--calibration-method",
+        "--calibration-cache",
+        "--max-miou-drop",
+    ):
+        if name in given and not variants:
+            raise ArgumentError(
+                f"{name} must be given with --precision fp16, int8 or auto: it is for "
+                "variants beside fp32, and none is asked for."
+            )
+    if "--truth" in given and "--frames" not in given:
+        raise ArgumentError("--truth must be given with the --frames that it is of.")
+    if "--truth-map" in given and "--truth" not in given:
+        raise ArgumentError(
+            "--truth-map must be given with the label maps that it is of: --truth."
+        )
+    rooms = target in REFERENCE and "--frames" not in given  # these have labels
+    if "--max-miou-drop" in given and not ({"--truth"} & given or rooms):
+        raise ArgumentError(
+            "--max-miou-drop must be given with true labels, or there is no mIoU: "
+            "--frames NAME=PATH and --truth PATH."
+        )
+
+
+def require_distinct(
+    written: Mapping[str, Path | None], read: Mapping[str, Path | None]
+) -> None:
+    """Refuse to write one file twice, or over one that is read.
+
+    Args:
+        written, read: By option name; None if it was not given.
+
+    Raises:
+        ArgumentError: Two of them are one file.
+    """
+    seen: dict[Path, str] = {}
+    for name, path in [*read.items(), *written.items()]:
+        if path is None:
+            continue
+        place = path.resolve()
+        if name in written and place in seen:
+            raise ArgumentError(
+                f"{name} must be another file than {seen[place]}, got {path}."
+            )
+        seen[place] = name

@@ -1,0 +1,336 @@
+"""Every option of ``fuseg export`` changes what comes out, or is refused."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer.main
+from PIL import Image
+from typer.testing import CliRunner
+
+import fuseg
+from fuseg.bundle import Bundle
+from fuseg.cli import app
+from fuseg_export import cli
+
+INPUTS = ("--input", "rgb=color:48x64", "--input", "depth=depth:48x64")
+FRAMES = ("--frames", "rgb=rgb", "--frames", "depth=depth")
+BASE = ("foreign:TwoInputs", "--checkpoint", "two.pth", "-o", "out/two.fuseg", *INPUTS)
+CLASSES = ["class_0", "class_1", "class_2", "class_3", "class_4"]
+
+
+@pytest.fixture
+def folder(home, quick):
+    """Three frames of colour and depth at 48x64, and label maps of theirs."""
+    del quick
+    rng = np.random.default_rng(3)
+    for name in ("rgb", "depth", "truth", "ids"):
+        (home / name).mkdir()
+    for i in range(3):
+        color = rng.integers(0, 256, (6, 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+        depth = rng.integers(500, 5000, (6, 8)).repeat(8, 0).repeat(8, 1)
+        truth = rng.integers(0, 3, (6, 8), np.uint8).repeat(8, 0).repeat(8, 1)
+        truth[: 4 * i] = 255
+        Image.fromarray(color).save(home / "rgb" / f"{i}.png")
+        Image.fromarray(depth.astype(np.uint16)).save(home / "depth" / f"{i}.png")
+        Image.fromarray(truth).save(home / "truth" / f"{i}.png")
+        Image.fromarray(np.where(truth == 255, 0, truth + 7).astype(np.uint8)).save(
+            home / "ids" / f"{i}.png"
+        )
+    (home / "ids.txt").write_text("0 = ignore\n7-9 = 0-2\n")
+    (home / "names.txt").write_text("a\nb\nc\nd\ne\n")
+    (home / "spec.json").write_text('{"ignore": 250}')
+    return home
+
+
+def run(*words):
+    return CliRunner().invoke(app, ["export", *words])
+
+
+def made(*words):
+    done = run(*BASE, *words, "--json")
+    assert done.exit_code == 0, done.stderr
+    return json.loads(done.stdout), Bundle.open(Path("out/two.fuseg")).manifest
+
+
+def expected_score(folder, truth):
+    """mIoU, its classes and the ignored share, in NumPy alone."""
+    segmenter = fuseg.load(folder / "out" / "two.fuseg", threads=1)
+    both, either, ignored = np.zeros(5), np.zeros(5), 0
+    for i in range(3):
+        frames = {
+            name: np.array(Image.open(folder / name / f"{i}.png"))
+            for name in ("rgb", "depth")
+        }
+        labels = segmenter(**frames).labels
+        known = np.array(Image.open(folder / truth / f"{i}.png"))
+        counts = known != 255
+        ignored += np.count_nonzero(~counts)
+        for c in range(5):
+            mine, theirs = (labels == c) & counts, (known == c) & counts
+            both[c] += np.count_nonzero(mine & theirs)
+            either[c] += np.count_nonzero(mine | theirs)
+    occurring = either > 0
+    iou = both[occurring] / either[occurring]
+    return iou.mean(), int(occurring.sum()), ignored / (3 * 48 * 64)
+
+
+def test_truth_scores_fp32_in_a_plain_export(folder):
+    report, manifest = made(*FRAMES, "--truth", "truth")
+    (fp32,) = report["variants"]
+    miou, classes, ignored = expected_score(folder, "truth")
+    assert fp32["miou"] == pytest.approx(miou, abs=1e-12)
+    assert fp32["score"]["miou_classes"] == classes
+    assert fp32["score"]["ignored_share"] == pytest.approx(ignored)
+    assert fp32["score"]["absent"] == ["class_3", "class_4"]
+    assert fp32["frames"] == 3, "all, though only two are compared stage by stage"
+    own = manifest.variants[0].verification[-1]
+    assert (own.stage, own.frames) == ("fp32", 3)
+    assert own.miou == pytest.approx(miou, abs=1e-6)
+    assert own.ignored_share == pytest.approx(ignored, abs=1e-6)
+    assert own.absent == ("class_3", "class_4")
+
+    done = run(*BASE, *FRAMES, "--truth", "truth", "--report", "out/page.html")
+    assert done.exit_code == 0
+    text = " ".join(done.stdout.split())
+    assert f"fp32 on 3 frames, at 48 x 64: mIoU {miou:.4f} over " in text
+    assert f"left out: {ignored:.2%} of the truth's pixels are ignore" in text
+    assert "never in the truth: class_3, class_4" in text
+    assert "2 of 5 classes never occur in the truth" in done.stderr
+    page = (folder / "out" / "page.html").read_text()
+    for words in (f"{miou:.4f}", f"{ignored:.2%}", "never in the truth: class_3"):
+        assert words in page
+
+
+def test_a_truth_map_says_what_ids_mean(folder):
+    mapped, _ = made(*FRAMES, "--truth", "ids", "--truth-map", "ids.txt")
+    miou, _, ignored = expected_score(folder, "truth")
+    assert mapped["variants"][0]["miou"] == pytest.approx(miou, abs=1e-12)
+    assert mapped["variants"][0]["score"]["ignored_share"] == pytest.approx(ignored)
+
+
+def test_a_mask_of_0_and_255_is_warned_about(folder):
+    for i in range(3):
+        mask = np.zeros((48, 64), np.uint8)
+        mask[:, 5:] = 255
+        Image.fromarray(mask).save(folder / "truth" / f"{i}.png")
+    done = run(*BASE, *FRAMES, "--truth", "truth")
+    assert done.exit_code == 0
+    assert "looks like a 0/255 mask" in done.stderr
+    assert f"left out: {59 / 64:.2%}" in done.stdout
+
+
+PLAIN = {
+    "--classes": (["--classes", "names.txt"], lambda of: of.names == [*"abcde"]),
+    "--spec": (["--spec", "spec.json"], lambda of: of.output.ignore == 250),
+    "--frames": ([*FRAMES], lambda of: "the first 2 of 3" in str(of.report["notes"])),
+    "--opset": (["--opset", "18"], lambda of: of.variants == [("fp32", 18)]),
+    "--output": (["--output", "out"], lambda of: "and dropped" not in str(of.report)),
+    "--precision": (["--precision", "fp16"], lambda of: len(of.variants) == 2),
+}
+
+
+class Outcome:
+    def __init__(self, report, manifest):
+        self.report, (self.output,) = report, manifest.outputs
+        self.names = [entry.name for entry in self.output.classes]
+        self.variants = [(v.name, v.opset) for v in manifest.variants]
+
+
+@pytest.mark.usefixtures("folder")
+def test_without_options_none_of_these_facts_hold():
+    outcome = Outcome(*made())
+    assert outcome.names == CLASSES
+    assert not any(fact(outcome) for _, fact in PLAIN.values())
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("name", PLAIN)
+def test_an_option_of_a_plain_export_has_its_effect(name):
+    words, fact = PLAIN[name]
+    assert fact(Outcome(*made(*words)))
+
+
+def test_the_calibration_s_options_have_their_effect(folder):
+    words = [*FRAMES, "--precision", "fp16", "--calibration", "rgb=rgb/0.png"]
+    words += ["--calibration", "depth=depth/0.png", "--calibration-cache", "out/c.json"]
+    words += ["--calibration-method", "percentile"]
+    report, _ = made(*words)
+    assert not any("same frames" in sentence for sentence in report["warnings"])
+    kept = json.loads((folder / "out" / "c.json").read_text())
+    assert (kept["method"], kept["frames"]) == ("percentile", 1)
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("words", "drop"), [((), 0.005), (("--max-miou-drop", "0"), 0)]
+)
+def test_the_budget_is_what_the_user_says(monkeypatch, words, drop):
+    seen = []
+    monkeypatch.setattr(cli, "export_bundle", lambda *_, **given: seen.append(given))
+    run(*BASE, *FRAMES, "--precision", "fp16", "--truth", "truth", *words)
+    assert seen[0]["precision"].budget.miou_drop == drop
+
+
+ALONE = "must be given with --precision fp16, int8 or auto"
+REFUSED = [
+    ("--truth", ["--truth", "truth"], "--truth must be given with the --frames"),
+    ("--truth", [*FRAMES, "--truth", "nope"], "--truth: there is no file nope"),
+    ("--truth", [*FRAMES, "--truth", "ids"], "--truth-map FILE"),
+    ("--truth-map", [*FRAMES, "--truth-map", "ids.txt"], "label maps that it is of"),
+    (
+        "--truth-map",
+        [*FRAMES, "--truth", "truth", "--truth-map", "nope.txt"],
+        "nope.txt cannot be read",
+    ),
+    ("--frames", ["--frames", "rgb=rgb"], "for each of rgb, depth, got rgb"),
+    (
+        "--frames",
+        ["--frames", "rgb=nope", "--frames", "depth=depth"],
+        "--frames rgb: there is no file nope",
+    ),
+    ("--calibration", ["--calibration", "rgb=nope"], ALONE),
+    ("--calibration-method", ["--calibration-method", "minmax"], ALONE),
+    ("--calibration-cache", ["--calibration-cache", "out/c.json"], ALONE),
+    ("--max-miou-drop", ["--max-miou-drop", "0.005"], ALONE),
+    (
+        "--max-miou-drop",
+        ["--precision", "int8", "--max-miou-drop", "0.1"],
+        "--max-miou-drop must be given with true labels",
+    ),
+    (
+        "--calibration",
+        [
+            "--precision",
+            "int8",
+            "--calibration",
+            "rgb=nope",
+            "--calibration",
+            "depth=x",
+        ],
+        "--calibration rgb: there is no file nope",
+    ),
+    ("--classes", ["--classes", ""], "--classes: class 0 must have a name"),
+    ("--precision", ["--precision", ""], "--precision must be auto, or of"),
+    ("--output", ["--output", ""], "--output must be one of what the network returns"),
+    ("--stack", ["--stack", "rgb"], "--stack must be two or more of the inputs"),
+    ("--opset", ["--opset", "12"], "--opset must be 13 to 20"),
+    ("--input", ["--input", "rgb=color:48x64"], "every input once, got rgb twice"),
+    (
+        "--report",
+        ["--report", "out/two.fuseg"],
+        "--out must be another file than --rep",
+    ),
+    ("--report", ["--report", "two.pth"], "--report must be another file than --check"),
+    ("--spec", ["--spec", "nope.json"], "nope.json cannot be read"),
+    ("--checkpoint", ["--checkpoint", "nope.pth"], "nope.pth cannot be read"),
+    ("--out", ["--out", "two.pth"], "--out must be another file than --checkpoint"),
+]
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(("name", "words", "sentence"), REFUSED)
+def test_an_option_without_effect_is_refused(name, words, sentence):
+    before = Path("two.pth").read_bytes()
+    done = run(*BASE, *words)
+    assert done.exit_code == 2, (name, done.output)
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert sentence in last
+    assert Path("two.pth").read_bytes() == before
+    assert not list(Path("out").iterdir())
+
+
+def test_all_ignored_is_no_score(folder):
+    for path in (folder / "truth").iterdir():
+        Image.fromarray(np.full((48, 64), 255, np.uint8)).save(path)
+    done = run(*BASE, *FRAMES, "--truth", "truth")
+    assert done.exit_code == 2
+    assert "--truth must label a pixel that counts, but all of them are" in done.stderr
+
+
+def test_labels_of_another_size_are_named(folder):
+    Image.fromarray(np.zeros((24, 32), np.uint8)).save(folder / "truth" / "1.png")
+    done = run(*BASE, *FRAMES, "--truth", "truth")
+    assert done.exit_code == 2
+    assert (
+        "1.png must have the size of rgb's frame, (48, 64), got (24, 32)" in done.stderr
+    )
+
+
+def test_no_option_is_left_out_of_these_tables():
+    command = typer.main.get_command(_alone(cli.export))
+    known = {option for p in command.params for option in p.opts if option[:2] == "--"}
+    covered = {*PLAIN, *(name for name, _, _ in REFUSED), "--json", "--help"}
+    assert known <= covered
+
+
+def _alone(function):
+    alone = typer.Typer(add_completion=False)
+    alone.command()(function)
+    return alone
+
+
+class Page(HTMLParser):
+    """Text, tags, and whether every tag that is opened is closed."""
+
+    VOID = ("meta", "img")
+
+    def __init__(self, source):
+        super().__init__()
+        self.open, self.tags, self.text = [], [], []
+        self.feed(source)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    def of(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+def test_the_page_of_a_plain_export_tells_all_of_it(folder, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    words = [*FRAMES, "--truth", "truth", "--report", "out/page.html"]
+    report, manifest = made(*words, "--classes", "floor,<b>,c,d,e")
+    source = (folder / "out" / "page.html").read_text()
+    page = Page(source)
+    text = " ".join(page.text)
+    assert "1970-01-02" in text
+    for fact in (
+        *("TwoInputs", "two.fuseg", report["digest"], manifest.created_by),
+        *(manifest.provenance["torch"], manifest.provenance["checkpoint_sha256"]),
+        *("onnx", "cut", "runtime", "floor", "<b>", f"{report['bytes']:,} bytes"),
+        *(f"{report['variants'][0]['miou']:.4f}", "never in the truth: d, e"),
+    ):
+        assert fact in text
+    titles = [attrs["alt"].partition(": ")[0] for attrs in page.of("img")]
+    assert titles == ["rgb", "depth", "truth", "fp32", "fp32"] * 3
+    assert len({attrs["style"] for attrs in page.of("span")}) == 5, "colours of classes"
+    assert not {"script", "link", "iframe"} & {tag for tag, _ in page.tags}
+    sources = [attrs["src"] for attrs in page.of("img")]
+    assert all(s.startswith("data:image/png;base64,") for s in sources)
+    assert "http" not in source
+    made(*words, "--classes", "floor,<b>,c,d,e")
+    assert (folder / "out" / "page.html").read_text() == source, "the same again"
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_page_shows_no_zero_with_a_minus_and_only_what_differs():
+    run(*BASE, *FRAMES, "--truth", "truth", "--precision", "fp16", "--report", "p.html")
+    page = Page(Path("p.html").read_text())
+    assert "-0.0000" not in " ".join(page.text)
+    shown = [attrs["alt"] for attrs in page.of("img")]
+    assert shown == [], "FP16 labels like fp32 here, to the pixel or nearly so"
