@@ -19,7 +19,8 @@ __all__ = ["describe", "make_inputs", "override"]
 
 _FORM = "NAME=KIND:HEIGHTxWIDTH, as in rgb=color:480x640"
 _WORD = re.compile(r"(?P<name>[^=]+)=(?P<kind>[^:]+):(?P<height>\d+)x(?P<width>\d+)")
-_FIXED = ("name", "kind", "tensor")  # said by --input and --stack
+# Said by --input and --stack, and measured on the frames.
+_FIXED = ("name", "kind", "tensor", "statistics")
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "color": {
@@ -160,7 +161,7 @@ def _merge(
         if fixed:
             raise ArgumentError(
                 f"--spec: inputs.{name} must not hold {fixed[0]!r}: --input says the "
-                "name and kind, --stack the tensor."
+                "name and kind, --stack the tensor, and the frames give the statistics."
             )
     return {name: _merged(draft, spec.get(name, {})) for name, draft in drafts.items()}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fuseg.errors import ArgumentError
 from fuseg.manifest import Input, Missing, Resize
 from fuseg_export.input_words import make_inputs
 
@@ -20,6 +21,7 @@ ROWS = [
 ]
 (HEAD,) = (row for row in ROWS if row[1] == "`color`")
 DEFAULTS = [row for row in ROWS if len(row) == len(HEAD) and row is not HEAD]
+NOT_OF_A_SPEC = ("name", "kind", "tensor", "statistics")
 
 
 @pytest.mark.parametrize("column", range(1, 5))
@@ -37,7 +39,7 @@ def test_the_defaults_are_the_exporters(column):
 
 def test_every_key_of_the_format_is_on_the_page():
     listed = {word for row in ROWS for word in re.findall(r"`([a-z_.]+)`", row[0])}
-    own = {f.name for f in fields(Input)} - {"name", "kind", "tensor"}  # not a spec's
+    own = {f.name for f in fields(Input)} - {*NOT_OF_A_SPEC}
     nested = {f"resize.{f.name}" for f in fields(Resize)} - {
         "resize.height",  # of --input
         "resize.width",
@@ -45,3 +47,9 @@ def test_every_key_of_the_format_is_on_the_page():
     assert own - {"resize"} <= listed
     assert nested <= listed
     assert {f.name for f in fields(Missing)} <= {*re.findall(r"`([a-z_]+)`", PAGE)}
+
+
+@pytest.mark.parametrize("key", NOT_OF_A_SPEC)
+def test_what_a_spec_cannot_change_is_refused(key):
+    with pytest.raises(ArgumentError, match=f"inputs.x must not hold '{key}': --input"):
+        make_inputs(["x=color:8x8"], [], {"x": {key: None}})
