@@ -69,13 +69,15 @@ def _limit(seconds: int, extra: int) -> None:
     import resource
 
     used = math.ceil(time.process_time())
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(
-        resource.RLIMIT_CPU, (used + seconds, used + seconds + 1)
-    )  # then SIGXCPU, then SIGKILL
+    soft = {resource.RLIMIT_CORE: 0, resource.RLIMIT_CPU: used + seconds}
     if sys.platform == "linux":
-        data = _data_bytes() + extra
-        resource.setrlimit(resource.RLIMIT_DATA, (data, data))
+        soft[resource.RLIMIT_DATA] = _data_bytes() + extra
+    for kind, limit in soft.items():
+        most = resource.getrlimit(kind)[1]  # that of the user, who may be bound already
+        hard = limit + (kind == resource.RLIMIT_CPU)  # SIGXCPU, a second later SIGKILL
+        if most != resource.RLIM_INFINITY:
+            limit, hard = min(limit, most), min(hard, most)
+        resource.setrlimit(kind, (limit, hard))
 
 
 def _data_bytes() -> int:

@@ -30,6 +30,7 @@ __all__ = ["Limits", "in_child", "in_process", "limits_of"]
 
 _MIB = 1 << 20
 _LONGEST_S = 120
+_LEAST_BYTES = 256 * _MIB
 _ADVICE = (
     "if the file is known to be good, give its sha256, or the key that signed it, as "
     "trust (--trust)"
@@ -54,7 +55,8 @@ def limits_of(bundle: Bundle, variant: Variant) -> Limits:
 
     3 s, 0.1 s for a MiB of weights and 20 s for a million pixels; 512 MiB, 6 times the
     weights, 8 times the tensors at both ends and 1 KiB a pixel, as 256 planes of the
-    network's size would take; never more than half of the memory that is free.
+    network's size would take; but never more than 120 s, nor, from 256 MiB on, than
+    half of the memory that is free.
     """
     manifest = bundle.manifest
     shapes = {i.tensor.name: i.tensor.shape for i in manifest.inputs}
@@ -64,7 +66,8 @@ def limits_of(bundle: Bundle, variant: Variant) -> Limits:
     seconds = 3 + math.ceil(0.1 * weights / _MIB + 20e-6 * pixels)
     ends = sum(4 * math.prod(shape) for shape in shapes.values())
     wanted = 512 * _MIB + 6 * weights + 8 * ends + 1024 * pixels
-    return Limits(min(seconds, _LONGEST_S), min(wanted, _free_memory() // 2))
+    most = max(_free_memory() // 2, _LEAST_BYTES)
+    return Limits(min(seconds, _LONGEST_S), min(wanted, most))
 
 
 def in_process(bundle: Bundle, backend: str, variant: Variant) -> float | None:
@@ -141,7 +144,7 @@ def _ask(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd="/",  # which `python -m` looks into first
-            env=environment(0),
+            env=environment(0) | {"PYTHONPATH": _python_path()},
             start_new_session=True,  # the terminal's Ctrl-C comes to this process alone
         )
     except OSError as err:
@@ -169,6 +172,14 @@ def _ask(
         answer = json.loads(out)
     last = log.decode(errors="replace").strip().rpartition("\n")[2]
     return code, answer if isinstance(answer, dict) else None, last
+
+
+def _python_path() -> str:
+    """Where this process finds its packages, also in an archive or a sandbox."""
+    here = os.getcwd()
+    found = [p for p in sys.path if os.path.isabs(p) and p != here]
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return os.pathsep.join([*found, package])
 
 
 def _interpreter(subject: str) -> str:

@@ -168,8 +168,9 @@ def test_limits_grow_with_weights_and_pixels_to_half_of_the_memory(
     assert limits.seconds == 3 + 20 + 1  # 20 s a megapixel; 1 s for what is begun
     ends = 4 * (3 + 4) * 10**6
     assert limits.bytes == (512 << 20) + 6 * weights + 8 * ends + 1024 * 10**6
-    monkeypatch.setattr(first_run, "_free_memory", lambda: 1 << 30)
-    assert first_run.limits_of(bundle, variant).bytes == 512 << 20
+    for free, most in ((1 << 30, 512 << 20), (100 << 20, 256 << 20)):
+        monkeypatch.setattr(first_run, "_free_memory", lambda free=free: free)
+        assert first_run.limits_of(bundle, variant).bytes == most
 
 
 SLEEPER = """#!{python}
@@ -261,3 +262,39 @@ def test_the_child_is_bound_by_the_system_to_its_limits():
     assert 1 << 28 < data[0] == data[1] < 1 << 31
     assert core == [0, 0]
     assert full == "full"
+
+
+def test_a_user_who_is_bound_already_stays_bound():
+    code = (
+        "import json, resource\n"
+        "from fuseg import _first_run\n"
+        "resource.setrlimit(resource.RLIMIT_CPU, (50, 60))\n"
+        "resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 1 << 30))\n"
+        "_first_run._limit(70, 1 << 32)\n"
+        "print(json.dumps([resource.getrlimit(k) for k in (resource.RLIMIT_CPU,"
+        " resource.RLIMIT_DATA)]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True
+    )
+    assert json.loads(done.stdout) == [[60, 60], [1 << 30, 1 << 30]]
+
+
+def test_the_child_finds_what_this_process_put_on_its_path(
+    rgbd, started, monkeypatch, tmp_path
+):
+    """As in an archive of an application, where the interpreter alone has nothing."""
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path), "", "relative"])
+    seen = []
+    monkeypatch.setattr(
+        "fuseg.first_run._ask",
+        lambda *_: (
+            seen.append(first_run._python_path()) or (0, {"agreement": None}, "")
+        ),
+    )
+    fuseg.load(rgbd.path)
+    paths = seen[0].split(os.pathsep)
+    assert str(tmp_path) in paths
+    assert all(os.path.isabs(p) for p in paths)
+    assert os.getcwd() not in paths
+    assert started == []
