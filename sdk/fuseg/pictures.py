@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,7 @@ def sheet(titles: Sequence[str], rows: Sequence[Sequence[Picture]]) -> Picture:
     return np.vstack([np.asarray(head), body])
 
 
+@lru_cache(16)  # Pillow decodes the font anew for each
 def _font(width: int) -> tuple[Any, int]:
     """Pillow's own font, readable in a picture of this width, and its line height."""
     from ._pillow import ImageFont, features
