@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
+from torch.jit import ScriptModule
 
 from fuseg.errors import ArgumentError, ExportError
 from fuseg.manifest import Class, Input
@@ -141,6 +142,11 @@ def _build(word: str) -> nn.Module:
     if not isinstance(network, nn.Module):
         raise ArgumentError(
             f"{word}() must return a torch.nn.Module, got {type(network).__name__}."
+        )
+    if isinstance(network, ScriptModule):
+        raise ArgumentError(
+            f"{word}() must return a torch.nn.Module as it was written, got a "
+            "TorchScript one: return the module that was scripted or traced."
         )
     return network
 

@@ -24,17 +24,19 @@ def unwrapped(network: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
     """
     taken_off = []
     while (inner := _inner(network)) is not None:
-        compiled = COMPILED in network._modules
+        compiled = _inside(network) is not None
         taken_off.append("torch.compile" if compiled else type(network).__name__)
         network = inner
     for module in list(network.modules()):
-        if COMPILED in module._modules:
+        if _inside(module) is not None:
             continue  # replaced where it is held
-        for name, child in list(module.named_children()):
-            while COMPILED in child._modules:
-                child = getattr(child, COMPILED)
+        for name, child in list(module._modules.items()):
+            plain = child
+            while plain is not None and (inside := _inside(plain)) is not None:
+                plain = inside
+            if plain is not child:
                 taken_off.append("torch.compile")
-                setattr(module, name, child)
+                setattr(module, name, plain)
         if _uncompile(module):
             taken_off.append("torch.compile")
     return network, tuple(
@@ -46,7 +48,13 @@ def _inner(network: nn.Module) -> nn.Module | None:
     if isinstance(network, (DataParallel, DistributedDataParallel)):
         inner: nn.Module | None = network.module
         return inner
-    return network._modules.get(COMPILED)
+    return _inside(network)
+
+
+def _inside(module: nn.Module) -> nn.Module | None:
+    """What torch.compile wrapped; None if the module is not its wrapper."""
+    inside: nn.Module | None = module._modules.get(COMPILED)
+    return inside
 
 
 def _uncompile(module: nn.Module) -> bool:

@@ -69,6 +69,9 @@ class Torn(TwoInputs):
             either = torch.jit.script(flipped)
         return either(super().forward(color, depth)["out"])
 
+def compiled():
+    return nn.DataParallel(torch.compile(TwoInputs()))
+
 class Mood(TwoInputs):
     def forward(self, color, depth):
         return super().forward(color, depth)["out"] + torch.rand(1)

@@ -194,6 +194,33 @@ def test_a_simplifier_that_crashes_is_recorded_and_not_fatal(export_two, monkeyp
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, of the import
+def test_a_compiled_network_and_its_trainer_s_file_make_the_same_bundle(
+    home, export_two, build_foreign
+):
+    plain = export_two()
+    state = {
+        f"model.{n}": t for n, t in build_foreign("TwoInputs").state_dict().items()
+    }
+    state |= {"criterion.pos_weight": torch.ones(5), "model.aux_head.w": torch.ones(1)}
+    torch.save({"epoch": 3, "state_dict": state}, home / "last.ckpt")
+    report = export_two(target="foreign:compiled", checkpoint=home / "last.ckpt")
+    adapted = [
+        "took DataParallel off the network",
+        "took torch.compile off the network",
+        "took the weights under 'state_dict'",
+        f"dropped the prefix 'model.' of {len(state) - 1} names",
+        "left out what the network has no place for: aux_head, criterion",
+    ]
+    provenance = Bundle.open(report.bundle).manifest.provenance
+    assert list(provenance["adapted"][:-1]) == adapted == list(report.notes[:5])
+    first, second = (
+        next(v for v in r.variants if v.name == "fp32").model for r in (plain, report)
+    )
+    assert second.SerializeToString() == first.SerializeToString()
+
+
+@pytest.mark.usefixtures("quick")
 def test_progress_is_told_in_the_order_of_the_road(export_two):
     said = []
     export_two(progress=said.append)

@@ -34,6 +34,7 @@ def build(): return model
 """
 
 WRAPPED = """
+import warnings
 import torch
 from torch import nn
 class Net(nn.Module):
@@ -53,6 +54,10 @@ def inside():
     net = Net()
     net.conv = torch.compile(net.conv)
     return net
+def scripted():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.jit.script(Net())
 def in_place():
     net = Net()
     net.conv.compile()
@@ -277,6 +282,7 @@ def test_what_is_assumed_of_a_foreign_input_is_said():
             ArgumentError,
             r"write def build\(\): return model into factories, and give factories:bui",
         ),
+        ("wrapped:scripted", ArgumentError, "got a TorchScript one: return the module"),
         ("broken:network", ExportError, "ModuleNotFoundError: No module named 'module"),
         ("wrong:network", ExportError, "importing wrong failed: ZeroDivisionError"),
     ],
