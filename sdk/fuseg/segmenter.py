@@ -92,7 +92,8 @@ class Segmenter:
         allow_spinning: Whether threads of ONNX Runtime that wait for work keep their
             core busy for some milliseconds, which is its default and the faster way on
             a machine with nothing else to do. False lets them sleep at once: for a
-            battery, for cores that others need. OpenVINO's threads sleep anyway.
+            battery, for cores that others need. OpenVINO's threads sleep anyway; how a
+            process waits for a GPU is CUDA's choice, and does not change.
         device: Which GPU, counted from 0 as CUDA does.
         serve_while_building: Whether another engine labels frames while TensorRT's is
             built in the background; the first call after that is TensorRT's.
