@@ -9,8 +9,15 @@ from typing import Annotated, Any
 import typer
 
 from fuseg._files import write_file
-from fuseg.cli.frames import assignments
-from fuseg.cli.options import JsonOption, TruthMapOption
+from fuseg.cli.frames import assignments, stamps_of
+from fuseg.cli.options import (
+    JsonOption,
+    PairOption,
+    PlaneOption,
+    ReferenceOption,
+    SlopOption,
+    TruthMapOption,
+)
 from fuseg.cli.printing import print_json, print_table, say, warn
 
 from .models import REFERENCE, ReferenceModel
@@ -29,6 +36,7 @@ from .precision.report import (
 )
 from .precision.variants import Precision, parse_kinds
 from .publish import require_writable
+from .samples import FileOptions
 from .stdout import foreign_prints_to_stderr, progress_on_terminal
 from .usage import require_distinct, require_effect
 
@@ -160,6 +168,10 @@ def export(
         ),
     ] = None,
     truth_map: TruthMapOption = None,
+    plane: PlaneOption = None,
+    pair: PairOption = "name",
+    slop: SlopOption = None,
+    reference: ReferenceOption = None,
     max_miou_drop: Annotated[
         float | None,
         typer.Option(
@@ -196,6 +208,8 @@ def export(
             "--calibration-cache": calibration_cache,
             "--truth": truth,
             "--truth-map": truth_map,
+            "--plane": plane,
+            "--pair": None if pair == "name" else pair,
             "--max-miou-drop": max_miou_drop,
         },
     )
@@ -224,6 +238,9 @@ def export(
             frames=assignments("--frames", frames),
             truth=truth,
             truth_map=truth_map,
+            files=FileOptions(
+                stamps_of(pair, slop, reference), assignments("--plane", plane)
+            ),
             opset=opset,
             precision=Precision(
                 kinds=kinds,

@@ -99,6 +99,7 @@ def export_bundle(
     frames: Mapping[str, str] | None = None,
     truth: str | None = None,
     truth_map: Path | None = None,
+    files: samples.FileOptions = samples.FileOptions(),  # noqa: B008 - it is frozen
     opset: int = 17,
     precision: Precision = FP32,
     progress: Callable[[str], None] = lambda _: None,
@@ -119,6 +120,7 @@ def export_bundle(
         truth: Source of the true labels of ``frames``, that fp32 and the variants are
             scored on: all of them.
         truth_map: What the ids in these labels mean, see `fuseg.truth.TruthReader`.
+        files: How frames and label maps are read and paired.
         opset: See `to_onnx.to_onnx`.
         precision: Which variants to make, of which frames, and what they may lose.
         progress: Called with what is about to be done.
@@ -138,7 +140,7 @@ def export_bundle(
 
         progress("taking frames to verify on")
         given, frame_notes, doubts = gather(
-            chosen, frames, truth, precision.calibration
+            chosen, frames, truth, precision.calibration, files
         )
         example = _example(chosen, given.compared[0])
         network, key_note = _with_one_output(chosen, example, output)

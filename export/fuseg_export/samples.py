@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,13 +15,14 @@ from fuseg.errors import ArgumentError, ShapeError
 from fuseg.images import read_frame
 from fuseg.manifest import Input
 from fuseg.manifest.units import parse_unit, unit_factor
-from fuseg.pairs import pair
+from fuseg.pairs import Stamps, pair
 from fuseg.truth import TruthReader
 
 from .scenes import HELD_OUT_SEEDS, Scene, render
 
 __all__ = [
     "MOST_FRAMES",
+    "FileOptions",
     "Frame",
     "Frames",
     "Paired",
@@ -99,6 +100,19 @@ def adapt(inputs: Sequence[Input], scene: Scene, *, labelled: bool) -> Frame:
     )
 
 
+@dataclass(frozen=True)
+class FileOptions:
+    """How the user's files are read and paired.
+
+    Attributes:
+        stamps: By the time in their names; None: by equal names.
+        planes: By input name, the channel of an image file that is the sensor's.
+    """
+
+    stamps: Stamps | None = None
+    planes: Mapping[str, str] = field(default_factory=dict)
+
+
 class Paired:
     """The user's frames, paired as ``fuseg run`` pairs them, read when asked for.
 
@@ -107,6 +121,7 @@ class Paired:
         sources: By input name a file, a folder, or a pattern with stars.
         truth: The same for the true labels; None if they are not known.
         option: What the user calls the frames, for the sentences.
+        files: How they are read and paired.
 
     Attributes:
         unpaired: A sentence on each sensor whose files have not all a partner.
@@ -122,8 +137,9 @@ class Paired:
         sources: Mapping[str, str],
         truth: str | None = None,
         option: str = "--frames",
+        files: FileOptions = FileOptions(),
     ) -> None:
-        self._inputs, self._option = inputs, option
+        self._inputs, self._option, self._planes = inputs, option, files.planes
         self._read_truth: TruthReader | None = None
         wanted = [i.name for i in inputs]
         if sorted(sources) != sorted(wanted):
@@ -131,12 +147,23 @@ class Paired:
                 f"{option} must be given for each of {', '.join(wanted)}, got "
                 f"{', '.join(sources)}."
             )
+        stamps = files.stamps
+        of_stamps = [stamps.reference] if stamps and stamps.reference else []
+        for told, names in (("--plane", files.planes), ("--reference", of_stamps)):
+            unknown = [name for name in names if name not in wanted]
+            if unknown:
+                raise ArgumentError(
+                    f"{told} must name one of {', '.join(wanted)}, got {unknown[0]}."
+                )
+        if stamps and stamps.reference:
+            stamps = replace(stamps, reference=f"{option} {stamps.reference}")
         named = {f"{option} {name}": sources[name] for name in wanted}
-        pairs = pair(named if truth is None else {**named, _TRUTH: truth})
+        every = named if truth is None else {**named, _TRUTH: truth}
+        pairs = pair(every, stamps)
         if not pairs.frames:
             each = "each input" if truth is None else "each input and of --truth"
             raise ArgumentError(
-                f"{option} must pair, but no frame has a file of {each}."
+                f"{option} must pair, but no frame has a file of {each}: {pairs.hint}."
             )
         self._frames = pairs.frames
         self.unpaired = tuple(
@@ -172,7 +199,8 @@ class Paired:
         return same
 
     def _read(self, sensor: Input, path: Path) -> NDArray[Any]:
-        array = read_frame(path, sensor.kind)
+        plane = self._planes.get(sensor.name)
+        array = read_frame(path, sensor.kind, channels=plane, name=sensor.name)
         _require(sensor, array, path, self._option)
         if sensor.channels == "BGR" and path.suffix.lower() != ".npy":
             array = np.ascontiguousarray(array[..., ::-1])

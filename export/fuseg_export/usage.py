@@ -39,6 +39,12 @@ def require_effect(
                 f"{name} must be given with --precision fp16, int8 or auto: it is for "
                 "variants beside fp32, and none is asked for."
             )
+    for name in ("--plane", "--pair"):
+        if name in given and not {"--frames", "--calibration"} & given:
+            raise ArgumentError(
+                f"{name} must be given with the --frames or --calibration that it is "
+                "of."
+            )
     if "--truth" in given and "--frames" not in given:
         raise ArgumentError("--truth must be given with the --frames that it is of.")
     if "--truth-map" in given and "--truth" not in given:

@@ -28,7 +28,7 @@ def folder(home, quick):
     """Three frames of colour and depth at 48x64, and label maps of theirs."""
     del quick
     rng = np.random.default_rng(3)
-    for name in ("rgb", "depth", "truth", "ids"):
+    for name in ("rgb", "depth", "truth", "ids", "rgbt", "t_rgb", "t_depth"):
         (home / name).mkdir()
     for i in range(3):
         color = rng.integers(0, 256, (6, 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
@@ -41,6 +41,10 @@ def folder(home, quick):
         Image.fromarray(np.where(truth == 255, 0, truth + 7).astype(np.uint8)).save(
             home / "ids" / f"{i}.png"
         )
+        four = np.dstack([color, color[..., 0]])
+        Image.fromarray(four).save(home / "rgbt" / f"{i}.png")
+        Image.fromarray(color).save(home / "t_rgb" / f"{i}.000.png")
+        Image.fromarray(depth.astype(np.uint16)).save(home / "t_depth" / f"{i}.025.png")
     (home / "ids.txt").write_text("0 = ignore\n7-9 = 0-2\n")
     (home / "names.txt").write_text("a\nb\nc\nd\ne\n")
     (home / "spec.json").write_text('{"ignore": 250}')
@@ -124,10 +128,23 @@ def test_a_mask_of_0_and_255_is_warned_about(folder):
     assert f"left out: {59 / 64:.2%}" in done.stdout
 
 
+STAMPED = ("--frames", "rgb=t_rgb", "--frames", "depth=t_depth", "--pair", "stamp")
+
+
+def has_three_frames(of):
+    return "the first 2 of 3" in str(of.report["notes"])
+
+
 PLAIN = {
     "--classes": (["--classes", "names.txt"], lambda of: of.names == [*"abcde"]),
     "--spec": (["--spec", "spec.json"], lambda of: of.output.ignore == 250),
-    "--frames": ([*FRAMES], lambda of: "the first 2 of 3" in str(of.report["notes"])),
+    "--frames": ([*FRAMES], has_three_frames),
+    "--pair": ([*STAMPED, "--slop", "30ms"], has_three_frames),
+    "--slop": ([*STAMPED, "--slop", "30ms"], has_three_frames),
+    "--plane": (
+        ["--frames", "rgb=rgbt", *FRAMES[2:], "--plane", "rgb=RGB"],
+        has_three_frames,
+    ),
     "--opset": (["--opset", "18"], lambda of: of.variants == [("fp32", 18)]),
     "--output": (["--output", "out"], lambda of: "and dropped" not in str(of.report)),
     "--precision": (["--precision", "fp16"], lambda of: len(of.variants) == 2),
@@ -192,6 +209,18 @@ REFUSED = [
         "--frames",
         ["--frames", "rgb=nope", "--frames", "depth=depth"],
         "--frames rgb: there is no file nope",
+    ),
+    ("--frames", ["--frames", "rgb=rgbt", *FRAMES[2:]], "--plane rgb=RGB"),
+    ("--frames", STAMPED[:4], "each input: their names are times, 25 ms apart or more"),
+    ("--slop", STAMPED, "--pair stamp --slop 25ms would pair half of them."),
+    ("--slop", [*FRAMES, "--slop", "1s"], "--slop needs --pair stamp"),
+    ("--pair", ["--pair", "stamp"], "--pair must be given with the --frames or"),
+    ("--plane", ["--plane", "rgb=RGB"], "--plane must be given with the --frames or"),
+    ("--plane", [*FRAMES, "--plane", "x=A"], "--plane must name one of rgb, depth"),
+    (
+        "--reference",
+        [*STAMPED, "--reference", "x"],
+        "--reference must name one of rgb, depth, got x",
     ),
     ("--calibration", ["--calibration", "rgb=nope"], ALONE),
     ("--calibration-method", ["--calibration-method", "minmax"], ALONE),

@@ -111,12 +111,14 @@ def gather(
     frames: Mapping[str, str] | None,
     truth: str | None,
     calibration: Mapping[str, str] | None,
+    files: samples.FileOptions,
 ) -> tuple[Given, list[str], list[str]]:
     """Find the frames that the user names, or render rooms.
 
     Args:
         frames, calibration: Sources by input name; see `samples.Paired`.
         truth: Source of the label maps of ``frames``.
+        files: How all of these are read and paired.
 
     Returns:
         The frames, notes on them, and warnings.
@@ -126,9 +128,11 @@ def gather(
     """
     to_calibrate = None
     if calibration:
-        to_calibrate = Paired(target.inputs, calibration, option=CALIBRATION)
+        to_calibrate = Paired(
+            target.inputs, calibration, option=CALIBRATION, files=files
+        )
     if frames:
-        paired = Paired(target.inputs, frames, truth)
+        paired = Paired(target.inputs, frames, truth, files=files)
         compared, count = first(paired), len(paired)
         notes = []
         if count > len(compared):

@@ -74,24 +74,28 @@ def _may_lack(entry: Input) -> bool:
     return "substitute" in (entry.missing.policy, entry.missing.then)
 
 
-def pair_files(
-    sources: Mapping[str, str], by: str, slop: str | None, reference: str | None
-) -> Pairs:
-    """Pair the files as ``--pair``, ``--slop`` and ``--reference`` say.
+def stamps_of(by: str, slop: str | None, reference: str | None) -> Stamps | None:
+    """What ``--pair``, ``--slop`` and ``--reference`` say; None pairs by name.
 
     Raises:
-        ArgumentError, InputFileError: See `fuseg.pairs.pair`; or an option has no
-            effect.
+        ArgumentError: ``--pair`` is none, or another option has no effect.
     """
     if by not in ("name", "stamp"):
         raise ArgumentError(f"--pair must be name or stamp, got {by!r}.")
     if by == "stamp":
         stamps = Stamps(reference=reference)
-        return pair(sources, stamps if slop is None else replace(stamps, slop=slop))
+        return stamps if slop is None else replace(stamps, slop=slop)
     for option, value in (("--slop", slop), ("--reference", reference)):
         if value is not None:
             raise ArgumentError(f"{option} needs --pair stamp, which it is of.")
-    return pair(sources)
+    return None
+
+
+def pair_files(
+    sources: Mapping[str, str], by: str, slop: str | None, reference: str | None
+) -> Pairs:
+    """Pair the files as these options say; see `stamps_of` and `fuseg.pairs.pair`."""
+    return pair(sources, stamps_of(by, slop, reference))
 
 
 class FrameReader:
