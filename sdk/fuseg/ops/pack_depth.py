@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
@@ -10,7 +10,6 @@ from numpy.typing import DTypeLike, NDArray
 
 from .. import _kernels
 from .._check import (
-    FLOAT32_MAX,
     require_choice,
     require_number,
     require_out,
@@ -20,6 +19,7 @@ from .._check import (
 )
 from .._device import launch, on_cpu, on_gpu
 from ..errors import ArgumentError, DTypeError
+from .finite import readings_between
 from .layouts import OutPlanes
 from .placement import LONGEST_FRAME, Placement, place
 
@@ -30,7 +30,6 @@ _FRAMES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
 _PLANES = (np.dtype(np.float32), np.dtype(np.float16), np.dtype(np.int8))
 _MOST_INVALID = 16
 _MOST_THREADS = 64  # common/threads.h
-_MOST_BLENDED = 2.0**126  # four of them cannot add up to infinity
 _BOUNDLESS = (LONGEST_FRAME, LONGEST_FRAME)
 
 
@@ -229,7 +228,7 @@ class DepthPacker:
         place(_BOUNDLESS, self.size, crop=crop, rotate=rotate, fit=fit)
         self.invalid = _invalid_in(self._frame_dtype, invalid)
         multiply, add, fill = _numbers(self.dtype, scale, mean, std, fill, out_scale)
-        between = _readings_between(
+        between = readings_between(
             self._frame_dtype,
             self.dtype,
             multiply,
@@ -358,75 +357,6 @@ def _numbers(
     multiply = require_number("scale / std", scale / std / step)
     add = require_number("mean / std", -mean / std / step)
     return multiply, add, min(max(float(fill) / step, -1e38), 1e38) if whole else fill
-
-
-def _readings_between(
-    frame_dtype: np.dtype[Any],
-    dtype: np.dtype[Any],
-    multiply: float,
-    add: float,
-    *,
-    blends: bool,
-    valid_range: tuple[float, float] | None,
-) -> tuple[float, float]:
-    """Readings lie between these two, which are none: their results are finite."""
-    factor, offset = np.float32(multiply), np.float32(add)
-    result = np.dtype(np.float16) if dtype == np.float16 else np.dtype(np.float32)
-
-    def is_finite(raw: float, result: np.dtype[Any] = result) -> bool:
-        with np.errstate(over="ignore"):
-            return bool(np.isfinite((np.float32(raw) * factor + offset).astype(result)))
-
-    if frame_dtype.kind != "f":
-        if valid_range is not None:
-            raise ArgumentError(
-                f"valid_range must be omitted for {frame_dtype} frames, got "
-                f"{valid_range!r}."
-            )
-        largest = np.iinfo(frame_dtype).max
-        if not is_finite(largest, np.dtype(np.float32)):
-            raise ArgumentError(
-                f"scale / std must keep the largest reading, {largest}, within "
-                f"float32, got a factor of {multiply!r}."
-            )
-        return -math.inf, math.inf
-    top = _MOST_BLENDED if blends else FLOAT32_MAX
-    centre = min(max(-add / multiply if multiply else 0.0, -top), top)
-    low, high = (_last_finite(is_finite, centre, end) for end in (-top, top))
-    if valid_range is not None:
-        least, most = (require_number("valid_range", n) for n in valid_range)
-        low, high = max(low, least), min(high, most)
-    with np.errstate(over="ignore"):  # to infinity
-        below = np.nextafter(np.float32(low), np.float32(-np.inf))
-        above = np.nextafter(np.float32(high), np.float32(np.inf))
-    return float(below), float(above)
-
-
-def _last_finite(
-    is_finite: Callable[[float], bool], centre: float, end: float
-) -> float:
-    """The float32 nearest to ``end`` that fits; ``centre`` does."""
-    if is_finite(end):
-        return end
-    fits, fails = _rank(centre), _rank(end)
-    while abs(fails - fits) > 1:
-        middle = (fits + fails) // 2
-        if is_finite(_of_rank(middle)):
-            fits = middle
-        else:
-            fails = middle
-    return _of_rank(fits)
-
-
-def _rank(value: float) -> int:
-    """Which float32 it is, counted from 0."""
-    rank = int(np.abs(np.float32(value)).view(np.int32))
-    return -rank if value < 0 else rank
-
-
-def _of_rank(rank: int) -> float:
-    value = float(np.int32(abs(rank)).view(np.float32))
-    return -value if rank < 0 else value
 
 
 def _invalid_in(dtype: np.dtype[Any], invalid: Sequence[float]) -> list[float]:
