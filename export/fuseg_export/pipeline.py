@@ -27,6 +27,7 @@ from .definition import at_size, preprocess
 from .graph import count_nodes
 from .outputs import OneOutput, choose, require_planes
 from .precision.data import gather
+from .precision.float32_only import score_float32
 from .precision.pictures import Shown
 from .precision.variants import FP32, Made, Precision, make_variants
 from .publish import publish, require_writable, usable_labels
@@ -181,9 +182,12 @@ def export_bundle(
         if frames or chosen.is_reference:  # else they are not this network's sensors
             arrays = [frame.arrays for frame in given.compared]
             contents = contents.with_statistics(arrays)
-        variants = make_variants(
-            precision, chosen, contents.manifest, cut, tail, given, progress
-        )
+        if precision.kinds == FP32.kinds:
+            variants = score_float32(contents.manifest, cut, tail, given, progress)
+        else:
+            variants = make_variants(
+                precision, chosen, contents.manifest, cut, tail, given, progress
+            )
         kept = [v for v in variants.made if v.refused is None]
         contents = contents.with_variants(kept)
         progress(f"writing {out}")

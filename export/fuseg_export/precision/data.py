@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fuseg import metrics
 from fuseg.errors import ArgumentError
 from fuseg.manifest import Input, Manifest
 from fuseg.sensor import Sensor
@@ -104,6 +105,19 @@ class Given:
         read = TruthReader(output.classes, output.ignore, truth_map)
         frames = self.frames.labelled(read)
         return replace(self, compared=first(frames), frames=frames, mapped=read.mapped)
+
+    def require_scored(self, score: metrics.Score | None) -> None:
+        """Refuse the user's truth if nothing could be scored on it.
+
+        Raises:
+            ArgumentError: There is truth, and no score.
+        """
+        if self.truth and score is None:
+            raise ArgumentError(
+                "--truth must label a pixel that counts, but all of them are ignored: "
+                "look at the ids in its files, and give --truth-map FILE if they are "
+                "no class indices."
+            )
 
 
 def gather(

@@ -13,7 +13,6 @@ from fuseg.errors import ArgumentError, ExportError
 from fuseg.manifest import Manifest
 
 from ..cut_tail import Tail
-from ..samples import Frames
 from ..target import Target
 from .calibrate import Ranges, cached, calibrate
 from .data import Data, Given, choose
@@ -21,7 +20,7 @@ from .float_weights import with_float_weights
 from .fp16 import overflow_risks, simulate, to_fp16
 from .integers import left_in_float
 from .judge import Budget, Case, Scores, Verdict, judge, scores_of
-from .pictures import SHOWN, Shown, show
+from .pictures import Shown, show
 from .places import CPU, TENSORRT, Flavour
 from .quantize import quantizable, quantize
 from .repair import Repair, repair
@@ -35,6 +34,7 @@ __all__ = [
     "Made",
     "Precision",
     "Variants",
+    "float32",
     "make_variants",
     "parse_kinds",
 ]
@@ -104,6 +104,11 @@ class Made:
         return min(self.times.items(), key=lambda item: item[1], default=None)
 
 
+def float32(network: onnx.ModelProto) -> Made:
+    """The variant that the others are judged by."""
+    return Made("fp32", ("any",), {"kind": "fp32"}, network)
+
+
 def parse_kinds(words: str) -> tuple[tuple[str, ...], bool]:
     """Read ``--precision``: kinds joined by commas, or ``auto``, which is all of them.
 
@@ -161,10 +166,8 @@ def make_variants(
             was repaired.
         ArgumentError, InputFileError: The frames are not as they must be.
     """
-    full = Made("fp32", ("any",), {"kind": "fp32"}, network)
+    full = float32(network)
     (output,) = manifest.outputs
-    if asked.kinds == FP32.kinds:
-        return _only(full, given, manifest, tail, progress)
     data = choose(
         target,
         manifest.inputs,
@@ -208,7 +211,7 @@ def make_variants(
                 f"{variant.refused}. Give other calibration frames or another method, "
                 "raise --max-miou-drop, or let --precision auto leave it out."
             )
-    _require_truth(score, given)
+    given.require_scored(score)
     shown = show(data.frame, worst, programs, tail, manifest)
     return Variants(
         made=tuple(sorted(made, key=lambda m: _rank(m, made[0]))),
@@ -219,54 +222,6 @@ def make_variants(
             *(score.warnings if score is not None else ()),
         ),
     )
-
-
-def _only(
-    full: Made,
-    given: Given,
-    manifest: Manifest,
-    tail: Tail,
-    progress: Callable[[str], None],
-) -> Variants:
-    """The float32 network alone, scored where the truth is known."""
-    (output,) = manifest.outputs
-    frames: Frames = given.compared
-    if given.truth and given.frames is not None:
-        frames = given.frames
-    data = Data(manifest.inputs, tail.size, frames, frames, ())
-    program = scores_of(full.model)
-    worst: Sequence[int] = range(min(len(frames), SHOWN))
-    score = None
-    if frames[0].truth is not None:
-        progress(f"scoring fp32 on {len(frames)} frames")
-        found = judge(
-            data.judging(),
-            program,
-            {},
-            tail,
-            classes=tuple(c.name for c in output.classes),
-            ignore=output.ignore,
-            mapped=given.mapped,
-        )
-        score, worst = found.full, found.worst_frames
-        full = replace(full, frames=found.frames, score=score)
-    _require_truth(score, given)
-    return Variants(
-        made=(full,),
-        shown=show(
-            data.frame, dict.fromkeys(worst, ()), {full.name: program}, tail, manifest
-        ),
-        warnings=() if score is None else score.warnings,
-    )
-
-
-def _require_truth(score: metrics.Score | None, given: Given) -> None:
-    if given.truth and score is None:
-        raise ArgumentError(
-            "--truth must label a pixel that counts, but all of them are ignored: look "
-            "at the ids in its files, and give --truth-map FILE if they are no class "
-            "indices."
-        )
 
 
 @dataclass(frozen=True)
