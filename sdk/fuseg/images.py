@@ -241,9 +241,9 @@ def _ids(path: Path, image: Image, bits: int) -> NDArray[Any]:
             f"{path} is a lossy {image.format}, whose compression changes labels: "
             "give label maps as PNG."
         )
-    if image.mode == "1" and image.format != "TIFF":
+    if image.mode == "1":
         return np.array(image).astype(np.uint8)
-    if image.mode == "L" and bits in (2, 4) and image.format == "PNG":
+    if image.mode == "L" and bits in (2, 4):
         scale = 255 // (2**bits - 1)  # by which Pillow multiplied them
         return np.asarray(np.array(image) // np.uint8(scale))
     _require_whole_bytes(path, image, bits)

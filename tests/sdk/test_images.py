@@ -255,7 +255,18 @@ def test_a_tiff_whose_numbers_readers_turn_round_is_refused(saved):
     assert " stores white as 0" in refusal(read_frame, path, "thermal")
 
 
-@pytest.mark.parametrize("name", ["m.png", "m.bmp", "m.npy"])
+@pytest.mark.parametrize("bits", [2, 4])
+def test_tiff_labels_below_eight_bits_are_the_files_numbers(saved, bits):
+    per_byte = 8 // bits
+    ids = RNG.integers(0, 2**bits, (3, 2 * per_byte)).astype(np.uint8)
+    packed = np.zeros((3, 2), np.uint8)
+    for place in range(per_byte):
+        packed |= ids[:, place::per_byte] << (8 - bits * (place + 1))
+    path = saved("a.tif", tiff(2 * per_byte, 3, bits, 1, packed.tobytes()))
+    np.testing.assert_array_equal(read_labels(path), ids)
+
+
+@pytest.mark.parametrize("name", ["m.png", "m.bmp", "m.tif", "m.npy"])
 def test_masks_of_one_bit_are_labels_0_and_1(saved, name):
     labels = read_labels(saved(name, GRAY > 127))
     assert labels.dtype == np.uint8
