@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import re
 
 import pytest
@@ -321,3 +322,27 @@ def test_keys_hold_no_separator(tree):
     tree("a/b/c.png", "a/d.png")
     keys = [f.key for f in pair({"rgb": "a/*"}).frames]
     assert keys == ["d.png"]
+
+
+def test_random_stamps_pair_as_by_trying_all(tree):
+    rng = random.Random(7)
+    names = {name: sorted(rng.sample(range(4000), 40)) for name in "ab"}
+    tree(*(f"{n}/5.{ms:04d}.png" for n, stamps in names.items() for ms in stamps))
+    left, expected = {name: set(stamps) for name, stamps in names.items()}, {}
+    while True:  # the closest two of those left, again and again
+        gaps = [(abs(i - j), i, j) for i in left["a"] for j in left["b"]]
+        gap, i, j = min(gaps)
+        if gap > 30:
+            break
+        expected[i] = j
+        left["a"].remove(i)
+        left["b"].remove(j)
+    frames, unpaired = told(pair({"a": "a", "b": "b"}, Stamps("3ms")))
+    found = {int(key[2:]): int(files["b"][4:8]) for key, files in frames.items()}
+    assert list(found) == sorted(found)
+    assert len(found) > 10
+    gaps = sorted(abs(i - j) for i, j in found.items())
+    assert gaps == sorted(abs(i - j) for i, j in expected.items())
+    assert {name: len(files) for name, files in unpaired.items()} == {
+        name: 40 - len(found) for name in "ab"
+    }
