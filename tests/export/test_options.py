@@ -274,6 +274,23 @@ def test_an_option_without_effect_is_refused(name, words, sentence):
     assert not list(Path("out").iterdir())
 
 
+def test_a_letterbox_is_verified_on_frames_that_it_puts_no_bars_around(folder):
+    boxed = {name: {"resize": {"fit": "letterbox"}} for name in ("rgb", "depth")}
+    (folder / "boxed.json").write_text(json.dumps({"inputs": boxed}))
+    words = ["--spec", "boxed.json", *FRAMES]
+    square = [word.replace("48x64", "64x64") for word in BASE]
+    done = run(*square, *words)
+    assert done.exit_code == 2
+    assert (
+        "--frames rgb must have the proportions of the network, 64 x 64, to verify it "
+        "with resize.fit 'letterbox', got 48 x 64"
+    ) in done.stderr
+    made(*words)  # 48 x 64
+    segmenter = fuseg.load(folder / "out" / "two.fuseg", threads=1)
+    tall = np.zeros((64, 48, 3), np.uint8), np.ones((64, 48), np.uint16)
+    assert segmenter(rgb=tall[0], depth=tall[1]).labels.shape == (64, 48)
+
+
 def test_all_ignored_is_no_score(folder):
     for path in (folder / "truth").iterdir():
         Image.fromarray(np.full((48, 64), 255, np.uint8)).save(path)

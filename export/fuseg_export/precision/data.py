@@ -148,6 +148,7 @@ def gather(
     if frames:
         paired = Paired(target.inputs, frames, truth, files=files)
         compared, count = first(paired), len(paired)
+        _require_proportions(target.inputs, compared[0])
         notes = []
         if count > len(compared):
             notes.append(f"compared the stages on the first {len(compared)} of {count}")
@@ -157,11 +158,27 @@ def gather(
         raise ArgumentError("--truth must be given with the --frames that it is of.")
     known = target.is_reference
     rooms = samples.rendered(target.inputs, samples.MOST_FRAMES, labelled=known)
+    _require_proportions(target.inputs, rooms[0])
     warning = (
         f"verified on {len(rooms)} rendered rooms, which are not what this network was "
         "trained for: give it real ones, --frames NAME=PATH"
     )
     return Given(rooms, None, to_calibrate), [], [] if known else [warning]
+
+
+def _require_proportions(inputs: Sequence[Input], frame: Frame) -> None:
+    """Refuse frames that a letterbox would put bars around: the network labels those,
+    too, and fuseg does not, so nothing could be compared."""
+    for entry in inputs:
+        height, width = frame.arrays[entry.name].shape[:2]
+        wanted = entry.resize
+        if wanted.fit == "letterbox" and height * wanted.width != width * wanted.height:
+            raise ArgumentError(
+                f"--frames {entry.name} must have the proportions of the network, "
+                f"{wanted.height} x {wanted.width}, to verify it with resize.fit "
+                f"'letterbox', got {height} x {width}: give such frames; the bundle "
+                "takes cameras of any size."
+            )
 
 
 def choose(
