@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,6 +38,12 @@ MOST_FRAMES = 16
 _TRUTH = "--truth"
 _LARGEST = {"uint8": 255, "uint16": 65535, "float32": 1.0}
 _COLDEST = {"temperature in kelvin": 285.0, "temperature in Celsius": 12.0}
+# As drivers deliver it, in float32 and in uint16.
+_UNITS = {
+    "length": ("m", "mm"),
+    "temperature in kelvin": ("K", "0.01K"),
+    "temperature in Celsius": ("C", "0.01C"),
+}
 _WARMTH = 25.0  # kelvin between black and white
 
 
@@ -220,9 +227,32 @@ def _require(sensor: Input, array: NDArray[Any], path: Path, option: str) -> Non
     if not fits or array.dtype != sensor.dtype or not array.size:
         raise ArgumentError(
             f"{option} {sensor.name}: {path} must be {sensor.dtype} {wanted}, got "
-            f"{array.dtype} {array.shape}: give other frames, or say with --spec what "
-            "this sensor delivers."
+            f"{array.dtype} {array.shape}: {_way_out(sensor, array)}"
         )
+
+
+def _way_out(sensor: Input, array: NDArray[Any]) -> str:
+    if not array.size:
+        return "it holds no pixel."
+    if sensor.kind == "color":
+        return "give frames of 8 bits per channel, with the channels last."
+    if array.ndim != 2 or array.dtype == sensor.dtype:
+        return "give frames of one plane."
+    if array.dtype == np.uint8:
+        return (
+            "an 8-bit image has lost the sensor's values; give the one that the "
+            "sensor's driver stored."
+        )
+    if array.dtype not in (np.float32, np.uint16) or sensor.unit == "1":
+        return "give other frames, or say with --spec what this sensor delivers."
+    dimension = parse_unit(str(sensor.unit))[0]
+    unit = _UNITS[dimension][0 if array.dtype == np.float32 else 1]
+    said: dict[str, Any] = {"dtype": str(array.dtype), "unit": unit}
+    said["scale"] = float(f"{sensor.scale * unit_factor(unit, str(sensor.unit)):.12g}")
+    if array.dtype == np.uint16:
+        said["invalid"] = [0, 65535]
+    spec = json.dumps({"inputs": {sensor.name: said}})
+    return f"say what this sensor delivers, such as {spec} in a file, --spec FILE."
 
 
 def _seen(sensor: Input, scene: Scene) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from fuseg.errors import ArgumentError, InputFileError
 from fuseg_export import samples
+from fuseg_export.definition import preprocess
 from fuseg_export.input_words import make_inputs
 from fuseg_export.samples import Paired, adapt, first, rendered
 from fuseg_export.scenes import HELD_OUT_SEEDS, render
@@ -149,15 +151,53 @@ def test_only_the_first_frames_are_read(folders, monkeypatch):
         ("rgb", "nowhere", "--frames depth: .*nowhere"),
         ("depth", "depth", r"rgb: .*0\.npy must be uint8 \(H, W, 3\), got uint16 \(6"),
         ("rgb", "float", "depth: .* must be uint16 .* got float32 .*--spec"),
+        (
+            "rgb",
+            "bytes",
+            "depth: .* must be uint16 .* uint8 .*has lost the sensor",
+        ),
+        ("rgb", "empty", "depth: .* must be uint16 .*: it holds no pixel"),
+        ("rgb", "cube", "depth: .* must be uint16 .*: give frames of one plane"),
     ],
 )
 def test_frames_that_do_not_fit_are_refused(folders, rgb, depth, sentence):
-    (folders / "float").mkdir()
-    for i in range(3):
-        np.save(folders / "float" / f"{i}.npy", np.ones((6, 8), np.float32))
+    for name, array in (
+        ("float", np.ones((6, 8), np.float32)),
+        ("bytes", np.ones((6, 8), np.uint8)),
+        ("empty", np.ones((0, 8), np.uint16)),
+        ("cube", np.ones((6, 8, 3), np.uint16)),
+    ):
+        (folders / name).mkdir()
+        for i in range(3):
+            np.save(folders / name / f"{i}.npy", array)
     sources = {"rgb": str(folders / rgb)}
     if depth:
         sources["depth"] = str(folders / depth)
     with pytest.raises((ArgumentError, InputFileError)) as caught:
         read(INPUTS, sources)
     assert re.search(sentence, str(caught.value))
+
+
+@pytest.mark.parametrize("declared", ["uint16", "float32"])
+def test_the_spec_that_is_told_takes_the_frames_as_they_are(tmp_path, declared):
+    """Of the same scene in millimetres and in metres the tensors are the same."""
+    told = (
+        {}
+        if declared == "uint16"
+        else {"depth": {"dtype": "float32", "unit": "m", "scale": 1.0, "invalid": [0]}}
+    )
+    inputs = make_inputs(["depth=depth:6x8"], [], told)
+    depth = np.random.default_rng(0).integers(300, 6000, (6, 8)).astype(np.uint16)
+    depth[0, 0] = 0
+    metres = depth.astype(np.float32) / 1000
+    own, other = (depth, metres) if declared == "uint16" else (metres, depth)
+    path = tmp_path / "depth.npy"
+    np.save(path, other)
+    with pytest.raises(ArgumentError) as caught:
+        read(inputs, {"depth": str(path)})
+    advice = json.loads(re.search(r"such as (\{.*\}) in a file", str(caught.value))[1])
+    changed = make_inputs(["depth=depth:6x8"], [], {**told, **advice["inputs"]})
+    (frame,) = read(changed, {"depth": str(path)})
+    made = preprocess(changed, frame.arrays)["depth"]
+    wanted = preprocess(inputs, {"depth": own})["depth"]
+    np.testing.assert_allclose(made, wanted, atol=1e-6)
