@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +42,7 @@ class Stamps:
 
 
 def nearest(
-    found: Mapping[str, Mapping[str, Path]], stamps: Stamps
+    found: Mapping[str, Mapping[str, Path]], stamps: Stamps, optional: Collection[str]
 ) -> list[tuple[str, dict[str, str]]]:
     """For each frame its key and each sensor's: the closest pairs are made first.
 
@@ -65,10 +65,12 @@ def nearest(
     for key in sorted(
         times[reference], key=lambda k: (_folder(k), times[reference][k])
     ):
-        keys = {name: partners[name].get(key) for name in partners}
-        if None not in keys.values():
-            own = {name: keys.get(name) or key for name in found}
-            rows.append((key, own))
+        keys = {reference: key}
+        for name, own in partners.items():
+            if key in own:
+                keys[name] = own[key]
+        if all(name in keys or name in optional for name in found):
+            rows.append((key, {name: keys[name] for name in found if name in keys}))
     return rows
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ __all__ = ["PairedFrame", "Pairs", "Stamps", "pair"]
 
 @dataclass(frozen=True)
 class PairedFrame:
-    """The file of each sensor, and the key of the frame."""
+    """The file of each sensor that has one, and the key of the frame."""
 
     key: str
     files: dict[str, Path]
@@ -35,7 +35,11 @@ class Pairs:
     hint: str = ""
 
 
-def pair(sources: Mapping[str, str], stamps: Stamps | None = None) -> Pairs:
+def pair(
+    sources: Mapping[str, str],
+    stamps: Stamps | None = None,
+    optional: Collection[str] = (),
+) -> Pairs:
     """Pair the files of several sensors.
 
     Args:
@@ -44,6 +48,7 @@ def pair(sources: Mapping[str, str], stamps: Stamps | None = None) -> Pairs:
             ``**`` for any number of folders.
         stamps: Pair by the time in the names, each file with the nearest; None pairs
             equal keys.
+        optional: Sensors that a frame may lack.
 
     Returns:
         If every source is a single file: one frame, whatever the names; its key is
@@ -72,17 +77,21 @@ def pair(sources: Mapping[str, str], stamps: Stamps | None = None) -> Pairs:
 
     found = {name: files_by_key(name, source) for name, source in sources.items()}
     if stamps is not None:
-        rows = nearest(found, stamps)
+        rows = nearest(found, stamps, optional)
     else:
-        shared = set.intersection(*(set(files) for files in found.values()))
-        rows = [(key, dict.fromkeys(found, key)) for key in sorted(shared)]
+        needed = [set(found[name]) for name in found if name not in optional]
+        shared = set.intersection(*needed) if needed else set().union(*found.values())
+        rows = [
+            (key, {name: key for name, files in found.items() if key in files})
+            for key in sorted(shared)
+        ]
     frames = tuple(
         PairedFrame(key, {name: found[name][own] for name, own in keys.items()})
         for key, keys in rows
     )
     unpaired = {}
     for name, files in found.items():
-        used = {keys[name] for _, keys in rows}
+        used = {keys.get(name) for _, keys in rows}
         left = tuple(path for key, path in files.items() if key not in used)
         if left:
             unpaired[name] = left

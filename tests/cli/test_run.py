@@ -536,3 +536,21 @@ def test_files_with_a_fourth_channel_that_means_nothing(
     )
     overlay = picture(tmp_path / "out/overlay/c.png")[1][:6, :8]
     np.testing.assert_array_equal(overlay, result.overlay())
+
+
+@pytest.mark.usefixtures("folders")
+def test_frames_without_a_file_of_a_slower_sensor_follow_its_policy(
+    fuseg, rgbd, frames, tmp_path
+):
+    words = "--input", f"rgb={tmp_path}/rgb", "--input", f"depth={tmp_path}/depth"
+    done = fuseg(
+        *("run", rgbd.path, *words, "--out", tmp_path / "out", "--json"),
+        *("--missing", "depth=substitute"),
+    )
+    assert done.code == 0
+    degraded = {frame["key"]: frame["degraded"] for frame in done.json["frames"]}
+    assert degraded == {"1": True, "2": False, "3": False}
+    segmenter = library.load(rgbd.path, missing={"depth": {"policy": "substitute"}})
+    expected = segmenter(rgb=frames(1)["rgb"], depth=None).labels
+    found = picture(tmp_path / "out/labels/1.png")[1]
+    np.testing.assert_array_equal(found, expected)

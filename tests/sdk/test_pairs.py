@@ -346,3 +346,19 @@ def test_random_stamps_pair_as_by_trying_all(tree):
     assert {name: len(files) for name, files in unpaired.items()} == {
         name: 40 - len(found) for name in "ab"
     }
+
+
+@pytest.mark.parametrize("stamps", [None, Stamps("100ms")])
+def test_a_frame_may_lack_an_optional_sensor(tree, stamps):
+    tree("rgb/1.png", "rgb/2.png", "rgb/3.png", "depth/2.png", "depth/9.png")
+    sources = {"rgb": "rgb", "depth": "depth"}
+    frames, unpaired = told(pair(sources, stamps, optional=["depth"]))
+    assert frames == {
+        "1": {"rgb": "rgb/1.png"},
+        "2": {"rgb": "rgb/2.png", "depth": "depth/2.png"},
+        "3": {"rgb": "rgb/3.png"},
+    }
+    assert unpaired == {"depth": ["depth/9.png"]}
+    assert list(told(pair(sources, stamps, optional=["rgb"]))[0]) == ["2"] + (
+        ["9"] if stamps is None else []
+    )

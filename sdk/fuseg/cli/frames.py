@@ -92,10 +92,19 @@ def stamps_of(by: str, slop: str | None, reference: str | None) -> Stamps | None
 
 
 def pair_files(
-    sources: Mapping[str, str], by: str, slop: str | None, reference: str | None
+    sources: Mapping[str, str],
+    by: str,
+    slop: str | None,
+    reference: str | None,
+    missing: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Pairs:
-    """Pair the files as these options say; see `stamps_of` and `fuseg.pairs.pair`."""
-    return pair(sources, stamps_of(by, slop, reference))
+    """Pair the files as these options say; see `stamps_of` and `fuseg.pairs.pair`.
+
+    A frame may lack an input that ``missing`` substitutes, as `policies` gives it.
+    """
+    policy = {name: said["policy"] for name, said in (missing or {}).items()}
+    optional = [name for name in policy if policy[name] == "substitute"]
+    return pair(sources, stamps_of(by, slop, reference), optional)
 
 
 class FrameReader:

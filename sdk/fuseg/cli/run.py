@@ -124,7 +124,7 @@ def run(
     sources = assignments("--input", input)
     require_names(segmenter.manifest, sources)
     read = FrameReader(segmenter.manifest, orders, assignments("--plane", plane))
-    pairs = pair_files(sources, pair, slop, reference)
+    pairs = pair_files(sources, pair, slop, reference, policies(missing))
     _spare_the_inputs(pairs, out)
     report_unpaired(pairs)
 

@@ -175,7 +175,9 @@ def verify(
             refusals.append(f"nothing is scored, as loading is refused: {err}")
     if truth is not None and told is not None:
         require_names(told.manifest, sources)
-        pairs = pair_files({**sources, _TRUTH: truth}, pair, slop, reference)
+        pairs = pair_files(
+            {**sources, _TRUTH: truth}, pair, slop, reference, policies(missing)
+        )
         report_unpaired(pairs)
         if not pairs.frames:
             unscored = nothing_pairs(pairs)
