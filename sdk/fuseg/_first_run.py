@@ -1,8 +1,8 @@
 """The child process of `first_run`: loads one variant of a bundle, and runs it.
 
-Stdin: one JSON object, what to run and its limits. Stdout: one JSON object, the share
-of equal labels, or the error. The limits are the network's: they begin after the
-libraries are imported.
+Stdin: a line of JSON, what runs it and the limits; then a bundle of that variant alone.
+Stdout: one JSON object, the share of equal labels, or the error. The limits are the
+network's: they begin after the libraries are imported.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from .bundle import Bundle
 from .engines.child import die_with_parent
-from .errors import BackendError, BundleError, FusegError
+from .errors import BackendError, FusegError
 from .first_run import in_process
 
 _NO_MEMORY = ("bad_alloc", "allocate", "out of memory")  # words of the engines
@@ -27,7 +27,7 @@ def main() -> None:
     die_with_parent()
     stream = os.dup(1)
     os.dup2(2, 1)  # what a library prints is no answer
-    request = json.load(sys.stdin)
+    request = json.loads(sys.stdin.buffer.readline())
     try:
         answer: dict[str, Any] = {"agreement": _run(request)}
     except MemoryError:
@@ -41,15 +41,19 @@ def main() -> None:
 
 
 def _run(request: dict[str, Any]) -> float | None:
-    bundle = Bundle.open(request["path"])
-    if bundle.digest != request["digest"]:
-        raise BundleError(
-            f"{bundle.path} was changed since it was opened: open it again."
-        )
-    variant = next(v for v in bundle.manifest.variants if v.name == request["variant"])
+    bundle = _opened(sys.stdin.buffer.read())
+    (variant,) = bundle.manifest.variants
     _import(request["backend"])
     _limit(request["seconds"], request["bytes"])
     return in_process(bundle, request["backend"], variant)
+
+
+def _opened(data: bytes) -> Bundle:
+    """The bundle of these bytes, in a file that no folder has and no end leaves."""
+    handle = os.memfd_create("bundle")
+    with open(handle, "wb", closefd=False) as file:
+        file.write(data)
+    return Bundle.open(f"/proc/self/fd/{handle}")
 
 
 def _import(backend: str) -> None:

@@ -16,13 +16,14 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from . import backends, errors, metrics
 from .bundle import Bundle
+from .bundle.container import pack
 from .errors import BackendError, FusegError
 from .manifest import Variant
 
@@ -111,15 +112,9 @@ def in_child(bundle: Bundle, backend: str, variant: Variant) -> float | None:
     """
     subject = f"the first run of variant {variant.name} on {backend}"
     limits = limits_of(bundle, variant)
-    request = {
-        "path": os.path.abspath(bundle.path),
-        "digest": bundle.digest,
-        "backend": backend,
-        "variant": variant.name,
-        "seconds": limits.seconds,
-        "bytes": limits.bytes,
-    }
-    code, answer, log = _ask(json.dumps(request).encode(), limits, subject)
+    request = {"backend": backend, "seconds": limits.seconds, "bytes": limits.bytes}
+    line = json.dumps(request).encode() + b"\n"
+    code, answer, log = _ask(line + _part_of(bundle, variant), limits, subject)
     if answer is None:
         raise BackendError(f"{subject} {_how_it_ended(code, limits, log)}: {_ADVICE}.")
     if answer.get("error") == "MemoryError":
@@ -129,6 +124,15 @@ def in_child(bundle: Bundle, backend: str, variant: Variant) -> float | None:
         raise _as_raised(answer["error"], answer["sentence"])
     share: float | None = answer["agreement"]
     return share
+
+
+def _part_of(bundle: Bundle, variant: Variant) -> bytes:
+    """A bundle of one variant and one sample, read as it was when it was opened."""
+    whole = bundle.manifest
+    part = replace(whole, variants=(variant,), samples=whole.samples[:1], files={})
+    files = {name: whole.files[name] for name in part.members()}
+    text = replace(part, files=files).dump().encode()
+    return pack(text, {name: bundle.read(name) for name in files})
 
 
 def _ask(

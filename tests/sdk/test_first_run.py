@@ -148,13 +148,27 @@ def test_however_the_process_ends_it_is_one_sentence(
     assert str(refused.value).isprintable()
 
 
-def test_a_file_changed_meanwhile_is_not_run(sampled, monkeypatch):
+def test_the_child_gets_one_variant_and_one_sample(sampled, with_variants, tmp_path):
+    opened = Bundle.open(with_variants(sampled(), {"int8-cpu": None, "fp32": None}))
+    path = tmp_path / "part.fuseg"
+    for variant in opened.manifest.variants:
+        path.write_bytes(first_run._part_of(opened, variant))
+        part = Bundle.open(path)
+        assert part.manifest.variants == (variant,)
+        assert part.read(variant.file) == opened.read(variant.file)
+        assert len(part.samples()) == 1
+        assert (part.samples()[0][1] == opened.samples()[0][1]).all()
+
+
+def test_a_file_changed_meanwhile_is_not_run(sampled, started, monkeypatch):
     path = sampled()
     opened = Bundle.open(path)
-    rewritten(path, path, name="another")
+    path.write_bytes(bytes(path.stat().st_size))
     monkeypatch.setattr(Bundle, "open", lambda _: opened)
-    with pytest.raises(errors.BundleError, match="was changed since it was opened"):
+    started.clear()
+    with pytest.raises(errors.BundleError, match="changed since the bundle was opened"):
         fuseg.load(path)
+    assert started == []
 
 
 def test_limits_grow_with_weights_and_pixels_to_half_of_the_memory(
