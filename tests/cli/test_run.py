@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import fuseg as library
+from fuseg.errors import BackendError, DeviceError
 from fuseg.manifest import Missing
 
 
@@ -357,6 +358,31 @@ def test_on_error_stop_ends_with_the_first_and_tells_what_was_done(fuseg, rgbd, 
     done = fuseg("run", rgbd.path, *five, "--on-error", "ignore")
     assert done.code == 2
     assert "--on-error must be go-on or stop, got 'ignore'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "keys", "code"),
+    [
+        (BackendError("the scores hold NaN."), ["0", "4"], 1),
+        (DeviceError("the GPU was lost."), ["0"], 2),
+    ],
+)
+def test_scores_that_are_none_cost_a_frame_and_a_lost_gpu_all(
+    fuseg, rgbd, five, monkeypatch, error, keys, code
+):
+    call, calls = library.Segmenter.__call__, []
+
+    def fail_second(self, **frames):
+        calls.append(frames)
+        if len(calls) == 2:
+            raise error
+        return call(self, **frames)
+
+    monkeypatch.setattr(library.Segmenter, "__call__", fail_second)
+    done = fuseg("run", rgbd.path, *five, "--json")
+    assert done.code == code
+    assert [frame["key"] for frame in done.json["frames"]] == keys
+    assert str(error) in done.stderr
 
 
 @pytest.mark.parametrize("more", [[], ["--json"]])

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from .. import ops
 from ..errors import (
     ArgumentError,
+    BackendError,
+    DeviceError,
     DTypeError,
     FrameError,
     FusegError,
@@ -58,8 +60,8 @@ from .options import (
 )
 from .printing import plural, print_json, print_table, progress, report, say
 
-# What is wrong with one frame alone; all else would befall the next one, too.
-_OF_ONE_FRAME = (ArgumentError, DTypeError, FrameError, InputFileError)
+# What may be wrong with one frame alone; all else would befall the next one, too.
+_OF_ONE_FRAME = (ArgumentError, BackendError, DTypeError, FrameError, InputFileError)
 _NAMED = 8  # failed frames that the summary names
 STAGES = ("pack", "engine", "label", "total")
 
@@ -139,7 +141,7 @@ def run(
                 done.append(_labelled(segmenter, read, frame, out, alpha))
             except _OF_ONE_FRAME as err:
                 failed.append(_failure(frame, err))
-                if stop_at_once:
+                if stop_at_once or isinstance(err, DeviceError):
                     raise
                 report("error", str(err))
     except (FusegError, KeyboardInterrupt) as err:  # what was done is told all the same
