@@ -22,7 +22,7 @@ __all__ = ["CalibrationCheck"]
 _GRID = 32  # rows and columns of pixels that are looked at
 _FIRST = 8  # frames that are looked at, each
 _EVERY = 256  # after that
-_IN_A_ROW = 3  # of those looked at, before it is told: a camera may take time to start
+_IN_A_ROW = 3  # of those looked at, before one that sees nothing is told: it may start
 _FEWEST_FRAMES = 8  # of the bundle's statistics, to go by them
 _FAR = 2.0  # a distance is far outside beyond this times the largest, or its inverse
 _FEW = 0.25  # of the share of readings that there was
@@ -59,16 +59,17 @@ class CalibrationCheck:
         known = self._known
         if known is None or self.warning or not isinstance(frame, np.ndarray):
             return
-        found = self._about(frame, known)
+        blind, found = self._about(frame, known)
         self._looked += 1
         self._outside = 0 if found is None else self._outside + 1
-        if found is not None and self._outside == _IN_A_ROW:
+        if found is not None and self._outside >= (_IN_A_ROW if blind else 1):
             self.warning = f"{self._spec.name}: {found}"
             _log.warning("%s", self.warning)
         elif self._looked >= _FIRST and found is None:
             self._wait = _EVERY - 1
 
-    def _about(self, frame: NDArray[Any], known: Statistics) -> str | None:
+    def _about(self, frame: NDArray[Any], known: Statistics) -> tuple[bool, str | None]:
+        """What is far outside, if anything, and whether the sensor sees nothing."""
         size = frame.shape[:2]
         if size != self._size:
             rows, columns = (
@@ -77,7 +78,8 @@ class CalibrationCheck:
             self._size, self._places = size, np.ix_(rows, columns)
         pixels = frame[self._places]
         if self._spec.kind == "color":
-            return _about_brightness(pixels.reshape(*pixels.shape[:2], -1), known)
+            pixels = pixels.reshape(*pixels.shape[:2], -1)
+            return True, _about_brightness(pixels, known)
         delivered = self._formats[frame.dtype]
         raw = pixels.astype(np.float64).ravel()
         valid = _are_readings(raw, delivered.invalid)
@@ -86,12 +88,12 @@ class CalibrationCheck:
             valid &= (raw >= low) & (raw <= high)
         share = float(valid.mean())
         if share < _FEW * known.valid_share:
-            return (
+            return True, (
                 f"{share:.0%} of its pixels are readings; of the frames that the "
                 f"bundle was made with it was {known.valid_share:.0%}."
             )
-        factor = delivered.scale / self._spec.scale
-        return _about_values(self._spec, _nth(raw[valid], 0.5) * factor, known)
+        median = _nth(raw[valid], 0.5) * delivered.scale / self._spec.scale
+        return False, _about_values(self._spec, median, known, delivered.unit)
 
 
 def _are_readings(
@@ -120,7 +122,9 @@ def _about_brightness(pixels: NDArray[Any], known: Statistics) -> str | None:
     )
 
 
-def _about_values(spec: Input, median: float, known: Statistics) -> str | None:
+def _about_values(
+    spec: Input, median: float, known: Statistics, said: str
+) -> str | None:
     low, high = known.p1[0], known.p99[0]
     margin = high - low
     least, most = low - margin, high + margin
@@ -134,5 +138,6 @@ def _about_values(spec: Input, median: float, known: Statistics) -> str | None:
     )
     return (
         f"its median is {middle}{unit}; 98 % of what the bundle was made with lay "
-        f"between {first} and {last}{unit}. Is its unit the one that was said?"
+        f"between {first} and {last}{unit}. If its frames are not in {said}, say so "
+        "when loading (units, --unit)."
     )

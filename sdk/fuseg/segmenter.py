@@ -212,10 +212,10 @@ class Segmenter:
     def warnings(self) -> tuple[str, ...]:
         """What was unlike the frames that the bundle was made with, once per input.
 
-        Depth by its unit, a sensor that sees almost nothing, colour that is dark; of
-        three frames in a row, among the first and then of few. Each is a warning of the
-        log, too. Nothing is said without ``statistics`` of at least eight frames in the
-        manifest, nor of frames that are on a GPU.
+        Depth by its unit; of three frames in a row, a sensor that sees almost nothing,
+        and colour that is dark. The first frames are looked at, and then few. Each is a
+        warning of the log, too. Nothing is said without ``statistics`` of at least eight
+        frames in the manifest, nor of frames that are on a GPU.
         """
         return self._preprocessor.warnings
 
