@@ -214,8 +214,8 @@ class Segmenter:
 
         Depth by its unit; of three frames in a row, a sensor that sees almost nothing,
         and colour that is dark. The first frames are looked at, and then few. Each is a
-        warning of the log, too. Nothing is said without ``statistics`` of at least eight
-        frames in the manifest, nor of frames that are on a GPU.
+        warning of the log, too. Nothing is said without ``statistics`` of at least
+        eight frames in the manifest, nor of frames that are on a GPU.
         """
         return self._preprocessor.warnings
 
