@@ -49,7 +49,7 @@ py::dict device_facts(int device) {
   int driver = 0;
   int runtime = 0;
   {
-    py::gil_scoped_release nogil;
+    const WithoutGil nogil;
     check(cudaGetDeviceProperties(&found, device), "cudaGetDeviceProperties");
     check(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
     check(cudaRuntimeGetVersion(&runtime), "cudaRuntimeGetVersion");
@@ -165,7 +165,7 @@ void pop_range() { nvtxRangePop(); }
 
 // Most of these may wait for the GPU, the driver or other threads: none holds the GIL.
 void bind_device_cuda(py::module_& m) {
-  const py::call_guard<py::gil_scoped_release> nogil;
+  const py::call_guard<WithoutGil> nogil;
   m.def("device_count", &device_count, nogil);
   m.def("current_device", &current_device, nogil);
   m.def("use_device", &use_device, "device"_a, nogil);

@@ -11,6 +11,7 @@ namespace py = pybind11;
 namespace fuseg {
 void bind_confusion_matrix(py::module_& m);
 void bind_fuse_argmax(py::module_& m);
+void bind_native_calls(py::module_& m);
 void bind_overlay(py::module_& m);
 void bind_pack_color(py::module_& m);
 void bind_pack_depth(py::module_& m);
@@ -26,6 +27,7 @@ PYBIND11_MODULE(_kernels, m) {
         fuseg::level_in_use.store(static_cast<fuseg::Level>(std::min(level, widest)));
       },
       py::arg("level"));
+  fuseg::bind_native_calls(m);
   fuseg::bind_confusion_matrix(m);
   fuseg::bind_fuse_argmax(m);
   fuseg::bind_overlay(m);

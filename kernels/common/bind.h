@@ -28,6 +28,36 @@ using HostArray = py::array_t<T, py::array::c_style>;
 template <typename T>
 using RowsArray = py::array_t<T, 0>;
 
+// Calls without the GIL. A thread that wants it back while the interpreter ends is
+// killed where it stands, and C++ then aborts the process. So the exit waits for the
+// calls that are in flight, and none begins after that. See native_calls_bind.cpp.
+struct NativeCalls {
+  void (*begin)();  // with the GIL, as `end`
+  void (*end)();
+};
+
+// One set for the whole process: the CUDA module asks the other one for it.
+const NativeCalls& native_calls();
+
+// While it lives, other threads have the GIL. Takes the place of pybind11's
+// gil_scoped_release everywhere.
+class WithoutGil {
+ public:
+  WithoutGil() {
+    native_calls().begin();
+    thread_ = PyEval_SaveThread();
+  }
+  ~WithoutGil() {
+    PyEval_RestoreThread(thread_);
+    native_calls().end();
+  }
+  WithoutGil(const WithoutGil&) = delete;
+  WithoutGil& operator=(const WithoutGil&) = delete;
+
+ private:
+  PyThreadState* thread_;
+};
+
 // fuseg.ops.placement.Placement, field by field.
 inline Geometry geometry_from(const std::array<std::int64_t, 11>& g) {
   return {g[0], g[1], g[2], g[3], static_cast<int>(g[4]), g[5], g[6],

@@ -20,7 +20,7 @@ void bind_for(py::module_& m) {
                                   threads,
                                   scratch.mutable_data(),
                                   counts.mutable_data()};
-        py::gil_scoped_release nogil;
+        const WithoutGil nogil;
         const Outside outside = FUSEG_PICK(confusion_matrix)(job);
         return std::array{outside.truth, outside.prediction};
       },

@@ -56,7 +56,7 @@ class Plan {
     job.labels = labels.mutable_data();
     job.confidence = confidence ? confidence->mutable_data() : nullptr;
     job.source = source ? source->mutable_data() : nullptr;
-    py::gil_scoped_release nogil;
+    const WithoutGil nogil;
     FUSEG_PICK(fuse_argmax)(job);
   }
 

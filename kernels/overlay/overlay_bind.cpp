@@ -24,7 +24,7 @@ void bind_overlay(py::module_& m) {
                           alpha,
                           ignore,
                           threads};
-        py::gil_scoped_release nogil;
+        const WithoutGil nogil;
         return FUSEG_PICK(overlay)(job);
       },
       "labels"_a.noconvert(), "palette"_a.noconvert(), "frame"_a.noconvert(), "alpha"_a,

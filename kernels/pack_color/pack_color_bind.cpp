@@ -52,7 +52,7 @@ class ColorPlan {
     job.out = memory_of(out);
     job.tables = tables_.data();
     job.scratch = scratch_.data();
-    py::gil_scoped_release nogil;
+    const WithoutGil nogil;
     FUSEG_PICK(pack_color)(job);
     return true;
   }

@@ -68,7 +68,7 @@ class DepthPlan {
     job.memory = job_.memory;
     std::int64_t readings = 0;
     job.readings = &readings;
-    py::gil_scoped_release nogil;
+    const WithoutGil nogil;
     FUSEG_PICK(pack_depth)(job);
     return readings;
   }
@@ -77,7 +77,7 @@ class DepthPlan {
   int has_reading(py::handle frame) const {
     PackDepth job = job_;
     if (!set_frame(job, frame)) return -1;
-    py::gil_scoped_release nogil;
+    const WithoutGil nogil;
     return has_reading_cpu(job);
   }
 

@@ -73,7 +73,7 @@ class Plan {
       if (!is_writable(nan_samples, py::dtype::of<std::int32_t>(), {1})) return false;
       job.nan_samples = static_cast<std::int32_t*>(memory_of(nan_samples));
     }
-    py::gil_scoped_release nogil;
+    const WithoutGil nogil;
     FUSEG_PICK(upsample_argmax)(job);
     return true;
   }

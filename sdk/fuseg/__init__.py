@@ -16,7 +16,7 @@ except ImportError as err:
         "From a checkout, build it with `make build`."
     ) from err
 
-from . import errors, ops, power
+from . import _process, errors, ops, power  # noqa: F401
 from .frames import Frame, Source
 from .segmentation import Segmentation, Timing
 from .segmenter import Segmenter, load

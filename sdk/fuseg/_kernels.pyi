@@ -1,11 +1,25 @@
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+_Result = TypeVar("_Result")
+
 def widest_level() -> int: ...
 def use_level(level: int) -> None: ...
+def native_call(
+    function: Callable[..., _Result], /, *arguments: Any, **named: Any
+) -> _Result: ...
+def finish_native_calls() -> None: ...
+def after_fork() -> bool: ...
+
+class CallLock:
+    def __init__(self) -> None: ...
+    def call(
+        self, function: Callable[..., _Result], /, *arguments: Any, **named: Any
+    ) -> _Result: ...
+
 def confusion_matrix_scratch(classes: int, threads: int) -> int: ...
 def confusion_matrix_cpu(
     truth: NDArray[Any],
