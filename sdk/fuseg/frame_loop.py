@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+import weakref
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._check import require_out, require_size
-from .errors import ArgumentError, FrameError
+from .errors import ArgumentError, BackendError, FrameError
 from .frames import Memory, reason, receive
 from .manifest import Manifest
 from .pipeline import IN_FLIGHT, Pipeline, Running, Work
@@ -24,7 +25,7 @@ class Ticket:
     """A moment that `Segmenter.submit` took; `Segmenter.result` has its labels."""
 
     def __init__(self, running: Running, pipeline: Pipeline, began_ns: int) -> None:
-        self._running, self._pipeline = running, pipeline
+        self._unfinished = [(running, pipeline)]  # nothing once the labels were taken
         self._began_ns, self._begun_ns = began_ns, time.perf_counter_ns()
 
 
@@ -55,7 +56,8 @@ class FrameLoop:
             palette = np.ascontiguousarray(palette[:, ::-1])
         self._palette = palette
         self._names = tuple(i.name for i in manifest.inputs)
-        self._in_flight: list[Ticket] = []
+        # A ticket that nobody has takes no place: an exception in `submit` leaves such.
+        self._in_flight: list[weakref.ref[Ticket]] = []
         self._memory = Memory()
         self._remember = remember
 
@@ -64,7 +66,28 @@ class FrameLoop:
         pipeline.take_over(self.pipeline.tensors())
         self.pipeline = pipeline
 
-    def begin(
+    def restart(self, pipeline: Pipeline) -> None:
+        """Go on with another pipeline, and with nothing of what was before."""
+        self._memory, self._in_flight = Memory(), []
+        self.pipeline = pipeline
+
+    def close(self) -> None:
+        """Let go of the pipeline in tickets whose labels were not asked for."""
+        for ticket in self._tickets():
+            ticket._unfinished.clear()
+
+    def label(
+        self,
+        out: NDArray[np.uint8] | None,
+        size: tuple[int, int] | None,
+        confidence: bool,
+        stamp_ns: int | None,
+        frames: Mapping[str, Any],
+    ) -> Segmentation:
+        """See `Segmenter`'s call."""
+        return self._finish(self._begin(out, size, confidence, stamp_ns, frames))
+
+    def submit(
         self,
         out: NDArray[np.uint8] | None,
         size: tuple[int, int] | None,
@@ -73,8 +96,40 @@ class FrameLoop:
         frames: Mapping[str, Any],
     ) -> Ticket:
         """See `Segmenter.submit`."""
+        ticket = self._begin(out, size, confidence, stamp_ns, frames)
+        try:
+            self._in_flight = [*map(weakref.ref, self._tickets()), weakref.ref(ticket)]
+            return ticket
+        except BaseException:
+            ticket._unfinished.clear()
+            raise
+
+    def result(self, ticket: Ticket) -> Segmentation:
+        """See `Segmenter.result`."""
+        if not any(ticket is known for known in self._tickets()):
+            raise ArgumentError(
+                "ticket must be one that submit of this Segmenter returned, and "
+                f"whose result was not taken yet, got {ticket!r}."
+            )
+        found = self._finish(ticket)
+        # On one line: an exception comes before it, and the ticket is still good.
+        return ticket._unfinished.pop() and found
+
+    def _tickets(self) -> list[Ticket]:
+        """Those whose labels may still be asked for."""
+        known = [ticket for ref in self._in_flight if (ticket := ref()) is not None]
+        return [ticket for ticket in known if ticket._unfinished]
+
+    def _begin(
+        self,
+        out: NDArray[np.uint8] | None,
+        size: tuple[int, int] | None,
+        confidence: bool,
+        stamp_ns: int | None,
+        frames: Mapping[str, Any],
+    ) -> Ticket:
         began = time.perf_counter_ns()
-        if len(self._in_flight) == IN_FLIGHT:
+        if self._in_flight and len(self._tickets()) == IN_FLIGHT:
             raise ArgumentError(
                 f"submit must have at most {IN_FLIGHT} moments unfinished: take the "
                 "result of the oldest ticket first."
@@ -101,28 +156,41 @@ class FrameLoop:
             np.empty(size, np.float32) if confidence else None,
         )
         self._preprocessor.look(plan, received.arrays)
+        # While tensors are written nothing is known of their planes; whatever ends this
+        # early, a stamp never belongs to other pixels.
+        self._hold_only(n for n, d in plan.decisions.items() if d.state == "held")
+        try:
+            running = self.pipeline.start(work)
+        except BackendError:
+            self._hold_only(())
+            raise
         if self._remember:
             self._memory = plan.memory
-        ticket = Ticket(self.pipeline.start(work), self.pipeline, began)
-        self._in_flight.append(ticket)
-        return ticket
+        return Ticket(running, self.pipeline, began)
 
-    def finish(self, ticket: Ticket) -> Segmentation:
-        """See `Segmenter.result`."""
-        if ticket not in self._in_flight:
-            raise ArgumentError(
-                "ticket must be one that submit of this Segmenter returned, and "
-                f"whose result was not taken yet, got {ticket!r}."
-            )
-        self._in_flight.remove(ticket)
+    def _hold_only(self, names: Iterable[str]) -> None:
+        """Forget every other held frame."""
+        known = self._memory
+        if known.held:
+            held = {name: known.held[name] for name in names if name in known.held}
+            self._memory = Memory(known.clock, held, known.camera)
+
+    def _finish(self, ticket: Ticket) -> Segmentation:
         entered = time.perf_counter_ns()
-        running = ticket._running
-        ticket._pipeline.finish(running)
+        [(running, pipeline)] = ticket._unfinished
+        try:
+            pipeline.finish(running)
+        except BackendError:
+            ticket._unfinished.clear()
+            lost = running.work.plan.memory.held
+            held = self._memory.held
+            self._hold_only(n for n in held if held[n] != lost.get(n))
+            raise
         work = running.work
         plan, arrays = work.plan, work.arrays
         color = self._preprocessor.fresh_color(plan)
         shown = None if color is None else arrays[color]
-        if ticket._pipeline.on_gpu and not isinstance(shown, np.ndarray):
+        if pipeline.on_gpu and not isinstance(shown, np.ndarray):
             shown = None  # not to be painted on without a copy
         why = reason(plan.decisions)
         packed, scored = running.packed_ns, running.scored_ns

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Mapping
-from typing import Any
+from types import TracebackType
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import _kernels, choice
+from ._process import forks, was_cut
 from .backends import Backend, GpuBackend
 from .bundle import Bundle
 from .bundle.signing import Trust, require_trusted
-from .choice import start
+from .errors import ArgumentError, BackendError, BundleError
 from .frame_loop import FrameLoop, Ticket
 from .manifest import Manifest, Variant
 from .pipeline import Pipeline, make
@@ -23,7 +25,7 @@ from .segmentation import Segmentation
 
 
 def load(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | bytes | BinaryIO,
     *,
     backend: str | Backend | GpuBackend = "auto",
     variant: str | None = None,
@@ -40,7 +42,8 @@ def load(
     """Load a bundle, ready to label frames.
 
     Args:
-        path: The ``.fuseg`` file.
+        path: The ``.fuseg`` file: its path, its bytes, or the file opened for reading
+            in binary mode.
         backend, variant, threads, allow_spinning, device, serve_while_building,
             units, channels, missing, hold: See `Segmenter`.
 
@@ -71,6 +74,13 @@ class Segmenter:
 
     Calls from several threads are correct: they wait for one another. To run in
     parallel give each thread a `clone`.
+
+    After an exception that comes in the middle of a call, as Ctrl-C does, it goes on:
+    what the call was writing is not held any more, and an interrupted `result` may be
+    asked for again. A process that ends waits for the call in flight. In a child of
+    `os.fork` a Segmenter of ONNX Runtime works; another engine's raises BackendError.
+    It is pickled as the path (or bytes), digest and options it was loaded from, and is
+    loaded again where it is unpickled.
 
     Args:
         bundle: An open bundle.
@@ -147,9 +157,28 @@ class Segmenter:
         hold: bool = True,
         trust: Trust | None = None,
     ) -> None:
+        if not isinstance(bundle, Bundle):
+            raise ArgumentError(
+                f"bundle must be an open Bundle, got {type(bundle).__name__}: "
+                "fuseg.load(path) opens one and makes a Segmenter of it."
+            )
         if trust is not None:
             require_trusted(bundle, trust)
+        self._options = {
+            "backend": backend,
+            "variant": variant,
+            "threads": threads,
+            "allow_spinning": allow_spinning,
+            "device": device,
+            "serve_while_building": serve_while_building,
+            "units": units,
+            "channels": channels,
+            "missing": missing,
+            "hold": hold,
+            "trust": trust,
+        }
         self._bundle = bundle
+        self._threads, self._allow_spinning = threads, allow_spinning
         self._manifest = manifest = in_force(bundle.manifest, missing, hold=hold)
         self._missing = {name: dict(keys) for name, keys in (missing or {}).items()}
         self._hold = hold
@@ -157,7 +186,7 @@ class Segmenter:
         self._preprocessor = Preprocessor(
             manifest, units=self._units, channels=self._channels
         )
-        started = start(
+        started = choice.start(
             bundle,
             backend=backend,
             variant=variant,
@@ -172,10 +201,10 @@ class Segmenter:
             ),
         )
         self._variant, self._fallback = started.variant, started.fallback
-        self._loop = FrameLoop(
+        self._loop: FrameLoop | None = FrameLoop(
             manifest, self._preprocessor, started.pipeline, remember=hold
         )
-        self._lock = threading.Lock()
+        self._calls, self._forks = _kernels.CallLock(), forks()
         self._later = started.later
         if started.later is not None:
             started.later.begin(self._bind)
@@ -198,7 +227,7 @@ class Segmenter:
     @property
     def backend_name(self) -> str:
         """The engine that runs it, never ``"auto"``."""
-        return self._loop.pipeline.name
+        return self._opened().pipeline.name
 
     @property
     def fallback(self) -> str | None:
@@ -222,7 +251,7 @@ class Segmenter:
     @property
     def without_graph(self) -> str | None:
         """Why frames do not run as one CUDA graph; None if they do, or on a CPU."""
-        return self._loop.pipeline.without_graph
+        return self._opened().pipeline.without_graph
 
     def __call__(
         self,
@@ -276,10 +305,7 @@ class Segmenter:
             FrameError: an input has no usable frame and its policy is to refuse.
             BackendError: the engine failed, or its scores are NaN or infinite.
         """
-        with self._lock:
-            self._switch()
-            begun = self._loop.begin(out, size, confidence, stamp_ns, frames)
-            return self._loop.finish(begun)
+        return self._calls.call(self._label, out, size, confidence, stamp_ns, frames)
 
     def submit(
         self,
@@ -307,9 +333,7 @@ class Segmenter:
         Raises:
             As a call.
         """
-        with self._lock:
-            self._switch()
-            return self._loop.begin(out, size, confidence, stamp_ns, frames)
+        return self._calls.call(self._submit, out, size, confidence, stamp_ns, frames)
 
     def result(self, ticket: Ticket) -> Segmentation:
         """Wait for the labels of a moment that `submit` took; once for each.
@@ -318,8 +342,7 @@ class Segmenter:
             ArgumentError: the ticket is not of this Segmenter, or was used.
             BackendError: the engine failed, or its scores are NaN or infinite.
         """
-        with self._lock:
-            return self._loop.finish(ticket)
+        return self._calls.call(self._result, ticket)
 
     def preprocess(self, **frames: Any) -> dict[str, NDArray[np.float32]]:
         """The tensors the network would be fed with these frames, on the CPU.
@@ -334,27 +357,119 @@ class Segmenter:
         Raises:
             As a call.
         """
-        with self._lock:
-            return self._loop.preprocess(frames)
+        return self._calls.call(self._preprocess, frames)
 
     def clone(self) -> Segmenter:
         """A Segmenter with the same weights, buffers of its own and no held frames."""
-        with self._lock:
-            self._switch()
-            twin = Segmenter(
-                self._bundle,
-                backend=self._loop.pipeline.engine(),
-                variant=self._variant.name,
-                units=self._units,
-                channels=self._channels,
-                missing=self._missing,
-                hold=self._hold,
+        return self._calls.call(self._clone)
+
+    def close(self) -> None:
+        """Give back the engine and its memory, on a GPU too, now.
+
+        Waits for a call of another thread. Tickets whose labels were not asked for are
+        lost. Closing again does nothing; every other use raises ArgumentError, but for
+        what is known of the bundle. ``with fuseg.load(path) as segmenter:`` closes too.
+        """
+        self._calls.call(self._close)
+
+    def __enter__(self) -> Segmenter:  # noqa: PYI034  # Python 3.10 has no Self
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        where = "closed"
+        if self._loop is not None:
+            where = f"{self._variant.name} on {self._loop.pipeline.name}"
+        inputs = ", ".join(i.name for i in self._manifest.inputs)
+        return f"<fuseg.Segmenter of {self._bundle.path.name} ({inputs}): {where}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as what it was loaded from, and loaded where it is unpickled."""
+        if not isinstance(self._options["backend"], str):
+            raise ArgumentError(
+                "backend must be a name for a Segmenter to be pickled, got "
+                f"{self._options['backend']!r}: make the Segmenter in the process that "
+                "uses it."
             )
-        twin._fallback = self._fallback
-        return twin
+        return _loaded_again, (self._bundle.source, self._bundle.digest, self._options)
 
     def _bind(self, engine: Backend | GpuBackend) -> Pipeline:
-        return make(engine, self.manifest, self._preprocessor)
+        return _kernels.native_call(make, engine, self.manifest, self._preprocessor)
+
+    def _label(self, *arguments: Any) -> Segmentation:
+        return self._ready().label(*arguments)
+
+    def _submit(self, *arguments: Any) -> Ticket:
+        return self._ready().submit(*arguments)
+
+    def _result(self, ticket: Ticket) -> Segmentation:
+        self._survive_fork()
+        return self._opened().result(ticket)
+
+    def _preprocess(self, frames: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:
+        self._survive_fork()
+        return self._opened().preprocess(frames)
+
+    def _clone(self) -> Segmenter:
+        twin = Segmenter(
+            self._bundle,
+            backend=self._ready().pipeline.engine(),
+            variant=self._variant.name,
+            units=self._units,
+            channels=self._channels,
+            missing=self._missing,
+            hold=self._hold,
+        )
+        twin._fallback, twin._options = self._fallback, self._options
+        return twin
+
+    def _close(self) -> None:
+        loop, self._loop, self._later = self._loop, None, None
+        if loop is not None:
+            loop.close()
+
+    def _opened(self) -> FrameLoop:
+        if self._loop is None:
+            raise ArgumentError(
+                f"the Segmenter of {self._bundle.path.name} was closed: load its "
+                "bundle again."
+            )
+        return self._loop
+
+    def _ready(self) -> FrameLoop:
+        """What labels the next frames."""
+        self._survive_fork()
+        self._switch()
+        return self._opened()
+
+    def _survive_fork(self) -> None:
+        """In a child process: an engine that works there, or one clear error."""
+        if self._forks == forks() or self._loop is None:
+            return
+        pipeline = self._loop.pipeline
+        named = isinstance(self._options["backend"], str)
+        if not pipeline.survives_fork or (named and was_cut(self._forks)):
+            if not named or pipeline.name != "onnxruntime":
+                raise BackendError(
+                    f"{pipeline.name} does not work in a process that fork made of one "
+                    "that used it: start the process with spawn "
+                    "(multiprocessing.get_context('spawn')) and load the bundle there."
+                )
+            engine = choice.make(
+                *(self._bundle, pipeline.name, self._variant),
+                threads=self._threads,
+                device=0,
+                allow_spinning=self._allow_spinning,
+            )
+            self._loop.restart(self._bind(engine))
+        self._forks = forks()
 
     def _switch(self) -> None:
         """Go on with the engine that was built meanwhile, if it is ready."""
@@ -362,9 +477,22 @@ class Segmenter:
         ready = None if later is None else later.take()
         if later is None or ready is None:
             return
-        self._later = None
         if ready.pipeline is None:
             self._fallback = ready.why
-            return
-        self._loop.switch(ready.pipeline)
-        self._variant = later.variant
+        else:
+            self._opened().switch(ready.pipeline)
+            self._variant = later.variant
+        self._later = None  # last: what is interrupted begins again
+
+
+def _loaded_again(
+    source: str | bytes, digest: str, options: Mapping[str, Any]
+) -> Segmenter:
+    """What a pickled Segmenter becomes."""
+    bundle = Bundle.open(source)
+    if bundle.digest != digest:
+        raise BundleError(
+            f"{bundle.path} must be the bundle that the Segmenter was pickled with, of "
+            f"sha256 {digest}, got {bundle.digest}: load the new one instead."
+        )
+    return Segmenter(bundle, **options)

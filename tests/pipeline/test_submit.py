@@ -149,10 +149,12 @@ def test_the_first_frame_is_still_computed_while_the_second_is_given(
     segmenter = on_gpu(both)
     waits = machine.counts["synchronize"]
     first = segmenter.submit(**frames(0, *CAMERA))
+    [(running, _)] = first._unfinished
+    stream = running.slot.stream
     assert machine.counts["synchronize"] == waits
-    assert "enqueue" in machine.pending(first._running.slot.stream)
+    assert "enqueue" in machine.pending(stream)
     segmenter.result(first)
-    assert machine.pending(first._running.slot.stream) == []
+    assert machine.pending(stream) == []
 
 
 def test_a_lost_gpu_is_told_at_the_result_and_again(both, on_gpu, frames, machine):

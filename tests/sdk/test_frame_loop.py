@@ -135,12 +135,15 @@ def run_all(work, count):
 def test_a_clone_does_not_wait_for_the_other(camera_bundle, frames):
     segmenter = fuseg.load(camera_bundle.path, threads=1)
     clone, given = segmenter.clone(), frames(1, *CAMERA)
-    with segmenter._lock:
+    blocked = threading.Thread(target=segmenter, kwargs=given)
+
+    def inside() -> None:
         clone(**given)
-        blocked = threading.Thread(target=segmenter, kwargs=given)
         blocked.start()
         blocked.join(0.2)
         assert blocked.is_alive()
+
+    segmenter._calls.call(inside)
     blocked.join()
 
 

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._kernels import native_call
+from .._process import never_destroy_in_child
 from ..errors import BackendError
-from . import Shapes, require_tensors
+from . import Shapes, require_from, require_tensors
 
 _log = logging.getLogger("fuseg")
 
@@ -52,6 +54,8 @@ class OnnxRuntimeBackend:
 
     def __init__(self, session: Any) -> None:
         self._session = session
+        # A child process has none of the session's threads.
+        self.survives_fork = session.get_session_options().intra_op_num_threads == 1
         self.inputs: dict[str, NDArray[Any]] = {}
         self.outputs: dict[str, NDArray[Any]] = {}
 
@@ -74,8 +78,9 @@ class OnnxRuntimeBackend:
     def run(self) -> None:
         """See `Backend.run`. Other Python threads run meanwhile."""
         try:
-            self._session.run_with_iobinding(self._binding)
+            native_call(self._session.run_with_iobinding, self._binding)
         except Exception as err:  # its exceptions have no common base but this one
+            require_from("onnxruntime", err)
             raise BackendError(
                 f"ONNX Runtime failed to run the network: {err}"
             ) from err
@@ -118,10 +123,13 @@ def open_session(
             # Slower integer products, and right ones. Not for every CPU: one that is
             # right anyway would lose half of what int8 gains.
             options.add_session_config_entry("session.x64quantprecision", "1")
-        return onnxruntime.InferenceSession(
-            model, options, providers=["CPUExecutionProvider"]
-        )
+        providers = ["CPUExecutionProvider"]
+        make = onnxruntime.InferenceSession
+        session = native_call(make, model, options, providers=providers)
+        never_destroy_in_child(session)
+        return session
     except Exception as err:  # its exceptions have no common base but this one
+        require_from("onnxruntime", err)
         raise BackendError(f"ONNX Runtime refuses the network: {err}") from err
 
 
@@ -167,10 +175,12 @@ def saturates() -> bool:
 
     options = session_options(onnxruntime)
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        _PROBE, options, providers=["CPUExecutionProvider"]
+    providers = ["CPUExecutionProvider"]
+    session = native_call(
+        onnxruntime.InferenceSession, _PROBE, options, providers=providers
     )
-    (total,) = session.run(None, {"a": np.full((1, 4), 255, np.uint8)})
+    given = {"a": np.full((1, 4), 255, np.uint8)}
+    (total,) = native_call(session.run, None, given)
     return int(total.item()) != 4 * 255 * 127
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from ..device import Device
 from ..device.buffers import Buffers
 from ..errors import BackendError, DeviceError, DeviceMemoryError
-from . import Shapes, require_tensors
+from . import Shapes, require_from, require_tensors
 from .onnxruntime import session_options, tensors_of, warn_of_clash
 from .tensors import GpuTensor
 
@@ -86,6 +86,7 @@ class OnnxRuntimeCudaBackend:
         try:
             session.run_with_iobinding(binding, options)
         except Exception as err:  # its exceptions have no common base but this one
+            require_from("onnxruntime", err)
             what = "ONNX Runtime failed to run the network on the GPU"
             raise _refused(what, err, self.device) from err
 
@@ -133,6 +134,7 @@ def _session(model: bytes, device: Device, stream: int) -> Any:
                 enable_fallback=0,  # which versions before 1.23 do not know
             )
         except Exception as err:  # its exceptions have no common base but this one
+            require_from("onnxruntime", err)
             what = "ONNX Runtime refuses the network on the GPU"
             raise _refused(what, err, device) from err
     if PROVIDER not in session.get_providers():  # what it offers may not load

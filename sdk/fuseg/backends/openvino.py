@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._kernels import native_call
+from .._process import forks, never_destroy_in_child
 from ..errors import BackendError
-from . import Shapes, require_tensors
+from . import Shapes, require_from, require_tensors
 
 
 class OpenVinoBackend:
@@ -22,6 +25,7 @@ class OpenVinoBackend:
     """
 
     name = "openvino"
+    survives_fork = False  # its threads do not
 
     def __init__(self, network: Any) -> None:
         self._network = network
@@ -39,17 +43,21 @@ class OpenVinoBackend:
         Tensor = import_openvino().Tensor
         try:
             self._request = self._network.create_infer_request()
+            never_destroy_in_child(self._request)
             for name, array in (*self.inputs.items(), *self.outputs.items()):
                 self._request.set_tensor(name, Tensor(array, shared_memory=True))
         except Exception as err:  # its exceptions have no common base but this one
+            require_from("openvino", err)
             raise BackendError(f"OpenVINO refuses the buffers: {err}") from err
         self.run()
 
     def run(self) -> None:
         """See `Backend.run`. Other Python threads run meanwhile."""
         try:
-            self._request.infer(share_outputs=True)  # else it copies every output
+            # Without share_outputs it copies every output.
+            native_call(self._request.infer, share_outputs=True)
         except Exception as err:  # its exceptions have no common base but this one
+            require_from("openvino", err)
             raise BackendError(f"OpenVINO failed to run the network: {err}") from err
 
     def clone(self) -> OpenVinoBackend:
@@ -69,6 +77,12 @@ def compile_network(model: bytes, *, threads: int | None) -> Any:
             error is the cause.
     """
     openvino = import_openvino()
+    if forks() != _forks_before_use():
+        raise BackendError(
+            "OpenVINO does not work in a process that fork made of one that used it: "
+            "start the process with spawn (multiprocessing.get_context('spawn')), or "
+            "choose backend 'onnxruntime'."
+        )
     settings: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
@@ -79,9 +93,19 @@ def compile_network(model: bytes, *, threads: int | None) -> Any:
         settings["INFERENCE_NUM_THREADS"] = threads
     try:
         core = openvino.Core()
-        return core.compile_model(core.read_model(model), "CPU", settings)
+        read = native_call(core.read_model, model)
+        network = native_call(core.compile_model, read, "CPU", settings)
+        never_destroy_in_child(network)
+        return network
     except Exception as err:  # its exceptions have no common base but this one
+        require_from("openvino", err)
         raise BackendError(f"OpenVINO refuses the network: {err}") from err
+
+
+@functools.cache
+def _forks_before_use() -> int:
+    """How many forks there had been when OpenVINO was used first."""
+    return forks()
 
 
 def import_openvino() -> Any:

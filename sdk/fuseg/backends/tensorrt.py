@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .._kernels import native_call
 from ..device import Device
 from ..device.buffers import Buffers
 from ..errors import BackendError, DeviceMemoryError
@@ -127,7 +128,7 @@ def open_engine(plan: bytes | memoryview, *, host_code: bool = False) -> Any:
     runtime = _runtime(library())
     if host_code:
         runtime.engine_host_code_allowed = True
-    engine = runtime.deserialize_cuda_engine(plan)
+    engine = native_call(runtime.deserialize_cuda_engine, plan)
     if engine is None:
         raise BackendError(f"TensorRT refuses the engine's plan: {last_error()}")
     return engine

@@ -7,9 +7,9 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,22 +84,38 @@ class Bundle:
     manifest: Manifest
     digest: str
     _members: dict[str, slice]
+    _data: bytes | None = field(default=None, repr=False)
+
+    @property
+    def source(self) -> str | bytes:
+        """The absolute path, or the bytes if it was opened from those."""
+        return str(self.path.absolute()) if self._data is None else self._data
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> Bundle:
+    def open(cls, path: str | os.PathLike[str] | bytes | BinaryIO) -> Bundle:
         """Read the manifest and check everything else, each byte of it.
 
+        Args:
+            path: The file: its path, its bytes, or the file opened in binary mode,
+                which is read from where it stands. Of the latter two the bytes are
+                kept, and ``path`` is what they are called.
+
         Raises:
+            ArgumentError: ``path`` is none of these.
             InputFileError: There is no such file, or it cannot be read.
             BundleError: It is not exactly a bundle as fuseg writes one: cut off,
                 changed, not listed in the manifest, pointing to other files.
             ManifestError: Its manifest breaks the schema or is of a newer format.
         """
-        path = Path(path)
-        data = _read_file(path)
+        if isinstance(path, (str, os.PathLike)):
+            path, kept = Path(path), None
+            data = _read_file(path)
+        else:
+            path, data = _bytes_of(path)
+            kept = data
         with _naming(path):
             manifest, members = _inspect(memoryview(data))
-        return cls(path, manifest, hashlib.sha256(data).hexdigest(), members)
+        return cls(path, manifest, hashlib.sha256(data).hexdigest(), members, kept)
 
     def read(self, member: str) -> bytes:
         """Read a member, checked against its sha256.
@@ -115,6 +131,8 @@ class Bundle:
                 f"got {member!r}."
             )
         place = self._members[member]
+        if self._data is not None:
+            return self._data[place]
         try:
             with self.path.open("rb") as file:
                 file.seek(place.start)
@@ -219,6 +237,26 @@ def _read_file(path: Path) -> bytes:
             return file.read()
     except OSError as err:
         raise _unreadable(path, err) from err
+
+
+def _bytes_of(given: Any) -> tuple[Path, bytes]:
+    """What a bundle that is not named by its path is called, and its bytes."""
+    data, name = given, getattr(given, "name", None)
+    if hasattr(given, "read"):
+        try:
+            data = given.read()
+        except OSError as err:
+            raise InputFileError(f"{name or 'path'} cannot be read: {err}.") from err
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        what = f"{type(given).__name__} of {type(data).__name__}"
+        raise ArgumentError(
+            "path must be a file's path, its bytes, or the file opened in binary mode, "
+            f"got {type(given).__name__ if data is given else what}."
+        )
+    path = Path(name if isinstance(name, str) else "bytes")
+    if len(data) > LARGEST_FILE:
+        raise BundleError(f"{path}: it is not a bundle: it is 4 GiB or larger.")
+    return path, bytes(data)
 
 
 def _unreadable(path: Path, err: OSError) -> InputFileError:

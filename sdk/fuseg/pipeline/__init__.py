@@ -62,6 +62,7 @@ class Running:
     scored_ns: int = 0
     labelled_ns: int = 0
     slot: Any = None
+    done: bool = False  # its slot, if it has one, is free
     failure: BackendError | None = None  # met before `finish`, which tells it
 
 
@@ -72,21 +73,27 @@ class Pipeline(Protocol):
         name: The engine's.
         on_gpu: Whether it takes frames that are on the GPU.
         without_graph: On a GPU, why frames do not run as one CUDA graph; else None.
+        survives_fork: Whether it works in a child process that fork makes while no
+            thread is in a call.
     """
 
     name: str
     on_gpu: bool
+    survives_fork: bool
     without_graph: str | None
 
     def start(self, work: Work) -> Running:
         """Begin; at most `IN_FLIGHT` may have begun and not finished.
+
+        What is returned keeps its place while somebody holds it. After an exception,
+        tensors of inputs that are not held have any content.
 
         Raises:
             BackendError: the engine failed, at the latest in `finish`.
         """
 
     def finish(self, running: Running) -> None:
-        """Wait until the labels are where the work wants them. Once for each start.
+        """Wait until the labels are where the work wants them; again, if interrupted.
 
         Raises:
             BackendError: the engine failed.

@@ -36,6 +36,7 @@ class GpuPipeline:
     """
 
     on_gpu = True
+    survives_fork = False  # CUDA does not
 
     def __init__(
         self, backend: GpuBackend, manifest: Manifest, preprocessor: Preprocessor
@@ -47,7 +48,7 @@ class GpuPipeline:
         first = Slot(backend, manifest, preprocessor)
         self._slots = [first]
         weakref.finalize(self, _wait_for_all, self._slots).atexit = False
-        self._busy: list[Running] = []
+        self._busy: list[weakref.ref[Running]] = []
         self._newest: dict[str, Slot] = {}  # where a held input's good planes are
         self._most = min(IN_FLIGHT, backend.slots)
         if any(
@@ -62,7 +63,7 @@ class GpuPipeline:
 
     def start(self, work: Work) -> Running:
         """See `Pipeline.start`."""
-        slot = self._free_slot()
+        slot = self._free_slot(work)
         running = Running(work, 0, slot=slot)
         held = self._held(work, slot)
         slot.start(work, held, graph=self.without_graph is None)
@@ -72,23 +73,28 @@ class GpuPipeline:
         for name, decision in work.plan.decisions.items():
             if decision.state != "substituted":
                 self._newest[name] = slot
-        self._busy.append(running)
+        self._busy = [*map(weakref.ref, self._running()), weakref.ref(running)]
         running.packed_ns = time.perf_counter_ns()
         return running
 
     def finish(self, running: Running) -> None:
         """See `Pipeline.finish`."""
-        if running not in self._busy:  # `start` needed its slot
+        if running.done:  # `start` needed its slot
             if running.failure is not None:
                 raise running.failure
             return
-        self._busy.remove(running)
-        running.slot.wait()
-        running.scored_ns = time.perf_counter_ns()
-        nan_samples = running.slot.fetch(running.work)
-        running.labelled_ns = time.perf_counter_ns()
-        shape = self._manifest.outputs[0].tensor.shape
-        require_numbers(self.name, nan_samples, shape)
+        try:
+            running.slot.wait()
+            running.scored_ns = time.perf_counter_ns()
+            nan_samples = running.slot.fetch(running.work)
+            running.labelled_ns = time.perf_counter_ns()
+            shape = self._manifest.outputs[0].tensor.shape
+            require_numbers(self.name, nan_samples, shape)
+        except BackendError as err:
+            running.failure = err
+            running.done = True
+            raise
+        running.done = True
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """See `Pipeline.tensors`."""
@@ -112,8 +118,15 @@ class GpuPipeline:
         """See `Pipeline.engine`."""
         return self._backend.clone()
 
-    def _free_slot(self) -> Slot:
-        taken = [running.slot for running in self._busy]
+    def _running(self) -> list[Running]:
+        """What has a slot. What nobody asks for any more, as after an exception in
+        `start`, has none."""
+        found = [running for ref in self._busy if (running := ref()) is not None]
+        return [running for running in found if not running.done]
+
+    def _free_slot(self, work: Work) -> Slot:
+        busy = self._running()
+        taken = [running.slot for running in busy]
         for slot in self._slots:
             if slot not in taken:
                 return slot
@@ -122,11 +135,14 @@ class GpuPipeline:
                 Slot(self._backend.clone(), self._manifest, self._preprocessor)
             )
             return self._slots[-1]
-        oldest = self._busy[0]
+        oldest = busy[0]
         try:
             self.finish(oldest)
-        except BackendError as err:  # of that frame, not of the one that begins
-            oldest.failure = err
+        except DeviceError:  # of that frame, unless this one begins with its planes
+            if any(d.state == "held" for d in work.plan.decisions.values()):
+                raise
+        except BackendError:
+            pass
         slot = oldest.slot
         assert isinstance(slot, Slot)
         return slot

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from typing import Any
 
@@ -27,8 +27,12 @@ class Graphs:
         self._stream = stream
         self._cuda = _device.kernels()
         self._known: OrderedDict[Hashable, int | None] = OrderedDict()
+        self._unused: list[int] = []  # graphs to destroy
+        self._capturing: list[int] = []  # the stream, while it does
+        self._collecting = False  # whether garbage was collected before the capture
         self.failed: str | None = None
-        weakref.finalize(self, _destroy, self._known, self._cuda).atexit = False
+        kept = (self._known, self._unused, self._cuda)
+        weakref.finalize(self, _destroy, *kept).atexit = False
 
     def run(self, kind: Hashable, enqueue: Callable[[], None]) -> None:
         """Put work on the stream, as one graph if it can be.
@@ -46,36 +50,38 @@ class Graphs:
                 return
         elif self.failed is None:
             if len(self._known) == _MOST:
-                _, oldest = self._known.popitem(last=False)
-                _destroy({0: oldest}, self._cuda)
+                self._unused += filter(None, (self._known.popitem(last=False)[1],))
+                _destroy(OrderedDict(), self._unused, self._cuda)
             self._known[kind] = None
         enqueue()
 
     def forget(self) -> None:
         """Drop every graph: addresses have changed."""
-        _destroy(self._known, self._cuda)
-        self._known.clear()
+        _destroy(self._known, self._unused, self._cuda)
+
+    def settle(self) -> None:
+        """Capture no longer, and collect garbage again; nothing to do but after an
+        exception, which may have come at any line."""
+        while self._capturing:
+            with suppress(MemoryError, RuntimeError):  # the first error is to be told
+                self._unused.append(self._cuda.end_capture(self._capturing.pop()))
+        if self._collecting:
+            gc.enable()
+        self._collecting = False
 
     def _capture(self, enqueue: Callable[[], None]) -> int | None:
-        cuda, collecting = self._cuda, gc.isenabled()
-        gc.disable()  # what a collection gives back to the GPU would spoil the capture
+        cuda, stream = self._cuda, self._stream
         try:
-            cuda.begin_capture(self._stream)
-            try:
-                enqueue()
-            except BaseException:
-                with suppress(
-                    MemoryError, RuntimeError
-                ):  # the first error is the one to tell
-                    cuda.destroy_graph(cuda.end_capture(self._stream))
-                raise
-            return int(cuda.end_capture(self._stream))
+            self._collecting = gc.isenabled()
+            gc.disable()  # what one gives back to the GPU would spoil the capture
+            self._capturing.append(cuda.begin_capture(stream) or stream)
+            enqueue()
+            return int(cuda.end_capture(self._capturing.pop()))
         except (BackendError, MemoryError, RuntimeError) as err:
             self.failed = f"{err}".rstrip(".")
             return None
         finally:
-            if collecting:
-                gc.enable()
+            self.settle()
 
     def _launch(self, graph: int) -> None:
         try:
@@ -84,8 +90,11 @@ class Graphs:
             raise DeviceError(f"the GPU refused a frame's CUDA graph: {err}.") from err
 
 
-def _destroy(graphs: Mapping[Any, int | None], cuda: Any) -> None:
-    for graph in graphs.values():
-        if graph is not None:
-            with suppress(RuntimeError):  # a lost GPU has no graphs any more
-                cuda.destroy_graph(graph)
+def _destroy(
+    graphs: OrderedDict[Hashable, int | None], unused: list[int], cuda: Any
+) -> None:
+    while graphs:  # each is in one of the two or gone, at every line
+        unused += filter(None, (graphs.popitem()[1],))
+    while unused:
+        with suppress(RuntimeError):  # a lost GPU has no graphs any more
+            cuda.destroy_graph(unused.pop())

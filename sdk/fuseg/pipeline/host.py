@@ -26,6 +26,7 @@ class HostPipeline:
     ) -> None:
         backend.bind(*shapes(manifest))
         self.name = backend.name
+        self.survives_fork: bool = getattr(backend, "survives_fork", True)
         self._backend, self._preprocessor = backend, preprocessor
         self._output = manifest.outputs[0]
         self._scores = backend.outputs[self._output.tensor.name][0]

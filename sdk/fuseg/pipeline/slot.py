@@ -93,13 +93,14 @@ class Slot:
             def enqueue() -> None:
                 self._enqueue(work, frames, held)
 
-            self._waited = False
             try:
+                self._waited = False
                 if graph:
                     self.graphs.run(kind, enqueue)
                 else:
                     enqueue()
             except BaseException:
+                self.graphs.settle()
                 with suppress(DeviceError):  # the first error is the one to tell
                     self.settle()
                 raise
@@ -132,10 +133,12 @@ class Slot:
         tensor = self.inputs[name]
         with self._device.active():
             pinned = self._buffers.pinned(tensor.nbytes)
-            self._device.download(pinned.array, tensor.address, self.stream)
-            self._device.synchronize(self.stream)
-            stored: NDArray[Any] = pinned.array.view(tensor.dtype).copy()
-            self._buffers.drop(pinned)
+            try:
+                self._device.download(pinned.array, tensor.address, self.stream)
+                self._device.synchronize(self.stream)
+                stored: NDArray[Any] = pinned.array.view(tensor.dtype).copy()
+            finally:
+                self._drop(pinned)
         return stored.reshape(tensor.stored)
 
     def write(self, name: str, stored: NDArray[Any]) -> None:
@@ -143,8 +146,16 @@ class Slot:
         tensor = self.inputs[name]
         with self._device.active():
             pinned = self._buffers.pinned(tensor.nbytes)
-            pinned.array[:] = stored.reshape(-1).view(np.uint8)
-            self._device.upload(tensor.address, pinned.array, self.stream)
+            try:
+                pinned.array[:] = stored.reshape(-1).view(np.uint8)
+                self._device.upload(tensor.address, pinned.array, self.stream)
+                self._device.synchronize(self.stream)
+            finally:
+                self._drop(pinned)
+
+    def _drop(self, pinned: Pinned) -> None:
+        """Give it back, once no copy uses it; it goes with the slot if that fails."""
+        with suppress(DeviceError):
             self._device.synchronize(self.stream)
             self._buffers.drop(pinned)
 
@@ -260,10 +271,10 @@ class Slot:
         if room is not None:
             self.graphs.forget()
             self._views.clear()
+            del self._rooms[name]  # before it is given back: nobody finds it half gone
             self._buffers.drop(room.pinned)
             if not self._shared(room):
                 self._buffers.drop(room.address)
-            del self._rooms[name]
         pinned = self._buffers.pinned(size)
         integrated = self._device.facts.integrated  # it reads the CPU's memory itself
         address = pinned.address if integrated else self._buffers.memory(size)
