@@ -28,11 +28,11 @@ from .precision.judge import Budget
 from .precision.report import (
     STAGE_HEADINGS,
     as_json,
+    brief_rows,
     class_rows,
     remarks,
     score_words,
     stage_rows,
-    variant_rows,
 )
 from .precision.variants import Precision, parse_kinds
 from .publish import require_writable
@@ -311,7 +311,8 @@ def _show(report: ExportReport) -> None:
     scored = [made for made in report.variants if made.score is not None]
     if len(report.variants) > 1 or scored:
         say()
-        print_table(*variant_rows(report.variants), right=("bytes", "frames"))
+        right = ("MB", "mIoU", "change", "labels as fp32", "layers in float", "ms")
+        print_table(*brief_rows(report.variants), right=right)
     if scored:
         say()
         print_table(*class_rows(scored))

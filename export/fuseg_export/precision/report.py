@@ -11,9 +11,12 @@ from .variants import Made
 if TYPE_CHECKING:
     from ..pipeline import ExportReport, Stage
 
+Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
+
 __all__ = [
     "STAGE_HEADINGS",
     "as_json",
+    "brief_rows",
     "class_rows",
     "remarks",
     "score_words",
@@ -28,6 +31,10 @@ STAGE_HEADINGS = (
 _HEADINGS = (
     *("variant", "bytes", "frames", "mIoU", "worst class", "labels as fp32"),
     *("layers in float", "ms a run, 1 thread", "outcome"),
+)
+_BRIEF = (
+    *("variant", "MB", "mIoU", "change", "worst class", "labels as fp32"),
+    *("layers in float", "ms", "outcome"),
 )
 _MOST_NAMED = 5  # layers in a sentence; the page and the JSON have all
 
@@ -49,21 +56,44 @@ def stage_rows(stages: Sequence[Stage]) -> list[tuple[str, ...]]:
     ]
 
 
-def variant_rows(
-    variants: Sequence[Made],
-) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Headings and a row for each variant; without columns that are empty."""
-    rows = [_cells(variant) for variant in variants]
-    told = [i for i in range(len(_HEADINGS)) if any(row[i] for row in rows)]
+def variant_rows(variants: Sequence[Made]) -> Table:
+    """All that is known of each variant, the preferred one first, for a wide page."""
+    return _without_empty_columns(_HEADINGS, [_cells(variant) for variant in variants])
+
+
+def brief_rows(variants: Sequence[Made]) -> Table:
+    """The same for a terminal of 80 columns; the rest stands in `remarks`."""
+    rows = []
+    for made in variants:
+        drop = None if made.verdict is None else made.verdict.miou_drop
+        best = made.fastest
+        rows.append(
+            (
+                made.name,
+                f"{made.model.ByteSize() / 1e6:.1f}",
+                "" if made.score is None else f"{made.score.miou:.4f}",
+                "" if drop is None else _signed(-drop),
+                _worst_class(made),
+                "" if made.verdict is None else f"{made.verdict.agreement:.5f}",
+                "" if made.repair is None else str(len(made.repair.kept)),
+                "" if best is None else f"{best[1]:.2f}",
+                "kept" if made.refused is None else "refused",
+            )
+        )
+    return _without_empty_columns(_BRIEF, rows)
+
+
+def _without_empty_columns(
+    headings: Sequence[str], rows: Sequence[tuple[str, ...]]
+) -> Table:
+    told = [i for i in range(len(headings)) if any(row[i] for row in rows)]
     return (
-        tuple(_HEADINGS[i] for i in told),
+        tuple(headings[i] for i in told),
         [tuple(row[i] for i in told) for row in rows],
     )
 
 
-def class_rows(
-    scored: Sequence[Made],
-) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def class_rows(scored: Sequence[Made]) -> Table:
     """Headings and rows of the IoU of each class, a column a variant."""
     scores = [(made.name, made.score) for made in scored if made.score is not None]
     headings = ("class", *(name for name, _ in scores))
@@ -89,9 +119,23 @@ def score_words(report: ExportReport) -> list[str]:
 
 
 def remarks(variants: Sequence[Made]) -> list[str]:
-    """A sentence on each variant that had to be repaired, or is not all integers."""
+    """What a table has no room for: who runs fastest on what, why a variant is refused,
+    what had to stay in float, what runs in float nevertheless; a sentence each."""
     found = []
+    times = [
+        f"{m.name} {m.fastest[1]:.2f} ({m.fastest[0]})" for m in variants if m.fastest
+    ]
+    if times:
+        found.append(f"ms a run of one thread, the fastest backend: {', '.join(times)}")
     for made in variants:
+        interval = None if made.verdict is None else made.verdict.interval
+        if interval is not None:
+            low, high = (_signed(-drop) for drop in reversed(interval))
+            found.append(
+                f"{made.name}: mIoU changes by {low} to {high} in 95 % of the draws"
+            )
+        if made.refused is not None:
+            found.append(f"{made.name} is refused: {made.refused}")
         if made.in_float:
             found.append(
                 f"{made.name}: {len(made.in_float)} quantized layers run in float on "

@@ -16,6 +16,8 @@ from .extract import inputs_of
 from .options import BundleArgument, JsonOption
 from .printing import plural, print_json, print_table, say
 
+_LISTED = 5  # of a list of texts; --json has all
+
 
 def inspect(
     bundle: BundleArgument,
@@ -54,12 +56,20 @@ def inspect(
         _show_variant(variant, manifest)
     say(f"\n{plural(len(manifest.samples), 'sample frame')} for fuseg verify")
     for key, value in sorted(manifest.provenance.items()):
-        say(f"{key}: {', '.join(value) if isinstance(value, tuple) else value}")
+        say(f"{key}: {_told(value)}")
     if extract is not None:
         say(f"\nextracted: {plural(len(written), 'file')} in {extract}")
         if manifest.samples:
             words = ["fuseg", "run", str(bundle), *inputs_of(opened, extract)]
             print(f"label the samples: {shlex.join([*words, '--out', 'labelled'])}")
+
+
+def _told(value: object) -> str:
+    """A value of the provenance; of a long list the beginning."""
+    if not isinstance(value, tuple):
+        return str(value)
+    more = f" and {len(value) - _LISTED} more" if len(value) > _LISTED else ""
+    return ", ".join(value[:_LISTED]) + more
 
 
 def _inputs(manifest: Manifest) -> list[tuple[str, str]]:
