@@ -41,19 +41,11 @@ def main() -> None:
 
 
 def _run(request: dict[str, Any]) -> float | None:
-    bundle = _opened(sys.stdin.buffer.read())
+    bundle = Bundle.open(sys.stdin.buffer.read())
     (variant,) = bundle.manifest.variants
     _import(request["backend"])
     _limit(request["seconds"], request["bytes"])
     return in_process(bundle, request["backend"], variant)
-
-
-def _opened(data: bytes) -> Bundle:
-    """The bundle of these bytes, in a file that no folder has and no end leaves."""
-    handle = os.memfd_create("bundle")
-    with open(handle, "wb", closefd=False) as file:
-        file.write(data)
-    return Bundle.open(f"/proc/self/fd/{handle}")
 
 
 def _import(backend: str) -> None:

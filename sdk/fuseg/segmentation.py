@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,27 @@ class Segmentation:
     _frame: NDArray[Any] | None = field(repr=False)
     _palette: NDArray[np.uint8] = field(repr=False)
     _ignore: int = field(repr=False)
+    _takes_frame: bool = field(default=False, repr=False)
+
+    def with_frame(self) -> Segmentation:
+        """The same result, but one that takes its colour frame along when pickled.
+
+        Without this a pickled result leaves the camera's frame behind, and `overlay`
+        has to be given one: what goes through a queue is the labels.
+        """
+        return replace(self, _takes_frame=True)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | ({} if self._takes_frame else {"_frame": None})
+
+    def __copy__(self) -> Segmentation:
+        return replace(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Segmentation:
+        made = {
+            f.name: copy.deepcopy(getattr(self, f.name), memo) for f in fields(self)
+        }
+        return Segmentation(**made)
 
     def overlay(
         self, frame: NDArray[np.uint8] | None = None, alpha: float = 0.5

@@ -276,10 +276,10 @@ class Segmenter:
         Args:
             out: Buffer for the labels, of their size, uint8, C-contiguous. Give the
                 same one every frame for a loop without allocation.
-            size: (H, W) of the labels. By default the size of the newest frame of the
-                manifest's first input (of the held one, if that is used); before any
-                such frame that of the first frame given; without any the network's
-                own output size.
+            size: (H, W) of the labels, at most 65,536 a side. By default the size of
+                the newest frame of the manifest's first input (of the held one, if that
+                is used); before any such frame that of the first frame given; without
+                any the network's own output size.
             confidence: Whether to compute the winning class's probability too.
             stamp_ns: The moment the labels shall stand for, on the clock of the
                 frames: every frame is late or early by this. Plain arrays are taken to

@@ -188,3 +188,19 @@ def test_refused_frames_take_no_place(segmenter, frames):
     tickets = [segmenter.submit(**frames(seed, *CAMERA)) for seed in (1, 2)]
     for ticket in tickets:
         segmenter.result(ticket)
+
+
+def test_close_gives_all_memory_back_at_once(both, on_gpu, frames, machine):
+    segmenter = on_gpu(both)
+    tickets = [segmenter.submit(**frames(seed, *CAMERA)) for seed in range(2)]
+    assert machine.live()["streams"] == 2
+    segmenter.close()
+    assert machine.live() == {}
+    with pytest.raises(ArgumentError, match="was closed"):
+        segmenter.result(tickets[0])
+
+
+def test_a_ticket_that_is_dropped_gives_its_place_back(segmenter, frames, wanted):
+    for seed in range(5):
+        segmenter.submit(**frames(seed, *CAMERA))
+    np.testing.assert_array_equal(segmenter(**frames(7, *CAMERA)).labels, wanted(7))

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _kernels
-from .._check import require, require_one_of, require_out, require_whole
+from .._check import require, require_dtype, require_one_of, require_out, require_whole
 from .._device import borrow, launch, on_gpu
-from ..errors import ArgumentError, DTypeError, ShapeError
+from ..errors import ArgumentError, ShapeError
 
 __all__ = ["ConfusionCounter", "confusion_matrix"]
 
@@ -117,9 +117,7 @@ class ConfusionCounter:
         ignore: int | None = None,
         threads: int = 1,
     ) -> None:
-        self._dtype = np.dtype(dtype)
-        if self._dtype not in _DTYPES:
-            raise DTypeError(f"dtype must be uint8 or uint16, got {self._dtype}.")
+        self._dtype = require_dtype("dtype", dtype, tuple(_DTYPES))
         largest = int(np.iinfo(self._dtype).max)
         self.classes = require_whole("classes", classes, 1, _MOST_CLASSES[self._dtype])
         self._ignore = (

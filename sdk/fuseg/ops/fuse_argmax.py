@@ -207,16 +207,22 @@ class FusedLabeler:
         self._no_planes = [None] * len(grids)
         table = _weights_of(weights, how, len(grids), classes)
         self._settings = (table, _HOWS.index(how), bool(align_corners), ignore)
-        self._plan = _kernels.FuseArgmaxPlan(
-            classes,
-            grids,
-            self.size,
-            _HOWS.index(how),
-            bool(align_corners),
-            table,
-            ignore,
-            require_whole("threads", threads, 1, _MOST_THREADS),
-        )
+        try:
+            self._plan = _kernels.FuseArgmaxPlan(
+                classes,
+                grids,
+                self.size,
+                _HOWS.index(how),
+                bool(align_corners),
+                table,
+                ignore,
+                require_whole("threads", threads, 1, _MOST_THREADS),
+            )
+        except MemoryError as err:
+            raise ShapeError(
+                "grids and size must be such that their tables fit the memory of this "
+                f"machine, got {grids} and {self.size}."
+            ) from err
 
     def __call__(
         self,

@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from .. import _kernels
 from .._check import (
     require_choice,
+    require_dtype,
     require_number,
     require_out,
     require_rows,
@@ -18,7 +19,7 @@ from .._check import (
     require_whole,
 )
 from .._device import launch, on_cpu, on_gpu
-from ..errors import ArgumentError, DTypeError
+from ..errors import ArgumentError
 from .finite import readings_between
 from .layouts import OutPlanes
 from .placement import LONGEST_FRAME, Placement, place
@@ -219,9 +220,9 @@ class DepthPacker:
         threads: int = 1,
         valid_range: tuple[float, float] | None = None,
     ) -> None:
-        self._frame_dtype = _one_of("frame_dtype", frame_dtype, _FRAMES)
+        self._frame_dtype = require_dtype("frame_dtype", frame_dtype, _FRAMES)
         self.size = require_size("size", size)
-        self.dtype = _one_of("dtype", dtype, _PLANES)
+        self.dtype = require_dtype("dtype", dtype, _PLANES)
         require_choice("filter", filter, tuple(_FILTERS))
         self._filter = _FILTERS[filter]
         self._crop, self._rotate, self._fit = crop, rotate, fit
@@ -314,19 +315,6 @@ class DepthPacker:
     def _placed(self, shape: tuple[int, int]) -> Placement:
         crop, rotate, fit = self._crop, self._rotate, self._fit
         return place(shape, self.size, crop=crop, rotate=rotate, fit=fit)
-
-
-def _one_of(
-    name: str, dtype: DTypeLike, choices: tuple[np.dtype[Any], ...]
-) -> np.dtype[Any]:
-    try:
-        made = np.dtype(dtype)
-    except (TypeError, ValueError, SyntaxError):
-        made = None
-    if made not in choices:
-        listed = " or ".join(map(str, choices))
-        raise DTypeError(f"{name} must be {listed}, got {dtype!r}.")
-    return choices[choices.index(made)]
 
 
 def _numbers(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,19 +12,21 @@ from .. import _kernels
 from .._check import (
     require_box,
     require_choice,
+    require_dtype,
     require_one_of,
     require_out,
     require_size,
     require_whole,
 )
 from .._device import borrow, launch, on_gpu
-from ..errors import ArgumentError, DTypeError, ShapeError
+from ..errors import ArgumentError, ShapeError
 from .layouts import hwc8_shape, require_sixteens
 from .lines import line
 
 __all__ = ["Labeler", "upsample_argmax"]
 
 _MOST_CLASSES = 65535
+_MOST_SAMPLES = 1 << 40
 _MOST_IN_A_BYTE = 255  # 255 stays free for pixels without a label
 _MOST_THREADS = 64
 _FLOATS = (np.float32, np.float16)
@@ -191,11 +195,7 @@ class Labeler:
         threads: int = 1,
     ) -> None:
         given = _require_shape(shape)
-        self._scores_dtype = np.dtype(dtype)
-        if self._scores_dtype not in _FLOATS:
-            raise DTypeError(
-                f"dtype must be float32 or float16, got {self._scores_dtype}."
-            )
+        self._scores_dtype = require_dtype("dtype", dtype, _FLOATS)
         images, classes, height, width = (1, *given)[-4:]
         require_choice("layout", layout, _LAYOUTS)
         self._scores, self._pitch = given, 0
@@ -229,9 +229,14 @@ class Labeler:
         self.shape = (*given[:-3], *size)
         self.dtype = np.dtype(np.uint8 if classes <= _MOST_IN_A_BYTE else np.uint16)
         self._settings = ((images, classes, height, width), size, rows, columns)
-        self._plan = _kernels.UpsampleArgmaxPlan(
-            *(given, self._scores_dtype, size, rows, columns, threads, self._pitch)
-        )
+        settings = (self._scores_dtype, size, rows, columns, threads, self._pitch)
+        try:
+            self._plan = _kernels.UpsampleArgmaxPlan(given, *settings)
+        except MemoryError as err:
+            raise ShapeError(
+                f"shape and size must be of scores whose tables fit the memory of this "
+                f"machine, got {given} and {size}."
+            ) from err
 
     def __call__(
         self,
@@ -288,7 +293,7 @@ class Labeler:
 def _require_shape(shape: Any) -> tuple[int, ...]:
     """Read the shape of the scores."""
     try:
-        sizes = tuple(int(n) for n in shape)
+        sizes = tuple(operator.index(n) for n in shape)
     except (TypeError, ValueError):
         sizes = ()
     if len(sizes) not in (3, 4) or min(sizes) < 1:
@@ -299,5 +304,9 @@ def _require_shape(shape: Any) -> tuple[int, ...]:
         raise ShapeError(
             f"scores must have 1 to {_MOST_CLASSES} classes, got {sizes[-3]}: a label "
             "is at most two bytes."
+        )
+    if math.prod(sizes) > _MOST_SAMPLES:
+        raise ShapeError(
+            f"shape must be of at most {_MOST_SAMPLES} scores, got {shape!r}."
         )
     return sizes
