@@ -9,6 +9,7 @@ import time
 
 import pytest
 from doubles import tensorrt_plan as plans
+from engines.networks import network
 
 from fuseg import engines
 from fuseg.device import Facts
@@ -127,16 +128,10 @@ def test_a_child_that_fails_is_one_sentence_and_the_next_start_recovers(
 
 
 def test_a_network_that_tensorrt_cannot_read(doubled, make_bundle_of, facts):
-    from onnx import helper
-
-    node = helper.make_node("NoSuchOperator", ["rgb"], ["scores"])
-    value = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        [node], "odd", [value("rgb", 1, [1, 3])], [value("scores", 1, [1, 3])]
-    )
-    bundle = make_bundle_of(onnx=helper.make_model(graph).SerializeToString())
+    onnx = network("fp32").replace(b"Concat", b"Einsum")  # without its equation
+    bundle = make_bundle_of(onnx=onnx)
     (variant,) = bundle.manifest.variants
-    with pytest.raises(BuildError, match=r"cannot read the network.*NoSuchOperator"):
+    with pytest.raises(BuildError, match=r"cannot read the network.*Einsum"):
         engines.engine_for(bundle, variant, facts)
     assert doubled.builds() == []
 

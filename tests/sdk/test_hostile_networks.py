@@ -234,7 +234,19 @@ def ort_format(model):
     return b"\x08\0\0\0ORTM" + model.SerializeToString()
 
 
+def symbolic(model):
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "h"
+    return model
+
+
+def another_input(model):
+    model.graph.input.append(helper.make_tensor_value_info("more", 1, (1,)))
+    return model
+
+
 STATIC = {
+    "symbolic sides": (symbolic, "input tensors must be .* got .* rgb FLOAT"),
+    "another input": (another_input, "input tensors must be"),
     "a Loop without an end": (endless_loop, "/Loop' has the operator 'Loop'"),
     "a Loop of 10^12 turns": (loop_of_many_turns, "/Loop' has the operator 'Loop'"),
     "a Loop that grows": (growing_loop, "/Loop' has the operator 'Loop'"),
@@ -303,16 +315,6 @@ def not_a_number(model):
     return bombed(model, [], [floats("bomb", np.nan)])
 
 
-def symbolic(model):
-    model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "h"
-    return model
-
-
-def another_input(model):
-    model.graph.input.append(helper.make_tensor_value_info("more", 1, (1,)))
-    return model
-
-
 MEMORY = r"takes more than \d+ MiB of memory and was stopped: if the file is known"
 # Huge by what a node computes: told by the first run alone.
 COMPUTED = {
@@ -365,8 +367,6 @@ COMPUTED = {
         "takes more than 4 s of processor time and was stopped",
     ),
     "NaN everywhere": (not_a_number, "NaN"),
-    "symbolic sides": (symbolic, "input tensors must be"),
-    "another input": (another_input, "input tensors must be"),
 }
 
 

@@ -52,9 +52,9 @@ REFUSED = [
 ]
 
 
-def require(model, opset=17, ir_version=8):
+def require(model, opset=17, ir_version=8, **ends):
     data = model if isinstance(model, bytes) else model.SerializeToString()
-    require_network(memoryview(data), opset, ir_version)
+    require_network(memoryview(data), opset, ir_version, **ends)
 
 
 def one_node(node, **parts):
@@ -208,6 +208,46 @@ def test_sparse_tensors_are_refused():
         require(one_node(RELU, sparse_initializer=SPARSE))
     with pytest.raises(BundleError, match="sparse tensor"):
         require(one_node(helper.make_node("Constant", [], ["w"], sparse_value=SPARSE)))
+
+
+ENDS = [
+    (
+        ("image", 1, (1, 3, 6, 8)),
+        "must be rgb FLOAT (1, 3, 6, 8), as the manifest says",
+    ),
+    (
+        ("rgb", 10, (1, 3, 6, 8)),
+        "got rgb FLOAT16 (1, 3, 6, 8): export the bundle again",
+    ),
+    (("rgb", 1, ("n", 3, 6, 8)), "got rgb FLOAT (?, 3, 6, 8)"),
+    (("rgb", 1, (3, 1, 6, 8)), "got rgb FLOAT (3, 1, 6, 8)"),
+    (("rgb", 1, (1, 3, 6)), "got rgb FLOAT (1, 3, 6)"),
+]
+
+
+@pytest.mark.parametrize(("end", "sentence"), ENDS)
+@pytest.mark.parametrize("what", ["input", "output"])
+def test_inputs_and_outputs_are_the_manifests(what, end, sentence):
+    wanted = {f"{what}s": {"rgb": (1, 3, 6, 8)}}
+    right = helper.make_tensor_value_info("rgb", 1, (1, 3, 6, 8))
+    require(one_node(RELU, **{what: right}), **wanted)
+    wrong = one_node(RELU, **{what: helper.make_tensor_value_info(*end)})
+    with pytest.raises(BundleError, match=re.escape(sentence)) as refused:
+        require(wrong, **wanted)
+    assert str(refused.value).startswith(f"its {what} tensors must be ")
+    more = one_node(RELU, **{what: right})
+    getattr(more.graph, what).append(helper.make_tensor_value_info(*end))
+    with pytest.raises(BundleError, match=f"its {what} tensors must be "):
+        require(more, **wanted)
+    with pytest.raises(BundleError, match="got none: export"):
+        require(one_node(RELU), **wanted)
+
+
+def test_a_stored_value_that_is_listed_as_an_input_is_none():
+    """As IR versions before 4 wanted it."""
+    listed = helper.make_tensor_value_info("w", 1, (4,))
+    tensor = stored(np.zeros(4, np.float32))
+    require(one_node(RELU, input=listed, initializer=tensor), inputs={})
 
 
 @pytest.mark.parametrize("part", ["input", "output", "value_info"])

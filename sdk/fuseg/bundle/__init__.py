@@ -19,7 +19,7 @@ from ..errors import ArgumentError, BundleError, InputFileError
 from ..manifest import File, Manifest, Sample
 from .container import LARGEST_FILE, MANIFEST, pack, unpack
 from .npy import read_npy
-from .onnx_limits import require_bounded
+from .onnx_limits import Shapes, require_bounded
 from .onnx_scan import require_self_contained
 
 __all__ = ["Bundle", "require_network", "write"]
@@ -57,20 +57,29 @@ def write(
     return hashlib.sha256(data).hexdigest()
 
 
-def require_network(model: memoryview, opset: int, ir_version: int) -> None:
+def require_network(
+    model: memoryview,
+    opset: int,
+    ir_version: int,
+    inputs: Shapes | None = None,
+    outputs: Shapes | None = None,
+) -> None:
     """Refuse an ONNX file that a bundle must not hold; nothing of it is run.
 
     Args:
         opset: That the manifest says the file is of.
         ir_version: Likewise.
+        inputs, outputs: Shapes of the manifest's tensors, all float32, by name; None
+            while there is no manifest yet.
 
     Raises:
         BundleError: It points to other files, has an operator that is not of format 1,
             a graph in a node, functions, a training graph, a tensor that states more
-            than it holds; or it is of another opset, or no ONNX file.
+            than it holds; it is of another opset, or has other inputs or outputs; or
+            it is no ONNX file.
     """
     require_self_contained(model)
-    require_bounded(model, opset, ir_version)
+    require_bounded(model, opset, ir_version, inputs, outputs)
 
 
 @dataclass(frozen=True)
@@ -184,10 +193,12 @@ def _inspect(data: memoryview) -> tuple[Manifest, dict[str, slice]]:
             )
         if hashlib.sha256(content).hexdigest() != file.sha256:
             raise BundleError(f"member {name!r} does not have the sha256 it must have.")
+    inputs = {i.tensor.name: i.tensor.shape for i in manifest.inputs}
+    outputs = {o.tensor.name: o.tensor.shape for o in manifest.outputs}
     for variant in manifest.variants:
         with _naming(f"member {variant.file!r}"):
             network = data[members[variant.file]]
-            require_network(network, variant.opset, variant.ir_version)
+            require_network(network, variant.opset, variant.ir_version, inputs, outputs)
     for sample in manifest.samples:
         _inspect_sample(manifest, sample, data, members)
     return manifest, members

@@ -6,6 +6,7 @@ Checked without an engine: what is refused here no library ever reads.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 
 from ..errors import BundleError
 from .onnx_scan import Reader
@@ -28,7 +29,17 @@ _SHAPE_INPUT = {"ConstantOfShape": 0, "Expand": 1, "Reshape": 1, "Tile": 1}
 _SHAPE_INPUT |= {"Unsqueeze": 1}
 
 
-def require_bounded(model: memoryview, opset: int, ir_version: int) -> None:
+Shapes = Mapping[str, tuple[int, ...]]
+_End = tuple[int, tuple[int, ...]]  # element type and sides; -1 where none is fixed
+
+
+def require_bounded(
+    model: memoryview,
+    opset: int,
+    ir_version: int,
+    inputs: Shapes | None = None,
+    outputs: Shapes | None = None,
+) -> None:
     """Refuse an ONNX file that is not of `OPERATORS`, or not what the manifest says.
 
     Call `onnx_scan.require_self_contained` first.
@@ -36,19 +47,22 @@ def require_bounded(model: memoryview, opset: int, ir_version: int) -> None:
     Args:
         opset: That the file must be of.
         ir_version: Likewise.
+        inputs, outputs: Shapes of its tensors, all float32, by name; None: any.
 
     Raises:
         BundleError: It has another operator, a graph in a node, functions, a training
             graph, sparse tensors, a tensor that states more values than it holds or
-            more than 16 axes; it is of another opset; or it is no protobuf message.
+            more than 16 axes; it is of another opset, or has other inputs or outputs;
+            or it is no protobuf message.
     """
     reader = Reader(model)
+    graph = _Graph(reader)
     found_opsets, found_ir = [], 0
     for number, wire, first, last in reader.fields(0, len(model)):
         if number == 1 and wire == 0:
             found_ir = last
         elif number == 7 and wire == 2:
-            _Graph(reader).require(first, last)
+            graph.require(first, last)
         elif number == 8 and wire == 2:
             found_opsets += _opset(reader, first, last)
         elif number == 20:
@@ -62,6 +76,8 @@ def require_bounded(model: memoryview, opset: int, ir_version: int) -> None:
         if set(found) != {wanted}:
             got = ", ".join(map(str, found[:5])) or "none"
             raise BundleError(f"its {what} must be the manifest's {wanted}, got {got}.")
+    graph.require_ends("input", inputs)
+    graph.require_ends("output", outputs)
 
 
 class _Graph:
@@ -71,6 +87,7 @@ class _Graph:
         self._reader = reader
         self._lengths: dict[bytes, int] = {}
         self._shapes: list[tuple[str, bytes]] = []
+        self._ends: dict[str, list[tuple[str, _End]]] = {"input": [], "output": []}
 
     def require(self, start: int, end: int) -> None:
         for number, wire, first, last in self._reader.fields(start, end):
@@ -84,13 +101,29 @@ class _Graph:
             elif number == 15:
                 raise BundleError(_SPARSE)
             elif number in (11, 12, 13):
-                self._value(first, last)
+                value = self._value(first, last)
+                if number != 13:
+                    self._ends["input" if number == 11 else "output"].append(value)
         for node, name in self._shapes:
             if self._lengths.get(name, 0) > _MOST_DIMS:
                 raise BundleError(
                     f"its node {node} makes a tensor of {self._lengths[name]} axes, "
                     f"{_MOST_DIMS} are the most."
                 )
+
+    def require_ends(self, what: str, wanted: Shapes | None) -> None:
+        """Refuse inputs or outputs that are not these; stored values are no inputs."""
+        if wanted is None:
+            return
+        ends = self._ends[what]
+        if what == "input":
+            ends = [end for end in ends if end[0].encode() not in self._lengths]
+        if sorted(ends) != sorted((n, (1, tuple(s))) for n, s in wanted.items()):
+            asked = [(name, (1, tuple(shape))) for name, shape in wanted.items()]
+            raise BundleError(
+                f"its {what} tensors must be {_spell(asked)}, as the manifest says, "
+                f"got {_spell(ends)}: export the bundle again."
+            )
 
     def _node(self, start: int, end: int) -> None:
         reader = self._reader
@@ -160,27 +193,41 @@ class _Graph:
                 f"its {shown} must hold {', '.join(_TYPES.values())}, got type {kind} "
                 "of ONNX."
             )
-        count = _size(shown, dims)
+        count = _size(shown, dims, len(dims))
         if count > end - start:  # each value takes a byte at least
             raise BundleError(f"its {shown} states {count} values and holds fewer.")
         return name, count
 
-    def _value(self, start: int, end: int) -> None:
+    def _value(self, start: int, end: int) -> tuple[str, _End]:
         """A ValueInfoProto: name (1), type (2), tensor_type (1), shape (2), dim (1)."""
         reader = self._reader
-        name, dims = "", []
-        todo = [(0, start, end)]
-        inside = {0: 2, 1: 1, 2: 2, 3: 1}
-        while todo:
-            depth, begin, stop = todo.pop()
-            for number, wire, first, last in reader.fields(begin, stop):
-                if depth == 0 and number == 1 and wire == 2:
-                    name = reader.text(first, last)
-                elif depth == 4 and number == 1 and wire == 0:
-                    dims.append(last)
-                elif depth < 4 and number == inside[depth] and wire == 2:
-                    todo.append((depth + 1, first, last))
-        _size(f"tensor {_short(name)}", dims)
+        name, kind, dims = "", 0, []
+        for number, wire, first, last in reader.fields(start, end):
+            if number == 1 and wire == 2:
+                name = reader.text(first, last)
+        for types in self._inside(2, start, end):
+            for tensor in self._inside(1, *types):
+                for number, wire, _, last in reader.fields(*tensor):
+                    if number == 1 and wire == 0:
+                        kind = last
+                for shape in self._inside(2, *tensor):
+                    dims += [self._side(*dim) for dim in self._inside(1, *shape)]
+        _size(f"tensor {_short(name)}", [side for side in dims if side >= 0], len(dims))
+        return name, (kind, tuple(dims))
+
+    def _side(self, start: int, end: int) -> int:
+        """The value of a dimension; -1 if it has none, or a name."""
+        side = -1
+        for number, wire, _, last in self._reader.fields(start, end):
+            if number == 1 and wire == 0:
+                side = last
+        return side
+
+    def _inside(self, wanted: int, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Where the messages of one field are."""
+        for number, wire, first, last in self._reader.fields(start, end):
+            if number == wanted and wire == 2:
+                yield first, last
 
 
 _SPARSE = "it has a sparse tensor, which a bundle never has."
@@ -197,15 +244,25 @@ def _opset(reader: Reader, start: int, end: int) -> list[int]:
     return [version] if domain in _ONNX else []
 
 
-def _size(shown: str, dims: list[int]) -> int:
-    if len(dims) > _MOST_DIMS:
-        raise BundleError(
-            f"its {shown} has {len(dims)} axes, {_MOST_DIMS} are the most."
-        )
+def _size(shown: str, dims: list[int], axes: int) -> int:
+    if axes > _MOST_DIMS:
+        raise BundleError(f"its {shown} has {axes} axes, {_MOST_DIMS} are the most.")
     count = math.prod(dims)
     if count > _LARGEST:
         raise BundleError(f"its {shown} must state at most {_LARGEST} values.")
     return count
+
+
+def _spell(ends: list[tuple[str, _End]]) -> str:
+    spelled = [
+        f"{ascii(name[:40])[1:-1]} {_TYPES.get(kind, kind)} {_sides(dims)}"
+        for name, (kind, dims) in sorted(ends)
+    ]
+    return ", ".join(spelled[:5]) or "none"
+
+
+def _sides(dims: tuple[int, ...]) -> str:
+    return "(" + ", ".join("?" if d < 0 else str(d) for d in dims) + ")"
 
 
 def _short(text: str) -> str:
