@@ -312,3 +312,12 @@ def test_the_child_finds_what_this_process_put_on_its_path(
     assert all(os.path.isabs(p) for p in paths)
     assert os.getcwd() not in paths
     assert started == []
+
+
+def test_a_bundle_of_bytes_has_a_first_run_too(sampled, started, frames):
+    data = sampled().read_bytes()
+    started.clear()
+    assert fuseg.load(data)(**frames()).labels.shape == (6, 8)
+    assert len(started) == 1
+    fuseg.load(data)
+    assert len(started) == 1
