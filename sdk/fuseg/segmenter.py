@@ -268,8 +268,9 @@ class Segmenter:
         than the result's stamp), early (more than ``max_ahead_ms`` after it) or invalid
         (not one valid pixel): the policy for that input decides, and the result says
         what became of it. A call that raises leaves the held frames and the clock as
-        they were, unless the engine failed; but a held frame that was found too old, or
-        too far ahead, is gone.
+        they were; but a held frame is gone that was found too old, or too far ahead, or
+        that the call was about to replace when it was interrupted, and all of them are
+        if the engine failed.
 
         Nothing the size of an image is allocated but what is returned.
 
@@ -319,8 +320,9 @@ class Segmenter:
         """Take the frames of one moment, and do not wait for their labels.
 
         For a loop that gives the next frames before it asks for the last labels, so
-        that a GPU never waits for the CPU. Two moments may be unfinished. With an
-        engine on a CPU the work is done here. Arrays on the CPU may be reused at once,
+        that a GPU never waits for the CPU. Two moments may be unfinished; a ticket
+        that is dropped gives its place back. With an engine on a CPU the work is done
+        here. Arrays on the CPU may be reused at once,
         those on a GPU after `result`.
 
         Args:
@@ -336,7 +338,8 @@ class Segmenter:
         return self._calls.call(self._submit, out, size, confidence, stamp_ns, frames)
 
     def result(self, ticket: Ticket) -> Segmentation:
-        """Wait for the labels of a moment that `submit` took; once for each.
+        """Wait for the labels of a moment that `submit` took: once for each, and again
+        where an exception came in between.
 
         Raises:
             ArgumentError: the ticket is not of this Segmenter, or was used.
