@@ -117,7 +117,8 @@ def _write(path: Path, about: engines.TensorRT) -> None:
             ("fp16", "any", fp16),
         )
     )
-    networks = _network("QuantizeLinear"), _network("Conv"), _network("Nonesuch")
+    # A Relu of three inputs: a bundle takes it, the parser must refuse it.
+    networks = _network("QuantizeLinear"), _network("Conv"), _network("Relu")
     members = {v.file: data for v, data in zip(variants, networks, strict=True)}
     whole = manifest.Manifest("tiny", "tests", (image,), (output,), variants)
     bundle.write(path, whole, members)
