@@ -196,19 +196,24 @@ def require_threads(threads: Any) -> int:
     return number
 
 
-def require_from(library: str, err: Exception) -> None:
+def require_from(library: str, err: Exception, *, called: Any = None) -> None:
     """Raise what is no error of an engine's library, but of code that ran meanwhile.
 
     That is a signal handler's, or one that another thread sent. An error of the library
-    is of its own type or of one of Python's that C++ is translated to, and no code but
-    its own and fuseg's was running.
+    is of its own type; or it is of one of Python's, which C++ is translated to, and
+    comes out of the library's code or fuseg's.
+
+    Args:
+        called: A class of the library, where another module may stand in for it.
     """
-    kind, trace = type(err), err.__traceback__
+    packages = {library, "fuseg", getattr(called, "__module__", "").partition(".")[0]}
+    trace = err.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     where = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
-    own = kind.__module__.partition(".")[0] in (library, "builtins")
-    if not own or where.partition(".")[0] not in (library, "fuseg"):
+    top = type(err).__module__.partition(".")[0]
+    translated = top == "builtins" and where.partition(".")[0] in packages
+    if top != library and not translated:
         raise err
 
 

@@ -86,7 +86,7 @@ class OnnxRuntimeCudaBackend:
         try:
             session.run_with_iobinding(binding, options)
         except Exception as err:  # its exceptions have no common base but this one
-            require_from("onnxruntime", err)
+            require_from("onnxruntime", err, called=type(session))
             what = "ONNX Runtime failed to run the network on the GPU"
             raise _refused(what, err, self.device) from err
 
@@ -134,7 +134,7 @@ def _session(model: bytes, device: Device, stream: int) -> Any:
                 enable_fallback=0,  # which versions before 1.23 do not know
             )
         except Exception as err:  # its exceptions have no common base but this one
-            require_from("onnxruntime", err)
+            require_from("onnxruntime", err, called=onnxruntime.InferenceSession)
             what = "ONNX Runtime refuses the network on the GPU"
             raise _refused(what, err, device) from err
     if PROVIDER not in session.get_providers():  # what it offers may not load
