@@ -92,7 +92,7 @@ def linear_onnx(
     nodes = [
         helper.make_node("Concat", list(shapes), ["planes"], axis=1),
         helper.make_node(
-            "Conv", ["planes", "w", "b"], ["scores"], strides=[stride, stride]
+            "Conv", ["planes", "kernel", "bias"], ["scores"], strides=[stride, stride]
         ),
     ]
     made = helper.make_graph(
@@ -101,8 +101,8 @@ def linear_onnx(
         [helper.make_tensor_value_info(n, 1, s) for n, s in shapes.items()],
         [helper.make_tensor_value_info("scores", TensorProto.FLOAT, out)],
         [
-            numpy_helper.from_array(kernel, "w"),
-            numpy_helper.from_array(bias.astype(np.float32), "b"),
+            numpy_helper.from_array(kernel, "kernel"),
+            numpy_helper.from_array(bias.astype(np.float32), "bias"),
         ],
     )
     opset = [helper.make_opsetid("", 17)]
