@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
 import fuseg
+from fuseg.cli.printing import print_table
 from fuseg.metrics import confusion, miou
 
 from .checkpoint import load_checkpoint
@@ -28,6 +27,7 @@ from .models import REFERENCE
 from .samples import CAMERA
 from .scenes import HELD_OUT_SEEDS, Scene, render_many
 
+_PERCENTILES = ("p50", "p90", "p99")
 # What a bundle must reach to be called the same network (see `shortfalls`).
 MIN_MIOU = 0.75
 MAX_MIOU_GAP = 0.002
@@ -156,24 +156,26 @@ def speed(bundle: Path, checkpoint: Path) -> dict[str, Any]:
 
 
 def show(report: dict[str, Any]) -> None:
-    console = Console()
-    table = Table(title=f"{report['frames']} held-out frames")
-    table.add_column("measure")
-    table.add_column("value", justify="right")
-    for key, value in report.items():
-        if isinstance(value, float):
-            table.add_row(key, f"{value:.6f}")
-    console.print(table)
+    numbers = {key: v for key, v in report.items() if isinstance(v, float)}
+    print_table(
+        ("measure", "value"),
+        [(key, f"{value:.6f}") for key, value in numbers.items()],
+        right=("value",),
+        title=f"{report['frames']} held-out frames",
+    )
     height, width = CAMERA
-    times = Table(title=f"{height}x{width} frames to labels, ms, one thread")
-    for column in ("program", "p50", "p90", "p99"):
-        times.add_column(column)
+    rows = []
     for name, row in {"fuseg": report["latency_ms"], **report["peers"]}.items():
         if "p50" in row:
-            times.add_row(name, *(f"{row[q]:.2f}" for q in ("p50", "p90", "p99")))
+            rows.append((name, *(f"{row[q]:.2f}" for q in _PERCENTILES)))
         else:
-            times.add_row(name, str(row.get("unavailable")), "", "")
-    console.print(times)
+            rows.append((name, str(row.get("unavailable")), "", ""))
+    print_table(
+        ("program", *_PERCENTILES),
+        rows,
+        right=_PERCENTILES,
+        title=f"{height}x{width} frames to labels, ms, one thread",
+    )
 
 
 def shortfalls(report: dict[str, Any]) -> list[str]:

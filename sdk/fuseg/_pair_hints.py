@@ -45,7 +45,7 @@ def _by_time(found: Found, stamps: Stamps | None) -> str | None:
     slop = max(_DEFAULT_SLOP_MS, -(-middle // 10**6))
     return (
         f"their names are times, {_spell(gaps[0])} apart or more: --pair stamp "
-        f"--slop {slop}ms would pair half of them"
+        f"--slop {slop}ms would pair at least half of them"
     )
 
 

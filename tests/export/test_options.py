@@ -212,7 +212,7 @@ REFUSED = [
     ),
     ("--frames", ["--frames", "rgb=rgbt", *FRAMES[2:]], "--plane rgb=RGB"),
     ("--frames", STAMPED[:4], "each input: their names are times, 25 ms apart or more"),
-    ("--slop", STAMPED, "--pair stamp --slop 25ms would pair half of them."),
+    ("--slop", STAMPED, "--pair stamp --slop 25ms would pair at least half of them."),
     ("--slop", [*FRAMES, "--slop", "1s"], "--slop needs --pair stamp"),
     ("--pair", ["--pair", "stamp"], "--pair must be given with the --frames or"),
     ("--plane", ["--plane", "rgb=RGB"], "--plane must be given with the --frames or"),

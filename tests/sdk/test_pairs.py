@@ -272,7 +272,7 @@ def test_where_nothing_pairs_stamps_are_advised_with_a_slop_that_pairs(tree):
     hint = pair({"rgb": "rgb", "depth": "depth"}).hint
     assert hint == (
         "their names are times, 14.897 ms apart or more: --pair stamp --slop 20ms "
-        "would pair half of them"
+        "would pair at least half of them"
     )
     hint = pair({"rgb": "rgb", "depth": "depth"}, Stamps("1ms")).hint
     assert "--pair stamp --slop 20ms" in hint
