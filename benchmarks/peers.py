@@ -18,7 +18,7 @@ import onnxruntime
 import torch
 from onnx import TensorProto, helper
 
-from fuseg.backends.openvino import import_openvino
+from fuseg.backends.openvino import the_core
 
 Call = Callable[[], Any]
 
@@ -81,8 +81,7 @@ def _onnxruntime(model: bytes, feed: Mapping[str, np.ndarray]) -> Call:
 
 
 def _openvino(model: bytes, feed: Mapping[str, np.ndarray]) -> Call:
-    openvino = import_openvino()
-    core = openvino.Core()
+    core = the_core()
     settings = {
         "INFERENCE_NUM_THREADS": 1,
         "ENABLE_CPU_PINNING": False,

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from fuseg.backends.openvino import import_openvino
+from fuseg.backends.openvino import import_openvino, the_core
 from fuseg.manifest import Input, Output
 
 openvino = import_openvino()
@@ -51,7 +51,7 @@ def whole_pipeline(
     """
     camera = next(iter(frames.values())).shape[:2]
     stages = [camera] if direct else list(dict.fromkeys([output.tail.size, camera]))
-    model = openvino.Core().read_model(with_labels(network, output, stages))
+    model = the_core().read_model(with_labels(network, output, stages))
     steps = openvino.preprocess.PrePostProcessor(model)
     for sensor in inputs:
         _prepare(steps, sensor, frames[sensor.name].shape)
@@ -62,7 +62,7 @@ def whole_pipeline(
         "INFERENCE_NUM_THREADS": 1,
         "INFERENCE_PRECISION_HINT": precision,
     }
-    compiled = openvino.Core().compile_model(steps.build(), "CPU", settings)
+    compiled = the_core().compile_model(steps.build(), "CPU", settings)
     request = compiled.create_infer_request()
     names = {sensor.name: sensor.tensor.name for sensor in inputs}
 

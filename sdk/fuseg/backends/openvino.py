@@ -76,7 +76,6 @@ def compile_network(model: bytes, *, threads: int | None) -> Any:
         BackendError: openvino cannot be imported, or refuses the model; its own
             error is the cause.
     """
-    openvino = import_openvino()
     if forks() != _forks_before_use():
         raise BackendError(
             "OpenVINO does not work in a process that fork made of one that used it: "
@@ -92,7 +91,7 @@ def compile_network(model: bytes, *, threads: int | None) -> Any:
     if threads is not None:
         settings["INFERENCE_NUM_THREADS"] = threads
     try:
-        core = openvino.Core()
+        core = the_core()
         read = native_call(core.read_model, model)
         network = native_call(core.compile_model, read, "CPU", settings)
         never_destroy_in_child(network)
@@ -106,6 +105,22 @@ def compile_network(model: bytes, *, threads: int | None) -> Any:
 def _forks_before_use() -> int:
     """How many forks there had been when OpenVINO was used first."""
     return forks()
+
+
+@functools.cache
+def the_core() -> Any:
+    """OpenVINO's core: one for the process, never given back.
+
+    Each makes a stack for signal handlers as it is made and puts the one before back
+    when it goes; if they do not go in the reverse order, a stack is left that is no
+    memory any more, and the next signal with a handler ends the process.
+
+    Raises:
+        BackendError: See `import_openvino`.
+    """
+    core = import_openvino().Core()
+    never_destroy_in_child(core)
+    return core
 
 
 def import_openvino() -> Any:
