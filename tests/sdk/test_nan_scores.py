@@ -66,8 +66,8 @@ def linear_of(make_bundle, color_input, plane_input):
         opened = bundles.Bundle.open(good.path)
         model = onnx.load_from_string(opened.read("fp32.onnx"))
         for tensor in model.graph.initializer:
-            if tensor.name == "b":
-                tensor.CopyFrom(numpy_helper.from_array(bias, "b"))
+            if tensor.name == "bias":
+                tensor.CopyFrom(numpy_helper.from_array(bias, "bias"))
         made = model.SerializeToString()
         return make_bundle(*inputs, stride=2, onnx=made).path
 
