@@ -54,7 +54,7 @@ class Limits:
 def limits_of(bundle: Bundle, variant: Variant) -> Limits:
     """Those of one variant: more for more weights and for larger tensors.
 
-    3 s, 0.1 s for a MiB of weights and 20 s for a million pixels; 512 MiB, 6 times the
+    2 s, 0.1 s for a MiB of weights and 20 s for a million pixels; 512 MiB, 6 times the
     weights, 8 times the tensors at both ends and 1 KiB a pixel, as 256 planes of the
     network's size would take; but never more than 120 s, nor, from 256 MiB on, than
     half of the memory that is free.
@@ -64,7 +64,7 @@ def limits_of(bundle: Bundle, variant: Variant) -> Limits:
     shapes |= {o.tensor.name: o.tensor.shape for o in manifest.outputs}
     pixels = max(shape[2] * shape[3] for shape in shapes.values())
     weights = bundle.manifest.files[variant.file].bytes
-    seconds = 3 + math.ceil(0.1 * weights / _MIB + 20e-6 * pixels)
+    seconds = 2 + math.ceil(0.1 * weights / _MIB + 20e-6 * pixels)
     ends = sum(4 * math.prod(shape) for shape in shapes.values())
     wanted = 512 * _MIB + 6 * weights + 8 * ends + 1024 * pixels
     most = max(_free_memory() // 2, _LEAST_BYTES)

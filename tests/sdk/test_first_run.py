@@ -179,7 +179,7 @@ def test_limits_grow_with_weights_and_pixels_to_half_of_the_memory(
     (variant,) = bundle.manifest.variants
     limits = first_run.limits_of(bundle, variant)
     weights = bundle.manifest.files[variant.file].bytes
-    assert limits.seconds == 3 + 20 + 1  # 20 s a megapixel; 1 s for what is begun
+    assert limits.seconds == 2 + 20 + 1  # 20 s a megapixel; 1 s for what is begun
     ends = 4 * (3 + 4) * 10**6
     assert limits.bytes == (512 << 20) + 6 * weights + 8 * ends + 1024 * 10**6
     for free, most in ((1 << 30, 512 << 20), (100 << 20, 256 << 20)):
