@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -32,6 +33,7 @@ OPEN_TO_EXPORT = {
 }
 
 
+@functools.cache
 def imported(path: Path) -> set[str]:
     """Absolute names of the modules that a file imports, at any depth."""
     found = set()
@@ -51,72 +53,105 @@ def tops(path: Path) -> set[str]:
     return {name.split(".")[0] for name in imported(path)}
 
 
-def ids(path: Path) -> str:
+def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("path", SDK, ids=ids)
-def test_the_runtime_needs_neither_torch_nor_the_exporter(path):
-    named = path.parent.name in ("backends", "device")  # for what they speak to
-    own = {path.stem} if named else set()
-    if path.parts[-2:] == ("engines", "builder.py"):  # a process of its own
-        own = {"tensorrt"}
-    assert not (HEAVY - own | {"fuseg_export", "sdk", "export"}) & tops(path)
+def including(pattern: str, files: list[Path]) -> list[str]:
+    """The files in which ``pattern`` occurs."""
+    return [named(p) for p in files if re.search(pattern, p.read_text())]
 
 
-@pytest.mark.parametrize("path", EXPORT, ids=ids)
-def test_the_exporter_uses_only_the_open_half_of_the_runtime(path):
+def test_there_is_something_to_check():
+    assert len(SDK) > 50
+    assert len(EXPORT) > 50
+    assert len(BENCHMARKS) > 10
+    assert len(NATIVE) > 50
+
+
+def test_the_runtime_needs_neither_torch_nor_the_exporter():
+    wrong = {}
+    for path in SDK:
+        speaks_to = path.parent.name in ("backends", "device")
+        own = {path.stem} if speaks_to else set()
+        if path.parts[-2:] == ("engines", "builder.py"):  # a process of its own
+            own = {"tensorrt"}
+        never = HEAVY - own | {"fuseg_export", "sdk", "export"}
+        if found := never & tops(path):
+            wrong[named(path)] = found
+    assert wrong == {}
+
+
+def test_the_exporter_uses_only_the_open_half_of_the_runtime():
     modules = {p.with_suffix("").relative_to(ROOT / "sdk").as_posix() for p in SDK}
     modules = {m.removesuffix("/__init__").replace("/", ".") for m in modules}
-    used = {name for name in imported(path) if name in modules}
-    # An op has the name of its module: `from fuseg.ops import overlay` looks like both.
-    used = {name for name in used if not name.startswith("fuseg.ops.")}
-    assert used <= OPEN_TO_EXPORT
+    wrong = {}
+    for path in EXPORT:
+        used = {name for name in imported(path) if name in modules}
+        # An op has the name of its module: `from fuseg.ops import overlay` looks like
+        # both.
+        used = {name for name in used if not name.startswith("fuseg.ops.")}
+        if used - OPEN_TO_EXPORT:
+            wrong[named(path)] = used - OPEN_TO_EXPORT
+    assert wrong == {}
 
 
-@pytest.mark.parametrize("path", BENCHMARKS, ids=ids)
-def test_benchmarks_use_public_names_only(path):
-    ours = {n for n in imported(path) if n.split(".")[0] in {"fuseg", "fuseg_export"}}
-    assert not any(part.startswith("_") for n in ours for part in n.split(".")[1:])
-    makes_bundles = path.name in {"precision_bundles.py", "precision_networks.py"}
-    assert makes_bundles or "fuseg_export" not in tops(path)
+def test_benchmarks_use_public_names_only():
+    wrong = {}
+    for path in BENCHMARKS:
+        ours = {
+            n for n in imported(path) if n.split(".")[0] in {"fuseg", "fuseg_export"}
+        }
+        private = {n for n in ours if any(p[0] == "_" for p in n.split(".")[1:])}
+        if path.name not in {"precision_bundles.py", "precision_networks.py"}:
+            private |= {"fuseg_export"} & tops(path)  # those two make bundles
+        if private:
+            wrong[named(path)] = private
+    assert wrong == {}
 
 
-@pytest.mark.parametrize("path", SDK, ids=ids)
-def test_ops_know_no_backend_and_backends_no_op(path):
-    inside = path.relative_to(ROOT / "sdk" / "fuseg").parts[0]
-    forbidden = {"ops": "fuseg.backends", "backends": "fuseg.ops"}.get(inside)
-    assert forbidden is None or not any(
-        name == forbidden or name.startswith(forbidden + ".") for name in imported(path)
-    )
+def test_ops_know_no_backend_and_backends_no_op():
+    wrong = {}
+    for path in SDK:
+        inside = path.relative_to(ROOT / "sdk" / "fuseg").parts[0]
+        forbidden = {"ops": "fuseg.backends", "backends": "fuseg.ops"}.get(inside)
+        found = {n for n in imported(path) if f"{n}.".startswith(f"{forbidden}.")}
+        if found:
+            wrong[named(path)] = found
+    assert wrong == {}
 
 
-@pytest.mark.parametrize("path", NATIVE, ids=ids)
-def test_only_bindings_know_python(path):
-    knows = re.search(r"#include\s*[<\"](pybind11|Python\.h)", path.read_text())
-    may = path.name.endswith("_bind.cpp") or path.name in {"module.cpp", "bind.h"}
-    assert may or not knows
+def test_only_bindings_know_python():
+    others = [
+        p
+        for p in NATIVE
+        if not p.name.endswith("_bind.cpp") and p.name not in {"module.cpp", "bind.h"}
+    ]
+    assert including(r"#include\s*[<\"](pybind11|Python\.h)", others) == []
 
 
-@pytest.mark.parametrize("path", NATIVE, ids=ids)
-def test_only_cuda_knows_cuda(path):
-    knows = re.search(
-        r"#include\s*[<\"](cuda|[\w/]+\.cuh|common/bind_cuda)", path.read_text()
-    )
-    may = path.suffix in {".cu", ".cuh"} or path.stem.endswith("_cuda")
-    assert may or not knows
+def test_only_cuda_knows_cuda():
+    others = [
+        p
+        for p in NATIVE
+        if p.suffix not in {".cu", ".cuh"} and not p.stem.endswith("_cuda")
+    ]
+    pattern = r"#include\s*[<\"](cuda|[\w/]+\.cuh|common/bind_cuda)"
+    assert including(pattern, others) == []
 
 
-@pytest.mark.parametrize("path", NATIVE, ids=ids)
-def test_cuda_kernels_know_no_host_binding(path):
-    if path.suffix in {".cu", ".cuh"}:
-        assert not re.search(r"bind|simd|threads\.h|scratch\.h", path.read_text())
+def test_cuda_kernels_know_no_host_binding():
+    cuda = [p for p in NATIVE if p.suffix in {".cu", ".cuh"}]
+    assert including(r"bind|simd|threads\.h|scratch\.h", cuda) == []
 
 
-@pytest.mark.parametrize("path", NATIVE, ids=ids)
-def test_rooms_do_not_include_each_other(path):
-    rooms = re.findall(r'#include\s*"(\w+)/', path.read_text())
-    assert set(rooms) <= {path.parent.name, "common"}
+def test_rooms_do_not_include_each_other():
+    wrong = {}
+    for path in NATIVE:
+        rooms = set(re.findall(r'#include\s*"(\w+)/', path.read_text()))
+        if foreign := rooms - {path.parent.name, "common"}:
+            wrong[named(path)] = foreign
+    assert wrong == {}
 
 
 def test_importing_the_sdk_stays_light():
