@@ -99,15 +99,6 @@ class Api:
     module: dict[str, Member]
     classes: dict[str, Class]
 
-    @functools.cached_property
-    def members(self) -> dict[str, list[Member]]:
-        """What the classes have under each name."""
-        found: dict[str, list[Member]] = {}
-        for one in self.classes.values():
-            for name, member in one.members.items():
-                found.setdefault(name, []).append(member)
-        return found
-
 
 def load(version: str) -> Api:
     """What the bindings of this version have; asked once.

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conformance.uses import Use
 from doubles import Machine, install
 from doubles import tensorrt as doubles
+from doubles.tensorrt_api import Use
 from onnx import TensorProto, helper, numpy_helper
 
 import fuseg
