@@ -5,6 +5,7 @@
 #   make sanitize, make test-neon    the kernels under sanitizers, and on an emulated Arm
 #   make wheel, make wheels    for this machine alone; for x86-64 and aarch64
 #   make bench   kernels against their peers (bench-kernels, with its options, is below)
+#   make docs    write what is generated in README.md and docs/
 #   make train   train the reference models again (about an hour on two cores; resumes)
 #
 # A machine without an NVIDIA GPU saves several GB with
@@ -23,7 +24,7 @@ PYTHON_FOLDERS := $(shell find sdk export -type d -not -name __pycache__)
 PYTHON_FILES := $(shell find sdk export -name '*.py')
 CXX_FILES := $(shell find kernels tests/cuda -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: build demo test test-slow test-native sanitize test-neon lint format bench bench-frames bench-precision bench-kernels train train-qat readme wheel wheels cuda-release gpu-check gpu-check-prepare clean
+.PHONY: build demo test test-slow test-native sanitize test-neon lint format bench bench-frames bench-precision bench-kernels train train-qat docs wheel wheels cuda-release gpu-check gpu-check-prepare clean
 
 build: $(VENV)/.built
 
@@ -119,8 +120,9 @@ train-qat: build
 train-%: build
 	$(BIN)/python -m fuseg_export.training $*
 
-readme: build
-	$(BIN)/python benchmarks/readme.py
+# What is generated in README.md and docs/.
+docs: build
+	$(BIN)/python tools/docs/make_docs.py
 
 wheel: build
 	rm -rf out/wheel && mkdir -p out/wheel

@@ -1,4 +1,4 @@
-"""The README's section of what ran on GPUs, from the records of `make gpu-check`."""
+"""What ran on GPUs, from the records of `make gpu-check`."""
 
 from __future__ import annotations
 
@@ -6,27 +6,29 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmark_tables import link
+
 NOT_RUN = (
-    "GPU: not yet run on hardware; `make gpu-check` is ready for a machine with one."
+    "Nothing has run on a GPU yet; `make gpu-check` is ready for a machine with one."
 )
 FRAMES = ("onnxruntime", "tensorrt")  # sections that time whole frames
 CPU = "labels as fuseg on the CPU, fp32"
 
 
-def gpu(results: Path, root: Path) -> str:
+def gpu(results: Path) -> str:
     """Tables of every record in a folder; one sentence if there is none."""
     found = []
     for path in sorted(results.glob("gpu-check--*.json")):
         record = json.loads(path.read_text())
         if not record.get("dry run"):
-            found.append(machine(record, path.relative_to(root)))
+            found.append(machine(record, path))
     return "\n\n".join(found) or NOT_RUN
 
 
 def machine(record: dict[str, Any], path: Path) -> str:
     about = record.get("machine", {})
     who = f"{about.get('gpu', 'a GPU')}, torch {about.get('torch', 'unknown')}"
-    parts = [f"{who} ([record]({path})). {states(record)}"]
+    parts = [f"{who} ({link(path)}). {states(record)}"]
     for section in FRAMES:
         entry = record.get(section, {})
         if entry.get("frames_ms"):
@@ -55,7 +57,7 @@ def frames(section: str, entry: dict[str, Any]) -> list[str]:
     title = f"TensorRT {version}" if section == "tensorrt" else "ONNX Runtime"
     columns = (
         *(f"frames to labels, {title}", "p50 ms", "p90 ms", "p99 ms"),
-        *("p50 / the best of fuseg", "labels as the CPU's", "mIoU"),
+        *("p50 / fuseg's best", "labels equal to the CPU's", "mIoU"),
     )
     lines = head(columns)
     for name, row in times.items():
@@ -84,7 +86,11 @@ def bars(entry: dict[str, Any]) -> list[str]:
     ]
     if not rows:
         return []
-    return ["| engine | bar | reached | must be | |", "|---|---|---:|---|---|", *rows]
+    return [
+        "| backend | target | reached | must be | |",
+        "|---|---|---:|---|---|",
+        *rows,
+    ]
 
 
 def kernels(rows: list[dict[str, Any]]) -> list[str]:
@@ -92,8 +98,8 @@ def kernels(rows: list[dict[str, Any]]) -> list[str]:
         return f"{row[key]:.2f}" if key in row else ""
 
     columns = (
-        *("CUDA kernel, case", "us", "of a copy, cold", "times as fast as torch eager"),
-        *("as torch.compile", "time / the linear form's"),
+        *("CUDA kernel, case", "us", "of a copy, cold", "speed-up over torch eager"),
+        *("over torch.compile", "time / the linear form's"),
     )
     lines = head(columns)
     for row in rows:

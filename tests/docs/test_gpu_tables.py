@@ -1,4 +1,4 @@
-"""The README's section of GPUs: what a record holds, and a sentence without one."""
+"""The GPUs of docs/benchmarks.md: what a record holds, a sentence without one."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "benchmarks"))
+sys.path.append(str(ROOT / "tools" / "docs"))
 
-import readme_gpu
+import gpu_tables
 
 CPU = "labels as fuseg on the CPU, fp32"
 TIMES = {"p50": 0.5, "p90": 0.625, "p99": 0.75, "rounds": 200}
@@ -75,28 +75,31 @@ RECORD = {
 
 @pytest.fixture
 def results(tmp_path):
-    def write(name, record):
-        (tmp_path / f"gpu-check--{name}.json").write_text(json.dumps(record))
+    folder = tmp_path / "benchmarks" / "results" / "0.0"
+    folder.mkdir(parents=True)
 
-    write.folder = tmp_path
-    write.text = lambda: readme_gpu.gpu(tmp_path, tmp_path)
+    def write(name, record):
+        (folder / f"gpu-check--{name}.json").write_text(json.dumps(record))
+
+    write.text = lambda: gpu_tables.gpu(folder)
     return write
 
 
 def test_without_a_record_one_sentence_says_that_nothing_ran(results):
-    assert re.fullmatch(r"GPU: not yet run on hardware; .*\.", results.text())
+    assert re.fullmatch(r"Nothing has run on a GPU yet; .*\.", results.text())
 
 
 def test_a_dry_run_is_no_record(results):
     results("x86_64--dry-run", RECORD | {"dry run": True})
-    assert results.text().startswith("GPU: not yet run on hardware")
+    assert results.text().startswith("Nothing has run on a GPU yet")
 
 
 def test_a_record_is_shown_with_what_failed_and_what_was_missed(results):
     results("a-gpu-9000", RECORD)
     lines = results.text().splitlines()
     assert lines[0] == (
-        "A GPU 9000, torch 2.99 ([record](gpu-check--a-gpu-9000.json)). "
+        "A GPU 9000, torch 2.99 "
+        "([record](../benchmarks/results/0.0/gpu-check--a-gpu-9000.json)). "
         "Ran: machine, times, tensorrt. **Failed: tests.**"
     )
     assert f"| **{FP16}** | 0.500 | 0.625 | 0.750 | 1.00 | 0.99987 | 0.9512 |" in lines
@@ -119,7 +122,7 @@ def test_tables_are_whole(results):
 def test_a_record_of_a_run_that_broke_off_early_is_shown_too(results):
     results("b", {"title": "gpu-check", "dry run": False, "machine": {"error": "no"}})
     assert results.text() == (
-        "a GPU, torch unknown ([record](gpu-check--b.json)). "
+        "a GPU, torch unknown ([record](../benchmarks/results/0.0/gpu-check--b.json)). "
         "Ran: nothing. **Failed: machine.**"
     )
 
