@@ -58,8 +58,8 @@ def build() -> None:
     if not library.exists():
         library.parent.mkdir(parents=True, exist_ok=True)
         sources = [
-            KERNELS / "module_cuda.cpp",
-            KERNELS / "device_cuda.cpp",
+            KERNELS / "cuda" / "module_cuda.cpp",
+            KERNELS / "cuda" / "device_cuda.cpp",
             *sorted(KERNELS.glob("*/*_bind_cuda.cpp")),
             *sorted(KERNELS.glob("*/*_cuda.cu")),
         ]

@@ -1,5 +1,5 @@
-#include "common/bind_cuda.h"
 #include "confusion_matrix/confusion_matrix.h"
+#include "cuda/bind_cuda.h"
 
 namespace fuseg {
 

@@ -1,5 +1,5 @@
-#include "common/device.cuh"
 #include "confusion_matrix/confusion_matrix.h"
+#include "cuda/device.cuh"
 
 namespace fuseg {
 namespace {

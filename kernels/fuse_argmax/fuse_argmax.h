@@ -41,7 +41,7 @@
 
 #include "common/host_device.h"
 #include "common/level.h"
-#include "common/taps.h"
+#include "label/taps.h"
 
 struct CUstream_st;
 

@@ -1,6 +1,6 @@
 #include <vector>
 
-#include "common/bind_cuda.h"
+#include "cuda/bind_cuda.h"
 #include "fuse_argmax/fuse_argmax.h"
 
 namespace fuseg {

@@ -1,5 +1,5 @@
-#include "common/samples.cuh"
 #include "fuse_argmax/fuse_argmax.h"
+#include "label/samples.cuh"
 
 // A block labels one tile, a thread one column of it and a few rows. Where all these
 // rows lie in one cell of a map, as they mostly do, a class costs two sums across and

@@ -2,7 +2,6 @@
 #include <cstdint>
 #include <cstring>
 
-#include "common/label_bands.h"
 #include "common/threads.h"
 #include "fuse_argmax/fuse_argmax.h"
 #include "fuse_argmax/fuse_blocks.h"
@@ -10,6 +9,7 @@
 #include "fuse_argmax/fuse_sources.h"
 #include "fuse_argmax/fuse_work.h"
 #include "fuse_argmax/map_rows.h"
+#include "label/label_bands.h"
 
 // A band is the output rows between the same two rows of samples of every map. Its
 // pixels are worked on in blocks, a vector of columns wide. Where one class wins at all

@@ -5,11 +5,10 @@
 #include <cstdint>
 #include <cstring>
 
-#include "common/exponential.h"
-#include "common/logarithm.h"
-#include "common/read_labels.h"
 #include "fuse_argmax/fuse_contenders.h"
+#include "fuse_argmax/read_labels.h"
 #include "fuse_argmax/sites.h"
+#include "label/exponential.h"
 
 namespace fuseg::FUSEG_LEVEL::fusing {
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "fuse_argmax/fuse_blocks.h"
+#include "fuse_argmax/logarithm.h"
 
 namespace fuseg::FUSEG_LEVEL::fusing {
 

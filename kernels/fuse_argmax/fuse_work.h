@@ -3,9 +3,9 @@
 
 #include <cstdint>
 
-#include "common/packed_row.h"
 #include "common/scratch.h"
 #include "fuse_argmax/fuse_argmax.h"
+#include "label/packed_row.h"
 
 namespace fuseg {
 

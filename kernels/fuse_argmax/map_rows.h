@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "common/half.h"
-#include "common/pack_row.h"
-#include "common/packed_row.h"
 #include "fuse_argmax/fuse_argmax.h"
+#include "label/pack_row.h"
+#include "label/packed_row.h"
 
 namespace fuseg::FUSEG_LEVEL::fusing {
 

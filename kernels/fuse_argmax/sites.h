@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "common/simd_labels.h"
+#include "fuse_argmax/logarithm.h"
 #include "fuse_argmax/map_rows.h"
 
 namespace fuseg::FUSEG_LEVEL::fusing {

@@ -1,4 +1,4 @@
-#include "common/bind_cuda.h"
+#include "cuda/bind_cuda.h"
 #include "overlay/overlay.h"
 
 namespace fuseg {

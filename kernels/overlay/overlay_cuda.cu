@@ -1,4 +1,4 @@
-#include "common/device.cuh"
+#include "cuda/device.cuh"
 #include "overlay/overlay.h"
 
 namespace fuseg {

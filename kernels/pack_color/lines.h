@@ -6,8 +6,8 @@
 #include <array>
 #include <cstdint>
 
-#include "common/pixels.h"
 #include "pack_color/pack_color.h"
+#include "pack_color/pixels.h"
 #include "pack_color/tables.h"
 
 namespace fuseg::FUSEG_LEVEL {

@@ -1,4 +1,4 @@
-#include "common/device.cuh"
+#include "cuda/device.cuh"
 #include "pack_color/pack_color.h"
 
 namespace fuseg {

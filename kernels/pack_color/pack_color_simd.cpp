@@ -2,10 +2,10 @@
 #include <cmath>
 #include <cstdint>
 
-#include "common/pixels.h"
 #include "common/threads.h"
 #include "pack_color/lines.h"
 #include "pack_color/pack_color.h"
+#include "pack_color/pixels.h"
 #include "pack_color/tables.h"
 
 namespace fuseg::FUSEG_LEVEL {

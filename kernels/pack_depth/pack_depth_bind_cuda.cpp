@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "common/bind_cuda.h"
+#include "cuda/bind_cuda.h"
 #include "pack_depth/pack_depth.h"
 
 namespace fuseg {

@@ -1,4 +1,4 @@
-#include "common/device.cuh"
+#include "cuda/device.cuh"
 #include "pack_depth/pack_depth.h"
 
 namespace fuseg {

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cstring>
 
-#include "common/windows.h"
 #include "pack_depth/pack_depth.h"
 #include "pack_depth/reaches.h"
+#include "pack_depth/windows.h"
 
 namespace fuseg::FUSEG_LEVEL {
 namespace {

@@ -7,9 +7,9 @@
 #include <limits>
 
 #include "common/simd.h"
-#include "common/windows.h"
 #include "pack_depth/pack_depth.h"
 #include "pack_depth/tables.h"
+#include "pack_depth/windows.h"
 
 namespace fuseg::FUSEG_LEVEL {
 namespace {

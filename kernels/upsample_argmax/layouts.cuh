@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "common/samples.cuh"
+#include "label/samples.cuh"
 
 namespace fuseg {
 

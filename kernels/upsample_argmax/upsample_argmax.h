@@ -31,7 +31,7 @@
 
 #include "common/level.h"
 #include "common/resample.h"
-#include "common/taps.h"
+#include "label/taps.h"
 
 struct CUstream_st;
 

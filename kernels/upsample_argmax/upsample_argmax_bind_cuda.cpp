@@ -1,4 +1,4 @@
-#include "common/bind_cuda.h"
+#include "cuda/bind_cuda.h"
 #include "upsample_argmax/upsample_argmax.h"
 
 namespace fuseg {

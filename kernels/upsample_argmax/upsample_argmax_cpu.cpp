@@ -3,8 +3,8 @@
 #include <limits>
 
 #include "common/half.h"
-#include "common/packed_row.h"
 #include "common/threads.h"
+#include "label/packed_row.h"
 #include "upsample_argmax/upsample_argmax.h"
 
 // The definition, one output row at a time. In double, the blend of a score that leads

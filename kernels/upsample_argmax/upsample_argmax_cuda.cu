@@ -1,4 +1,4 @@
-#include "common/samples.cuh"
+#include "label/samples.cuh"
 #include "upsample_argmax/layouts.cuh"
 #include "upsample_argmax/upsample_argmax.h"
 

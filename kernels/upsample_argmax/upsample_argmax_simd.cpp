@@ -1,5 +1,5 @@
 #include "common/half.h"
-#include "common/label_bands.h"
+#include "label/label_bands.h"
 #include "upsample_argmax/upsample_argmax.h"
 
 namespace fuseg::FUSEG_LEVEL {

@@ -40,7 +40,7 @@ SHIMS = {
     "limits": "namespace std { template <typename T> struct numeric_limits {\n"
     "static __device__ T infinity() { return __int_as_float(0x7f800000); } }; }",
     # All is compiled for the device here, so a launch may only name its kernel.
-    "common/launch.cuh": "#pragma once\nstruct CUstream_st;\nnamespace fuseg {\n"
+    "cuda/launch.cuh": "#pragma once\nstruct CUstream_st;\nnamespace fuseg {\n"
     "inline void refuse(const char*, const char*) {}\n"
     "template <typename... Taken, typename... Given>\n"
     "void launch(const char*, void (*kernel)(Taken...), dim3, unsigned, size_t,\n"

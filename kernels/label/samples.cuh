@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
-#include "common/device.cuh"
 #include "common/resample.h"
+#include "cuda/device.cuh"
 
 namespace fuseg {
 

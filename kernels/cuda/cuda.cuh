@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "common/half.h"
-#include "common/launch.cuh"
+#include "cuda/launch.cuh"
 
 namespace fuseg {
 

@@ -1,4 +1,4 @@
-// The twin of kernels/common/cuda.cuh and launch.cuh: the same kernels, one block after
+// The twin of kernels/cuda/cuda.cuh and launch.cuh: the same kernels, one block after
 // the other, on the CPU. Every thread of a block is a fiber that runs until it meets a
 // barrier.
 //

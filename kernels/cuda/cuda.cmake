@@ -45,7 +45,8 @@ if(FUSEG_HAS_CUDA)
   message(STATUS "CUDA rooms: built for ${CMAKE_CUDA_ARCHITECTURES} "
                  "by nvcc ${CMAKE_CUDA_COMPILER_VERSION}")
 
-  pybind11_add_module(_kernels_cuda kernels/module_cuda.cpp kernels/device_cuda.cpp)
+  pybind11_add_module(_kernels_cuda kernels/cuda/module_cuda.cpp
+                                    kernels/cuda/device_cuda.cpp)
   target_include_directories(_kernels_cuda PRIVATE
                              kernels ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})
   target_compile_options(

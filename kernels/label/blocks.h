@@ -3,10 +3,10 @@
 
 #include <cstdint>
 
-#include "common/pack_row.h"
-#include "common/packed_row.h"
 #include "common/simd_labels.h"
-#include "common/taps.h"
+#include "label/pack_row.h"
+#include "label/packed_row.h"
+#include "label/taps.h"
 
 namespace fuseg::FUSEG_LEVEL {
 

@@ -1,6 +1,6 @@
 // The CUDA half of the compiled half: loaded by fuseg._device where there is a driver.
 // Each room binds itself, and so does the device; this file only calls the roll.
-#include "common/bind_cuda.h"
+#include "cuda/bind_cuda.h"
 
 namespace fuseg {
 

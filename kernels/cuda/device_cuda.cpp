@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "common/bind_cuda.h"
+#include "cuda/bind_cuda.h"
 
 namespace fuseg {
 namespace {

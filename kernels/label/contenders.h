@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#include "common/duels.h"
+#include "label/duels.h"
 
 namespace fuseg::FUSEG_LEVEL {
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "common/blocks.h"
+#include "label/blocks.h"
 
 namespace fuseg::FUSEG_LEVEL {
 

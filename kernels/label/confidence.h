@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
-#include "common/exponential.h"
-#include "common/tiles.h"
+#include "label/exponential.h"
+#include "label/tiles.h"
 
 namespace fuseg::FUSEG_LEVEL {
 

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "common/blocks.h"
+#include "label/blocks.h"
 
 namespace fuseg::FUSEG_LEVEL {
 

@@ -11,11 +11,11 @@
 #include <atomic>
 #include <cstdint>
 
-#include "common/confidence.h"
-#include "common/contenders.h"
-#include "common/duels.h"
 #include "common/threads.h"
-#include "common/tiles.h"
+#include "label/confidence.h"
+#include "label/contenders.h"
+#include "label/duels.h"
+#include "label/tiles.h"
 
 namespace fuseg::FUSEG_LEVEL {
 

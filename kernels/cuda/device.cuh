@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "common/cuda.cuh"
 #include "common/host_device.h"
+#include "cuda/cuda.cuh"
 
 namespace fuseg {
 
