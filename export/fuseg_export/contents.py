@@ -17,7 +17,7 @@ import fuseg
 from fuseg import manifest as m
 from fuseg.errors import ArgumentError
 
-from .cut_tail import Tail
+from .passes.cut_tail import Tail
 from .precision.variants import Made
 from .spec import default_classes
 from .statistics import measure

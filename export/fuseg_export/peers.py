@@ -74,7 +74,7 @@ def _recipe(bundle: Bundle, threads: int) -> Peer:
             unavailable="OpenCV is not installed: pip install opencv-python-headless.",
         )
     from .engine import open_session
-    from .reattach import with_tail
+    from .passes.restore_tail import with_tail
 
     full = bundle.manifest.full
     if full is None:

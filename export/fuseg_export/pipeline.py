@@ -22,17 +22,17 @@ from fuseg.segmenter import Segmenter, load
 from . import samples, verify
 from .checkpoint import load_checkpoint
 from .contents import Contents, first_contents
-from .cut_tail import Tail, cut_tail, find_tail
 from .definition import at_size, preprocess
-from .graph import count_nodes
 from .outputs import OneOutput, choose, require_planes
+from .passes.cut_tail import Tail, cut_tail, find_tail
+from .passes.simplify import simplify
+from .passes.tidy import count_nodes
 from .precision.data import gather
 from .precision.float32_only import score_float32
 from .precision.pictures import Shown
 from .precision.variants import FP32, Made, Precision, make_variants
 from .publish import publish, require_writable, usable_labels
 from .sentence import cause
-from .simplify import simplify
 from .target import Target, resolve, tensor_shapes
 from .to_onnx import to_onnx
 from .usage import require_distinct

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from fuseg.errors import ArgumentError, ExportError
 
-from .graph import all_nodes, tidy
 from .outputs import OneOutput
+from .passes.tidy import all_nodes, tidy
 from .sentence import cause
 from .stdout import stdout_to
 

@@ -21,8 +21,8 @@ from torch.nn import functional as F
 from fuseg.errors import ExportError
 from fuseg.metrics import confusion, score
 
-from .cut_tail import Tail, find_tail
 from .engine import open_session
+from .passes.cut_tail import Tail, find_tail
 
 __all__ = ["Answer", "Case", "Result", "compare", "onnx_program", "torch_program"]
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fuseg_export import samples
-from fuseg_export import simplify as simplify_room
+from fuseg_export.passes import simplify as simplify_room
 from fuseg_export.pipeline import export_bundle
 
 FOREIGN = '''

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 from fuseg import bundle
 from fuseg.bundle import Bundle
 from fuseg_export.contents import first_contents
-from fuseg_export.cut_tail import Tail
+from fuseg_export.passes.cut_tail import Tail
 from fuseg_export.precision.judge import Verdict
 from fuseg_export.precision.repair import Repair
 from fuseg_export.precision.variants import Made

@@ -14,9 +14,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from fuseg.errors import ExportError
-from fuseg_export.cut_tail import cut_tail
 from fuseg_export.outputs import OneOutput
-from fuseg_export.simplify import simplify
+from fuseg_export.passes.cut_tail import cut_tail
+from fuseg_export.passes.simplify import simplify
 from fuseg_export.to_onnx import to_onnx
 
 SIZE = (20, 28)  # four times 5 x 7

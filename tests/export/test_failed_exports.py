@@ -24,7 +24,7 @@ from fuseg.errors import (
     OutputFileError,
 )
 from fuseg_export import pipeline, publish, samples
-from fuseg_export.cut_tail import cut_tail
+from fuseg_export.passes.cut_tail import cut_tail
 
 TWO = ("rgb=color:48x64", "depth=depth:48x64")
 

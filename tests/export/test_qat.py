@@ -14,16 +14,16 @@ from torch import nn
 from torch.nn import functional as F
 
 from fuseg.errors import ExportError
-from fuseg_export.cut_tail import cut_tail
 from fuseg_export.models import REFERENCE
 from fuseg_export.models.blocks import ConvNorm
 from fuseg_export.models.network import FusionNet
 from fuseg_export.outputs import OneOutput
+from fuseg_export.passes.cut_tail import cut_tail
+from fuseg_export.passes.simplify import simplify
 from fuseg_export.precision.calibrate import Ranges, calibrate
-from fuseg_export.precision.places import CPU, TENSORRT
+from fuseg_export.precision.qdq_placement import CPU, TENSORRT
 from fuseg_export.precision.quantize import quantize
 from fuseg_export.scenes import render_many
-from fuseg_export.simplify import simplify
 from fuseg_export.to_onnx import to_onnx
 from fuseg_export.training import fit, qat
 from fuseg_export.training.__main__ import main
@@ -107,14 +107,14 @@ class Skipping(nn.Module):
         return F.interpolate(self.head(x), SIZE, mode="bilinear")
 
 
-@pytest.mark.parametrize("flavour", [CPU, TENSORRT], ids=["cpu", "tensorrt"])
-def test_it_computes_what_the_exported_graph_does(flavour):
+@pytest.mark.parametrize("scheme", [CPU, TENSORRT], ids=["cpu", "tensorrt"])
+def test_it_computes_what_the_exported_graph_does(scheme):
     torch.manual_seed(0)
     network, given = as_trained(Skipping()), list(pictures(4))
     model = exported(network)
-    written = quantize(model, calibrate(model, map(named, given)), flavour)
+    written = quantize(model, calibrate(model, map(named, given)), scheme)
     expected, full = as_written(written), as_written(model)
-    made = fake_quantized(network, ranges_of(network, given, 2), flavour, 2)
+    made = fake_quantized(network, ranges_of(network, given, 2), scheme, 2)
     scores = []
     head = next(m for m in made.modules() if getattr(m, "conv", 0) is network.head)
     head.register_forward_hook(lambda *seen: scores.append(seen[-1].numpy()))
@@ -127,18 +127,18 @@ def test_it_computes_what_the_exported_graph_does(flavour):
         assert off.mean() < 0.1 * rounding.mean()
 
 
-@pytest.mark.parametrize("flavour", [CPU, TENSORRT], ids=["cpu", "tensorrt"])
-def test_scales_and_zero_points_are_the_exported_graphs(flavour):
+@pytest.mark.parametrize("scheme", [CPU, TENSORRT], ids=["cpu", "tensorrt"])
+def test_scales_and_zero_points_are_the_exported_graphs(scheme):
     network = small()
     model, given = exported(network), list(pictures(2))
-    written = quantize(model, calibrate(model, map(named, given)), flavour)
+    written = quantize(model, calibrate(model, map(named, given)), scheme)
     stored = {i.name: numpy_helper.to_array(i) for i in written.graph.initializer}
     expected = sorted(
         (float(stored[n.input[1]]), int(stored[n.input[2]]))
         for n in written.graph.node
         if n.op_type == "QuantizeLinear"
     )
-    made = fake_quantized(network, ranges_of(network, given, 2), flavour, 2)
+    made = fake_quantized(network, ranges_of(network, given, 2), scheme, 2)
     pairs = [m for m in made.modules() if isinstance(m, FakeQuantize)]
     got = sorted((m.scale, m.zero) for m in pairs)
     assert len(got) == len(expected) > 50
@@ -148,7 +148,7 @@ def test_scales_and_zero_points_are_the_exported_graphs(flavour):
     assert sum(zero for _, zero in got) == pytest.approx(
         sum(zero for _, zero in expected), abs=2
     )
-    limits = (0, 255) if flavour is CPU else (-128, 127)
+    limits = (0, 255) if scheme is CPU else (-128, 127)
     assert {(m.least, m.most) for m in pairs} == {limits}
 
 
@@ -239,8 +239,8 @@ def planted():
 
 @pytest.fixture
 def for_a_cpu(monkeypatch):
-    """Tuned for one flavour alone, by a teacher who never learned the true labels."""
-    monkeypatch.setattr(qat, "_FLAVOURS", {"int8-cpu": CPU})
+    """Tuned for one scheme alone, by a teacher who never learned the true labels."""
+    monkeypatch.setattr(qat, "_SCHEMES", {"int8-cpu": CPU})
     monkeypatch.setattr(qat, "TRUTH", 0.0)
 
 
@@ -285,7 +285,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(planted, tmp_path, monkeypatc
     with pytest.raises(KeyboardInterrupt):
         tune("stopped")
     resumed = tune("stopped")
-    assert len(drawn) == 4 + 2  # an odd step first: each goes on with its own flavour
+    assert len(drawn) == 4 + 2  # an odd step first: each goes on with its own scheme
     for name, value in whole.items():
         torch.testing.assert_close(resumed[name], value, msg=name)
 

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from fuseg_export import simplify as room
-from fuseg_export.graph import count_nodes
 from fuseg_export.outputs import OneOutput
-from fuseg_export.simplify import simplify
+from fuseg_export.passes import simplify as room
+from fuseg_export.passes.simplify import simplify
+from fuseg_export.passes.tidy import count_nodes
 from fuseg_export.to_onnx import to_onnx
 
 FEED = {"x": np.random.default_rng(0).standard_normal((1, 3, 8, 12), np.float32)}

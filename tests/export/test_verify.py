@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from fuseg.errors import ExportError
-from fuseg_export.cut_tail import Tail, cut_tail, find_tail
 from fuseg_export.outputs import OneOutput
+from fuseg_export.passes.cut_tail import Tail, cut_tail, find_tail
 from fuseg_export.to_onnx import to_onnx
 from fuseg_export.verify import Answer, Case, compare, onnx_program, torch_program
 

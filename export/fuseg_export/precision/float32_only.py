@@ -9,7 +9,7 @@ import onnx
 
 from fuseg.manifest import Manifest
 
-from ..cut_tail import Tail
+from ..passes.cut_tail import Tail
 from ..samples import Frames
 from .data import Data, Given
 from .judge import judge, scores_of

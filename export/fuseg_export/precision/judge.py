@@ -15,8 +15,8 @@ from fuseg.errors import ArgumentError
 from fuseg.metrics import confusion, iou, label_agreement, miou
 from fuseg.ops import upsample_argmax
 
-from ..cut_tail import Tail
 from ..engine import open_session
+from ..passes.cut_tail import Tail
 
 __all__ = [
     "Budget",

@@ -13,7 +13,7 @@ from PIL import Image
 
 from fuseg.manifest import Input, Manifest
 
-from ..cut_tail import Tail
+from ..passes.cut_tail import Tail
 from ..samples import Frame
 from .judge import Case, Scores, labels_of
 

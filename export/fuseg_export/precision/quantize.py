@@ -14,31 +14,31 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from ..graph import Graph, attributes, free_name, prune
+from ..passes.tidy import Graph, attributes, free_name, prune
 from .calibrate import Ranges
-from .places import Flavour, Places
+from .qdq_placement import Places, QdqScheme
 
 __all__ = ["quantizable", "quantize"]
 
 _SMALLEST = 1e-8  # of a scale: below, float32's reciprocal is not exact enough
 
 
-def quantizable(model: onnx.ModelProto, flavour: Flavour) -> list[str]:
+def quantizable(model: onnx.ModelProto, scheme: QdqScheme) -> list[str]:
     """Names of the nodes that have weights to quantize, in order.
 
     The one that makes the scores is not among them.
     """
-    graph = Places(model, flavour)
+    graph = Places(model, scheme)
     return [n.name for n in model.graph.node if graph.weight(n) is not None]
 
 
 def quantize(
     model: onnx.ModelProto,
     ranges: Ranges,
-    flavour: Flavour,
+    scheme: QdqScheme,
     keep: Collection[str] = (),
 ) -> onnx.ModelProto:
-    """A copy of a float32 network with the pairs of ``flavour`` in it.
+    """A copy of a float32 network with the pairs of ``scheme`` in it.
 
     Args:
         ranges: Of this very network.
@@ -46,9 +46,9 @@ def quantize(
     """
     made = onnx.ModelProto()
     made.CopyFrom(model)
-    places = Places(made, flavour)
+    places = Places(made, scheme)
     sources = places.sources(keep)
-    writer = _Writer(made, flavour, ranges)
+    writer = _Writer(made, scheme, ranges)
     scales = writer.scales(sources, places.groups(sources))
     nodes = list(made.graph.node)
     del made.graph.node[:]
@@ -80,10 +80,10 @@ class _Writer:
     """Writes pairs into a graph, each once."""
 
     def __init__(
-        self, model: onnx.ModelProto, flavour: Flavour, ranges: Ranges
+        self, model: onnx.ModelProto, scheme: QdqScheme, ranges: Ranges
     ) -> None:
         self._model = model
-        self._flavour = flavour
+        self._scheme = scheme
         self._ranges = ranges
         self._graph = Graph(model)
         self._read: dict[str, str] = {}
@@ -108,7 +108,7 @@ class _Writer:
         """Append the pair of a value, if it is to be quantized."""
         if value not in scales:
             return
-        whole = np.uint8 if self._flavour.zero_point else np.int8
+        whole = np.uint8 if self._scheme.zero_point else np.int8
         settings = [
             self._store(f"{value}_scale", np.float32(scales[value].scale)),
             self._store(f"{value}_zero_point", whole(scales[value].zero)),
@@ -125,14 +125,14 @@ class _Writer:
     def weight(
         self, node: onnx.NodeProto, given: str, scales: dict[str, _Scale]
     ) -> None:
-        """Quantize a node's weights, and its bias where the flavour wants it."""
+        """Quantize a node's weights, and its bias where the scheme wants it."""
         stored = self._graph.constant(node.input[1])
         assert stored is not None, "only nodes with stored weights come here"
         axis = _output_axis(node, stored.ndim)
         others = tuple(i for i in range(stored.ndim) if i != axis)
         scale = np.maximum(np.abs(stored).max(axis=others) / 127, _SMALLEST)
         bias = None
-        if self._flavour.whole_bias and len(node.input) > 2 and node.input[2]:
+        if self._scheme.whole_bias and len(node.input) > 2 and node.input[2]:
             bias = self._graph.constant(node.input[2])
         if bias is not None:  # an int32 must hold it, after rounding too
             least = np.abs(bias) / (scales[given].scale * 2**30)
@@ -185,7 +185,7 @@ class _Writer:
     def _held(self, scale: NDArray[np.floating]) -> NDArray[np.float32]:
         """The same as float32; for TensorRT as float16 too, so that the variant with
         float16 around its pairs computes the same integers."""
-        if not self._flavour.zero_point:
+        if not self._scheme.zero_point:
             kind = np.finfo(np.float16)
             normal = (scale >= kind.smallest_normal) & (scale <= kind.max)
             half = np.where(normal, scale, 1).astype(np.float16)
@@ -194,7 +194,7 @@ class _Writer:
 
     def _scale(self, low: float, high: float) -> _Scale:
         low, high = min(low, 0.0), max(high, 0.0)
-        if not self._flavour.zero_point:
+        if not self._scheme.zero_point:
             scale = max(-low, high, 127 * _SMALLEST) / 127
             return _Scale(float(self._held(np.array(scale))), 0)
         scale = max(high - low, 255 * _SMALLEST) / 255

@@ -14,7 +14,7 @@ import onnx
 
 from fuseg.metrics import label_agreement
 
-from ..cut_tail import Tail
+from ..passes.cut_tail import Tail
 from .judge import Budget, Case, Scores, Verdict, judge, labels_of
 
 __all__ = ["Repair", "repair", "sensitivity"]

@@ -13,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from ..graph import all_nodes, attributes
+from ..passes.tidy import all_nodes, attributes
 from ..sentence import cause
 from . import tensorrt_operators as tables
 from .tensorrt_operators import Version

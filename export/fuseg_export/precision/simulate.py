@@ -20,10 +20,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from fuseg.errors import ExportError
 
-from ..graph import all_nodes, tidy
+from ..passes.tidy import all_nodes, free, names_in, tidy
 from ..sentence import cause
 
-__all__ = ["free", "names_in", "rounded", "simulate"]
+__all__ = ["rounded", "simulate"]
 
 _FLOAT, _HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 
@@ -108,20 +108,6 @@ def rounded(model: onnx.ModelProto) -> onnx.ModelProto:
         made.graph.node.extend([node, *casts])
     tidy(made)
     return made
-
-
-def names_in(model: onnx.ModelProto) -> set[str]:
-    """All names of values in a graph."""
-    taken = {v for n in all_nodes(model.graph) for v in (*n.input, *n.output)}
-    return taken | {v.name for v in (*model.graph.input, *model.graph.initializer)}
-
-
-def free(taken: set[str], wanted: str) -> str:
-    """``wanted``, with as many _ behind it as it takes; taken from now on."""
-    while wanted in taken:
-        wanted += "_"
-    taken.add(wanted)
-    return wanted
 
 
 def _widened(stored: onnx.TensorProto) -> onnx.TensorProto:

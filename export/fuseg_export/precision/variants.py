@@ -12,19 +12,21 @@ from fuseg import metrics
 from fuseg.errors import ArgumentError, ExportError
 from fuseg.manifest import Manifest
 
-from ..cut_tail import Tail
+from ..passes.cut_tail import Tail
+from ..passes.float_weights import with_float_weights
+from ..passes.to_fp16 import to_fp16
 from ..target import Target
 from .calibrate import Ranges, cached, calibrate
 from .data import Data, Given, choose
-from .float_weights import with_float_weights
-from .fp16 import overflow_risks, simulate, to_fp16
-from .integers import left_in_float
+from .fp16_overflow import overflow_risks
 from .judge import Budget, Case, Scores, Verdict, judge, scores_of
+from .ort_fusion_check import left_in_float
 from .pictures import Shown, show
-from .places import CPU, TENSORRT, Flavour
+from .qdq_placement import CPU, TENSORRT, QdqScheme
 from .quantize import quantizable, quantize
 from .repair import Repair, repair
 from .rules import check_for_tensorrt
+from .simulate import simulate
 from .speed import median_ms
 from .watch import Watch
 
@@ -311,14 +313,14 @@ class _Work:
 
     def _repaired(
         self,
-        flavour: Flavour,
+        scheme: QdqScheme,
         cases: Sequence[Case],
         progress: Callable[[str], None],
     ) -> Repair:
         return repair(
             self.network,
-            quantizable(self.network, flavour),
-            lambda keep: self._quantized(flavour, keep),
+            quantizable(self.network, scheme),
+            lambda keep: self._quantized(scheme, keep),
             scores_of,
             self.tail,
             cases,
@@ -328,8 +330,8 @@ class _Work:
             progress=progress,
         )
 
-    def _quantized(self, flavour: Flavour, keep: Collection[str]) -> onnx.ModelProto:
-        return quantize(self.network, self.ranges, flavour, keep)
+    def _quantized(self, scheme: QdqScheme, keep: Collection[str]) -> onnx.ModelProto:
+        return quantize(self.network, self.ranges, scheme, keep)
 
 
 def _require_rules(broken: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from ..graph import Graph
+from ..passes.tidy import Graph
 
 __all__ = ["ACTIVATIONS", "PAIR", "WEIGHTED", "Wiring"]
 

@@ -20,7 +20,7 @@ from onnx import numpy_helper
 from torch import Tensor, fx, nn
 
 from ..precision.calibrate import Ranges
-from ..precision.places import Flavour
+from ..precision.qdq_placement import QdqScheme
 from ..precision.quantize import quantize
 from .drawing import FoldedConv, as_onnx, drawn
 
@@ -72,9 +72,9 @@ def ranges_of(
 
 
 def fake_quantized(
-    network: nn.Module, ranges: Ranges, flavour: Flavour, sensors: int
+    network: nn.Module, ranges: Ranges, scheme: QdqScheme, sensors: int
 ) -> fx.GraphModule:
-    """The network as a graph that rounds wherever its variant of ``flavour`` does.
+    """The network as a graph that rounds wherever its variant of ``scheme`` does.
 
     It shares the network's parameters: training the one trains the other, and the
     network itself stays as it was, without anything to be taken out.
@@ -86,7 +86,7 @@ def fake_quantized(
         ExportError: See `drawing.drawn`.
     """
     made = drawn(network, sensors)
-    quantized = quantize(as_onnx(made), ranges, flavour)
+    quantized = quantize(as_onnx(made), ranges, scheme)
     stored = {i.name: i for i in quantized.graph.initializer}
     named = {node.name: node for node in made.graph.nodes}
     whole = {n.input[1] for n in quantized.graph.node if n.op_type == "Conv"}
@@ -96,7 +96,7 @@ def fake_quantized(
             layer = made.get_submodule(str(named[pair.name].target))
             assert isinstance(layer, FoldedConv)
             layer.whole = pair.input[1] in whole
-            layer.half_scales = not flavour.zero_point
+            layer.half_scales = not scheme.zero_point
         if pair.op_type != "QuantizeLinear":
             continue
         value, scale, zero = (str(name) for name in pair.input)

@@ -17,15 +17,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..cut_tail import Tail, cut_tail
 from ..definition import at_size
 from ..models import ReferenceModel
 from ..outputs import OneOutput
+from ..passes.cut_tail import Tail, cut_tail
+from ..passes.simplify import simplify
 from ..precision.calibrate import calibrate
 from ..precision.judge import Case, Scores, Verdict, judge, scores_of
-from ..precision.places import CPU, TENSORRT
+from ..precision.qdq_placement import CPU, TENSORRT
 from ..precision.quantize import quantize
-from ..simplify import simplify
 from ..target import tensor_shapes
 from ..to_onnx import to_onnx
 from .data import Frames, pack
@@ -36,7 +36,7 @@ __all__ = ["fine_tune", "measure"]
 
 CALIBRATED_ON = 64  # frames
 TRUTH = 0.1  # weight of the true labels' loss beside the teacher's
-_FLAVOURS = {"int8-cpu": CPU, "int8-trt8": TENSORRT}
+_SCHEMES = {"int8-cpu": CPU, "int8-trt8": TENSORRT}
 _OPSET = 17
 
 
@@ -49,7 +49,7 @@ def fine_tune(
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Train a network to label alike in INT8; it is taken up again where it stopped.
 
-    The steps take the exporter's flavours in turns, so that one checkpoint serves all.
+    The steps take the exporter's schemes in turns, so that one checkpoint serves all.
     Ranges are those of the network as it comes, and so are the statistics of its
     normalisations; all else is trained, in place.
 
@@ -70,8 +70,7 @@ def fine_tune(
     )
     ranges = ranges_of(network, frames, sensors)
     students = [
-        fake_quantized(network, ranges, flavour, sensors)
-        for flavour in _FLAVOURS.values()
+        fake_quantized(network, ranges, scheme, sensors) for scheme in _SCHEMES.values()
     ]
 
     def loss_of(step: int, tensors: list[Tensor], labels: Tensor) -> Tensor:
@@ -135,8 +134,8 @@ def _variants(
     graph, tail = cut_tail(simplify(exported, plain)[0])
     ranges = calibrate(graph, _packed(model, train, CALIBRATED_ON))
     made = {
-        name: scores_of(quantize(graph, ranges, flavour))
-        for name, flavour in _FLAVOURS.items()
+        name: scores_of(quantize(graph, ranges, scheme))
+        for name, scheme in _SCHEMES.items()
     }
     return scores_of(graph), tail, made
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from fuseg.errors import ArgumentError
-from fuseg_export.cut_tail import Tail
+from fuseg_export.passes.cut_tail import Tail
 from fuseg_export.precision.calibrate import calibrate
 from fuseg_export.precision.judge import Budget, Case, judge, labels_of, scores_of
-from fuseg_export.precision.places import CPU
+from fuseg_export.precision.qdq_placement import CPU
 from fuseg_export.precision.quantize import quantizable, quantize
 from fuseg_export.precision.repair import repair, sensitivity
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from fuseg.manifest import Class
-from fuseg_export.cut_tail import Tail
 from fuseg_export.input_words import make_inputs
+from fuseg_export.passes.cut_tail import Tail
 from fuseg_export.precision.judge import Case
 from fuseg_export.precision.pictures import show
 from fuseg_export.samples import Frame

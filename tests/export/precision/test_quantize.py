@@ -11,9 +11,9 @@ import pytest
 from onnx import numpy_helper
 
 from fuseg_export.precision.calibrate import calibrate
-from fuseg_export.precision.integers import left_in_float
 from fuseg_export.precision.judge import labels_of, scores_of
-from fuseg_export.precision.places import CPU, TENSORRT
+from fuseg_export.precision.ort_fusion_check import left_in_float
+from fuseg_export.precision.qdq_placement import CPU, TENSORRT
 from fuseg_export.precision.quantize import quantizable, quantize
 
 
@@ -42,10 +42,10 @@ def optimised(model, tmp_path):
     return Counter(n.op_type for n in onnx.load(tmp_path / "optimised.onnx").graph.node)
 
 
-@pytest.mark.parametrize("flavour", [CPU, TENSORRT], ids=["cpu", "tensorrt"])
-def test_the_graph_is_valid_and_says_nearly_the_same(known, flavour):
+@pytest.mark.parametrize("scheme", [CPU, TENSORRT], ids=["cpu", "tensorrt"])
+def test_the_graph_is_valid_and_says_nearly_the_same(known, scheme):
     model, tail, given, ranges = known
-    made = quantize(model, ranges, flavour)
+    made = quantize(model, ranges, scheme)
     onnx.checker.check_model(made, full_check=True)
     assert [v.name for v in made.graph.input] == [v.name for v in model.graph.input]
     assert made.graph.output[0] == model.graph.output[0]
@@ -60,7 +60,7 @@ def test_the_graph_is_valid_and_says_nearly_the_same(known, flavour):
             agree = labels_of(expected, tail) == labels_of(got, tail)
             assert agree.mean() > 0.95
     assert made.SerializeToString(deterministic=True) == quantize(
-        model, ranges, flavour
+        model, ranges, scheme
     ).SerializeToString(deterministic=True)
 
 
@@ -102,10 +102,10 @@ def test_for_tensorrt_activations_have_no_zero_point_and_bias_is_float(known):
             assert values[node.input[2]].dtype == np.float32
 
 
-@pytest.mark.parametrize("flavour", [CPU, TENSORRT], ids=["cpu", "tensorrt"])
-def test_no_pair_stands_between_a_convolution_and_its_relu(known, flavour):
+@pytest.mark.parametrize("scheme", [CPU, TENSORRT], ids=["cpu", "tensorrt"])
+def test_no_pair_stands_between_a_convolution_and_its_relu(known, scheme):
     model, _, _, ranges = known
-    made = quantize(model, ranges, flavour)
+    made = quantize(model, ranges, scheme)
     makers = {v: n for n in made.graph.node for v in n.output}
     relus = of_type(made, "Relu")
     assert relus
@@ -160,13 +160,11 @@ def test_weights_have_one_scale_for_each_output_channel(exported, frames):
 def test_what_is_kept_stays_in_float(exported, frames):
     model, _ = exported("fusing")
     ranges = calibrate(model, frames("fusing", 2))
-    for flavour in (CPU, TENSORRT):
-        nodes = quantizable(model, flavour)
-        everything = quantize(
-            model, ranges, flavour, [n.name for n in model.graph.node]
-        )
+    for scheme in (CPU, TENSORRT):
+        nodes = quantizable(model, scheme)
+        everything = quantize(model, ranges, scheme, [n.name for n in model.graph.node])
         assert everything.graph.node == model.graph.node
-        one = quantize(model, ranges, flavour, nodes[:1])
+        one = quantize(model, ranges, scheme, nodes[:1])
         kept = next(n for n in one.graph.node if n.name == nodes[0])
         assert (
             kept.input[1]

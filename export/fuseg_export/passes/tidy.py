@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 
 from fuseg.errors import ExportError
 
-from .sentence import cause
+from ..sentence import cause
 
 __all__ = [
     "Graph",
     "all_nodes",
     "attributes",
     "count_nodes",
+    "free",
     "free_name",
+    "names_in",
     "prune",
     "rename",
     "tidy",
@@ -115,6 +117,20 @@ def free_name(model: onnx.ModelProto, wanted: str) -> str:
     taken |= {v.name for v in (*model.graph.input, *model.graph.initializer)}
     while wanted in taken:
         wanted += "_"
+    return wanted
+
+
+def names_in(model: onnx.ModelProto) -> set[str]:
+    """All names of values in a graph."""
+    taken = {v for n in all_nodes(model.graph) for v in (*n.input, *n.output)}
+    return taken | {v.name for v in (*model.graph.input, *model.graph.initializer)}
+
+
+def free(taken: set[str], wanted: str) -> str:
+    """``wanted``, with as many _ behind it as it takes; taken from now on."""
+    while wanted in taken:
+        wanted += "_"
+    taken.add(wanted)
     return wanted
 
 

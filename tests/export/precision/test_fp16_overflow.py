@@ -5,7 +5,7 @@ import pytest
 from onnx import parser
 
 from fuseg.errors import ExportError
-from fuseg_export.precision.risks import overflow_risks
+from fuseg_export.precision.fp16_overflow import overflow_risks
 
 
 def net(text):

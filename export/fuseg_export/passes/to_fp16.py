@@ -19,12 +19,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from fuseg.errors import ArgumentError, ExportError
 
-from ..graph import all_nodes, attributes, prune, tidy
 from ..sentence import cause
-from .risks import overflow_risks
-from .simulate import free, names_in, simulate
+from .tidy import all_nodes, attributes, free, names_in, prune, tidy
 
-__all__ = ["overflow_risks", "simulate", "to_fp16", "to_opset"]
+__all__ = ["to_fp16", "to_opset"]
 
 PAIR = ("QuantizeLinear", "DequantizeLinear")
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -47,7 +45,7 @@ def to_fp16(model: onnx.ModelProto, keep: Collection[str] = ()) -> onnx.ModelPro
 
     Args:
         model: Float32, of a batch, with shapes; pairs of INT8 may be in it.
-        keep: Names of nodes that stay float32; see `overflow_risks`.
+        keep: Names of nodes that stay float32; see `fp16_overflow`.
 
     Raises:
         ArgumentError: A name in ``keep`` is no node's.

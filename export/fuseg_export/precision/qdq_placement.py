@@ -20,9 +20,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from ..graph import Graph
+from ..passes.tidy import Graph
 
-__all__ = ["CPU", "TENSORRT", "Flavour", "Places"]
+__all__ = ["CPU", "TENSORRT", "Places", "QdqScheme"]
 
 _WEIGHTED = ("Conv", "Gemm", "MatMul")
 _ACTIVATIONS = ("Relu", "Clip")
@@ -31,7 +31,7 @@ _MOVERS = (*_RESHAPERS, "Resize", "MaxPool", "Slice")
 
 
 @dataclass(frozen=True)
-class Flavour:
+class QdqScheme:
     """What one kind of runtime wants.
 
     Attributes:
@@ -53,7 +53,7 @@ class Flavour:
     one_scale: tuple[str, ...]
 
 
-CPU = Flavour(
+CPU = QdqScheme(
     weighted=_WEIGHTED,
     zero_point=True,
     computes=("Add", "Mul", "Concat", "GlobalAveragePool", "AveragePool", "Sigmoid"),
@@ -62,7 +62,7 @@ CPU = Flavour(
     whole_bias=True,
     one_scale=(),
 )
-TENSORRT = Flavour(
+TENSORRT = QdqScheme(
     weighted=(*_WEIGHTED, "ConvTranspose"),
     zero_point=False,
     computes=("Add",),
@@ -76,9 +76,9 @@ TENSORRT = Flavour(
 class Places:
     """Which values of a network are to be quantized."""
 
-    def __init__(self, model: onnx.ModelProto, flavour: Flavour) -> None:
+    def __init__(self, model: onnx.ModelProto, scheme: QdqScheme) -> None:
         self._model = model
-        self._flavour = flavour
+        self._scheme = scheme
         self._graph = Graph(model)
         self._readers: dict[str, list[onnx.NodeProto]] = {}
         for node in model.graph.node:
@@ -88,7 +88,7 @@ class Places:
 
     def weight(self, node: onnx.NodeProto) -> NDArray[np.float32] | None:
         """The stored weights of a node that may be quantized."""
-        if node.op_type not in self._flavour.weighted or self._makes_scores(node):
+        if node.op_type not in self._scheme.weighted or self._makes_scores(node):
             return None
         if self._graph.element(node.input[0]) not in (0, onnx.TensorProto.FLOAT):
             return None
@@ -96,7 +96,7 @@ class Places:
 
     def sources(self, keep: Collection[str]) -> dict[str, str]:
         """The values to quantize; each with the value whose scale it takes."""
-        flavour = self._flavour
+        scheme = self._scheme
         sources: dict[str, str] = {}
         for node in self._model.graph.node:
             if node.name in keep:
@@ -107,7 +107,7 @@ class Places:
             elif self._computes(node):
                 for value in node.input:
                     sources.setdefault(value, value)
-            elif node.op_type in flavour.moves and node.input[0] in sources:
+            elif node.op_type in scheme.moves and node.input[0] in sources:
                 result = node.output[0]
                 if result not in self._outputs:
                     sources.setdefault(result, sources[node.input[0]])
@@ -115,32 +115,30 @@ class Places:
             else:
                 continue
             result = self._activated(node.output[0])
-            if flavour.outputs and result not in self._outputs:
+            if scheme.outputs and result not in self._outputs:
                 sources.setdefault(result, result)
         return sources
 
     def groups(self, sources: dict[str, str]) -> Iterator[list[str]]:
         """Values of ``sources`` that must have one common scale."""
         for node in self._model.graph.node:
-            if node.op_type in self._flavour.one_scale:
+            if node.op_type in self._scheme.one_scale:
                 group = [v for v in (*node.input, *node.output) if v in sources]
                 if len(group) > 1:
                     yield group
 
     def _computes(self, node: onnx.NodeProto) -> bool:
-        if node.op_type not in self._flavour.computes:
+        if node.op_type not in self._scheme.computes:
             return False
         if any(self._graph.constant(value) is not None for value in node.input):
             return False
         if self._makes_scores(node):
             return False
         # A scalar's reader, or an addition far from any convolution, gains nothing.
-        if self._flavour.outputs or node.op_type != "Add":
+        if self._scheme.outputs or node.op_type != "Add":
             return True
         makers = [self._graph.producer(value) for value in node.input]
-        return any(
-            m is not None and m.op_type in self._flavour.weighted for m in makers
-        )
+        return any(m is not None and m.op_type in self._scheme.weighted for m in makers)
 
     def _activated(self, value: str) -> str:
         """The value behind the activation that alone reads it, reshaped or not."""

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from fuseg.errors import ExportError
 
-from .engine import run_once
-from .graph import count_nodes, tidy
+from ..engine import run_once
+from .tidy import count_nodes, tidy
 
 __all__ = ["simplify"]
 

@@ -10,7 +10,7 @@ import onnx
 
 from fuseg.errors import ExportError
 
-from ..graph import Graph
+from ..passes.tidy import Graph
 
 __all__ = ["overflow_risks"]
 

@@ -10,8 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from ..graph import attributes, prune
-from .simulate import free, names_in
+from .tidy import attributes, free, names_in, prune
 
 __all__ = ["with_float_weights"]
 

@@ -27,7 +27,7 @@ from onnx import TensorProto
 
 from fuseg.errors import ExportError
 
-from .graph import Graph, attributes, free_name, prune, rename
+from .tidy import Graph, attributes, free_name, prune, rename
 
 __all__ = ["SCORES", "Tail", "cut_tail", "find_tail"]
 

@@ -1,0 +1,1 @@
+"""ONNX graphs rewritten: cleaned, cut, converted."""
