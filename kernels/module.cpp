@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "common/level.h"
+#include "simd/level.h"
 
 namespace py = pybind11;
 

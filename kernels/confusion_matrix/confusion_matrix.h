@@ -13,7 +13,7 @@
 #include <cstdint>
 
 #include "common/host_device.h"
-#include "common/level.h"
+#include "simd/level.h"
 
 struct CUstream_st;
 

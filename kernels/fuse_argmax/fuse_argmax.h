@@ -40,8 +40,8 @@
 #include <limits>
 
 #include "common/host_device.h"
-#include "common/level.h"
 #include "label/taps.h"
+#include "simd/level.h"
 
 struct CUstream_st;
 

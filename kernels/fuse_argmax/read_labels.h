@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "common/simd_labels.h"
+#include "simd/simd_labels.h"
 
 namespace fuseg::FUSEG_LEVEL {
 

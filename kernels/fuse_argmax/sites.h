@@ -4,9 +4,9 @@
 
 #include <cstdint>
 
-#include "common/simd_labels.h"
 #include "fuse_argmax/logarithm.h"
 #include "fuse_argmax/map_rows.h"
+#include "simd/simd_labels.h"
 
 namespace fuseg::FUSEG_LEVEL::fusing {
 

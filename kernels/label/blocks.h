@@ -3,10 +3,10 @@
 
 #include <cstdint>
 
-#include "common/simd_labels.h"
 #include "label/pack_row.h"
 #include "label/packed_row.h"
 #include "label/taps.h"
+#include "simd/simd_labels.h"
 
 namespace fuseg::FUSEG_LEVEL {
 

@@ -1,7 +1,7 @@
 // e^x for vectors.
 #pragma once
 
-#include "common/simd_labels.h"
+#include "simd/simd_labels.h"
 
 namespace fuseg::FUSEG_LEVEL {
 

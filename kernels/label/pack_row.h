@@ -11,8 +11,8 @@
 #include <cstdint>
 #include <limits>
 
-#include "common/simd_labels.h"
 #include "label/packed_row.h"
+#include "simd/simd_labels.h"
 
 namespace fuseg::FUSEG_LEVEL {
 

@@ -18,7 +18,7 @@
 #include <cstdint>
 
 #include "common/host_device.h"
-#include "common/level.h"
+#include "simd/level.h"
 
 struct CUstream_st;
 

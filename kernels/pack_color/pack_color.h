@@ -25,9 +25,9 @@
 #include <cstdint>
 
 #include "common/geometry.h"
-#include "common/level.h"
 #include "common/out_planes.h"
 #include "common/resample.h"
+#include "simd/level.h"
 
 struct CUstream_st;
 

@@ -4,12 +4,12 @@
 #include <iterator>
 #include <limits>
 
-#include "common/simd.h"
 #include "common/threads.h"
 #include "pack_depth/pack_depth.h"
 #include "pack_depth/tables.h"
 #include "pack_depth/taps.h"
 #include "pack_depth/windows.h"
+#include "simd/simd.h"
 
 // The picture is made in the frame's orientation, a row of it from one or two of the
 // frame's. Turned sideways, kStrip rows are kept as raw values, NaN for no reading, and

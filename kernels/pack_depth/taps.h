@@ -6,10 +6,10 @@
 #include <cstring>
 #include <limits>
 
-#include "common/simd.h"
 #include "pack_depth/pack_depth.h"
 #include "pack_depth/tables.h"
 #include "pack_depth/windows.h"
+#include "simd/simd.h"
 
 namespace fuseg::FUSEG_LEVEL {
 namespace {

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "common/simd.h"
+#include "simd/simd.h"
 
 namespace fuseg::FUSEG_LEVEL {
 

@@ -29,9 +29,9 @@
 
 #include <cstdint>
 
-#include "common/level.h"
 #include "common/resample.h"
 #include "label/taps.h"
+#include "simd/level.h"
 
 struct CUstream_st;
 

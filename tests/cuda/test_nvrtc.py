@@ -46,7 +46,7 @@ SHIMS = {
     "void launch(const char*, void (*kernel)(Taken...), dim3, unsigned, size_t,\n"
     'CUstream_st*, const Given&...) { asm volatile("" :: "l"(kernel)); } }\n',
     # The CPU's levels are none of NVRTC's business.
-    "common/level.h": "#pragma once\n#define FUSEG_SIMD(...)\n",
+    "simd/level.h": "#pragma once\n#define FUSEG_SIMD(...)\n",
     "common/scratch.h": "#pragma once\n#include <cstdint>\n"
     "namespace fuseg { struct Scratch { template <typename T> T* take(long); }; }\n",
 }

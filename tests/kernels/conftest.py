@@ -21,7 +21,7 @@ from hypothesis import settings
 
 from fuseg import _kernels
 
-# The levels of kernels/common/level.h that can run here.
+# The levels of kernels/simd/level.h that can run here.
 ORDER = (0, 1) if platform.machine() == "aarch64" else (0, 3, 4)
 LEVELS = [level for level in ORDER if level <= _kernels.widest_level()]
 ONLY = os.environ.get("FUSEG_LEVEL")  # `make sanitize` runs every test at every level

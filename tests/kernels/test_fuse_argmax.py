@@ -20,7 +20,7 @@ from fuseg import _kernels
 from fuseg.errors import ArgumentError, DTypeError, FusegError, LayoutError, ShapeError
 from fuseg.ops import FusedLabeler, fuse_argmax
 
-# common/level.h: plain, then those of this processor.
+# simd/level.h: plain, then those of this processor.
 LEVELS = (0, 1) if platform.machine() == "aarch64" else (0, 3, 4)
 LEVELS = tuple(level for level in LEVELS if level <= _kernels.widest_level())
 # classes, grids, labels: one sample, slivers, odd ratios, one grid, whole ratios, ends

@@ -1,4 +1,4 @@
-#include "common/level.h"
+#include "simd/level.h"
 
 namespace fuseg {
 
