@@ -27,9 +27,9 @@ from rich.table import Table
 
 import fuseg
 import record
-from fuseg import metrics
 from fuseg.bundle import Bundle
 from fuseg.cli.rounds import Frames, interleave, percentiles
+from fuseg.dataset import metrics
 
 WARMUP = 3
 PAUSE_S = 0.02

@@ -29,7 +29,7 @@ from rich.table import Table
 
 import fuseg
 import timing
-from fuseg import machine
+from fuseg.host import cpu
 from timing import COLD, WARM, Bar, Call, Row, cores
 
 __all__ = ["COLD", "WARM", "Bar", "Call", "Row", "compare", "cores", "report"]
@@ -199,7 +199,7 @@ def describe() -> dict[str, Any]:
         cwd=ROOT,
     )
     return {
-        "machine": machine.describe() | {"load": round(os.getloadavg()[0], 2)},
+        "machine": cpu.describe() | {"load": round(os.getloadavg()[0], 2)},
         "platform": platform.platform(),
         "versions": versions,
         "commit": commit.stdout.strip() or "unknown",

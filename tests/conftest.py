@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 import fuseg
-from fuseg import bundle, first_run, manifest
+from fuseg import bundle, manifest
+from fuseg.selection import first_run
 
 FUSEG = (sys.executable, "-m", "fuseg")
 

@@ -9,7 +9,7 @@ import pytest
 
 import fuseg
 from fuseg.bundle import Bundle
-from fuseg.metrics import label_agreement
+from fuseg.dataset.metrics import label_agreement
 
 PUBLISHED = sorted((Path(__file__).parent / "data").glob("format*.fuseg"))
 

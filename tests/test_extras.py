@@ -70,7 +70,8 @@ for name in sys.argv[2].split(","):
 import fuseg
 
 for found in pkgutil.walk_packages(fuseg.__path__, "fuseg."):
-    if found.name.startswith(("fuseg.cli", "fuseg._kernels_cuda", "fuseg._pillow")):
+    needs_more = ("fuseg.cli", "fuseg._kernels_cuda", "fuseg.dataset.pillow")
+    if found.name.startswith(needs_more):
         continue
     importlib.import_module(found.name)
 segmenter = fuseg.load(sys.argv[1])

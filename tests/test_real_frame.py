@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import fuseg
 from fuseg.cli import app
-from fuseg.images import read_frame
+from fuseg.dataset.images import read_frame
 from fuseg_export.definition import preprocess
 
 FOLDER = Path(__file__).parents[2] / "shared" / "data" / "rgbd"

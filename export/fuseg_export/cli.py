@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from fuseg._files import write_file
 from fuseg.cli.frames import assignments, stamps_of
 from fuseg.cli.options import (
     JsonOption,
@@ -19,6 +18,7 @@ from fuseg.cli.options import (
     TruthMapOption,
 )
 from fuseg.cli.printing import print_json, print_table, say, warn
+from fuseg.host.files import write_file
 
 from .models import REFERENCE, ReferenceModel
 from .page import as_html

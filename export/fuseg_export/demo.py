@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import fuseg
-from fuseg import metrics
-from fuseg._files import write_file
 from fuseg.cli.options import JsonOption
 from fuseg.cli.printing import print_json
+from fuseg.dataset import metrics
+from fuseg.dataset.images import write_labels, write_png
+from fuseg.dataset.pictures import sheet, with_legend
 from fuseg.errors import InputFileError, OutputFileError
-from fuseg.images import write_labels, write_png
+from fuseg.host.files import write_file
 from fuseg.manifest import Output
-from fuseg.pictures import sheet, with_legend
 
 from .pipeline import export_bundle
 from .samples import CAMERA

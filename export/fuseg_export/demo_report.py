@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 import fuseg
 from fuseg.cli.printing import print_table
-from fuseg.metrics import confusion, miou
+from fuseg.dataset.metrics import confusion, miou
 
 from .checkpoint import load_checkpoint
 from .definition import at_size, preprocess

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from fuseg import machine
 from fuseg.cli.printing import plural
+from fuseg.host import cpu
 
 from .precision.pictures import Pane, Shown
 from .precision.report import (
@@ -83,7 +83,7 @@ def _today() -> str:
 
 
 def _facts(report: ExportReport) -> str:
-    known, here = report.manifest.provenance, machine.describe()
+    known, here = report.manifest.provenance, cpu.describe()
     tools = ("torch", "onnx", "onnxruntime", "numpy")
     cores = plural(int(here["cores"]), "core")
     facts = {

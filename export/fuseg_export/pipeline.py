@@ -120,7 +120,8 @@ def export_bundle(
             omitted. Stages are compared on the first 16.
         truth: Source of the true labels of ``frames``, that fp32 and the variants are
             scored on: all of them.
-        truth_map: What the ids in these labels mean, see `fuseg.truth.TruthReader`.
+        truth_map: What the ids in these labels mean, see
+            `fuseg.dataset.label_ids.TruthReader`.
         files: How frames and label maps are read and paired.
         opset: See `to_onnx.to_onnx`.
         precision: Which variants to make, of which frames, and what they may lose.

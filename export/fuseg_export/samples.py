@@ -12,12 +12,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fuseg.dataset.frame_matching import Stamps, pair
+from fuseg.dataset.images import read_frame
+from fuseg.dataset.label_ids import TruthReader
 from fuseg.errors import ArgumentError, ShapeError
-from fuseg.images import read_frame
 from fuseg.manifest import Input
 from fuseg.manifest.units import parse_unit, unit_factor
-from fuseg.pairs import Stamps, pair
-from fuseg.truth import TruthReader
 
 from .scenes import HELD_OUT_SEEDS, Scene, render
 

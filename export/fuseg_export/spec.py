@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fuseg._files import read_text
 from fuseg.errors import ArgumentError, InputFileError, ManifestError
+from fuseg.host.files import read_text
 from fuseg.manifest import Class
 
 __all__ = ["Spec", "default_classes", "parse_classes", "read_spec"]

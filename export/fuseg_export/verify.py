@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fuseg.dataset.metrics import confusion, score
 from fuseg.errors import ExportError
-from fuseg.metrics import confusion, score
 
 from .engine import open_session
 from .passes.cut_tail import Tail, find_tail

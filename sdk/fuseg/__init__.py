@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._telemetry import turn_off
+from .host.telemetry import turn_off
 
 turn_off()
 
@@ -16,9 +16,10 @@ except ImportError as err:
         "From a checkout, build it with `make build`."
     ) from err
 
-from . import _process, errors, ops, power  # noqa: F401
-from .frames import Frame, Source
-from .segmentation import Segmentation, Timing
+from . import errors, ops
+from .host import power, process  # noqa: F401
+from .results import Segmentation, Timing
+from .runtime.sensor_sync import Frame, Source
 from .segmenter import Segmenter, load
 
 __all__ = [

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .frames import Cause
+    from .runtime.sensor_sync import Cause
 
 __all__ = [
     "ArgumentError",

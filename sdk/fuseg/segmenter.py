@@ -10,18 +10,19 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _kernels, choice
-from ._process import forks, was_cut
+from . import _kernels
 from .backends import Backend, GpuBackend
 from .bundle import Bundle
 from .bundle.signing import Trust, require_trusted
 from .errors import ArgumentError, BackendError, BundleError
-from .frame_loop import FrameLoop, Ticket
+from .host.process import forks, was_cut
 from .manifest import Manifest, Variant
-from .pipeline import Pipeline, make
-from .policies import Changes, in_force
-from .preprocess import Preprocessor
-from .segmentation import Segmentation
+from .results import Segmentation
+from .runtime.frame_loop import FrameLoop, Ticket
+from .runtime.pipeline import Pipeline, make
+from .runtime.policies import Changes, in_force
+from .runtime.preprocess import Preprocessor
+from .selection import select
 
 
 def load(
@@ -186,7 +187,7 @@ class Segmenter:
         self._preprocessor = Preprocessor(
             manifest, units=self._units, channels=self._channels
         )
-        started = choice.start(
+        started = select.start(
             bundle,
             backend=backend,
             variant=variant,
@@ -465,7 +466,7 @@ class Segmenter:
                     "that used it: start the process with spawn "
                     "(multiprocessing.get_context('spawn')) and load the bundle there."
                 )
-            engine = choice.make(
+            engine = select.make(
                 *(self._bundle, pipeline.name, self._variant),
                 threads=self._threads,
                 device=0,

@@ -16,7 +16,7 @@ import pytest
 
 CHILD = """
 import os, resource, sys
-from fuseg import first_run
+from fuseg.selection import first_run
 from fuseg.cli import main
 first_run.in_child = first_run.in_process  # nobody may not start root's Python
 words, limit = sys.argv[2:], int(sys.argv[1])

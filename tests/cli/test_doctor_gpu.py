@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from fuseg import _probe, power
-from fuseg._probe import Answer
+from fuseg import power
 from fuseg.cli import doctor_engines, doctor_gpu
+from fuseg.host import probe
+from fuseg.host.probe import Answer
 
 ORIN = {
     "cuda": "12.6",
@@ -83,7 +84,7 @@ def ask(monkeypatch):
         names = {"kernels": "fuseg._kernels_cuda"}
         modules = {names.get(name, name) for name in answers}
         monkeypatch.setattr(doctor_gpu, "find_spec", lambda name: name in modules)
-        monkeypatch.setattr(_probe, "ask", answers.__getitem__)
+        monkeypatch.setattr(probe, "ask", answers.__getitem__)
         monkeypatch.setattr("platform.machine", lambda: arch)
         monkeypatch.setattr(doctor_engines, "_installed_from_pypi", lambda: [*pypi])
         monkeypatch.setenv("PATH", path)

@@ -162,7 +162,7 @@ def test_doctor_tells_what_was_tuned(fuseg, several, measured, monkeypatch):
     ]
     line = f"tuned: bundle {digest[:12]}, threads 3: fp16 on onnxruntime, 2.50 ms"
     assert line in fuseg("doctor").stdout.splitlines()
-    monkeypatch.setattr("fuseg.tuning.__version__", "9")
+    monkeypatch.setattr("fuseg.selection.tuning_cache.__version__", "9")
     assert f"{line}, by other versions: fuseg tune it again" in fuseg("doctor").stdout
 
 

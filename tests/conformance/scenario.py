@@ -15,9 +15,11 @@ from doubles.tensorrt_api import Use
 from onnx import TensorProto, helper, numpy_helper
 
 import fuseg
-from fuseg import bundle, engines, gpu_engines, manifest
-from fuseg import device as gpu
-from fuseg.backends.tensorrt import open_engine
+from fuseg import bundle, manifest
+from fuseg import cuda as gpu
+from fuseg.backends import registry
+from fuseg.backends.tensorrt import engines
+from fuseg.backends.tensorrt.backend import open_engine
 from fuseg.errors import BackendError, BuildError
 
 SITE = Path(doubles.__file__).parent / "site"
@@ -74,7 +76,7 @@ def _use(path: Path) -> None:
     with device.active(), pytest.raises(BackendError, match="refuses the engine"):
         open_engine(b"no plan")
     for variant in (int8, fp32):
-        backend = gpu_engines.make(opened, "tensorrt", variant, 0)
+        backend = registry.make(opened, "tensorrt", variant, 0)
         segmenter = fuseg.Segmenter(opened, backend=backend)
         assert segmenter(rgb=np.zeros((*SIZE, 3), np.uint8)).labels.shape == SIZE
 

@@ -12,7 +12,7 @@ import native
 import numpy as np
 import pytest
 
-from fuseg import _device
+from fuseg.cuda import array_view
 
 LIBC = ctypes.CDLL(None)
 
@@ -105,7 +105,7 @@ def emulated_kernels() -> ModuleType:
 
 @pytest.fixture
 def on_emulator(monkeypatch: pytest.MonkeyPatch, emulated_kernels: Any) -> Emulated:
-    monkeypatch.setattr(_device, "kernels", lambda: emulated_kernels)
+    monkeypatch.setattr(array_view, "kernels", lambda: emulated_kernels)
     return Emulated()
 
 
@@ -118,8 +118,8 @@ def gpu(request: pytest.FixtureRequest) -> Emulated | Real:
     torch = pytest.importorskip("torch")
     if not torch.cuda.is_available():
         pytest.skip("PyTorch finds no CUDA device here")
-    _device.kernels.cache_clear()
-    _device.kernels()
+    array_view.kernels.cache_clear()
+    array_view.kernels()
     return Real(torch)
 
 

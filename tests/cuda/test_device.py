@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fuseg import _device, ops
+from fuseg import ops
+from fuseg.cuda import array_view
 from fuseg.errors import (
     ArgumentError,
     BackendError,
@@ -49,7 +50,7 @@ class Recorder:
 @pytest.fixture
 def kernels(monkeypatch):
     double = Recorder()
-    monkeypatch.setattr(_device, "kernels", lambda: double)
+    monkeypatch.setattr(array_view, "kernels", lambda: double)
     return double
 
 
@@ -220,7 +221,7 @@ def test_a_rejected_launch_is_one_sentence(monkeypatch):
         raise RuntimeError("overlay could not be launched: no kernel image")
 
     double = SimpleNamespace(overlay_cuda=broken)
-    monkeypatch.setattr(_device, "kernels", lambda: double)
+    monkeypatch.setattr(array_view, "kernels", lambda: double)
     with pytest.raises(BackendError, match=r"overlay could not be .*: no kernel image"):
         ops.overlay(labels(), palette=PALETTE, out=picture())
 
@@ -229,19 +230,19 @@ def test_without_a_driver_the_sentence_says_so(monkeypatch):
     def missing(name):
         raise OSError(f"{name}: cannot open shared object file")
 
-    monkeypatch.setattr(_device.ctypes, "CDLL", missing)
-    _device.kernels.cache_clear()
+    monkeypatch.setattr(array_view.ctypes, "CDLL", missing)
+    array_view.kernels.cache_clear()
     with pytest.raises(BackendError, match=r"libcuda\.so\.1 cannot be loaded here"):
         ops.overlay(labels(), palette=PALETTE, out=picture())
 
 
 def test_without_the_module_the_sentence_says_so(monkeypatch):
-    monkeypatch.setattr(_device.ctypes, "CDLL", lambda name: name)
+    monkeypatch.setattr(array_view.ctypes, "CDLL", lambda name: name)
     monkeypatch.setitem(sys.modules, "fuseg._kernels_cuda", None)
-    _device.kernels.cache_clear()
+    array_view.kernels.cache_clear()
     with pytest.raises(BackendError, match=r"was built without it .* sdist where nvcc"):
         ops.overlay(labels(), palette=PALETTE, out=picture())
-    _device.kernels.cache_clear()
+    array_view.kernels.cache_clear()
 
 
 class OfDLPack:

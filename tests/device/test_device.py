@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from fuseg import _device
+from fuseg.cuda import array_view
 from fuseg.errors import ArgumentError, BackendError, LayoutError
 
 SIZES = [1, 255, 4096, 100_001]
@@ -165,7 +165,7 @@ def test_the_kernels_know_the_streams(device):
     with device.active():
         streams = [device.create_stream() for _ in range(2)]
         try:
-            kernels = _device.kernels()
+            kernels = array_view.kernels()
         except BackendError as err:
             pytest.skip(str(err))
         kernels.put_after(*streams)

@@ -7,12 +7,13 @@ import ctypes
 import numpy as np
 import pytest
 
-from fuseg import _device, ops
+from fuseg import ops
+from fuseg.cuda import array_view
 
 
 @pytest.fixture
 def module(emulated, monkeypatch):
-    monkeypatch.setattr(_device, "kernels", lambda: emulated)
+    monkeypatch.setattr(array_view, "kernels", lambda: emulated)
     return emulated
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from doubles import Refused
 
-from fuseg.device import open_device
+from fuseg.cuda import open_device
 from fuseg.errors import DeviceError, DeviceMemoryError
 
 ECC = Refused("cudaErrorECCUncorrectable", "uncorrectable ECC error encountered")

@@ -9,7 +9,8 @@ from types import ModuleType
 import pytest
 from doubles import Machine, Refused, install
 
-from fuseg import _device, device
+from fuseg import cuda
+from fuseg.cuda import array_view
 from fuseg.errors import ArgumentError, BackendError, DeviceError
 
 
@@ -25,7 +26,7 @@ def lines(log):
 
 def test_pycuda_is_taken_where_it_imports(monkeypatch, machine, log):
     install(monkeypatch, machine)
-    assert device.open_device().name == "pycuda"
+    assert cuda.open_device().name == "pycuda"
     assert lines(log) == ["GPU 0, Pretend GPU: memory and streams through PyCUDA."]
 
 
@@ -33,7 +34,7 @@ def test_without_pycuda_the_own_module_takes_over_and_one_line_says_why(
     monkeypatch, machine, log
 ):
     install(monkeypatch, machine, pycuda=False)
-    assert device.open_device().name == "native"
+    assert cuda.open_device().name == "native"
     (line,) = lines(log)
     assert line.startswith(
         "GPU 0, Pretend GPU: memory and streams through fuseg's own module: "
@@ -51,14 +52,14 @@ def test_a_pycuda_that_breaks_as_it_is_imported_is_as_good_as_none(
     for name in ("pycuda", "pycuda.driver"):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.syspath_prepend(tmp_path)
-    assert device.open_device().name == "native"
+    assert cuda.open_device().name == "native"
     assert "(SystemError: ABI 0x1000009)" in lines(log)[0]
     monkeypatch.delitem(sys.modules, "pycuda")
 
 
 def test_the_own_module_is_taken_where_it_is_asked_for(monkeypatch, machine, log):
     install(monkeypatch, machine)
-    assert device.open_device(seam="native").name == "native"
+    assert cuda.open_device(seam="native").name == "native"
     assert lines(log) == [
         "GPU 0, Pretend GPU: memory and streams through fuseg's own module, as asked."
     ]
@@ -70,7 +71,7 @@ def test_pycuda_that_is_asked_for_and_missing_is_refused_with_the_fix(
 ):
     install(monkeypatch, machine, pycuda=False)
     with pytest.raises(BackendError, match="pip install pycuda") as caught:
-        device.open_device(seam="pycuda")
+        cuda.open_device(seam="pycuda")
     assert isinstance(caught.value.__cause__, ImportError)
     assert str(caught.value).count("\n") == 0
 
@@ -78,7 +79,7 @@ def test_pycuda_that_is_asked_for_and_missing_is_refused_with_the_fix(
 def test_a_seam_that_is_none_is_refused(monkeypatch, machine):
     install(monkeypatch, machine)
     with pytest.raises(ArgumentError, match="seam must be one of 'auto', 'pycuda'"):
-        device.open_device(seam="cupy")
+        cuda.open_device(seam="cupy")
 
 
 @pytest.mark.parametrize("ordinal", [2, -1, None, "0"])
@@ -86,7 +87,7 @@ def test_a_seam_that_is_none_is_refused(monkeypatch, machine):
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch, ordinal, seam):
     install(monkeypatch, Machine(devices=2))
     with pytest.raises(ArgumentError, match="ordinal must be from 0 to 1"):
-        device.open_device(ordinal, seam=seam)
+        cuda.open_device(ordinal, seam=seam)
 
 
 @pytest.mark.parametrize(
@@ -99,29 +100,29 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch, ordinal, seam):
 def test_a_machine_without_a_gpu_is_told_so(monkeypatch, seam, words):
     install(monkeypatch, Machine(devices=0))
     with pytest.raises(DeviceError, match=words):
-        device.open_device(seam=seam)
+        cuda.open_device(seam=seam)
 
 
 def test_a_driver_that_fails_is_not_replaced_by_another_seam(monkeypatch, machine):
     install(monkeypatch, machine)
     machine.fail("init", error=Refused("cudaErrorUnknown", "unknown error"))
     with pytest.raises(DeviceError, match="cuInit failed: unknown error"):
-        device.open_device()
+        cuda.open_device()
 
 
 @pytest.mark.parametrize("call", ["device_facts", "use_device", "init"])
 def test_counting_never_raises(monkeypatch, call):
     machine = install(monkeypatch, Machine(devices=2))
     machine.fail(call)
-    assert device.count() == 2
+    assert cuda.count() == 2
 
 
 def test_without_driver_or_module_there_are_no_gpus(monkeypatch):
     def missing():
         raise BackendError("no driver")
 
-    monkeypatch.setattr(_device, "kernels", missing)
-    assert device.count() == 0
+    monkeypatch.setattr(array_view, "kernels", missing)
+    assert cuda.count() == 0
 
 
 def test_the_facts_are_the_machines(seam, monkeypatch):
@@ -129,11 +130,11 @@ def test_the_facts_are_the_machines(seam, monkeypatch):
         name="Orin", capability=(8, 7), memory_bytes=8 << 30, integrated=True
     )
     install(monkeypatch, machine)
-    assert device.open_device(seam=seam).facts == device.Facts(
+    assert cuda.open_device(seam=seam).facts == cuda.Facts(
         "Orin", (8, 7), 8 << 30, True, "12.6"
     )
 
 
 def test_importing_the_package_imports_no_pycuda():
-    assert isinstance(device, ModuleType)
+    assert isinstance(cuda, ModuleType)
     assert "pycuda" not in sys.modules

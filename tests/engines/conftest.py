@@ -17,9 +17,8 @@ from doubles.bounded import bounded  # noqa: F401
 from engines.networks import CLASSES, PRECISIONS, SIZE, network
 
 from fuseg import bundle as bundles
-from fuseg import engines
-from fuseg.device import Facts
-from fuseg.engines import build
+from fuseg.backends.tensorrt import build_parent, engines
+from fuseg.cuda import Facts
 from fuseg.manifest import Variant
 
 TESTS = Path(__file__).parents[1]
@@ -95,7 +94,7 @@ def with_tensorrt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str], Doubled]:
     """``with_tensorrt("10.3.0") -> Doubled``, from here to the end of the test."""
-    ask = build._asked.__wrapped__
+    ask = build_parent._asked.__wrapped__
 
     def use(version: str) -> Doubled:
         paths = [str(TESTS / "doubles" / "site"), os.environ.get("PYTHONPATH", "")]
@@ -105,7 +104,7 @@ def with_tensorrt(
         found.set(builds=tmp_path / "builds", uses=tmp_path / "uses")
         if version not in ASKED:
             ASKED[version] = ask()
-        monkeypatch.setattr(build, "_asked", lambda: ASKED[version])
+        monkeypatch.setattr(build_parent, "_asked", lambda: ASKED[version])
         return found
 
     return use
@@ -146,7 +145,7 @@ def engine(bundle: bundles.Bundle) -> Callable[..., engines.Engine]:
 SCRIPT = """
 import json, logging, sys
 from fuseg import bundle, engines
-from fuseg.device import Facts
+from fuseg.cuda import Facts
 logging.basicConfig(level="INFO", format="%(message)s")
 opened = bundle.Bundle.open(sys.argv[1])
 (chosen,) = [v for v in opened.manifest.variants if v.name == sys.argv[2]]

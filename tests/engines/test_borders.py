@@ -9,9 +9,9 @@ import pytest
 from engines.networks import PRECISIONS, network
 from onnx import TensorProto, helper, numpy_helper
 
-from fuseg.engines.borders import Wanted, move_casts_out
-from fuseg.engines.onnx_edit import read_graph
+from fuseg.backends.tensorrt.io_formats import Wanted, move_casts_out
 from fuseg.errors import BundleError
+from fuseg.onnx.edit import read_graph
 
 HALF, SINGLE = TensorProto.FLOAT16, TensorProto.FLOAT
 FP16 = {"kind": "fp16"}

@@ -11,10 +11,9 @@ import pytest
 from doubles import tensorrt_plan as plans
 from engines.networks import network
 
-from fuseg import engines
-from fuseg.device import Facts
-from fuseg.engines import cache
-from fuseg.engines import process as process_module
+from fuseg.backends.tensorrt import build_process as process_module
+from fuseg.backends.tensorrt import cache, engines
+from fuseg.cuda import Facts
 from fuseg.errors import BuildError
 
 

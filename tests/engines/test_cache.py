@@ -13,15 +13,15 @@ from contextlib import suppress
 
 import pytest
 
-from fuseg import engines
-from fuseg.engines import Options, cache, fingerprint
-from fuseg.engines.record import read_file, write_file
+from fuseg.backends.tensorrt import cache, engines, fingerprint
+from fuseg.backends.tensorrt.engines import Options
+from fuseg.backends.tensorrt.record import read_file, write_file
 from fuseg.errors import OutputFileError
 
 HOLDER = """
 import sys
 from pathlib import Path
-from fuseg.engines import cache
+from fuseg.backends.tensorrt import cache
 with cache.locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.readline()

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from typer.testing import CliRunner
 
+from fuseg.backends.tensorrt import cache
 from fuseg.cli import app
-from fuseg.engines import cache
 
 KEYS = [
     *("bundle", "variant", "fingerprint", "built", "seconds", "plan", "borders"),

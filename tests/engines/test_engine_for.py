@@ -12,9 +12,8 @@ import pytest
 from doubles import Machine, tensorrt
 from doubles import tensorrt_plan as plans
 
-from fuseg import engines
-from fuseg.engines import build, cache
-from fuseg.engines.fingerprint import fingerprint_of
+from fuseg.backends.tensorrt import build_parent, cache, engines
+from fuseg.backends.tensorrt.fingerprint import fingerprint_of
 from fuseg.errors import ArgumentError, BuildError
 
 BEST = {"8.6.1": "int8-trt8"}
@@ -239,7 +238,7 @@ def test_without_tensorrt_the_sentence_says_how_to_get_it(
 ):
     (tmp_path / "tensorrt.py").write_text("raise ImportError('libnvinfer.so.10: gone')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(build, "_asked", build._asked.__wrapped__)
+    monkeypatch.setattr(build_parent, "_asked", build_parent._asked.__wrapped__)
     with pytest.raises(BuildError, match=r"libnvinfer.so.10: gone.*pip install"):
         engine()
 

@@ -9,9 +9,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from fuseg.backends.tensorrt import cache, pack
+from fuseg.backends.tensorrt.record import read_file, write_file
 from fuseg.bundle.container import pack as container
-from fuseg.engines import cache, pack
-from fuseg.engines.record import read_file, write_file
 from fuseg.errors import ArgumentError, BundleError, InputFileError
 
 
@@ -111,7 +111,7 @@ def test_a_plain_signature_over_the_record_is_none(made, keys, tmp_path):
 def test_it_is_for_exactly_what_this_device_would_build(made, facts, bundle, tmp_path):
     from dataclasses import replace
 
-    from fuseg.engines.fingerprint import Options, fingerprint_of
+    from fuseg.backends.tensorrt.fingerprint import Options, fingerprint_of
 
     path = tmp_path / "it.pack"
     digest = pack.write_pack(path, made)

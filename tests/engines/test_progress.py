@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fuseg.engines.progress import Meter
+from fuseg.backends.tensorrt.build_progress import Meter
 
 
 def test_progress_of_nested_phases_is_one_fraction():

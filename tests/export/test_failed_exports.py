@@ -186,7 +186,7 @@ def test_a_network_beyond_the_limits_of_a_first_run_is_exported_with_a_warning(
     def too_long(*_):
         raise BackendError("the first run takes more than 3 s of processor time.")
 
-    monkeypatch.setattr("fuseg.first_run.in_child", too_long)
+    monkeypatch.setattr("fuseg.selection.first_run.in_child", too_long)
     report = export_two()
     assert report.bundle == home / "out" / "two.fuseg"
     assert report.warnings[-1] == (

@@ -19,9 +19,7 @@ from typer.testing import CliRunner
 import fuseg
 from fuseg.bundle import Bundle
 from fuseg.cli import app
-from fuseg.errors import (
-    CheckpointError,
-)
+from fuseg.errors import CheckpointError
 from fuseg_export.definition import preprocess
 from fuseg_export.models import REFERENCE
 from fuseg_export.passes import simplify as simplify_room

@@ -17,9 +17,10 @@ import numpy as np
 from gpu_copying import Frames, pipelined
 
 import fuseg
-from fuseg import _device, power
-from fuseg.device.buffers import Buffers
-from fuseg.pipeline import shapes
+from fuseg import power
+from fuseg.cuda import array_view
+from fuseg.cuda.buffers import Buffers
+from fuseg.runtime.pipeline import shapes
 
 RATE, BEYOND_US, TAIL = 0.97, 30.0, 1.1
 
@@ -30,7 +31,7 @@ class Engine:
     def __init__(self, segmenter: fuseg.Segmenter) -> None:
         self._engine = segmenter._loop.pipeline.engine()
         self.device = self._engine.device
-        self._cuda = _device.kernels()
+        self._cuda = array_view.kernels()
         with self.device.active():
             self._buffers = Buffers(self.device, self._engine)
             self.stream = self._buffers.stream()

@@ -15,8 +15,8 @@ import numpy as np
 import fuseg
 from fuseg.backends.tensors import GpuTensor
 from fuseg.bundle import Bundle
-from fuseg.device import open_device
-from fuseg.metrics import label_agreement
+from fuseg.cuda import open_device
+from fuseg.dataset.metrics import label_agreement
 
 LEAST = 0.999  # CUDA's packing and the CPU's may round otherwise
 Frames = Mapping[str, np.ndarray]
@@ -90,7 +90,7 @@ class Copying:
     """A program of gpu_programs.py: the copying network through one seam.
 
     Args:
-        seam: Of `fuseg.device.open_device`.
+        seam: Of `fuseg.cuda.open_device`.
     """
 
     def __init__(self, bundle: Path, seam: str) -> None:

@@ -46,7 +46,7 @@ class Fuseg:
         return facts
 
     def _engine(self, gpu: Any) -> dict[str, Any]:
-        from fuseg import engines
+        from fuseg.backends.tensorrt import engines
 
         found = engines.find(self.segmenter.bundle, self.segmenter.variant, gpu)
         record = found.record

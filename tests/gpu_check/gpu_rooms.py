@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fuseg.metrics import confusion, miou
+from fuseg.dataset.metrics import confusion, miou
 from fuseg_export.scenes import CLASSES, HELD_OUT_SEEDS, IGNORE, render_many
 
 

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 import gpu_times
 
-from fuseg import _device
+from fuseg.cuda import array_view
 
 SCALE = 16
 
@@ -37,7 +37,7 @@ def test_every_case_is_right_on_the_cpu(cases):
 
 
 def test_every_case_is_right_on_the_emulator(cases, emulated_kernels, monkeypatch):
-    monkeypatch.setattr(_device, "kernels", lambda: emulated_kernels)
+    monkeypatch.setattr(array_view, "kernels", lambda: emulated_kernels)
     wrong = {}
     for case in cases:
         ours, out = case.ours, case.out

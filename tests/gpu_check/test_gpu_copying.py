@@ -10,14 +10,14 @@ import gpu_copying
 import numpy as np
 import pytest
 
-from fuseg import _device
+from fuseg.cuda import array_view
 
 SMALL = Path(__file__).parents[1] / "data" / "format1.fuseg"
 
 
 @pytest.fixture
 def copying(emulated_kernels, monkeypatch):
-    monkeypatch.setattr(_device, "kernels", lambda: emulated_kernels)
+    monkeypatch.setattr(array_view, "kernels", lambda: emulated_kernels)
     return gpu_copying.Copying(SMALL, "native")
 
 

@@ -10,13 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fuseg import _kernels
-from fuseg.errors import (
-    ArgumentError,
-    DTypeError,
-    FusegError,
-    LayoutError,
-    ShapeError,
-)
+from fuseg.errors import ArgumentError, DTypeError, FusegError, LayoutError, ShapeError
 from fuseg.ops import ConfusionCounter, confusion_matrix
 
 # One pixel, slivers, any number of axes, and sizes about the tile of 2,048 pixels.

@@ -10,13 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fuseg import _kernels
-from fuseg.errors import (
-    ArgumentError,
-    DTypeError,
-    FusegError,
-    LayoutError,
-    ShapeError,
-)
+from fuseg.errors import ArgumentError, DTypeError, FusegError, LayoutError, ShapeError
 from fuseg.ops import Painter, overlay
 
 # One pixel, slivers, and rows about the 16, 32 and 64 pixels of a vector.

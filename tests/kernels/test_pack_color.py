@@ -15,13 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fuseg import _kernels
-from fuseg.errors import (
-    ArgumentError,
-    DTypeError,
-    FusegError,
-    LayoutError,
-    ShapeError,
-)
+from fuseg.errors import ArgumentError, DTypeError, FusegError, LayoutError, ShapeError
 from fuseg.ops import pack_color
 from fuseg.ops.pack_color import ColorPacker
 

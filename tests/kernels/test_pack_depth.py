@@ -12,13 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fuseg import _kernels
-from fuseg.errors import (
-    ArgumentError,
-    DTypeError,
-    FusegError,
-    LayoutError,
-    ShapeError,
-)
+from fuseg.errors import ArgumentError, DTypeError, FusegError, LayoutError, ShapeError
 from fuseg.ops import pack_depth
 from fuseg.ops.pack_depth import DepthPacker
 from fuseg.ops.placement import place

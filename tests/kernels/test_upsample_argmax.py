@@ -13,13 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fuseg import _kernels
-from fuseg.errors import (
-    ArgumentError,
-    DTypeError,
-    FusegError,
-    LayoutError,
-    ShapeError,
-)
+from fuseg.errors import ArgumentError, DTypeError, FusegError, LayoutError, ShapeError
 from fuseg.ops import Labeler, upsample_argmax
 from fuseg.ops.placement import place
 

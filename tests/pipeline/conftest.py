@@ -18,9 +18,9 @@ from doubles.bounded import bounded  # noqa: F401
 
 import fuseg
 from fuseg import manifest
-from fuseg.backends.tensorrt import TensorRtBackend, open_engine
+from fuseg.backends.tensorrt.backend import TensorRtBackend, open_engine
 from fuseg.bundle import Bundle
-from fuseg.device import open_device
+from fuseg.cuda import open_device
 
 SEAMS = ("pycuda", "native")
 ELEMENTS = {"float32": 1, "float16": 10, "int8": 3}  # ONNX's numbers

@@ -131,7 +131,7 @@ def test_capture_that_is_refused_leaves_the_direct_way_and_is_told(
 def test_an_engine_that_cannot_be_captured_runs_directly(
     both, on_gpu, frames, monkeypatch
 ):
-    from fuseg.backends.tensorrt import TensorRtBackend
+    from fuseg.backends.tensorrt.backend import TensorRtBackend
 
     monkeypatch.setattr(TensorRtBackend, "capturable", False)
     segmenter = on_gpu(both)

@@ -9,7 +9,7 @@ import pytest
 
 import fuseg
 from fuseg import errors
-from fuseg.backends.tensorrt import TensorRtBackend
+from fuseg.backends.tensorrt.backend import TensorRtBackend
 
 CAMERA = (61, 83)
 
@@ -232,7 +232,7 @@ def test_an_integrated_gpu_reads_frames_where_the_cpu_put_them(
 
 
 def test_the_second_gpu(both, frames, on_gpu, machine):
-    from fuseg.device import open_device
+    from fuseg.cuda import open_device
 
     machine.devices = 2
     first = on_gpu(both)

@@ -17,9 +17,9 @@ class OnGpu:
     """An array on the machine, with the CUDA Array Interface."""
 
     def __init__(self, array, stream=None, version=3):
-        from fuseg import _device
+        from fuseg.cuda import array_view
 
-        self.cuda = _device.kernels()
+        self.cuda = array_view.kernels()
         self.size, self.shape, self.dtype = array.nbytes, array.shape, array.dtype
         self.address = self.cuda.allocate(max(1, array.nbytes))
         self.stream, self.version = stream, version

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import fuseg
-from fuseg import gpu_engines
-from fuseg.backends import onnxruntime_cuda
+from fuseg.backends import onnxruntime_cuda, registry
 from fuseg.errors import ArgumentError, BackendError, BuildError, DeviceMemoryError
 
 CAMERA = (60, 80)
@@ -67,7 +66,7 @@ def test_a_variant_for_cpus_goes_to_a_cpu(path):
 
 
 def test_without_a_gpu_the_line_says_so(path, log, monkeypatch):
-    monkeypatch.setattr(gpu_engines, "count", lambda: 0)
+    monkeypatch.setattr(registry, "count", lambda: 0)
     assert ran(fuseg.load(path)) == ("onnxruntime", "fp32")
     assert "by default: no NVIDIA GPU here; nothing is tuned" in log()[-1]
     with pytest.raises(BackendError, match="tensorrt cannot run here: there is no NVI"):
@@ -76,7 +75,7 @@ def test_without_a_gpu_the_line_says_so(path, log, monkeypatch):
 
 def test_a_gpu_without_tensorrt_says_so(path, monkeypatch, log):
     doubles.install(monkeypatch, doubles.Machine())
-    monkeypatch.setattr(gpu_engines, "find_spec", lambda _: None)
+    monkeypatch.setattr(registry, "find_spec", lambda _: None)
     assert ran(fuseg.load(path)) == ("onnxruntime", "fp32")
     assert "not tensorrt: tensorrt is not installed; not onnxruntime-cuda" in log()[-1]
 
@@ -153,12 +152,12 @@ def test_a_gpu_that_is_not_there_is_named(path):
 
 @pytest.mark.usefixtures("builds")
 def test_tensorrt_that_cannot_be_imported_gives_way(path, monkeypatch, log):
-    from fuseg.engines import build
+    from fuseg.backends.tensorrt import build_parent
 
     monkeypatch.delitem(sys.modules, "tensorrt")
-    monkeypatch.setattr(build, "_asked", build._asked.__wrapped__)
+    monkeypatch.setattr(build_parent, "_asked", build_parent._asked.__wrapped__)
     monkeypatch.setenv("FUSEG_TENSORRT_DOUBLE", "no version")
-    monkeypatch.setattr(gpu_engines, "find_spec", lambda _: object())
+    monkeypatch.setattr(registry, "find_spec", lambda _: object())
     segmenter = fuseg.load(path)
     assert ran(segmenter) == ("onnxruntime", "fp32")
     assert "not tensorrt: TensorRT cannot be" in log()[-1]

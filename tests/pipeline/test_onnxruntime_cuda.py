@@ -15,13 +15,14 @@ import pytest
 from doubles.onnxruntime_cuda import KEYS, NO_WAITING, PROVIDER
 
 import fuseg
-from fuseg import errors, gpu_engines, pipeline
-from fuseg.backends import onnxruntime_cuda
+from fuseg import errors
+from fuseg.backends import onnxruntime_cuda, registry
 from fuseg.backends.onnxruntime_cuda import OnnxRuntimeCudaBackend
 from fuseg.bundle import Bundle
-from fuseg.device import open_device
-from fuseg.device.buffers import Buffers
+from fuseg.cuda import open_device
+from fuseg.cuda.buffers import Buffers
 from fuseg.errors import BackendError, BundleError, DeviceError, DeviceMemoryError
+from fuseg.runtime import pipeline
 
 CAMERA = (61, 83)
 
@@ -401,7 +402,7 @@ def test_what_another_thread_prints_meanwhile_goes_on(capsys):
 
 def test_onnxruntime_without_the_provider_cannot_be_tried(both, install):
     install(offered=False)
-    assert "has no CUDA provider" in gpu_engines.missing("onnxruntime-cuda", 0)
+    assert "has no CUDA provider" in registry.missing("onnxruntime-cuda", 0)
     with pytest.raises(BackendError, match="backend onnxruntime-cuda cannot run here"):
         fuseg.load(both.path, backend="onnxruntime-cuda")
     with pytest.raises(BackendError, match="pip install onnxruntime-gpu"):
@@ -419,7 +420,7 @@ def path(sampled, with_variants):
 @pytest.fixture
 def no_tensorrt(machine, monkeypatch):  # noqa: ARG001
     monkeypatch.delitem(sys.modules, "tensorrt")
-    monkeypatch.setattr(gpu_engines, "find_spec", lambda _: None)
+    monkeypatch.setattr(registry, "find_spec", lambda _: None)
 
 
 def ran(segmenter):

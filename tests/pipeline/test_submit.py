@@ -7,7 +7,7 @@ import pytest
 
 import fuseg
 from fuseg import errors
-from fuseg.backends.tensorrt import TensorRtBackend
+from fuseg.backends.tensorrt.backend import TensorRtBackend
 from fuseg.errors import ArgumentError, DeviceError
 
 CAMERA = (40, 52)

@@ -13,7 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 import fuseg
-from fuseg import errors, gpu_engines
+from fuseg import errors
+from fuseg.backends import registry
 from fuseg.cli import app, tune
 
 TENSORRT, ORT = "tensorrt", "onnxruntime-cuda"
@@ -131,7 +132,7 @@ def test_another_gpu_or_driver_is_not_tuned(path, run, machine, change):
 def test_the_second_of_two_gpus(path, run, ort, machine, monkeypatch):
     machine.devices = 2
     unlike = {0: "One", 1: "Another"}.get
-    monkeypatch.setattr(gpu_engines, "identity_of", unlike)
+    monkeypatch.setattr(registry, "identity_of", unlike)
     told = run(path, {"onnxruntime-cuda fp16": 1.0}, "--device", "1")
     assert told["settings"]["device"] == 1
     assert told["gpu"] == "Another"
@@ -173,7 +174,7 @@ def test_a_gpu_that_is_full_is_a_row_with_the_reason(path, run, machine):
     run(path, {})  # builds
     hog = machine.allocate(machine.memory()[0] - 512)
     told = run(path, {"onnxruntime fp16": 1.0})
-    on_gpu = [r for r in told["rows"] if r["backend"] in gpu_engines.GPU_ENGINES]
+    on_gpu = [r for r in told["rows"] if r["backend"] in registry.GPU_ENGINES]
     assert len(on_gpu) == 2
     assert all("MiB" in row["rejected"] for row in on_gpu)
     machine.free(hog)
@@ -200,8 +201,8 @@ def test_tensorrt_that_cannot_be_asked_is_left_out_with_a_warning(
             raise errors.BuildError("TensorRT cannot be imported: libnvinfer.so.10.")
         return real(bundle, name)
 
-    real = gpu_engines.variants_for
-    monkeypatch.setattr(gpu_engines, "variants_for", broken)
+    real = registry.variants_for
+    monkeypatch.setattr(registry, "variants_for", broken)
     told = run(path, {"onnxruntime-cuda fp16": 1.0})
     assert TENSORRT not in {backend for backend, _ in engines_of(told)}
     assert capsys.readouterr().out == ""

@@ -11,8 +11,8 @@ import pytest
 
 import fuseg
 from fuseg import bundle, manifest
+from fuseg.dataset.images import read_frame
 from fuseg.errors import ManifestError
-from fuseg.images import read_frame
 from fuseg_export.statistics import measure
 
 FRAMES = 12

@@ -7,8 +7,8 @@ import os
 import pytest
 
 import fuseg
-from fuseg import machine
-from fuseg.cgroups import cpu_quota
+from fuseg.host import cpu
+from fuseg.host.cgroups import cpu_quota
 
 V2 = "31 23 0:28 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
 V1 = (
@@ -77,7 +77,7 @@ def test_a_container_may_see_its_own_part_of_the_tree_alone(system):
 
 def test_no_control_groups_are_no_quota(tmp_path):
     assert cpu_quota(tmp_path) is None
-    assert machine.cores(tmp_path) == len(machine._affinity())
+    assert cpu.cores(tmp_path) == len(cpu._affinity())
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def eight(system, monkeypatch):
 
     def make(cpu_max, affinity=range(8)):
         monkeypatch.setattr(os, "cpu_count", lambda: 8)
-        monkeypatch.setattr(machine, "_affinity", lambda: affinity)
+        monkeypatch.setattr(cpu, "_affinity", lambda: affinity)
         root = system("0::/\n", V2, {"cpu.max": cpu_max})
         for number in range(8):
             core = root / f"sys/devices/system/cpu/cpu{number}/topology"
@@ -114,8 +114,8 @@ def test_engines_get_no_more_threads_than_may_run(
     eight, cpu_max, affinity, cores, fewer
 ):
     root = eight(cpu_max, affinity)
-    assert machine.cores(root) == cores
-    assert machine.fewer_cores(root) == fewer
+    assert cpu.cores(root) == cores
+    assert cpu.fewer_cores(root) == fewer
 
 
 @pytest.mark.parametrize(("fewer", "threads"), [(1, 1), (None, 0)])

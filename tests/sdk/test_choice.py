@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import fuseg
-from fuseg import errors, tuning
+from fuseg import errors
 from fuseg.bundle import Bundle
 from fuseg.segmenter import Segmenter
-from fuseg.tuning import Measured
+from fuseg.selection import tuning_cache
+from fuseg.selection.tuning_cache import Measured
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_what_was_tuned_is_taken_for_what_the_user_leaves_open(
         Measured("openvino", "fp16", 3.0),
         Measured("openvino", "int8-cpu", 3.5),
     ]
-    tuning.store(Bundle.open(path).digest, 1, rows)
+    tuning_cache.store(Bundle.open(path).digest, 1, rows)
     for words, found in (
         ({}, ("openvino", "fp16")),
         ({"backend": "onnxruntime"}, ("onnxruntime", "int8-cpu")),
@@ -93,9 +94,9 @@ def test_what_was_tuned_with_other_versions_is_not_taken(
 ):
     path = with_variants(sampled(), {"fp32": None, "fp16": None})
     digest = Bundle.open(path).digest
-    tuning.store(digest, None, [Measured("onnxruntime", "fp16", 1.0)])
+    tuning_cache.store(digest, None, [Measured("onnxruntime", "fp16", 1.0)])
     assert fuseg.load(path).variant.name == "fp16"
-    monkeypatch.setattr(tuning, "versions", lambda: {"fuseg": "9"})
+    monkeypatch.setattr(tuning_cache, "versions", lambda: {"fuseg": "9"})
     log()
     assert fuseg.load(path).variant.name == "fp32"
     assert log()[0][1].endswith(
@@ -156,7 +157,9 @@ def test_an_engine_that_was_tuned_and_broke_gives_way_to_onnxruntime(
     monkeypatch.setattr(
         "fuseg.backends.installed", lambda: {"onnxruntime": "1", "openvino": "2"}
     )
-    tuning.store(Bundle.open(path).digest, None, [Measured("openvino", "fp32", 1.0)])
+    tuning_cache.store(
+        Bundle.open(path).digest, None, [Measured("openvino", "fp32", 1.0)]
+    )
     monkeypatch.setitem(sys.modules, "openvino", None)
     segmenter = fuseg.load(path)
     assert ran(segmenter) == ("onnxruntime", "fp32")
@@ -198,7 +201,7 @@ def test_the_samples_are_replayed_once_for_each_engine_and_variant(
         fuseg.load(path, **words)
         assert len(read) == count, words
     assert len({*user_cache.glob("passed-*.json")} - others) == 4
-    monkeypatch.setattr(tuning, "__version__", "9")
+    monkeypatch.setattr(tuning_cache, "__version__", "9")
     fuseg.load(path)
     assert len(read) == 5
 

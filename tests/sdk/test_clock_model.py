@@ -15,8 +15,8 @@ import pytest
 
 import fuseg
 from fuseg import Frame, errors
-from fuseg import frames as fuseg_frames
 from fuseg.backends.replay import ReplayBackend
+from fuseg.runtime import sensor_sync as fuseg_frames
 
 MS = 1_000_000
 HOUR = 3600 * 1000 * MS

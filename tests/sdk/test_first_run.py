@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 import fuseg
-from fuseg import errors, first_run
+from fuseg import errors
 from fuseg.bundle import Bundle, write
+from fuseg.selection import first_run
 
 pytestmark = pytest.mark.usefixtures("first_run_child")
 
@@ -30,7 +31,7 @@ def started(monkeypatch):
             commands.append(command)
             super().__init__(command, **options)
 
-    monkeypatch.setattr("fuseg.first_run.subprocess.Popen", Popen)
+    monkeypatch.setattr("fuseg.selection.first_run.subprocess.Popen", Popen)
     return commands
 
 
@@ -46,7 +47,7 @@ def test_the_first_load_alone_starts_a_process(sampled, started, frames):
     path = sampled()
     started.clear()
     wanted = fuseg.load(path)(**frames(3)).labels
-    assert started == [[sys.executable, "-m", "fuseg._first_run"]]
+    assert started == [[sys.executable, "-m", "fuseg.selection._first_run_child"]]
     assert (fuseg.load(path)(**frames(3)).labels == wanted).all()
     assert len(started) == 1
     fuseg.load(path, backend="openvino")
@@ -137,7 +138,7 @@ def test_however_the_process_ends_it_is_one_sentence(
     monkeypatch.setattr(sys, "executable", str(stand_in))
     real = subprocess.Popen.communicate
     monkeypatch.setattr(
-        "fuseg.first_run.subprocess.Popen.communicate",
+        "fuseg.selection.first_run.subprocess.Popen.communicate",
         lambda self, data, timeout: real(self, data, timeout=min(timeout, 3)),
     )
     limits = first_run.Limits(3, 1 << 29)
@@ -241,7 +242,7 @@ def test_the_end_of_the_loading_process_ends_the_child(rgbd, tmp_path, user_cach
     """Also an end that it cannot see coming; the real child asks the system for it."""
     code = (
         "import os, sys, json, pathlib, time\n"
-        "from fuseg.engines.child import die_with_parent\n"
+        "from fuseg.backends.tensorrt.build_protocol import die_with_parent\n"
         "die_with_parent()\n"
         "pathlib.Path(os.environ['PID_FILE']).write_text(str(os.getpid()))\n"
         "time.sleep(600)\n"
@@ -260,8 +261,8 @@ def test_the_end_of_the_loading_process_ends_the_child(rgbd, tmp_path, user_cach
 def test_the_child_is_bound_by_the_system_to_its_limits():
     code = (
         "import json, resource\n"
-        "from fuseg import _first_run\n"
-        "_first_run._limit(7, 1 << 28)\n"
+        "from fuseg.selection import _first_run_child\n"
+        "_first_run_child._limit(7, 1 << 28)\n"
         "found = [resource.getrlimit(k) for k in (resource.RLIMIT_CPU,"
         " resource.RLIMIT_DATA, resource.RLIMIT_CORE)]\n"
         "try:\n    bytearray(1 << 29)\nexcept MemoryError:\n    found.append('full')\n"
@@ -281,10 +282,10 @@ def test_the_child_is_bound_by_the_system_to_its_limits():
 def test_a_user_who_is_bound_already_stays_bound():
     code = (
         "import json, resource\n"
-        "from fuseg import _first_run\n"
+        "from fuseg.selection import _first_run_child\n"
         "resource.setrlimit(resource.RLIMIT_CPU, (50, 60))\n"
         "resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 1 << 30))\n"
-        "_first_run._limit(70, 1 << 32)\n"
+        "_first_run_child._limit(70, 1 << 32)\n"
         "print(json.dumps([resource.getrlimit(k) for k in (resource.RLIMIT_CPU,"
         " resource.RLIMIT_DATA)]))\n"
     )
@@ -301,7 +302,7 @@ def test_the_child_finds_what_this_process_put_on_its_path(
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path), "", "relative"])
     seen = []
     monkeypatch.setattr(
-        "fuseg.first_run._ask",
+        "fuseg.selection.first_run._ask",
         lambda *_: (
             seen.append(first_run._python_path()) or (0, {"agreement": None}, "")
         ),

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fuseg.dataset.images import read_frame, read_labels, write_labels, write_png
 from fuseg.errors import InputFileError
-from fuseg.images import read_frame, read_labels, write_labels, write_png
 
 RNG = np.random.default_rng(3)
 RGB = RNG.integers(0, 256, (5, 7, 3)).astype(np.uint8)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fuseg.dataset.metrics import confusion, iou, label_agreement, miou, score
 from fuseg.errors import ArgumentError, DTypeError, ShapeError
-from fuseg.metrics import confusion, iou, label_agreement, miou, score
 
 
 def counted(truth, prediction, classes, ignore):

@@ -9,7 +9,7 @@ import pytest
 
 import fuseg
 from fuseg import Frame, errors, manifest
-from fuseg.frames import Decision, decide
+from fuseg.runtime.sensor_sync import Decision, decide
 
 MS = 1_000_000
 START = 1_700_000_000_000_000_000  # ROS time: does not fit a double

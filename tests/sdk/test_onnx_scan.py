@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from fuseg.bundle.onnx_scan import CHILDREN, require_self_contained
 from fuseg.errors import BundleError
+from fuseg.onnx.scan import CHILDREN, require_self_contained
 
 
 def external(name="outside"):

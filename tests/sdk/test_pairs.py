@@ -5,8 +5,8 @@ import re
 
 import pytest
 
+from fuseg.dataset.frame_matching import Stamps, pair
 from fuseg.errors import ArgumentError, InputFileError
-from fuseg.pairs import Stamps, pair
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fuseg.dataset.pictures import sheet, with_legend
 from fuseg.manifest import Class
-from fuseg.pictures import sheet, with_legend
 
 RED, GREEN, BLUE = (230, 20, 40), (0, 160, 90), (60, 110, 255)
 CLASSES = (Class("floor", RED), Class("wall", GREEN), Class("ball", BLUE))

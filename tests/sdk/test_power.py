@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from fuseg import power
-from fuseg.power import jetson as reader
+from fuseg.host.power import jetson as reader
 
 # An answer that comes long after the limit: MAXN, if anybody still waited.
 LATE = f"""{sys.executable} -c '
@@ -191,7 +191,7 @@ def test_without_an_answer_the_mode_is_the_one_the_board_starts_in(
     del files["var/lib/nvpmodel/status"]
     if script:
         command("nvpmodel", f"PATH=/bin:/usr/bin; exec {script}")
-    monkeypatch.setattr("fuseg.power.sysfs._SECONDS", 0.3)
+    monkeypatch.setattr("fuseg.host.power.sysfs._SECONDS", 0.3)
     assert power.describe(lay(files))["mode"] == "25W"
 
 

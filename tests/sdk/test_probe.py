@@ -10,8 +10,8 @@ import textwrap
 
 import pytest
 
-from fuseg import _probe
-from fuseg._probe import Answer
+from fuseg.host import probe
+from fuseg.host.probe import Answer
 
 GPU = {
     "name": "Orin",
@@ -38,15 +38,15 @@ def package(tmp_path, monkeypatch):
 
 def test_a_library_that_aborts_is_reported_and_does_not_end_this_process(package):
     package("tensorrt", "import os; os.abort()")
-    answer = _probe.ask("tensorrt")
+    answer = probe.ask("tensorrt")
     assert answer.facts is None
     assert answer.fault == "ended the process by SIGABRT"
 
 
 def test_a_library_that_hangs_is_given_up(package, monkeypatch):
-    monkeypatch.setattr(_probe, "SECONDS", 2.0)
+    monkeypatch.setattr(probe, "SECONDS", 2.0)
     package("tensorrt", "import time; time.sleep(60)")
-    assert _probe.ask("tensorrt").fault == "did not answer within 2 seconds"
+    assert probe.ask("tensorrt").fault == "did not answer within 2 seconds"
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_library_that_hangs_is_given_up(package, monkeypatch):
 )
 def test_a_library_that_does_not_import_says_why(package, code, fault):
     package("tensorrt", code)
-    assert _probe.ask("tensorrt").fault.startswith(fault)
+    assert probe.ask("tensorrt").fault.startswith(fault)
 
 
 def test_a_library_that_talks_as_it_is_imported_and_dies_at_exit_is_understood(package):
@@ -76,15 +76,15 @@ def test_a_library_that_talks_as_it_is_imported_and_dies_at_exit_is_understood(p
         __version__ = "10.3.0"
         """,
     )
-    assert _probe.ask("tensorrt") == Answer({"version": "10.3.0"}, None)
+    assert probe.ask("tensorrt") == Answer({"version": "10.3.0"}, None)
 
 
 def test_pycuda_is_asked_for_its_driver_module(package):
     package("pycuda.__init__", "VERSION_TEXT = '2026.1'")
     package("pycuda.driver", "")
-    assert _probe.ask("pycuda").facts == {"version": "2026.1"}
+    assert probe.ask("pycuda").facts == {"version": "2026.1"}
     package("pycuda.driver", "raise ImportError('undefined symbol: cuCtxCreate_v4')")
-    assert _probe.ask("pycuda").fault == "ImportError: undefined symbol: cuCtxCreate_v4"
+    assert probe.ask("pycuda").fault == "ImportError: undefined symbol: cuCtxCreate_v4"
 
 
 def test_onnxruntime_is_asked_for_a_session_not_for_its_list(package):
@@ -105,7 +105,7 @@ def test_onnxruntime_is_asked_for_a_session_not_for_its_list(package):
             return ["CUDAExecutionProvider", "CPUExecutionProvider"]
         """,
     )
-    answer = _probe.ask("onnxruntime")
+    answer = probe.ask("onnxruntime")
     assert answer.facts == {"offered": True, "runs": False}
     assert answer.log == "libcublas is missing"
 
@@ -113,16 +113,16 @@ def test_onnxruntime_is_asked_for_a_session_not_for_its_list(package):
 def test_the_model_for_that_session_is_one_that_onnxruntime_runs():
     onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(
-        _probe._IDENTITY, providers=["CPUExecutionProvider"]
+        probe._IDENTITY, providers=["CPUExecutionProvider"]
     )
     (y,) = session.run(None, {"x": [1.5]})
     assert y.tolist() == [1.5]
 
 
 def test_cuda_writes_its_version_as_a_number():
-    assert _probe.cuda_version(12060) == "12.6"
-    assert _probe.cuda_version(11040) == "11.4"
-    assert _probe.cuda_version(13000) == "13.0"
+    assert probe.cuda_version(12060) == "12.6"
+    assert probe.cuda_version(11040) == "11.4"
+    assert probe.cuda_version(13000) == "13.0"
 
 
 # What the driver's own library is asked; its signatures are those of cuda.h.
@@ -169,4 +169,4 @@ def test_the_driver_is_asked_for_its_version_and_its_gpus(
     words = [compiler, "-shared", "-fPIC", f"-DINIT={code}", "-o", library, source]
     subprocess.run(words, check=True)
     monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
-    assert _probe.ask("driver") == Answer(expected, None)
+    assert probe.ask("driver") == Answer(expected, None)

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import fuseg
-from fuseg import metrics
 from fuseg.backends import create, onnxruntime
 from fuseg.bundle import Bundle
+from fuseg.dataset import metrics
 from fuseg.segmenter import Segmenter
 
 KEY = "session.x64quantprecision"

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import fuseg
-from fuseg import errors, tuning
+from fuseg import errors
 from fuseg.backends.replay import ReplayBackend
+from fuseg.selection import tuning_cache
 
 DIGEST = "0123456789abcdef" * 4
 KEYS = ["session.intra_op.allow_spinning", "session.inter_op.allow_spinning"]
@@ -77,12 +78,12 @@ def test_a_backend_object_has_its_own_way(rgbd):
 
 
 def test_what_was_tuned_with_threads_that_sleep_is_kept_apart():
-    fast = tuning.Measured("openvino", "fp32", 1.0)
-    slow = tuning.Measured("onnxruntime", "fp32", 1.0)
-    tuning.store(DIGEST, 2, [slow])
-    tuning.store(DIGEST, 2, [fast], allow_spinning=False)
-    found = {t.allow_spinning: t.measured for t in tuning.everything()}
+    fast = tuning_cache.Measured("openvino", "fp32", 1.0)
+    slow = tuning_cache.Measured("onnxruntime", "fp32", 1.0)
+    tuning_cache.store(DIGEST, 2, [slow])
+    tuning_cache.store(DIGEST, 2, [fast], allow_spinning=False)
+    found = {t.allow_spinning: t.measured for t in tuning_cache.everything()}
     assert found == {True: (slow,), False: (fast,)}
-    assert tuning.stored(DIGEST, 2).measured == (slow,)
-    asleep = tuning.stored(DIGEST, 2, allow_spinning=False)
+    assert tuning_cache.stored(DIGEST, 2).measured == (slow,)
+    asleep = tuning_cache.stored(DIGEST, 2, allow_spinning=False)
     assert asleep.measured == (fast,)

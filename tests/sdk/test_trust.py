@@ -11,9 +11,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 import fuseg
-from fuseg import errors, first_run
+from fuseg import errors
 from fuseg.bundle import Bundle
 from fuseg.bundle.signing import sign_bundle
+from fuseg.selection import first_run
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def test_a_file_with_the_trusted_sha256_needs_no_process(
 ):
     digest = Bundle.open(path).digest
     wanted = fuseg.load(path)(**frames()).labels
-    monkeypatch.setattr("fuseg.tuning.has_passed", lambda *_: False)
+    monkeypatch.setattr("fuseg.selection.tuning_cache.has_passed", lambda *_: False)
     monkeypatch.delattr(first_run, "in_child")
     found = fuseg.load(path, trust=spelled(digest))(**frames()).labels
     assert (found == wanted).all()

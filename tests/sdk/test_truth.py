@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fuseg.dataset.label_ids import TruthReader
 from fuseg.errors import ArgumentError, InputFileError
 from fuseg.manifest import Class
-from fuseg.truth import TruthReader
 
 NAMES = ("road", "sidewalk", "bicycle")
 CLASSES = tuple(Class(name, (0, 0, 0)) for name in NAMES)

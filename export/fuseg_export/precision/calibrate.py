@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationMethod
 from onnxruntime.quantization.calibrate import create_calibrator
 
-from fuseg._files import write_file
 from fuseg.errors import ArgumentError, ExportError, InputFileError
+from fuseg.host.files import write_file
 
 from ..sentence import cause
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fuseg import metrics
+from fuseg.dataset import metrics
+from fuseg.dataset.label_ids import TruthReader
 from fuseg.errors import ArgumentError
 from fuseg.manifest import Input, Manifest
-from fuseg.sensor import Sensor
-from fuseg.truth import TruthReader
+from fuseg.runtime.sensor import Sensor
 
 from .. import samples
 from ..definition import at_size
@@ -97,7 +97,7 @@ class Given:
         """The same with the true labels, of a network whose classes are known.
 
         Raises:
-            ArgumentError, InputFileError: See `fuseg.truth.TruthReader`.
+            ArgumentError, InputFileError: See `fuseg.dataset.label_ids.TruthReader`.
         """
         if self.frames is None or not self.truth:
             return self

@@ -10,9 +10,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from fuseg import metrics
+from fuseg.dataset import metrics
+from fuseg.dataset.metrics import confusion, iou, label_agreement, miou
 from fuseg.errors import ArgumentError
-from fuseg.metrics import confusion, iou, label_agreement, miou
 from fuseg.ops import upsample_argmax
 
 from ..engine import open_session
@@ -174,7 +174,7 @@ def judge(
         tail: What was cut off it.
         classes: Names, in the order of the labels.
         ignore: Label in the truth that is not counted.
-        mapped: See `fuseg.metrics.score`.
+        mapped: See `fuseg.dataset.metrics.score`.
 
     Raises:
         ArgumentError: There is no case.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from fuseg.metrics import label_agreement
+from fuseg.dataset.metrics import label_agreement
 
 from ..passes.cut_tail import Tail
 from .judge import Budget, Case, Scores, Verdict, judge, labels_of

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnx
 
-from fuseg import metrics
+from fuseg.dataset import metrics
 from fuseg.errors import ArgumentError, ExportError
 from fuseg.manifest import Manifest
 

@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from fuseg.dataset.metrics import iou, miou
 from fuseg.errors import FusegError
-from fuseg.metrics import iou, miou
 
 from ..checkpoint import load_checkpoint
 from ..models import REFERENCE, ReferenceModel

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fuseg.manifest import Input
-from fuseg.sensor import Sensor
+from fuseg.runtime.sensor import Sensor
 
 from ..definition import at_size
 from ..scenes import render_many

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from fuseg.dataset.metrics import confusion
 from fuseg.manifest import Input
-from fuseg.metrics import confusion
 
 from ..definition import at_size
 from .data import Frames, pack

@@ -9,10 +9,10 @@ from typing import Any, Protocol, TypeGuard
 
 from numpy.typing import NDArray
 
-from ..device import Device
-from ..device.buffers import Buffers
+from ..cuda import Device
+from ..cuda.buffers import Buffers
 from ..errors import ArgumentError, BundleError
-from ..machine import fewer_cores
+from ..host.cpu import fewer_cores
 from .tensors import GpuTensor
 
 __all__ = ["KNOWN", "Backend", "GpuBackend", "Shapes", "create", "installed"]

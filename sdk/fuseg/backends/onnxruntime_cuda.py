@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..device import Device
-from ..device.buffers import Buffers
+from ..cuda import Device
+from ..cuda.buffers import Buffers
 from ..errors import BackendError, DeviceError, DeviceMemoryError
 from . import Shapes, require_from, require_tensors
 from .onnxruntime import session_options, tensors_of, warn_of_clash

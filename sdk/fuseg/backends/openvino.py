@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._kernels import native_call
-from .._process import forks, never_destroy_in_child
 from ..errors import BackendError
+from ..host.process import forks, never_destroy_in_child
 from . import Shapes, require_from, require_tensors
 
 

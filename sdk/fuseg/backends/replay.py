@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._check import require
-from ..errors import ArgumentError
+from ..errors import ArgumentError, DTypeError, ShapeError
 from . import Shapes
 
 
@@ -49,7 +48,7 @@ class ReplayBackend:
 
         Raises:
             ArgumentError: it is bound already.
-            ShapeError, DTypeError, LayoutError: an output is not the manifest's.
+            ShapeError, DTypeError: an output is not the manifest's.
         """
         if self.inputs:
             raise ArgumentError(
@@ -58,7 +57,14 @@ class ReplayBackend:
             )
         for shape in outputs.values():
             for i, scores in enumerate(self._recorded):
-                require(f"recorded[{i}]", scores, np.float32, shape)
+                if scores.dtype != np.float32:
+                    raise DTypeError(
+                        f"recorded[{i}] must be float32, got {scores.dtype}."
+                    )
+                if scores.shape != shape:
+                    raise ShapeError(
+                        f"recorded[{i}] must have shape {shape}, got {scores.shape}."
+                    )
         self.inputs = {name: np.zeros(s, np.float32) for name, s in inputs.items()}
         self.outputs = {name: np.zeros(s, np.float32) for name, s in outputs.items()}
 

@@ -14,13 +14,13 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from .._files import write_file
 from ..errors import ArgumentError, BundleError, InputFileError
+from ..host.files import write_file
 from ..manifest import File, Manifest, Sample
+from ..onnx.scan import require_self_contained
 from .container import LARGEST_FILE, MANIFEST, pack, unpack
 from .npy import read_npy
 from .onnx_limits import Shapes, require_bounded
-from .onnx_scan import require_self_contained
 
 __all__ = ["Bundle", "require_network", "write"]
 

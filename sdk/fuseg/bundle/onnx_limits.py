@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from ..errors import BundleError
-from .onnx_scan import Reader
+from ..onnx.scan import Reader
 from .operators import OPERATORS
 
 __all__ = ["require_bounded"]

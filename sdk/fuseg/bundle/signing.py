@@ -12,8 +12,8 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._files import write_file
 from ..errors import ArgumentError, BundleError, InputFileError
+from ..host.files import write_file
 
 if TYPE_CHECKING:
     from . import Bundle

@@ -12,11 +12,12 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from .. import machine, metrics
-from .._files import write_file
+from ..dataset import metrics
+from ..dataset.frame_matching import Pairs
 from ..errors import ArgumentError
-from ..pairs import Pairs
-from ..segmentation import Timing
+from ..host import cpu
+from ..host.files import write_file
+from ..results import Timing
 from ..segmenter import Segmenter, load
 from . import training_half
 from .bench_report import show
@@ -106,7 +107,7 @@ def bench(
     """
     if (torch is None) != (checkpoint is None):
         raise ArgumentError("--torch and --checkpoint belong together: give both.")
-    count = threads or machine.cores()
+    count = threads or cpu.cores()
     sources = assignments("--input", input)
     units, orders = assignments("--unit", unit), assignments("--channels", channels)
     of_files = {"--unit": unit, "--channels": channels, "--plane": plane}
@@ -149,7 +150,7 @@ def bench(
         "model": segmenter.manifest.name,
         "variant": segmenter.variant.name,
         "backend": segmenter.backend_name,
-        "machine": machine.describe(),
+        "machine": cpu.describe(),
         "versions": _versions(),
         "settings": {
             "threads": count,

@@ -14,13 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from .. import engines
+from ..backends.registry import variant_for
+from ..backends.tensorrt import cache, engines, pack
+from ..backends.tensorrt.build_progress import Watcher
+from ..backends.tensorrt.fingerprint import fingerprint_of
 from ..bundle import Bundle
-from ..engines import cache, pack
-from ..engines.fingerprint import fingerprint_of
-from ..engines.progress import Watcher
 from ..errors import ArgumentError
-from ..gpu_engines import variant_for
 from .options import JsonOption, VariantOption
 from .printing import plural, print_json, say
 
@@ -219,7 +218,7 @@ def _require_unset(options: Mapping[str, Any]) -> None:
 
 
 def _facts(device: int) -> Any:
-    from ..device import open_device
+    from ..cuda import open_device
 
     return open_device(device).facts
 

@@ -11,7 +11,9 @@ from importlib.util import find_spec
 import typer
 from rich.text import Text
 
-from .. import __version__, _kernels, machine, power, tuning
+from .. import __version__, _kernels
+from ..host import cpu, power
+from ..selection import tuning_cache
 from . import doctor_gpu
 from .findings import Finding
 from .options import JsonOption
@@ -44,7 +46,7 @@ def doctor(json: JsonOption = False) -> None:
     about = {
         "fuseg": __version__,
         "python": platform.python_version(),
-        "machine": machine.describe(),
+        "machine": cpu.describe(),
     }
     if json:
         found = [asdict(f) for f in findings]
@@ -69,7 +71,7 @@ def _tuned() -> list[dict[str, str | int | float | bool]]:
             **asdict(tuned.measured[0]),
             "outdated": tuned.outdated,
         }
-        for tuned in tuning.everything()
+        for tuned in tuning_cache.everything()
     ]
 
 
@@ -147,7 +149,7 @@ def _module(
 
 def _show(findings: list[Finding]) -> None:
     say(f"fuseg {__version__}, Python {platform.python_version()}")
-    about = machine.describe()
+    about = cpu.describe()
     say(f"{about['cpu']}, {about['cores']} cores, {about['system']}")
     rows = []
     for found in findings:

@@ -6,8 +6,8 @@ import re
 from importlib import metadata
 from pathlib import Path
 
-from .._probe import Answer
 from ..backends.onnxruntime import clashing_packages
+from ..host.probe import Answer
 from .findings import JETPACK, NEW_DRIVER, NO_GPU, Finding, Place
 
 _PIP_TENSORRT = re.compile(r"tensorrt[-_]cu\d\d([-_](libs|bindings))?$")

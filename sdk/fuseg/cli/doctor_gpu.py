@@ -9,9 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .. import _probe
-from .._probe import Answer
-from ..power import jetson
+from ..host import probe
+from ..host.power import jetson
+from ..host.probe import Answer
 from .doctor_engines import onnxruntime, onnxruntime_packages, pycuda, tensorrt
 from .findings import JETPACK, NEW_DRIVER, NO_GPU, Finding, Place
 
@@ -35,7 +35,7 @@ def findings(power: dict[str, Any], root: Path = Path("/")) -> list[Finding]:
     here = [name for name, module in modules.items() if find_spec(module)]
     questions = ["driver", *here]
     with ThreadPoolExecutor() as pool:
-        asked = dict(zip(questions, pool.map(_probe.ask, questions), strict=True))
+        asked = dict(zip(questions, pool.map(probe.ask, questions), strict=True))
     driver = asked["driver"]
     place = _place(root, driver)
     found = [

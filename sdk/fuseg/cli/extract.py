@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._files import write_file
 from ..bundle import Bundle
+from ..dataset.images import write_labels, write_png, write_tiff
 from ..errors import ArgumentError, OutputFileError
-from ..images import write_labels, write_png, write_tiff
+from ..host.files import write_file
 from ..manifest import Input
 
 EXPECTED = "expected-labels"  # no input's name: those are Python names

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..dataset.frame_matching import PairedFrame, Pairs, Stamps, pair
+from ..dataset.images import read_frame
 from ..errors import ArgumentError, FrameError, FusegError
-from ..images import read_frame
 from ..manifest import Input, Manifest
-from ..pairs import PairedFrame, Pairs, Stamps, pair
-from ..segmentation import Segmentation
+from ..results import Segmentation
 from ..segmenter import Segmenter
 from .printing import warn
 from .wording import facts, naming_files
@@ -98,7 +98,7 @@ def pair_files(
     reference: str | None,
     missing: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Pairs:
-    """Pair the files as these options say; see `stamps_of` and `fuseg.pairs.pair`.
+    """Pair the files as these options say; see `stamps_of` and `frame_matching.pair`.
 
     A frame may lack an input that ``missing`` substitutes, as `policies` gives it.
     """

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import machine
+from ..host import cpu
 
 MOST_OTHERS = 0.1  # of a core, by other programs, on average
 MOST_SPREAD = 0.2
@@ -51,7 +51,7 @@ def describe(times: Mapping[str, list[float]], others: float | None) -> dict[str
     if others is not None and others > MOST_OTHERS:
         warnings.append(
             f"the machine is busy: other programs kept {others:.1f} of "
-            f"{os.cpu_count() or machine.cores()} cores busy meanwhile, so these times "
+            f"{os.cpu_count() or cpu.cores()} cores busy meanwhile, so these times "
             "say little; stop them and repeat."
         )
     unsteady = [f"{name} {s:.0%}" for name, s in spread.items() if s > MOST_SPREAD]

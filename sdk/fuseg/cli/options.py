@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .. import backends, gpu_engines
+from .. import backends
+from ..backends import registry
 from ..errors import ArgumentError
 
 BundleArgument = Annotated[
@@ -153,12 +154,12 @@ def require_device(backend: str, device: int) -> None:
     """
     if not device:
         return
-    if backend in backends.KNOWN and backend not in ("auto", *gpu_engines.GPU_ENGINES):
+    if backend in backends.KNOWN and backend not in ("auto", *registry.GPU_ENGINES):
         raise ArgumentError(
             f"--device must be left out with --backend {backend}, which runs on the "
             f"CPU, got {device}."
         )
-    count = gpu_engines.count()
+    count = registry.count()
     if device >= count:
         raise ArgumentError(
             f"--device must be one of the {count} GPUs that fuseg can use here, from 0 "

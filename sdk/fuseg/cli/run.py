@@ -14,6 +14,8 @@ import typer
 from numpy.typing import NDArray
 
 from .. import ops
+from ..dataset.frame_matching import PairedFrame, Pairs
+from ..dataset.images import write_labels, write_png
 from ..errors import (
     ArgumentError,
     BackendError,
@@ -23,9 +25,7 @@ from ..errors import (
     FusegError,
     InputFileError,
 )
-from ..images import write_labels, write_png
-from ..pairs import PairedFrame, Pairs
-from ..segmentation import Segmentation
+from ..results import Segmentation
 from ..segmenter import Segmenter, load
 from .frames import (
     FrameReader,
@@ -171,7 +171,7 @@ def _labelled(
     segmenter: Segmenter, read: FrameReader, frame: PairedFrame, out: Path, alpha: float
 ) -> dict[str, Any]:
     """Label one frame and write its files; what ``--json`` says of it."""
-    from ..pictures import with_legend
+    from ..dataset.pictures import with_legend
 
     arrays = read(frame)
     result = label(segmenter, frame, arrays)
@@ -213,7 +213,7 @@ def _painted(
     result: Segmentation, rgb: NDArray[np.uint8] | None, alpha: float
 ) -> NDArray[np.uint8]:
     """The overlay, in RGB at the labels' size; without colour, the labels alone."""
-    from .._pillow import Image
+    from ..dataset.pillow import Image
 
     height, width = result.labels.shape
     if rgb is not None and rgb.shape[:2] != (height, width):

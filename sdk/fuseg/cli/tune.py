@@ -13,14 +13,17 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from .. import backends, gpu_engines, machine, tuning
+from .. import backends
+from ..backends import registry
+from ..backends.registry import GPU_ENGINES
 from ..bundle import Bundle
 from ..bundle.signing import require_trusted
-from ..choice import LEAST_AGREEMENT, agreements, make, run_first
 from ..errors import ArgumentError, BackendError
-from ..gpu_engines import GPU_ENGINES
+from ..host import cpu
 from ..manifest import Variant
 from ..segmenter import Segmenter
+from ..selection import tuning_cache
+from ..selection.select import LEAST_AGREEMENT, agreements, make, run_first
 from .options import (
     BundleArgument,
     DeviceOption,
@@ -100,17 +103,19 @@ def tune(
     chosen = min(timed, key=_p50, default=None)
     baseline = next((_p50(r) for r in timed if _words(r) == "onnxruntime fp32"), None)
     on_gpu = any(row.backend in GPU_ENGINES for row in rows)
-    gpu = gpu_engines.identity_of(device) if on_gpu else None
+    gpu = registry.identity_of(device) if on_gpu else None
     path = None
     if chosen is not None:
-        measured = [tuning.Measured(r.backend, r.variant, _p50(r)) for r in timed]
-        path = tuning.store(opened.digest, threads, measured, gpu, allow_spinning=spin)
+        measured = [tuning_cache.Measured(r.backend, r.variant, _p50(r)) for r in timed]
+        path = tuning_cache.store(
+            opened.digest, threads, measured, gpu, allow_spinning=spin
+        )
     result = {
         "bundle": str(bundle),
         "digest": opened.digest,
-        "machine": machine.describe(),
+        "machine": cpu.describe(),
         "gpu": gpu,
-        "versions": tuning.versions(),
+        "versions": tuning_cache.versions(),
         "settings": {
             "threads": threads,
             "allow_spinning": spin,
@@ -134,9 +139,9 @@ def _on_gpu(bundle: Bundle, device: int) -> list[tuple[str, Variant]]:
     """Each engine of the GPU that is here, with each variant that is meant for it."""
     found: list[tuple[str, Variant]] = []
     for name in GPU_ENGINES:
-        if gpu_engines.missing(name, device) is None:
+        if registry.missing(name, device) is None:
             try:
-                variants = gpu_engines.variants_for(bundle, name)
+                variants = registry.variants_for(bundle, name)
             except BackendError as err:
                 warn(f"{name} is left out: {err}")
                 continue

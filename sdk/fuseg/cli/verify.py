@@ -8,14 +8,15 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from .. import gpu_engines, metrics
+from ..backends import registry
 from ..bundle import Bundle
 from ..bundle.signing import require_trusted
-from ..choice import LEAST_AGREEMENT, agreements, candidates, make, run_first
+from ..dataset import metrics
+from ..dataset.frame_matching import PairedFrame, Pairs
+from ..dataset.label_ids import TruthReader
 from ..errors import ArgumentError, BackendError, ShapeError
-from ..pairs import PairedFrame, Pairs
 from ..segmenter import Segmenter, load
-from ..truth import TruthReader
+from ..selection.select import LEAST_AGREEMENT, agreements, candidates, make, run_first
 from .frames import (
     FrameReader,
     assignments,
@@ -225,8 +226,8 @@ def _replay(
 ) -> list[_Sample]:
     """Every sample with the variant named, or with every one meant for the engine."""
     variants = [v for v in bundle.manifest.variants if v.fits_cpu]
-    if backend in gpu_engines.GPU_ENGINES:
-        variants = gpu_engines.variants_for(bundle, backend)
+    if backend in registry.GPU_ENGINES:
+        variants = registry.variants_for(bundle, backend)
     names: list[str | None] = [variant]
     if variant is None:
         names = [v.name for v in variants] or names
@@ -236,7 +237,7 @@ def _replay(
             bundle, backend, asked, threads, device, allow_spinning=allow_spinning
         )[0]
         name, chosen = first.backend, first.variant
-        if name not in gpu_engines.GPU_ENGINES:
+        if name not in registry.GPU_ENGINES:
             run_first(bundle, name, chosen, trusted=trusted)
         engine = make(
             bundle,

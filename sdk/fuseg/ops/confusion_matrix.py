@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _kernels
-from .._check import require, require_dtype, require_one_of, require_out, require_whole
-from .._device import borrow, launch, on_gpu
+from .._check import require_dtype, require_whole
+from ..cuda.array_view import borrow, launch, on_gpu
 from ..errors import ArgumentError, ShapeError
+from .array_checks import require, require_one_of, require_out
 
 __all__ = ["ConfusionCounter", "confusion_matrix"]
 

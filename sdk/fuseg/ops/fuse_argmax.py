@@ -9,17 +9,15 @@ from numpy.typing import NDArray
 
 from .. import _kernels
 from .._check import (
-    require,
     require_choice,
     require_number,
     require_numbers,
-    require_one_of,
-    require_out,
     require_size,
     require_whole,
 )
-from .._device import launch, on_gpu
+from ..cuda.array_view import launch, on_gpu
 from ..errors import ArgumentError, DTypeError, ShapeError
+from .array_checks import require, require_one_of, require_out
 
 __all__ = ["FusedLabeler", "fuse_argmax"]
 

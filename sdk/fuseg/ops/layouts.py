@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._check import require_choice, require_out, require_whole
-from .._device import borrow
+from .._check import require_choice, require_whole
+from ..cuda.array_view import borrow
 from ..errors import ArgumentError, DTypeError, LayoutError, ShapeError
+from .array_checks import require_out
 
 __all__ = ["OutPlanes", "hwc8_shape", "require_sixteens"]
 

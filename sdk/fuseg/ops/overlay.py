@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _kernels
-from .._check import require, require_number, require_out, require_rows, require_whole
-from .._device import launch, on_cpu, on_gpu
+from .._check import require_number, require_whole
+from ..cuda.array_view import launch, on_cpu, on_gpu
 from ..errors import ArgumentError, ShapeError
+from .array_checks import require, require_out, require_rows
 
 __all__ = ["Painter", "overlay"]
 

@@ -7,15 +7,10 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .. import _kernels
-from .._check import (
-    require_choice,
-    require_number,
-    require_numbers,
-    require_rows,
-    require_whole,
-)
-from .._device import launch, on_gpu
+from .._check import require_choice, require_number, require_numbers, require_whole
+from ..cuda.array_view import launch, on_gpu
 from ..errors import ArgumentError
+from .array_checks import require_rows
 from .layouts import OutPlanes
 from .placement import Placement, place
 

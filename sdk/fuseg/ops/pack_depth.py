@@ -13,13 +13,12 @@ from .._check import (
     require_choice,
     require_dtype,
     require_number,
-    require_out,
-    require_rows,
     require_size,
     require_whole,
 )
-from .._device import launch, on_cpu, on_gpu
+from ..cuda.array_view import launch, on_cpu, on_gpu
 from ..errors import ArgumentError
+from .array_checks import require_out, require_rows
 from .finite import readings_between
 from .layouts import OutPlanes
 from .placement import LONGEST_FRAME, Placement, place

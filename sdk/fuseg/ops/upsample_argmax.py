@@ -13,13 +13,12 @@ from .._check import (
     require_box,
     require_choice,
     require_dtype,
-    require_one_of,
-    require_out,
     require_size,
     require_whole,
 )
-from .._device import borrow, launch, on_gpu
+from ..cuda.array_view import borrow, launch, on_gpu
 from ..errors import ArgumentError, ShapeError
+from .array_checks import require_one_of, require_out
 from .layouts import hwc8_shape, require_sixteens
 from .lines import line
 

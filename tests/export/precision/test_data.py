@@ -7,9 +7,9 @@ import random
 import numpy as np
 import pytest
 
+from fuseg.dataset.images import write_png
+from fuseg.dataset.label_ids import TruthReader
 from fuseg.errors import ArgumentError
-from fuseg.images import write_png
-from fuseg.truth import TruthReader
 from fuseg_export.input_words import make_inputs
 from fuseg_export.precision.data import choose
 from fuseg_export.samples import Paired

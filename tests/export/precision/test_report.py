@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fuseg.cli.printing import print_table
-from fuseg.metrics import score
+from fuseg.dataset.metrics import score
 from fuseg_export.precision.judge import Verdict
 from fuseg_export.precision.repair import Repair
 from fuseg_export.precision.report import brief_rows, remarks, variant_rows

@@ -1,0 +1,186 @@
+"""TensorRT on an NVIDIA GPU, 8.6 to 11: runs an engine that was built on this machine.
+
+`engines` builds and keeps them. One path for every version: named tensors,
+``execute_async_v3``.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..._kernels import native_call
+from ...cuda import Device
+from ...cuda.buffers import Buffers
+from ...errors import BackendError, DeviceMemoryError
+from .. import Shapes, require_tensors
+from ..tensors import GpuTensor
+
+_log = logging.getLogger("fuseg.tensorrt")
+
+
+class TensorRtBackend:
+    """A TensorRT engine with an execution context and buffers of its own.
+
+    Args:
+        engine: From `open_engine`. Several backends may share one: each has a context.
+        device: The GPU it was built on.
+        scales: What one step of an int8 input stands for, by tensor.
+    """
+
+    name = "tensorrt"
+    capturable = True
+    slots = 2
+
+    def __init__(
+        self, engine: Any, device: Device, scales: Mapping[str, float] | None = None
+    ) -> None:
+        self._engine, self.device = engine, device
+        self._scales = dict(scales or {})
+        self._context: Any = None
+        self.inputs: dict[str, GpuTensor] = {}
+        self.outputs: dict[str, GpuTensor] = {}
+
+    def bind(
+        self, inputs: Shapes, outputs: Shapes, buffers: Buffers, stream: int
+    ) -> None:
+        """See `GpuBackend.bind`. Outputs and what the engine needs are made now."""
+        trt = library()
+        found: dict[str, dict[str, GpuTensor]] = {"input": {}, "output": {}}
+        for index in range(self._engine.num_io_tensors):
+            name = self._engine.get_tensor_name(index)
+            mode = self._engine.get_tensor_mode(name)
+            what = "input" if mode == trt.TensorIOMode.INPUT else "output"
+            found[what][name] = self._tensor(name)
+        for what, wanted in (("input", inputs), ("output", outputs)):
+            shapes = {n: ("float32", t.shape) for n, t in found[what].items()}
+            require_tensors(what, shapes, wanted)
+        self._context = self._engine.create_execution_context()
+        if self._context is None:
+            free, total = self.device.memory()
+            raise DeviceMemoryError(
+                "TensorRT could not make an execution context; the GPU has "
+                f"{free >> 20} of {total >> 20} MiB free. {last_error()}"
+            )
+        for tensors in found.values():
+            for name, tensor in tensors.items():
+                placed = tensor._replace(address=buffers.memory(tensor.nbytes))
+                tensors[name] = placed
+                if not self._context.set_tensor_address(name, placed.address):
+                    raise BackendError(
+                        f"TensorRT refuses the buffer of {name}: {last_error()}"
+                    )
+        self.inputs, self.outputs = found["input"], found["output"]
+        self._stream = stream
+
+    def enqueue(self) -> None:
+        """See `GpuBackend.enqueue`."""
+        if not self._context.execute_async_v3(stream_handle=self._stream):
+            raise BackendError(f"TensorRT failed to run the network: {last_error()}")
+
+    def clone(self) -> TensorRtBackend:
+        """See `GpuBackend.clone`."""
+        return TensorRtBackend(self._engine, self.device, self._scales)
+
+    def _tensor(self, name: str) -> GpuTensor:
+        """How a tensor of the engine lies in memory; its address is still 0."""
+        trt = library()
+        types: dict[Any, np.dtype[Any]] = {
+            trt.DataType.FLOAT: np.dtype(np.float32),
+            trt.DataType.HALF: np.dtype(np.float16),
+            trt.DataType.INT8: np.dtype(np.int8),
+        }
+        layouts = {
+            trt.TensorFormat.LINEAR: "linear",
+            trt.TensorFormat.CHW4: "chw4",
+            trt.TensorFormat.HWC8: "hwc8",
+        }
+        dtype = self._engine.get_tensor_dtype(name)
+        layout = self._engine.get_tensor_format(name)
+        if dtype not in types or layout not in layouts:
+            raise BackendError(
+                f"the engine's tensor {name} must be float32, float16 or int8, and "
+                f"LINEAR, CHW4 or HWC8, got {dtype} and {layout}: build the engine "
+                "again, `fuseg build --rebuild`."
+            )
+        shape = tuple(int(n) for n in self._engine.get_tensor_shape(name))
+        scale = self._scales.get(name, 1.0)
+        return GpuTensor(0, shape, types[dtype], layouts[layout], scale)
+
+
+def open_engine(plan: bytes | memoryview, *, host_code: bool = False) -> Any:
+    """Make an ``ICudaEngine`` of a plan from this machine's own cache.
+
+    A plan is executable code: never give one that was not built here or trusted.
+    The device is active.
+
+    Args:
+        host_code: Whether the plan holds a runtime of its own, as it does if it was
+            built for other versions of TensorRT too.
+
+    Raises:
+        BackendError: tensorrt cannot be imported, or refuses the plan.
+    """
+    runtime = _runtime(library())
+    if host_code:
+        runtime.engine_host_code_allowed = True
+    engine = native_call(runtime.deserialize_cuda_engine, plan)
+    if engine is None:
+        raise BackendError(f"TensorRT refuses the engine's plan: {last_error()}")
+    return engine
+
+
+def library() -> Any:
+    """The module ``tensorrt``.
+
+    Raises:
+        BackendError: it cannot be imported; the sentence says how to get it.
+    """
+    try:
+        import tensorrt as trt
+    except (ImportError, OSError) as err:
+        raise BackendError(
+            f"TensorRT cannot be imported ({err}): on a Jetson, sudo apt install "
+            'python3-libnvinfer; on x86-64, pip install "fuseg[tensorrt]".'
+        ) from err
+    return trt
+
+
+def last_error() -> str:
+    """What TensorRT said last of an error, as a sentence."""
+    said = _logger(library()).said
+    return (said[-1] if said else "it did not say why").rstrip(". ") + "."
+
+
+@functools.cache
+def _runtime(trt: Any) -> Any:
+    return trt.Runtime(_logger(trt))
+
+
+@functools.cache
+def _logger(trt: Any) -> Any:
+    """TensorRT's log as Python's; errors are kept for the sentence of an exception."""
+    levels = {
+        trt.ILogger.INTERNAL_ERROR: logging.ERROR,
+        trt.ILogger.ERROR: logging.ERROR,
+        trt.ILogger.WARNING: logging.WARNING,
+        trt.ILogger.INFO: logging.INFO,
+        trt.ILogger.VERBOSE: logging.DEBUG,
+    }
+
+    class Log(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.said: list[str] = []
+
+        def log(self, severity: Any, msg: str) -> None:
+            level = levels.get(severity, logging.INFO)
+            if level == logging.ERROR:
+                self.said = [*self.said[-9:], msg]
+            _log.log(level if level != logging.INFO else logging.DEBUG, "%s", msg)
+
+    return Log()

@@ -1,0 +1,176 @@
+"""Starting the child that builds an engine, and what becomes of it."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import signal
+import sys
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ... import __version__
+from ...errors import BuildError, ManifestError
+from ...manifest import File
+from .build_process import Child
+from .build_progress import Progress, Watcher
+from .fingerprint import Fingerprint
+from .record import Border, EngineRecord, kept_warnings, plain
+
+__all__ = ["TensorRT", "build_engine", "installed"]
+
+_HARMLESS = "Nothing else is lost by that."
+_INSTALL = (
+    'Install it with pip install "fuseg[tensorrt]", or on a Jetson with sudo apt '
+    "install nvidia-jetpack."
+)
+
+
+@dataclass(frozen=True)
+class TensorRT:
+    """The TensorRT that a child of this process imports.
+
+    ``strongly_typed``: it takes the precision from the network's own types, as from
+    version 10 on; before, from flags.
+    """
+
+    tensorrt: str
+    strongly_typed: bool
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Names of the variants it takes, the one that is fastest as a rule first."""
+        return "int8-trt" if self.strongly_typed else "int8-trt8", "fp16", "fp32"
+
+
+def installed() -> TensorRT:
+    """What is loaded, or else what a child says, so that it need not be loaded here.
+
+    Raises:
+        BuildError: It cannot be imported.
+    """
+    loaded = sys.modules.get("tensorrt")
+    if loaded is None:
+        return _asked()
+    kind = loaded.NetworkDefinitionCreationFlag
+    return TensorRT(loaded.__version__, hasattr(kind, "STRONGLY_TYPED"))
+
+
+@functools.cache
+def _asked() -> TensorRT:
+    child = Child({"do": "about"}, b"", device=0)
+    try:
+        for event in child.events():
+            if event["event"] == "about":
+                return TensorRT(event["tensorrt"], event["strongly_typed"])
+            if event["event"] == "failed":
+                raise BuildError(f"{event['sentence']}. {_INSTALL}")
+    finally:
+        child.end()
+    raise BuildError(
+        f"TensorRT cannot be asked for its version: {child.last_words()}. {_INSTALL}"
+    )
+
+
+def build_engine(
+    onnx: bytes,
+    precision: dict[str, str],
+    fingerprint: Fingerprint,
+    about: TensorRT,
+    *,
+    timing_cache: Path | None,
+    device: int = 0,
+    progress: Watcher | None = None,
+) -> tuple[EngineRecord, bytes]:
+    """Build one engine in a child process and wait for it.
+
+    Ctrl-C here, and the end of this process, end the child too.
+
+    Args:
+        precision: Of the variant, as the manifest has it.
+        timing_cache: Where TensorRT's timings are kept; None: nowhere.
+        device: The GPU's number.
+        progress: Called every half second at least, in this thread.
+
+    Raises:
+        BuildError: TensorRT failed, crashed or was killed; the sentence says how.
+    """
+    options = asdict(fingerprint)
+    request = {
+        "do": "build",
+        "about": asdict(about),
+        "bytes": len(onnx),
+        "precision": precision,
+        "options": options,
+        "timing_cache": None if timing_cache is None else str(timing_cache),
+    }
+    began = time.monotonic()
+    child = Child(request, onnx, device=device)
+    reached: Progress | None = None
+    try:
+        for event in child.events():
+            seconds = time.monotonic() - began
+            if event["event"] == "progress":
+                reached = Progress(seconds, event["fraction"], event["phase"])
+            elif event["event"] == "failed":
+                raise BuildError(_failed(fingerprint.variant, event["sentence"]))
+            elif event["event"] == "engine":
+                return _record(event, fingerprint), event["plan"]
+            last = reached or Progress(seconds)
+            if progress is not None:
+                progress(Progress(seconds, last.fraction, last.phase))
+    finally:
+        child.end()
+    raise BuildError(_ended(fingerprint, child))
+
+
+def _record(event: dict[str, Any], fingerprint: Fingerprint) -> EngineRecord:
+    plan = event["plan"]
+    fallback = event["fallback"]
+    try:
+        return EngineRecord(
+            fingerprint,
+            File(hashlib.sha256(plan).hexdigest(), len(plan)),
+            {name: Border(**border) for name, border in event["borders"].items()},
+            event["seconds"],
+            f"fuseg {__version__}",
+            None if fallback is None else plain(fallback),
+            tuple(event["reformats"]),
+            kept_warnings(event["warnings"]),
+        )
+    except ManifestError as err:
+        raise BuildError(
+            f"the engine of variant {fingerprint.variant} is not as it was asked for: "
+            f"{err} {_HARMLESS}"
+        ) from err
+
+
+def _failed(variant: str, sentence: str) -> str:
+    return (
+        f"the engine of variant {variant} could not be built: {sentence}. {_HARMLESS} "
+        "Try another --variant, or see TensorRT's log (logger 'fuseg', level DEBUG)."
+    )
+
+
+def _ended(fingerprint: Fingerprint, child: Child) -> str:
+    code = child.code
+    what = f"the process that builds the engine of variant {fingerprint.variant}"
+    if code in (-signal.SIGKILL, 128 + signal.SIGKILL):
+        return (
+            f"{what} was killed, as the system does when memory runs out. {_HARMLESS} "
+            f"Give it less, --workspace {max(1, fingerprint.workspace_mb // 2)}, end "
+            "other programs, or build on a board of the same kind with more memory "
+            "free and bring the engine with --pack."
+        )
+    how = f"ended with exit code {code}"
+    if code is not None and code < 0:
+        how = f"crashed with signal {-code}"
+        with suppress(ValueError):
+            how = f"crashed with {signal.Signals(-code).name}"
+    return (
+        f"{what} {how}; its last words: {child.last_words()}. {_HARMLESS} Try another "
+        "--variant or --borders float32."
+    )

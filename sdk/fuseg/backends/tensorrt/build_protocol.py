@@ -1,0 +1,76 @@
+"""What the child that builds an engine says, and when it has to stop."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Any, BinaryIO
+
+from .build_progress import Meter
+from .record import plain
+
+__all__ = ["Failed", "Reporter", "Said", "die_with_parent"]
+
+_PR_SET_PDEATHSIG = 1
+_PAUSE_S = 0.1  # between two reports
+
+
+class Failed(Exception):
+    """The build failed in a way that its sentence explains."""
+
+
+class Said:
+    """What TensorRT said: all on stderr, warnings and errors kept."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+        self.errors: list[str] = []
+
+    def add(self, severity: str, sentence: str) -> None:
+        if severity == "VERBOSE":
+            return
+        sys.stderr.write(f"[TensorRT {severity}] {plain(sentence)}\n")
+        sys.stderr.flush()
+        if severity == "WARNING":
+            self.warnings.append(sentence)
+        elif severity != "INFO":
+            self.errors.append(sentence)
+
+    def reason(self, otherwise: str) -> str:
+        """The errors since the last call, in one sentence."""
+        told = "; ".join(plain(e).rstrip(".") for e in self.errors[-3:]) or otherwise
+        self.errors.clear()
+        return told
+
+
+class Reporter:
+    """Writes events; some threads of TensorRT may do so at once."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self._lock, self._last = stream, threading.Lock(), 0.0
+
+    def say(self, event: str, data: bytes = b"", **facts: Any) -> None:
+        with self._lock:
+            line = json.dumps({"event": event, **facts}) + "\n"
+            self._stream.write(line.encode() + data)
+            self._stream.flush()
+
+    def progress(self, meter: Meter) -> None:
+        now = time.monotonic()
+        if now - self._last >= _PAUSE_S:
+            self._last = now
+            phase = plain(meter.phase)
+            self.say("progress", fraction=meter.fraction, phase=phase)
+
+
+def die_with_parent() -> None:
+    """Nobody waits for the engine any more once the parent is gone (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.environ.get("FUSEG_BUILDER_PARENT") != str(os.getppid()):
+        os._exit(1)

@@ -1,0 +1,278 @@
+"""The child process that builds one engine, run as
+``python -m fuseg.backends.tensorrt.build_worker``.
+
+TensorRT takes minutes and gigabytes, and may crash or be killed; whoever wants an
+engine shall survive that. Stdin: one line of JSON, then the ONNX. Stdout: lines of
+JSON, each an event; after the event "engine" the plan. Stderr: TensorRT's log.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ...errors import BundleError, OutputFileError
+from ...host.files import read_private
+from .build_progress import Meter
+from .build_protocol import Failed, Reporter, Said, die_with_parent
+from .io_formats import Wanted, move_casts_out
+from .record import plain
+
+_LAYOUTS = {"LINEAR": "linear", "CHW4": "chw4", "HWC8": "hwc8"}
+_LARGEST_TIMINGS = 1 << 28  # bytes; TensorRT's are a few MiB
+_TYPES = {"FLOAT": "float32", "HALF": "float16", "INT8": "int8"}
+
+
+def main() -> int:
+    """Do what stdin asks for; the exit code is 0 if that was done."""
+    die_with_parent()
+    with os.fdopen(os.dup(1), "wb") as stream:
+        os.dup2(2, 1)  # what a library prints is no event
+        reporter = Reporter(stream)
+        request = json.loads(sys.stdin.buffer.readline())
+        try:
+            trt = _import()
+            typed = hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED")
+            about = {"tensorrt": trt.__version__, "strongly_typed": typed}
+            if request["do"] == "about":
+                reporter.say("about", **about)
+                return 0
+            if about != request["about"]:
+                raise Failed(
+                    f"TensorRT must be {request['about']['tensorrt']}, as it was a "
+                    f"moment ago, got {trt.__version__}"
+                )
+            onnx = sys.stdin.buffer.read(request["bytes"])
+            plan, facts = _build(trt, onnx, request, reporter)
+        except (Failed, BundleError) as err:
+            reporter.say("failed", sentence=str(err))
+            return 1
+        reporter.say("engine", plan, bytes=len(plan), **facts)
+    return 0
+
+
+def _import() -> Any:
+    try:
+        import tensorrt
+    except Exception as err:  # an OSError, say, of a library that it loads
+        raise Failed(f"TensorRT cannot be imported: {plain(str(err))}") from err
+    return tensorrt
+
+
+def _build(
+    trt: Any, onnx: bytes, request: dict[str, Any], reporter: Reporter
+) -> tuple[bytes, dict[str, Any]]:
+    """The plan and what is known of it."""
+    said, began, fallback = Said(), time.monotonic(), None
+    logger = _logger(trt, said)
+    tries = [(onnx, dict[str, Wanted]())]
+    if request["options"]["borders"] == "auto":
+        tries.insert(0, move_casts_out(onnx, request["precision"]))
+    for number, (model, wanted) in enumerate(tries):
+        try:
+            plan = _build_once(trt, logger, said, model, wanted, request, reporter)
+            facts = _inspect(trt, logger, said, plan, wanted, request)
+            break
+        except Failed as err:
+            if number + 1 == len(tries) or model is onnx:
+                raise
+            fallback = f"it could not be built otherwise: {err}"
+            said.add("WARNING", f"all borders are float32: {err}")
+    seconds = round(time.monotonic() - began, 3)
+    facts |= {"seconds": seconds, "fallback": fallback, "warnings": said.warnings}
+    return plan, facts
+
+
+def _build_once(
+    trt: Any,
+    logger: Any,
+    said: Said,
+    model: bytes,
+    wanted: dict[str, Wanted],
+    request: dict[str, Any],
+    reporter: Reporter,
+) -> bytes:
+    try:
+        builder = trt.Builder(logger)
+    except TypeError as err:  # pybind11's word for a null pointer
+        raise Failed(f"TensorRT cannot use the GPU: {said.reason(str(err))}") from err
+    kind = trt.NetworkDefinitionCreationFlag
+    typed = hasattr(kind, "STRONGLY_TYPED")
+    flag = kind.STRONGLY_TYPED if typed else kind.EXPLICIT_BATCH
+    network = builder.create_network(1 << int(flag))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse(model):
+        for index in range(parser.num_errors):
+            said.errors.append(parser.get_error(index).desc())
+        raise Failed(f"TensorRT cannot read the network: {said.reason('no reason')}")
+    for index in range(network.num_inputs):
+        _allow(trt, network.get_input(index), wanted)
+    for index in range(network.num_outputs):
+        _allow(trt, network.get_output(index), wanted)
+    config = builder.create_builder_config()
+    _configure(trt, config, request, typed)
+    if hasattr(trt, "IProgressMonitor"):
+        monitor = _monitor(trt, reporter)  # must live as long as the build
+        config.progress_monitor = monitor
+    path = Path(request["timing_cache"]) if request["timing_cache"] else None
+    cache = _timing_cache(config, said, path)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        reason = said.reason("TensorRT gives no reason")
+        raise Failed(f"TensorRT cannot build the network: {reason}")
+    if path is not None:
+        _keep_timing_cache(config, cache, said, path)
+    return bytes(memoryview(plan))
+
+
+def _allow(trt: Any, tensor: Any, wanted: dict[str, Wanted]) -> None:
+    layouts = wanted.get(tensor.name, Wanted()).layouts
+    names = [name for name, layout in _LAYOUTS.items() if layout in layouts]
+    bits = (1 << int(getattr(trt.TensorFormat, name)) for name in names)
+    tensor.allowed_formats = sum(bits)
+
+
+def _configure(trt: Any, config: Any, request: dict[str, Any], typed: bool) -> None:
+    options, flags = request["options"], trt.BuilderFlag
+    workspace = options["workspace_mb"] << 20
+    config.clear_flag(flags.TF32)  # where the network says float32, it is float32
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
+    if options["optimization_level"] is not None:
+        config.builder_optimization_level = options["optimization_level"]
+    if options["version_compatible"]:
+        config.set_flag(flags.VERSION_COMPATIBLE)
+    if options["hardware_compatible"]:
+        level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
+        config.hardware_compatibility_level = level
+    if not typed and request["precision"]["kind"] != "fp32":
+        config.set_flag(flags.FP16)
+        if request["precision"]["kind"] == "int8":
+            config.set_flag(flags.INT8)
+
+
+def _timing_cache(config: Any, said: Said, path: Path | None) -> Any:
+    """The stored one, or an empty one if there is none that fits."""
+    stored = _read(path)
+    cache = config.create_timing_cache(stored)
+    if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
+        said.add("WARNING", f"{path} does not fit here and is not used.")
+        cache = config.create_timing_cache(b"")
+        config.set_timing_cache(cache, ignore_mismatch=False)
+    return cache
+
+
+def _keep_timing_cache(config: Any, cache: Any, said: Said, path: Path) -> None:
+    """Store it, with what others stored meanwhile."""
+    from .cache import locked, write_private
+
+    try:
+        with locked(path.with_suffix(".lock")):
+            stored = _read(path)
+            other = config.create_timing_cache(stored) if stored else None
+            if other is not None:
+                cache.combine(other, ignore_mismatch=False)
+            write_private(path, bytes(memoryview(cache.serialize())))
+    except OutputFileError as err:
+        said.add("WARNING", f"the next build will time the same again: {err}")
+
+
+def _read(path: Path | None) -> bytes:
+    try:
+        return b"" if path is None else read_private(path, _LARGEST_TIMINGS)
+    except OSError:
+        return b""
+
+
+def _inspect(
+    trt: Any,
+    logger: Any,
+    said: Said,
+    plan: bytes,
+    wanted: dict[str, Wanted],
+    request: dict[str, Any],
+) -> dict[str, Any]:
+    """Load the engine and tell its borders and the layers that only convert."""
+    runtime = trt.Runtime(logger)
+    if request["options"]["version_compatible"]:
+        runtime.engine_host_code_allowed = True  # of an engine that was made just now
+    engine = runtime.deserialize_cuda_engine(plan)
+    if engine is None:
+        reason = said.reason("TensorRT gives no reason")
+        raise Failed(f"TensorRT cannot load the engine that it built: {reason}")
+    borders: dict[str, dict[str, Any]] = {}
+    for index in range(engine.num_io_tensors):
+        name = engine.get_tensor_name(index)
+        asked = wanted.get(name, Wanted())
+        dtype = _word(trt.DataType, _TYPES, engine.get_tensor_dtype(name))
+        layout = _word(trt.TensorFormat, _LAYOUTS, engine.get_tensor_format(name))
+        if dtype != asked.dtype or layout not in asked.layouts:
+            raise Failed(
+                f"tensor {name} must be {asked.dtype} {' or '.join(asked.layouts)}, "
+                f"got {dtype} {layout}"
+            )
+        borders[name] = {"dtype": dtype, "layout": layout}
+        if asked.scale is not None:
+            borders[name]["scale"] = asked.scale
+    return {"borders": borders, "reformats": _reformats(trt, engine)}
+
+
+def _word(kind: Any, words: dict[str, str], value: Any) -> str:
+    for name, word in words.items():
+        if value == getattr(kind, name):
+            return word
+    return str(value)
+
+
+def _reformats(trt: Any, engine: Any) -> list[str]:
+    inspector = engine.create_engine_inspector()
+    text = inspector.get_engine_information(trt.LayerInformationFormat.JSON)
+    try:
+        layers = json.loads(text)["Layers"]
+    except (ValueError, KeyError, TypeError):
+        return []
+    names = [str(x.get("Name")) if isinstance(x, dict) else str(x) for x in layers]
+    return [plain(name) for name in names if "reformat" in name.lower()]
+
+
+def _logger(trt: Any, said: Said) -> Any:
+    class Logger(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+
+        def log(self, severity: Any, msg: str) -> None:
+            said.add(severity.name, msg)
+
+    return Logger()
+
+
+def _monitor(trt: Any, reporter: Reporter) -> Any:
+    meter = Meter()
+
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+
+        def phase_start(
+            self, phase_name: str, parent_phase: Any, num_steps: int
+        ) -> None:
+            meter.start(phase_name, parent_phase, num_steps)
+            reporter.progress(meter)
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            meter.step(phase_name, step)
+            reporter.progress(meter)
+            return True
+
+        def phase_finish(self, phase_name: str) -> None:
+            meter.finish(phase_name)
+            reporter.progress(meter)
+
+    return Monitor()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

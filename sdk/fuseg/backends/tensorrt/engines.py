@@ -1,0 +1,177 @@
+"""TensorRT engines on this device: built once, in a child process, and kept.
+
+A plan is code, so fuseg runs only what it built here itself, or what came in an engine
+pack that somebody trusted by its digest or its signature.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...bundle import Bundle
+from ...errors import ArgumentError, OutputFileError
+from ...manifest import Manifest, Variant
+from . import cache
+from .build_parent import TensorRT, build_engine, installed
+from .build_progress import Progress, Watcher
+from .fingerprint import Fingerprint, Options, fingerprint_of
+from .record import Border, EngineRecord, write_file
+
+if TYPE_CHECKING:
+    from ...cuda import Facts
+
+__all__ = [
+    "Border",
+    "Engine",
+    "Options",
+    "Progress",
+    "TensorRT",
+    "engine_for",
+    "find",
+    "fitting",
+    "installed",
+]
+
+_log = logging.getLogger("fuseg")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine that may be run here.
+
+    Attributes:
+        record: What is known of it.
+        plan: What TensorRT deserialises; its digest was checked.
+        path: The file that keeps it; None if it could not be kept.
+        built: Whether it was built just now.
+    """
+
+    record: EngineRecord
+    plan: memoryview
+    path: Path | None
+    built: bool
+
+    @property
+    def borders(self) -> dict[str, Border]:
+        """Its inputs and outputs by name, as they lie in memory."""
+        return self.record.borders
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        return self.record.fingerprint
+
+
+def fitting(manifest: Manifest, about: TensorRT) -> list[Variant]:
+    """The variants that this TensorRT takes, the one that is usually fastest first."""
+    known = {variant.name: variant for variant in manifest.variants}
+    return [known[name] for name in about.variants if name in known]
+
+
+def require_fitting(variant: Variant, about: TensorRT) -> None:
+    """Refuse a variant that this TensorRT does not take."""
+    if variant.name not in about.variants:
+        raise ArgumentError(
+            f"variant must be one of {', '.join(about.variants)} for TensorRT "
+            f"{about.tensorrt}, got {variant.name!r}."
+        )
+
+
+def engine_for(
+    bundle: Bundle,
+    variant: Variant,
+    facts: Facts,
+    *,
+    options: Options | None = None,
+    device: int = 0,
+    rebuild: bool = False,
+    progress: Watcher | None = None,
+) -> Engine:
+    """The engine of a variant for this GPU: kept from earlier, or built now.
+
+    Building takes minutes, in a child process; if another process builds the same
+    engine, this one waits for it. An engine that cannot be kept (the folder is read
+    only, the disk full) is returned all the same, and the log has a warning.
+
+    Args:
+        facts: Of the GPU with number ``device``.
+        options: How it is built; `Options` by default.
+        rebuild: Build it even if there is one.
+        progress: Called while it is built, every half second at least.
+
+    Raises:
+        ArgumentError: The installed TensorRT does not take this variant.
+        BuildError: TensorRT is not there, failed, crashed or was killed.
+        OutputFileError: Others may write to the folder of the engines.
+        BundleError, InputFileError: The bundle's file was changed meanwhile.
+    """
+    about = installed()
+    require_fitting(variant, about)
+    wanted = fingerprint_of(
+        bundle, variant, facts, about.tensorrt, options or Options()
+    )
+    found = None if rebuild else _kept(wanted)
+    if found is not None:
+        return found
+
+    def make(timing_cache: Path | None) -> tuple[EngineRecord, bytes]:
+        _log.info("%s: an engine of %s is built", bundle.path, variant.name)
+        return build_engine(
+            bundle.read(variant.file),
+            variant.precision,
+            wanted,
+            about,
+            timing_cache=timing_cache,
+            device=device,
+            progress=progress,
+        )
+
+    made: tuple[EngineRecord, bytes] | None = None
+    path: Path | None = None
+    try:
+        cache.prepare()
+        lock = cache.path_of(wanted).with_suffix(".lock")
+        waiting = f"{bundle.path}: another process builds its engine; waiting for it."
+        with cache.locked(lock, waiting):
+            found = None if rebuild else _kept(wanted, logging.DEBUG)
+            if found is not None:
+                return found
+            made = make(cache.timing_cache(wanted))
+            record, plan = made
+            path = cache.keep(wanted, write_file(record.dump(), plan))
+    except OutputFileError as err:
+        cache.require_private()
+        _log.warning("the engine is not kept and will be built again: %s", err)
+    record, plan = made or make(None)
+    if record.fallback is not None:
+        _log.warning(
+            "variant %s: all borders are float32: %s", variant.name, record.fallback
+        )
+    return Engine(record, memoryview(plan), path, built=True)
+
+
+def find(bundle: Bundle, variant: Variant, facts: Facts) -> Engine | None:
+    """The newest engine of a variant that is kept for this GPU, however it was built.
+
+    Raises:
+        BuildError: TensorRT is not there.
+        OutputFileError: Others may write to the folder of the engines.
+    """
+    wanted = fingerprint_of(bundle, variant, facts, installed().tensorrt, Options())
+    return _as_engine(cache.newest(wanted))
+
+
+def _kept(wanted: Fingerprint, level: int = logging.WARNING) -> Engine | None:
+    found = _as_engine(cache.look_up(wanted, level))
+    if found is not None:
+        cache.touch(wanted)
+    return found
+
+
+def _as_engine(found: tuple[EngineRecord, memoryview] | None) -> Engine | None:
+    if found is None:
+        return None
+    record, plan = found
+    return Engine(record, plan, cache.path_of(record.fingerprint), built=False)

@@ -1,0 +1,153 @@
+"""Ends of a network that need no conversion: float16, or int8 with a known scale.
+
+Every variant has float32 inputs and outputs, and begins and ends with casts where it
+computes otherwise. Here the casts move out of the engine, into the kernels that write
+its inputs and read its outputs anyway. That is done in the ONNX graph and not through
+TensorRT's API, which has no setter for a tensor's type any more since version 11.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ...onnx.edit import FLOAT, FLOAT16, INT8, Graph, Node, read_graph, rewrite
+
+__all__ = ["Wanted", "move_casts_out"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What one end of the engine shall be.
+
+    Attributes:
+        dtype: "float32", "float16" or "int8".
+        layouts: Those that are fine: of "linear", "chw4", "hwc8".
+        scale: Of int8: its value times this is the tensor's value.
+        why: Why it stays float32; None if it does not.
+    """
+
+    dtype: str = "float32"
+    layouts: tuple[str, ...] = ("linear",)
+    scale: float | None = None
+    why: str | None = None
+
+
+@dataclass
+class _Edits:
+    types: dict[str, int] = field(default_factory=dict)
+    casts: dict[int, int] = field(default_factory=dict)
+    dropped: set[int] = field(default_factory=set)
+    renamed: dict[str, str] = field(default_factory=dict)
+
+
+def move_casts_out(
+    model: bytes, precision: Mapping[str, str]
+) -> tuple[bytes, dict[str, Wanted]]:
+    """The network with as few conversions at its ends as its precision allows.
+
+    An input that is only quantized (symmetrically, one scale) becomes the int8 tensor.
+    One that is only cast to float16 becomes float16, and so does an output that is cast
+    from it. The network computes the same numbers as before from rounded inputs.
+
+    Args:
+        model: ONNX whose ends are float32.
+        precision: Of its variant, as the manifest has it.
+
+    Returns:
+        The new model, ``model`` itself if nothing changes, and each end by name.
+
+    Raises:
+        BundleError: It is no ONNX file.
+    """
+    graph = read_graph(model)
+    ends = {**graph.inputs, **graph.outputs}
+    if precision["kind"] == "fp32":
+        return model, {name: Wanted(why="the variant is float32") for name in ends}
+    if any(node.nested for node in graph.nodes):
+        why = "the network has branches or loops"
+        return model, {name: Wanted(why=why) for name in ends}
+    edits = _Edits()
+    wanted = {name: _input(graph, name, edits) for name in graph.inputs}
+    wanted |= {name: _output(graph, name, edits) for name in graph.outputs}
+    if not edits.types:
+        return model, wanted
+    edited = rewrite(
+        model,
+        types=edits.types,
+        casts=edits.casts,
+        dropped=frozenset(edits.dropped),
+        renamed=edits.renamed,
+    )
+    return edited, wanted
+
+
+def _input(graph: Graph, name: str, edits: _Edits) -> Wanted:
+    if graph.inputs[name].data_type != FLOAT or name in graph.outputs:
+        return Wanted(why="it is no float32 input")
+    readers = graph.readers(name)
+    quantized = _only_quantized(graph, name, readers)
+    if quantized is not None and len(graph.inputs[name].shape) == 4:
+        scale, dropped, value = quantized
+        edits.types[name] = INT8
+        edits.dropped |= dropped
+        edits.renamed[value] = name
+        return Wanted("int8", ("chw4",), scale)
+    casts = {node.to for node in readers if node.op == "Cast"}
+    if readers and all(n.op == "Cast" for n in readers) and FLOAT16 in casts:
+        edits.types[name] = FLOAT16
+        return Wanted("float16")
+    return Wanted(why="the network reads it as float32")
+
+
+def _only_quantized(
+    graph: Graph, name: str, readers: list[Node]
+) -> tuple[float, set[int], str] | None:
+    """Its scale, the nodes that go away and what they made; None if it is not."""
+    dropped: set[int] = set()
+    while len(readers) == 1 and readers[0].op == "Cast":
+        if readers[0].to not in (FLOAT, FLOAT16) or name in graph.outputs:
+            return None
+        dropped.add(readers[0].index)
+        name = readers[0].outputs[0]
+        readers = graph.readers(name)
+    if len(readers) != 1 or readers[0].op != "QuantizeLinear":
+        return None
+    quantize = readers[0]
+    made = quantize.outputs[0]
+    if {name, made} & graph.outputs.keys() or quantize.inputs[0] != name:
+        return None
+    scale = graph.constants.get(quantize.inputs[1])
+    zero = graph.constants.get(quantize.inputs[2]) if quantize.inputs[2:] else None
+    if scale is None or scale.value is None or not scale.value > 0:
+        return None
+    if zero is None or (zero.data_type, zero.value) != (INT8, 0):
+        return None
+    return scale.value, dropped | {quantize.index}, made
+
+
+def _output(graph: Graph, name: str, edits: _Edits) -> Wanted:
+    cast = graph.maker(name)
+    if graph.outputs[name].data_type != FLOAT or cast is None or cast.op != "Cast":
+        return Wanted(why="the network makes it as float32")
+    if graph.readers(name):
+        return Wanted(why="the network reads it again as float32")
+    if not _is_half(graph, cast.inputs[0]):
+        return Wanted(why="the network does not make it as float16")
+    edits.types[name] = FLOAT16
+    edits.casts[cast.index] = FLOAT16
+    image = len(graph.outputs[name].shape) == 4
+    return Wanted("float16", ("linear", "hwc8") if image else ("linear",))
+
+
+def _is_half(graph: Graph, value: str) -> bool:
+    """Whether it is sure to be float16: said so, or made with float16 constants."""
+    if value in graph.values:
+        return graph.values[value].data_type == FLOAT16
+    maker = graph.maker(value)
+    if maker is None:
+        return False
+    if maker.op == "Cast":
+        return maker.to == FLOAT16
+    stored = (graph.constants.get(name) for name in maker.inputs)
+    return any(c is not None and c.data_type == FLOAT16 for c in stored)

@@ -1,0 +1,97 @@
+"""Engine packs: one engine in a file, for devices of the same kind that cannot build.
+
+A pack is taken only if it is for exactly what this device would build, and if somebody
+who is trusted vouches for it: by the sha256 of the file, or by an Ed25519 signature.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from ...bundle.signing import is_digest, read_limited, require_signature, sign
+from ...errors import BundleError
+from ...host.files import write_file as write_result
+from . import cache
+from .engines import Engine
+from .fingerprint import Fingerprint
+from .record import EngineRecord, read_file, require_plan, write_file
+
+__all__ = ["install", "write_pack"]
+
+_LARGEST = 2 << 30
+_SIGNED = b"fuseg engine pack 1\0"  # before the record, so that nothing else is signed
+
+
+def write_pack(path: Path, engine: Engine, sign_key: Path | None = None) -> str:
+    """Write a pack of an engine, signed with a key if there is one.
+
+    Args:
+        sign_key: A private Ed25519 key, PEM, without a password.
+
+    Returns:
+        The sha256 of the file, 64 hexadecimal digits.
+
+    Raises:
+        ArgumentError: The key is none, or the package cryptography is missing.
+        InputFileError: The key cannot be read.
+        OutputFileError: The pack cannot be written.
+    """
+    record = engine.record.dump()
+    signature = None
+    if sign_key is not None:
+        signature = sign(sign_key, _SIGNED + record)
+    data = write_file(record, bytes(engine.plan), signature)
+    write_result(path, data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def install(path: Path, trust: str, wanted: Fingerprint) -> Engine:
+    """Put the engine of a pack into this device's cache.
+
+    Args:
+        trust: The sha256 that the file must have, or the path of the public Ed25519
+            key, PEM, that its signature must fit.
+        wanted: Of what this device would build.
+
+    Raises:
+        BundleError: The pack is not trusted, damaged, or for something else; the
+            sentence names what differs.
+        ArgumentError: ``trust`` is neither, or the package cryptography is missing.
+        InputFileError: The pack or the key cannot be read.
+        OutputFileError: The cache cannot be written to.
+    """
+    data = read_limited(path, _LARGEST)
+    digest = is_digest(trust)
+    try:
+        if digest and hashlib.sha256(data).hexdigest() != trust.lower():
+            raise BundleError(
+                "it does not have the sha256 that is trusted: it is another pack, or "
+                "was changed. Nothing is taken from it."
+            )
+        text, plan, signature = read_file(data)
+        if not digest:
+            require_signature(Path(trust), _SIGNED + text, signature)
+        record = EngineRecord.parse(text)
+        require_plan(record, plan)
+        _require_equal(record.fingerprint, wanted)
+    except BundleError as err:
+        raise BundleError(f"engine pack {path}: {err}") from err
+    cache.prepare()
+    kept = cache.path_of(wanted)
+    with cache.locked(kept.with_suffix(".lock"), f"{kept}: another process writes it."):
+        cache.keep(wanted, write_file(text, bytes(plan)))
+    return Engine(record, plan, kept, built=False)
+
+
+def _require_equal(found: Fingerprint, wanted: Fingerprint) -> None:
+    differing = wanted.differences(found)
+    if differing:
+        spelled = ", ".join(
+            f"{name} {here!a} here and {there!a} in the pack"
+            for name, (here, there) in differing.items()
+        )
+        raise BundleError(
+            f"it is not what this device would build: {spelled}. Build it here, or on "
+            "a device and with options that are the same."
+        )

@@ -1,0 +1,151 @@
+"""What is known of an engine, and the one file that holds it: record and plan.
+
+The file is the container of a bundle, with ``manifest.json``, the record, and
+``engine.plan``; an engine pack may have a ``signature`` as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ...bundle.container import MANIFEST, pack, unpack
+from ...errors import BundleError, ManifestError
+from ...manifest import File
+from ...manifest.schema import Record, dump, require
+from .fingerprint import Fingerprint
+
+__all__ = ["PLAN", "SIGNATURE", "Border", "EngineRecord", "read_file", "write_file"]
+
+PLAN, SIGNATURE = "engine.plan", "signature"
+_LONGEST = 300  # characters of a warning that are kept
+_MOST = 50
+
+
+@dataclass(frozen=True)
+class Border(Record):
+    """One input or output of an engine, as it lies in memory.
+
+    Attributes:
+        dtype: Of its elements.
+        layout: "linear", planes (C, h, w); "chw4", int8, element (c, y, x) at
+            ``((c // 4) * h * w + y * w + x) * 4 + c % 4``; "hwc8", float16, at
+            ``(y * w + x) * P + c`` with P = C rounded up to a multiple of 8.
+        scale: Of int8: the tensor's value is this times the element. Else absent.
+    """
+
+    dtype: Literal["float32", "float16", "int8"]
+    layout: Literal["linear", "chw4", "hwc8"]
+    scale: float | None = None
+
+    def _check(self) -> None:
+        require(
+            (self.scale is not None) == (self.dtype == "int8"),
+            "scale must be given of int8, and of nothing else.",
+        )
+        require(self.scale is None or self.scale > 0, "scale must be above 0.")
+        fits = {"chw4": "int8", "hwc8": "float16"}.get(self.layout, self.dtype)
+        require(
+            self.dtype == fits,
+            f"layout must be 'linear' of {self.dtype}, got {self.layout!r}.",
+        )
+
+
+@dataclass(frozen=True)
+class EngineRecord(Record):
+    """What was built, for what, and how that went.
+
+    Attributes:
+        fingerprint: What it is bound to.
+        plan: Digest and size of the plan.
+        borders: Its inputs and outputs by name.
+        seconds: That the build took.
+        fallback: Why all borders are float32 although others were asked for.
+        reformats: Layers that only convert, as TensorRT names them.
+        warnings: TensorRT's, the first ones.
+        created_by: Such as "fuseg 0.1.0".
+    """
+
+    fingerprint: Fingerprint
+    plan: File
+    borders: dict[str, Border]
+    seconds: float
+    created_by: str
+    fallback: str | None = None
+    reformats: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    format: int = field(default=1, kw_only=True)
+
+    @classmethod
+    def parse(cls, text: bytes) -> EngineRecord:
+        """Read one; a BundleError says what is wrong with it."""
+        try:
+            value = json.loads(text, object_pairs_hook=_once)
+        except (ValueError, RecursionError) as err:
+            raise BundleError(f"its record is no JSON: {str(err)[:100]}.") from err
+        if not isinstance(value, dict) or value.get("format") != 1:
+            raise BundleError("its record is not of format 1.")
+        try:
+            return cls.from_json(value)
+        except ManifestError as err:
+            raise BundleError(f"its record is not as fuseg writes it: {err}") from err
+
+    def dump(self) -> bytes:
+        """Write it as JSON; equal records give equal bytes."""
+        return (json.dumps(dump(self), indent=1, allow_nan=False) + "\n").encode()
+
+
+def write_file(record: bytes, plan: bytes, signature: bytes | None = None) -> bytes:
+    """The bytes of an engine's file."""
+    members = {PLAN: plan}
+    if signature is not None:
+        members[SIGNATURE] = signature
+    return pack(record, members)
+
+
+def read_file(data: bytes) -> tuple[bytes, memoryview, bytes | None]:
+    """Record, plan and signature of an engine's file, each byte of it checked.
+
+    Raises:
+        BundleError: It is not exactly as `write_file` makes it.
+    """
+    view = memoryview(data)
+    members = unpack(view)
+    names = members.keys() - {MANIFEST, SIGNATURE}
+    if names != {PLAN}:
+        raise BundleError(f"it must hold {PLAN}, got {', '.join(sorted(names)[:5])}.")
+    signature = members.get(SIGNATURE)
+    return (
+        bytes(view[members[MANIFEST]]),
+        view[members[PLAN]],
+        None if signature is None else bytes(view[signature]),
+    )
+
+
+def require_plan(record: EngineRecord, plan: memoryview) -> None:
+    """Refuse a plan that is not the record's, before anybody runs it."""
+    if len(plan) != record.plan.bytes or (
+        hashlib.sha256(plan).hexdigest() != record.plan.sha256
+    ):
+        raise BundleError("its plan does not have the size and sha256 it must have.")
+
+
+def kept_warnings(sentences: list[str]) -> tuple[str, ...]:
+    """The first few, short, in characters that a terminal shows as they are."""
+    return tuple(map(plain, sentences[:_MOST]))
+
+
+def plain(text: str) -> str:
+    """One line, short, of printable characters."""
+    words = " ".join(text.split())
+    shown = "".join(c if c.isprintable() else "?" for c in words)
+    return shown[:_LONGEST] or "?"
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is there twice")
+    return found

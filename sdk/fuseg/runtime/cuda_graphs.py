@@ -1,0 +1,100 @@
+"""CUDA graphs of one stream, by the kind of frame that they were captured from."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from contextlib import suppress
+from typing import Any
+
+from ..cuda import array_view
+from ..errors import BackendError, DeviceError
+
+_MOST = 8  # kinds: frame sizes, sensors that are missing, addresses
+
+
+class Graphs:
+    """Runs work directly the first time it is of a new kind, and captures it the second
+    time: addresses that never come again cost no capture.
+
+    Attributes:
+        failed: Why work could not be captured; then all of it runs directly.
+    """
+
+    def __init__(self, stream: int) -> None:
+        self._stream = stream
+        self._cuda = array_view.kernels()
+        self._known: OrderedDict[Hashable, int | None] = OrderedDict()
+        self._unused: list[int] = []  # graphs to destroy
+        self._capturing: list[int] = []  # the stream, while it does
+        self._collecting = False  # whether garbage was collected before the capture
+        self.failed: str | None = None
+        kept = (self._known, self._unused, self._cuda)
+        weakref.finalize(self, _destroy, *kept).atexit = False
+
+    def run(self, kind: Hashable, enqueue: Callable[[], None]) -> None:
+        """Put work on the stream, as one graph if it can be.
+
+        Raises:
+            BackendError: the work, or the launch of its graph, was refused.
+        """
+        if self.failed is None and kind in self._known:
+            graph = self._known[kind]
+            if graph is None:
+                graph = self._known[kind] = self._capture(enqueue)
+            if graph is not None:
+                self._known.move_to_end(kind)
+                self._launch(graph)
+                return
+        elif self.failed is None:
+            if len(self._known) == _MOST:
+                self._unused += filter(None, (self._known.popitem(last=False)[1],))
+                _destroy(OrderedDict(), self._unused, self._cuda)
+            self._known[kind] = None
+        enqueue()
+
+    def forget(self) -> None:
+        """Drop every graph: addresses have changed."""
+        _destroy(self._known, self._unused, self._cuda)
+
+    def settle(self) -> None:
+        """Capture no longer, and collect garbage again; nothing to do but after an
+        exception, which may have come at any line."""
+        while self._capturing:
+            with suppress(MemoryError, RuntimeError):  # the first error is to be told
+                self._unused.append(self._cuda.end_capture(self._capturing.pop()))
+        if self._collecting:
+            gc.enable()
+        self._collecting = False
+
+    def _capture(self, enqueue: Callable[[], None]) -> int | None:
+        cuda, stream = self._cuda, self._stream
+        try:
+            self._collecting = gc.isenabled()
+            gc.disable()  # what one gives back to the GPU would spoil the capture
+            self._capturing.append(cuda.begin_capture(stream) or stream)
+            enqueue()
+            return int(cuda.end_capture(self._capturing.pop()))
+        except (BackendError, MemoryError, RuntimeError) as err:
+            self.failed = f"{err}".rstrip(".")
+            return None
+        finally:
+            self.settle()
+
+    def _launch(self, graph: int) -> None:
+        try:
+            self._cuda.launch_graph(graph, self._stream)
+        except (MemoryError, RuntimeError) as err:
+            raise DeviceError(f"the GPU refused a frame's CUDA graph: {err}.") from err
+
+
+def _destroy(
+    graphs: OrderedDict[Hashable, int | None], unused: list[int], cuda: Any
+) -> None:
+    while graphs:  # each is in one of the two or gone, at every line
+        unused += filter(None, (graphs.popitem()[1],))
+    while unused:
+        with suppress(RuntimeError):  # a lost GPU has no graphs any more
+            cuda.destroy_graph(unused.pop())

@@ -1,0 +1,83 @@
+"""The network on NumPy arrays, with the CPU's kernels around it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import ops
+from ..backends import Backend
+from ..manifest import Manifest
+from .pipeline import Running, Work, require_numbers, shapes
+from .preprocess import Preprocessor
+
+
+class HostPipeline:
+    """See `Pipeline`; all is done in `start`."""
+
+    on_gpu = False
+    without_graph: str | None = None
+
+    def __init__(
+        self, backend: Backend, manifest: Manifest, preprocessor: Preprocessor
+    ) -> None:
+        backend.bind(*shapes(manifest))
+        self.name = backend.name
+        self.survives_fork: bool = getattr(backend, "survives_fork", True)
+        self._backend, self._preprocessor = backend, preprocessor
+        self._output = manifest.outputs[0]
+        self._scores = backend.outputs[self._output.tensor.name][0]
+        self._nan_samples = np.zeros(1, np.int32)
+        self._labelers: dict[object, ops.Labeler] = {}
+
+    def start(self, work: Work) -> Running:
+        """See `Pipeline.start`."""
+        self._preprocessor.fill(work.plan, work.arrays, self._backend.inputs)
+        running = Running(work, time.perf_counter_ns())
+        self._backend.run()
+        running.scored_ns = time.perf_counter_ns()
+        label = self._labeler_for(work.size, work.plan.memory.camera)
+        label(
+            self._scores,
+            out=work.labels,
+            confidence=work.confidence,
+            nan_samples=self._nan_samples,
+        )
+        running.labelled_ns = time.perf_counter_ns()
+        require_numbers(self.name, int(self._nan_samples[0]), self._scores.shape)
+        return running
+
+    def finish(self, running: Running) -> None:
+        """See `Pipeline.finish`."""
+
+    def tensors(self) -> dict[str, NDArray[np.float32]]:
+        """See `Pipeline.tensors`."""
+        return {name: t.copy() for name, t in self._backend.inputs.items()}
+
+    def take_over(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
+        """See `Pipeline.take_over`."""
+        for name, tensor in tensors.items():
+            np.copyto(self._backend.inputs[name], tensor)
+
+    def engine(self) -> Backend:
+        """See `Pipeline.engine`."""
+        return self._backend.clone()
+
+    def _labeler_for(
+        self, size: tuple[int, int], camera: tuple[int, int] | None
+    ) -> ops.Labeler:
+        """The plan of the last frame, or a new one if the sizes are new."""
+        labeler = self._labelers.get((size, camera))
+        if labeler is None:
+            labeler = ops.Labeler(
+                self._scores.shape,
+                self._scores.dtype,
+                size=size,
+                align_corners=self._output.upsample.align_corners,
+                **self._preprocessor.shown(camera),
+            )
+            self._labelers = {(size, camera): labeler}
+        return labeler

@@ -1,0 +1,163 @@
+"""The network on a GPU's memory, with the CUDA kernels around it.
+
+Frame to pinned memory, to the GPU, packed into the network's input, the network, its
+scores to labels, labels to pinned memory: one stream, and from the second frame of a
+kind on one CUDA graph. A second slot, with a stream and buffers of its own, is made for
+those who give the next frame before they take the labels of the last one.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backends import GpuBackend
+from ..backends.tensors import decode, encode
+from ..errors import BackendError, DeviceError
+from ..manifest import Manifest
+from .frame_slot import Slot
+from .pipeline import IN_FLIGHT, Running, Work, require_numbers
+from .preprocess import Preprocessor
+
+_log = logging.getLogger("fuseg")
+
+
+class GpuPipeline:
+    """See `Pipeline`.
+
+    Attributes:
+        without_graph: Why frames run without a CUDA graph; None while they do not.
+    """
+
+    on_gpu = True
+    survives_fork = False  # CUDA does not
+
+    def __init__(
+        self, backend: GpuBackend, manifest: Manifest, preprocessor: Preprocessor
+    ) -> None:
+        self.name = backend.name
+        self.without_graph: str | None = None
+        self._manifest, self._preprocessor = manifest, preprocessor
+        self._backend = backend
+        first = Slot(backend, manifest, preprocessor)
+        self._slots = [first]
+        weakref.finalize(self, _wait_for_all, self._slots).atexit = False
+        self._busy: list[weakref.ref[Running]] = []
+        self._newest: dict[str, Slot] = {}  # where a held input's good planes are
+        self._most = min(IN_FLIGHT, backend.slots)
+        if any(
+            i.missing.policy == "hold"
+            and first.inputs[i.tensor.name].layout != "linear"
+            for i in manifest.inputs
+        ):
+            self._most = 1  # such planes are not copied from slot to slot
+        if not backend.capturable:
+            self.without_graph = f"{self.name} cannot be captured"
+        first.try_out()
+
+    def start(self, work: Work) -> Running:
+        """See `Pipeline.start`."""
+        slot = self._free_slot(work)
+        running = Running(work, 0, slot=slot)
+        held = self._held(work, slot)
+        slot.start(work, held, graph=self.without_graph is None)
+        if slot.graphs.failed is not None and self.without_graph is None:
+            self.without_graph = slot.graphs.failed
+            _log.warning("frames run without a CUDA graph: %s", self.without_graph)
+        for name, decision in work.plan.decisions.items():
+            if decision.state != "substituted":
+                self._newest[name] = slot
+        self._busy = [*map(weakref.ref, self._running()), weakref.ref(running)]
+        running.packed_ns = time.perf_counter_ns()
+        return running
+
+    def finish(self, running: Running) -> None:
+        """See `Pipeline.finish`."""
+        if running.done:  # `start` needed its slot
+            if running.failure is not None:
+                raise running.failure
+            return
+        try:
+            running.slot.wait()
+            running.scored_ns = time.perf_counter_ns()
+            nan_samples = running.slot.fetch(running.work)
+            running.labelled_ns = time.perf_counter_ns()
+            shape = self._manifest.outputs[0].tensor.shape
+            require_numbers(self.name, nan_samples, shape)
+        except BackendError as err:
+            running.failure = err
+            running.done = True
+            raise
+        running.done = True
+
+    def tensors(self) -> dict[str, NDArray[np.float32]]:
+        """See `Pipeline.tensors`."""
+        found: dict[str, NDArray[np.float32]] = {}
+        for entry in self._manifest.inputs:
+            slot = self._newest.get(entry.name, self._slots[0])
+            name, first = entry.tensor.name, entry.tensor.channel
+            whole = decode(slot.read(name), slot.inputs[name])
+            planes = slice(first, first + entry.planes)
+            found.setdefault(name, np.zeros_like(whole))[:, planes] = whole[:, planes]
+        return found
+
+    def take_over(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
+        """See `Pipeline.take_over`."""
+        first = self._slots[0]
+        for name, values in tensors.items():
+            first.write(name, encode(values, first.inputs[name]))
+        self._newest = {entry.name: first for entry in self._manifest.inputs}
+
+    def engine(self) -> GpuBackend:
+        """See `Pipeline.engine`."""
+        return self._backend.clone()
+
+    def _running(self) -> list[Running]:
+        """What has a slot. What nobody asks for any more, as after an exception in
+        `start`, has none."""
+        found = [running for ref in self._busy if (running := ref()) is not None]
+        return [running for running in found if not running.done]
+
+    def _free_slot(self, work: Work) -> Slot:
+        busy = self._running()
+        taken = [running.slot for running in busy]
+        for slot in self._slots:
+            if slot not in taken:
+                return slot
+        if len(self._slots) < self._most:
+            self._slots.append(
+                Slot(self._backend.clone(), self._manifest, self._preprocessor)
+            )
+            return self._slots[-1]
+        oldest = busy[0]
+        try:
+            self.finish(oldest)
+        except DeviceError:  # of that frame, unless this one begins with its planes
+            if any(d.state == "held" for d in work.plan.decisions.values()):
+                raise
+        except BackendError:
+            pass
+        slot = oldest.slot
+        assert isinstance(slot, Slot)
+        return slot
+
+    def _held(self, work: Work, slot: Slot) -> dict[str, Slot]:
+        """The held inputs whose good planes lie in another slot, and in which."""
+        return {
+            name: self._newest[name]
+            for name, decision in work.plan.decisions.items()
+            if decision.state == "held" and self._newest[name] is not slot
+        }
+
+
+def _wait_for_all(slots: Sequence[Slot]) -> None:
+    """Before any of them goes: one may still read what another one holds."""
+    for slot in slots:
+        with suppress(DeviceError):  # of a GPU that is lost nothing is waited for
+            slot.settle()

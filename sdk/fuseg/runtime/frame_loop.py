@@ -1,0 +1,243 @@
+"""One moment after another through a pipeline: what is checked, kept and returned."""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._check import require_size
+from ..errors import ArgumentError, BackendError, FrameError
+from ..manifest import Manifest
+from ..ops.array_checks import require_out
+from ..results import Segmentation, Timing
+from .pipeline import IN_FLIGHT, Pipeline, Running, Work
+from .preprocess import Plan, Preprocessor
+from .sensor_sync import Memory, reason, receive
+
+_NS_PER_MS = 1e6
+
+
+class Ticket:
+    """A moment that `Segmenter.submit` took; `Segmenter.result` has its labels."""
+
+    def __init__(self, running: Running, pipeline: Pipeline, began_ns: int) -> None:
+        self._unfinished = [(running, pipeline)]  # nothing once the labels were taken
+        self._began_ns, self._begun_ns = began_ns, time.perf_counter_ns()
+
+
+class FrameLoop:
+    """What a Segmenter does with frames; one call at a time.
+
+    Args:
+        remember: Whether a call leaves the next one its clock, its camera's size and
+            the frames to hold.
+
+    Attributes:
+        pipeline: What the next moment runs on.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        preprocessor: Preprocessor,
+        pipeline: Pipeline,
+        *,
+        remember: bool = True,
+    ) -> None:
+        self.pipeline = pipeline
+        self._preprocessor = preprocessor
+        self._output = manifest.outputs[0]
+        palette = np.array([c.color for c in self._output.classes], np.uint8)
+        if preprocessor.camera_channels().startswith("BGR"):
+            palette = np.ascontiguousarray(palette[:, ::-1])
+        self._palette = palette
+        self._names = tuple(i.name for i in manifest.inputs)
+        # A ticket that nobody has takes no place: an exception in `submit` leaves such.
+        self._in_flight: list[weakref.ref[Ticket]] = []
+        self._memory = Memory()
+        self._remember = remember
+
+    def switch(self, pipeline: Pipeline) -> None:
+        """Go on with another pipeline of the same bundle, and with what is held."""
+        pipeline.take_over(self.pipeline.tensors())
+        self.pipeline = pipeline
+
+    def restart(self, pipeline: Pipeline) -> None:
+        """Go on with another pipeline, and with nothing of what was before."""
+        self._memory, self._in_flight = Memory(), []
+        self.pipeline = pipeline
+
+    def close(self) -> None:
+        """Let go of the pipeline in tickets whose labels were not asked for."""
+        for ticket in self._tickets():
+            ticket._unfinished.clear()
+
+    def label(
+        self,
+        out: NDArray[np.uint8] | None,
+        size: tuple[int, int] | None,
+        confidence: bool,
+        stamp_ns: int | None,
+        frames: Mapping[str, Any],
+    ) -> Segmentation:
+        """See `Segmenter`'s call."""
+        return self._finish(self._begin(out, size, confidence, stamp_ns, frames))
+
+    def submit(
+        self,
+        out: NDArray[np.uint8] | None,
+        size: tuple[int, int] | None,
+        confidence: bool,
+        stamp_ns: int | None,
+        frames: Mapping[str, Any],
+    ) -> Ticket:
+        """See `Segmenter.submit`."""
+        ticket = self._begin(out, size, confidence, stamp_ns, frames)
+        try:
+            self._in_flight = [*map(weakref.ref, self._tickets()), weakref.ref(ticket)]
+            return ticket
+        except BaseException:
+            ticket._unfinished.clear()
+            raise
+
+    def result(self, ticket: Ticket) -> Segmentation:
+        """See `Segmenter.result`."""
+        if not any(ticket is known for known in self._tickets()):
+            raise ArgumentError(
+                "ticket must be one that submit of this Segmenter returned, and "
+                f"whose result was not taken yet, got {ticket!r}."
+            )
+        found = self._finish(ticket)
+        # On one line: an exception comes before it, and the ticket is still good.
+        return ticket._unfinished.pop() and found
+
+    def _tickets(self) -> list[Ticket]:
+        """Those whose labels may still be asked for."""
+        known = [ticket for ref in self._in_flight if (ticket := ref()) is not None]
+        return [ticket for ticket in known if ticket._unfinished]
+
+    def _begin(
+        self,
+        out: NDArray[np.uint8] | None,
+        size: tuple[int, int] | None,
+        confidence: bool,
+        stamp_ns: int | None,
+        frames: Mapping[str, Any],
+    ) -> Ticket:
+        began = time.perf_counter_ns()
+        if self._in_flight and len(self._tickets()) == IN_FLIGHT:
+            raise ArgumentError(
+                f"submit must have at most {IN_FLIGHT} moments unfinished: take the "
+                "result of the oldest ticket first."
+            )
+        received = receive(
+            frames, names=self._names, stamp_ns=stamp_ns, clock=self._memory.clock
+        )
+        try:
+            plan = self._preprocessor.plan(
+                received, self._memory, on_gpu=self.pipeline.on_gpu
+            )
+        except FrameError as err:
+            # A clock that goes back later must not make them look young again.
+            self._memory = self._memory.without(err.causes)
+            raise
+        size = self._size(size, plan, received.arrays)
+        if out is not None:
+            inputs = {f"the frame {n}": a for n, a in received.arrays.items()}
+            require_out("out", out, np.uint8, size, **inputs)
+        work = Work(
+            plan,
+            received.arrays,
+            np.empty(size, np.uint8) if out is None else out,
+            np.empty(size, np.float32) if confidence else None,
+        )
+        self._preprocessor.look(plan, received.arrays)
+        # While tensors are written nothing is known of their planes; whatever ends this
+        # early, a stamp never belongs to other pixels.
+        self._hold_only(n for n, d in plan.decisions.items() if d.state == "held")
+        try:
+            running = self.pipeline.start(work)
+        except BackendError:
+            self._hold_only(())
+            raise
+        if self._remember:
+            self._memory = plan.memory
+        return Ticket(running, self.pipeline, began)
+
+    def _hold_only(self, names: Iterable[str]) -> None:
+        """Forget every other held frame."""
+        known = self._memory
+        if known.held:
+            held = {name: known.held[name] for name in names if name in known.held}
+            self._memory = Memory(known.clock, held, known.camera)
+
+    def _finish(self, ticket: Ticket) -> Segmentation:
+        entered = time.perf_counter_ns()
+        [(running, pipeline)] = ticket._unfinished
+        try:
+            pipeline.finish(running)
+        except BackendError:
+            ticket._unfinished.clear()
+            lost = running.work.plan.memory.held
+            held = self._memory.held
+            self._hold_only(n for n in held if held[n] != lost.get(n))
+            raise
+        work = running.work
+        plan, arrays = work.plan, work.arrays
+        color = self._preprocessor.fresh_color(plan)
+        shown = None if color is None else arrays[color]
+        if pipeline.on_gpu and not isinstance(shown, np.ndarray):
+            shown = None  # not to be painted on without a copy
+        why = reason(plan.decisions)
+        packed, scored = running.packed_ns, running.scored_ns
+        total = ticket._begun_ns - ticket._began_ns + time.perf_counter_ns() - entered
+        return Segmentation(
+            labels=work.labels,
+            confidence=work.confidence,
+            classes=self._output.classes,
+            timing=Timing(
+                pack_ms=(packed - ticket._began_ns) / _NS_PER_MS,
+                engine_ms=(scored - packed) / _NS_PER_MS,
+                label_ms=(running.labelled_ns - scored) / _NS_PER_MS,
+                total_ms=total / _NS_PER_MS,
+            ),
+            stamp_ns=plan.stamp_ns,
+            made_from=plan.made_from,
+            degraded=why is not None,
+            reason=why,
+            _frame=shown,
+            _palette=self._palette,
+            _ignore=self._output.ignore,
+        )
+
+    def preprocess(self, frames: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:
+        """See `Segmenter.preprocess`."""
+        received = receive(
+            frames, names=self._names, stamp_ns=None, clock=self._memory.clock
+        )
+        # Copies of the bound tensors: what is held lies there.
+        tensors = self.pipeline.tensors()
+        plan = self._preprocessor.plan(received, self._memory, on_gpu=False)
+        self._preprocessor.fill(plan, received.arrays, tensors)
+        return tensors
+
+    def _size(
+        self,
+        size: tuple[int, int] | None,
+        plan: Plan,
+        arrays: Mapping[str, NDArray[Any]],
+    ) -> tuple[int, int]:
+        if size is not None:
+            return require_size("size", size)
+        if plan.memory.camera is not None:
+            return plan.memory.camera
+        for name in self._names:
+            if name in arrays:
+                height, width = arrays[name].shape[:2]
+                return height, width
+        return self._output.tail.size

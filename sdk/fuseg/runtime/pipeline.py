@@ -1,0 +1,151 @@
+"""From one moment's frames to labels: on the CPU's memory, or on a GPU's.
+
+`host` runs an engine that reads NumPy arrays; `gpu` one that reads addresses of a GPU,
+packing and labelling there too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backends import Backend, GpuBackend, Shapes, is_on_gpu
+from ..errors import BackendError
+from ..manifest import Manifest
+from .preprocess import Plan, Preprocessor
+
+__all__ = [
+    "IN_FLIGHT",
+    "Pipeline",
+    "Running",
+    "Work",
+    "make",
+    "require_numbers",
+    "shapes",
+]
+
+IN_FLIGHT = 2  # frames: one computed while the next one is given
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """One moment: what its tensors are made from, and where its labels go.
+
+    Attributes:
+        plan: The decisions about each input; its camera is that of the labels.
+        arrays: The frames, by input name.
+        labels: (H, W) uint8, written by `Pipeline.finish` at the latest.
+        confidence: (H, W) float32, likewise, or None.
+    """
+
+    plan: Plan
+    arrays: Mapping[str, Any]
+    labels: NDArray[np.uint8]
+    confidence: NDArray[np.float32] | None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        height, width = self.labels.shape
+        return height, width
+
+
+@dataclass(eq=False)
+class Running:
+    """A `Work` that was started; times are ``time.perf_counter_ns()``."""
+
+    work: Work
+    packed_ns: int
+    scored_ns: int = 0
+    labelled_ns: int = 0
+    slot: Any = None
+    done: bool = False  # its slot, if it has one, is free
+    failure: BackendError | None = None  # met before `finish`, which tells it
+
+
+class Pipeline(Protocol):
+    """Runs one network. Calls come from one thread at a time.
+
+    Attributes:
+        name: The engine's.
+        on_gpu: Whether it takes frames that are on the GPU.
+        without_graph: On a GPU, why frames do not run as one CUDA graph; else None.
+        survives_fork: Whether it works in a child process that fork makes while no
+            thread is in a call.
+    """
+
+    name: str
+    on_gpu: bool
+    survives_fork: bool
+    without_graph: str | None
+
+    def start(self, work: Work) -> Running:
+        """Begin; at most `IN_FLIGHT` may have begun and not finished.
+
+        What is returned keeps its place while somebody holds it. After an exception,
+        tensors of inputs that are not held have any content.
+
+        Raises:
+            BackendError: the engine failed, at the latest in `finish`.
+        """
+
+    def finish(self, running: Running) -> None:
+        """Wait until the labels are where the work wants them; again, if interrupted.
+
+        Raises:
+            BackendError: the engine failed.
+        """
+
+    def tensors(self) -> dict[str, NDArray[np.float32]]:
+        """Copies of the network's input tensors as they are now, as float32."""
+
+    def take_over(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
+        """Begin with these input tensors, another pipeline's: what is held is there."""
+
+    def engine(self) -> Backend | GpuBackend:
+        """An engine of the same network, with the same weights, not bound yet."""
+
+
+def make(
+    engine: Backend | GpuBackend, manifest: Manifest, preprocessor: Preprocessor
+) -> Pipeline:
+    """Bind an engine and lay its buffers.
+
+    Raises:
+        BundleError: the network's tensors are not the manifest's.
+        BackendError: the engine refuses the buffers, or fails on its first run.
+    """
+    if is_on_gpu(engine):
+        from .executor_cuda import GpuPipeline
+
+        return GpuPipeline(engine, manifest, preprocessor)
+    from .executor_cpu import HostPipeline
+
+    return HostPipeline(cast(Backend, engine), manifest, preprocessor)
+
+
+def require_numbers(engine: str, nan_samples: int, scores: tuple[int, ...]) -> None:
+    """Refuse labels of scores that cannot be compared.
+
+    Raises:
+        BackendError: at some samples a score is NaN or infinite, or all are -infinity.
+    """
+    if nan_samples:
+        height, width = scores[-2:]
+        raise BackendError(
+            f"{engine} gave scores that are no numbers (NaN or infinity) at "
+            f"{nan_samples} of the network's {height} x {width} places: there are no "
+            "labels there. Look at what it was fed with, Segmenter.preprocess, and try "
+            "another variant, such as fp32."
+        )
+
+
+def shapes(manifest: Manifest) -> tuple[Shapes, Shapes]:
+    """The shapes of the manifest's input and output tensors, by name."""
+    return (
+        {i.tensor.name: tuple(i.tensor.shape) for i in manifest.inputs},
+        {o.tensor.name: tuple(o.tensor.shape) for o in manifest.outputs},
+    )

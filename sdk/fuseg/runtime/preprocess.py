@@ -1,0 +1,202 @@
+"""Camera frames to the network's input tensors, as the manifest declares.
+
+The only place where ``(H, W, 3)`` images become ``(C, H, W)`` planes. Works in two
+steps, so that a refused call changes nothing: `Preprocessor.plan` checks the frames
+and decides what every tensor is made from, `Preprocessor.fill` writes the tensors.
+
+The last good planes of a sensor with the policy ``hold`` are kept where they already
+are: in its tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentError, Fault
+from ..manifest import Manifest
+from ..ops.placement import place
+from .calibration_checks import CalibrationCheck
+from .sensor import Packer, Sensor, Tensors
+from .sensor_sync import (
+    Cause,
+    Decision,
+    Memory,
+    Received,
+    Source,
+    age_ms,
+    decide,
+    moment_of,
+    sources,
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one call is made from, and what to remember once it is written."""
+
+    decisions: dict[str, Decision]
+    made_from: dict[str, Source]
+    stamp_ns: int
+    memory: Memory
+
+
+class Preprocessor:
+    """The pack kernels of one manifest, with what the user said about the cameras.
+
+    Args:
+        manifest: Its inputs are followed word by word.
+        units: By input name, the unit the camera really delivers; the values are
+            scaled to the manifest's unit. See `fuseg.Segmenter`.
+        channels: By input name, what a colour camera really delivers: ``"RGB"``,
+            ``"BGR"``, ``"RGBA"``, ``"BGRA"`` (alpha is not read) or ``"GRAY"``.
+
+    Raises:
+        ArgumentError: a name that is no input, or none that has a unit (channels); a
+            unit that is unknown or measures something else.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        *,
+        units: Mapping[str, str | Mapping[str, str]] | None = None,
+        channels: Mapping[str, str] | None = None,
+    ) -> None:
+        self._sensors = {i.name: Sensor(i) for i in manifest.inputs}
+        for name, unit in (units or {}).items():
+            self._named("units", name).deliver_unit(unit)
+        for name, order in (channels or {}).items():
+            self._named("channels", name).deliver_channels(order)
+        self._checks = {
+            name: CalibrationCheck(sensor.input, sensor.formats)
+            for name, sensor in self._sensors.items()
+        }
+        self._first = manifest.inputs[0]
+
+    def plan(self, received: Received, memory: Memory, *, on_gpu: bool) -> Plan:
+        """Check a call's frames and decide what each input is made from.
+
+        Args:
+            on_gpu: Whether frames that are on the GPU can be read. Nobody looks for
+                valid pixels in those: they are taken to have some.
+
+        Raises:
+            DTypeError, ShapeError, LayoutError: an array is not what the manifest
+                declares; the sentence names the input.
+            FrameError: an input has no usable frame and its policy is to refuse.
+            ArgumentError: the result's moment cannot be known.
+        """
+        causes: dict[str, Cause] = {}
+        for name, sensor in self._sensors.items():
+            if name not in received.arrays:
+                causes[name] = "absent"
+                continue
+            array = sensor.take(received.arrays[name], on_gpu=on_gpu)
+            received.arrays[name] = array
+            if not sensor.has_reading(array):
+                causes[name] = "invalid"
+        moment, against = moment_of(received, causes)
+        decisions = {}
+        for name, sensor in self._sensors.items():
+            stamp, held = received.stamps.get(name), memory.held.get(name)
+            decisions[name] = decide(
+                sensor.input.missing,
+                cause=causes.get(name),
+                age_ms=None if stamp is None else age_ms(moment, stamp),
+                held_age_ms=None if held is None else age_ms(moment, held),
+                against=against,
+            )
+        made_from = sources(decisions)
+        memory = self._remember(received, memory, decisions)
+        return Plan(decisions, made_from, moment, memory)
+
+    def fill(self, plan: Plan, arrays: Mapping[str, Any], tensors: Tensors) -> None:
+        """Write what `plan` decided into ``tensors``; every plane is then valid."""
+        for name, decision in plan.decisions.items():
+            if decision.state == "fresh":
+                self._sensors[name].write(arrays[name], tensors)
+            elif decision.state == "substituted":
+                self._sensors[name].substitute(tensors)
+
+    def look(self, plan: Plan, arrays: Mapping[str, Any]) -> None:
+        """See whether fresh frames are like those the bundle was made with."""
+        for name, decision in plan.decisions.items():
+            if decision.state == "fresh":
+                self._checks[name].look(arrays[name])
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What `look` found, a sentence an input at most."""
+        found = (check.warning for check in self._checks.values())
+        return tuple(warning for warning in found if warning is not None)
+
+    def fresh_color(self, plan: Plan) -> str | None:
+        """The first colour input that is fresh, in the manifest's order."""
+        for name, decision in plan.decisions.items():
+            if decision.state == "fresh" and self._sensors[name].input.kind == "color":
+                return name
+        return None
+
+    def camera_channels(self) -> str:
+        """The channels of the first colour camera; "RGB" if there is none."""
+        sensors = self._sensors.values()
+        return next((s.channels for s in sensors if s.input.kind == "color"), "RGB")
+
+    def shown(self, camera: tuple[int, int] | None) -> dict[str, Any]:
+        """Where the first input's camera lies in its tensor, in a Labeler's words.
+
+        Nothing if it lies everywhere.
+        """
+        resize = self._first.resize
+        if camera is None or resize.fit == "stretch":
+            return {}
+        size = (resize.height, resize.width)
+        return {
+            "crop": place(camera, size, fit=resize.fit).picture,
+            "input_size": size,
+        }
+
+    def packers(self, name: str, **form: Any) -> dict[np.dtype[Any], Packer]:
+        """The pack kernels of one input for planes in another form than float32, by
+        the element type of the frames.
+
+        Args:
+            form: ``dtype`` and what else the packers know of their result.
+        """
+        return self._sensors[name].packers(**form)
+
+    def filler(self, name: str, **form: Any) -> Packer:
+        """A pack kernel that makes the input's ``fill`` of any (1, 1) uint8 frame."""
+        return self._sensors[name].filler(**form)
+
+    def _remember(
+        self, received: Received, memory: Memory, decisions: Mapping[str, Decision]
+    ) -> Memory:
+        held = dict(memory.held)
+        for name, decision in decisions.items():
+            if self._sensors[name].input.missing.policy != "hold":
+                continue
+            if decision.state == "fresh":
+                held[name] = received.stamps[name]
+            elif decision.state == "substituted":
+                held.pop(name, None)  # `fill` overwrites its planes
+        camera = memory.camera
+        first = self._first.name
+        # What is held was placed as its own camera's size asks for.
+        if first in received.arrays and decisions[first].state != "held":
+            height, width = received.arrays[first].shape[:2]
+            camera = int(height), int(width)
+        return Memory(received.clock, held, camera)
+
+    def _named(self, argument: str, name: str) -> Sensor:
+        if name not in self._sensors:
+            problem = (
+                f"must name inputs of the bundle ({', '.join(self._sensors)}), got "
+                f"{name!r}."
+            )
+            raise ArgumentError.of(Fault(argument, None, problem))
+        return self._sensors[name]
