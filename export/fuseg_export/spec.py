@@ -22,7 +22,16 @@ _VIVIDNESS = ((0.55, 0.75), (0.9, 0.95), (1.0, 0.35), (0.4, 0.95), (0.95, 0.6))
 
 @dataclass(frozen=True)
 class Spec:
-    """A spec file's content; see ``read_spec``."""
+    """A spec file's content; see ``read_spec``.
+
+    Attributes:
+        inputs: By input name, any key of a manifest's ``inputs[]`` but ``name``,
+            ``kind``, ``tensor`` and ``statistics``; objects are merged with the
+            defaults.
+        classes: Names, or objects as in a manifest's ``outputs[].classes[]``, 1 to
+            255 of them.
+        ignore: The label of no class, 0 to 255.
+    """
 
     inputs: dict[str, Any] = field(default_factory=dict)
     classes: tuple[Class, ...] | None = None

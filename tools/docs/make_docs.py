@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 
 import benchmark_tables as benchmarks
+import json_schema
+import key_tables
 from gpu_tables import gpu
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +31,19 @@ def sections() -> dict[str, dict[str, str]]:
             "kernels": benchmarks.kernels(RESULTS),
             "gpu": gpu(RESULTS),
         },
+        "docs/spec.md": {
+            "manifest": key_tables.manifest(),
+            "spec": key_tables.spec(),
+            "defaults": key_tables.defaults(),
+        },
+    }
+
+
+def files() -> dict[str, str]:
+    """What is generated as a whole."""
+    return {
+        "docs/manifest.schema.json": json_schema.manifest(),
+        "docs/spec.schema.json": json_schema.spec(),
     }
 
 
@@ -45,17 +60,18 @@ def filled(text: str, page: str, parts: dict[str, str]) -> str:
 
 
 def main() -> None:
-    stale = []
+    fresh = files()
     for page, parts in sections().items():
-        path = ROOT / page
-        before = path.read_text()
-        after = filled(before, page, parts)
-        if after != before:
-            stale.append(page)
-            if sys.argv[1:] != ["--check"]:
-                path.write_text(after)
-    if sys.argv[1:] == ["--check"] and stale:
+        fresh[page] = filled((ROOT / page).read_text(), page, parts)
+    stale = [
+        name
+        for name, text in fresh.items()
+        if not (ROOT / name).exists() or (ROOT / name).read_text() != text
+    ]
+    if stale and sys.argv[1:] == ["--check"]:
         sys.exit(f"out of date: {', '.join(stale)}; run `make docs`.")
+    for name in stale:
+        (ROOT / name).write_text(fresh[name])
 
 
 if __name__ == "__main__":

@@ -41,11 +41,20 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Manifest(Record):
-    """Everything about a bundle but its numbers; see the parts.
+    """Everything about a bundle but its weights.
 
-    ``files`` is empty until the bundle is written; then it lists exactly the
-    members that the variants and samples name. ``provenance`` is for people: what
-    the bundle was made of, and how.
+    Attributes:
+        format: The version of this format: 1.
+        name: The name of the bundle.
+        created_by: The program that wrote it, and its version.
+        inputs: The sensors. Together they fill every channel of every input tensor
+            of the network once.
+        outputs: What the network computes; exactly one in this format.
+        variants: The ONNX files, in order of preference.
+        samples: Frame sets, and the labels they must give.
+        provenance: What the bundle was made of, and how; for people.
+        files: By member name, exactly the files that variants and samples name; empty
+            until the bundle is written.
     """
 
     format: int = field(default=FORMAT, kw_only=True)

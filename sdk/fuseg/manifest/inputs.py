@@ -25,10 +25,18 @@ _LARGEST_RAW = {"uint8": 255, "uint16": 65535}
 
 @dataclass(frozen=True)
 class Resize(Record):
-    """How a camera's frame becomes the network's size, in pixels.
+    """How a camera's frame becomes the network's size.
 
-    ``letterbox`` keeps the aspect and centres the picture; the rest of the tensor is
-    the input's ``fill``, and the labels are those of the picture alone.
+    Attributes:
+        height: Rows of the network's input, 1 to 16384.
+        width: Columns of the network's input, 1 to 16384.
+        filter: ``bilinear`` (half-pixel centres, no antialiasing: PyTorch, OpenCV),
+            ``bilinear-antialias`` (PIL; colour only), ``nearest`` (floor) or
+            ``nearest-exact`` (half-pixel centres). ``bilinear`` blends only the
+            readings among its four pixels.
+        fit: ``stretch``, or ``letterbox``, which keeps the aspect ratio and centres the
+            picture; the rest of the tensor is the input's ``fill``, and labels are
+            given for the picture alone. The same for all inputs.
     """
 
     height: int
@@ -43,9 +51,16 @@ class Resize(Record):
 
 @dataclass(frozen=True)
 class InputTensor(Record):
-    """The network's input that a sensor fills, from plane ``channel`` on.
+    """The network's input tensor that a sensor fills.
 
-    Several sensors may fill one tensor, each its own planes.
+    Several sensors may share a tensor, each with its own channels.
+
+    Attributes:
+        name: The tensor's name in the ONNX.
+        dtype: Its type in the ONNX; every variant has the same.
+        shape: ``[1, channels, height, width]``; height and width are those of
+            ``resize``.
+        channel: The first channel that the sensor fills.
     """
 
     name: str
@@ -63,16 +78,17 @@ class InputTensor(Record):
 
 @dataclass(frozen=True)
 class Missing(Record):
-    """Which frames of a sensor are usable in time, and what to do without one.
+    """What happens without a usable frame, and how old a usable frame may be.
 
-    A frame is late if it was taken more than ``max_age_ms`` before the result's
-    stamp, and early if more than ``max_ahead_ms`` after it; exactly at a limit it is
-    usable. A key that is absent has its default, as in bundles older than the keys;
-    None (``null`` in JSON) is no limit.
-
-    Without a usable frame ``refuse`` raises, ``substitute`` gives the network
-    ``fill``, and ``hold`` goes on with the last good frame as long as that is within
-    the same limits; after that it does what ``then`` says.
+    Attributes:
+        policy: ``refuse`` raises, ``substitute`` gives the network ``fill``, and
+            ``hold`` reuses the last good frame while it is within the limits.
+        max_age_ms: A frame taken longer before the result's stamp is late; exactly at
+            the limit it is usable. ``null`` is no limit.
+        max_ahead_ms: A frame taken longer after the result's stamp is early; ``null``
+            is no limit.
+        then: The policy once no held frame is within the limits; with ``hold`` only,
+            and required there.
     """
 
     policy: Literal["refuse", "substitute", "hold"]
@@ -136,21 +152,33 @@ class Missing(Record):
 
 @dataclass(frozen=True)
 class Input(Record):
-    """One sensor, and how its frames become planes of a tensor.
+    """One sensor, and how its frames become channels of a tensor.
 
-    Colour is uint8 ``(H, W, 3)``; ``channels`` is the order of the camera's
-    channels and of the network's planes. Every other kind is one plane ``(H, W)``
-    in ``unit``, where the raw values ``invalid``, and NaN, infinity and what leaves
-    float32 in the tensor of a float frame, are no reading.
+    Colour is ``(H, W, 3)``, every other kind one plane ``(H, W)``. In this order:
+    unit, invalid mask, resize, normalise, fill. The tensor's value is
+    ``(v * scale - mean[c]) / std[c]``, where ``v`` is the resized frame's value.
 
-    In this order: unit, invalid mask, resize, normalise, fill. The tensor's value
-    is ``(v * scale - mean[c]) / std[c]``; ``fill`` is the value *in the tensor*
-    where there is no reading, around a letterboxed picture, and of a substituted
-    frame. ``bilinear`` blends the readings among its four pixels and leaves the
-    others out.
-
-    ``statistics`` are those of the frames the bundle was made with, for checks of live
-    ones; absent where they are not known.
+    Attributes:
+        name: The name by which frames are given; a Python name.
+        kind: What the sensor measures.
+        dtype: Of the camera's frames; ``uint8`` for colour.
+        resize: How frames become the network's size.
+        scale: Multiplies the raw value; not 0.
+        mean: Subtracted after scaling; one for each channel that the sensor fills.
+        std: Divides the result; above 0, one for each channel that the sensor fills.
+        fill: The tensor's value, after all arithmetic, where there is no reading,
+            around a letterboxed picture, and of a substituted frame.
+        tensor: The channels that the sensor fills: 3 for colour, else 1.
+        missing: What happens without a usable frame.
+        channels: The order of the camera's channels and of the network's; for colour
+            only, and required there.
+        unit: One step of the raw values: ``m``, ``cm``, ``mm``, ``um``, ``K`` or ``C``,
+            with a factor in front if needed (``0.1mm``), or ``1`` for raw counts;
+            required but for colour.
+        invalid: Raw values that are no reading. NaN, infinity, and what overflows
+            float32 in the tensor never are a reading.
+        statistics: What the frames looked like that the bundle was made with; live
+            frames are compared with it.
     """
 
     name: str

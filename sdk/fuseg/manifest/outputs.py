@@ -15,7 +15,14 @@ _MOST_LABELS = 1 << 26  # pixels: twice an 8K frame
 
 @dataclass(frozen=True)
 class OutputTensor(Record):
-    """The network's output: class scores, shape (1, C, h, w)."""
+    """The network's output tensor: class scores.
+
+    Attributes:
+        name: The tensor's name in the ONNX.
+        dtype: Its type in the ONNX; every variant has the same.
+        shape: ``[1, classes, height, width]``, 255 classes at most. One channel means
+            two classes: the second one where the score is above 0.
+    """
 
     name: str
     dtype: Literal["float32"] = field(default="float32", kw_only=True)
@@ -27,7 +34,13 @@ class OutputTensor(Record):
 
 @dataclass(frozen=True)
 class Upsample(Record):
-    """How scores grow to the camera's size before the best class is taken."""
+    """How scores are upsampled to the camera's size before the best class is taken.
+
+    Attributes:
+        filter: The interpolation.
+        align_corners: Whether the corner pixels' centres coincide, as in PyTorch.
+        to: The size of the labels: the camera's.
+    """
 
     filter: Literal["bilinear"] = field(default="bilinear", kw_only=True)
     align_corners: bool
@@ -36,9 +49,12 @@ class Upsample(Record):
 
 @dataclass(frozen=True)
 class Class(Record):
-    """A class: its index is its place in the list; colour is (R, G, B), 0 to 255.
+    """A class; its index is its position in the list.
 
-    ``ids`` are its labels in the files of its data set, if those are not the index.
+    Attributes:
+        name: Unique in the list.
+        color: Red, green and blue, 0 to 255.
+        ids: Its labels in the data set's files, 0 to 65535, if they are not the index.
     """
 
     name: str
@@ -56,10 +72,11 @@ class Class(Record):
 
 @dataclass(frozen=True)
 class Tail(Record):
-    """What export cut from the end of the graph.
+    """What the exporter cut off the end of the graph.
 
-    ``removed`` are ONNX op types in the graph's order, empty if nothing was cut;
-    ``size`` is (height, width) of what the uncut network gave.
+    Attributes:
+        removed: ONNX op types in the graph's order; empty if nothing was cut off.
+        size: Height and width of the uncut network's output, in pixels.
     """
 
     removed: tuple[str, ...]
@@ -83,9 +100,16 @@ class Tail(Record):
 
 @dataclass(frozen=True)
 class Output(Record):
-    """How the network's scores become labels; ``ignore`` is the label of no class.
+    """How the network's scores become labels.
 
-    One channel of scores means two classes, the second where the score is above 0.
+    Attributes:
+        name: The name of the result.
+        kind: What kind of result it is.
+        tensor: The network's output.
+        upsample: How scores reach the camera's size.
+        ignore: The label of no class, 0 to 255.
+        classes: The classes, in the order of the scores' channels.
+        tail: What the exporter cut off.
     """
 
     name: str

@@ -13,9 +13,15 @@ __all__ = ["Statistics"]
 class Statistics(Record):
     """The raw values of an input's frames, over all their pixels.
 
-    In the manifest's unit, one number for each of a colour camera's channels in the
-    manifest's order, else one; of readings alone. ``p1`` is what 1 % of them are below,
-    and so on; ``valid_share`` is how many of the pixels are readings, 0 to 1.
+    Percentiles are of the readings only, in the input's unit, with one number for each
+    channel that the sensor fills.
+
+    Attributes:
+        frames: How many frames were looked at, at least 1.
+        valid_share: The share of pixels with a reading, above 0 and at most 1.
+        p1: The 1st percentile.
+        p50: The median.
+        p99: The 99th percentile.
     """
 
     frames: int

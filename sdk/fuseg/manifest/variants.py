@@ -42,8 +42,15 @@ def is_member_name(name: str) -> bool:
 class Verification(Record):
     """One stage of the export compared with the stage before it, on real frames.
 
-    ``miou`` is of the frames' true labels, if those are known. It leaves out
-    ``ignored_share`` of their pixels, and the classes ``absent`` from them.
+    Attributes:
+        stage: The stage that was checked.
+        against: The stage it was compared with.
+        frames: How many frame sets were compared, at least 1.
+        label_agreement: The share of pixels with equal labels, 0 to 1.
+        max_abs_logit_diff: The largest absolute difference of two scores.
+        miou: Against true labels, 0 to 1, if there were any.
+        ignored_share: The share of true labels that ``miou`` leaves out, 0 to 1.
+        absent: Classes that do not occur in the true labels; ``miou`` leaves them out.
     """
 
     stage: str
@@ -70,10 +77,23 @@ class Verification(Record):
 
 @dataclass(frozen=True)
 class Variant(Record):
-    """One ONNX member: for which targets, in which precision, how well verified.
+    """One ONNX file: for which targets, in which precision, how well verified.
 
-    Every member has float32 inputs and outputs of the same names and shapes. A
-    manifest lists its variants in order of preference.
+    All have float32 inputs and outputs of the same names and shapes.
+
+    Attributes:
+        name: ``fp32``, ``fp16``, ``int8-cpu``, ``int8-trt`` or ``int8-trt8``.
+        file: The member's name; it ends in ``.onnx``.
+        opset: The ONNX operator set, at least 1.
+        ir_version: The ONNX IR version, at least 1.
+        targets: Where it is meant to run: ``any`` for fp32 and fp16, else ``cpu``,
+            ``tensorrt`` or ``tensorrt-8``, as the name says.
+        precision: ``kind`` is ``fp32``, ``fp16`` or ``int8``. fp16 adds
+            ``float32_nodes`` (a count, as text); int8 adds ``activations`` (``uint8``,
+            ``int8``), ``rest`` (``float32``, ``float16``), ``calibration``
+            (``minmax``, ``entropy``, ``percentile``), and the counts ``frames`` and
+            ``float_nodes``.
+        verification: The stages it went through.
     """
 
     name: str
@@ -140,7 +160,12 @@ def _check_precision(precision: dict[str, str]) -> None:
 
 @dataclass(frozen=True)
 class Sample(Record):
-    """Paired frames (input name to member) and the labels this runtime gave them."""
+    """A frame set, and the labels it must give.
+
+    Attributes:
+        frames: By input name, the member that holds the frame; it ends in ``.npy``.
+        labels: The member that holds the labels; it ends in ``.npy``.
+    """
 
     frames: dict[str, str]
     labels: str
@@ -156,7 +181,12 @@ class Sample(Record):
 
 @dataclass(frozen=True)
 class File(Record):
-    """A member's sha256, 64 hexadecimal digits, and its size in bytes."""
+    """A member of the bundle.
+
+    Attributes:
+        sha256: 64 hexadecimal digits.
+        bytes: Its size.
+    """
 
     sha256: str
     bytes: int

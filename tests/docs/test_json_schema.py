@@ -1,0 +1,102 @@
+"""The JSON Schemas in docs/: what fuseg accepts and what types can refuse."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from fuseg.bundle import Bundle
+from fuseg.manifest import Manifest
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "tests" / "data"
+MANIFEST, SPEC = (
+    Draft202012Validator(json.loads((ROOT / "docs" / name).read_text()))
+    for name in ("manifest.schema.json", "spec.schema.json")
+)
+# What types and words can refuse; the rest are ranges, and keys that must fit.
+BY_TYPE = re.compile(
+    r"must be (one of '|a list|an object|a string)|is not a key of the format"
+    r"|is missing: it must be (1\.|one of|a string|a list)"
+)
+MORE = re.compile(r"x1b|ud800|for kind|a key of prov")  # of these only fuseg knows
+
+
+def read(text):
+    return json.loads(text)
+
+
+def refusals():
+    for line in (DATA / "manifest_refusals.txt").read_text("utf-8").splitlines():
+        if line and not line.startswith("#"):
+            path, value, sentence = line.split(" | ")
+            steps = [int(step) if step.isdigit() else step for step in path.split("/")]
+            yield steps, value, sentence
+
+
+def changed(steps, value):
+    whole = read((DATA / "manifest.json").read_text())
+    place = whole
+    for step in steps[:-1]:
+        place = place[step]
+    if value == "GONE":
+        del place[steps[-1]]
+    else:
+        place[steps[-1]] = read(value)
+    return whole
+
+
+@pytest.mark.parametrize("schema", [MANIFEST, SPEC], ids=["manifest", "spec"])
+def test_the_schema_is_a_schema(schema):
+    schema.check_schema(schema.schema)
+
+
+@pytest.mark.parametrize("path", sorted(DATA.glob("*.fuseg")), ids=lambda p: p.name)
+def test_every_published_bundle_is_valid(path):
+    MANIFEST.validate(read(Bundle.open(path).manifest.dump()))
+
+
+def test_the_demos_bundle_is_valid(rgbd_bundle):
+    MANIFEST.validate(read(Bundle.open(rgbd_bundle).manifest.dump()))
+
+
+def test_a_manifest_with_every_key_is_valid_as_written_and_as_dumped():
+    text = (DATA / "manifest.json").read_text()
+    MANIFEST.validate(read(text))
+    MANIFEST.validate(read(Manifest.parse(text).dump()))
+
+
+def test_what_types_can_refuse_is_refused():
+    tried = [r for r in refusals() if BY_TYPE.search(r[2]) and not MORE.search(r[2])]
+    assert len(tried) > 20
+    for steps, value, sentence in tried:
+        assert not MANIFEST.is_valid(changed(steps, value)), sentence
+
+
+def test_the_example_of_a_spec_file_is_valid():
+    (example,) = re.findall(
+        r"^```json\n(.*?)^```$",
+        (ROOT / "docs" / "spec.md").read_text(),
+        re.MULTILINE | re.DOTALL,
+    )
+    SPEC.validate(read(example))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"input": {}},
+        {"inputs": {"rgb": {"kind": "depth"}}},
+        {"inputs": {"rgb": {"resize": {"filter": "cubic"}}}},
+        {"classes": []},
+        {"classes": [{"name": "road"}]},
+        {"ignore": None},
+    ],
+    ids=str,
+)
+def test_a_wrong_spec_file_is_refused(spec):
+    assert not SPEC.is_valid(spec)

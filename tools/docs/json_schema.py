@@ -1,0 +1,112 @@
+"""JSON Schemas of the manifest and of a spec file, from the dataclasses.
+
+They say what types can say: keys, types, words, lengths, defaults. Ranges, and how keys
+fit each other, are in their descriptions; fuseg checks these when it reads a file.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import types
+from dataclasses import is_dataclass
+from typing import Any, Literal, Union, get_args, get_origin
+
+from fuseg.manifest import FORMAT, Manifest
+from fuseg_export.spec import Spec
+from record_keys import REQUIRED, keys, without_null
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+SCALARS: dict[Any, dict[str, Any]] = {
+    bool: {"type": "boolean"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    str: {"type": "string", "minLength": 1, "maxLength": 1000},
+}
+# Said by --input and --stack, and measured on the frames.
+NOT_IN_A_SPEC = ("name", "kind", "tensor", "statistics")
+
+
+def manifest() -> str:
+    defs: dict[str, Any] = {}
+    whole = record(Manifest, defs)
+    whole["properties"]["format"]["const"] = FORMAT
+    return document("Manifest of a fuseg bundle", whole, defs)
+
+
+def spec() -> str:
+    """Inputs by name, each with some of the keys of the manifest's."""
+    defs: dict[str, Any] = {}
+    whole = record(Spec, defs)
+    record(Manifest, defs)
+    kept = {"Input", "Resize", "Missing", "Class"}
+    defs = {name: entry for name, entry in defs.items() if name in kept}
+    for name in NOT_IN_A_SPEC:
+        del defs["Input"]["properties"][name]
+    for name in kept - {"Class"}:  # merged with the defaults
+        defs[name].pop("required", None)
+        for entry in defs[name]["properties"].values():
+            entry.pop("default", None)
+    whole["properties"]["inputs"]["additionalProperties"] = ref("Input")
+    whole["properties"]["classes"] |= {
+        "items": {"anyOf": [SCALARS[str], ref("Class")]},
+        "minItems": 1,
+        "maxItems": 255,
+    }
+    for entry in whole["properties"].values():
+        del entry["default"]
+    return document("Spec file of fuseg export", whole, defs)
+
+
+def document(title: str, whole: dict[str, Any], defs: dict[str, Any]) -> str:
+    top = {"$schema": DIALECT, "title": title, **whole, "$defs": defs}
+    return json.dumps(top, indent=1) + "\n"
+
+
+def record(cls: type, defs: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an object; those below it go into ``defs``."""
+    properties = {}
+    for key in keys(cls):
+        hint = without_null(key.hint) if cls is Spec else key.hint
+        entry = copy.deepcopy(schema(hint, defs))
+        entry["description"] = key.meaning
+        if key.default is not REQUIRED:
+            entry["default"] = key.default
+        properties[key.name] = entry
+    required = [key.name for key in keys(cls) if key.default is REQUIRED]
+    whole: dict[str, Any] = {"type": "object", "properties": properties}
+    if required:
+        whole["required"] = required
+    return whole | {"additionalProperties": False}
+
+
+def schema(hint: Any, defs: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a type hint."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return union([schema(arg, defs) for arg in args])
+    if origin is Literal:
+        return {"enum": list(args)}
+    if origin is tuple:
+        items = {"type": "array", "items": schema(args[0], defs)}
+        if args[-1] is not Ellipsis:
+            items |= {"minItems": len(args), "maxItems": len(args)}
+        return items
+    if origin is dict:
+        return {"type": "object", "additionalProperties": schema(args[1], defs)}
+    if hint is types.NoneType:
+        return {"type": "null"}
+    if is_dataclass(hint):
+        if hint.__name__ not in defs:
+            defs[hint.__name__] = record(hint, defs)  # type: ignore[arg-type]
+        return ref(hint.__name__)
+    return {} if hint is Any else SCALARS[hint]
+
+
+def union(options: list[dict[str, Any]]) -> dict[str, Any]:
+    plain = all(option.keys() == {"type"} for option in options)
+    return {"type": [o["type"] for o in options]} if plain else {"anyOf": options}
+
+
+def ref(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/$defs/{name}"}
