@@ -359,7 +359,7 @@ def test_input_words_are_refused_for_a_reference_model():
         (
             {"classes": ["a\x00"]},
             ArgumentError,
-            r"^--spec .*spec.json: classes: name must be a text",
+            r"^--spec .*spec.json: classes: name must be a string",
         ),
     ],
 )

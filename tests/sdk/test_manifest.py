@@ -68,7 +68,7 @@ def test_one_wrong_value_is_refused_by_its_path(path, value, sentence):
     [
         (["a b\x1b[2J"], 1, r"'a b\x1b[2J' is not a key"),
         (["k" * 99], 1, "k" * 57 + "... is not a key"),
-        (["name"], "x" * 1001, "name must be a text, got 'x"),
+        (["name"], "x" * 1001, "name must be a string, got 'x"),
         (
             ["inputs", 0, "scale"],
             10**4000,

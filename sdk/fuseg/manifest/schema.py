@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 _WORDS = {
-    str: "a text",
+    str: "a string",
     int: "a whole number",
     float: "a number",
     bool: "true or false",
@@ -237,7 +237,7 @@ def _wanted(hint: Any) -> str:
         words = [repr(word) for word in args]
         return words[0] if len(words) == 1 else f"one of {', '.join(words)}"
     if origin is tuple and args[-1] is Ellipsis:
-        return "a list of texts" if args[0] is str else "a list"
+        return "a list of strings" if args[0] is str else "a list"
     if origin is tuple:
         return f"a list of {len(args)}"
     return _WORDS.get(hint, "an object")
