@@ -62,6 +62,28 @@ def test_every_make_target_and_picture_it_names_exists():
     assert all((ROOT / picture).exists() for picture in pictures)
 
 
+def named_files():
+    """Paths of CONTRIBUTING.md: in the table of questions, and in the layout's tree."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    table, layout = re.split(r"^## .*$", text, flags=re.MULTILINE)[1:3]
+    names = re.findall(r"`([\w.]+/[\w./]*)`", table)
+    folder = ""
+    for line in layout.splitlines():
+        found = re.match(r"( *)((?:[\w.]+[/.][\w./]* )+) ", line)
+        if found and not found[1]:
+            folder = found[2].strip()
+        names += (
+            [folder * bool(found[1]) + w for w in found[2].split()] if found else []
+        )
+    return names
+
+
+def test_every_file_that_contributing_names_exists():
+    names = [name for name in named_files() if "NAME" not in name]
+    assert {"kernels/simd/", "sdk/fuseg/runtime/", "export/checkpoints/"} <= {*names}
+    assert [name for name in names if not (ROOT / name).exists()] == []
+
+
 def anchors(page):
     """What a page's headings are called in links, by GitHub's rule."""
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
