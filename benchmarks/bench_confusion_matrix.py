@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 
-from fuseg.ops import ConfusionCounter
+from fuseg.ops import ConfusionMatrix
 from record import Bar, Row, compare, report
 from scenes import scene_labels
 
@@ -44,8 +44,8 @@ def blocks(
 
 
 def bench(kind: str, truth: np.ndarray, prediction: np.ndarray) -> list[Row]:
-    count = ConfusionCounter(np.uint8, classes=CLASSES, ignore=IGNORE)
-    wide = ConfusionCounter(np.uint16, classes=CLASSES, ignore=IGNORE)
+    count = ConfusionMatrix(np.uint8, classes=CLASSES, ignore=IGNORE)
+    wide = ConfusionMatrix(np.uint16, classes=CLASSES, ignore=IGNORE)
     wide_truth, wide_prediction = truth.astype(np.uint16), prediction.astype(np.uint16)
     torch_truth, torch_prediction = map(torch.from_numpy, (truth, prediction))
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from onnx import helper
 
-from fuseg.ops import FusedLabeler
+from fuseg.ops import FuseArgmax
 from peers import FRAMEWORKS, OPENCV, engines, onnx_model, torch_ways
 from record import Bar, Call, Row, compare, report
 from scenes import DRIFT, MARGIN, NOISE, disputed, scene_labels
@@ -28,7 +28,7 @@ class Case:
 
     name: str
     grids: tuple[tuple[int, int], ...]
-    how: str = "add"
+    mode: str = "add"
     kind: str = "scene"
     holes: bool = False
     classes: int = CLASSES
@@ -89,7 +89,7 @@ CV2 = {"add": cv2.add, "multiply": cv2.multiply, "max": cv2.max}
 
 
 def frameworks(
-    maps: list[np.ndarray], size: tuple[int, int], how: str
+    maps: list[np.ndarray], size: tuple[int, int], mode: str
 ) -> dict[str, Call]:
     """The engines and torch: labels first in a list, (1, H, W)."""
 
@@ -97,7 +97,7 @@ def frameworks(
         dense = [
             torch.nn.functional.interpolate(t, size, mode="bilinear") for t in (a, b)
         ]
-        return [TORCH[how](*dense).argmax(1)]
+        return [TORCH[mode](*dense).argmax(1)]
 
     nodes, ratios = [], {}
     for i, scores in enumerate(maps):
@@ -107,7 +107,7 @@ def frameworks(
         options = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
         nodes.append(helper.make_node("Resize", names, [f"dense{i}"], **options))
     nodes += [
-        helper.make_node(ONNX[how], ["dense0", "dense1"], ["fused"]),
+        helper.make_node(ONNX[mode], ["dense0", "dense1"], ["fused"]),
         helper.make_node("ArgMax", ["fused"], ["labels"], axis=1, keepdims=0),
     ]
     feed = {f"scores{i}": scores[None] for i, scores in enumerate(maps)}
@@ -116,11 +116,11 @@ def frameworks(
     return {**engines(model, feed), **torch_ways(fuse, *images)}
 
 
-def opencv_program(maps: list[np.ndarray], size: tuple[int, int], how: str) -> Call:
+def opencv_program(maps: list[np.ndarray], size: tuple[int, int], mode: str) -> Call:
     best, plane, other = (np.empty(size, np.float32) for _ in range(3))
     wins, labels = np.empty(size, np.uint8), np.empty(size, np.uint8)
     numbers = [np.full(size, c, np.uint8) for c in range(len(maps[0]))]
-    one_grid = how == "add" and maps[0].shape == maps[1].shape
+    one_grid = mode == "add" and maps[0].shape == maps[1].shape
     small = np.empty_like(maps[0][0])
 
     def fused(c: int, dst: np.ndarray) -> None:
@@ -130,7 +130,7 @@ def opencv_program(maps: list[np.ndarray], size: tuple[int, int], how: str) -> C
             return
         cv2.resize(maps[0][c], size[::-1], dst=dst)
         cv2.resize(maps[1][c], size[::-1], dst=other)
-        CV2[how](dst, other, dst=dst)
+        CV2[mode](dst, other, dst=dst)
 
     def tuned() -> np.ndarray:
         labels[...] = 0
@@ -150,9 +150,9 @@ def bench(case: Case, rng: np.random.Generator) -> list[Row]:
     if case.kind == "noise":
         maps = [rng.standard_normal(m.shape, dtype=np.float32) for m in maps]
     share = " / ".join(f"{disputed(scores):.0%}" for scores in maps)
-    if case.how == "multiply":
+    if case.mode == "multiply":
         maps = [probabilities(scores) for scores in maps]
-    label = FusedLabeler(case.classes, case.grids, size=case.size, how=case.how)
+    label = FuseArgmax(case.classes, case.grids, size=case.size, mode=case.mode)
     out = np.empty(case.size, np.uint8)
     results = {}
     if "confidence" in case.results:
@@ -168,8 +168,8 @@ def bench(case: Case, rng: np.random.Generator) -> list[Row]:
         "fuseg": lambda: label(maps, valid=valid, out=out, **results),
     }
     if not case.holes:
-        peers = frameworks(maps, case.size, case.how)
-        peers[OPENCV] = opencv_program(maps, case.size, case.how)
+        peers = frameworks(maps, case.size, case.mode)
+        peers[OPENCV] = opencv_program(maps, case.size, case.mode)
         # A float32 peer may differ where two scores are as good as equal.
         ours = label(maps)
         for name, call in peers.items():

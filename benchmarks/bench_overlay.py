@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import torch
 
-from fuseg.ops import Painter
+from fuseg.ops import Overlay
 from record import Bar, Call, Row, compare, report
 from scenes import scene_labels
 
@@ -31,8 +31,8 @@ def bench(case: str, labels: np.ndarray, classes: int, barred: bool) -> list[Row
     table[:classes, 0] = palette
     torch_palette = torch.from_numpy(palette)
     torch_labels, torch_frame = torch.from_numpy(labels), torch.from_numpy(frame)
-    half, third = Painter(palette), Painter(palette, alpha=0.3)
-    ignoring = Painter(palette, ignore=3)
+    half, third = Overlay(palette), Overlay(palette, alpha=0.3)
+    ignoring = Overlay(palette, ignore=3)
 
     def recipe() -> np.ndarray:
         return cv2.LUT(cv2.merge([labels] * 3), table)

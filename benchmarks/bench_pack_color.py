@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 
-from fuseg.ops import ColorPacker
+from fuseg.ops import PackColor
 from fuseg.ops.placement import place
 from record import COLD, Bar, Row, compare, report
 
@@ -68,7 +68,7 @@ def bench(
     frame = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
     frame = cv2.GaussianBlur(frame, (0, 0), 1.0)
     out = np.empty((3, *size), dtype)
-    pack = ColorPacker(
+    pack = PackColor(
         size=size,
         mean=MEAN,
         std=STD,
@@ -138,7 +138,7 @@ def bench(
 
     case = f"{shape[0]}x{shape[1]} -> {size[0]}x{size[1]} {filter}"
     case += " letterbox" * (fit == "letterbox") + " int8" * (dtype is np.int8)
-    calls = {"fuseg.ops.ColorPacker": ours, USUAL: recipe, TUNED: tuned}
+    calls = {"fuseg.ops.PackColor": ours, USUAL: recipe, TUNED: tuned}
     if dtype is np.int8:
         calls[INT8] = int8
     calls |= {

@@ -1,4 +1,4 @@
-"""DepthPacker against the usual OpenCV and NumPy recipe, and a tuned one.
+"""PackDepth against the usual OpenCV and NumPy recipe, and a tuned one.
 
 Bilinear, they blend the pixels without a reading too; ours leaves them out.
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from fuseg.ops import DepthPacker
+from fuseg.ops import PackDepth
 from record import Bar, Row, compare, report
 
 CASES = [
@@ -57,7 +57,7 @@ def bench(
     out = np.empty(size, np.float32)
     near = filter == "nearest"
     way = cv2.INTER_NEAREST if near else cv2.INTER_LINEAR
-    pack = DepthPacker(dtype, size=size, scale=SCALE, mean=MEAN, std=STD, filter=filter)
+    pack = PackDepth(dtype, size=size, scale=SCALE, mean=MEAN, std=STD, filter=filter)
 
     def ours() -> tuple[np.ndarray, int]:
         return out, pack(frame, out)
@@ -101,7 +101,7 @@ def bench(
 
     case = f"{filter} {np.dtype(dtype)} {shape[0]}x{shape[1]} -> {size[0]}x{size[1]}"
     calls = {
-        "fuseg.ops.DepthPacker": ours,
+        "fuseg.ops.PackDepth": ours,
         "cv2.resize, NumPy (usual)": recipe,
         TUNED: tuned,
         "cv2.resize alone, raw values out": lambda: cv2.resize(

@@ -11,7 +11,7 @@ import torch
 from onnx import helper
 from shipped import shipped_scores
 
-from fuseg.ops import Labeler, upsample_argmax
+from fuseg.ops import UpsampleArgmax, upsample_argmax
 from peers import FRAMEWORKS, OPENCV, engines, onnx_model, torch_ways
 from record import Bar, Call, Row, compare, cores, report
 from scenes import disputed, scene_scores
@@ -103,9 +103,9 @@ def bench(
         got = call()
         differing = np.mean(np.asarray(got if name == OPENCV else got[0]) != ours)
         assert differing < 1e-4, f"{name} differs at {differing:.1%} of the pixels"
-    label = Labeler(scores.shape, scores.dtype, size=size)
+    label = UpsampleArgmax(scores.shape, scores.dtype, size=size)
     halves = scores.astype(np.float16)
-    label_halves = Labeler(halves.shape, halves.dtype, size=size)
+    label_halves = UpsampleArgmax(halves.shape, halves.dtype, size=size)
     calls = {
         "fuseg": lambda: label(scores, out=labels),
         **peers,
@@ -135,8 +135,8 @@ def bench_threads(scores: np.ndarray, kind: str, size: tuple[int, int]) -> list[
     if len(cores()) < 2:
         return []
     out = np.empty(size, np.uint8), np.empty(size, np.float32)
-    one = Labeler(scores.shape, scores.dtype, size=size)
-    two = Labeler(scores.shape, scores.dtype, size=size, threads=2)
+    one = UpsampleArgmax(scores.shape, scores.dtype, size=size)
+    two = UpsampleArgmax(scores.shape, scores.dtype, size=size, threads=2)
     least = {"read": scores.nbytes, "written": out[0].nbytes, "cores": 2}
     calls = {
         "fuseg, 2 threads": lambda: two(scores, out=out[0]),

@@ -289,7 +289,7 @@ def test_tensors_of_pytorch_are_taken_on_the_cpu():
     wanted = ops.upsample_argmax(scores.numpy(), size=(8, 10))
     np.testing.assert_array_equal(out.numpy(), wanted)
     frame = torch.full((6, 7), 9, dtype=torch.uint8)
-    pack = ops.DepthPacker(np.uint8, size=(3, 3))
+    pack = ops.PackDepth(np.uint8, size=(3, 3))
     assert pack.has_reading(frame)
     plane = torch.empty(3, 3)
     assert [pack(frame, plane) for _ in range(2)] == [9, 9]

@@ -93,7 +93,7 @@ def few_differ(got, wanted, share=2e-3):
 def test_upsample_argmax(gpu, rng, shape, size, dtype, kind):
     scores = KINDS[kind](rng, shape, dtype)
     for align_corners in (False, True):
-        label = ops.Labeler(shape, dtype, size=size, align_corners=align_corners)
+        label = ops.UpsampleArgmax(shape, dtype, size=size, align_corners=align_corners)
         sure = poison(label.shape, np.float32)
         wanted = label(scores, confidence=sure)
         out = gpu.put(poison(label.shape, label.dtype))
@@ -143,7 +143,7 @@ def test_fuse_argmax(gpu, rng, shapes, dtypes, size, how, kind):
         (planes, by_class if classes < 224 else [0.5] * len(maps)),
     ):
         grids = [s[1:] for s in shapes]
-        label = ops.FusedLabeler(classes, grids, size=size, how=how, weights=weights)
+        label = ops.FuseArgmax(classes, grids, size=size, how=how, weights=weights)
         sure, whose = poison(size, np.float32), poison(size, np.uint8)
         wanted = label(maps, valid=valid, confidence=sure, source=whose)
         out = gpu.put(poison(size, label.dtype))
@@ -179,7 +179,7 @@ def test_pack_color(gpu, rng, filter, channels, view):
         ((7, 150), np.int8, 180, "letterbox"),
         ((80, 80), np.float32, 270, "stretch"),
     ):
-        pack = ops.ColorPacker(
+        pack = ops.PackColor(
             size=size,
             channels=channels,
             filter=filter,
@@ -209,7 +209,7 @@ def test_samples_without_a_softmax_are_counted(gpu, rng, classes, layout):
     scores[0, 5] = -np.inf  # of one class among others no fault
     wanted = 2 if classes == 1 else 3
     words = {"layout": "hwc8"} if layout == "hwc8" else {}
-    label = ops.Labeler((classes, 9, 13), dtype, size=(31, 40), **words)
+    label = ops.UpsampleArgmax((classes, 9, 13), dtype, size=(31, 40), **words)
     if layout == "hwc8":
         padded = np.zeros((9, 13, -(-classes // 8) * 8), np.float16)
         padded[..., :classes] = scores.transpose(1, 2, 0)
@@ -239,7 +239,7 @@ def test_pack_depth(gpu, rng, filter, dtype, view):
         ((7, 150), np.int8, 180, "letterbox"),
         ((80, 80), np.float32, 270, "stretch"),
     ):
-        pack = ops.DepthPacker(
+        pack = ops.PackDepth(
             dtype,
             size=size,
             filter=filter,

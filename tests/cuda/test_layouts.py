@@ -66,7 +66,7 @@ def test_upsample_argmax_in_hwc8(gpu, rng, shape, size, kind):
         how = {"size": size, "align_corners": align_corners}
         sure = poison(size, np.float32)
         wanted = ops.upsample_argmax(scores, confidence=sure, **how)
-        label = ops.Labeler(shape, np.float16, layout="hwc8", **how)
+        label = ops.UpsampleArgmax(shape, np.float16, layout="hwc8", **how)
         out = gpu.put(poison(size, label.dtype))
         assert label(gpu.put(laid), out=out) is out
         assert (gpu.get(out) != wanted).mean() <= SHARES[kind]
@@ -116,7 +116,7 @@ def test_pack_color_in_chw4(gpu, rng, channel, first):
         ):
             words = {"size": size, "dtype": np.int8, "out_scale": 0.02, "scale": 0.01}
             wanted = ops.pack_color(frame, **words, **how)
-            pack = ops.ColorPacker(layout="chw4", channel=channel, **words, **how)
+            pack = ops.PackColor(layout="chw4", channel=channel, **words, **how)
             shape = (3, *size, 4)
             before = rng.integers(-128, 128, np.prod(shape) + first, dtype=np.int8)
             kept = gpu.put(before)
@@ -145,7 +145,7 @@ def test_pack_depth_in_chw4(gpu, rng, dtype, channel):
             flags = poison(size, np.uint8)
             wanted, _ = ops.pack_depth(frame, valid=flags, **words)
             chw4 = {"layout": "chw4", "channel": channel}
-            pack = ops.DepthPacker(dtype, **words, **chw4)
+            pack = ops.PackDepth(dtype, **words, **chw4)
             before = rng.integers(-128, 128, (2, *size, 4), dtype=np.int8)
             out, valid = gpu.put(before), gpu.put(poison(size, np.uint8))
             assert pack(gpu.put(frame), out, valid) == -1

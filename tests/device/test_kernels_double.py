@@ -95,7 +95,7 @@ def test_pack_color(put, blank, done, rng, channels, view):
         {"size": (9, 80), "dtype": np.int8, "out_scale": 0.02, "rotate": 180},
         {"size": (9, 80), "dtype": np.float16, "filter": "nearest"},
     ):
-        pack = ops.ColorPacker(channels=channels, **settings)
+        pack = ops.PackColor(channels=channels, **settings)
         wanted = pack(frame)
         out = blank(wanted.shape, wanted.dtype)
         pack(put(frame), out)
@@ -111,7 +111,7 @@ def test_pack_depth(put, blank, done, rng, dtype, view):
         {"size": (24, 32), "crop": (2, 3, 30, 40), "rotate": 270, "filter": "bilinear"},
         {"size": (9, 80), "dtype": np.int8, "out_scale": 2, "fit": "letterbox"},
     ):
-        pack = ops.DepthPacker(dtype, invalid=(7,), fill=-1.0, **settings)
+        pack = ops.PackDepth(dtype, invalid=(7,), fill=-1.0, **settings)
         wanted, flags = np.empty(pack.size, pack.dtype), np.empty(pack.size, np.uint8)
         pack(frame, wanted, flags)
         out, valid = blank(pack.size, pack.dtype), blank(pack.size, np.uint8)
@@ -124,7 +124,7 @@ def test_pack_depth(put, blank, done, rng, dtype, view):
 @pytest.mark.parametrize("shape", [(5, 9, 11), (2, 4, 6, 5), (1, 6, 6), (300, 4, 5)])
 def test_upsample_argmax(put, blank, done, rng, shape, dtype):
     scores = rng.standard_normal(shape).astype(dtype)
-    label = ops.Labeler(shape, dtype, size=(31, 40))
+    label = ops.UpsampleArgmax(shape, dtype, size=(31, 40))
     sure = np.empty(label.shape, np.float32)
     wanted = label(scores, confidence=sure)
     out, confidence = blank(label.shape, label.dtype), blank(label.shape, np.float32)
@@ -138,8 +138,8 @@ def test_planes_among_the_channels_of_chw4(put, done, rng, channel):
     frame = rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)
     depth = (rng.random((20, 30)) * 250).astype(np.uint16)
     settings = {"size": (8, 10), "dtype": np.int8, "out_scale": 0.5, "layout": "chw4"}
-    pack = ops.ColorPacker(channel=channel, **settings)
-    pack_depth = ops.DepthPacker(np.uint16, channel=channel + 3, **settings)
+    pack = ops.PackColor(channel=channel, **settings)
+    pack_depth = ops.PackDepth(np.uint16, channel=channel + 3, **settings)
     wanted = np.full((2, 8, 10, 4), 7, np.int8)
     out = put(wanted)
     pack(frame, wanted)
@@ -151,7 +151,7 @@ def test_planes_among_the_channels_of_chw4(put, done, rng, channel):
 
 def test_upsample_argmax_of_hwc8(put, blank, done, rng):
     scores = rng.standard_normal((6, 9, 8)).astype(np.float16)
-    label = ops.Labeler((5, 6, 9), np.float16, size=(31, 40), layout="hwc8")
+    label = ops.UpsampleArgmax((5, 6, 9), np.float16, size=(31, 40), layout="hwc8")
     wanted = label(scores)
     out = blank(label.shape, label.dtype)
     label(put(scores), out=out)

@@ -66,7 +66,7 @@ def label_cases(rng: np.random.Generator, device: str, scale: int) -> list[Case]
                 if kind == "noise":
                     scores = rng.standard_normal(scores.shape).astype(np.float32)
                 given = torch.from_numpy(scores).to(device, dtype)
-                label = ops.Labeler(
+                label = ops.UpsampleArgmax(
                     tuple(given.shape), str(dtype).split(".")[1], size=high
                 )
 
@@ -92,7 +92,7 @@ def fuse_cases(rng: np.random.Generator, device: str, scale: int) -> list[Case]:
     low, high = ((n // scale for n in size) for size in ((128, 256), (1024, 2048)))
     low, high = tuple(low), tuple(high)
     maps = [torch.from_numpy(scene(rng, 19, *low)).to(device) for _ in range(2)]
-    label = ops.FusedLabeler(19, [low, low], size=high)
+    label = ops.FuseArgmax(19, [low, low], size=high)
 
     def peer(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         large = [F.interpolate(s[None], size=high, mode="bilinear") for s in (a, b)]
@@ -107,7 +107,7 @@ def pack_cases(rng: np.random.Generator, device: str, scale: int) -> list[Case]:
     whole, size = camera_and_network(scale)
     rgb = rng.integers(0, 256, (*whole, 3), dtype=np.uint8)
     depth = rng.integers(1, 9000, whole).astype(np.uint16)
-    color = ops.ColorPacker(size=size, mean=MEAN, std=STD)
+    color = ops.PackColor(size=size, mean=MEAN, std=STD)
     mean = torch.tensor(MEAN, device=device)[:, None, None]
     std = torch.tensor(STD, device=device)[:, None, None]
 
@@ -127,7 +127,7 @@ def pack_cases(rng: np.random.Generator, device: str, scale: int) -> list[Case]:
         )
     ]
     for word in ("nearest", "bilinear"):
-        pack = ops.DepthPacker(np.float32, size=size, scale=0.001, filter=word)
+        pack = ops.PackDepth(np.float32, size=size, scale=0.001, filter=word)
 
         def plain(frame: torch.Tensor, mode: str = word) -> torch.Tensor:
             return F.interpolate(frame[None, None], size=size, mode=mode)[0, 0] * 0.001
@@ -154,8 +154,8 @@ def picture_cases(rng: np.random.Generator, device: str, scale: int) -> list[Cas
     frame = torch.from_numpy(rng.integers(0, 256, (*size, 3), dtype=np.uint8))
     frame = frame.to(device)
     colours = torch.from_numpy(palette).to(device)
-    paint = ops.Painter(palette, alpha=0.5)
-    count = ops.ConfusionCounter(np.uint8, classes=19)
+    paint = ops.Overlay(palette, alpha=0.5)
+    count = ops.ConfusionMatrix(np.uint8, classes=19)
 
     def blend(labels: torch.Tensor, frame: torch.Tensor) -> torch.Tensor:
         mixed = frame.int() * 128 + colours[labels.int()].int() * 128 + 128

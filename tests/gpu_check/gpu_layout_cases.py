@@ -38,7 +38,7 @@ def color_layouts(rng: np.random.Generator, device: str, scale: int) -> list[Cas
     how = {"size": size, "mean": MEAN, "std": STD, "dtype": np.int8}
     return int8_pair(
         f"pack_color {whole} -> {size} int8",
-        lambda **layout: ops.ColorPacker(**how, out_scale=STEP, **layout),
+        lambda **layout: ops.PackColor(**how, out_scale=STEP, **layout),
         rgb.to(device),
         values,
         (3, *size),
@@ -56,7 +56,7 @@ def depth_layouts(rng: np.random.Generator, device: str, scale: int) -> list[Cas
     how = {"size": size, "scale": 0.001, "mean": 2, "std": 1.5, "dtype": np.int8}
     return int8_pair(
         f"pack_depth nearest {whole} -> {size} int8",
-        lambda **layout: ops.DepthPacker(np.float32, **how, out_scale=STEP, **layout),
+        lambda **layout: ops.PackDepth(np.float32, **how, out_scale=STEP, **layout),
         depth.to(device),
         values,
         size,
@@ -105,7 +105,9 @@ def label_layouts(rng: np.random.Generator, device: str, scale: int) -> list[Cas
     for classes, low, high in ((19, (128, 256), (1024, 2048)),):
         low, high = (tuple(max(4, n // scale) for n in size) for size in (low, high))
         padded = -(-classes // 8) * 8
-        label = ops.Labeler((classes, *low), np.float16, size=high, layout="hwc8")
+        label = ops.UpsampleArgmax(
+            (classes, *low), np.float16, size=high, layout="hwc8"
+        )
 
         def peer(s: torch.Tensor, size: Any = high, n: int = classes) -> torch.Tensor:
             planes = s[..., :n].permute(2, 0, 1)[None].float()

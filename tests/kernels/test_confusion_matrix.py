@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fuseg import _kernels
 from fuseg.errors import ArgumentError, DTypeError, FusegError, LayoutError, ShapeError
-from fuseg.ops import ConfusionCounter, confusion_matrix
+from fuseg.ops import ConfusionMatrix, confusion_matrix
 
 # One pixel, slivers, any number of axes, and sizes about the tile of 2,048 pixels.
 SHAPES = [
@@ -139,7 +139,7 @@ def test_adds_to_out_and_returns_it(rng):
 
 
 def test_a_counter_counts_images_of_any_shape(rng):
-    count = ConfusionCounter(np.uint16, classes=5, ignore=2, threads=2)
+    count = ConfusionMatrix(np.uint16, classes=5, ignore=2, threads=2)
     out, wanted = np.zeros((5, 5), np.int64), np.zeros((5, 5), np.int64)
     for shape in SHAPES:
         truth = patches(shape, 5, rng, 9, np.uint16)
@@ -267,7 +267,7 @@ def test_uint16_has_limits_of_its_own():
     with pytest.raises(ArgumentError, match=r"ignore must be .* from 0 to 65535"):
         confusion_matrix(labels, labels, classes=5, ignore=65536)
     with pytest.raises(DTypeError, match="dtype must be uint8 or uint16, got int32"):
-        ConfusionCounter(np.int32, classes=5)
+        ConfusionMatrix(np.int32, classes=5)
 
 
 def test_refuses_an_out_that_is_locked_or_holds_the_labels():

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from fuseg import _kernels
 from fuseg.errors import ArgumentError, DTypeError, FusegError, LayoutError, ShapeError
-from fuseg.ops import FusedLabeler, fuse_argmax
+from fuseg.ops import FuseArgmax, fuse_argmax
 
 # simd/level.h: plain, then those of this processor.
 LEVELS = (0, 1) if platform.machine() == "aarch64" else (0, 3, 4)
@@ -44,8 +44,8 @@ SIZES = [
     (256, [(4, 6), (3, 3)], (13, 17)),
 ]
 CORNERS = pytest.mark.parametrize("align_corners", [False, True])
-HOWS = ("add", "multiply", "max")
-HOW = pytest.mark.parametrize("how", HOWS)
+MODES = ("add", "multiply", "max")
+HOW = pytest.mark.parametrize("mode", MODES)
 
 
 @pytest.fixture(autouse=True, params=LEVELS)
@@ -94,7 +94,7 @@ def counted(plane, scores, size, align_corners):
 class Defined:
     """The definition, in float64, everywhere at once."""
 
-    def __init__(self, maps, *, size, how="add", weights=None, valid=None, **options):
+    def __init__(self, maps, *, size, mode="add", weights=None, valid=None, **options):
         corners = options.pop("align_corners", False)
         assert not options
         classes, count = len(maps[0]), len(maps)
@@ -109,15 +109,15 @@ class Defined:
             w = w[:, None, None]
             dense = resized(scores, size, corners)
             with np.errstate(divide="ignore", invalid="ignore"):
-                term = w * (np.log(dense) if how == "multiply" else dense)
+                term = w * (np.log(dense) if mode == "multiply" else dense)
             heard = there & (w != 0)
-            own.append(np.where(heard, term, np.nan if how == "max" else 0))
-            self._mark(size_of, scores, w, how, term, heard)
+            own.append(np.where(heard, term, np.nan if mode == "max" else 0))
+            self._mark(size_of, scores, w, mode, term, heard)
             own[-1] = (own[-1], heard)
         terms = np.array([t for t, _ in own])
         heard = np.array([np.broadcast_to(h, t.shape) for t, h in own])
         with np.errstate(invalid="ignore"):
-            if how == "max":
+            if mode == "max":
                 terms = np.where(np.isnan(terms), -np.inf, terms)
                 self.fused = np.where(heard, terms, -np.inf).max(0)
             else:
@@ -129,10 +129,10 @@ class Defined:
         self.best = real.max(0)
         self.slack = 1e-6 * np.sum(size_of, axis=0)
 
-    def _mark(self, size_of, scores, weight, how, term, heard):
+    def _mark(self, size_of, scores, weight, mode, term, heard):
         """How large the terms are by which rounding is judged."""
         finite = np.isfinite(term) & heard
-        if how == "multiply":
+        if mode == "multiply":
             size_of.append(np.where(finite, abs(weight) + abs(term), 0).max(0))
         else:
             largest = np.where(np.isfinite(scores), abs(scores.astype(np.float64)), 0)
@@ -161,22 +161,22 @@ class Defined:
         return np.where(self.there, share, 0.0)
 
 
-def assert_as_defined(maps, *, ignore=None, threads=1, exact=False, **how):
+def assert_as_defined(maps, *, ignore=None, threads=1, exact=False, **mode):
     """Labels, sources and confidence against the definition."""
-    size = how["size"]
+    size = mode["size"]
     confidence = np.full(size, -7, np.float32)
     source = np.full(size, 77, np.uint8)
     before = [m.copy() for m in maps]
     rest = {"ignore": ignore, "threads": threads}
-    labels = fuse_argmax(maps, confidence=confidence, source=source, **rest, **how)
-    alone = fuse_argmax(maps, **rest, **how)
+    labels = fuse_argmax(maps, confidence=confidence, source=source, **rest, **mode)
+    alone = fuse_argmax(maps, **rest, **mode)
     np.testing.assert_array_equal(alone, labels)
     for given_map, old in zip(maps, before, strict=True):
         np.testing.assert_array_equal(given_map, old)
     dtype = np.uint8 if len(maps[0]) <= 255 else np.uint16
     assert labels.dtype == dtype
     assert labels.shape == size
-    want = Defined(maps, **how)
+    want = Defined(maps, **mode)
     nothing = np.iinfo(dtype).max if ignore is None else ignore
     assert (labels[~want.there] == nothing).all()
     pick = np.where(want.there, labels, 0)[None].astype(int)
@@ -198,29 +198,29 @@ def assert_as_defined(maps, *, ignore=None, threads=1, exact=False, **how):
     return labels
 
 
-def noise(classes, grid, rng, how="add", half=False):
+def noise(classes, grid, rng, mode="add", half=False):
     scores = rng.standard_normal((classes, *grid), dtype=np.float32)
-    return as_given(scores, how, half)
+    return as_given(scores, mode, half)
 
 
-def blobs(classes, grid, rng, how="add", half=False):
+def blobs(classes, grid, rng, mode="add", half=False):
     """Scores as a network gives them: smooth, one class over many samples."""
     rough = rng.standard_normal((classes, *grid)).astype(np.float32)
     smooth = [cv2.GaussianBlur(plane, (0, 0), 3) for plane in rough]
-    return as_given(np.stack(smooth).reshape(rough.shape) * 20, how, half)
+    return as_given(np.stack(smooth).reshape(rough.shape) * 20, mode, half)
 
 
-def as_given(scores, how, half=False):
+def as_given(scores, mode, half=False):
     """Probabilities where maps are multiplied."""
-    if how == "multiply":
+    if mode == "multiply":
         scores = np.exp(scores - scores.max(0))
         scores = scores / scores.sum(0)
     return scores.astype(np.float16 if half else np.float32)
 
 
-def any_weights(classes, count, how, rng):
+def any_weights(classes, count, mode, rng):
     """None, numbers, a number per class, and a mixture of both with zeros."""
-    low = -1.5 if how == "add" else 0.1
+    low = -1.5 if mode == "add" else 0.1
     per_map = [float(w) for w in rng.uniform(low, 1.5, count)]
     per_class = list(rng.uniform(low, 1.5, (count, classes)))
     some = list(per_class)
@@ -231,29 +231,29 @@ def any_weights(classes, count, how, rng):
 
 @HOW
 @CORNERS
-def test_matches_the_definition(align_corners, how, rng):
+def test_matches_the_definition(align_corners, mode, rng):
     for classes, grids, size in SIZES:
         for make in (noise, blobs):
-            maps = [make(classes, grid, rng, how) for grid in grids]
-            assert_as_defined(maps, size=size, how=how, align_corners=align_corners)
+            maps = [make(classes, grid, rng, mode) for grid in grids]
+            assert_as_defined(maps, size=size, mode=mode, align_corners=align_corners)
 
 
 @HOW
-def test_weights(how, rng):
+def test_weights(mode, rng):
     for classes, grids, size in SIZES:
-        maps = [blobs(classes, grid, rng, how) for grid in grids]
-        for weights in any_weights(classes, len(grids), how, rng):
-            assert_as_defined(maps, size=size, how=how, weights=weights)
+        maps = [blobs(classes, grid, rng, mode) for grid in grids]
+        for weights in any_weights(classes, len(grids), mode, rng):
+            assert_as_defined(maps, size=size, mode=mode, weights=weights)
 
 
 @HOW
-def test_half_floats(how, rng):
+def test_half_floats(mode, rng):
     for classes, grids, size in SIZES:
-        halves = [blobs(classes, grid, rng, how, half=True) for grid in grids]
-        assert_as_defined(halves, size=size, how=how)
+        halves = [blobs(classes, grid, rng, mode, half=True) for grid in grids]
+        assert_as_defined(halves, size=size, mode=mode)
         halves[1] = halves[1].astype(np.float32)
         assert_as_defined(
-            halves, size=size, how=how, weights=[1.0, 0.5, 1, 1][: len(grids)]
+            halves, size=size, mode=mode, weights=[1.0, 0.5, 1, 1][: len(grids)]
         )
 
 
@@ -268,13 +268,13 @@ def planes(grids, share, rng):
 @HOW
 @CORNERS
 @pytest.mark.parametrize("share", [0.1, 0.6])
-def test_missing_readings(align_corners, how, share, rng):
+def test_missing_readings(align_corners, mode, share, rng):
     for classes, grids, size in SIZES:
-        maps = [blobs(classes, grid, rng, how) for grid in grids]
+        maps = [blobs(classes, grid, rng, mode) for grid in grids]
         valid = list(planes(grids, share, rng))
         for scores, plane in zip(maps, valid, strict=True):
             scores[:, plane == 0] = np.nan
-        options = {"size": size, "how": how, "align_corners": align_corners}
+        options = {"size": size, "mode": mode, "align_corners": align_corners}
         assert_as_defined(maps, valid=valid, ignore=7, **options)
         valid[0] = None
         maps[0][...] = np.nan_to_num(maps[0], nan=0.5)
@@ -284,10 +284,10 @@ def test_missing_readings(align_corners, how, share, rng):
 
 
 @HOW
-def test_a_map_without_any_reading_is_not_there(how, rng):
-    maps = [blobs(6, (9, 13), rng, how) for _ in range(3)]
+def test_a_map_without_any_reading_is_not_there(mode, rng):
+    maps = [blobs(6, (9, 13), rng, mode) for _ in range(3)]
     lost = [None, np.zeros((9, 13), np.uint8), None]
-    options = {"size": (36, 52), "how": how}
+    options = {"size": (36, 52), "mode": mode}
     labels = assert_as_defined(maps, valid=lost, **options)
     others = fuse_argmax([maps[0], maps[2]], **options)
     np.testing.assert_array_equal(labels, others)
@@ -297,11 +297,11 @@ def test_a_map_without_any_reading_is_not_there(how, rng):
 
 
 @HOW
-def test_planes_that_are_all_there_change_nothing(how, rng):
-    maps = [blobs(6, (9, 13), rng, how) for _ in range(2)]
+def test_planes_that_are_all_there_change_nothing(mode, rng):
+    maps = [blobs(6, (9, 13), rng, mode) for _ in range(2)]
     valid = [np.full((9, 13), 3, np.uint8)] * 2
-    labels = fuse_argmax(maps, size=(50, 61), how=how, valid=valid)
-    np.testing.assert_array_equal(labels, fuse_argmax(maps, size=(50, 61), how=how))
+    labels = fuse_argmax(maps, size=(50, 61), mode=mode, valid=valid)
+    np.testing.assert_array_equal(labels, fuse_argmax(maps, size=(50, 61), mode=mode))
 
 
 @settings(max_examples=120, deadline=None)
@@ -312,7 +312,7 @@ def test_planes_that_are_all_there_change_nothing(how, rng):
     ),
     one_grid=st.booleans(),
     size=st.tuples(st.integers(1, 60), st.integers(1, 120)),
-    how=st.sampled_from(HOWS),
+    mode=st.sampled_from(MODES),
     align_corners=st.booleans(),
     weighted=st.integers(0, 3),
     holes=st.booleans(),
@@ -325,7 +325,7 @@ def test_any_size(
     grids,
     one_grid,
     size,
-    how,
+    mode,
     align_corners,
     weighted,
     holes,
@@ -337,13 +337,13 @@ def test_any_size(
     if one_grid:
         grids = [grids[0]] * len(grids)
     make = blobs if smooth else noise
-    maps = [make(classes, grid, rng, how, half) for grid in grids]
+    maps = [make(classes, grid, rng, mode, half) for grid in grids]
     assert_as_defined(
         maps,
         size=size,
-        how=how,
+        mode=mode,
         align_corners=align_corners,
-        weights=any_weights(classes, len(grids), how, rng)[weighted],
+        weights=any_weights(classes, len(grids), mode, rng)[weighted],
         valid=list(planes(grids, 0.3, rng)) if holes else None,
         threads=1 + seed % 3,
     )
@@ -368,10 +368,10 @@ def test_torch_gives_the_same(align_corners, rng):
         np.testing.assert_array_equal(labels[clear], dense.argmax(0).numpy()[clear])
 
 
-@pytest.mark.parametrize("how", ["add", "max"])
+@pytest.mark.parametrize("mode", ["add", "max"])
 @pytest.mark.parametrize("classes", [2, 3, 20])
 @pytest.mark.parametrize("steps", [1, 2, 5])
-def test_smallest_class_and_smallest_map_win_every_tie(classes, steps, how, rng):
+def test_smallest_class_and_smallest_map_win_every_tie(classes, steps, mode, rng):
     """Small whole scores at ratios of two: the arithmetic is exact, ties are many."""
     for times, other in itertools.product([1, 2, 8], [(12, 20), (6, 10), (3, 5)]):
         maps = [
@@ -379,8 +379,8 @@ def test_smallest_class_and_smallest_map_win_every_tie(classes, steps, how, rng)
             for grid in [(12, 20), other]
         ]
         size = (12 * times, 20 * times)
-        assert_as_defined(maps, size=size, how=how, exact=True)
-        assert_as_defined(maps, size=size, how=how, weights=[2, 0.5], exact=True)
+        assert_as_defined(maps, size=size, mode=mode, exact=True)
+        assert_as_defined(maps, size=size, mode=mode, weights=[2, 0.5], exact=True)
 
 
 def test_the_source_may_change_twice_where_a_map_starts_to_fall_later():
@@ -395,22 +395,22 @@ def test_the_source_may_change_twice_where_a_map_starts_to_fall_later():
 
 
 @HOW
-def test_a_copy_of_a_class_never_wins(how, rng):
-    maps = [blobs(5, grid, rng, how) for grid in [(9, 14), (5, 8)]]
+def test_a_copy_of_a_class_never_wins(mode, rng):
+    maps = [blobs(5, grid, rng, mode) for grid in [(9, 14), (5, 8)]]
     twice = [np.concatenate([m, m[::-1]]) for m in maps]
     for size in [(31, 53), (36, 56), (5, 6), (9, 14)]:
-        labels = fuse_argmax(twice, size=size, how=how)
-        np.testing.assert_array_equal(labels, fuse_argmax(maps, size=size, how=how))
+        labels = fuse_argmax(twice, size=size, mode=mode)
+        np.testing.assert_array_equal(labels, fuse_argmax(maps, size=size, mode=mode))
 
 
 @HOW
 @pytest.mark.parametrize("grids", [[(6, 7), (6, 7)], [(6, 7), (3, 4)]])
-def test_a_copy_of_a_map_is_never_the_source(grids, how):
+def test_a_copy_of_a_map_is_never_the_source(grids, mode):
     scores = np.zeros((3, *grids[0]), np.float32) + np.float32(0.25)
     scores[1] = 0.5
     copy = scores[:, : grids[1][0], : grids[1][1]].copy()
     source = np.empty((40, 50), np.uint8)
-    labels = fuse_argmax([scores, copy], size=(40, 50), how=how, source=source)
+    labels = fuse_argmax([scores, copy], size=(40, 50), mode=mode, source=source)
     assert (labels == 1).all()
     assert not source.any()
 
@@ -421,44 +421,44 @@ def test_all_equal_scores_are_class_0(value):
         np.full((5, 4, 6), value, np.float32),
         np.full((5, 3, 2), value, np.float32),
     ]
-    for how in ("add", "max") + (("multiply",) if value >= 0 else ()):
-        assert not fuse_argmax(maps, size=(17, 23), how=how).any()
+    for mode in ("add", "max") + (("multiply",) if value >= 0 else ()):
+        assert not fuse_argmax(maps, size=(17, 23), mode=mode).any()
 
 
 @HOW
 @CORNERS
 @pytest.mark.parametrize("grids", [[(9, 14), (9, 14)], [(9, 14), (5, 6)]])
 @pytest.mark.parametrize("share", [0.002, 0.05, 0.5])
-def test_scores_that_are_not_finite(share, grids, align_corners, how, rng):
+def test_scores_that_are_not_finite(share, grids, align_corners, mode, rng):
     for size in [(9, 14), (31, 53), (72, 112), (4, 6)]:
-        maps = [noise(4, grid, rng, how) for grid in grids]
+        maps = [noise(4, grid, rng, mode) for grid in grids]
         for scores in maps:
             for value in (np.nan, np.inf, -np.inf):
-                if value > -np.inf or how != "multiply":
+                if value > -np.inf or mode != "multiply":
                     scores[rng.random(scores.shape) < share] = value
-        assert_as_defined(maps, size=size, how=how, align_corners=align_corners)
+        assert_as_defined(maps, size=size, mode=mode, align_corners=align_corners)
         assert_as_defined(
-            maps, size=size, how=how, align_corners=align_corners, weights=[0.5, 0.75]
+            maps, size=size, mode=mode, align_corners=align_corners, weights=[0.5, 0.75]
         )
 
 
 @HOW
-def test_nan_never_wins(how):
+def test_nan_never_wins(mode):
     maps = [np.full((3, 4, 5), np.nan, np.float32) for _ in range(2)]
     source = np.empty((9, 10), np.uint8)
-    assert not fuse_argmax(maps, size=(9, 10), how=how, source=source).any()
+    assert not fuse_argmax(maps, size=(9, 10), mode=mode, source=source).any()
     assert (source == 255).all()
     maps[0][2] = maps[1][2] = 0.5
-    assert (fuse_argmax(maps, size=(9, 10), how=how) == 2).all()
-    assert (fuse_argmax(maps, size=(4, 5), how=how) == 2).all()
+    assert (fuse_argmax(maps, size=(9, 10), mode=mode) == 2).all()
+    assert (fuse_argmax(maps, size=(4, 5), mode=mode) == 2).all()
 
 
 def test_nothing_above_minus_infinity_is_0():
     maps = [np.full((3, 4, 5), -np.inf, np.float32) for _ in range(2)]
     source, confidence = np.empty((9, 10), np.uint8), np.empty((9, 10), np.float32)
     both = {"source": source, "confidence": confidence}
-    for how in ("add", "max"):
-        assert not fuse_argmax(maps, size=(9, 10), how=how, **both).any()
+    for mode in ("add", "max"):
+        assert not fuse_argmax(maps, size=(9, 10), mode=mode, **both).any()
         assert (source == 255).all()
         assert np.isnan(confidence).all()
 
@@ -467,11 +467,11 @@ def test_a_probability_of_0_is_a_veto():
     sure = np.array([[[1.0]], [[0.0]], [[0.0]]], np.float32)
     other = np.array([[[0.0]], [[0.3]], [[0.7]]], np.float32)
     both = [sure, other]
-    assert fuse_argmax(both, size=(1, 1), how="multiply").tolist() == [[0]]
+    assert fuse_argmax(both, size=(1, 1), mode="multiply").tolist() == [[0]]
     other[0] = 1e-30
-    assert fuse_argmax(both, size=(1, 1), how="multiply").tolist() == [[0]]
+    assert fuse_argmax(both, size=(1, 1), mode="multiply").tolist() == [[0]]
     weights = [[1, 0, 0], 1.0]
-    labels = fuse_argmax(both, size=(1, 1), how="multiply", weights=weights)
+    labels = fuse_argmax(both, size=(1, 1), mode="multiply", weights=weights)
     assert labels.tolist() == [[2]]
 
 
@@ -482,7 +482,7 @@ def test_products_beyond_float32(scale, rng):
         blobs(6, grid, rng, "multiply") * np.float32(scale) for grid in [(9, 13)] * 2
     ]
     maps.append(blobs(6, (4, 5), rng, "multiply") * np.float32(scale))
-    assert_as_defined(maps, size=(36, 50), how="multiply")
+    assert_as_defined(maps, size=(36, 50), mode="multiply")
 
 
 def test_denormals(rng):
@@ -498,7 +498,7 @@ def test_denormals(rng):
 @HOW
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("hidden", [False, True])
-def test_a_sample_of_weight_0_is_not_read(bad, hidden, how):
+def test_a_sample_of_weight_0_is_not_read(bad, hidden, mode):
     scores = np.full((2, 3, 3), 0.25, np.float32)
     scores[1, :, :] = 0.5
     scores[0, 1, 1] = bad
@@ -506,7 +506,7 @@ def test_a_sample_of_weight_0_is_not_read(bad, hidden, how):
     plane[1, 1] = not hidden
     other = np.full((2, 2, 2), 0.25, np.float32)
     other[1] = 0.5
-    options = {"size": (5, 5), "how": how, "align_corners": True}
+    options = {"size": (5, 5), "mode": mode, "align_corners": True}
     labels = assert_as_defined([scores, other], valid=[plane, None], **options)
     for edge in (labels[[0, 4]], labels[:, [0, 4]]):
         assert (edge == 1).all()
@@ -519,16 +519,16 @@ def test_a_sample_of_weight_0_is_not_read(bad, hidden, how):
 
 
 @HOW
-def test_threads_change_nothing(how, rng):
+def test_threads_change_nothing(mode, rng):
     for classes, grids, size in SIZES:
-        maps = [blobs(classes, grid, rng, how) for grid in grids]
+        maps = [blobs(classes, grid, rng, mode) for grid in grids]
         valid = [*planes(grids[:1], 0.3, rng), *[None] * (len(grids) - 1)]
         for planes_given in (None, valid):
             results = []
             for threads in (1, 2, 5):
                 source, sure = np.empty(size, np.uint8), np.empty(size, np.float32)
                 both = {"source": source, "confidence": sure, "valid": planes_given}
-                options = {"size": size, "how": how, "threads": threads}
+                options = {"size": size, "mode": mode, "threads": threads}
                 labels = fuse_argmax(maps, **both, **options)
                 np.testing.assert_array_equal(
                     labels, fuse_argmax(maps, valid=planes_given, **options)
@@ -539,19 +539,19 @@ def test_threads_change_nothing(how, rng):
 
 @HOW
 @CORNERS
-def test_stays_inside_its_arrays(align_corners, how, fenced, rng):
+def test_stays_inside_its_arrays(align_corners, mode, fenced, rng):
     for classes, grids, size in SIZES:
         for half in (False, True):
             maps = [
                 fenced((classes, *g), np.float16 if half else np.float32) for g in grids
             ]
             for scores in maps:
-                scores[...] = as_given(rng.standard_normal(scores.shape), how, half)
+                scores[...] = as_given(rng.standard_normal(scores.shape), mode, half)
             valid = [fenced(grid, np.uint8) for grid in grids]
             dtype = np.uint8 if classes <= 255 else np.uint16
             out, source = fenced(size, dtype), fenced(size, np.uint8)
             confidence = fenced(size, np.float32)
-            options = {"size": size, "how": how, "align_corners": align_corners}
+            options = {"size": size, "mode": mode, "align_corners": align_corners}
             assert fuse_argmax(maps, out=out, **options) is out
             wanted = fuse_argmax([scores.copy() for scores in maps], **options)
             np.testing.assert_array_equal(out, wanted)
@@ -568,7 +568,7 @@ def test_fills_its_buffers_and_nothing_else(grids, poisoned, rng):
     out, confidence = poisoned((31, 53), np.uint8), poisoned((31, 53), np.float32)
     source = poisoned((31, 53), np.uint8)
     every = {"out": out, "confidence": confidence, "source": source}
-    label = FusedLabeler(5, grids, size=(31, 53))
+    label = FuseArgmax(5, grids, size=(31, 53))
     for _ in range(2):
         assert label(maps, **every) is out
         want = fuse_argmax(maps, size=(31, 53))
@@ -580,12 +580,12 @@ def test_fills_its_buffers_and_nothing_else(grids, poisoned, rng):
 
 def test_a_plan_serves_frame_after_frame(rng):
     grids = [(9, 14), (5, 6)]
-    label = FusedLabeler(4, grids, size=(20, 30), how="max", weights=[1, 2], threads=2)
+    label = FuseArgmax(4, grids, size=(20, 30), mode="max", weights=[1, 2], threads=2)
     assert label.size == (20, 30)
     assert label.dtype == np.uint8
     for half in (False, True, False):
         maps = [blobs(4, grid, rng, half=half) for grid in grids]
-        want = fuse_argmax(maps, size=(20, 30), how="max", weights=[1, 2])
+        want = fuse_argmax(maps, size=(20, 30), mode="max", weights=[1, 2])
         np.testing.assert_array_equal(label(maps), want)
 
 
@@ -631,21 +631,25 @@ def test_refuses_maps(maps, error, words):
     ("options", "error", "words"),
     [
         ({"size": (0, 8)}, ArgumentError, "size must be two whole numbers above 0"),
-        ({"how": "mean"}, ArgumentError, "how must be one of 'add', 'multiply', 'max'"),
+        (
+            {"mode": "mean"},
+            ArgumentError,
+            "mode must be one of 'add', 'multiply', 'max'",
+        ),
         ({"weights": 1.0}, DTypeError, "weights must be a sequence, one of each map"),
         ({"weights": [1.0]}, ArgumentError, "weights must be 2, one per map, got 1"),
         ({"weights": [1, np.nan]}, ArgumentError, r"weights\[1\] must be a finite"),
         ({"weights": [1, [1, 2, 3]]}, ArgumentError, r"weights\[1\] must be 2 numbers"),
         ({"weights": [1, "2"]}, ArgumentError, r"weights\[1\] must be 2 numbers"),
         (
-            {"weights": [1, -1], "how": "max"},
+            {"weights": [1, -1], "mode": "max"},
             ArgumentError,
             "must not be negative where",
         ),
         (
-            {"weights": [1, [0, -1]], "how": "multiply"},
+            {"weights": [1, [0, -1]], "mode": "multiply"},
             ArgumentError,
-            "weights must not be negative where how is 'multiply'",
+            "weights must not be negative where mode is 'multiply'",
         ),
         ({"ignore": 256}, ArgumentError, "ignore must be a whole number from 0 to 255"),
         ({"ignore": -1}, ArgumentError, "ignore must be a whole number from 0 to 255"),
@@ -673,7 +677,7 @@ def test_refuses_options(options, error, words):
 @pytest.mark.parametrize("classes", [1, 65536, 2.5, None])
 def test_a_plan_refuses_classes(classes):
     with pytest.raises(ArgumentError, match="classes must be a whole number from 2"):
-        FusedLabeler(classes, [(3, 4), (3, 4)], size=(6, 8))
+        FuseArgmax(classes, [(3, 4), (3, 4)], size=(6, 8))
 
 
 @pytest.mark.parametrize(
@@ -681,7 +685,7 @@ def test_a_plan_refuses_classes(classes):
 )
 def test_a_plan_refuses_grids(grids):
     with pytest.raises(ArgumentError, match="grid"):
-        FusedLabeler(2, grids, size=(6, 8))
+        FuseArgmax(2, grids, size=(6, 8))
 
 
 BUFFERS = {"out": np.uint8, "confidence": np.float32, "source": np.uint8}
@@ -765,7 +769,7 @@ class Misused:
         size = self.mostly((6, 8), self.grid(), (6,), 7, "ab")
         self.options = {
             "size": size,
-            "how": self.mostly(self.random.choice(HOWS), "sum", None, 3, b"add"),
+            "mode": self.mostly(self.random.choice(MODES), "sum", None, 3, b"add"),
             "weights": self.mostly(
                 None, 1, "ab", self.several(lambda: self.random.choice(NUMBERS), 4)
             ),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fuseg import _kernels
 from fuseg.errors import ArgumentError, DTypeError, FusegError, LayoutError, ShapeError
-from fuseg.ops import Painter, overlay
+from fuseg.ops import Overlay, overlay
 
 # One pixel, slivers, and rows about the 16, 32 and 64 pixels of a vector.
 SHAPES = [
@@ -117,7 +117,7 @@ def test_threads_do_not_change_the_picture(rows, rng):
 
 def test_a_painter_paints_frames_of_any_size(rng):
     palette = rng.integers(0, 256, (5, 3), dtype=np.uint8)
-    paint = Painter(palette, alpha=0.7, ignore=2)
+    paint = Overlay(palette, alpha=0.7, ignore=2)
     kept = palette.copy()
     palette[...] = 0
     for shape in SHAPES:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from fuseg import _kernels
 from fuseg.errors import ArgumentError, DTypeError, FusegError, LayoutError, ShapeError
 from fuseg.ops import pack_color
-from fuseg.ops.pack_color import ColorPacker
+from fuseg.ops.pack_color import PackColor
 
 pytestmark = pytest.mark.usefixtures("every_level")
 
@@ -443,7 +443,7 @@ def test_chw4_stays_inside_its_tensor(channel, fenced, rng):
 
 def test_a_packer_in_chw4_takes_tensors_of_any_length_frame_after_frame(rng):
     words = {"size": (5, 7), **INT8}
-    pack = ColorPacker(layout="chw4", channel=2, **words)
+    pack = PackColor(layout="chw4", channel=2, **words)
     for groups in (2, 5, 2, 3):
         frame = noise(rng, 20, 30, 3)
         out = np.zeros((groups, 5, 7, 4), np.int8)
@@ -659,7 +659,7 @@ def test_a_packer_gives_what_the_function_gives_whatever_the_frames_width(rng):
         "planes": "RGB",
         "filter": "bilinear",
     }
-    pack = ColorPacker(size=(17, 29), **settings)
+    pack = PackColor(size=(17, 29), **settings)
     out = np.empty((3, 17, 29), np.float32)
     for shape in [(37, 53), (17, 29), (8, 300), (37, 53)]:
         frame = rng.integers(0, 256, (*shape, 3), np.uint8)
@@ -669,7 +669,7 @@ def test_a_packer_gives_what_the_function_gives_whatever_the_frames_width(rng):
 
 
 def test_a_packer_checks_every_frame_and_every_out(rng):
-    pack = ColorPacker(size=(5, 6), channels="GRAY", crop=(2, 3, 10, 10))
+    pack = PackColor(size=(5, 6), channels="GRAY", crop=(2, 3, 10, 10))
     good = noise(rng, 20, 20)
     out = pack(good)
     before = out.copy()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fuseg import _kernels
 from fuseg.errors import ArgumentError, DTypeError, FusegError, LayoutError, ShapeError
 from fuseg.ops import pack_depth
-from fuseg.ops.pack_depth import DepthPacker
+from fuseg.ops.pack_depth import PackDepth
 from fuseg.ops.placement import place
 
 pytestmark = pytest.mark.usefixtures("every_level")
@@ -175,7 +175,7 @@ def test_what_does_not_stay_finite_is_no_reading(scale, mean, dtype, filter, rng
 def test_a_range_of_readings_is_that_of_the_sensor(rng):
     frame = rng.uniform(-1, 6, (37, 53)).astype(np.float32)
     frame[0, :4] = [0.5, 4.5, np.nextafter(np.float32(0.5), 0), 4.5000005]
-    pack = DepthPacker(np.float32, size=(37, 53), fill=-1.0, valid_range=(0.5, 4.5))
+    pack = PackDepth(np.float32, size=(37, 53), fill=-1.0, valid_range=(0.5, 4.5))
     plane = np.empty((37, 53), np.float32)
     count = pack(frame, plane)
     valid = (frame >= 0.5) & (frame <= 4.5)
@@ -184,12 +184,12 @@ def test_a_range_of_readings_is_that_of_the_sensor(rng):
     assert pack.has_reading(frame)
     assert not pack.has_reading(np.full((37, 53), 4.6, np.float32))
     with pytest.raises(ArgumentError, match="valid_range must be omitted for uint16"):
-        DepthPacker(np.uint16, size=(3, 5), valid_range=(0, 1))
+        PackDepth(np.uint16, size=(3, 5), valid_range=(0, 1))
 
 
 def test_integers_that_leave_float32_are_refused():
     with pytest.raises(ArgumentError, match="keep the largest reading, 65535, within"):
-        DepthPacker(np.uint16, size=(3, 5), scale=1e34)
+        PackDepth(np.uint16, size=(3, 5), scale=1e34)
 
 
 @pytest.mark.parametrize("filter", [*FILTERS, "bilinear"])
@@ -202,7 +202,7 @@ def test_a_frame_may_begin_at_any_address(shape, size, dtype, filter, rng):
     odd[...] = frame
     assert not odd.flags.aligned
     wanted, readings = pack_depth(frame, size=size, filter=filter)
-    pack = DepthPacker(dtype, size=size, filter=filter)
+    pack = PackDepth(dtype, size=size, filter=filter)
     for _ in range(2):  # the second one takes the short way
         made = np.empty(size, np.float32)
         assert pack(odd, made) == readings
@@ -211,7 +211,7 @@ def test_a_frame_may_begin_at_any_address(shape, size, dtype, filter, rng):
 
 
 def test_a_mask_is_seen_on_the_short_way_too():
-    pack = DepthPacker(np.uint16, size=(4, 5))
+    pack = PackDepth(np.uint16, size=(4, 5))
     plane = np.empty((4, 5), np.float32)
     pack(zeros(4, 5), plane)
     with pytest.raises(DTypeError, match="frame must be a plain array, got a masked"):
@@ -430,7 +430,7 @@ def test_any_geometry(shape, size, box, dtype, seed, how, out):
     )
     np.testing.assert_array_equal(one[0], several[0])
     assert one[1] == several[1]
-    found = DepthPacker(dtype, size=size, crop=crop, **how).has_reading(frame)
+    found = PackDepth(dtype, size=size, crop=crop, **how).has_reading(frame)
     assert found == (one[1] > 0)
 
 
@@ -682,7 +682,7 @@ def test_a_new_tensor_in_chw4_has_zeros_beside_the_plane(rng):
 
 def test_a_packer_in_chw4_takes_tensors_of_any_length_and_refuses_the_rest(rng):
     words = {"size": (5, 7), **INT8, "filter": "nearest"}
-    pack = DepthPacker(np.uint16, layout="chw4", channel=6, **words)
+    pack = PackDepth(np.uint16, layout="chw4", channel=6, **words)
     for groups in (2, 4, 2):
         frame = frame_of(np.uint16, (20, 30), rng)
         out = np.zeros((groups, 5, 7, 4), np.int8)
@@ -699,7 +699,7 @@ def test_a_packer_in_chw4_takes_tensors_of_any_length_and_refuses_the_rest(rng):
 
 def packer(dtype, size, filter="nearest", **changes):
     settings = {**METRES, "invalid": (0, 7), "fill": -3.0} | changes
-    return DepthPacker(np.dtype(dtype), size=size, filter=filter, **settings)
+    return PackDepth(np.dtype(dtype), size=size, filter=filter, **settings)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

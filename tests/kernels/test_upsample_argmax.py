@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fuseg import _kernels
 from fuseg.errors import ArgumentError, DTypeError, FusegError, LayoutError, ShapeError
-from fuseg.ops import Labeler, upsample_argmax
+from fuseg.ops import UpsampleArgmax, upsample_argmax
 from fuseg.ops.placement import place
 
 # classes, grid, labels: one sample, slivers, cells wider than a piece of 64 columns,
@@ -257,7 +257,7 @@ def test_samples_without_a_softmax_are_counted(
     classes, grid, size, confidence, half, rng
 ):
     dtype = np.float16 if half else np.float32
-    label = Labeler((classes, *grid), dtype, size=size)
+    label = UpsampleArgmax((classes, *grid), dtype, size=size)
     out = np.empty(size, np.uint8 if classes <= 255 else np.uint16)
     sure = np.empty(size, np.float32) if confidence else None
     count = np.full(1, 77, np.int32)
@@ -285,7 +285,8 @@ def test_samples_without_a_softmax_are_counted(
 
 
 def test_of_one_class_against_nothing_minus_infinity_is_a_score():
-    label, count = Labeler((1, 3, 4), np.float32, size=(6, 40)), np.ones(1, np.int32)
+    label = UpsampleArgmax((1, 3, 4), np.float32, size=(6, 40))
+    count = np.ones(1, np.int32)
     scores = np.full((1, 3, 4), -np.inf, np.float32)
     assert not label(scores, nan_samples=count).any()
     assert count[0] == 0
@@ -299,13 +300,15 @@ def test_samples_beside_the_crop_do_not_count():
     scores[:, :, :2] = np.nan
     count = np.ones(1, np.int32)
     crop = {"crop": (0, 48, 32, 16), "input_size": (32, 64)}
-    Labeler((3, 4, 8), np.float32, size=(32, 40), **crop)(scores, nan_samples=count)
+    UpsampleArgmax((3, 4, 8), np.float32, size=(32, 40), **crop)(
+        scores, nan_samples=count
+    )
     assert count[0] == 0
 
 
 def test_the_count_of_samples_without_a_softmax_needs_its_buffer():
     label, scores = (
-        Labeler((2, 2, 2), np.float32, size=(4, 40)),
+        UpsampleArgmax((2, 2, 2), np.float32, size=(4, 40)),
         np.zeros((2, 2, 2), "f"),
     )
     with pytest.raises(DTypeError, match="nan_samples must be int32"):
@@ -479,7 +482,7 @@ def test_in_hwc8_labels_are_those_of_planes(
 
 def test_a_labeler_in_hwc8_labels_frame_after_frame_and_a_crop(level, rng):
     how = {"size": (31, 53), "crop": (3, 0, 26, 40), "input_size": (32, 40)}
-    label = Labeler((9, 8, 10), np.float16, layout="hwc8", threads=2, **how)
+    label = UpsampleArgmax((9, 8, 10), np.float16, layout="hwc8", threads=2, **how)
     assert label.shape == (31, 53)
     for _ in range(3):
         half = blobs(9, (8, 10), rng).astype(np.float16)
@@ -742,7 +745,7 @@ def test_threads_do_not_change_the_result(kind, rng):
 
 
 def test_a_labeler_serves_many_frames(rng):
-    label = Labeler((4, 9, 14), np.float32, size=(31, 53), threads=2)
+    label = UpsampleArgmax((4, 9, 14), np.float32, size=(31, 53), threads=2)
     out, confidence = np.empty((31, 53), np.uint8), np.empty((31, 53), np.float32)
     for kind in (*KINDS, *KINDS[::-1]):
         scores = scored(kind, (4, 9, 14), rng)
@@ -756,7 +759,7 @@ def test_a_labeler_serves_many_frames(rng):
 
 
 def test_a_labeler_refuses_other_arrays():
-    label = Labeler((2, 3, 4), np.float32, size=(6, 8))
+    label = UpsampleArgmax((2, 3, 4), np.float32, size=(6, 8))
     for bad in (zeros(3, 3, 4), zeros(1, 2, 3, 4), zeros(2, 3, 5)):
         with pytest.raises(ShapeError, match=r"scores must have shape \(2, 3, 4\)"):
             label(bad)
@@ -807,7 +810,7 @@ def test_a_labeler_refuses_other_arrays():
 def test_a_labeler_refuses_settings(how, error, words):
     given = {"shape": (2, 3, 4), "dtype": np.float32, "size": (6, 8)} | how
     with pytest.raises(error, match=words):
-        Labeler(given.pop("shape"), given.pop("dtype"), **given)
+        UpsampleArgmax(given.pop("shape"), given.pop("dtype"), **given)
 
 
 @pytest.mark.parametrize(

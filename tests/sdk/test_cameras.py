@@ -156,9 +156,9 @@ def test_depth_that_may_be_blended_blends_readings_only(make_bundle, plane_input
 
 def test_the_plan_is_kept_between_frames(rgbd, frames, monkeypatch):
     made = []
-    plain = ops.Labeler.__init__
+    plain = ops.UpsampleArgmax.__init__
     monkeypatch.setattr(
-        ops.Labeler,
+        ops.UpsampleArgmax,
         "__init__",
         lambda self, *args, **how: (made.append(1), plain(self, *args, **how))[1],
     )

@@ -185,7 +185,7 @@ def test_a_size_beyond_memory_is_refused(size, segmenter, frames):
         lambda: segmenter(**frames(), size=size),
         lambda: ops.upsample_argmax(scores, size=size),
         lambda: ops.fuse_argmax([scores, scores], size=size),
-        lambda: ops.Labeler((2, 4, 4), np.float32, size=size),
+        lambda: ops.UpsampleArgmax((2, 4, 4), np.float32, size=size),
     ]
     for call in calls:
         with pytest.raises(ArgumentError, match="size must be at most 65536 pixels"):
@@ -196,17 +196,17 @@ def test_a_size_beyond_memory_is_refused(size, segmenter, frames):
 
 def test_scores_beyond_memory_are_refused():
     with pytest.raises(ShapeError, match="shape must be of at most"):
-        ops.Labeler((2, 2**31, 2**31), np.float32, size=(8, 8))
+        ops.UpsampleArgmax((2, 2**31, 2**31), np.float32, size=(8, 8))
     with pytest.raises(ShapeError, match=r"shape must be \(C, h, w\)"):
-        ops.Labeler((2.5, 4, 4), np.float32, size=(8, 8))
+        ops.UpsampleArgmax((2.5, 4, 4), np.float32, size=(8, 8))
 
 
 @pytest.mark.parametrize("dtype", ["nonsense", None, "V", object])
 def test_a_type_that_is_none_is_refused(dtype):
     with pytest.raises(DTypeError, match="dtype must be float32 or float16"):
-        ops.Labeler((2, 4, 4), dtype, size=(8, 8))
+        ops.UpsampleArgmax((2, 4, 4), dtype, size=(8, 8))
     with pytest.raises(DTypeError, match="dtype must be uint8 or uint16"):
-        ops.ConfusionCounter(dtype, classes=3)
+        ops.ConfusionMatrix(dtype, classes=3)
 
 
 def test_an_array_of_dlpack_alone_may_be_the_first_input(segmenter, frames):

@@ -16,20 +16,20 @@ DLPack; palettes, weights and other settings stay on the CPU. There
 
 from __future__ import annotations
 
-from .confusion_matrix import ConfusionCounter, confusion_matrix
-from .fuse_argmax import FusedLabeler, fuse_argmax
-from .overlay import Painter, overlay
-from .pack_color import ColorPacker, pack_color
-from .pack_depth import DepthPacker, pack_depth
-from .upsample_argmax import Labeler, upsample_argmax
+from .confusion_matrix import ConfusionMatrix, confusion_matrix
+from .fuse_argmax import FuseArgmax, fuse_argmax
+from .overlay import Overlay, overlay
+from .pack_color import PackColor, pack_color
+from .pack_depth import PackDepth, pack_depth
+from .upsample_argmax import UpsampleArgmax, upsample_argmax
 
 __all__ = [
-    "ColorPacker",
-    "ConfusionCounter",
-    "DepthPacker",
-    "FusedLabeler",
-    "Labeler",
-    "Painter",
+    "ConfusionMatrix",
+    "FuseArgmax",
+    "Overlay",
+    "PackColor",
+    "PackDepth",
+    "UpsampleArgmax",
     "confusion_matrix",
     "fuse_argmax",
     "overlay",

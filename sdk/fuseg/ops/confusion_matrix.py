@@ -11,7 +11,7 @@ from ..cuda.array_view import borrow, launch, on_gpu
 from ..errors import ArgumentError, ShapeError
 from .array_checks import require, require_one_of, require_out
 
-__all__ = ["ConfusionCounter", "confusion_matrix"]
+__all__ = ["ConfusionMatrix", "confusion_matrix"]
 
 _MOST_CLASSES = {np.dtype(np.uint8): 256, np.dtype(np.uint16): 4096}
 _DTYPES = (np.uint8, np.uint16)
@@ -77,13 +77,13 @@ def confusion_matrix(
     truth = borrow("truth", truth)
     axes = ("N",) * max(truth.ndim, 1)
     require_one_of("truth", truth, _DTYPES, axes)
-    count = ConfusionCounter(
+    count = ConfusionMatrix(
         truth.dtype, classes=classes, ignore=ignore, threads=threads
     )
     return count(truth, prediction, out=out, stream=stream)
 
 
-class ConfusionCounter:
+class ConfusionMatrix:
     """`confusion_matrix` for many images.
 
     Settings are checked and scratch memory is taken once. One object serves one caller
@@ -100,7 +100,7 @@ class ConfusionCounter:
         DTypeError, ArgumentError: As `confusion_matrix`.
 
     Example:
-        >>> count = ConfusionCounter(np.uint8, classes=2, ignore=255)
+        >>> count = ConfusionMatrix(np.uint8, classes=2, ignore=255)
         >>> counts = np.zeros((2, 2), np.int64)
         >>> for labels in ([0, 1, 255], [1, 1, 1]):
         ...     truth = np.array(labels, np.uint8)

@@ -19,9 +19,9 @@ from ..cuda.array_view import launch, on_gpu
 from ..errors import ArgumentError, DTypeError, ShapeError
 from .array_checks import require, require_one_of, require_out
 
-__all__ = ["FusedLabeler", "fuse_argmax"]
+__all__ = ["FuseArgmax", "fuse_argmax"]
 
-_HOWS = ("add", "multiply", "max")  # Fusing of fuse_argmax.h
+_MODES = ("add", "multiply", "max")  # Fusing of fuse_argmax.h
 _MOST_MAPS = 4
 _MOST_CLASSES = 65535
 _MOST_THREADS = 64
@@ -35,7 +35,7 @@ def fuse_argmax(
     maps: Sequence[NDArray[np.float32] | NDArray[np.float16]],
     *,
     size: tuple[int, int],
-    how: str = "add",
+    mode: str = "add",
     weights: Weights | None = None,
     valid: Sequence[NDArray[np.uint8] | None] | None = None,
     align_corners: bool = False,
@@ -59,11 +59,11 @@ def fuse_argmax(
             ``"multiply"``.
         size: ``(H, W)`` of the labels, in pixels. Larger, equal or smaller than a
             map; smaller samples without antialiasing.
-        how: ``"add"``, the sum of ``weight * score``; ``"multiply"``, the product of
+        mode: ``"add"``, the sum of ``weight * score``; ``"multiply"``, the product of
             ``score ** weight``, as a sum of logarithms (a class that any map gives
             0 never wins); or ``"max"``, the largest ``weight * score``.
         weights: One per map: a number, or ``C`` numbers, one per class; 1 if
-            omitted. Finite, and not negative unless ``how`` is ``"add"``. A map does
+            omitted. Finite, and not negative unless ``mode`` is ``"add"``. A map does
             not count for a class that it has weight 0 for.
         valid: One per map: None, or a plane ``(h, w)``, uint8, C-contiguous, 0 where
             the sensor has no reading. A map counts at a pixel if all samples that
@@ -133,11 +133,11 @@ def fuse_argmax(
             f"maps must have 2 to {_MOST_CLASSES} classes, got {classes}: with one "
             "there is nothing to choose."
         )
-    label = FusedLabeler(
+    label = FuseArgmax(
         classes,
         [scores.shape[1:] for scores in maps],
         size=size,
-        how=how,
+        mode=mode,
         weights=weights,
         align_corners=align_corners,
         ignore=ignore,
@@ -153,7 +153,7 @@ def fuse_argmax(
     )
 
 
-class FusedLabeler:
+class FuseArgmax:
     """`fuse_argmax` for a frame loop: settings are checked and scratch is made once.
 
     One object serves one caller at a time.
@@ -161,7 +161,7 @@ class FusedLabeler:
     Args:
         classes: How many classes the maps score, 2 to 65535.
         grids: ``(h, w)`` of every map, 2 to 4 of them.
-        size, how, weights, align_corners, ignore, threads: See `fuse_argmax`.
+        size, mode, weights, align_corners, ignore, threads: See `fuse_argmax`.
 
     Attributes:
         size: ``(H, W)`` of the labels.
@@ -171,7 +171,7 @@ class FusedLabeler:
         ArgumentError: As `fuse_argmax`, and if ``classes`` is out of range.
 
     Example:
-        >>> label = FusedLabeler(2, [(1, 2), (1, 1)], size=(1, 4), how="max")
+        >>> label = FuseArgmax(2, [(1, 2), (1, 1)], size=(1, 4), mode="max")
         >>> camera = np.array([[[3.0, 0.0]], [[1.0, 1.0]]], dtype=np.float32)
         >>> radar = np.array([[[0.0]], [[1.2]]], dtype=np.float32)
         >>> label([camera, radar])
@@ -184,7 +184,7 @@ class FusedLabeler:
         grids: Sequence[tuple[int, int]],
         *,
         size: tuple[int, int],
-        how: str = "add",
+        mode: str = "add",
         weights: Weights | None = None,
         align_corners: bool = False,
         ignore: int | None = None,
@@ -197,20 +197,20 @@ class FusedLabeler:
                 f"grids must be 2 to {_MOST_MAPS} sizes, got {len(grids)}."
             )
         self.size = require_size("size", size)
-        require_choice("how", how, _HOWS)
+        require_choice("mode", mode, _MODES)
         self.dtype = np.dtype(np.uint8 if classes <= 255 else np.uint16)
         most = np.iinfo(self.dtype).max
         ignore = most if ignore is None else require_whole("ignore", ignore, 0, most)
         self._shapes = [(classes, *grid) for grid in grids]
         self._no_planes = [None] * len(grids)
-        table = _weights_of(weights, how, len(grids), classes)
-        self._settings = (table, _HOWS.index(how), bool(align_corners), ignore)
+        table = _weights_of(weights, mode, len(grids), classes)
+        self._settings = (table, _MODES.index(mode), bool(align_corners), ignore)
         try:
             self._plan = _kernels.FuseArgmaxPlan(
                 classes,
                 grids,
                 self.size,
-                _HOWS.index(how),
+                _MODES.index(mode),
                 bool(align_corners),
                 table,
                 ignore,
@@ -290,7 +290,9 @@ def _listed(name: str, values: Iterable[Any]) -> list[Any]:
         ) from None
 
 
-def _weights_of(weights: Any, how: str, maps: int, classes: int) -> NDArray[np.float32]:
+def _weights_of(
+    weights: Any, mode: str, maps: int, classes: int
+) -> NDArray[np.float32]:
     """Read ``weights`` as (maps, classes) numbers."""
     table = np.ones((maps, classes), np.float32)
     if weights is None:
@@ -304,8 +306,8 @@ def _weights_of(weights: Any, how: str, maps: int, classes: int) -> NDArray[np.f
             table[i] = require_number(name, weight)
         else:
             table[i] = require_numbers(name, weight, classes)
-    if how != "add" and (table < 0).any():
+    if mode != "add" and (table < 0).any():
         raise ArgumentError(
-            f"weights must not be negative where how is {how!r}, got {weights!r}."
+            f"weights must not be negative where mode is {mode!r}, got {weights!r}."
         )
     return table

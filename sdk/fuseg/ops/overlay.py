@@ -11,7 +11,7 @@ from ..cuda.array_view import launch, on_cpu, on_gpu
 from ..errors import ArgumentError, ShapeError
 from .array_checks import require, require_out, require_rows
 
-__all__ = ["Painter", "overlay"]
+__all__ = ["Overlay", "overlay"]
 
 
 def overlay(
@@ -72,13 +72,13 @@ def overlay(
         Definition: the formula above, on ``palette[labels]``.
     """
     labels = require("labels", labels, np.uint8, ("H", "W"))
-    paint = Painter(palette, alpha=alpha, ignore=ignore, threads=threads)
+    paint = Overlay(palette, alpha=alpha, ignore=ignore, threads=threads)
     if isinstance(out, np.ndarray) and np.may_share_memory(out, palette):
         require_out("out", out, np.uint8, (*labels.shape, 3), palette=palette)
     return paint(labels, frame=frame, out=out, stream=stream)
 
 
-class Painter:
+class Overlay:
     """`overlay` for a frame loop: the settings are checked once.
 
     Args:
@@ -89,7 +89,7 @@ class Painter:
         ShapeError, LayoutError, DTypeError, ArgumentError: As `overlay`.
 
     Example:
-        >>> paint = Painter(np.array([[0, 0, 0], [200, 100, 50]], dtype=np.uint8))
+        >>> paint = Overlay(np.array([[0, 0, 0], [200, 100, 50]], dtype=np.uint8))
         >>> paint(np.array([[0, 1]], dtype=np.uint8)).tolist()
         [[[0, 0, 0], [200, 100, 50]]]
     """

@@ -14,7 +14,7 @@ from .array_checks import require_rows
 from .layouts import OutPlanes
 from .placement import Placement, place
 
-__all__ = ["ColorPacker", "pack_color"]
+__all__ = ["PackColor", "pack_color"]
 
 _FILTERS = ("nearest", "nearest-exact", "bilinear", "bilinear-antialias")  # resample.h
 _DTYPES = ("float32", "float16", "int8")  # pack_color.h: Element
@@ -129,7 +129,7 @@ def pack_color(
         ``align_corners``, in float64, then the formula above. torch finds its
         positions in floating point; these are exact fractions.
     """
-    pack = ColorPacker(
+    pack = PackColor(
         size=size,
         scale=scale,
         mean=mean,
@@ -150,7 +150,7 @@ def pack_color(
     return pack(frame, out, stream=stream)
 
 
-class ColorPacker:
+class PackColor:
     """`pack_color` for a frame loop: settings are checked once, tables are kept.
 
     Tables and scratch memory are made for the first frame, and again whenever a frame
@@ -164,7 +164,7 @@ class ColorPacker:
         ArgumentError: As `pack_color`; a ``crop`` is checked with each frame.
 
     Example:
-        >>> pack = ColorPacker(size=(1, 2), scale=1.0, channels="GRAY")
+        >>> pack = PackColor(size=(1, 2), scale=1.0, channels="GRAY")
         >>> out = np.empty((3, 1, 2), np.float32)
         >>> for gray in (10, 20):
         ...     frame = np.full((4, 4), gray, np.uint8)

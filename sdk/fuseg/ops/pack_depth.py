@@ -23,7 +23,7 @@ from .finite import readings_between
 from .layouts import OutPlanes
 from .placement import LONGEST_FRAME, Placement, place
 
-__all__ = ["DepthPacker", "pack_depth"]
+__all__ = ["PackDepth", "pack_depth"]
 
 _FILTERS = {"nearest": 0, "nearest-exact": 1, "bilinear": 2}  # common/resample.h
 _FRAMES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
@@ -118,7 +118,7 @@ def pack_depth(
         of its pixels; those beyond ``2**126`` are no readings to it.
 
         Scratch memory and tables are made by every call; a frame loop makes them
-        once, with `DepthPacker`.
+        once, with `PackDepth`.
 
     Raises:
         ShapeError: ``frame`` is not ``(H, W)`` or is empty, or ``out`` or ``valid`` is
@@ -147,7 +147,7 @@ def pack_depth(
         <https://www.ros.org/reps/rep-0117.html>`_.
     """
     frame = require_rows("frame", frame, _FRAMES, ("H", "W"))
-    pack = DepthPacker(
+    pack = PackDepth(
         frame.dtype,
         size=size,
         scale=scale,
@@ -171,7 +171,7 @@ def pack_depth(
     return out, pack(frame, out, valid, stream=stream)
 
 
-class DepthPacker:
+class PackDepth:
     """`pack_depth` for a frame loop: settings are checked once, and tables and scratch
     are made when the frame's shape changes. One packer serves one thread at a time.
 
@@ -189,7 +189,7 @@ class DepthPacker:
         DTypeError, ArgumentError: As `pack_depth`.
 
     Example:
-        >>> pack = DepthPacker(np.uint16, size=(1, 2), scale=0.5, fill=-1.0)
+        >>> pack = PackDepth(np.uint16, size=(1, 2), scale=0.5, fill=-1.0)
         >>> plane = np.empty(pack.size, pack.dtype)
         >>> pack(np.array([[1500, 7, 0, 7]], dtype=np.uint16), plane)
         1

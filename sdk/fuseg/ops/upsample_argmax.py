@@ -22,7 +22,7 @@ from .array_checks import require_one_of, require_out
 from .layouts import hwc8_shape, require_sixteens
 from .lines import line
 
-__all__ = ["Labeler", "upsample_argmax"]
+__all__ = ["UpsampleArgmax", "upsample_argmax"]
 
 _MOST_CLASSES = 65535
 _MOST_SAMPLES = 1 << 40
@@ -143,7 +143,7 @@ def upsample_argmax(
                 f"classes must be omitted unless layout is 'hwc8', got {classes!r}: "
                 "linear scores have it in their shape."
             )
-    label = Labeler(
+    label = UpsampleArgmax(
         shape,
         scores.dtype,
         size=size,
@@ -156,7 +156,7 @@ def upsample_argmax(
     return label(scores, out=out, confidence=confidence, stream=stream)
 
 
-class Labeler:
+class UpsampleArgmax:
     """`upsample_argmax` for a frame loop.
 
     Settings are checked, tables laid and scratch memory taken once. One object serves
@@ -176,7 +176,7 @@ class Labeler:
         ShapeError, DTypeError, ArgumentError: As `upsample_argmax`.
 
     Example:
-        >>> label = Labeler((2, 1, 2), np.float32, size=(1, 4))
+        >>> label = UpsampleArgmax((2, 1, 2), np.float32, size=(1, 4))
         >>> label(np.array([[[0.0, 0.0]], [[-1.0, 1.5]]], dtype=np.float32))
         array([[0, 0, 1, 1]], dtype=uint8)
     """

@@ -31,7 +31,7 @@ class HostPipeline:
         self._output = manifest.outputs[0]
         self._scores = backend.outputs[self._output.tensor.name][0]
         self._nan_samples = np.zeros(1, np.int32)
-        self._labelers: dict[object, ops.Labeler] = {}
+        self._labelers: dict[object, ops.UpsampleArgmax] = {}
 
     def start(self, work: Work) -> Running:
         """See `Pipeline.start`."""
@@ -68,11 +68,11 @@ class HostPipeline:
 
     def _labeler_for(
         self, size: tuple[int, int], camera: tuple[int, int] | None
-    ) -> ops.Labeler:
+    ) -> ops.UpsampleArgmax:
         """The plan of the last frame, or a new one if the sizes are new."""
         labeler = self._labelers.get((size, camera))
         if labeler is None:
-            labeler = ops.Labeler(
+            labeler = ops.UpsampleArgmax(
                 self._scores.shape,
                 self._scores.dtype,
                 size=size,

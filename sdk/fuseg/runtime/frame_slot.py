@@ -49,7 +49,7 @@ class Slot:
         self._planes = {i.name: (i.tensor, i.planes) for i in manifest.inputs}
         self._rooms: dict[str, _Room] = {}
         self._views: dict[object, NDArray[Any]] = {}  # of the rooms' pinned memory
-        self._labelers: dict[object, ops.Labeler] = {}
+        self._labelers: dict[object, ops.UpsampleArgmax] = {}
         self._readers: set[int] = set()  # streams that copy planes out of this slot
         self._waited = True
         with self._device.active():
@@ -294,7 +294,7 @@ class Slot:
     def _shared(room: _Room) -> bool:
         return room.address == room.pinned.address
 
-    def _labeler_for(self, work: Work) -> ops.Labeler:
+    def _labeler_for(self, work: Work) -> ops.UpsampleArgmax:
         """The plan of the last frame, or a new one if the sizes are new."""
         camera = work.plan.memory.camera
         labeler = self._labelers.get((work.size, camera))
@@ -302,7 +302,7 @@ class Slot:
             more: dict[str, Any] = self._preprocessor.shown(camera)
             if self._scores.layout != "linear":
                 more["layout"] = self._scores.layout
-            labeler = ops.Labeler(
+            labeler = ops.UpsampleArgmax(
                 self._scores.shape[1:],
                 self._scores.dtype,
                 size=work.size,

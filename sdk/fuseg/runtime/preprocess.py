@@ -147,7 +147,7 @@ class Preprocessor:
         return next((s.channels for s in sensors if s.input.kind == "color"), "RGB")
 
     def shown(self, camera: tuple[int, int] | None) -> dict[str, Any]:
-        """Where the first input's camera lies in its tensor, in a Labeler's words.
+        """Where the first input's camera lies in its tensor, for UpsampleArgmax.
 
         Nothing if it lies everywhere.
         """

@@ -12,13 +12,13 @@ from ..cuda.array_view import Borrowed, borrow
 from ..errors import ArgumentError, DTypeError, Fault, FusegError
 from ..manifest import Input
 from ..ops.array_checks import require_rows
-from ..ops.pack_color import CHANNELS, ColorPacker
-from ..ops.pack_depth import DepthPacker
+from ..ops.pack_color import CHANNELS, PackColor
+from ..ops.pack_depth import PackDepth
 from .frame_advice import refuse, refuse_channels, refuse_mask
 from .frame_format import formats
 
 Tensors = Mapping[str, NDArray[Any]]
-Packer = ColorPacker | DepthPacker
+Packer = PackColor | PackDepth
 _BYTES = np.dtype(np.uint8)
 
 
@@ -88,7 +88,7 @@ class Sensor:
         if pack is None:
             self._refuse(array)
         try:
-            if isinstance(pack, DepthPacker):
+            if isinstance(pack, PackDepth):
                 return pack.has_reading(array)
             pack.check(array)
         except FusegError:
@@ -99,7 +99,7 @@ class Sensor:
         """Bring a usable frame into its planes."""
         planes = self._planes(tensors)
         pack = self._packers[array.dtype]
-        if isinstance(pack, ColorPacker):
+        if isinstance(pack, PackColor):
             pack(array, planes)
         else:
             pack(array, planes[0])
@@ -116,7 +116,7 @@ class Sensor:
         spec = self.input
         size = (spec.resize.height, spec.resize.width)
         if spec.kind == "color":
-            color = ColorPacker(
+            color = PackColor(
                 size=size,
                 scale=spec.scale,
                 mean=spec.mean,
@@ -130,7 +130,7 @@ class Sensor:
             )
             return {_BYTES: color}
         return {
-            dtype: DepthPacker(
+            dtype: PackDepth(
                 dtype,
                 size=size,
                 scale=delivered.scale,
@@ -152,8 +152,8 @@ class Sensor:
         size = (spec.resize.height, spec.resize.width)
         if spec.kind == "color":
             mean = (-spec.fill,) * 3
-            return ColorPacker(size=size, scale=0.0, mean=mean, channels="GRAY", **form)
-        return DepthPacker(
+            return PackColor(size=size, scale=0.0, mean=mean, channels="GRAY", **form)
+        return PackDepth(
             np.uint8, size=size, scale=0.0, mean=-spec.fill, invalid=(), **form
         )
 
@@ -167,7 +167,7 @@ class Sensor:
         if masked.dtype.kind == "f" and self.input.kind != "color":
             return np.asarray(masked.filled(np.nan))
         pack = self._packers.get(masked.dtype)
-        none = pack.invalid if isinstance(pack, DepthPacker) else ()
+        none = pack.invalid if isinstance(pack, PackDepth) else ()
         if not none:
             if pack is None:
                 self._refuse(masked.data)
@@ -185,7 +185,7 @@ class Sensor:
                 Fault("frame", name, problem, "Copy it to a NumPy array.")
             )
         pack = self._packers.get(frame.dtype)
-        if isinstance(pack, ColorPacker):
+        if isinstance(pack, PackColor):
             pack.check(frame)  # type: ignore[arg-type]
         else:
             require_rows(name, frame, tuple(self._packers), ("H", "W"))

@@ -31,7 +31,7 @@ _NO_SAMPLES = "the bundle holds no samples to check its labels with."
 
 _log = logging.getLogger("fuseg")
 
-Labeler = Callable[..., Segmentation]
+PredictFn = Callable[..., Segmentation]
 Engine = Backend | GpuBackend
 
 
@@ -72,7 +72,7 @@ def start(
     allow_spinning: bool = True,
     trusted: bool = False,
     bind: Callable[[Engine], Pipeline],
-    segmenter: Callable[[Engine, Variant], Labeler],
+    segmenter: Callable[[Engine, Variant], PredictFn],
 ) -> Started:
     """Choose engine and variant, and make the engine; one line of the log says which.
 
@@ -207,7 +207,7 @@ def make(
     return create(name, network, threads=threads, allow_spinning=allow_spinning)
 
 
-def agreements(bundle: Bundle, segmenter: Labeler) -> list[float]:
+def agreements(bundle: Bundle, segmenter: PredictFn) -> list[float]:
     """Share of the labels that are those of the bundle, for each of its samples."""
     shares = []
     for arrays, expected in bundle.samples():
@@ -292,7 +292,7 @@ def _later(
     bundle: Bundle,
     chosen: Candidate,
     device: int,
-    segmenter: Callable[[Engine, Variant], Labeler],
+    segmenter: Callable[[Engine, Variant], PredictFn],
 ) -> Later | None:
     """TensorRT's engine, to be built in the background; None if it is there."""
     if registry.is_built(bundle, chosen.variant, device):
@@ -357,7 +357,7 @@ def _doubt_on_gpu(
     bundle: Bundle,
     engine: Engine,
     variant: Variant,
-    segmenter: Callable[[Engine, Variant], Labeler],
+    segmenter: Callable[[Engine, Variant], PredictFn],
 ) -> str | None:
     """The same of an engine on a GPU, which replays all samples; None on a CPU."""
     if engine.name not in GPU_ENGINES:
