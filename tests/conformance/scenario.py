@@ -70,7 +70,7 @@ def _use(path: Path) -> None:
         hardware_compatible=True,
     )
     engines.engine_for(opened, fp32, device.facts, options=options)
-    linear = engines.Options(borders="float32")
+    linear = engines.Options(io_formats="float32")
     with pytest.raises(BuildError, match="TensorRT cannot read the network"):
         engines.engine_for(opened, broken, device.facts, options=linear)
     with device.active(), pytest.raises(BackendError, match="refuses the engine"):

@@ -4,7 +4,7 @@ FUSEG_TENSORRT_DOUBLE_GPU      the GPU's name
 FUSEG_TENSORRT_DOUBLE_SECONDS  how long a build takes
 FUSEG_TENSORRT_DOUBLE_BUILDS   a file that gets a line at the start of every build
 FUSEG_TENSORRT_DOUBLE_FAULT    "kill", "crash", "exit" or "refuse": half way through the
-                               build; "borders": unless all ends are linear float32;
+                               build; "io_formats": unless all ends are linear float32;
                                "no gpu"; "linear": formats are not as was asked for
 """
 
@@ -36,7 +36,7 @@ def strike(network: Any, logger: Any) -> str | None:
     if path:
         with open(path, "a") as file:
             file.write(f"{os.getpid()} {network._state.version}\n")
-    if is_on("borders"):
+    if is_on("io_formats"):
         for tensors in network._tensors.values():
             for tensor in tensors:
                 if tensor._io.dtype != "FLOAT" or tensor._io.formats not in (0, 1):

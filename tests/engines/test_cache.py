@@ -276,16 +276,16 @@ def test_the_newest_of_a_variant_is_found_however_it_was_built(
 ):
     (variant,) = [v for v in bundle.manifest.variants if v.name == "fp16"]
     assert engines.find(bundle, variant, facts) is None
-    for number, borders in enumerate(("auto", "float32", "auto")):
-        made = engine("fp16", options=Options(borders=borders))
+    for number, io_formats in enumerate(("auto", "float32", "auto")):
+        made = engine("fp16", options=Options(io_formats=io_formats))
         assert engines.find(bundle, variant, facts).fingerprint == made.fingerprint
         os.utime(made.path, (number + 1, number + 1))
     assert len(trt10.builds()) == 2
     engine("fp32")
     made = engines.find(bundle, variant, facts)
-    assert made.fingerprint.borders == "auto"
+    assert made.fingerprint.io_formats == "auto"
     made.path.write_bytes(b"damaged")
-    assert engines.find(bundle, variant, facts).fingerprint.borders == "float32"
+    assert engines.find(bundle, variant, facts).fingerprint.io_formats == "float32"
 
 
 def test_clear_of_nothing():
@@ -297,7 +297,7 @@ def test_clear_of_nothing():
     [
         ({"workspace_mb": 0}, "workspace_mb must be 1 to"),
         ({"optimization_level": 6}, "optimization_level must be 0 to 5, got 6"),
-        ({"borders": "int8"}, "borders must be 'auto' or 'float32', got 'int8'"),
+        ({"io_formats": "int8"}, "io_formats must be 'auto' or 'float32', got 'int8'"),
     ],
 )
 def test_options_that_are_none(change, sentence):
@@ -314,9 +314,9 @@ def test_a_fingerprint_names_what_differs(bundle, facts):
 
     assert of() == of(workspace_mb=1024)
     assert of().key == of(workspace_mb=1024).key
-    other = of(borders="float32", workspace_mb=7)
+    other = of(io_formats="float32", workspace_mb=7)
     assert other.key != of().key
     assert of().differences(other) == {
         "workspace_mb": (1024, 7),
-        "borders": ("auto", "float32"),
+        "io_formats": ("auto", "float32"),
     }

@@ -14,7 +14,7 @@ from fuseg.backends.tensorrt import cache
 from fuseg.cli import app
 
 KEYS = [
-    *("bundle", "variant", "fingerprint", "built", "seconds", "plan", "borders"),
+    *("bundle", "variant", "fingerprint", "built", "seconds", "plan", "io_formats"),
     *("fallback", "reformats", "warnings", "kept", "from", "pack"),
 ]
 
@@ -52,7 +52,7 @@ def test_json_has_stable_keys_and_nothing_else_is_on_stdout(run):
     assert list(told) == KEYS
     assert told["built"] is True
     assert told["variant"] == "fp16"
-    assert told["borders"]["scores"] == {
+    assert told["io_formats"]["scores"] == {
         "dtype": "float16",
         "layout": "hwc8",
         "scale": None,
@@ -62,12 +62,12 @@ def test_json_has_stable_keys_and_nothing_else_is_on_stdout(run):
 
 
 def test_options_are_passed_on(run):
-    words = ["--workspace", 3, "--optimization-level", 0, "--borders", "float32"]
+    words = ["--workspace", 3, "--optimization-level", 0, "--io-formats", "float32"]
     words += ["--version-compatible", "--hardware-compatible", "--variant", "fp32"]
     told = json.loads(run(*words, "--json")[1])
     found = told["fingerprint"]
     assert (found["workspace_mb"], found["optimization_level"]) == (3, 0)
-    assert found["borders"] == "float32"
+    assert found["io_formats"] == "float32"
     assert found["version_compatible"] is True
     assert found["hardware_compatible"] is True
     assert told["variant"] == "fp32"
@@ -161,7 +161,7 @@ def test_clear(run):
             False,
             "--from must be given without --pack and --rebuild",
         ),
-        (["--borders", "int8"], False, "borders must be 'auto' or 'float32'"),
+        (["--io-formats", "int8"], False, "io_formats must be 'auto' or 'float32'"),
         (["--variant", "int8-trt8"], False, "got 'int8-trt8'"),
         (["--workspace", "0"], False, "--workspace"),
         (["--device", "3"], False, "3"),

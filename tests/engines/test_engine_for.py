@@ -49,7 +49,7 @@ def test_what_an_engine_depends_on_gives_another_fingerprint(bundle, facts):
         key(optimization_level=1),
         key(version_compatible=True),
         key(hardware_compatible=True),
-        key(borders="float32"),
+        key(io_formats="float32"),
         key(facts=replace(facts, name="Other GPU")),
         key(facts=replace(facts, capability=(8, 9))),
         key(facts=replace(facts, memory_bytes=4 << 30)),
@@ -61,7 +61,7 @@ def test_what_an_engine_depends_on_gives_another_fingerprint(bundle, facts):
 
 def test_other_options_give_another_engine(trt10, engine):
     engine("fp16")
-    assert engine("fp16", options=engines.Options(borders="float32")).built
+    assert engine("fp16", options=engines.Options(io_formats="float32")).built
     assert len(trt10.builds()) == 2
 
 
@@ -91,7 +91,7 @@ def test_a_variant_for_other_versions_is_refused(doubled, engine):
 
 @pytest.mark.parametrize("variant", ["fp32", "fp16", "int8"])
 def test_the_engine_computes_the_variant(doubled, bundle, engine, variant):
-    """Its borders, as the record tells them, are all that one needs to feed it."""
+    """The record's I/O formats are all that one needs to feed it."""
     if variant == "int8":
         variant = BEST.get(doubled.version, "int8-trt")
     made = engine(variant)
@@ -116,7 +116,7 @@ def run(version, made, feeds):
     context = engine.create_execution_context()
     stream = machine.create_stream()
     arrays = {}
-    for name, border in made.borders.items():
+    for name, border in made.io_formats.items():
         shape = tuple(engine.get_tensor_shape(name))
         stored = plans.stored_shape(shape, border.layout.upper())
         size = int(np.prod(stored)) * np.dtype(border.dtype).itemsize
@@ -132,7 +132,7 @@ def run(version, made, feeds):
             old[...] = plans.store(value, border.layout.upper(), old)
     assert context.execute_async_v3(stream)
     machine.synchronize(stream)
-    layout = made.borders["scores"].layout.upper()
+    layout = made.io_formats["scores"].layout.upper()
     shape = tuple(engine.get_tensor_shape("scores"))
     return plans.load(arrays["scores"], shape, layout).astype(np.float32)
 
@@ -146,9 +146,9 @@ def array(address, shape, dtype):
 
 
 @pytest.mark.usefixtures("doubled")
-def test_borders_need_no_conversion(engine):
+def test_io_formats_need_no_conversion(engine):
     made = engine("fp16")
-    assert {n: (b.dtype, b.layout) for n, b in made.borders.items()} == {
+    assert {n: (b.dtype, b.layout) for n, b in made.io_formats.items()} == {
         "rgb": ("float16", "linear"),
         "depth": ("float16", "linear"),
         "scores": ("float16", "hwc8"),
@@ -159,45 +159,45 @@ def test_int8_inputs_are_handed_over_as_they_are_quantized(doubled, engine):
     old = doubled.version == "8.6.1"
     made = engine("int8-trt8" if old else "int8-trt")
     scores = ("float32", "linear") if old else ("float16", "hwc8")
-    assert {n: (b.dtype, b.layout) for n, b in made.borders.items()} == {
+    assert {n: (b.dtype, b.layout) for n, b in made.io_formats.items()} == {
         "rgb": ("int8", "chw4"),
         "depth": ("int8", "chw4"),
         "scores": scores,
     }
-    assert made.borders["rgb"].scale == 0.03125
-    assert made.borders["depth"].scale == 0.0234375
+    assert made.io_formats["rgb"].scale == 0.03125
+    assert made.io_formats["depth"].scale == 0.0234375
 
 
 @pytest.mark.usefixtures("doubled")
-def test_float32_borders_on_request(engine):
-    made = engine("fp16", options=engines.Options(borders="float32"))
-    assert {(b.dtype, b.layout) for b in made.borders.values()} == {
+def test_float32_io_formats_on_request(engine):
+    made = engine("fp16", options=engines.Options(io_formats="float32"))
+    assert {(b.dtype, b.layout) for b in made.io_formats.values()} == {
         ("float32", "linear")
     }
     assert made.record.fallback is None
 
 
-def test_borders_that_cannot_be_built_become_float32_and_that_is_said(
+def test_io_formats_that_cannot_be_built_become_float32_and_that_is_said(
     doubled, engine, caplog
 ):
-    doubled.set(fault="borders")
+    doubled.set(fault="io_formats")
     made = engine("fp16")
-    assert {(b.dtype, b.layout) for b in made.borders.values()} == {
+    assert {(b.dtype, b.layout) for b in made.io_formats.values()} == {
         ("float32", "linear")
     }
     assert "no implementation for" in made.record.fallback
     (said,) = [r for r in caplog.records if r.levelno == logging.WARNING]
-    assert "all borders are float32" in said.getMessage()
+    assert "all inputs and outputs are float32" in said.getMessage()
     assert engine("fp16").record.fallback == made.record.fallback
 
 
-def test_borders_that_come_out_otherwise_become_float32(trt10, engine, caplog):
+def test_io_formats_that_come_out_otherwise_become_float32(trt10, engine, caplog):
     trt10.set(fault="linear")
     made = engine("int8-trt")
-    assert {b.dtype for b in made.borders.values()} == {"float32"}
+    assert {b.dtype for b in made.io_formats.values()} == {"float32"}
     assert "rgb must be int8 chw4, got int8 linear" in made.record.fallback
     assert len(trt10.builds()) == 2
-    assert "all borders are float32" in caplog.text
+    assert "all inputs and outputs are float32" in caplog.text
 
 
 @pytest.mark.usefixtures("trt10")

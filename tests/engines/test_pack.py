@@ -135,7 +135,7 @@ def test_it_is_for_exactly_what_this_device_would_build(made, facts, bundle, tmp
         "tensorrt '10.3.1' here and '10.3.0'": fingerprint(tensorrt="10.3.1"),
         "workspace_mb 7 here and 1024": fingerprint(workspace_mb=7),
         "optimization_level 2 here and None": fingerprint(optimization_level=2),
-        "borders 'float32' here and 'auto'": fingerprint(borders="float32"),
+        "io_formats 'float32' here and 'auto'": fingerprint(io_formats="float32"),
         "version_compatible True here and False": fingerprint(version_compatible=True),
         "bundle '0000": replace(made.fingerprint, bundle="0" * 64),
         "onnx '0000": replace(made.fingerprint, onnx="0" * 64),

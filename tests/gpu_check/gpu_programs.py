@@ -53,9 +53,9 @@ class Fuseg:
         return {
             "tensorrt": record.fingerprint.tensorrt,
             "build_seconds": record.seconds,
-            "borders": {
+            "io_formats": {
                 name: f"{border.dtype} {border.layout}"
-                for name, border in record.borders.items()
+                for name, border in record.io_formats.items()
             },
             "reformats": list(record.reformats),
             "fallback": record.fallback,

@@ -157,7 +157,7 @@ def test_tensorrt_variants_that_fail_lose_no_other_one(frames, monkeypatch):
     }
     row = record["fuseg, tensorrt, fp32"]
     assert row["labels as fuseg on the CPU, fp32"] == 1.0
-    assert row["engine"]["borders"]["rgb"] == "float32 linear"
+    assert row["engine"]["io_formats"]["rgb"] == "float32 linear"
     assert 0 <= row["miou"] <= 1
     assert set(row["alone"]["split_ms"]) == {"pack", "engine", "label", "total"}
     assert len(row["bars"]) == 4

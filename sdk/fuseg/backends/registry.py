@@ -94,7 +94,7 @@ def make(bundle: Bundle, name: str, variant: Variant, device: int) -> GpuBackend
         line = "%s: the engine of variant %s is built, which takes minutes: %s"
         _log.warning(line, bundle.path, variant.name, "`fuseg build` does it ahead.")
         built = engines.engine_for(bundle, variant, opened.facts, device=device)
-    scales = {n: b.scale for n, b in built.borders.items() if b.scale is not None}
+    scales = {n: b.scale for n, b in built.io_formats.items() if b.scale is not None}
     own_code = built.fingerprint.version_compatible
     with opened.active():
         engine = open_engine(built.plan, host_code=own_code)

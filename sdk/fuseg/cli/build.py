@@ -70,7 +70,7 @@ def build(
             help="Build it so that any GPU from Ampere on can run it; not on Jetson.",
         ),
     ] = False,
-    borders: Annotated[
+    io_formats: Annotated[
         str,
         typer.Option(
             help="auto: float16 or int8 inputs and outputs where that saves a "
@@ -140,7 +140,7 @@ def build(
                 "--optimization-level": optimization_level,
                 "--version-compatible": version_compatible,
                 "--hardware-compatible": hardware_compatible,
-                "--borders": borders != "auto",
+                "--io-formats": io_formats != "auto",
                 "--device": device,
                 "--pack": pack_to,
                 "--from": pack_from,
@@ -156,7 +156,7 @@ def build(
             optimization_level,
             version_compatible,
             hardware_compatible,
-            borders,
+            io_formats,
         )
         chosen = variant_for(opened, "tensorrt", variant)
         facts = _facts(device)
@@ -261,7 +261,9 @@ def _result(
         "built": engine.built,
         "seconds": record.seconds,
         "plan": {"bytes": record.plan.bytes, "sha256": record.plan.sha256},
-        "borders": {name: asdict(border) for name, border in record.borders.items()},
+        "io_formats": {
+            name: asdict(border) for name, border in record.io_formats.items()
+        },
         "fallback": record.fallback,
         "reformats": list(record.reformats),
         "warnings": list(record.warnings),
@@ -291,10 +293,10 @@ def _show(result: dict[str, Any]) -> None:
     say(f"engine of {result['variant']}: {how}, {mib:.1f} MiB")
     found = result["fingerprint"]
     say(f"for {found['gpu']}, TensorRT {found['tensorrt']}, driver {found['driver']}")
-    for name, border in result["borders"].items():
+    for name, border in result["io_formats"].items():
         say(f"  {name}: {border['dtype']} {border['layout']}")
     if result["fallback"] is not None:
-        say(f"all borders are float32: {result['fallback']}")
+        say(f"all inputs and outputs are float32: {result['fallback']}")
     for name in result["reformats"]:
         say(f"  only converts: {name}")
     if result["kept"] is not None:

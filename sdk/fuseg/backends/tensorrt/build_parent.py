@@ -134,7 +134,7 @@ def _record(event: dict[str, Any], fingerprint: Fingerprint) -> EngineRecord:
         return EngineRecord(
             fingerprint,
             File(hashlib.sha256(plan).hexdigest(), len(plan)),
-            {name: Border(**border) for name, border in event["borders"].items()},
+            {name: Border(**border) for name, border in event["io_formats"].items()},
             event["seconds"],
             f"fuseg {__version__}",
             None if fallback is None else plain(fallback),
@@ -172,5 +172,5 @@ def _ended(fingerprint: Fingerprint, child: Child) -> str:
             how = f"crashed with {signal.Signals(-code).name}"
     return (
         f"{what} {how}; its last words: {child.last_words()}. {_HARMLESS} Try another "
-        "--variant or --borders float32."
+        "--variant or --io-formats float32."
     )

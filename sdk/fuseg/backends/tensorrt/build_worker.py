@@ -70,7 +70,7 @@ def _build(
     said, began, fallback = Said(), time.monotonic(), None
     logger = _logger(trt, said)
     tries = [(onnx, dict[str, Wanted]())]
-    if request["options"]["borders"] == "auto":
+    if request["options"]["io_formats"] == "auto":
         tries.insert(0, move_casts_out(onnx, request["precision"]))
     for number, (model, wanted) in enumerate(tries):
         try:
@@ -81,7 +81,7 @@ def _build(
             if number + 1 == len(tries) or model is onnx:
                 raise
             fallback = f"it could not be built otherwise: {err}"
-            said.add("WARNING", f"all borders are float32: {err}")
+            said.add("WARNING", f"all inputs and outputs are float32: {err}")
     seconds = round(time.monotonic() - began, 3)
     facts |= {"seconds": seconds, "fallback": fallback, "warnings": said.warnings}
     return plan, facts
@@ -195,7 +195,7 @@ def _inspect(
     wanted: dict[str, Wanted],
     request: dict[str, Any],
 ) -> dict[str, Any]:
-    """Load the engine and tell its borders and the layers that only convert."""
+    """Load the engine; tell its I/O formats, and the layers that only convert."""
     runtime = trt.Runtime(logger)
     if request["options"]["version_compatible"]:
         runtime.engine_host_code_allowed = True  # of an engine that was made just now
@@ -203,7 +203,7 @@ def _inspect(
     if engine is None:
         reason = said.reason("TensorRT gives no reason")
         raise Failed(f"TensorRT cannot load the engine that it built: {reason}")
-    borders: dict[str, dict[str, Any]] = {}
+    io_formats: dict[str, dict[str, Any]] = {}
     for index in range(engine.num_io_tensors):
         name = engine.get_tensor_name(index)
         asked = wanted.get(name, Wanted())
@@ -214,10 +214,10 @@ def _inspect(
                 f"tensor {name} must be {asked.dtype} {' or '.join(asked.layouts)}, "
                 f"got {dtype} {layout}"
             )
-        borders[name] = {"dtype": dtype, "layout": layout}
+        io_formats[name] = {"dtype": dtype, "layout": layout}
         if asked.scale is not None:
-            borders[name]["scale"] = asked.scale
-    return {"borders": borders, "reformats": _reformats(trt, engine)}
+            io_formats[name]["scale"] = asked.scale
+    return {"io_formats": io_formats, "reformats": _reformats(trt, engine)}
 
 
 def _word(kind: Any, words: dict[str, str], value: Any) -> str:

@@ -55,9 +55,9 @@ class Engine:
     built: bool
 
     @property
-    def borders(self) -> dict[str, Border]:
+    def io_formats(self) -> dict[str, Border]:
         """Its inputs and outputs by name, as they lie in memory."""
-        return self.record.borders
+        return self.record.io_formats
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -147,7 +147,9 @@ def engine_for(
     record, plan = made or make(None)
     if record.fallback is not None:
         _log.warning(
-            "variant %s: all borders are float32: %s", variant.name, record.fallback
+            "variant %s: all inputs and outputs are float32: %s",
+            variant.name,
+            record.fallback,
         )
     return Engine(record, memoryview(plan), path, built=True)
 

@@ -36,7 +36,7 @@ class Options:
         version_compatible: Let other versions of TensorRT run it too. It then holds a
             runtime of its own, and may be slower.
         hardware_compatible: Let every GPU from Ampere on run it. It may be slower.
-        borders: "auto": float16 and int8 inputs and outputs where no conversion is
+        io_formats: "auto": float16 and int8 inputs and outputs where no conversion is
             needed for that; "float32": all of them float32.
 
     Raises:
@@ -47,7 +47,7 @@ class Options:
     optimization_level: int | None = None
     version_compatible: bool = False
     hardware_compatible: bool = False
-    borders: str = "auto"
+    io_formats: str = "auto"
 
     def __post_init__(self) -> None:
         if self.workspace_mb is not None and not 1 <= self.workspace_mb <= 1 << 20:
@@ -57,9 +57,9 @@ class Options:
         level = self.optimization_level
         if level is not None and not 0 <= level <= 5:
             raise ArgumentError(f"optimization_level must be 0 to 5, got {level}.")
-        if self.borders not in ("auto", "float32"):
+        if self.io_formats not in ("auto", "float32"):
             raise ArgumentError(
-                f"borders must be 'auto' or 'float32', got {self.borders!r}."
+                f"io_formats must be 'auto' or 'float32', got {self.io_formats!r}."
             )
 
 
@@ -74,7 +74,7 @@ class Fingerprint(Record):
         gpu, capability, memory_mb, driver: Name, such as "8.7", MiB in steps of 256,
             the CUDA version that the driver knows.
         format: `ENGINE_FORMAT`.
-        workspace_mb ... borders: As in `Options`; the workspace as a number.
+        workspace_mb ... io_formats: As in `Options`; the workspace as a number.
     """
 
     bundle: str
@@ -88,14 +88,14 @@ class Fingerprint(Record):
     workspace_mb: int
     version_compatible: bool
     hardware_compatible: bool
-    borders: str
+    io_formats: str
     optimization_level: int | None = None
     format: int = field(default=ENGINE_FORMAT, kw_only=True)
 
     def _check(self) -> None:
         require(
-            self.borders in ("auto", "float32"),
-            f"borders must be 'auto' or 'float32', got {self.borders[:60]!a}.",
+            self.io_formats in ("auto", "float32"),
+            f"io_formats must be 'auto' or 'float32', got {self.io_formats[:60]!a}.",
         )
 
     @property
@@ -142,6 +142,6 @@ def fingerprint_of(
         workspace_mb=workspace,
         version_compatible=options.version_compatible,
         hardware_compatible=options.hardware_compatible,
-        borders=options.borders,
+        io_formats=options.io_formats,
         optimization_level=options.optimization_level,
     )

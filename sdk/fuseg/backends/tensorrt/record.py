@@ -60,9 +60,9 @@ class EngineRecord(Record):
     Attributes:
         fingerprint: What it is bound to.
         plan: Digest and size of the plan.
-        borders: Its inputs and outputs by name.
+        io_formats: Its inputs and outputs by name.
         seconds: That the build took.
-        fallback: Why all borders are float32 although others were asked for.
+        fallback: Why all inputs and outputs are float32 although others were asked for.
         reformats: Layers that only convert, as TensorRT names them.
         warnings: TensorRT's, the first ones.
         created_by: Such as "fuseg 0.1.0".
@@ -70,7 +70,7 @@ class EngineRecord(Record):
 
     fingerprint: Fingerprint
     plan: File
-    borders: dict[str, Border]
+    io_formats: dict[str, Border]
     seconds: float
     created_by: str
     fallback: str | None = None
