@@ -81,7 +81,8 @@ for frames, expected in segmenter.bundle.samples():
 """
 NOT_IN_A_PLAIN_INSTALL = (
     *("typer", "click", "rich", "PIL", "cryptography", "pydantic", "cv2", "yaml"),
-    *("torch", "onnx", "onnxscript", "onnxsim", "safetensors", "openvino"),
+    *("torch", "onnx", "onnx_ir", "onnxscript", "onnxsim", "safetensors"),
+    "openvino",
     *("tensorrt", "pycuda", "packaging", "requests", "tqdm"),
 )
 

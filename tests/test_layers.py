@@ -20,7 +20,7 @@ NATIVE = sorted(
     for p in (ROOT / "kernels").rglob("*")
     if p.suffix in {".h", ".cpp", ".cu", ".cuh"}
 )
-HEAVY = {"torch", "onnx", "onnxsim", "tensorrt", "pycuda", "cv2", "openvino"}
+HEAVY = {"torch", "onnx", "onnx_ir", "onnxsim", "tensorrt", "pycuda", "cv2", "openvino"}
 
 # What the training side may know of the device side.
 OPEN_TO_EXPORT = {

@@ -120,8 +120,9 @@ def onnx_program(model: onnx.ModelProto, tail: Tail) -> Program:
     shown = onnx.ModelProto()
     shown.CopyFrom(model)
     if "ArgMax" in own.removed:
-        argmax = nodes[own.removed.index("ArgMax")]
-        shown.graph.output.append(onnx.ValueInfoProto(name=argmax.input[0]))
+        scores = nodes[own.removed.index("ArgMax")].inputs[0]
+        assert scores is not None, "an ArgMax has an input"
+        shown.graph.output.append(onnx.ValueInfoProto(name=scores.name))
     session = open_session(shown)
 
     def program(tensors: Tensors) -> Answer:

@@ -23,11 +23,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import onnx
-from onnx import TensorProto
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from fuseg.errors import ExportError
 
-from .tidy import Graph, attributes, free_name, prune, rename
+from .rewrite import constant, free, names_in, read, rewrite, static_shape
 
 __all__ = ["SCORES", "Tail", "cut_tail", "find_tail"]
 
@@ -38,17 +39,17 @@ _DRESSING = ("Cast", "Identity", "Squeeze", "Unsqueeze")
 _TAIL = ("ArgMax", "LogSoftmax", "Resize", "Sigmoid", "Softmax")
 # Casts of a label that keep its number; int8 only up to 127.
 _LABEL_TYPES = {
-    TensorProto.UINT8,
-    TensorProto.INT8,
-    TensorProto.UINT16,
-    TensorProto.INT16,
-    TensorProto.UINT32,
-    TensorProto.INT32,
-    TensorProto.UINT64,
-    TensorProto.INT64,
-    TensorProto.FLOAT16,
-    TensorProto.FLOAT,
-    TensorProto.DOUBLE,
+    ir.DataType.UINT8,
+    ir.DataType.INT8,
+    ir.DataType.UINT16,
+    ir.DataType.INT16,
+    ir.DataType.UINT32,
+    ir.DataType.INT32,
+    ir.DataType.UINT64,
+    ir.DataType.INT64,
+    ir.DataType.FLOAT16,
+    ir.DataType.FLOAT,
+    ir.DataType.DOUBLE,
 }
 
 
@@ -82,57 +83,74 @@ def cut_tail(model: onnx.ModelProto) -> tuple[onnx.ModelProto, Tail]:
     Raises:
         ExportError: The output is no such scores and cannot be traced back to them.
     """
-    nodes, tail = find_tail(model)
-    known = Graph(model)
-    scores = nodes[0].input[0] if nodes else known.output
-    shape = known.shape(scores)
-    cut = onnx.ModelProto()
-    cut.CopyFrom(model)
-    del cut.graph.output[:]
-    cut.graph.output.append(
-        onnx.helper.make_tensor_value_info(scores, TensorProto.FLOAT, shape)
-    )
-    prune(cut)
-    rename(cut, scores, free_name(cut, SCORES))
-    return cut, tail
+    cut = _CutTail()
+    return rewrite(model, cut, RemoveUnusedNodesPass()), cut.tail
 
 
-def find_tail(model: onnx.ModelProto) -> tuple[list[onnx.NodeProto], Tail]:
+def find_tail(model: onnx.ModelProto) -> tuple[list[ir.Node], Tail]:
     """The nodes that `cut_tail` cuts, in the graph's order, and what they are.
 
     Raises:
         ExportError: As for `cut_tail`.
     """
-    graph = Graph(model)
-    nodes, kept = _walk(graph)
+    return _find(read(model).graph.outputs[0])
+
+
+class _CutTail(ir.passes.InPlacePass):
+    tail: Tail
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        outputs = model.graph.outputs
+        nodes, self.tail = _find(outputs[0])
+        scores = _source(nodes, outputs[0])
+        outputs.clear()
+        outputs.append(scores)
+        scores.name = free(names_in(model), SCORES)
+        return ir.passes.PassResult(model, modified=True)
+
+
+def _source(nodes: Sequence[ir.Node], output: ir.Value) -> ir.Value:
+    """What the first of the nodes reads; the output if there are none."""
+    return nodes[0].inputs[0] or output if nodes else output
+
+
+def _find(output: ir.Value) -> tuple[list[ir.Node], Tail]:
+    nodes, kept = _walk(output)
     removed = tuple(node.op_type for node in nodes)
-    scores = nodes[0].input[0] if nodes else graph.output
-    _require_scores(graph, scores, kept)
-    uncut = graph.output
+    _require_scores(_source(nodes, output), kept)
+    uncut: ir.Value | None = output
     if "ArgMax" in removed:
-        uncut = nodes[removed.index("ArgMax")].input[0]
-    _, _, height, width = graph.shape(uncut) or (0, 0, 0, 0)
-    resize = [n for n in nodes if n.op_type == "Resize"]
-    mode = [attributes(n).get("coordinate_transformation_mode") for n in resize]
-    return nodes, Tail(removed, (height, width), mode == ["align_corners"], kept)
+        uncut = nodes[removed.index("ArgMax")].inputs[0]
+    _, _, height, width = static_shape(uncut) or (0, 0, 0, 0)
+    grids = [_grid(node) for node in nodes if node.op_type == "Resize"]
+    return nodes, Tail(removed, (height, width), grids == ["align_corners"], kept)
 
 
-def _walk(graph: Graph) -> tuple[list[onnx.NodeProto], str | None]:
-    nodes: list[onnx.NodeProto] = []
+def _walk(output: ir.Value) -> tuple[list[ir.Node], str | None]:
+    nodes: list[ir.Node] = []
     kept = None
-    node = graph.producer(graph.output)
+    node = output.producer()
     while node is not None:
-        kept = _obstacle(graph, node, [n.op_type for n in nodes])
+        kept = _obstacle(output, node, [n.op_type for n in nodes])
         if kept is not None or node.op_type not in (*_DRESSING, *_TAIL):
             break
         nodes.append(node)
-        node = graph.producer(node.input[0])
+        node = _maker(node)
     while nodes and (nodes[-1].op_type in _DRESSING or node is None):
         nodes.pop()  # no scores are computed before it, or it is no tail by itself
     return nodes[::-1], kept
 
 
-def _obstacle(graph: Graph, node: onnx.NodeProto, after: Sequence[str]) -> str | None:
+def _maker(node: ir.Node) -> ir.Node | None:
+    """The node whose result a node reads first."""
+    return None if node.inputs[0] is None else node.inputs[0].producer()
+
+
+def _grid(resize: ir.Node) -> str:
+    return resize.attributes.get_string("coordinate_transformation_mode", "half_pixel")
+
+
+def _obstacle(output: ir.Value, node: ir.Node, after: Sequence[str]) -> str | None:
     """Why a node must stay, as one sentence; None if it may go or is no tail at all.
 
     ``after`` are the op types cut behind it, the last of the graph first.
@@ -141,61 +159,57 @@ def _obstacle(graph: Graph, node: onnx.NodeProto, after: Sequence[str]) -> str |
     if op not in (*_DRESSING, *_TAIL):
         return None
     if op in _DRESSING:
-        return _dressing_obstacle(graph, node, after)
-    if graph.shape(node.input[0]) is None or graph.shape(node.output[0]) is None:
+        return _dressing_obstacle(node, after)
+    if static_shape(node.inputs[0]) is None or static_shape(node.outputs[0]) is None:
         return f"{op} stays: its sizes are not fixed in the graph."
     if op == "ArgMax":
-        why = _argmax_obstacle(graph, node, after)
+        why = _argmax_obstacle(output, node, after)
     elif op == "Resize":
-        why = _resize_obstacle(graph, node, after)
+        why = _resize_obstacle(node, after)
     else:
-        why = _activation_obstacle(graph, node, after)
+        why = _activation_obstacle(node, after)
     if why is None and "ArgMax" not in after and op != "ArgMax":
-        same = graph.shape(node.output[0]) == graph.shape(graph.output)
-        if not same or graph.element(graph.output) != TensorProto.FLOAT:
+        same = static_shape(node.outputs[0]) == static_shape(output)
+        if not same or output.dtype != ir.DataType.FLOAT:
             why = f"what follows, {after[-1]}, changes the scores"
     return why and f"{op} stays: {why}."
 
 
-def _dressing_obstacle(
-    graph: Graph, node: onnx.NodeProto, after: Sequence[str]
-) -> str | None:
+def _dressing_obstacle(node: ir.Node, after: Sequence[str]) -> str | None:
     op = node.op_type
     if op == "Identity" or not set(after) & set(_TAIL):
         return None  # behind an ArgMax, if one comes; that is checked there
-    float_to_float = {graph.element(node.input[0]), graph.element(node.output[0])}
-    if op == "Cast" and float_to_float == {TensorProto.FLOAT}:
+    types = {value.dtype for value in (*node.inputs, *node.outputs) if value}
+    if op == "Cast" and types == {ir.DataType.FLOAT}:
         return None
     return f"{op} stays: it changes the scores."
 
 
 def _argmax_obstacle(
-    graph: Graph, node: onnx.NodeProto, after: Sequence[str]
+    output: ir.Value, node: ir.Node, after: Sequence[str]
 ) -> str | None:
-    shape, has = graph.shape(node.input[0]) or (), attributes(node)
-    axis = has.get("axis", 0)
+    shape = static_shape(node.inputs[0]) or ()
+    axis = node.attributes.get_int("axis", 0)
     if set(after) & set(_TAIL):
         return "its labels are computed on"
     if len(shape) != 4 or axis % 4 != 1 or shape[0] != 1:
         return f"it is over axis {axis} of {list(shape)}, not over classes"
-    if has.get("select_last_index", 0):
+    if node.attributes.get_int("select_last_index", 0):
         return "the last of equal scores wins"
     if shape[1] == 1:
         return "there is one class"
-    value = graph.output
-    while (dressing := graph.producer(value)) is not None and dressing != node:
+    dressing = output.producer()
+    while dressing is not None and dressing is not node:
         if dressing.op_type == "Cast":
-            to = attributes(dressing)["to"]
-            if to not in _LABEL_TYPES or (to == TensorProto.INT8 and shape[1] > 128):
-                return f"its labels are cast to {TensorProto.DataType.Name(to)}"
-        value = dressing.input[0]
+            to = ir.DataType(dressing.attributes["to"].as_int())
+            if to not in _LABEL_TYPES or (to == ir.DataType.INT8 and shape[1] > 128):
+                return f"its labels are cast to {to.name}"
+        dressing = _maker(dressing)
     return None
 
 
-def _activation_obstacle(
-    graph: Graph, node: onnx.NodeProto, after: Sequence[str]
-) -> str | None:
-    shape = graph.shape(node.output[0]) or ()
+def _activation_obstacle(node: ir.Node, after: Sequence[str]) -> str | None:
+    shape = static_shape(node.outputs[0]) or ()
     if "Resize" in after:
         return (
             "its results are interpolated, which may order the classes differently; "
@@ -204,46 +218,42 @@ def _activation_obstacle(
     if node.op_type == "Sigmoid":
         one = len(shape) == 4 and shape[1] == 1
         return None if one else "it is not of a single class"
-    axis = attributes(node).get("axis", -1)
+    axis = node.attributes.get_int("axis", -1)
     if len(shape) != 4 or axis % 4 != 1:
         return f"it is over axis {axis} of {list(shape)}, not over classes"
     return None
 
 
-def _resize_obstacle(
-    graph: Graph, node: onnx.NodeProto, after: Sequence[str]
-) -> str | None:
-    old, new = graph.shape(node.input[0]) or (), graph.shape(node.output[0]) or ()
-    has = attributes(node)
-    mode = has.get("mode", "nearest")
-    grid = has.get("coordinate_transformation_mode", "half_pixel")
+def _resize_obstacle(node: ir.Node, after: Sequence[str]) -> str | None:
+    old, new = static_shape(node.inputs[0]) or (), static_shape(node.outputs[0]) or ()
+    mode, grid = node.attributes.get_string("mode", "nearest"), _grid(node)
     if "Resize" in after:
         return "another one follows"
     if mode != "linear":
         return f"its mode is {mode}"
     if grid not in ("half_pixel", "pytorch_half_pixel", "align_corners"):
         return f"its coordinate_transformation_mode is {grid}"
-    if has.get("antialias", 0):
+    if node.attributes.get_int("antialias", 0):
         return "it is antialiased"
     if len(old) != 4 or old[:2] != new[:2]:
         return f"it resizes more than height and width: {list(old)} to {list(new)}"
     if new[2] < old[2] or new[3] < old[3]:
         return f"it shrinks {list(old[2:])} to {list(new[2:])}"
-    if grid != "align_corners" and len(node.input) > 2 and node.input[2]:
-        scales = graph.constant(node.input[2])
+    if grid != "align_corners" and len(node.inputs) > 2 and node.inputs[2]:
+        scales = constant(node.inputs[2])
         if scales is None:
             return "its scale is computed in the graph"
-        ratios = [new[i] / old[i] for i in has.get("axes", range(4))]
+        ratios = [new[i] / old[i] for i in node.attributes.get_ints("axes", range(4))]
         if any(abs(s - r) > 1e-6 * r for s, r in zip(scales, ratios, strict=True)):
             return f"its scale {scales.tolist()} is not the ratio of its sizes"
     return None
 
 
-def _require_scores(graph: Graph, value: str, kept: str | None) -> None:
-    shape, element = graph.shape(value), graph.element(value)
+def _require_scores(value: ir.Value, kept: str | None) -> None:
+    shape = static_shape(value)
     because = f" {kept}" if kept else ""
-    if element != TensorProto.FLOAT:
-        spelled = TensorProto.DataType.Name(element).lower()
+    if value.dtype != ir.DataType.FLOAT:
+        spelled = "undefined" if value.dtype is None else value.dtype.name.lower()
         raise ExportError(
             "the network's output must be float32 class scores, or labels whose ArgMax "
             f"can be cut off, got {spelled}.{because} Return the scores."

@@ -1,0 +1,92 @@
+"""From protobuf messages to onnx-ir and back, and what its values do not say alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+__all__ = ["constant", "free", "names_in", "read", "rewrite", "static_shape"]
+
+
+def read(model: onnx.ModelProto, *, strict: bool = False) -> ir.Model:
+    """A model whose values have the types and shapes that onnx infers.
+
+    Raises:
+        InferenceError: onnx's, if ``strict`` and types contradict one another.
+    """
+    inferred = onnx.shape_inference.infer_shapes(
+        model, strict_mode=strict, data_prop=True
+    ).graph
+    known = {v.name: v for v in (*inferred.value_info, *inferred.output)}
+    made = ir.from_proto(model)
+    for node in made.graph:
+        for value in node.outputs:
+            if value.name in known:
+                ir.serde.deserialize_value_info_proto(known[value.name], value)
+    return made
+
+
+def rewrite(
+    model: onnx.ModelProto, *passes: ir.passes.InPlacePass, strict: bool = False
+) -> onnx.ModelProto:
+    """A copy of a model, rewritten by passes, and otherwise the same to the byte.
+
+    Types of values between nodes are in it where the model had them, in its order; what
+    was inferred for the passes is not.
+
+    Args:
+        strict: See `read`.
+    """
+    changed = read(model, strict=strict)
+    values = {value.name: value for node in changed.graph for value in node.outputs}
+    declared = [
+        (values[info.name], info)
+        for info in model.graph.value_info
+        if info.name in values
+    ]
+    for each in passes:
+        each(changed)
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    made.graph.CopyFrom(ir.to_proto(changed.graph))
+    del made.graph.value_info[:]
+    for value, info in declared:
+        if value.graph is changed.graph:
+            kept = made.graph.value_info.add()
+            kept.CopyFrom(info)
+            kept.name = value.name
+    return made
+
+
+def static_shape(value: ir.Value | None) -> tuple[int, ...] | None:
+    """A value's shape; None if it is not known as a whole."""
+    if value is None or value.shape is None or not value.shape.is_static():
+        return None
+    shape = value.shape.numpy()
+    return shape if all(shape) else None
+
+
+def constant(value: ir.Value | None) -> NDArray[Any] | None:
+    """A value that is stored in the graph; None if it is computed."""
+    if value is None:
+        return None
+    stored, maker = value.const_value, value.producer()
+    if maker is not None and maker.op_type == "Constant":
+        stored = maker.attributes.get_tensor("value")
+    return None if stored is None else stored.numpy()
+
+
+def names_in(model: ir.Model) -> set[str]:
+    """All names of values in a model."""
+    return set(ir.convenience.create_value_mapping(model.graph))
+
+
+def free(taken: set[str], wanted: str) -> str:
+    """``wanted``, with as many _ behind it as it takes; taken from now on."""
+    while wanted in taken:
+        wanted += "_"
+    taken.add(wanted)
+    return wanted
