@@ -125,7 +125,7 @@ def row(program: Program, times: list[float], equal: float) -> dict[str, Any]:
         timed = program.stages[1::2]  # without the call before each
         parts = {
             stage: [getattr(t, f"{stage}_ms") for t in timed]
-            for stage in ("pack", "engine", "label")
+            for stage in ("pack", "network", "label")
         }
         made["stages_ms"] = {s: float(np.median(v)) for s, v in parts.items()}
     return made
@@ -173,7 +173,7 @@ def show(result: dict[str, Any]) -> None:
     )
     table.add_column("frames to labels, ms")
     columns = ("p50", "p90", "least")
-    for column in (*columns, "pack", "engine", "label", "equal labels"):
+    for column in (*columns, "pack", "network", "label", "equal labels"):
         table.add_column(column, justify="right")
     for line in result["programs"]:
         stages = line.get("stages_ms", {})
@@ -182,7 +182,7 @@ def show(result: dict[str, Any]) -> None:
             *(f"{line[p]:.2f}" for p in columns),
             *(
                 f"{stages[s]:.2f}" if stages else ""
-                for s in ("pack", "engine", "label")
+                for s in ("pack", "network", "label")
             ),
             f"{line['label_agreement']:.2%}",
         )

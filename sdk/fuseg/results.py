@@ -20,19 +20,19 @@ from .runtime.sensor_sync import Source
 class Timing:
     """Where the time of one call went, in milliseconds.
 
-    On a GPU, where packing, network and labelling are one piece of work: ``pack_ms`` is
-    until it was given to the GPU, ``engine_ms`` until the GPU had done it, ``label_ms``
-    what it took to bring the labels to where they were wanted.
+    On a GPU packing, network and labelling are one piece of work: ``pack_ms`` lasts
+    until the GPU has been given it, ``network_ms`` until the GPU has done it, and
+    ``label_ms`` is the time to bring the labels to where they are wanted.
 
     Attributes:
         pack_ms: Frames to input tensors: checks, policies, resize, normalise.
-        engine_ms: The network.
+        network_ms: The network.
         label_ms: The network's output to labels (and confidence) at their final size.
         total_ms: The whole call, without waiting for another thread's call.
     """
 
     pack_ms: float
-    engine_ms: float
+    network_ms: float
     label_ms: float
     total_ms: float
 
@@ -52,10 +52,10 @@ class Segmentation:
         classes: Name and colour of each label.
         timing: Milliseconds of each stage.
         stamp_ns: The moment the labels stand for, in nanoseconds on the frames' clock.
-        made_from: What each sensor contributed, by input name.
+        sources: What each sensor contributed, by input name.
         degraded: Whether any sensor was not fresh.
         reason: One sentence on every sensor that was not fresh; None if all were. It
-            holds ages: to count, take ``made_from[name].cause``.
+            holds ages: to count, take ``sources[name].cause``.
     """
 
     labels: NDArray[np.uint8]
@@ -63,7 +63,7 @@ class Segmentation:
     classes: tuple[Class, ...]
     timing: Timing
     stamp_ns: int
-    made_from: Mapping[str, Source]
+    sources: Mapping[str, Source]
     degraded: bool
     reason: str | None
     _frame: NDArray[Any] | None = field(repr=False)

@@ -250,9 +250,9 @@ class Segmenter:
         return self._preprocessor.warnings
 
     @property
-    def without_graph(self) -> str | None:
+    def cuda_graph_disabled_reason(self) -> str | None:
         """Why frames do not run as one CUDA graph; None if they do, or on a CPU."""
-        return self._opened().pipeline.without_graph
+        return self._opened().pipeline.cuda_graph_disabled_reason
 
     def __call__(
         self,

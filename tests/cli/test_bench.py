@@ -67,7 +67,7 @@ def test_json_has_the_promised_keys(fuseg, sampled, peers, honest):
     ]
     assert set(told["machine"]) == {"cpu", "cores", "system"}
     assert set(told["total_ms"]) == {"p50", "p90", "p99"}
-    assert list(told["stages_ms"]) == ["pack", "engine", "label", "overhead"]
+    assert list(told["stages_ms"]) == ["pack", "network", "label", "overhead"]
     assert told["settings"]["frames"] == 2
     assert told["settings"]["rounds"] == 6
     assert told["settings"]["pause_ms"] == 60
@@ -103,10 +103,10 @@ def test_what_the_recipe_does_around_the_engine_is_compared(
 
 def test_the_recipe_is_compared_round_by_round():
     """Both slow down at times; the medians of each alone would be 10 ms apart."""
-    engine = [10.0, 30.0, 10.0, 10.0, 30.0]
-    parts = {"pack": [1.0] * 5, "engine": engine, "label": [0.5] * 5}
-    whole = [e + 1.5 for e in engine]
-    recipe = [e + 6.0 for e in engine]
+    network = [10.0, 30.0, 10.0, 10.0, 30.0]
+    parts = {"pack": [1.0] * 5, "network": network, "label": [0.5] * 5}
+    whole = [e + 1.5 for e in network]
+    recipe = [e + 6.0 for e in network]
     recipe[0] = 99.0
     times = {"fuseg": whole, RECIPE: recipe, f"{RECIPE}: pre": [2.0] * 5}
     assert bench._pre_post(parts, times) == pytest.approx(
@@ -136,7 +136,7 @@ def test_people_read_the_same(fuseg, sampled, peers, honest):
         "1 thread for every program",
         "overhead",
         "not timed: pytorch: no --torch was given",
-        "before and after the engine: fuseg ",
+        "before and after the network: fuseg ",
     ):
         assert words in done.stdout, words
 

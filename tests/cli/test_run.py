@@ -62,7 +62,7 @@ def test_json_has_the_promised_keys_and_is_all_of_stdout(
     assert done.json["failed"] == []
     (frame,) = done.json["frames"]
     assert list(frame) == [
-        *("key", "labels", "overlay", "degraded", "reason", "made_from"),
+        *("key", "labels", "overlay", "degraded", "reason", "sources"),
         *("classes", "timing_ms"),
     ]
     assert frame["key"] == "one_rgb"
@@ -72,7 +72,7 @@ def test_json_has_the_promised_keys_and_is_all_of_stdout(
     assert frame["classes"] == {
         f"class{i}": np.count_nonzero(labels == i) / 48 for i in range(4)
     }
-    assert set(frame["timing_ms"]) == {"pack", "engine", "label", "total"}
+    assert set(frame["timing_ms"]) == {"pack", "network", "label", "total"}
     assert done.json["unpaired"] == {}
 
 
@@ -214,7 +214,7 @@ def test_missing_substitutes_what_the_bundle_refuses(
     (frame,) = done.json["frames"]
     cause = "invalid" if given else "absent"
     source = {"state": "substituted", "age_ms": None, "cause": cause}
-    assert frame["made_from"]["depth"] == source
+    assert frame["sources"]["depth"] == source
     tensors = library.load(rgbd.path).preprocess(**frames())
     tensors["depth"][:] = -1.0
     expected = rgbd.scores(tensors).argmax(0)

@@ -128,7 +128,7 @@ class Copying:
                 found[way] = "skipped: PyTorch finds no CUDA device here"
             else:
                 found[way] = min(map(label_agreement, labels, wanted))
-        found["without graph"] = self._gpu.without_graph
+        found["without graph"] = self._gpu.cuda_graph_disabled_reason
         return found
 
     def _calls(self, frames: list[Frames], on: Any = None) -> list[np.ndarray]:

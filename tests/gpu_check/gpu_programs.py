@@ -28,7 +28,7 @@ class Fuseg:
     def label(self, frames: Frames) -> np.ndarray:
         found = self.segmenter(**frames)
         t = found.timing
-        self.split = [t.pack_ms, t.engine_ms, t.label_ms, t.total_ms]
+        self.split = [t.pack_ms, t.network_ms, t.label_ms, t.total_ms]
         return found.labels
 
     def facts(self) -> dict[str, Any]:
@@ -36,7 +36,7 @@ class Fuseg:
         facts = {
             "backend": segmenter.backend_name,
             "variant": segmenter.variant.name,
-            "without graph": segmenter.without_graph,
+            "without graph": segmenter.cuda_graph_disabled_reason,
         }
         engine = segmenter._loop.pipeline.engine()
         if hasattr(engine, "device"):

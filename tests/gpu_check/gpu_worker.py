@@ -18,7 +18,7 @@ from typing import Any
 import gpu_programs
 import numpy as np
 
-SPLIT = ("pack", "engine", "label", "total")
+SPLIT = ("pack", "network", "label", "total")
 
 
 class Worker:

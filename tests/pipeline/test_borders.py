@@ -76,7 +76,7 @@ def test_held_planes_in_chw4_stay_where_they_are(held, on_gpu, frames):
     rgb = fuseg.Frame(frames(1, *CAMERA)["rgb"], 1000)
     tickets = [segmenter.submit(rgb=rgb), segmenter.submit(rgb=rgb)]
     for ticket in tickets:
-        assert segmenter.result(ticket).made_from["depth"].state == "held"
+        assert segmenter.result(ticket).sources["depth"].state == "held"
     np.testing.assert_array_equal(segmenter._loop.pipeline.tensors()["depth"], wanted)
 
 
@@ -90,7 +90,7 @@ def test_planes_held_by_a_policy_of_load_stay_where_they_are(stacked, on_gpu, fr
     rgb = frames(1, *CAMERA)["rgb"]
     tickets = [segmenter.submit(rgb=rgb, stamp_ns=1) for _ in range(2)]
     for ticket in tickets:
-        assert segmenter.result(ticket).made_from["depth"].state == "held"
+        assert segmenter.result(ticket).sources["depth"].state == "held"
     found = segmenter._loop.pipeline.tensors()["rgbd"][:, 0]
     np.testing.assert_array_equal(found, wanted)
 

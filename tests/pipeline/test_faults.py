@@ -124,7 +124,7 @@ def test_capture_that_is_refused_leaves_the_direct_way_and_is_told(
         given = frames(seed, *CAMERA)
         np.testing.assert_array_equal(segmenter(**given).labels, cpu(**given).labels)
     assert machine.counts["launch_graph"] == 0
-    assert "cudaError" in segmenter.without_graph
+    assert "cudaError" in segmenter.cuda_graph_disabled_reason
     assert [r.levelname for r in caplog.records if "without a CUDA graph" in r.message]
 
 
@@ -139,7 +139,7 @@ def test_an_engine_that_cannot_be_captured_runs_directly(
     for seed in range(3):
         given = frames(seed, *CAMERA)
         np.testing.assert_array_equal(segmenter(**given).labels, cpu(**given).labels)
-    assert segmenter.without_graph == "tensorrt cannot be captured"
+    assert segmenter.cuda_graph_disabled_reason == "tensorrt cannot be captured"
 
 
 def test_a_context_that_cannot_be_made_says_what_is_free(both, on_gpu, machine):

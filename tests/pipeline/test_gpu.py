@@ -33,7 +33,7 @@ def test_labels_are_those_of_the_cpu_direct_captured_and_from_the_graph(
         np.testing.assert_array_equal(result.labels, wanted.labels)
         np.testing.assert_allclose(result.confidence, wanted.confidence, atol=1e-5)
     assert segmenter.backend_name == "tensorrt"
-    assert segmenter.without_graph is None
+    assert segmenter.cuda_graph_disabled_reason is None
     assert machine.counts["launch_graph"] == 4
     machine.check()
 
@@ -70,7 +70,7 @@ def test_garbage_that_owns_memory_of_the_gpu_spoils_no_capture(
     del cycle
     monkeypatch.setattr(TensorRtBackend, "enqueue", littering)
     segmenter(**frames(1, *CAMERA))
-    assert segmenter.without_graph is None
+    assert segmenter.cuda_graph_disabled_reason is None
     assert gc.isenabled()
 
 
@@ -126,7 +126,7 @@ def test_sensors_that_are_missing_follow_the_policy(held, on_gpu, frames, seam):
         given = {name: fuseg.Frame(given[name], at * ms) for name in names.split()}
         found = segmenter(**given, stamp_ns=at * ms)
         wanted = cpu(**given, stamp_ns=at * ms)
-        assert found.made_from == wanted.made_from
+        assert found.sources == wanted.sources
         np.testing.assert_array_equal(found.labels, wanted.labels, err_msg=str(at))
 
 

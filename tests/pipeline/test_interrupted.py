@@ -78,7 +78,7 @@ class Story:
 
     def check(self, result: fuseg.Segmentation, rgb: Any, where: str) -> None:
         """The labels are of the depth frame whose age is told, and of this colour."""
-        source = result.made_from["depth"]
+        source = result.sources["depth"]
         depth = None
         if source.state != "substituted":
             stamp = result.stamp_ns - round(source.age_ms * MS)

@@ -99,8 +99,8 @@ def test_what_was_held_is_held_after_the_switch(
     results = wait_for(segmenter, lambda i: {"rgb": rgb, "stamp_ns": (i + 1) * MS})
     result = segmenter(rgb=rgb, stamp_ns=(len(results) + 1) * MS)
     wanted = cpu(rgb=rgb, stamp_ns=(len(results) + 1) * MS)
-    assert result.made_from == wanted.made_from
-    assert result.made_from["depth"].state == "held"
+    assert result.sources == wanted.sources
+    assert result.sources["depth"].state == "held"
     np.testing.assert_array_equal(result.labels, wanted.labels)
     assert builds() == 1
 

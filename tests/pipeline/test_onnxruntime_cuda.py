@@ -163,7 +163,7 @@ def test_a_frame_is_one_wait_without_a_graph_and_takes_no_memory(
     assert calls["synchronize"] == 1
     assert calls["enqueue"] == calls["run_with_iobinding"] == 1
     assert not calls.keys() & {"allocate", "pinned", "launch_graph", "begin_capture"}
-    assert segmenter.without_graph == "onnxruntime-cuda cannot be captured"
+    assert segmenter.cuda_graph_disabled_reason == "onnxruntime-cuda cannot be captured"
     assert ort.runs == [{NO_WAITING: "1"}] * len(ort.runs)
 
 
@@ -213,7 +213,7 @@ def test_sensors_that_are_missing_follow_the_policy(held, ort, frames):
         given = frames(at, *CAMERA)
         given = {n: fuseg.Frame(given[n], at * 1_000_000) for n in names.split()}
         found, wanted = (s(**given, stamp_ns=at * 1_000_000) for s in (segmenter, cpu))
-        assert found.made_from == wanted.made_from
+        assert found.sources == wanted.sources
         np.testing.assert_array_equal(found.labels, wanted.labels)
 
 

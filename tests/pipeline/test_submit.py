@@ -110,7 +110,7 @@ def test_what_is_held_goes_from_slot_to_slot(held_either_way, on_gpu, frames, ma
         if len(waiting) == 2 or (waiting and rng.random() < 0.4):
             ticket, expected = waiting.pop(int(rng.integers(len(waiting))))
             result = segmenter.result(ticket)
-            assert result.made_from == expected.made_from
+            assert result.sources == expected.sources
             np.testing.assert_array_equal(result.labels, expected.labels)
             compared += 1
         waiting.append((segmenter.submit(**given, **words), wanted))
@@ -125,7 +125,7 @@ def test_without_hold_the_slots_share_nothing(held_either_way, on_gpu, frames, m
     whole, other = frames(0, *CAMERA), frames(1, *CAMERA)
     tickets = [segmenter.submit(**whole), segmenter.submit(rgb=other["rgb"])]
     for ticket, state in zip(tickets, ("fresh", "substituted"), strict=True):
-        assert segmenter.result(ticket).made_from["depth"].state == state
+        assert segmenter.result(ticket).sources["depth"].state == state
     alone = on_gpu(held, **options)(rgb=other["rgb"]).labels
     segmenter(**whole, stamp_ns=5)  # a clock of its own
     np.testing.assert_array_equal(segmenter(rgb=other["rgb"]).labels, alone)

@@ -41,7 +41,7 @@ def main(library: str, bundle: str, backend: str) -> None:
         return [
             counter.big_malloc_calls() - calls,
             counter.big_malloc_bytes() - size,
-            result.made_from["depth"].state,
+            result.sources["depth"].state,
         ]
 
     cases = {

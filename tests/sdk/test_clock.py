@@ -71,8 +71,8 @@ def test_a_refused_call_changes_nothing(load, frames, bad, error, stamped):
     with pytest.raises(error):
         segmenter(**second | other | bad)
     result = segmenter(rgb=given["rgb"], **second)
-    assert result.made_from["depth"].state == "held"
-    assert not stamped or result.made_from["depth"].age_ms == 10.0
+    assert result.sources["depth"].state == "held"
+    assert not stamped or result.sources["depth"].age_ms == 10.0
     np.testing.assert_array_equal(result.labels, whole)
 
 

@@ -134,7 +134,7 @@ def observed(segmenter, engine, given, stamp_ns):
         found = ("no time",) if "stamp_ns must be given" in str(err) else (str(err),)
     else:
         told = {}
-        for name, source in result.made_from.items():
+        for name, source in result.sources.items():
             (number,) = np.unique(engine.fed[-1][name])
             age = None if source.age_ms is None else round(source.age_ms * MS)
             told[name] = source.state, age, source.cause, number

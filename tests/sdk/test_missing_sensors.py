@@ -30,7 +30,7 @@ def rgb_at(frames, ms):
 
 
 def state(result, name):
-    source = result.made_from[name]
+    source = result.sources[name]
     return source.state, source.age_ms
 
 
@@ -41,7 +41,7 @@ def test_frames_given_now_are_fresh(load, frames):
     before = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     result = load()(**frames())
     assert before <= result.stamp_ns <= time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-    assert {name: state(result, name) for name in result.made_from} == {
+    assert {name: state(result, name) for name in result.sources} == {
         "rgb": ("fresh", 0.0),
         "depth": ("fresh", 0.0),
     }
@@ -232,7 +232,7 @@ def test_a_held_frame_is_used_from_the_future_up_to_the_limit(load, frames):
         "depth: substituted (no frame; the held one lies 1000 ms ahead of rgb's, "
         "more than 100 ms)"
     )
-    assert result.made_from["depth"].cause == "absent"
+    assert result.sources["depth"].cause == "absent"
     assert state(segmenter(**rgb_at(frames(), 1001)), "depth")[0] == "substituted"
 
 

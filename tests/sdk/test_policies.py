@@ -66,9 +66,9 @@ def test_every_cause_under_every_policy(
         pixels = given["depth"] if pixels is None else pixels
         call["depth"] = Frame(pixels, stamp * MS)
     result = segmenter(**call, stamp_ns=1000 * MS)
-    assert result.made_from["depth"].cause == cause
-    assert result.made_from["depth"].state == (state if cause else "fresh")
-    assert result.made_from["rgb"] == fuseg.Source("fresh", 0.0, None)
+    assert result.sources["depth"].cause == cause
+    assert result.sources["depth"].state == (state if cause else "fresh")
+    assert result.sources["rgb"] == fuseg.Source("fresh", 0.0, None)
     refusing = fuseg.load(rgbd_held, missing={"depth": {"policy": "refuse", **limits}})
     if cause is None:
         assert not refusing(**call, stamp_ns=1000 * MS).degraded
@@ -86,7 +86,7 @@ def test_a_clock_an_hour_ahead_is_named_by_all_it_makes_late(load, frames):
         "rgb: substituted (its frame is 3600000 ms older than depth's, more than 500"
         " ms)"
     )
-    assert result.made_from["rgb"].cause == "late"
+    assert result.sources["rgb"].cause == "late"
     with pytest.raises(errors.FrameError, match=r"^rgb .* older than depth's") as late:
         load()(**given)
     assert late.value.causes == {"rgb": "late"}
@@ -206,7 +206,7 @@ def test_a_clone_has_the_policies_it_was_made_with(rgbd_held, frames):
     keys["policy"] = "refuse"  # what was given may change afterwards
     twin = segmenter.clone()
     assert twin.manifest == segmenter.manifest
-    assert twin(depth=frames()["depth"]).made_from["rgb"].state == "substituted"
+    assert twin(depth=frames()["depth"]).sources["rgb"].state == "substituted"
     twin(**frames(), stamp_ns=0)
     twin(**frames())  # another clock
 
@@ -218,7 +218,7 @@ def test_without_hold_no_frame_is_held(rgbd_held, frames):
     segmenter = fuseg.load(rgbd_held, hold=False)
     segmenter(**at(frames(), rgb=0, depth=0))
     result = segmenter(**at(frames(), rgb=1))
-    assert result.made_from["depth"] == fuseg.Source("substituted", None, "absent")
+    assert result.sources["depth"] == fuseg.Source("substituted", None, "absent")
     assert result.reason == "depth: substituted (no frame)"
     refusing = {"depth": {"then": "refuse"}}
     segmenter = fuseg.load(rgbd_held, missing=refusing, hold=False)
@@ -280,5 +280,5 @@ def test_a_late_frame_of_another_size_does_not_move_the_held_picture(
     whole = segmenter(**at(wide, rgb=0, depth=0)).labels
     late = at(wide, depth=150) | {"rgb": Frame(tall["rgb"], -100 * MS)}
     result = segmenter(**late)
-    assert result.made_from["rgb"] == fuseg.Source("held", 150.0, "late")
+    assert result.sources["rgb"] == fuseg.Source("held", 150.0, "late")
     np.testing.assert_array_equal(result.labels, whole)

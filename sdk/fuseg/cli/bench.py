@@ -270,7 +270,7 @@ def _measure(
     total = percentiles(times["fuseg"])
     parts = {
         "pack": [t.pack_ms for t in stages],
-        "engine": [t.engine_ms for t in stages],
+        "network": [t.network_ms for t in stages],
         "label": [t.label_ms for t in stages],
     }
     parts["overhead"] = [
@@ -296,13 +296,13 @@ def _measure(
 def _pre_post(
     parts: dict[str, list[float]], times: dict[str, list[float]]
 ) -> dict[str, float]:
-    """All but the engine, ours and the recipe's: medians over the rounds, in ms.
+    """All but the network, ours and the recipe's: medians over the rounds, in ms.
 
     Both run the same network in the same ONNX Runtime, so what the recipe spends
-    around it is its total without the time our engine took in the same round.
+    around it is its total without the time our network took in the same round.
     """
     ours = np.add(parts["pack"], parts["label"])
-    recipe = np.subtract(times[RECIPE], parts["engine"])
+    recipe = np.subtract(times[RECIPE], parts["network"])
     pre, around = np.median(times[f"{RECIPE}: pre"]), np.median(recipe)
     row = {
         "fuseg_ms": np.median(ours),

@@ -63,7 +63,7 @@ from .printing import plural, print_json, print_table, progress, report, say
 # What may be wrong with one frame alone; all else would befall the next one, too.
 _OF_ONE_FRAME = (ArgumentError, BackendError, DTypeError, FrameError, InputFileError)
 _NAMED = 8  # failed frames that the summary names
-STAGES = ("pack", "engine", "label", "total")
+STAGES = ("pack", "network", "label", "total")
 
 
 def run(
@@ -235,7 +235,7 @@ def _record(
         "overlay": str(overlay),
         "degraded": result.degraded,
         "reason": result.reason,
-        "made_from": {name: asdict(s) for name, s in result.made_from.items()},
+        "sources": {name: asdict(s) for name, s in result.sources.items()},
         "classes": {
             entry.name: float(share)
             for entry, share in zip(result.classes, shares, strict=True)

@@ -19,7 +19,7 @@ class HostPipeline:
     """See `Pipeline`; all is done in `start`."""
 
     on_gpu = False
-    without_graph: str | None = None
+    cuda_graph_disabled_reason: str | None = None
 
     def __init__(
         self, backend: Backend, manifest: Manifest, preprocessor: Preprocessor
@@ -57,8 +57,8 @@ class HostPipeline:
         """See `Pipeline.tensors`."""
         return {name: t.copy() for name, t in self._backend.inputs.items()}
 
-    def take_over(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
-        """See `Pipeline.take_over`."""
+    def load_state(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
+        """See `Pipeline.load_state`."""
         for name, tensor in tensors.items():
             np.copyto(self._backend.inputs[name], tensor)
 

@@ -32,7 +32,8 @@ class GpuPipeline:
     """See `Pipeline`.
 
     Attributes:
-        without_graph: Why frames run without a CUDA graph; None while they do not.
+        cuda_graph_disabled_reason: Why frames run without a CUDA graph; None while
+            they do not.
     """
 
     on_gpu = True
@@ -42,7 +43,7 @@ class GpuPipeline:
         self, backend: GpuBackend, manifest: Manifest, preprocessor: Preprocessor
     ) -> None:
         self.name = backend.name
-        self.without_graph: str | None = None
+        self.cuda_graph_disabled_reason: str | None = None
         self._manifest, self._preprocessor = manifest, preprocessor
         self._backend = backend
         first = Slot(backend, manifest, preprocessor)
@@ -58,7 +59,7 @@ class GpuPipeline:
         ):
             self._most = 1  # such planes are not copied from slot to slot
         if not backend.capturable:
-            self.without_graph = f"{self.name} cannot be captured"
+            self.cuda_graph_disabled_reason = f"{self.name} cannot be captured"
         first.try_out()
 
     def start(self, work: Work) -> Running:
@@ -66,10 +67,12 @@ class GpuPipeline:
         slot = self._free_slot(work)
         running = Running(work, 0, slot=slot)
         held = self._held(work, slot)
-        slot.start(work, held, graph=self.without_graph is None)
-        if slot.graphs.failed is not None and self.without_graph is None:
-            self.without_graph = slot.graphs.failed
-            _log.warning("frames run without a CUDA graph: %s", self.without_graph)
+        slot.start(work, held, graph=self.cuda_graph_disabled_reason is None)
+        if slot.graphs.failed is not None and self.cuda_graph_disabled_reason is None:
+            self.cuda_graph_disabled_reason = slot.graphs.failed
+            _log.warning(
+                "frames run without a CUDA graph: %s", self.cuda_graph_disabled_reason
+            )
         for name, decision in work.plan.decisions.items():
             if decision.state != "substituted":
                 self._newest[name] = slot
@@ -107,8 +110,8 @@ class GpuPipeline:
             found.setdefault(name, np.zeros_like(whole))[:, planes] = whole[:, planes]
         return found
 
-    def take_over(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
-        """See `Pipeline.take_over`."""
+    def load_state(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
+        """See `Pipeline.load_state`."""
         first = self._slots[0]
         for name, values in tensors.items():
             first.write(name, encode(values, first.inputs[name]))

@@ -64,7 +64,7 @@ class FrameLoop:
 
     def switch(self, pipeline: Pipeline) -> None:
         """Go on with another pipeline of the same bundle, and with what is held."""
-        pipeline.take_over(self.pipeline.tensors())
+        pipeline.load_state(self.pipeline.tensors())
         self.pipeline = pipeline
 
     def restart(self, pipeline: Pipeline) -> None:
@@ -202,12 +202,12 @@ class FrameLoop:
             classes=self._output.classes,
             timing=Timing(
                 pack_ms=(packed - ticket._began_ns) / _NS_PER_MS,
-                engine_ms=(scored - packed) / _NS_PER_MS,
+                network_ms=(scored - packed) / _NS_PER_MS,
                 label_ms=(running.labelled_ns - scored) / _NS_PER_MS,
                 total_ms=total / _NS_PER_MS,
             ),
             stamp_ns=plan.stamp_ns,
-            made_from=plan.made_from,
+            sources=plan.sources,
             degraded=why is not None,
             reason=why,
             _frame=shown,

@@ -72,7 +72,8 @@ class Pipeline(Protocol):
     Attributes:
         name: The engine's.
         on_gpu: Whether it takes frames that are on the GPU.
-        without_graph: On a GPU, why frames do not run as one CUDA graph; else None.
+        cuda_graph_disabled_reason: On a GPU, why frames do not run as one CUDA graph;
+            else None.
         survives_fork: Whether it works in a child process that fork makes while no
             thread is in a call.
     """
@@ -80,7 +81,7 @@ class Pipeline(Protocol):
     name: str
     on_gpu: bool
     survives_fork: bool
-    without_graph: str | None
+    cuda_graph_disabled_reason: str | None
 
     def start(self, work: Work) -> Running:
         """Begin; at most `IN_FLIGHT` may have begun and not finished.
@@ -102,7 +103,7 @@ class Pipeline(Protocol):
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """Copies of the network's input tensors as they are now, as float32."""
 
-    def take_over(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
+    def load_state(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
         """Begin with these input tensors, another pipeline's: what is held is there."""
 
     def engine(self) -> Backend | GpuBackend:

@@ -30,7 +30,7 @@ from .sensor_sync import (
     age_ms,
     decide,
     moment_of,
-    sources,
+    sources_of,
 )
 
 
@@ -39,7 +39,7 @@ class Plan:
     """What one call is made from, and what to remember once it is written."""
 
     decisions: dict[str, Decision]
-    made_from: dict[str, Source]
+    sources: dict[str, Source]
     stamp_ns: int
     memory: Memory
 
@@ -110,9 +110,9 @@ class Preprocessor:
                 held_age_ms=None if held is None else age_ms(moment, held),
                 against=against,
             )
-        made_from = sources(decisions)
+        sources = sources_of(decisions)
         memory = self._remember(received, memory, decisions)
-        return Plan(decisions, made_from, moment, memory)
+        return Plan(decisions, sources, moment, memory)
 
     def fill(self, plan: Plan, arrays: Mapping[str, Any], tensors: Tensors) -> None:
         """Write what `plan` decided into ``tensors``; every plane is then valid."""

@@ -233,19 +233,19 @@ def decide(
     return Decision(state, None, cause, why)
 
 
-def sources(decisions: Mapping[str, Decision]) -> dict[str, Source]:
+def sources_of(decisions: Mapping[str, Decision]) -> dict[str, Source]:
     """What each input contributes to the result.
 
     Raises:
         FrameError: the policy of some inputs is to refuse; the sentence names each.
     """
     refused: dict[str, Decision] = {}
-    made_from = {}
+    found = {}
     for name, decision in decisions.items():
         if decision.state == "refused":
             refused[name] = decision
         else:
-            made_from[name] = Source(decision.state, decision.age_ms, decision.cause)
+            found[name] = Source(decision.state, decision.age_ms, decision.cause)
     if refused:
         listed = ", ".join(f"{name} ({d.why})" for name, d in refused.items())
         way_out = {name: {"policy": "substitute"} for name in refused}
@@ -254,7 +254,7 @@ def sources(decisions: Mapping[str, Decision]) -> dict[str, Source]:
             f"usable frame, or go on without one: fuseg.load(..., missing={way_out}).",
             causes={name: d.cause for name, d in refused.items() if d.cause},
         )
-    return made_from
+    return found
 
 
 def reason(decisions: Mapping[str, Decision]) -> str | None:
