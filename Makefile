@@ -38,7 +38,7 @@ $(VENV)/.built: pyproject.toml constraints.txt $(NATIVE) $(PYTHON_FOLDERS)
 
 demo: build
 	$(BIN)/fuseg demo --out out/demo
-	$(BIN)/python -m fuseg_export.demo_report --checkpoints export/checkpoints --demo out/demo
+	$(BIN)/python -m fuseg_export.demo.acceptance --checkpoints export/checkpoints --demo out/demo
 
 test: build test-native $(VENV)-floor/.built
 	$(BIN)/python -m pytest -m 'not slow'

@@ -17,12 +17,12 @@ import torch
 from precision_cases import FOLDER, NETWORKS, Network
 from torch import nn
 
+from fuseg_export.frames.samples import rendered
 from fuseg_export.models import COLOR, DEPTH
+from fuseg_export.network.target import build_network
 from fuseg_export.pipeline import export_bundle
-from fuseg_export.precision.judge import Budget
+from fuseg_export.precision.evaluate import Budget
 from fuseg_export.precision.variants import Precision
-from fuseg_export.samples import rendered
-from fuseg_export.target import build_network
 
 ANY = Budget(miou_drop=1, class_drop=1, agreement=0)
 # Of rendered rooms: statistics and ranges of random weights need no more.

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import fuseg
 from fuseg.cli import app
 from fuseg.dataset.images import read_frame
-from fuseg_export.definition import preprocess
+from fuseg_export.reference import preprocess
 
 FOLDER = Path(__file__).parents[2] / "shared" / "data" / "rgbd"
 

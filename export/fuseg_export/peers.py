@@ -73,7 +73,7 @@ def _recipe(bundle: Bundle, threads: int) -> Peer:
             RECIPE,
             unavailable="OpenCV is not installed: pip install opencv-python-headless.",
         )
-    from .engine import open_session
+    from .ort_session import open_session
     from .passes.restore_tail import with_tail
 
     full = bundle.manifest.full
@@ -128,9 +128,9 @@ def _pytorch(
     import torch
     from torch.nn import functional as F
 
-    from .checkpoint import load_checkpoint
+    from .network.checkpoint import load_checkpoint
+    from .network.target import build_network, tensor_shapes
     from .outputs import OneOutput, choose
-    from .target import build_network, tensor_shapes
 
     torch.set_num_threads(threads)
     network = build_network(target)

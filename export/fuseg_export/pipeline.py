@@ -19,23 +19,23 @@ from fuseg.errors import BundleError, ExportError
 from fuseg.manifest import Manifest
 from fuseg.segmenter import Segmenter, load
 
-from . import samples, verify
-from .checkpoint import load_checkpoint
-from .contents import Contents, first_contents
-from .definition import at_size, preprocess
+from . import verify
+from .bundle_draft import Contents, first_contents
+from .errors import cause
+from .frames import samples
+from .frames.selection import gather
+from .network.checkpoint import load_checkpoint
+from .network.target import Target, resolve, tensor_shapes
 from .outputs import OneOutput, choose, require_planes
 from .passes.cut_tail import Tail, cut_tail, find_tail
 from .passes.simplify import simplify
 from .passes.tidy import count_nodes
-from .precision.data import gather
-from .precision.float32_only import score_float32
-from .precision.pictures import Shown
+from .precision.fp32_only import score_float32
 from .precision.variants import FP32, Made, Precision, make_variants
-from .publish import publish, require_writable, usable_labels
-from .sentence import cause
-from .target import Target, resolve, tensor_shapes
+from .reference import at_size, preprocess
+from .report.pictures import Shown
 from .to_onnx import to_onnx
-from .usage import require_distinct
+from .write_bundle import publish, require_distinct, require_writable, usable_labels
 
 __all__ = ["ExportReport", "Stage", "export_bundle"]
 

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from fuseg.errors import ArgumentError, ExportError
 
+from .errors import cause
 from .outputs import OneOutput
 from .passes.tidy import all_nodes, tidy
-from .sentence import cause
 from .stdout import stdout_to
 
 __all__ = ["OPSETS", "Exported", "to_onnx"]

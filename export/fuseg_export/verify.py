@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from fuseg.dataset.metrics import confusion, score
 from fuseg.errors import ExportError
 
-from .engine import open_session
+from .ort_session import open_session
 from .passes.cut_tail import Tail, find_tail
 
 __all__ = ["Answer", "Case", "Result", "compare", "onnx_program", "torch_program"]

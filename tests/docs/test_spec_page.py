@@ -11,7 +11,7 @@ import pytest
 from fuseg import manifest
 from fuseg.errors import ArgumentError
 from fuseg.manifest.variants import _PROMISES
-from fuseg_export.input_words import make_inputs
+from fuseg_export.network.input_options import make_inputs
 
 PAGE = (Path(__file__).parents[2] / "docs" / "spec.md").read_text()
 ROWS = [

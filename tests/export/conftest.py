@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from fuseg_export import samples
+from fuseg_export.frames import samples
 from fuseg_export.passes import simplify as simplify_room
 from fuseg_export.pipeline import export_bundle
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from fuseg.errors import CheckpointError, InputFileError
-from fuseg_export.checkpoint import load_checkpoint
+from fuseg_export.network.checkpoint import load_checkpoint
 
 
 class Net(nn.Module):

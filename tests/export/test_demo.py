@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from fuseg.errors import InputFileError, OutputFileError
-from fuseg_export import demo
+from fuseg_export.demo import command
 from fuseg_export.scenes import TRAIN_SEEDS, render
 
 KEYS = [f"{number:04}" for number in range(8)]
@@ -34,14 +34,14 @@ def quick(monkeypatch, rgbd_bundle):
         progress("copying")
         shutil.copy(rgbd_bundle, out)
 
-    monkeypatch.setattr(demo, "export_bundle", copied)
+    monkeypatch.setattr(command, "export_bundle", copied)
 
 
 def test_it_writes_frames_as_the_cameras_give_them(demo_folder):
     for folder in ("rgb", "depth", "truth"):
         made = sorted(path.name for path in (demo_folder / folder).iterdir())
         assert made == [f"{key}.png" for key in KEYS]
-    for seed, key in zip(demo.ROOMS, KEYS, strict=True):
+    for seed, key in zip(command.ROOMS, KEYS, strict=True):
         assert seed not in TRAIN_SEEDS
         scene = render(seed, 480, 640)
         for folder, mode, expected in (
@@ -57,14 +57,14 @@ def test_it_writes_frames_as_the_cameras_give_them(demo_folder):
 @pytest.mark.usefixtures("quick")
 def test_a_second_demo_replaces_the_first_with_the_same_bytes(demo_folder, tmp_path):
     for _ in range(2):
-        demo.make_demo(tmp_path / "again")
+        command.make_demo(tmp_path / "again")
         assert contents(tmp_path / "again") == contents(demo_folder)
 
 
 @pytest.mark.usefixtures("quick")
 def test_what_it_tells_to_type_next_works_as_printed(tmp_path, capsys):
     folder = tmp_path / "a folder"
-    demo.demo(out=folder)
+    command.demo(out=folder)
     printed = capsys.readouterr().out
     commands = [line.strip() for line in printed.splitlines() if "  fuseg " in line]
     assert [shlex.split(c)[1] for c in commands] == ["run", "verify", "bench"]
@@ -90,15 +90,17 @@ def test_frames_of_the_users_own_are_never_overwritten(tmp_path, name):
     own.parent.mkdir()
     own.write_bytes(b"mine")
     with pytest.raises(OutputFileError, match=rf"--out must be .*, where {name} is"):
-        demo.make_demo(tmp_path)
+        command.make_demo(tmp_path)
     assert contents(tmp_path) == {f"{name}/0000.png": b"mine"}
 
 
 def test_without_the_weights_it_says_where_they_are(monkeypatch, tmp_path):
-    monkeypatch.setattr(demo, "__file__", str(tmp_path / "fuseg_export" / "demo.py"))
+    monkeypatch.setattr(
+        command, "__file__", str(tmp_path / "fuseg_export" / "demo" / "command.py")
+    )
     with pytest.raises(InputFileError, match=r"rgbd\.safetensors is missing"):
-        demo.shipped_checkpoint()
+        command.shipped_checkpoint()
     installed = tmp_path / "fuseg_export" / "checkpoints" / "rgbd.safetensors"
     installed.parent.mkdir(parents=True)
     installed.write_bytes(b"")
-    assert demo.shipped_checkpoint() == installed
+    assert command.shipped_checkpoint() == installed

@@ -23,7 +23,8 @@ from fuseg.errors import (
     FrameError,
     OutputFileError,
 )
-from fuseg_export import pipeline, publish, samples
+from fuseg_export import pipeline, write_bundle
+from fuseg_export.frames import samples
 from fuseg_export.passes.cut_tail import cut_tail
 
 TWO = ("rgb=color:48x64", "depth=depth:48x64")
@@ -200,8 +201,8 @@ def test_a_network_beyond_the_limits_of_a_first_run_is_exported_with_a_warning(
 def test_a_finished_bundle_that_labels_otherwise_is_not_kept(
     home, export_two, monkeypatch
 ):
-    right = publish.usable_labels
-    monkeypatch.setattr(publish, "usable_labels", lambda *given: right(*given) + 1)
+    right = write_bundle.usable_labels
+    monkeypatch.setattr(write_bundle, "usable_labels", lambda *given: right(*given) + 1)
     with pytest.raises(ExportError, match="labels its own sample in another way"):
         export_two()
     assert not list((home / "out").iterdir())
@@ -227,7 +228,7 @@ def test_without_permission_it_is_said_before_the_work(home):
     (home / "out").chmod(0o755)  # root's
     code = (
         "import os, sys; from pathlib import Path;"
-        "from fuseg_export.publish import require_writable;"
+        "from fuseg_export.write_bundle import require_writable;"
         "os.setgid(65534); os.setuid(65534);"
         "require_writable(Path(sys.argv[1]))"
     )

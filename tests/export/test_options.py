@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import fuseg
 from fuseg.bundle import Bundle
 from fuseg.cli import app
-from fuseg_export import cli
+from fuseg_export.cli import export_command
 
 INPUTS = ("--input", "rgb=color:48x64", "--input", "depth=depth:48x64")
 FRAMES = ("--frames", "rgb=rgb", "--frames", "depth=depth")
@@ -188,7 +188,9 @@ def test_the_calibration_s_options_have_their_effect(folder):
 )
 def test_the_budget_is_what_the_user_says(monkeypatch, words, drop):
     seen = []
-    monkeypatch.setattr(cli, "export_bundle", lambda *_, **given: seen.append(given))
+    monkeypatch.setattr(
+        export_command, "export_bundle", lambda *_, **given: seen.append(given)
+    )
     run(*BASE, *FRAMES, "--precision", "fp16", "--truth", "truth", *words)
     assert seen[0]["precision"].budget.miou_drop == drop
 
@@ -309,7 +311,7 @@ def test_labels_of_another_size_are_named(folder):
 
 
 def test_no_option_is_left_out_of_these_tables():
-    command = typer.main.get_command(_alone(cli.export))
+    command = typer.main.get_command(_alone(export_command.export))
     known = {option for p in command.params for option in p.opts if option[:2] == "--"}
     covered = {*PLAIN, *(name for name, _, _ in REFUSED), "--json", "--help"}
     assert known <= covered

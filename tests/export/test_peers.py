@@ -15,12 +15,12 @@ from torch.nn import functional as F
 import fuseg
 from fuseg.bundle import Bundle
 from fuseg.errors import CheckpointError
-from fuseg_export import samples
-from fuseg_export.definition import preprocess
+from fuseg_export.frames import samples
 from fuseg_export.passes import simplify as simplify_room
 from fuseg_export.passes.restore_tail import with_tail
 from fuseg_export.peers import make_peers
 from fuseg_export.pipeline import export_bundle
+from fuseg_export.reference import preprocess
 
 SIZE = (120, 160)
 INPUTS = ("rgb=color:120x160", "depth=depth:120x160")

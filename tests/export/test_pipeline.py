@@ -20,9 +20,9 @@ import fuseg
 from fuseg.bundle import Bundle
 from fuseg.cli import app
 from fuseg.errors import CheckpointError
-from fuseg_export.definition import preprocess
 from fuseg_export.models import REFERENCE
 from fuseg_export.passes import simplify as simplify_room
+from fuseg_export.reference import preprocess
 
 SIZE = (48, 64)
 TWO = ("rgb=color:48x64", "depth=depth:48x64")

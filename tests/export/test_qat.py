@@ -28,8 +28,8 @@ from fuseg_export.to_onnx import to_onnx
 from fuseg_export.training import fit, qat
 from fuseg_export.training.__main__ import main
 from fuseg_export.training.data import Frames, random_batch
-from fuseg_export.training.drawing import FoldedConv, drawn
 from fuseg_export.training.fake_quantize import FakeQuantize, fake_quantized, ranges_of
+from fuseg_export.training.fx_graph import FoldedConv, drawn
 
 SIZE = (64, 128)  # the coarsest features are 2 x 4, which the pools divide
 LOUD = 300.0

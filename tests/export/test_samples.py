@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from fuseg.errors import ArgumentError, InputFileError
-from fuseg_export import samples
-from fuseg_export.definition import preprocess
-from fuseg_export.input_words import make_inputs
-from fuseg_export.samples import Paired, adapt, first, rendered
+from fuseg_export.frames import samples
+from fuseg_export.frames.samples import Paired, adapt, first, rendered
+from fuseg_export.network.input_options import make_inputs
+from fuseg_export.reference import preprocess
 from fuseg_export.scenes import HELD_OUT_SEEDS, render
 
 

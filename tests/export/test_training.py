@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from fuseg_export.definition import preprocess
 from fuseg_export.models import REFERENCE
+from fuseg_export.reference import preprocess
 from fuseg_export.scenes import render_many
 from fuseg_export.training import fit as training
 from fuseg_export.training.data import Frames, pack, random_batch

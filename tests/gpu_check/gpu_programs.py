@@ -115,8 +115,8 @@ class Torch:
         import torch
 
         from fuseg.bundle import Bundle
-        from fuseg_export.checkpoint import load_checkpoint
         from fuseg_export.models import REFERENCE
+        from fuseg_export.network.checkpoint import load_checkpoint
 
         torch.manual_seed(0)
         network = REFERENCE["rgbd"].build().eval()

@@ -13,7 +13,7 @@ import fuseg
 from fuseg import bundle, manifest
 from fuseg.dataset.images import read_frame
 from fuseg.errors import ManifestError
-from fuseg_export.statistics import measure
+from fuseg_export.frames.statistics import measure
 
 FRAMES = 12
 

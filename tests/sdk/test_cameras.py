@@ -11,7 +11,7 @@ import torch
 import fuseg
 from fuseg import ops
 from fuseg.errors import ShapeError
-from fuseg_export import definition
+from fuseg_export import reference
 
 # Wider than the network's 24 x 32, taller, rounded to no padding at all, one column of
 # padding, and smaller than the network.
@@ -33,11 +33,11 @@ def boxes(make_bundle, color_input, plane_input):
 def test_a_letterboxed_camera_feeds_what_the_definition_says(boxes, frames, camera):
     given = frames(3, *camera)
     segmenter = fuseg.load(boxes.path)
-    wanted = definition.preprocess(segmenter.manifest.inputs, given)
+    wanted = reference.preprocess(segmenter.manifest.inputs, given)
     made = segmenter.preprocess(**given)
     np.testing.assert_allclose(made["rgb"], wanted["rgb"], atol=1e-3)
     np.testing.assert_allclose(made["depth"], wanted["depth"], atol=1e-5)
-    picture = definition.picture(segmenter.manifest.inputs[0], camera)
+    picture = reference.picture(segmenter.manifest.inputs[0], camera)
     assert (made["rgb"] == 0.5).any() == (picture != (0, 0, 24, 32))
 
 
@@ -50,7 +50,7 @@ def test_labels_of_a_letterboxed_camera_are_those_of_its_picture(boxes, frames, 
     result = segmenter(**given)
     assert result.labels.shape == camera
     scores = boxes.scores(segmenter.preprocess(**given))[:, ::4, ::4]
-    top, left, height, width = definition.picture(segmenter.manifest.inputs[0], camera)
+    top, left, height, width = reference.picture(segmenter.manifest.inputs[0], camera)
 
     def positions(first, length, count, samples, ratio=4):
         at = first + (np.arange(count) + 0.5) * length / count  # in tensor pixels
@@ -120,7 +120,7 @@ def test_two_cameras_of_different_size_label_at_the_first_ones(rgbd, frames):
     segmenter = fuseg.load(rgbd.path)
     result = segmenter(**given)
     assert result.labels.shape == (48, 64)
-    wanted = definition.preprocess(segmenter.manifest.inputs, given)
+    wanted = reference.preprocess(segmenter.manifest.inputs, given)
     for name, made in segmenter.preprocess(**given).items():
         np.testing.assert_allclose(made, wanted[name], atol=1e-3)
 

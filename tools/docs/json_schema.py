@@ -13,7 +13,7 @@ from dataclasses import is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
 from fuseg.manifest import FORMAT, Manifest
-from fuseg_export.spec import Spec
+from fuseg_export.network.spec import Spec
 from record_keys import REQUIRED, keys, without_null
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

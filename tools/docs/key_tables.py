@@ -9,8 +9,8 @@ from dataclasses import is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
 from fuseg.manifest import Manifest
-from fuseg_export.input_words import make_inputs
-from fuseg_export.spec import Spec
+from fuseg_export.network.input_options import make_inputs
+from fuseg_export.network.spec import Spec
 from record_keys import REQUIRED, Key, about, keys, without_null
 
 WORDS: dict[Any, tuple[str, str]] = {

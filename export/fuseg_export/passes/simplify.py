@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fuseg.errors import ExportError
 
-from ..engine import run_once
+from ..ort_session import run_once
 from .tidy import count_nodes, tidy
 
 __all__ = ["simplify"]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fuseg.errors import ExportError
 
-from ..sentence import cause
+from ..errors import cause
 
 __all__ = [
     "Graph",

@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from fuseg.errors import ArgumentError, ExportError
 
-from ..sentence import cause
+from ..errors import cause
 from .tidy import all_nodes, attributes, free, names_in, prune, tidy
 
 __all__ = ["to_fp16", "to_opset"]

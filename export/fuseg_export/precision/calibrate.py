@@ -22,7 +22,7 @@ from onnxruntime.quantization.calibrate import create_calibrator
 from fuseg.errors import ArgumentError, ExportError, InputFileError
 from fuseg.host.files import write_file
 
-from ..sentence import cause
+from ..errors import cause
 
 __all__ = ["METHODS", "Ranges", "cached", "calibrate"]
 

@@ -13,8 +13,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from ..errors import cause
 from ..passes.tidy import all_nodes, attributes
-from ..sentence import cause
 from . import tensorrt_operators as tables
 from .tensorrt_operators import Version
 from .wiring import ACTIVATIONS, PAIR, WEIGHTED, Wiring

@@ -12,23 +12,23 @@ from fuseg.dataset import metrics
 from fuseg.errors import ArgumentError, ExportError
 from fuseg.manifest import Manifest
 
+from ..frames.selection import Data, Given, choose
+from ..network.target import Target
 from ..passes.cut_tail import Tail
 from ..passes.float_weights import with_float_weights
 from ..passes.to_fp16 import to_fp16
-from ..target import Target
+from ..report.pictures import Shown, show
 from .calibrate import Ranges, cached, calibrate
-from .data import Data, Given, choose
+from .calibration_checks import Watch
+from .evaluate import Budget, Case, Scores, Verdict, judge, scores_of
 from .fp16_overflow import overflow_risks
-from .judge import Budget, Case, Scores, Verdict, judge, scores_of
+from .fp16_simulation import simulate
+from .latency import median_ms
+from .mixed_precision_search import Repair, repair
 from .ort_fusion_check import left_in_float
-from .pictures import Shown, show
 from .qdq_placement import CPU, TENSORRT, QdqScheme
 from .quantize import quantizable, quantize
-from .repair import Repair, repair
 from .rules import check_for_tensorrt
-from .simulate import simulate
-from .speed import median_ms
-from .watch import Watch
 
 __all__ = [
     "FP32",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fuseg.errors import ArgumentError
 
-from .furnish import furnish
+from .furniture import furnish
 from .raycast import cast
 from .sensors import Exposure, draw_exposure, measure_depth, photograph
 from .shade import shade

@@ -17,8 +17,8 @@ from torch import nn
 from fuseg.dataset.metrics import iou, miou
 from fuseg.errors import FusegError
 
-from ..checkpoint import load_checkpoint
 from ..models import REFERENCE, ReferenceModel
+from ..network.checkpoint import load_checkpoint
 from ..scenes import HELD_OUT_SEEDS, TRAIN_SEEDS
 from .data import Frames, frames_of
 from .evaluate import held_out_confusion

@@ -17,7 +17,7 @@ from torch import Tensor
 from fuseg.manifest import Input
 from fuseg.runtime.sensor import Sensor
 
-from ..definition import at_size
+from ..reference import at_size
 from ..scenes import render_many
 
 __all__ = ["Frames", "frames_of", "pack", "random_batch"]

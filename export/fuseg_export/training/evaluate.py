@@ -11,7 +11,7 @@ from torch import nn
 from fuseg.dataset.metrics import confusion
 from fuseg.manifest import Input
 
-from ..definition import at_size
+from ..reference import at_size
 from .data import Frames, pack
 
 __all__ = ["held_out_confusion"]

@@ -22,7 +22,7 @@ from torch import Tensor, fx, nn
 from ..precision.calibrate import Ranges
 from ..precision.qdq_placement import QdqScheme
 from ..precision.quantize import quantize
-from .drawing import FoldedConv, as_onnx, drawn
+from .fx_graph import FoldedConv, as_onnx, drawn
 
 __all__ = ["FakeQuantize", "fake_quantized", "ranges_of"]
 

@@ -17,16 +17,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..definition import at_size
 from ..models import ReferenceModel
+from ..network.target import tensor_shapes
 from ..outputs import OneOutput
 from ..passes.cut_tail import Tail, cut_tail
 from ..passes.simplify import simplify
 from ..precision.calibrate import calibrate
-from ..precision.judge import Case, Scores, Verdict, judge, scores_of
+from ..precision.evaluate import Case, Scores, Verdict, judge, scores_of
 from ..precision.qdq_placement import CPU, TENSORRT
 from ..precision.quantize import quantize
-from ..target import tensor_shapes
+from ..reference import at_size
 from ..to_onnx import to_onnx
 from .data import Frames, pack
 from .fake_quantize import fake_quantized, ranges_of

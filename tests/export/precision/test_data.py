@@ -10,11 +10,11 @@ import pytest
 from fuseg.dataset.images import write_png
 from fuseg.dataset.label_ids import TruthReader
 from fuseg.errors import ArgumentError
-from fuseg_export.input_words import make_inputs
-from fuseg_export.precision.data import choose
-from fuseg_export.samples import Paired
-from fuseg_export.spec import default_classes
-from fuseg_export.target import Target
+from fuseg_export.frames.samples import Paired
+from fuseg_export.frames.selection import choose
+from fuseg_export.network.input_options import make_inputs
+from fuseg_export.network.spec import default_classes
+from fuseg_export.network.target import Target
 
 INPUTS = tuple(
     make_inputs(

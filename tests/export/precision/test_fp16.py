@@ -6,9 +6,9 @@ import pytest
 from onnx import TensorProto, numpy_helper, parser
 
 from fuseg.errors import ArgumentError, ExportError
-from fuseg_export.engine import open_session, run_once
+from fuseg_export.ort_session import open_session, run_once
 from fuseg_export.passes.to_fp16 import to_fp16, to_opset
-from fuseg_export.precision.simulate import simulate
+from fuseg_export.precision.fp16_simulation import simulate
 
 FLOAT, HALF, INT8 = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT8
 

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from fuseg.manifest import Class
-from fuseg_export.input_words import make_inputs
+from fuseg_export.frames.samples import Frame
+from fuseg_export.network.input_options import make_inputs
 from fuseg_export.passes.cut_tail import Tail
-from fuseg_export.precision.judge import Case
-from fuseg_export.precision.pictures import show
-from fuseg_export.samples import Frame
+from fuseg_export.precision.evaluate import Case
+from fuseg_export.report.pictures import show
 
 SIZE = (20, 40)
 TAIL = Tail((), SIZE, align_corners=False, kept=None)

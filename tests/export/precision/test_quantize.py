@@ -11,7 +11,7 @@ import pytest
 from onnx import numpy_helper
 
 from fuseg_export.precision.calibrate import calibrate
-from fuseg_export.precision.judge import labels_of, scores_of
+from fuseg_export.precision.evaluate import labels_of, scores_of
 from fuseg_export.precision.ort_fusion_check import left_in_float
 from fuseg_export.precision.qdq_placement import CPU, TENSORRT
 from fuseg_export.precision.quantize import quantizable, quantize

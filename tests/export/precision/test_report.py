@@ -9,10 +9,10 @@ import pytest
 
 from fuseg.cli.printing import print_table
 from fuseg.dataset.metrics import score
-from fuseg_export.precision.judge import Verdict
-from fuseg_export.precision.repair import Repair
-from fuseg_export.precision.report import brief_rows, remarks, variant_rows
+from fuseg_export.precision.evaluate import Verdict
+from fuseg_export.precision.mixed_precision_search import Repair
 from fuseg_export.precision.variants import Made
+from fuseg_export.report.tables import brief_rows, remarks, variant_rows
 
 SCORE = score(np.diag([5, 6]), 3, ["a", "b"], 255)
 MODEL = SimpleNamespace(ByteSize=lambda: 106_632_735)

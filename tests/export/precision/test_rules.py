@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 
-from fuseg_export.engine import run_once
+from fuseg_export.ort_session import run_once
 from fuseg_export.passes.float_weights import with_float_weights
 from fuseg_export.passes.to_fp16 import to_fp16
 from fuseg_export.precision.rules import check_for_tensorrt

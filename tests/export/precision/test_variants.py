@@ -16,8 +16,9 @@ from fuseg.bundle import Bundle
 from fuseg.cli import app
 from fuseg.errors import ArgumentError, ExportError
 from fuseg.ops import upsample_argmax
-from fuseg_export.precision import data, variants
-from fuseg_export.precision.judge import Budget, scores_of
+from fuseg_export.frames import selection
+from fuseg_export.precision import variants
+from fuseg_export.precision.evaluate import Budget, scores_of
 from fuseg_export.precision.variants import Precision, parse_kinds
 
 ALL = ["fp32", "fp16", "int8-cpu", "int8-trt", "int8-trt8"]
@@ -28,9 +29,9 @@ FREE = Budget(miou_drop=1, class_drop=1, agreement=0.9)
 def few(request, monkeypatch):
     """Six rooms to calibrate on, five to judge on."""
     request.getfixturevalue("quick")
-    monkeypatch.setattr(data, "_CALIBRATION", range(1000, 1006))
-    monkeypatch.setattr(data, "_HELD_OUT", 5)
-    monkeypatch.setattr(data, "_REPAIRING", 2)
+    monkeypatch.setattr(selection, "_CALIBRATION", range(1000, 1006))
+    monkeypatch.setattr(selection, "_HELD_OUT", 5)
+    monkeypatch.setattr(selection, "_REPAIRING", 2)
 
 
 def clock(monkeypatch, **ms):

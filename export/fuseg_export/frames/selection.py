@@ -16,12 +16,12 @@ from fuseg.errors import ArgumentError
 from fuseg.manifest import Input, Manifest
 from fuseg.runtime.sensor import Sensor
 
-from .. import samples
-from ..definition import at_size
-from ..samples import Frame, Frames, Paired, Rendered, first
-from ..target import Target, tensor_shapes
-from .judge import Case
-from .watch import Watch
+from ..network.target import Target, tensor_shapes
+from ..precision.calibration_checks import Watch
+from ..precision.evaluate import Case
+from ..reference import at_size
+from . import samples
+from .samples import Frame, Frames, Paired, Rendered, first
 
 __all__ = ["CALIBRATION", "Data", "Given", "Packer", "cases", "choose", "gather"]
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from fuseg.errors import ArgumentError
 
-from .models import REFERENCE
+from ..models import REFERENCE
 
-__all__ = ["require_distinct", "require_effect"]
+__all__ = ["require_effect"]
 
 
 def require_effect(
@@ -57,26 +56,3 @@ def require_effect(
             "--max-miou-drop must be given with true labels, or there is no mIoU: "
             "--frames NAME=PATH and --truth PATH."
         )
-
-
-def require_distinct(
-    written: Mapping[str, Path | None], read: Mapping[str, Path | None]
-) -> None:
-    """Refuse to write one file twice, or over one that is read.
-
-    Args:
-        written, read: By option name; None if it was not given.
-
-    Raises:
-        ArgumentError: Two of them are one file.
-    """
-    seen: dict[Path, str] = {}
-    for name, path in [*read.items(), *written.items()]:
-        if path is None:
-            continue
-        place = path.resolve()
-        if name in written and place in seen:
-            raise ArgumentError(
-                f"{name} must be another file than {seen[place]}, got {path}."
-            )
-        seen[place] = name

@@ -17,9 +17,9 @@ from torch.jit import ScriptModule
 from fuseg.errors import ArgumentError, ExportError
 from fuseg.manifest import Class, Input
 
-from .input_words import describe, make_inputs, override
-from .models import REFERENCE
-from .sentence import cause
+from ..errors import cause
+from ..models import REFERENCE
+from .input_options import describe, make_inputs, override
 from .spec import Spec, parse_classes, read_spec
 from .wrappers import unwrapped
 

@@ -1,6 +1,6 @@
 """The demo's bundle labels like the trained network, and how fast: ``make demo``.
 
-python -m fuseg_export.demo_report --checkpoints export/checkpoints --demo out/demo
+python -m fuseg_export.demo.acceptance --checkpoints export/checkpoints --demo out/demo
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ import fuseg
 from fuseg.cli.printing import print_table
 from fuseg.dataset.metrics import confusion, miou
 
-from .checkpoint import load_checkpoint
-from .definition import at_size, preprocess
-from .models import REFERENCE
-from .samples import CAMERA
-from .scenes import HELD_OUT_SEEDS, Scene, render_many
+from ..frames.samples import CAMERA
+from ..models import REFERENCE
+from ..network.checkpoint import load_checkpoint
+from ..reference import at_size, preprocess
+from ..scenes import HELD_OUT_SEEDS, Scene, render_many
 
 _PERCENTILES = ("p50", "p90", "p99")
 # What a bundle must reach to be called the same network (see `shortfalls`).
@@ -39,7 +39,7 @@ MIN_AGREEMENT_FRAMES = 0.999
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m fuseg_export.demo_report", description=__doc__
+        prog="python -m fuseg_export.demo.acceptance", description=__doc__
     )
     parser.add_argument("--checkpoints", type=Path, required=True)
     parser.add_argument("--demo", type=Path, required=True)

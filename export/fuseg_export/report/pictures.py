@@ -13,9 +13,9 @@ from PIL import Image
 
 from fuseg.manifest import Input, Manifest
 
+from ..frames.samples import Frame
 from ..passes.cut_tail import Tail
-from ..samples import Frame
-from .judge import Case, Scores, labels_of
+from ..precision.evaluate import Case, Scores, labels_of
 
 __all__ = ["SHOWN", "Pane", "Shown", "show"]
 

@@ -7,7 +7,7 @@ from math import cos, hypot, pi, radians, sin
 
 import numpy as np
 
-from .looks import Rng
+from .material_sampling import Rng
 from .world import Camera, Patch, Thing, Vec
 
 

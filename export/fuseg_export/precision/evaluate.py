@@ -15,7 +15,7 @@ from fuseg.dataset.metrics import confusion, iou, label_agreement, miou
 from fuseg.errors import ArgumentError
 from fuseg.ops import upsample_argmax
 
-from ..engine import open_session
+from ..ort_session import open_session
 from ..passes.cut_tail import Tail
 
 __all__ = [

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from fuseg.cli.printing import plural
 from fuseg.host import cpu
 
-from .precision.pictures import Pane, Shown
-from .precision.report import (
+from ..precision.variants import Made
+from .pictures import Pane, Shown
+from .tables import (
     STAGE_HEADINGS,
     class_rows,
     remarks,
@@ -21,10 +22,9 @@ from .precision.report import (
     stage_rows,
     variant_rows,
 )
-from .precision.variants import Made
 
 if TYPE_CHECKING:
-    from .pipeline import ExportReport
+    from ..pipeline import ExportReport
 
 __all__ = ["as_html"]
 

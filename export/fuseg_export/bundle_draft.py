@@ -17,11 +17,11 @@ import fuseg
 from fuseg import manifest as m
 from fuseg.errors import ArgumentError
 
+from .frames.statistics import measure
+from .network.spec import default_classes
+from .network.target import Target
 from .passes.cut_tail import Tail
 from .precision.variants import Made
-from .spec import default_classes
-from .statistics import measure
-from .target import Target
 from .verify import Result
 
 __all__ = ["Contents", "first_contents"]

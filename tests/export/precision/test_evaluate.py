@@ -8,10 +8,10 @@ import pytest
 from fuseg.errors import ArgumentError
 from fuseg_export.passes.cut_tail import Tail
 from fuseg_export.precision.calibrate import calibrate
-from fuseg_export.precision.judge import Budget, Case, judge, labels_of, scores_of
+from fuseg_export.precision.evaluate import Budget, Case, judge, labels_of, scores_of
+from fuseg_export.precision.mixed_precision_search import repair, sensitivity
 from fuseg_export.precision.qdq_placement import CPU
 from fuseg_export.precision.quantize import quantizable, quantize
-from fuseg_export.precision.repair import repair, sensitivity
 
 TAIL = Tail(("Resize",), (2, 4), align_corners=False, kept=None)
 

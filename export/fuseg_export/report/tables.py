@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from .variants import Made
+from ..precision.variants import Made
 
 if TYPE_CHECKING:
     from ..pipeline import ExportReport, Stage

@@ -15,9 +15,9 @@ from fuseg import bundle
 from fuseg.errors import ArgumentError, BackendError, ExportError, OutputFileError
 from fuseg.segmenter import Segmenter, load
 
-from .contents import Contents
+from .bundle_draft import Contents
 
-__all__ = ["publish", "require_writable", "usable_labels"]
+__all__ = ["publish", "require_distinct", "require_writable", "usable_labels"]
 
 
 def require_writable(out: Path) -> None:
@@ -34,6 +34,29 @@ def require_writable(out: Path) -> None:
         raise OutputFileError(f"{out} cannot be written: {folder} is not a folder.")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputFileError(f"{out} cannot be written: no permission in {folder}.")
+
+
+def require_distinct(
+    written: Mapping[str, Path | None], read: Mapping[str, Path | None]
+) -> None:
+    """Refuse to write one file twice, or over one that is read.
+
+    Args:
+        written, read: By option name; None if it was not given.
+
+    Raises:
+        ArgumentError: Two of them are one file.
+    """
+    seen: dict[Path, str] = {}
+    for name, path in [*read.items(), *written.items()]:
+        if path is None:
+            continue
+        place = path.resolve()
+        if name in written and place in seen:
+            raise ArgumentError(
+                f"{name} must be another file than {seen[place]}, got {path}."
+            )
+        seen[place] = name
 
 
 def publish(contents: Contents, out: Path) -> tuple[str, list[str]]:

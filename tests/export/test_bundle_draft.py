@@ -8,12 +8,12 @@ from onnx import TensorProto, helper
 
 from fuseg import bundle
 from fuseg.bundle import Bundle
-from fuseg_export.contents import first_contents
+from fuseg_export.bundle_draft import first_contents
+from fuseg_export.network.target import resolve
 from fuseg_export.passes.cut_tail import Tail
-from fuseg_export.precision.judge import Verdict
-from fuseg_export.precision.repair import Repair
+from fuseg_export.precision.evaluate import Verdict
+from fuseg_export.precision.mixed_precision_search import Repair
 from fuseg_export.precision.variants import Made
-from fuseg_export.target import resolve
 
 
 def network():

@@ -9,11 +9,11 @@ import onnx
 
 from fuseg.manifest import Manifest
 
+from ..frames.samples import Frames
+from ..frames.selection import Data, Given
 from ..passes.cut_tail import Tail
-from ..samples import Frames
-from .data import Data, Given
-from .judge import judge, scores_of
-from .pictures import SHOWN, show
+from ..report.pictures import SHOWN, show
+from .evaluate import judge, scores_of
 from .variants import Variants, float32
 
 __all__ = ["score_float32"]

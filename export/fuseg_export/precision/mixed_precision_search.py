@@ -15,7 +15,7 @@ import onnx
 from fuseg.dataset.metrics import label_agreement
 
 from ..passes.cut_tail import Tail
-from .judge import Budget, Case, Scores, Verdict, judge, labels_of
+from .evaluate import Budget, Case, Scores, Verdict, judge, labels_of
 
 __all__ = ["Repair", "repair", "sensitivity"]
 

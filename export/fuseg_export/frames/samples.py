@@ -19,7 +19,7 @@ from fuseg.errors import ArgumentError, ShapeError
 from fuseg.manifest import Input
 from fuseg.manifest.units import parse_unit, unit_factor
 
-from .scenes import HELD_OUT_SEEDS, Scene, render
+from ..scenes import HELD_OUT_SEEDS, Scene, render
 
 __all__ = [
     "MOST_FRAMES",

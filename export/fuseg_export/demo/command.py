@@ -25,10 +25,10 @@ from fuseg.errors import InputFileError, OutputFileError
 from fuseg.host.files import write_file
 from fuseg.manifest import Output
 
-from .pipeline import export_bundle
-from .samples import CAMERA
-from .scenes import HELD_OUT_SEEDS, Scene, render
-from .stdout import foreign_prints_to_stderr, progress_on_terminal
+from ..frames.samples import CAMERA
+from ..pipeline import export_bundle
+from ..scenes import HELD_OUT_SEEDS, Scene, render
+from ..stdout import foreign_prints_to_stderr, progress_on_terminal
 
 __all__ = ["Demo", "demo", "make_demo", "shipped_checkpoint"]
 
@@ -163,7 +163,7 @@ def shipped_checkpoint() -> Path:
     Raises:
         InputFileError: They are neither in this package nor beside it in a checkout.
     """
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     for folder in (package, package.parent):
         file = folder / "checkpoints" / "rgbd.safetensors"
         if file.is_file():

@@ -20,8 +20,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from fuseg.errors import ExportError
 
+from ..errors import cause
 from ..passes.tidy import all_nodes, free, names_in, tidy
-from ..sentence import cause
 
 __all__ = ["rounded", "simulate"]
 

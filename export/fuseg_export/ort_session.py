@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fuseg.backends.onnxruntime import saturates
 from fuseg.errors import ExportError
 
-from .sentence import cause
+from .errors import cause
 
 __all__ = ["open_session", "run_once"]
 

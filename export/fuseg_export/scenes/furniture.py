@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from math import hypot, pi
 
-from . import classes, looks, prints
-from .looks import Rng, count
+from . import classes, decals
+from .layout import Plan, draw_camera
+from .material_sampling import (
+    Rng,
+    ball_material,
+    bin_material,
+    ceiling_material,
+    count,
+    crate_material,
+    floor_material,
+    wall_material,
+)
 from .materials import Material
-from .plan import Plan, draw_camera
 from .world import Ball, Box, Cylinder, Finish, Light, Room, Vec, World
 
 
@@ -15,15 +24,18 @@ def furnish(rng: Rng) -> World:
     """A room of 3 to 7 m, furnished where its camera looks."""
     size = (rng.uniform(3, 7), rng.uniform(3, 7), rng.uniform(2.4, 3.0))
     plan = Plan(rng, size, draw_camera(rng, size))
-    floor, wall = looks.floor_material(rng), looks.wall_material(rng)
+    floor, wall = (
+        floor_material(rng),
+        wall_material(rng),
+    )
 
     for _ in range(count(rng, 1, 2, 2)):
         _add_platform(plan, floor)
     for _ in range(count(rng, 1, 2, 2, 3)):
         _add_pillar(plan, wall)
     for material, label in (
-        (looks.crate_material, classes.CRATE),
-        (looks.bin_material, classes.BIN),
+        (crate_material, classes.CRATE),
+        (bin_material, classes.BIN),
     ):
         for _ in range(count(rng, 0, 1, 1, 2, 2, 2)):
             _add_crate(plan, material(rng), label)
@@ -32,16 +44,16 @@ def furnish(rng: Rng) -> World:
     if rng.random() < 0.25:
         _add_clutter(plan)
     for _ in range(count(rng, 1, 1, 2)):
-        prints.add_rug(plan)
+        decals.add_rug(plan)
     for _ in range(count(rng, 1, 2, 2)):
-        prints.add_poster(plan)
-    prints.add_stains(plan)
+        decals.add_poster(plan)
+    decals.add_stains(plan)
 
     finishes = [
         Finish(wall, classes.WALL, patches=tuple(plan.paint[side])) for side in range(4)
     ]
     finishes.append(Finish(floor, classes.FLOOR, patches=tuple(plan.paint[4])))
-    finishes.append(Finish(looks.ceiling_material(rng), classes.CEILING))
+    finishes.append(Finish(ceiling_material(rng), classes.CEILING))
     west, east, south, north, below, above = finishes
     room = Room(size, (west, east, south, north, below, above))
     lights = tuple(_light(rng, size) for _ in range(count(rng, 1, 2)))
@@ -132,7 +144,7 @@ def _add_ball(plan: Plan) -> None:
         return
     plan.taken.append((*at, radius))
     loss = rng.uniform(0.1, 0.5) if rng.random() < 0.2 else 0.0
-    finish = Finish(looks.ball_material(rng), classes.BALL, depth_loss=loss)
+    finish = Finish(ball_material(rng), classes.BALL, depth_loss=loss)
     plan.things.append(Ball((*at, radius), radius, finish))
 
 
@@ -144,5 +156,5 @@ def _add_clutter(plan: Plan) -> None:
     if at is None:
         return
     plan.taken.append((*at, radius))
-    finish = Finish(looks.ball_material(rng), classes.IGNORE)
+    finish = Finish(ball_material(rng), classes.IGNORE)
     plan.things.append(Cylinder((*at, half_height), radius, half_height, finish))

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from fuseg.manifest import InputTensor, Resize
-from fuseg_export.definition import picture, preprocess
 from fuseg_export.models import REFERENCE
+from fuseg_export.reference import picture, preprocess
 
 COLOR, DEPTH = REFERENCE["rgbd"].inputs
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fuseg_export.input_words import make_inputs
-from fuseg_export.precision.watch import Watch
+from fuseg_export.network.input_options import make_inputs
+from fuseg_export.precision.calibration_checks import Watch
 
 INPUTS = make_inputs(
     ["rgb=color:32x32", "depth=depth:32x32"], [], {"depth": {"fill": -2.0}}

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from fuseg.errors import CheckpointError, InputFileError
 
-from .sentence import cause
+from ..errors import cause
 from .weight_names import Matched, counted, foreign, match, some
 
 __all__ = ["Loaded", "load_checkpoint"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from math import cos, exp, log, pi, sin
 
-from . import classes, looks
-from .looks import count
-from .plan import Plan
+from . import classes
+from .layout import Plan
+from .material_sampling import bin_material, count, crate_material, print_material
 from .world import Patch
 
 
@@ -49,10 +49,10 @@ def _add_print(
     rim = rng.uniform(0.82, 0.94)
     for scale in (1.0, rim):
         size = (width * scale, height * scale)
-        ink = looks.print_material(rng)
+        ink = print_material(rng)
         plan.paint[side].append(Patch(center, size, yaw, ink, label=label, oval=oval))
     if rng.random() < 0.5:
-        material = (looks.crate_material, looks.bin_material)[rng.integers(2)](rng)
+        material = (crate_material, bin_material)[rng.integers(2)](rng)
         share = rng.uniform(0.4, 0.85)
         split = rng.uniform(-0.3, 0.3)
         gains = rng.uniform(0.7, 1.05, 2)

@@ -20,12 +20,14 @@ from fuseg.cli.options import (
 from fuseg.cli.printing import print_json, print_table, say, warn
 from fuseg.host.files import write_file
 
-from .models import REFERENCE, ReferenceModel
-from .page import as_html
-from .pipeline import ExportReport, export_bundle
-from .precision.calibrate import METHODS
-from .precision.judge import Budget
-from .precision.report import (
+from ..frames.samples import FileOptions
+from ..models import REFERENCE, ReferenceModel
+from ..pipeline import ExportReport, export_bundle
+from ..precision.calibrate import METHODS
+from ..precision.evaluate import Budget
+from ..precision.variants import Precision, parse_kinds
+from ..report.html import as_html
+from ..report.tables import (
     STAGE_HEADINGS,
     as_json,
     brief_rows,
@@ -34,11 +36,9 @@ from .precision.report import (
     score_words,
     stage_rows,
 )
-from .precision.variants import Precision, parse_kinds
-from .publish import require_writable
-from .samples import FileOptions
-from .stdout import foreign_prints_to_stderr, progress_on_terminal
-from .usage import require_distinct, require_effect
+from ..stdout import foreign_prints_to_stderr, progress_on_terminal
+from ..write_bundle import require_distinct, require_writable
+from .option_checks import require_effect
 
 __all__ = ["export", "models"]
 

@@ -1,0 +1,7 @@
+"""The commands that ``fuseg_export`` adds to ``fuseg``."""
+
+from __future__ import annotations
+
+from .export_command import export, models
+
+__all__ = ["export", "models"]

@@ -1,0 +1,3 @@
+"""What an export reports: tables, JSON and an HTML page."""
+
+from __future__ import annotations
