@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from fuseg.backends.tensorrt.io_formats import Wanted, move_casts_out
 from fuseg.errors import BundleError
-from fuseg.onnx.edit import read_graph
+from fuseg.onnx.graph import read_graph
 
 HALF, SINGLE = TensorProto.FLOAT16, TensorProto.FLOAT
 FP16 = {"kind": "fp16"}

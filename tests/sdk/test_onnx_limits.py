@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from fuseg.bundle import require_network
 from fuseg.bundle.operators import OPERATORS
 from fuseg.errors import BundleError
-from fuseg.onnx import scan
+from fuseg.onnx import protobuf
 
 # By the issue that every list answers: what never ends, what answers differently each
 # time, what is no tensor, and what only a training needs.
@@ -292,14 +292,14 @@ def test_a_constant_shape_of_too_many_axes_is_refused(operator, inputs):
 @pytest.mark.parametrize("more", [b"\x08\x08" * 6_000, b"\x3a\x00" * 6_000])
 def test_a_file_of_nothing_but_small_fields_is_not_read_to_its_end(more, monkeypatch):
     """Such a file of 4 GiB would keep Python busy for an hour."""
-    monkeypatch.setattr(scan, "_MOST_FIELDS", 5000)
+    monkeypatch.setattr(protobuf, "MOST_FIELDS", 5000)
     model = one_node(helper.make_node("Relu", ["x"], ["y"]))
     with pytest.raises(BundleError, match="must have at most 5000 fields"):
         require(model.SerializeToString() + more)
 
 
 def test_dims_packed_into_many_bytes_count_as_well(monkeypatch):
-    monkeypatch.setattr(scan, "_MOST_FIELDS", 5000)
+    monkeypatch.setattr(protobuf, "MOST_FIELDS", 5000)
     packed = b"\x0a" + spelled(6000) + b"\x01" * 6000
     tensor = TensorProto(name="w", data_type=1).SerializeToString() + packed
     graph = b"\x2a" + spelled(len(tensor)) + tensor

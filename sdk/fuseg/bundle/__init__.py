@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..errors import ArgumentError, BundleError, InputFileError
 from ..host.files import write_file
 from ..manifest import File, Manifest, Sample
-from ..onnx.scan import require_self_contained
+from ..onnx.self_contained import require_self_contained
 from .container import LARGEST_FILE, MANIFEST, pack, unpack
 from .npy import read_npy
 from .onnx_limits import Shapes, require_bounded

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from ..errors import BundleError
-from ..onnx.scan import Reader
+from ..onnx.protobuf import Reader
 from .operators import OPERATORS
 
 __all__ = ["require_bounded"]
@@ -42,7 +42,7 @@ def require_bounded(
 ) -> None:
     """Refuse an ONNX file that is not of `OPERATORS`, or not what the manifest says.
 
-    Call `onnx_scan.require_self_contained` first.
+    Call `self_contained.require_self_contained` first.
 
     Args:
         opset: That the file must be of.

@@ -1,7 +1,8 @@
 """Protobuf messages: read field by field, written with some fields changed.
 
 A message is a run of fields, each a number or bytes that may be a message themselves.
-What is not changed is copied byte by byte. Damage is a `BundleError`.
+What is not changed is copied byte by byte. Damage, and more fields than a network has,
+is a `BundleError`.
 """
 
 from __future__ import annotations
@@ -11,10 +12,84 @@ from typing import NamedTuple
 
 from ..errors import BundleError
 
-__all__ = ["Field", "edited", "fields", "mapped", "written"]
+__all__ = [
+    "BYTES",
+    "MOST_FIELDS",
+    "NOT_ONNX",
+    "VARINT",
+    "Field",
+    "Reader",
+    "edited",
+    "fields",
+    "mapped",
+    "written",
+]
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_CUT_OFF = "the network is no ONNX file, or is cut off: export the bundle again."
+VARINT, BYTES = 0, 2  # wire types
+_FIXED = {1: 8, 5: 4}  # bytes of a number, by wire type
+MOST_FIELDS = 1_000_000  # a network of 10,000 nodes has half of that
+NOT_ONNX = "it is not an ONNX file, or is cut off."
+
+
+class Reader:
+    """The fields of the messages in an ONNX file; so many of them, and no more."""
+
+    def __init__(self, model: memoryview) -> None:
+        self.model = model
+        self._left = MOST_FIELDS
+
+    def fields(self, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+        """Yield (number, wire type, first, last) of each field of one message.
+
+        Bytes and fixed numbers lie from ``first`` to ``last``. Of a variable-length
+        number ``last`` is the value, and ``first`` where the next field begins.
+
+        Raises:
+            BundleError: It is no protobuf message, or there are too many fields.
+        """
+        data = self.model
+        while start < end:
+            self._count(1)
+            tag, start = _varint(data, start, end)
+            number, wire = tag >> 3, tag & 7
+            if not 0 < number < 1 << 29:  # engines cut a longer tag to 32 bits
+                raise BundleError(NOT_ONNX)
+            if wire == VARINT:
+                value, start = _varint(data, start, end)
+                yield number, wire, start, value
+                continue
+            if wire == BYTES:
+                length, start = _varint(data, start, end)
+            elif wire in _FIXED:
+                length = _FIXED[wire]
+            else:
+                raise BundleError(NOT_ONNX)
+            if start + length > end:
+                raise BundleError(NOT_ONNX)
+            yield number, wire, start, start + length
+            start += length
+
+    def numbers(self, wire: int, first: int, last: int) -> list[int]:
+        """Those of a repeated field of whole numbers: one, or several in bytes."""
+        if wire == VARINT:
+            return [last]
+        self._count(last - first)
+        found = []
+        while wire == BYTES and first < last:
+            value, first = _varint(self.model, first, last)
+            found.append(value)
+        return found
+
+    def _count(self, more: int) -> None:
+        self._left -= more
+        if self._left < 0:
+            raise BundleError(
+                f"it must have at most {MOST_FIELDS} fields: it is no network that "
+                "fuseg exports."
+            )
+
+    def text(self, first: int, last: int) -> str:
+        return bytes(self.model[first:last]).decode("utf-8", "replace")
 
 
 class Field(NamedTuple):
@@ -27,50 +102,38 @@ class Field(NamedTuple):
     @property
     def message(self) -> memoryview:
         if isinstance(self.value, int):
-            raise BundleError(_CUT_OFF)
+            raise BundleError(NOT_ONNX)
         return self.value
 
     @property
     def whole(self) -> int:
         if not isinstance(self.value, int):
-            raise BundleError(_CUT_OFF)
+            raise BundleError(NOT_ONNX)
         return self.value
 
     @property
     def text(self) -> str:
         return bytes(self.message).decode("utf-8", "replace")
 
-    def numbers(self) -> Iterator[int]:
+    def numbers(self) -> list[int]:
         """One number, or several that are packed into bytes."""
         if isinstance(self.value, int):
-            yield self.value
-            return
-        start = 0
-        while start < len(self.value):
-            value, start = _varint(self.value, start)
-            yield value
+            return [self.value]
+        return Reader(self.value).numbers(BYTES, 0, len(self.value))
 
 
 def fields(message: memoryview) -> Iterator[Field]:
+    """The fields of one message, in order."""
     start = 0
-    while start < len(message):
-        tag, first = _varint(message, start)
-        wire = tag & 7
+    for number, wire, first, last in Reader(message).fields(0, len(message)):
         value: int | memoryview
-        if wire == _VARINT:
-            value, end = _varint(message, first)
-        elif wire == _BYTES:
-            length, first = _varint(message, first)
-            end = first + length
-            value = message[first:end]
-        elif wire in (_FIXED32, _FIXED64):
-            end = first + (4 if wire == _FIXED32 else 8)
-            value = int.from_bytes(message[first:end], "little")
+        if wire == VARINT:
+            value, end = last, first
         else:
-            raise BundleError(_CUT_OFF)
-        if end > len(message):
-            raise BundleError(_CUT_OFF)
-        yield Field(tag >> 3, value, message[start:end])
+            value, end = message[first:last], last
+            if wire != BYTES:
+                value = int.from_bytes(value, "little")
+        yield Field(number, value, message[start:end])
         start = end
 
 
@@ -92,17 +155,17 @@ def edited(
 def written(number: int, value: bytes | int) -> bytes:
     """One field."""
     if isinstance(value, int):
-        return _spelled(number << 3 | _VARINT) + _spelled(value)
-    return _spelled(number << 3 | _BYTES) + _spelled(len(value)) + value
+        return _spelled(number << 3 | VARINT) + _spelled(value)
+    return _spelled(number << 3 | BYTES) + _spelled(len(value)) + value
 
 
-def _varint(data: memoryview, start: int) -> tuple[int, int]:
+def _varint(data: memoryview, start: int, end: int) -> tuple[int, int]:
     value = 0
-    for index in range(start, min(len(data), start + 10)):
+    for index in range(start, min(end, start + 10)):
         value |= (data[index] & 0x7F) << 7 * (index - start)
         if data[index] < 0x80:
             return value, index + 1
-    raise BundleError(_CUT_OFF)
+    raise BundleError(NOT_ONNX)
 
 
 def _spelled(number: int) -> bytes:

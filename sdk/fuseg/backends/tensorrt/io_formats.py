@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ...onnx.edit import FLOAT, FLOAT16, INT8, Graph, Node, read_graph, rewrite
+from ...errors import BundleError
+from ...onnx.graph import FLOAT, FLOAT16, INT8, Graph, Node, read_graph, rewrite
 
 __all__ = ["Wanted", "move_casts_out"]
 
@@ -60,7 +61,10 @@ def move_casts_out(
     Raises:
         BundleError: It is no ONNX file.
     """
-    graph = read_graph(model)
+    try:
+        graph = read_graph(model)
+    except BundleError as err:
+        raise BundleError(f"the network must be exported again: {err}") from err
     ends = {**graph.inputs, **graph.outputs}
     if precision["kind"] == "fp32":
         return model, {name: Wanted(why="the variant is float32") for name in ends}

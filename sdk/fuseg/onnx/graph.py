@@ -83,7 +83,7 @@ def read_graph(model: bytes) -> Graph:
     """Read nodes and ends of an ONNX model.
 
     Raises:
-        BundleError: It is no ONNX file.
+        BundleError: It is not an ONNX file.
     """
     nodes: list[Node] = []
     constants: dict[str, Constant] = {}
@@ -211,7 +211,7 @@ def _read_scalar(field: Field, data_type: int) -> float | None:
         return None
     width = struct.calcsize(code)
     if field.number == 5:
-        bits = next(field.numbers(), 0) & (1 << 8 * width) - 1
+        bits = next(iter(field.numbers()), 0) & (1 << 8 * width) - 1
         content = bits.to_bytes(width, "little")
     elif isinstance(field.value, int):  # float_data that is not packed
         content = field.value.to_bytes(width, "little")
@@ -251,4 +251,4 @@ def _graph_of(model: bytes) -> memoryview:
     for field in fields(memoryview(model)):
         if field.number == _GRAPH:
             return field.message
-    raise BundleError("the network holds no ONNX graph: export the bundle again.")
+    raise BundleError("it holds no graph.")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from fuseg.errors import BundleError
-from fuseg.onnx.scan import CHILDREN, require_self_contained
+from fuseg.onnx.self_contained import CHILDREN, require_self_contained
 
 
 def external(name="outside"):
