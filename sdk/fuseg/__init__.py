@@ -18,8 +18,8 @@ except ImportError as err:
 
 from . import errors, ops
 from .host import power, process  # noqa: F401
-from .results import Segmentation, Timing
-from .runtime.sensor_sync import Frame, Source
+from .results import Segmentation, Source, Timing
+from .runtime.frame_set import Frame
 from .segmenter import Segmenter, load
 
 __all__ = [

@@ -23,10 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .runtime.sensor_sync import Cause
+from typing import Literal
 
 __all__ = [
     "ArgumentError",
@@ -48,6 +45,8 @@ __all__ = [
     "OutputFileError",
     "ShapeError",
 ]
+
+Cause = Literal["absent", "invalid", "late", "early"]  # of a frame not used
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,43 @@
-"""What a call returns: labels, and what they were made from."""
+"""The result of a call: labels, their timing and their sources."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import ops
-from .errors import ArgumentError, ShapeError
+from .errors import ArgumentError, Cause, ShapeError
 from .manifest import Class
-from .runtime.sensor_sync import Source
+
+State = Literal["fresh", "held", "substituted", "absent"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What one sensor contributed to a result.
+
+    Attributes:
+        state: ``"fresh"``: the frame given in this call. ``"held"``: the last good
+            frame before it. ``"substituted"``: no frame, the manifest's ``fill``.
+            ``"absent"``: the network was run without this sensor (no bundle of
+            format 1 can say so).
+        age_ms: The result's stamp minus the frame's, in milliseconds; negative for a
+            frame taken later. None if substituted.
+        cause: Why no frame of this call was used; None if one was. One of four words
+            and nothing else, fit for the label of a metric. ``"absent"``: no frame was
+            given. ``"invalid"``: the frame has not one valid pixel. ``"late"``: it is
+            older than the input's ``max_age_ms``. ``"early"``: it lies more than
+            ``max_ahead_ms`` after the result's stamp.
+    """
+
+    state: State
+    age_ms: float | None
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True)
@@ -39,7 +63,7 @@ class Timing:
 
 @dataclass(frozen=True, eq=False)
 class Segmentation:
-    """Labels of one moment.
+    """Labels of one frame set.
 
     No array here is a buffer of the Segmenter: a result stays as it is while later
     frames are labelled (``labels`` is the caller's own array if ``out=`` was given).
@@ -51,7 +75,7 @@ class Segmentation:
             None unless asked for.
         classes: Name and colour of each label.
         timing: Milliseconds of each stage.
-        stamp_ns: The moment the labels stand for, in nanoseconds on the frames' clock.
+        stamp_ns: The time the labels stand for, in nanoseconds on the frames' clock.
         sources: What each sensor contributed, by input name.
         degraded: Whether any sensor was not fresh.
         reason: One sentence on every sensor that was not fresh; None if all were. It

@@ -263,7 +263,7 @@ class Segmenter:
         stamp_ns: int | None = None,
         **frames: Any,
     ) -> Segmentation:
-        """Label the frames of one moment.
+        """Label one frame set: the frames of one instant.
 
         A frame is absent (None or not given), late (more than ``max_age_ms`` older
         than the result's stamp), early (more than ``max_ahead_ms`` after it) or invalid
@@ -283,9 +283,9 @@ class Segmenter:
                 is used); before any such frame that of the first frame given; without
                 any the network's own output size.
             confidence: Whether to compute the winning class's probability too.
-            stamp_ns: The moment the labels shall stand for, on the clock of the
+            stamp_ns: The time the labels shall stand for, on the clock of the
                 frames: every frame is late or early by this. Plain arrays are taken to
-                be of that moment. By default the newest usable frame's stamp, by which
+                be of that time. By default the newest usable frame's stamp, by which
                 that frame itself is neither, or now if frames carry no stamps.
             frames: By input name: an array as the manifest declares it (rows may be
                 any number of bytes apart; what a ``numpy.ma`` mask hides of a
@@ -300,8 +300,8 @@ class Segmenter:
 
         Raises:
             ArgumentError: an unknown input, stamped and plain frames mixed, a
-                ``size`` that is none, no moment to be known, or `submit` has taken as
-                many moments as may be unfinished.
+                ``size`` that is none, no stamp to be known, or `submit` has taken as
+                many frame sets as may be unfinished.
             DTypeError, ShapeError, LayoutError: a frame or ``out`` is not as
                 declared; the sentence names it.
             FrameError: an input has no usable frame and its policy is to refuse.
@@ -318,10 +318,10 @@ class Segmenter:
         stamp_ns: int | None = None,
         **frames: Any,
     ) -> Ticket:
-        """Take the frames of one moment, and do not wait for their labels.
+        """Take one frame set, and do not wait for their labels.
 
         For a loop that gives the next frames before it asks for the last labels, so
-        that a GPU never waits for the CPU. Two moments may be unfinished; a ticket
+        that a GPU never waits for the CPU. Two frame sets may be unfinished; a ticket
         that is dropped gives its place back. With an engine on a CPU the work is done
         here. Arrays on the CPU may be reused at once,
         those on a GPU after `result`.
@@ -339,8 +339,9 @@ class Segmenter:
         return self._calls.call(self._submit, out, size, confidence, stamp_ns, frames)
 
     def result(self, ticket: Ticket) -> Segmentation:
-        """Wait for the labels of a moment that `submit` took: once for each, and again
-        where an exception came in between.
+        """Wait for the labels of a frame set that `submit` took.
+
+        Once for each, and again where an exception came in between.
 
         Raises:
             ArgumentError: the ticket is not of this Segmenter, or was used.

@@ -1,4 +1,4 @@
-"""Two moments at a time: results in any order, each of its own frames."""
+"""Two frame sets at a time: results in any order, each of its own frames."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_call_between_takes_the_free_place(segmenter, frames, wanted):
 def test_a_third_moment_is_refused_and_nothing_is_lost(segmenter, frames, wanted):
     tickets = [segmenter.submit(**frames(seed, *CAMERA)) for seed in (1, 2)]
     for call in (segmenter.submit, segmenter):
-        with pytest.raises(ArgumentError, match="at most 2 moments unfinished"):
+        with pytest.raises(ArgumentError, match="at most 2 frame sets unfinished"):
             call(**frames(3, *CAMERA))
     for seed, ticket in zip((1, 2), tickets, strict=True):
         np.testing.assert_array_equal(segmenter.result(ticket).labels, wanted(seed))

@@ -16,7 +16,7 @@ import pytest
 import fuseg
 from fuseg import Frame, errors
 from fuseg.backends.replay import ReplayBackend
-from fuseg.runtime import sensor_sync as fuseg_frames
+from fuseg.runtime import frame_set
 
 MS = 1_000_000
 HOUR = 3600 * 1000 * MS
@@ -175,7 +175,7 @@ def test_what_a_call_is_made_from_is_what_the_model_says(
 ):
     rng = random.Random(f"{clock} {hold}")
     arrival = SimpleNamespace(now=0)
-    monkeypatch.setattr(fuseg_frames, "_arrival_ns", lambda: arrival.now)
+    monkeypatch.setattr(frame_set, "_arrival_ns", lambda: arrival.now)
     met = set()
     for rule in RULES:
         rules = {"a": rng.choice(RULES), "b": rule, "c": rng.choice(RULES)}

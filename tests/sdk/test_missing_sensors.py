@@ -9,7 +9,7 @@ import pytest
 
 import fuseg
 from fuseg import Frame, errors, manifest
-from fuseg.runtime.sensor_sync import Decision, decide
+from fuseg.runtime.sensor_sync import SensorDecision, decide
 
 MS = 1_000_000
 START = 1_700_000_000_000_000_000  # ROS time: does not fit a double
@@ -302,7 +302,7 @@ def test_hold_prefers_the_given_frame_then_the_held_one_then_the_other_policy(
     )
     cause = {None: "absent", 200.1: "late", -50.1: "early"}.get(age)
     if cause is None:
-        assert decision == Decision("fresh", age, None, None)
+        assert decision == SensorDecision("fresh", age, None, None)
     elif held in (-50.0, 0.0, 200.0):
         wanted = ("held", held, cause)
         assert (decision.state, decision.age_ms, decision.cause) == wanted

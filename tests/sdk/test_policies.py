@@ -12,7 +12,6 @@ import pytest
 
 import fuseg
 from fuseg import Frame, errors, manifest
-from fuseg.runtime import sensor_sync
 
 MS = 1_000_000
 HOUR_MS = 3_600_000
@@ -36,7 +35,7 @@ def at(arrays, **ms):
 
 def test_the_causes_are_these_four():
     """Users count by them: a new word is a change of the interface."""
-    assert get_args(sensor_sync.Cause) == ("absent", "invalid", "late", "early")
+    assert get_args(errors.Cause) == ("absent", "invalid", "late", "early")
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ class HostPipeline:
         running = Running(work, time.perf_counter_ns())
         self._backend.run()
         running.scored_ns = time.perf_counter_ns()
-        label = self._labeler_for(work.size, work.plan.memory.camera)
+        label = self._labeler_for(work.size, work.plan.sync_state.camera)
         label(
             self._scores,
             out=work.labels,

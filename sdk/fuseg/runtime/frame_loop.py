@@ -1,4 +1,4 @@
-"""One moment after another through a pipeline: what is checked, kept and returned."""
+"""One frame set after another through a pipeline: checks, what is held, results."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from ..errors import ArgumentError, BackendError, FrameError
 from ..manifest import Manifest
 from ..ops.array_checks import require_out
 from ..results import Segmentation, Timing
+from .frame_set import receive
 from .pipeline import IN_FLIGHT, Pipeline, Running, Work
 from .preprocess import Plan, Preprocessor
-from .sensor_sync import Memory, reason, receive
+from .sensor_sync import SyncState, reason
 
 _NS_PER_MS = 1e6
 
 
 class Ticket:
-    """A moment that `Segmenter.submit` took; `Segmenter.result` has its labels."""
+    """A frame set that `Segmenter.submit` took; `Segmenter.result` has its labels."""
 
     def __init__(self, running: Running, pipeline: Pipeline, began_ns: int) -> None:
         self._unfinished = [(running, pipeline)]  # nothing once the labels were taken
@@ -38,7 +39,7 @@ class FrameLoop:
             the frames to hold.
 
     Attributes:
-        pipeline: What the next moment runs on.
+        pipeline: What the next frame set runs on.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class FrameLoop:
         self._names = tuple(i.name for i in manifest.inputs)
         # A ticket that nobody has takes no place: an exception in `submit` leaves such.
         self._in_flight: list[weakref.ref[Ticket]] = []
-        self._memory = Memory()
+        self._sync_state = SyncState()
         self._remember = remember
 
     def switch(self, pipeline: Pipeline) -> None:
@@ -69,7 +70,7 @@ class FrameLoop:
 
     def restart(self, pipeline: Pipeline) -> None:
         """Go on with another pipeline, and with nothing of what was before."""
-        self._memory, self._in_flight = Memory(), []
+        self._sync_state, self._in_flight = SyncState(), []
         self.pipeline = pipeline
 
     def close(self) -> None:
@@ -132,31 +133,31 @@ class FrameLoop:
         began = time.perf_counter_ns()
         if self._in_flight and len(self._tickets()) == IN_FLIGHT:
             raise ArgumentError(
-                f"submit must have at most {IN_FLIGHT} moments unfinished: take the "
+                f"submit must have at most {IN_FLIGHT} frame sets unfinished: take the "
                 "result of the oldest ticket first."
             )
-        received = receive(
-            frames, names=self._names, stamp_ns=stamp_ns, clock=self._memory.clock
+        frame_set = receive(
+            frames, names=self._names, stamp_ns=stamp_ns, clock=self._sync_state.clock
         )
         try:
             plan = self._preprocessor.plan(
-                received, self._memory, on_gpu=self.pipeline.on_gpu
+                frame_set, self._sync_state, on_gpu=self.pipeline.on_gpu
             )
         except FrameError as err:
             # A clock that goes back later must not make them look young again.
-            self._memory = self._memory.without(err.causes)
+            self._sync_state = self._sync_state.without(err.causes)
             raise
-        size = self._size(size, plan, received.arrays)
+        size = self._size(size, plan, frame_set.arrays)
         if out is not None:
-            inputs = {f"the frame {n}": a for n, a in received.arrays.items()}
+            inputs = {f"the frame {n}": a for n, a in frame_set.arrays.items()}
             require_out("out", out, np.uint8, size, **inputs)
         work = Work(
             plan,
-            received.arrays,
+            frame_set.arrays,
             np.empty(size, np.uint8) if out is None else out,
             np.empty(size, np.float32) if confidence else None,
         )
-        self._preprocessor.look(plan, received.arrays)
+        self._preprocessor.look(plan, frame_set.arrays)
         # While tensors are written nothing is known of their planes; whatever ends this
         # early, a stamp never belongs to other pixels.
         self._hold_only(n for n, d in plan.decisions.items() if d.state == "held")
@@ -166,15 +167,15 @@ class FrameLoop:
             self._hold_only(())
             raise
         if self._remember:
-            self._memory = plan.memory
+            self._sync_state = plan.sync_state
         return Ticket(running, self.pipeline, began)
 
     def _hold_only(self, names: Iterable[str]) -> None:
         """Forget every other held frame."""
-        known = self._memory
+        known = self._sync_state
         if known.held:
             held = {name: known.held[name] for name in names if name in known.held}
-            self._memory = Memory(known.clock, held, known.camera)
+            self._sync_state = SyncState(known.clock, held, known.camera)
 
     def _finish(self, ticket: Ticket) -> Segmentation:
         entered = time.perf_counter_ns()
@@ -183,8 +184,8 @@ class FrameLoop:
             pipeline.finish(running)
         except BackendError:
             ticket._unfinished.clear()
-            lost = running.work.plan.memory.held
-            held = self._memory.held
+            lost = running.work.plan.sync_state.held
+            held = self._sync_state.held
             self._hold_only(n for n in held if held[n] != lost.get(n))
             raise
         work = running.work
@@ -217,13 +218,13 @@ class FrameLoop:
 
     def preprocess(self, frames: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:
         """See `Segmenter.preprocess`."""
-        received = receive(
-            frames, names=self._names, stamp_ns=None, clock=self._memory.clock
+        frame_set = receive(
+            frames, names=self._names, stamp_ns=None, clock=self._sync_state.clock
         )
         # Copies of the bound tensors: what is held lies there.
         tensors = self.pipeline.tensors()
-        plan = self._preprocessor.plan(received, self._memory, on_gpu=False)
-        self._preprocessor.fill(plan, received.arrays, tensors)
+        plan = self._preprocessor.plan(frame_set, self._sync_state, on_gpu=False)
+        self._preprocessor.fill(plan, frame_set.arrays, tensors)
         return tensors
 
     def _size(
@@ -234,8 +235,8 @@ class FrameLoop:
     ) -> tuple[int, int]:
         if size is not None:
             return require_size("size", size)
-        if plan.memory.camera is not None:
-            return plan.memory.camera
+        if plan.sync_state.camera is not None:
+            return plan.sync_state.camera
         for name in self._names:
             if name in arrays:
                 height, width = arrays[name].shape[:2]

@@ -182,7 +182,7 @@ class Slot:
     ) -> Hashable:
         """What the addresses and sizes of all work depend on."""
         parts: list[Hashable] = [work.size, work.confidence is None]
-        parts.append(work.plan.memory.camera)
+        parts.append(work.plan.sync_state.camera)
         for name, decision in work.plan.decisions.items():
             frame = frames.get(name)
             where: Hashable = held[name].stream if name in held else None
@@ -296,7 +296,7 @@ class Slot:
 
     def _labeler_for(self, work: Work) -> ops.UpsampleArgmax:
         """The plan of the last frame, or a new one if the sizes are new."""
-        camera = work.plan.memory.camera
+        camera = work.plan.sync_state.camera
         labeler = self._labelers.get((work.size, camera))
         if labeler is None:
             more: dict[str, Any] = self._preprocessor.shown(camera)

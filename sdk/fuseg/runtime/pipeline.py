@@ -1,4 +1,4 @@
-"""From one moment's frames to labels: on the CPU's memory, or on a GPU's.
+"""From one frame set to labels: on the CPU's memory, or on a GPU's.
 
 `host` runs an engine that reads NumPy arrays; `gpu` one that reads addresses of a GPU,
 packing and labelling there too.
@@ -33,7 +33,7 @@ IN_FLIGHT = 2  # frames: one computed while the next one is given
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """One moment: what its tensors are made from, and where its labels go.
+    """One frame set: what its tensors are made from, and where its labels go.
 
     Attributes:
         plan: The decisions about each input; its camera is that of the labels.

@@ -16,32 +16,24 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, Fault
+from ..errors import ArgumentError, Cause, Fault
 from ..manifest import Manifest
 from ..ops.placement import place
+from ..results import Source
 from .calibration_checks import CalibrationCheck
+from .frame_set import FrameSet, result_stamp
 from .sensor import Packer, Sensor, Tensors
-from .sensor_sync import (
-    Cause,
-    Decision,
-    Memory,
-    Received,
-    Source,
-    age_ms,
-    decide,
-    moment_of,
-    sources_of,
-)
+from .sensor_sync import SensorDecision, SyncState, age_ms, decide, sources_of
 
 
 @dataclass(frozen=True)
 class Plan:
     """What one call is made from, and what to remember once it is written."""
 
-    decisions: dict[str, Decision]
+    decisions: dict[str, SensorDecision]
     sources: dict[str, Source]
     stamp_ns: int
-    memory: Memory
+    sync_state: SyncState
 
 
 class Preprocessor:
@@ -68,16 +60,16 @@ class Preprocessor:
     ) -> None:
         self._sensors = {i.name: Sensor(i) for i in manifest.inputs}
         for name, unit in (units or {}).items():
-            self._named("units", name).deliver_unit(unit)
+            self._named("units", name).set_camera_unit(unit)
         for name, order in (channels or {}).items():
-            self._named("channels", name).deliver_channels(order)
+            self._named("channels", name).set_camera_channels(order)
         self._checks = {
             name: CalibrationCheck(sensor.input, sensor.formats)
             for name, sensor in self._sensors.items()
         }
         self._first = manifest.inputs[0]
 
-    def plan(self, received: Received, memory: Memory, *, on_gpu: bool) -> Plan:
+    def plan(self, frame_set: FrameSet, state: SyncState, *, on_gpu: bool) -> Plan:
         """Check a call's frames and decide what each input is made from.
 
         Args:
@@ -88,31 +80,31 @@ class Preprocessor:
             DTypeError, ShapeError, LayoutError: an array is not what the manifest
                 declares; the sentence names the input.
             FrameError: an input has no usable frame and its policy is to refuse.
-            ArgumentError: the result's moment cannot be known.
+            ArgumentError: the result's stamp cannot be known.
         """
         causes: dict[str, Cause] = {}
         for name, sensor in self._sensors.items():
-            if name not in received.arrays:
+            if name not in frame_set.arrays:
                 causes[name] = "absent"
                 continue
-            array = sensor.take(received.arrays[name], on_gpu=on_gpu)
-            received.arrays[name] = array
+            array = sensor.take(frame_set.arrays[name], on_gpu=on_gpu)
+            frame_set.arrays[name] = array
             if not sensor.has_reading(array):
                 causes[name] = "invalid"
-        moment, against = moment_of(received, causes)
+        stamp_ns, against = result_stamp(frame_set, causes)
         decisions = {}
         for name, sensor in self._sensors.items():
-            stamp, held = received.stamps.get(name), memory.held.get(name)
+            stamp, held = frame_set.stamps.get(name), state.held.get(name)
             decisions[name] = decide(
                 sensor.input.missing,
                 cause=causes.get(name),
-                age_ms=None if stamp is None else age_ms(moment, stamp),
-                held_age_ms=None if held is None else age_ms(moment, held),
+                age_ms=None if stamp is None else age_ms(stamp_ns, stamp),
+                held_age_ms=None if held is None else age_ms(stamp_ns, held),
                 against=against,
             )
         sources = sources_of(decisions)
-        memory = self._remember(received, memory, decisions)
-        return Plan(decisions, sources, moment, memory)
+        state = self._remember(frame_set, state, decisions)
+        return Plan(decisions, sources, stamp_ns, state)
 
     def fill(self, plan: Plan, arrays: Mapping[str, Any], tensors: Tensors) -> None:
         """Write what `plan` decided into ``tensors``; every plane is then valid."""
@@ -174,23 +166,26 @@ class Preprocessor:
         return self._sensors[name].filler(**form)
 
     def _remember(
-        self, received: Received, memory: Memory, decisions: Mapping[str, Decision]
-    ) -> Memory:
-        held = dict(memory.held)
+        self,
+        frame_set: FrameSet,
+        state: SyncState,
+        decisions: Mapping[str, SensorDecision],
+    ) -> SyncState:
+        held = dict(state.held)
         for name, decision in decisions.items():
             if self._sensors[name].input.missing.policy != "hold":
                 continue
             if decision.state == "fresh":
-                held[name] = received.stamps[name]
+                held[name] = frame_set.stamps[name]
             elif decision.state == "substituted":
                 held.pop(name, None)  # `fill` overwrites its planes
-        camera = memory.camera
+        camera = state.camera
         first = self._first.name
         # What is held was placed as its own camera's size asks for.
-        if first in received.arrays and decisions[first].state != "held":
-            height, width = received.arrays[first].shape[:2]
+        if first in frame_set.arrays and decisions[first].state != "held":
+            height, width = frame_set.arrays[first].shape[:2]
             camera = int(height), int(width)
-        return Memory(received.clock, held, camera)
+        return SyncState(frame_set.clock, held, camera)
 
     def _named(self, argument: str, name: str) -> Sensor:
         if name not in self._sensors:

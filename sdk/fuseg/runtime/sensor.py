@@ -41,14 +41,14 @@ class Sensor:
         self.formats = {} if spec.kind == "color" else formats(spec, None)
         self._packers = self.packers()
 
-    def deliver_unit(self, unit: str | Mapping[str, str]) -> None:
+    def set_camera_unit(self, unit: str | Mapping[str, str]) -> None:
         if self.input.unit is None:
             problem = f"must name depth-like inputs, got {self.input.name!r}."
             raise ArgumentError.of(Fault("units", None, problem))
         self.formats = formats(self.input, unit)
         self._packers = self.packers()
 
-    def deliver_channels(self, order: str) -> None:
+    def set_camera_channels(self, order: str) -> None:
         name = self.input.name
         if self.input.kind != "color":
             problem = f"must name colour inputs, got {name!r}."
