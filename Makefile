@@ -24,7 +24,7 @@ PYTHON_FOLDERS := $(shell find sdk export -type d -not -name __pycache__)
 PYTHON_FILES := $(shell find sdk export -name '*.py')
 CXX_FILES := $(shell find kernels tests/cuda -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: build demo test test-slow test-native sanitize test-neon lint format bench bench-frames bench-precision bench-kernels train train-qat docs wheel wheels cuda-release gpu-check gpu-check-prepare clean
+.PHONY: build demo test test-slow test-native sanitize test-neon lint format bench bench-frames bench-precision bench-kernels train train-qat docs wheel wheels cuda-release gpu-check clean
 
 build: $(VENV)/.built
 
@@ -150,16 +150,11 @@ $(VENV)-floor/.built: $(VENV)/.built $(PYTHON_FILES)
 cuda-release: build
 	$(BIN)/python tests/checks/cuda_resources.py --save benchmarks/results/$(VERSION)/cuda-resources.json
 
-# On a machine with a GPU and nvcc, and no network: builds there, tests every CUDA kernel
-# against the CPU's, times kernels and whole frames, runs compute-sanitizer. Without a GPU
-# it says what it would run; ARGS=--dry-run tries out all that needs none.
-gpu-check:
-	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) tests/gpu_check/gpu_check.py $(ARGS)
-
-# What gpu-check wants of the registries, in chunks for that machine: the bundle and ONNX
-# Runtime with CUDA; ARGS=--tensorrt adds TensorRT 8.6.0 (20 minutes, goes on if broken off).
-gpu-check-prepare: build
-	$(BIN)/python tests/gpu_check/gpu_prepare.py $(ARGS)
+# On a machine with a GPU and nvcc: builds the CUDA kernels, tests each against the CPU's,
+# runs compute-sanitizer, times kernels and whole frames beside their peers, and writes
+# benchmarks/results/. ARGS=--dry-run prints the commands on any machine.
+gpu-check: build
+	$(BIN)/python tools/gpu_check/gpu_check.py $(ARGS)
 
 clean:
 	rm -rf build out/wheel out/wheels out/sanitize out/neon out/arm64 $(VENV) $(VENV)-floor

@@ -89,7 +89,7 @@ def _recipe(bundle: Bundle, threads: int) -> Peer:
         for i in inputs:
             first = i.tensor.channel
             planes = tensors[i.tensor.name][0, first : first + i.planes]
-            planes[:] = _opencv_planes(cv2, i, frames[i.name])
+            planes[:] = opencv_planes(cv2, i, frames[i.name])
         return tensors
 
     def call(frames: Frames) -> NDArray[np.uint8]:
@@ -102,7 +102,7 @@ def _recipe(bundle: Bundle, threads: int) -> Peer:
     return Peer(RECIPE, call, pre)
 
 
-def _opencv_planes(cv2: Any, sensor: Input, frame: NDArray[Any]) -> NDArray[Any]:
+def opencv_planes(cv2: Any, sensor: Input, frame: NDArray[Any]) -> NDArray[Any]:
     size = (sensor.resize.width, sensor.resize.height)
     filters = {
         "bilinear": cv2.INTER_LINEAR,

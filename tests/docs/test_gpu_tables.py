@@ -21,7 +21,7 @@ RECORD = {
     "title": "gpu-check",
     "dry run": False,
     "machine": {"gpu": "A GPU 9000", "torch": "2.99"},
-    "unpack": {"skipped": "no --unpack DIR was given"},
+    "onnxruntime": {"skipped": "onnxruntime-gpu is not installed here"},
     "tests": {"error": "a test failed"},
     "times": {
         "copy_gb_per_s": 3000.0,
@@ -43,7 +43,7 @@ RECORD = {
         ],
     },
     "tensorrt": {
-        "tensorrt": "8.6.1",
+        "version": "8.6.1",
         "ours": [FP16],
         FP16: {
             CPU: 0.99987,

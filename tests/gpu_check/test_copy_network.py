@@ -1,81 +1,110 @@
-"""The network that copies, on the CUDA module compiled for the CPU."""
+"""The network that copies, through both seams of the double and on the CUDA module
+compiled for the CPU; and what is measured beside an engine."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import copy_network
 import doubles
-import gpu_bars
-import gpu_copying
+import engine_overhead
 import numpy as np
 import pytest
 
 from fuseg.cuda import array_view
 
 SMALL = Path(__file__).parents[1] / "data" / "format1.fuseg"
+WAYS = {"one call a frame", "a smaller camera", "submit and result", "a clone"}
 
 
 @pytest.fixture
 def copying(emulated_kernels, monkeypatch):
     monkeypatch.setattr(array_view, "kernels", lambda: emulated_kernels)
-    return gpu_copying.Copying(SMALL, "native")
-
-
-@pytest.fixture
-def some():
-    rng = np.random.default_rng(5)
-    return [
-        {
-            "rgb": rng.integers(0, 256, (48, 64, 3), dtype=np.uint8),
-            "depth": rng.integers(0, 9000, (48, 64)).astype(np.uint16),
-        }
-        for _ in range(3)
-    ]
+    return copy_network.Copying(SMALL, "native")
 
 
 def test_its_labels_are_the_cpus_in_every_way_to_give_frames(copying, some):
     found = copying.check(some)
-    assert found.pop("without graph").endswith("emulated")  # it has no graphs
-    assert found.pop("frames on the GPU").startswith("skipped")
-    assert set(found) == {
-        *("one call a frame", "a smaller camera", "submit and result", "a clone")
-    }
-    assert min(found.values()) >= gpu_copying.LEAST
+    assert found.pop("frames on the GPU") is None  # there is none
+    assert found.keys() == WAYS
+    assert min(found.values()) >= copy_network.LEAST
+    told = copy_network.wrong(found, copying.gpu.cuda_graph_disabled_reason)
+    assert [sentence.split(":")[0] for sentence in told] == ["no CUDA graph"]
+
+
+@pytest.mark.parametrize("seam", ["native", "pycuda"])
+def test_frames_go_through_both_seams_of_the_double(monkeypatch, some, seam):
+    machine = doubles.install(monkeypatch, doubles.Machine())
+    copying = copy_network.Copying(SMALL, seam)
+    found = copying.check(some)
+    assert found == dict.fromkeys(WAYS, 1.0) | {"frames on the GPU": None}
+    assert copying.device.name == seam
+    assert copy_network.wrong(found, copying.gpu.cuda_graph_disabled_reason) == []
+    machine.check()
 
 
 def test_its_labels_depend_on_every_sensor(copying, some):
     (before, *_) = some
-    labels = copying.label(before)
+    labels = copying.gpu(**before).labels
     assert len(np.unique(labels)) > 1
     for name, frame in before.items():
         other = before | {name: np.ascontiguousarray(frame[::-1])}
-        assert (copying.label(other) != labels).mean() > 0.01
+        assert (copying.gpu(**other).labels != labels).mean() > 0.01
 
 
 def test_a_packing_kernel_that_is_wrong_is_seen(copying, some, monkeypatch):
-    upload = copying._device.upload
+    upload = copying.device.upload
 
     def spoiled(to, source, stream):
         if source.dtype == np.uint16:
             source[::4] = 0
         upload(to, source, stream)
 
-    monkeypatch.setattr(copying._device, "upload", spoiled)
+    monkeypatch.setattr(copying.device, "upload", spoiled)
     found = copying.check(some)
-    assert found["one call a frame"] < gpu_copying.LEAST
+    assert found["one call a frame"] < copy_network.LEAST
+    assert copy_network.wrong(found, None)[0].endswith(" of the labels fit")
+
+
+def test_a_way_that_fails_loses_no_other(copying, some, monkeypatch):
+    def lost(**_):
+        raise RuntimeError("lost")
+
+    monkeypatch.setattr(copying.gpu, "submit", lost)
+    found = copying.check(some)
+    assert found["one call a frame"] >= copy_network.LEAST
+    told = copy_network.wrong(found, None)
+    assert told == ["submit and result failed: RuntimeError: lost"]
 
 
 @pytest.mark.parametrize("seam", ["native", "pycuda"])
-def test_what_is_measured_beside_an_engine_has_all_that_bars_need(
+def test_what_is_measured_beside_an_engine_has_all_that_targets_need(
     some, monkeypatch, seam
 ):
     machine = doubles.install(monkeypatch, doubles.Machine())
-    copying = gpu_copying.Copying(SMALL, seam)
-    found = gpu_bars.measure(copying._gpu, some, rounds=2, calls=4)
+    copying = copy_network.Copying(SMALL, seam)
+    found = engine_overhead.measure(copying.gpu, some, rounds=2, calls=4)
     assert all(us > 0 for us in found["us"].values())
     assert found["frames"] == 8
     assert [set(bar) for bar in found["bars"]] == [
         {"bar", "reached", "must be", "met"}
-    ] * 4
+    ] * 3
     assert machine.counts["launch_graph"] > 3 * 2 * 4
     machine.check()
+
+
+def test_a_target_is_met_at_its_limit_and_missed_beyond():
+    us = {
+        "engine, loop": 110.0,
+        "engine, graph": 97.0,
+        "copies": 50.0,
+        "frame of two in flight": 100.0,
+        "frame p50": 177.0,
+        "frame p99": 177.0 * 1.2,
+    }
+    found = engine_overhead.targets(us)
+    assert [bar["met"] for bar in found] == [True, True, False]
+    assert [bar["reached"] for bar in found] == pytest.approx([0.97, 30.0, 1.2])
+    beyond = {"frame of two in flight": 101.0, "frame p50": 178.0, "frame p99": 180.0}
+    found = engine_overhead.targets(us | beyond)
+    assert [bar["met"] for bar in found] == [False, False, True]

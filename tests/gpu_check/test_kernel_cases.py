@@ -7,17 +7,15 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import gpu_times
+import kernel_cases
+import kernel_times
 
 from fuseg.cuda import array_view
-
-SCALE = 16
 
 
 @pytest.fixture(scope="module")
 def cases():
-    rng = np.random.default_rng(11)
-    return [case for make in gpu_times.MAKERS for case in make(rng, "cpu", SCALE)]
+    return kernel_cases.all_cases(np.random.default_rng(11), "cpu", 16)
 
 
 class OnEmulator:
@@ -33,7 +31,7 @@ class OnEmulator:
 
 
 def test_every_case_is_right_on_the_cpu(cases):
-    assert {c.name: w for c in cases if (w := gpu_times.wrong(c, "cpu"))} == {}
+    assert {c.name: w for c in cases if (w := kernel_times.wrong(c))} == {}
 
 
 def test_every_case_is_right_on_the_emulator(cases, emulated_kernels, monkeypatch):
@@ -49,7 +47,7 @@ def test_every_case_is_right_on_the_emulator(cases, emulated_kernels, monkeypatc
             ours(OnEmulator(out), *map(OnEmulator, inputs), stream=stream)
 
         case.ours = on_emulator
-        if difference := gpu_times.wrong(case, "cpu"):
+        if difference := kernel_times.wrong(case):
             wrong[case.name] = difference
         case.ours = ours
     assert wrong == {}
@@ -65,7 +63,7 @@ def test_each_layout_stands_beside_its_linear_form(cases):
         assert names.index(case.linear) < names.index(case.name)
         rows = [{"case": case.linear, "warm_us": 4.0}]
         row = {"case": case.name, "warm_us": 3.0}
-        gpu_times.beside_linear(row, case, rows)
+        kernel_times.beside_linear(row, case, rows)
         assert row["of_linear"] == 0.75
         assert row["linear_case"] == case.linear
 
@@ -80,5 +78,5 @@ def test_one_wrong_element_in_fifty_is_seen(cases, name):
         out.view(-1)[::50] += 50
 
     case.ours = spoiled
-    assert gpu_times.wrong(case, "cpu") is not None
+    assert kernel_times.wrong(case) is not None
     case.ours = ours

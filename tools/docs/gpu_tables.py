@@ -53,7 +53,7 @@ def frames(section: str, entry: dict[str, Any]) -> list[str]:
     times = {n: row for n, row in entry["frames_ms"].items() if "p50" in row}
     ours = [name for name in times if name in entry["ours"]]
     best = min((times[name]["p50"] for name in ours), default=None)
-    version = entry.get("tensorrt")
+    version = entry.get("version")
     title = f"TensorRT {version}" if section == "tensorrt" else "ONNX Runtime"
     columns = (
         *(f"frames to labels, {title}", "p50 ms", "p90 ms", "p99 ms"),

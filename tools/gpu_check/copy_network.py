@@ -1,11 +1,18 @@
-"""A network that only copies: all of fuseg's way over a GPU, and no engine's library.
+"""Whole frames through one CUDA seam, with a network that only copies.
 
-Parts of the packed inputs become the class scores, so every label depends on what was
-staged, uploaded and packed; the same on the CPU says which labels are right.
+    python tools/gpu_check/copy_network.py native --bundle FILE --save FILE
+
+All of fuseg's way over a GPU, without TensorRT or ONNX Runtime: parts of the packed
+inputs become the class scores, so every label depends on what was staged, uploaded and
+packed. The same on the CPU says which labels are right.
 """
 
 from __future__ import annotations
 
+import argparse
+import hashlib
+import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,7 +42,7 @@ def moves(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Iterator[Any
         yield name, first, count
 
 
-class OnCpu:
+class CopyOnCpu:
     name = "copying"
 
     def __init__(self) -> None:
@@ -52,11 +59,11 @@ class OnCpu:
         for name, first, count in self._moves:
             scores.reshape(-1)[first : first + count] = self.inputs[name].flat[:count]
 
-    def clone(self) -> OnCpu:
-        return OnCpu()
+    def clone(self) -> CopyOnCpu:
+        return CopyOnCpu()
 
 
-class OnGpu:
+class CopyOnGpu:
     name = "copying"
     capturable = True
     slots = 2
@@ -82,12 +89,12 @@ class OnGpu:
             to, source = scores.address + 4 * first, self.inputs[name].address
             self.device.copy(to, source, 4 * count, self._stream)
 
-    def clone(self) -> OnGpu:
-        return OnGpu(self.device)
+    def clone(self) -> CopyOnGpu:
+        return CopyOnGpu(self.device)
 
 
 class Copying:
-    """A program of gpu_programs.py: the copying network through one seam.
+    """The copying network on the CPU and through one seam.
 
     Args:
         seam: Of `fuseg.cuda.open_device`.
@@ -95,69 +102,98 @@ class Copying:
 
     def __init__(self, bundle: Path, seam: str) -> None:
         opened = Bundle.open(bundle)
-        self._cpu = fuseg.Segmenter(opened, backend=OnCpu())
-        self._device = open_device(0, seam=seam)
-        self._gpu = fuseg.Segmenter(opened, backend=OnGpu(self._device))
-
-    def label(self, frames: Frames) -> np.ndarray:
-        return self._gpu(**frames).labels
-
-    def facts(self) -> dict[str, Any]:
-        facts = self._device.facts
-        return {"seam": self._device.name, "gpu": facts.name, "driver": facts.driver}
+        self.device = open_device(0, seam=seam)
+        self.cpu = fuseg.Segmenter(opened, backend=CopyOnCpu())
+        self.gpu = fuseg.Segmenter(opened, backend=CopyOnGpu(self.device))
 
     def check(self, frames: list[Frames]) -> dict[str, Any]:
         """The share of labels that are the CPU's, of the worst frame in each way."""
         halves = [{n: a[::2, ::2].copy() for n, a in f.items()} for f in frames]
-        ways = {
-            "one call a frame": (self._calls, frames),
-            "a smaller camera": (self._calls, halves),
-            "submit and result": (self._pipelined, frames),
-            "a clone": (lambda some: self._calls(some, self._gpu.clone()), frames),
-            "frames on the GPU": (self._on_gpu, frames),
+        clone = self.gpu.clone()
+        ways: dict[str, tuple[Callable[..., Any], list[Frames]]] = {
+            "one call a frame": (lambda f: one_by_one(self.gpu, f), frames),
+            "a smaller camera": (lambda f: one_by_one(self.gpu, f), halves),
+            "submit and result": (lambda f: two_in_flight(self.gpu, f), frames),
+            "a clone": (lambda f: one_by_one(clone, f), frames),
+            "frames on the GPU": (self._from_gpu, frames),
         }
         found: dict[str, Any] = {}
         for way, (label, given) in ways.items():
-            wanted = [self._cpu(**each).labels for each in given]
             try:
                 labels = label(given)
             except Exception as error:  # noqa: BLE001 - one way that fails loses no other
                 found[way] = f"failed: {type(error).__name__}: {error}"
                 continue
-            if labels is None:
-                found[way] = "skipped: PyTorch finds no CUDA device here"
-            else:
-                found[way] = min(map(label_agreement, labels, wanted))
-        found["without graph"] = self._gpu.cuda_graph_disabled_reason
+            wanted = one_by_one(self.cpu, given)
+            found[way] = min(map(label_agreement, labels, wanted), default=None)
         return found
 
-    def _calls(self, frames: list[Frames], on: Any = None) -> list[np.ndarray]:
-        return [(on or self._gpu)(**given).labels for given in frames]
-
-    def _pipelined(self, frames: list[Frames]) -> list[np.ndarray]:
-        return pipelined(self._gpu, frames, lambda found: found.labels)
-
-    def _on_gpu(self, frames: list[Frames]) -> list[np.ndarray] | None:
+    def _from_gpu(self, frames: list[Frames]) -> list[np.ndarray]:
+        """Nothing if PyTorch is not here, or finds no GPU."""
         try:
             import torch
         except ImportError:
-            return None
+            return []
         if not torch.cuda.is_available():
-            return None
-        found = []
-        for given in frames:  # uint16 arrives as PyTorch has it, through DLPack
-            there = {name: torch.from_numpy(a).cuda() for name, a in given.items()}
-            found.append(self._gpu(**there).labels)
-        return found
+            return []
+        # uint16 arrives as PyTorch has it, through DLPack
+        there = [{n: torch.from_numpy(a).cuda() for n, a in f.items()} for f in frames]
+        return one_by_one(self.gpu, there)
 
 
-def pipelined(
-    segmenter: fuseg.Segmenter, frames: list[Frames], keep: Callable[[Any], Any]
-) -> list[Any]:
-    """What ``keep`` makes of each result, two moments being in flight."""
-    kept, tickets = [], []
+def one_by_one(segmenter: fuseg.Segmenter, frames: list[Any]) -> list[np.ndarray]:
+    return [segmenter(**given).labels for given in frames]
+
+
+def two_in_flight(segmenter: fuseg.Segmenter, frames: list[Any]) -> list[np.ndarray]:
+    labels, tickets = [], []
     for given in frames:
         tickets.append(segmenter.submit(**given))
         if len(tickets) == 2:
-            kept.append(keep(segmenter.result(tickets.pop(0))))
-    return [*kept, *(keep(segmenter.result(ticket)) for ticket in tickets)]
+            labels.append(segmenter.result(tickets.pop(0)).labels)
+    return [*labels, *(segmenter.result(ticket).labels for ticket in tickets)]
+
+
+def wrong(
+    found: Mapping[str, Any], cuda_graph_disabled_reason: str | None
+) -> list[str]:
+    """A sentence for each way that fails, or whose labels are not the CPU's."""
+    told = [
+        f"{way}: {share:.5f} of the labels fit"
+        if isinstance(share, float)
+        else f"{way} {share}"
+        for way, share in found.items()
+        if isinstance(share, str) or (share is not None and share < LEAST)
+    ]
+    return told + (
+        [f"no CUDA graph: {cuda_graph_disabled_reason}"]
+        if cuda_graph_disabled_reason
+        else []
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("seam", choices=["native", "pycuda"])
+    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--save", type=Path, required=True)
+    options = parser.parse_args()
+    frames = [given for given, _ in Bundle.open(options.bundle).samples()]
+    copying = Copying(options.bundle, options.seam)
+    found = copying.check(frames)
+    facts = copying.device.facts
+    labels = hashlib.sha256(np.stack(one_by_one(copying.gpu, frames)).tobytes())
+    record = {
+        "gpu": facts.name,
+        "driver": facts.driver,
+        "labels as the CPU's": found,
+        "labels": labels.hexdigest(),
+    }
+    options.save.write_text(json.dumps(record))
+    failed = wrong(found, copying.gpu.cuda_graph_disabled_reason)
+    print("\n".join(f"WRONG {options.seam}, {each}" for each in failed) or "right")
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

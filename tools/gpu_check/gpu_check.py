@@ -1,231 +1,284 @@
-"""Everything that only a GPU can show, from a copy of the tree and without a network.
+"""What only a GPU can show: kernels, whole frames and speed, on real hardware.
 
-    python tests/gpu_check/gpu_check.py              on a machine with a GPU and nvcc
-    python tests/gpu_check/gpu_check.py --dry-run    what needs no GPU, anywhere
-    python tests/gpu_check/gpu_check.py --unpack out/gpu-check/chunks --only tensorrt
+    make gpu-check                        every stage; needs an NVIDIA GPU, nvcc and pip
+    make gpu-check ARGS='--only times'    one stage; may be given several times
+    make gpu-check ARGS=--dry-run         the commands that would run, on any machine
 
-It needs cmake, pybind11, numpy, pytest and PyTorch (with CUDA); OpenCV for one peer.
-What else a section needs comes in chunks, which gpu_prepare.py makes where there is a
-network. Sections stand each on its own, so that one that fails loses nothing, and are
-bounded in time. Their record is JSON and grows from call to call:
-gpu-check--<machine>.json in $OUT, or in benchmarks/results/<version>/, and in --work. A
-wrong answer or a failed section makes the exit status 1; a bar that is missed is
-recorded as missed. Without a GPU each section is explained instead, and nothing runs.
-
-For a machine that takes 64 MiB of files a call besides the tree, that keeps what is in
-out/ while it is held, and is held for a quarter of an hour. C is out/gpu-check/chunks;
-every call carries C/index.json and what is named here:
-
-    1     C/inputs.tar.xz.00    --unpack C --only unpack --only machine --only build
-                                --only tests --only native --only times
-          four minutes: are the kernels right, how fast are they, do whole frames run
-    2-4   C/onnxruntime-cp312.tar.xz.00, .01, .02, one a call    --only unpack
-    5     C/onnxruntime-cp312.tar.xz.03    --unpack C --only unpack --only onnxruntime
-          two to three minutes, most of it torch.compile's
-    6-14  C/tensorrt.tar.xz.00 to .08, one a call    --only unpack
-    15    C/tensorrt.tar.xz.09, C/tensorrt-python.tar.xz.00
-                                --unpack C --only unpack --only tensorrt
-          three engines, one after another, then as 5
-    16    --only sanitizer, if time is left
-
-``index.json`` says how many chunks an archive has; the last ones are small, and those
-of several archives fit into one call. Which ONNX Runtime is wanted the machine's
-``python3 --version`` says (cp312 is for 3.12). If chunks travel slowly, leave 2 to 5
-out: 15 times the peers, too, all but fuseg on ONNX Runtime. The last record holds all
-sections that ran. **None of this has run on hardware yet.**
+The stages are the functions in STAGES. Their commands run in processes of their own, so
+that one that fails or hangs loses no other. TensorRT and ONNX Runtime's CUDA provider
+are checked where they are installed: `pip install tensorrt`; `pip install
+onnxruntime-gpu` in place of onnxruntime. Results are kept in
+benchmarks/results/<version>/gpu-check--<gpu>.json, beside those of earlier calls;
+`make docs` puts them into docs/benchmarks.md. A wrong answer or a failed stage makes
+the exit status 1; a target that is missed is recorded as missed. **Not yet run on
+hardware.**
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
+import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
 import re
+import shlex
+import shutil
+import subprocess
 import sys
 import time
-import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import gpu_chunks
-from gpu_build import Kernels
-from gpu_frames import Frames
-from gpu_place import Place, gpus
-from gpu_sources import ROOT, digest
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+WORK = ROOT / "out" / "gpu-check"
+BUNDLE = WORK / "rgbd.fuseg"
+CHECKPOINT = ROOT / "export" / "checkpoints" / "rgbd.safetensors"
+TESTS = ("tests/cuda", "tests/device", "tests/pipeline")
+SKIPPED_FOR_NO_GPU = r"SKIPPED.*(no CUDA device|no real GPU through native)"
 
 
-@dataclass(frozen=True)
-class Section:
-    """One part of the check.
+class Commands:
+    """Runs commands, or prints them if this is a dry run."""
 
-    Attributes:
-        does: What it would run.
-        needs: What it needs beside a GPU.
-        run: Fills a record; raises if something is wrong.
-    """
+    def __init__(self, *, dry: bool) -> None:
+        self.dry = dry
 
-    does: str
-    needs: str
-    run: Callable[[dict[str, Any]], None]
+    def __call__(self, *words: object, seconds: float) -> str:
+        """The output of a command; its end is in the exception if it fails."""
+        command = [str(word) for word in words]
+        if self.dry:
+            print(f"    {shlex.join(command).replace(f'{ROOT}{os.sep}', '')}")
+            return ""
+        done = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=seconds,
+            check=False,
+            cwd=ROOT,
+            env=os.environ | {"XDG_CACHE_HOME": str(WORK / "cache")},
+        )
+        if done.returncode:
+            end = done.stdout[-6000:]
+            raise RuntimeError(f"{command[0]} ended with {done.returncode}\n{end}")
+        return done.stdout
 
+    def python(self, *words: object, seconds: float) -> str:
+        return self(sys.executable, *words, seconds=seconds)
 
-def sections(place: Place, chunks: Path | None, frames: Frames) -> dict[str, Section]:
-    """All of them, in the order in which they run."""
-    kernels = Kernels(place)
-
-    def unpack(record: dict[str, Any]) -> None:
-        if chunks is None:
-            record["skipped"] = "no --unpack DIR was given"
-            return
-        told = record["archives"] = gpu_chunks.unpack(chunks, place.unpacked)
-        for name, state in told.items():
-            print(f"  {name}: {state}")
-
-    return {
-        "unpack": Section(
-            "joins the chunks that are here and unpacks those archives that are whole",
-            "--unpack DIR, and what `make gpu-check-prepare` makes",
-            unpack,
-        ),
-        "machine": Section(
-            "notes the GPU, its driver and clocks, and the versions of what is here",
-            "nvcc, PyTorch with CUDA",
-            kernels.machine,
-        ),
-        "build": Section(
-            "compiles both modules of fuseg for this GPU",
-            "nvcc, cmake, a C++ compiler, pybind11; up to 7 minutes",
-            kernels.build,
-        ),
-        "tests": Section(
-            "every test marked gpu, with fresh inputs: each CUDA kernel against the "
-            "CPU's, memory and streams through each seam",
-            "build; pytest, numpy, PyTorch; up to 3 times 150 seconds",
-            kernels.tests,
-        ),
-        "native": Section(
-            "whole frames through fuseg's own CUDA module, and through PyCUDA where "
-            "that can be imported, with a network that only copies: labels as on the "
-            "CPU, as one CUDA graph, two in flight, frames that lie on the GPU",
-            "build; the bundle of the archive inputs; up to 4 minutes",
-            frames.native,
-        ),
-        "times": Section(
-            "each CUDA kernel, in TensorRT's layouts too, beside PyTorch eager and "
-            "compiled",
-            "build; PyTorch; up to 5 minutes",
-            kernels.times,
-        ),
-        "onnxruntime": Section(
-            "the shipped bundle through ONNX Runtime CUDA, fp32 and fp16: labels "
-            "against the CPU's and PyTorch's, mIoU on 50 unseen rooms, p50, p90 and "
-            "p99 of whole frames in turns with PyTorch, torch.compile and the usual "
-            "recipe",
-            "build; archives inputs and onnxruntime-cpXY, or an onnxruntime with CUDA "
-            "here; safetensors, for a peer cv2; up to 7 minutes",
-            frames.onnxruntime,
-        ),
-        "tensorrt": Section(
-            "builds every variant that fits with TensorRT; labels, mIoU and times as "
-            "above; frames two in flight against the engine alone, latency beyond "
-            "engine and copies, p99 against p50",
-            "build; archive inputs; tensorrt here, or the archives tensorrt and "
-            "tensorrt-python; up to 15 minutes, four as a rule",
-            frames.tensorrt,
-        ),
-        "sanitizer": Section(
-            "all kernels at small sizes under compute-sanitizer: memcheck, racecheck",
-            "build; compute-sanitizer, PyTorch; up to 5 minutes",
-            kernels.sanitizer,
-        ),
-    }
+    def measure(
+        self, record: dict[str, Any], script: str, *words: object, seconds: float
+    ) -> None:
+        """Run a script of this folder; what it saved is kept even if it fails."""
+        saved = WORK / "measured.json"
+        saved.unlink(missing_ok=True)
+        words = (HERE / script, *words, "--save", saved)
+        try:
+            print(self.python(*words, seconds=seconds), end="")
+        finally:
+            if saved.exists():
+                record |= json.loads(saved.read_text())
 
 
-def explain(chosen: dict[str, Section]) -> str:
-    """What would have run, and the sentence that says why it did not."""
-    for name, section in chosen.items():
-        print(f"{name}\n    would run: {section.does}\n    needs: {section.needs}")
-    return (
-        "gpu-check needs an NVIDIA GPU and CUDA shows none here: run it where "
-        "`nvidia-smi` lists one, or try out what needs none with --dry-run."
-    )
+# Stages --------------------------------------------------------------------------
 
 
-def place_of(record: dict[str, Any], dry: bool) -> Path:
-    name = str(record.get("machine", {}).get("gpu", platform.machine()))
-    name = re.sub(r"\W+", "-", name).strip("-").lower() + ("--dry-run" if dry else "")
-    if "OUT" in os.environ:
-        return Path(os.environ["OUT"]) / f"gpu-check--{name}.json"
-    if dry:
-        return ROOT / "out" / f"gpu-check--{name}.json"
+def machine(run: Commands, record: dict[str, Any]) -> None:
+    """The GPU, its driver and clocks, and the versions of what is installed."""
+    record["host"] = platform.platform()
+    record["python"] = platform.python_version()
+    if (ROOT / ".git").exists():
+        record["commit"] = run("git", "describe", "--always", "--dirty", seconds=30)
+    record["nvcc"] = run("nvcc", "--version", seconds=30).splitlines()[-2:]
+    code = "import torch as t; print(t.cuda.get_device_name(), t.__version__, sep='|')"
+    told = run.python("-c", code, seconds=120)
+    if not run.dry:
+        record["gpu"], record["torch"] = told.strip().split("|")
+    if shutil.which("nvidia-smi") or run.dry:  # older Jetsons have none
+        query = "--query-gpu=name,driver_version,clocks.sm,clocks.mem,power.limit"
+        record["nvidia-smi"] = run("nvidia-smi", query, "--format=csv", seconds=30)
+
+
+def build(run: Commands, record: dict[str, Any]) -> None:
+    """fuseg with the CUDA kernels, compiled for this GPU, into this environment."""
+    settings = ("FUSEG_CUDA=ON", "CMAKE_CUDA_ARCHITECTURES=native")
+    defines = [f"--config-settings=cmake.define.{each}" for each in settings]
+    words = ("install", "--no-deps", "--no-build-isolation", *defines, "-e", ROOT)
+    run.python("-m", "pip", *words, seconds=900)
+    code = "import fuseg._kernels_cuda as module; print(module.__file__)"
+    record["module"] = run.python("-c", code, seconds=60).strip()
+
+
+def tests(run: Commands, record: dict[str, Any]) -> None:
+    """Every test marked gpu: each kernel against the CPU's, memory, streams, frames."""
+    words = ("-q", "-rs", "-m", "gpu", "-W", "default", "-p", "no:cacheprovider")
+    words += ("--continue-on-collection-errors", *TESTS)
+    told = run.python("-m", "pytest", *words, seconds=600)
+    record["pytest"] = told.splitlines()[-8:]
+    if re.search(SKIPPED_FOR_NO_GPU, told):
+        raise RuntimeError(f"tests found no CUDA device:\n{told[-2000:]}")
+
+
+def memcheck(run: Commands, record: dict[str, Any]) -> None:
+    """No kernel reads or writes outside its arrays (compute-sanitizer)."""
+    sanitize(run, record, "memcheck")
+
+
+def racecheck(run: Commands, record: dict[str, Any]) -> None:
+    """No kernel's threads race for shared memory (compute-sanitizer)."""
+    sanitize(run, record, "racecheck")
+
+
+def sanitize(run: Commands, record: dict[str, Any], tool: str) -> None:
+    if not run.dry and shutil.which("compute-sanitizer") is None:
+        record["skipped"] = "compute-sanitizer is not on PATH"
+        return
+    words = ("--tool", tool, "--error-exitcode", "9", sys.executable)
+    script = (HERE / "kernel_times.py", "--small")
+    told = run("compute-sanitizer", *words, *script, seconds=300)
+    record["summary"] = [line for line in told.splitlines() if "=====" in line][-3:]
+
+
+def times(run: Commands, record: dict[str, Any]) -> None:
+    """Each kernel beside torch eager, torch.compile and a copy of as many bytes."""
+    run.measure(record, "kernel_times.py", seconds=600)
+
+
+def bundle(run: Commands, record: dict[str, Any]) -> None:
+    """The shipped checkpoint in every precision; a quarter of an hour, once."""
+    if BUNDLE.exists() and not run.dry:
+        record["kept"] = "made by an earlier call"
+        return
+    words = ("rgbd", "--checkpoint", CHECKPOINT, "--precision", "fp32,fp16,int8")
+    run.python("-m", "fuseg", "export", *words, "-o", BUNDLE, seconds=3600)
+
+
+def seams(run: Commands, record: dict[str, Any]) -> None:
+    """Whole frames through fuseg's CUDA module and PyCUDA, with a network that copies:
+    labels as on the CPU, as one CUDA graph, two in flight, frames on the GPU."""
+    names = ["native"]
+    if run.dry or installed("pycuda"):
+        names.append("pycuda")
+    for name in names:
+        record[name] = found = dict[str, Any]()
+        words = ("copy_network.py", name, "--bundle", BUNDLE)
+        run.measure(found, *words, seconds=240)
+    if len({found.get("labels") for found in record.values()}) > 1:
+        raise RuntimeError("the two seams give different labels")
+
+
+def onnxruntime(run: Commands, record: dict[str, Any]) -> None:
+    """The bundle on ONNX Runtime's CUDA provider: labels, mIoU, and times in turns with
+    PyTorch, torch.compile and the usual recipe."""
+    frames(run, record, "onnxruntime-cuda", "onnxruntime-gpu")
+
+
+def tensorrt(run: Commands, record: dict[str, Any]) -> None:
+    """The same on TensorRT, whose engines are built first; frames two in flight and the
+    latency of one, beside the engine alone."""
+    frames(run, record, "tensorrt", "tensorrt")
+
+
+def frames(run: Commands, record: dict[str, Any], backend: str, package: str) -> None:
+    record["version"] = version = installed(package)
+    if version is None and not run.dry:
+        record["skipped"] = f"{package} is not installed here"
+        return
+    words = (backend, "--bundle", BUNDLE, "--checkpoint", CHECKPOINT)
+    run.measure(record, "frame_times.py", *words, seconds=1800)
+
+
+STAGES = (
+    *(machine, build, tests, memcheck, racecheck, times),
+    *(bundle, seams, onnxruntime, tensorrt),
+)
+
+# ---------------------------------------------------------------------------------
+
+
+def installed(package: str) -> str | None:
+    """Its version; None without it. A board's own packages may not know theirs."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown" if importlib.util.find_spec(package) else None
+
+
+def gpus() -> int:
+    """How many GPUs the driver shows; 0 without one."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return 0
+    return count.value
+
+
+def results_of(folder: Path, gpu: str) -> Path:
+    name = re.sub(r"\W+", "-", gpu).strip("-").lower()
+    return folder / f"gpu-check--{name}.json"
+
+
+def conduct(stage: Any, run: Commands, record: dict[str, Any]) -> str:
+    """Run one stage, whatever comes of it; its state in a word."""
+    begin = time.perf_counter()
+    try:
+        stage(run, record)
+    except Exception as error:  # noqa: BLE001 - one that fails must not lose the others
+        record["error"] = f"{type(error).__name__}: {error}"
+    record["took_s"] = round(time.perf_counter() - begin, 1)
+    if "error" in record:
+        return f"FAILED: {record['error']}"
+    return f"skipped: {record['skipped']}" if "skipped" in record else "ok"
+
+
+def main() -> int:
     text = (ROOT / "pyproject.toml").read_text()
     version = re.findall(r'^version = "(.*)"', text, re.MULTILINE)[0]
-    return ROOT / "benchmarks" / "results" / version / f"gpu-check--{name}.json"
-
-
-def conduct(section: Section, found: dict[str, Any]) -> str:
-    """Run one, whatever comes of it, and fill its record; its state in a word."""
-    found["sources"] = digest("sdk", "kernels", "tests/gpu_check")
-    try:
-        section.run(found)
-    except Exception as error:  # noqa: BLE001 - a section that fails must not lose the others
-        found |= {"error": str(error), "traceback": traceback.format_exc()}
-        return "FAILED"
-    return "skipped: " + found["skipped"] if "skipped" in found else "ok"
-
-
-def fresh(record: dict[str, Any], name: str) -> dict[str, Any]:
-    record[name] = found = dict[str, Any]()
-    return found
-
-
-def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add = parser.add_argument
-    add("--dry-run", action="store_true", help="without a GPU")
-    add("--work", type=Path, default=ROOT / "out" / "gpu-check", help="keeps all")
-    add("--unpack", type=Path, metavar="DIR", help="chunks of gpu_prepare.py")
-    add("--only", metavar="SECTION", action="append", help="several times for several")
+    names = [stage.__name__ for stage in STAGES]
+    parser.add_argument("--only", action="append", choices=names, metavar="STAGE")
+    parser.add_argument("--dry-run", action="store_true", help="print the commands")
+    results = ROOT / "benchmarks" / "results" / version
+    parser.add_argument("--results", type=Path, default=results, metavar="FOLDER")
     options = parser.parse_args()
-    place = Place(options.work.resolve(), options.dry_run)
-    record: dict[str, Any] = {}
-
-    def keep() -> None:
-        text = json.dumps(record, indent=1, default=str) + "\n"
-        for path in (place.record, place_of(record, place.dry)):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-
-    frames = Frames(place, keep)
-    every = sections(place, options.unpack, frames)
-    if unknown := set(options.only or ()) - every.keys():
-        parser.error(f"--only must be one of {', '.join(every)}, got {unknown.pop()!r}")
-    chosen = {n: s for n, s in every.items() if not options.only or n in options.only}
-    if gpus() == 0 and not place.dry:
-        sys.exit(explain(chosen))
-    place.work.mkdir(parents=True, exist_ok=True)
-    if place.record.exists():
-        record |= json.loads(place.record.read_text())
-    record |= {"title": "gpu-check", "dry run": place.dry}
-    failed = False
-    for name, section in chosen.items():
-        begin = time.perf_counter()
-        state = conduct(section, fresh(record, name))
-        seconds = record[name]["took_s"] = round(time.perf_counter() - begin, 1)
-        failed = failed or state == "FAILED"
-        print(f"{name:12s} {seconds:6.1f} s  {state}", flush=True)
-        if "error" in record[name]:
-            print(record[name]["error"], flush=True)
-        keep()
-    frames.team.close()
-    print(f"record: {place_of(record, place.dry)}")
-    sys.exit(failed)
+    chosen = [s for s in STAGES if not options.only or s.__name__ in options.only]
+    if options.dry_run:
+        for stage in chosen:
+            print(f"{stage.__name__}: {' '.join(str(stage.__doc__).split())}")
+            stage(Commands(dry=True), {})
+        return 0
+    if gpus() == 0:
+        sys.exit(
+            "gpu-check needs an NVIDIA GPU and CUDA shows none here: run it where "
+            "`nvidia-smi` lists one, or see what it would do with --dry-run."
+        )
+    WORK.mkdir(parents=True, exist_ok=True)
+    run, about = Commands(dry=False), dict[str, Any]()
+    print(f"{machine.__name__:12s} {conduct(machine, run, about)}", flush=True)
+    path = results_of(options.results, about.get("gpu", platform.machine()))
+    record = json.loads(path.read_text()) if path.exists() else {}
+    record |= {"title": "gpu-check", machine.__name__: about}
+    failed = "error" in about
+    for stage in chosen:
+        if stage is not machine:
+            record[stage.__name__] = found = dict[str, Any]()
+            print(f"{stage.__name__:12s} {conduct(stage, run, found)}", flush=True)
+            failed = failed or "error" in found
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(record, indent=1, default=float) + "\n")
+    print(f"results: {path}")
+    return int(failed)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

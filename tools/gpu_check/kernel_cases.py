@@ -1,9 +1,9 @@
-"""What gpu_times.py times: each CUDA kernel, and the same work in PyTorch."""
+"""What kernel_times.py times: each CUDA kernel, and the same work in PyTorch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,16 @@ import torch.nn.functional as F
 from fuseg import ops
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+INT8_SCALE = 0.02
+CAMERA, NETWORK = (1080, 1920), (480, 640)
+# What packers write: dtype and TensorRT's layout, each chw4 right after its planes.
+FORMS = (("float32", "linear"), ("int8", "linear"), ("int8", "chw4"))
+SCORES = (  # classes, the network's grid, the camera's
+    (19, (128, 256), (1024, 2048)),
+    (19, (256, 512), (1024, 2048)),
+    (40, (120, 160), (480, 640)),
+    (150, (128, 128), (512, 512)),
+)
 
 
 @dataclass
@@ -26,20 +36,29 @@ class Case:
     peer: Callable[..., torch.Tensor]
     differ: float = 0.0  # the share of elements that may, by more than `by`
     by: float = 0.0
-    touched: list[torch.Tensor] = field(default_factory=list)  # inputs that count
     linear: str = ""  # the name of the case that does the same in planes
 
     @property
     def bytes(self) -> int:
-        arrays = [*(self.touched or self.inputs), self.out]
-        return sum(a.numel() * a.element_size() for a in arrays)
+        return sum(a.numel() * a.element_size() for a in [*self.inputs, self.out])
 
 
-def scene(
-    rng: np.random.Generator, classes: int, height: int, width: int
-) -> np.ndarray:
-    """Logits of patches of one class: 5 to 20 % of the cells lie on a border."""
-    patch = 10
+def all_cases(rng: np.random.Generator, device: str, scale: int = 1) -> list[Case]:
+    """Every case on this PyTorch device, its sides divided by ``scale``."""
+    made: list[Case] = []
+    for make in (label_cases, fuse_cases, pack_cases, picture_cases):
+        made += make(rng, device, scale)
+    return made
+
+
+def shrunk(size: tuple[int, int], scale: int) -> tuple[int, int]:
+    height, width = (max(4, side // scale) for side in size)
+    return height, width
+
+
+def scene(rng: np.random.Generator, classes: int, grid: tuple[int, int]) -> np.ndarray:
+    """Logits of patches of one class: 5 to 20 % of the cells lie on an edge."""
+    patch, (height, width) = 10, grid
     coarse = rng.integers(0, classes, (-(-height // patch), -(-width // patch)))
     label = coarse.repeat(patch, 0).repeat(patch, 1)[:height, :width]
     logits = rng.standard_normal((classes, height, width)) * 0.3
@@ -47,137 +66,166 @@ def scene(
     return logits.astype(np.float32)
 
 
-def camera_and_network(scale: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    return (1080 // scale, 1920 // scale), (480 // scale, 640 // scale)
+def upsampled(scores: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    return F.interpolate(scores[None].float(), size=size, mode="bilinear")[0]
 
 
-def label_cases(rng: np.random.Generator, device: str, scale: int) -> list[Case]:
-    cases = []
-    for classes, low, high in (
-        (19, (128, 256), (1024, 2048)),
-        (19, (256, 512), (1024, 2048)),
-        (40, (120, 160), (480, 640)),
-        (150, (128, 128), (512, 512)),
-    ):
-        low, high = (tuple(max(4, n // scale) for n in size) for size in (low, high))
+def label_cases(rng: np.random.Generator, device: str, scale: int) -> Iterator[Case]:
+    for classes, grid, size in SCORES:
+        low, high = shrunk(grid, scale), shrunk(size, scale)
         for kind in ("scene", "noise"):
-            for dtype in (torch.float32, torch.float16):
-                scores = scene(rng, classes, *low)
-                if kind == "noise":
-                    scores = rng.standard_normal(scores.shape).astype(np.float32)
-                given = torch.from_numpy(scores).to(device, dtype)
-                label = ops.UpsampleArgmax(
-                    tuple(given.shape), str(dtype).split(".")[1], size=high
-                )
-
-                def peer(s: torch.Tensor, size: Any = high) -> torch.Tensor:
-                    large = F.interpolate(s[None].float(), size=size, mode="bilinear")
-                    return large.argmax(1)[0].to(torch.uint8)
-
-                cases.append(
-                    Case(
-                        f"upsample_argmax C{classes} {low} -> {high} {kind} "
-                        f"{str(dtype).split(chr(46))[1]}",
-                        [given],
-                        torch.empty(high, dtype=torch.uint8, device=device),
-                        lambda out, s, stream, f=label: f(s, out=out, stream=stream),
-                        peer,
-                        differ=1e-3,
-                    )
-                )
-    return cases
+            planes = scene(rng, classes, low)
+            if kind == "noise":
+                planes = rng.standard_normal(planes.shape).astype(np.float32)
+            name = f"upsample_argmax C{classes} {low} -> {high} {kind}"
+            for dtype in ("float32", "float16"):
+                yield label_case(name, planes, high, device, dtype, "linear")
+            if grid == SCORES[0][1]:
+                yield label_case(name, planes, high, device, "float16", "hwc8")
 
 
-def fuse_cases(rng: np.random.Generator, device: str, scale: int) -> list[Case]:
-    low, high = ((n // scale for n in size) for size in ((128, 256), (1024, 2048)))
-    low, high = tuple(low), tuple(high)
-    maps = [torch.from_numpy(scene(rng, 19, *low)).to(device) for _ in range(2)]
-    label = ops.FuseArgmax(19, [low, low], size=high)
+def label_case(
+    name: str,
+    planes: np.ndarray,
+    size: tuple[int, int],
+    device: str,
+    dtype: str,
+    layout: str,
+) -> Case:
+    label = ops.UpsampleArgmax(planes.shape, dtype, size=size, layout=layout)
+    scores, linear = planes.astype(dtype), f"{name} {dtype}"
+    if layout == "hwc8":
+        classes, *grid = planes.shape
+        padded = np.full((*grid, -(-classes // 8) * 8), np.nan, dtype)  # never read
+        padded[..., :classes] = scores.transpose(1, 2, 0)
+        scores = padded
+
+    def peer(given: torch.Tensor, classes: int = len(planes)) -> torch.Tensor:
+        if layout == "hwc8":
+            given = given[..., :classes].permute(2, 0, 1)
+        return upsampled(given, size).argmax(0).to(torch.uint8)
+
+    return Case(
+        linear if layout == "linear" else f"{linear} {layout}",
+        [torch.from_numpy(scores).to(device)],
+        torch.empty(size, dtype=torch.uint8, device=device),
+        lambda out, s, stream: label(s, out=out, stream=stream),
+        peer,
+        differ=1e-3,
+        linear="" if layout == "linear" else linear,
+    )
+
+
+def fuse_cases(rng: np.random.Generator, device: str, scale: int) -> Iterator[Case]:
+    classes, grid, size = SCORES[0]
+    low, high = shrunk(grid, scale), shrunk(size, scale)
+    maps = [torch.from_numpy(scene(rng, classes, low)).to(device) for _ in range(2)]
+    label = ops.FuseArgmax(classes, [low, low], size=high)
 
     def peer(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        large = [F.interpolate(s[None], size=high, mode="bilinear") for s in (a, b)]
-        return (large[0] + large[1]).argmax(1)[0].to(torch.uint8)
+        return (upsampled(a, high) + upsampled(b, high)).argmax(0).to(torch.uint8)
 
-    out = torch.empty(high, dtype=torch.uint8, device=device)
-    ours = lambda out, a, b, stream: label([a, b], out=out, stream=stream)
-    return [Case(f"fuse_argmax 2 x C19 {low} -> {high}", maps, out, ours, peer, 1e-3)]
+    yield Case(
+        f"fuse_argmax 2 x C{classes} {low} -> {high}",
+        maps,
+        torch.empty(high, dtype=torch.uint8, device=device),
+        lambda out, a, b, stream: label([a, b], out=out, stream=stream),
+        peer,
+        differ=1e-3,
+    )
 
 
-def pack_cases(rng: np.random.Generator, device: str, scale: int) -> list[Case]:
-    whole, size = camera_and_network(scale)
-    rgb = rng.integers(0, 256, (*whole, 3), dtype=np.uint8)
-    depth = rng.integers(1, 9000, whole).astype(np.uint16)
-    color = ops.PackColor(size=size, mean=MEAN, std=STD)
-    mean = torch.tensor(MEAN, device=device)[:, None, None]
-    std = torch.tensor(STD, device=device)[:, None, None]
+def pack_cases(rng: np.random.Generator, device: str, scale: int) -> Iterator[Case]:
+    camera, size = shrunk(CAMERA, scale), shrunk(NETWORK, scale)
+    rgb = torch.from_numpy(rng.integers(0, 256, (*camera, 3), dtype=np.uint8))
+    depth = torch.from_numpy(rng.integers(1, 9000, camera).astype(np.float32))
+    mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (MEAN, STD))
+
+    def color_planes(frame: torch.Tensor) -> torch.Tensor:
+        return (upsampled(frame.permute(2, 0, 1), size) / 255 - mean) / std
+
+    def depth_planes(filter: str, frame: torch.Tensor) -> torch.Tensor:
+        small = F.interpolate(frame[None, None], size=size, mode=filter)[0]
+        return (small * 0.001 - 2) / 1.5
+
+    for dtype, layout in FORMS:
+        form: dict[str, Any] = {"size": size, "dtype": dtype, "layout": layout}
+        if dtype == "int8":
+            form["out_scale"] = INT8_SCALE
+        color = ops.PackColor(mean=MEAN, std=STD, **form)
+        name = f"pack_color {camera} -> {size}"
+        yield pack_case(name, color, rgb.to(device), color_planes, form)
+        for filter in ("nearest", "bilinear"):
+            if (filter, dtype) == ("bilinear", "int8"):
+                continue
+            pack = ops.PackDepth(
+                np.float32, scale=0.001, mean=2, std=1.5, filter=filter, **form
+            )
+            planes = lambda frame, filter=filter: depth_planes(filter, frame)
+            name = f"pack_depth {filter} {camera} -> {size}"
+            yield pack_case(name, pack, depth.to(device), planes, form)
+
+
+def pack_case(
+    name: str,
+    pack: Any,
+    frame: torch.Tensor,
+    planes: Callable[[torch.Tensor], torch.Tensor],
+    form: dict[str, Any],
+) -> Case:
+    """``planes`` gives (C, h, w) float32, before it is brought into its form."""
+    dtype, layout = form["dtype"], form["layout"]
 
     def peer(frame: torch.Tensor) -> torch.Tensor:
-        planes = frame.permute(2, 0, 1)[None].float()
-        small = F.interpolate(planes, size=size, mode="bilinear")[0]
-        return (small / 255 - mean) / std
+        values = planes(frame)
+        if dtype == "int8":
+            values = (values / INT8_SCALE).round().clamp(-128, 127).to(torch.int8)
+        if layout == "chw4":
+            padded = F.pad(values, (0, 0, 0, 0, 0, 4 - len(values)))
+            return padded.permute(1, 2, 0).contiguous()[None]
+        return values if frame.dim() == 3 else values[0]
 
-    cases = [
-        Case(
-            f"pack_color {whole} -> {size} float32",
-            [torch.from_numpy(rgb).to(device)],
-            torch.empty((3, *size), device=device),
-            lambda out, f, stream: color(f, out, stream=stream),
-            peer,
-            by=1e-3,
-        )
-    ]
-    for word in ("nearest", "bilinear"):
-        pack = ops.PackDepth(np.float32, size=size, scale=0.001, filter=word)
-
-        def plain(frame: torch.Tensor, mode: str = word) -> torch.Tensor:
-            return F.interpolate(frame[None, None], size=size, mode=mode)[0, 0] * 0.001
-
-        cases.append(
-            Case(
-                f"pack_depth {word} {whole} -> {size} float32",
-                [torch.from_numpy(depth.astype(np.float32)).to(device)],
-                torch.empty(size, device=device),
-                lambda out, f, stream, p=pack: p(f, out, stream=stream),
-                plain,
-                by=1e-3,
-            )
-        )
-    return cases
+    linear = f"{name} {dtype}"
+    return Case(
+        linear if layout == "linear" else f"{linear} {layout}",
+        [frame],
+        torch.zeros_like(peer(frame)),  # what pads chw4 is not written
+        lambda out, f, stream: pack(f, out, stream=stream),
+        peer,
+        by=1e-3 if dtype == "float32" else 1,
+        linear="" if layout == "linear" else linear,
+    )
 
 
-def picture_cases(rng: np.random.Generator, device: str, scale: int) -> list[Case]:
-    size = (1024 // scale, 2048 // scale)
-    palette = rng.integers(0, 256, (19, 3), dtype=np.uint8)
-    coarse = rng.integers(0, 19, (size[0] // 16, size[1] // 16), dtype=np.uint8)
+def picture_cases(rng: np.random.Generator, device: str, scale: int) -> Iterator[Case]:
+    size, classes = (1024 // scale, 2048 // scale), 19
+    palette = rng.integers(0, 256, (classes, 3), dtype=np.uint8)
+    coarse = rng.integers(0, classes, (size[0] // 16, size[1] // 16), dtype=np.uint8)
     labels = torch.from_numpy(coarse.repeat(16, 0).repeat(16, 1)).to(device)
-    other = labels.roll(3, 0).contiguous()
     frame = torch.from_numpy(rng.integers(0, 256, (*size, 3), dtype=np.uint8))
-    frame = frame.to(device)
-    colours = torch.from_numpy(palette).to(device)
+    colors = torch.from_numpy(palette).to(device)
     paint = ops.Overlay(palette, alpha=0.5)
-    count = ops.ConfusionMatrix(np.uint8, classes=19)
+    count = ops.ConfusionMatrix(np.uint8, classes=classes)
 
     def blend(labels: torch.Tensor, frame: torch.Tensor) -> torch.Tensor:
-        mixed = frame.int() * 128 + colours[labels.int()].int() * 128 + 128
+        mixed = frame.int() * 128 + colors[labels.int()].int() * 128 + 128
         return (mixed >> 8).to(torch.uint8)
 
     def matrix(truth: torch.Tensor, guess: torch.Tensor) -> torch.Tensor:
-        cells = truth.long() * 19 + guess.long()
-        return torch.bincount(cells.flatten(), minlength=361).reshape(19, 19)
+        cells = (truth.long() * classes + guess.long()).flatten()
+        return torch.bincount(cells, minlength=classes**2).reshape(classes, classes)
 
-    return [
-        Case(
-            f"overlay {size}",
-            [labels, frame],
-            torch.empty((*size, 3), dtype=torch.uint8, device=device),
-            lambda out, a, b, stream: paint(a, frame=b, out=out, stream=stream),
-            blend,
-        ),
-        Case(
-            f"confusion_matrix {size} C19",
-            [labels, other],
-            torch.zeros((19, 19), dtype=torch.int64, device=device),
-            lambda out, a, b, stream: count(a, b, out=out, stream=stream),
-            matrix,
-        ),
-    ]
+    yield Case(
+        f"overlay {size}",
+        [labels, frame.to(device)],
+        torch.empty((*size, 3), dtype=torch.uint8, device=device),
+        lambda out, a, b, stream: paint(a, frame=b, out=out, stream=stream),
+        blend,
+    )
+    yield Case(
+        f"confusion_matrix {size} C{classes}",
+        [labels, labels.roll(3, 0).contiguous()],
+        torch.zeros((classes, classes), dtype=torch.int64, device=device),
+        lambda out, a, b, stream: count(a, b, out=out, stream=stream),
+        matrix,
+    )

@@ -1,10 +1,13 @@
-"""The time of each CUDA kernel beside PyTorch, checked first; a part of gpu_check.py.
+"""The time of each CUDA kernel beside PyTorch's, the answer checked first.
+
+    python tools/gpu_check/kernel_times.py --save FILE
+    python tools/gpu_check/kernel_times.py --small      answers only, for a sanitizer
 
 Ours runs in a CUDA graph of many calls: warm, on the same arrays over and over, and
 cold, around more arrays than the L2 cache holds. PyTorch runs eagerly and compiled, as
-its users run it. GB/s counts what must move at least: inputs read once, outputs written
-once; beside it stands what a large copy on the device reaches. TensorRT's layouts stand
-beside the linear forms of the same work.
+its users run it. GB/s counts what must move at least, inputs read once and outputs
+written once; beside it stands what a large copy on the GPU reaches. TensorRT's layouts
+stand beside the planes of the same work.
 """
 
 from __future__ import annotations
@@ -20,39 +23,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from gpu_cases import Case, fuse_cases, label_cases, pack_cases, picture_cases
-from gpu_layout_cases import layout_cases
+from kernel_cases import Case, all_cases
 
 COLD_BYTES = 256 << 20  # beyond every L2 cache
-MAKERS = (label_cases, fuse_cases, pack_cases, picture_cases, layout_cases)
 
 
-def wrong(case: Case, device: str) -> str | None:
+def wrong(case: Case) -> str | None:
     """How the answer differs from the peer's, if it does."""
     case.ours(case.out, *case.inputs, stream=None)
-    if device == "cuda":
+    if case.out.is_cuda:
         torch.cuda.synchronize()
     off = (case.out.double() - case.peer(*case.inputs).double()).abs() > case.by
     share = off.double().mean().item()
     return f"{share:.2%} of the elements differ" if share > case.differ else None
 
 
-def graph_us(calls: list[Callable[[], object]]) -> float:
-    """Microseconds a call, the median of ten replays of a graph of them."""
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for call in calls:
-            call()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        for call in calls:
-            call()
-    return loop_us(graph.replay, 10) / len(calls)
-
-
-def loop_us(call: Callable[[], object], rounds: int) -> float:
+def event_us(call: Callable[[], object], rounds: int) -> float:
+    """Microseconds of a call on the current stream, by its events: the median."""
     for _ in range(3):
         call()
     times = []
@@ -66,14 +53,23 @@ def loop_us(call: Callable[[], object], rounds: int) -> float:
     return statistics.median(times)
 
 
-def copy_gb_per_s() -> float:
-    source = torch.ones(1 << 28, dtype=torch.float32, device="cuda")
-    target = torch.empty_like(source)
-    return 2 * source.numel() * 4 / loop_us(lambda: target.copy_(source), 10) / 1e3
+def graph_us(calls: list[Callable[[], object]]) -> float:
+    """Microseconds a call, of ten replays of a graph of all of them."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for call in calls:
+            call()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for call in calls:
+            call()
+    return event_us(graph.replay, 10) / len(calls)
 
 
-def bound(case: Case, sets: int) -> list[Callable[[], object]]:
-    """Calls on ``sets`` copies of the arrays, on whatever stream is current then."""
+def calls_on_copies(case: Case, count: int) -> list[Callable[[], object]]:
+    """Calls on ``count`` copies of the arrays, on the stream that is current then."""
 
     def one(out: torch.Tensor, inputs: list[torch.Tensor]) -> Callable[[], object]:
         return lambda: case.ours(
@@ -81,15 +77,22 @@ def bound(case: Case, sets: int) -> list[Callable[[], object]]:
         )
 
     return [
-        one(torch.empty_like(case.out).zero_(), [i.clone() for i in case.inputs])
-        for _ in range(sets)
+        one(torch.zeros_like(case.out), [i.clone() for i in case.inputs])
+        for _ in range(count)
     ]
 
 
+def copy_gb_per_s() -> float:
+    source = torch.ones(1 << 28, dtype=torch.float32, device="cuda")
+    target = torch.empty_like(source)
+    return 2 * source.numel() * 4 / event_us(lambda: target.copy_(source), 10) / 1e3
+
+
 def time_case(case: Case, copy: float) -> dict[str, Any]:
-    warm = graph_us(bound(case, 1) * 50)
-    cold = graph_us(bound(case, max(2, min(64, COLD_BYTES // case.bytes))))
-    eager = loop_us(lambda: case.peer(*case.inputs), 50)
+    copies = max(2, min(64, COLD_BYTES // case.bytes))
+    warm = graph_us(calls_on_copies(case, 1) * 50)
+    cold = graph_us(calls_on_copies(case, copies))
+    eager = event_us(lambda: case.peer(*case.inputs), 50)
     row: dict[str, Any] = {
         "case": case.name,
         "bytes": case.bytes,
@@ -100,11 +103,11 @@ def time_case(case: Case, copy: float) -> dict[str, Any]:
         "eager_us": eager,
         "eager_ratio": eager / warm,
     }
-    if "float16" in case.name:  # it takes seconds to compile one
+    if "float16" in case.name:  # each takes seconds to compile
         return row
     try:
         compiled = torch.compile(case.peer)
-        row["compiled_us"] = loop_us(lambda: compiled(*case.inputs), 50)
+        row["compiled_us"] = event_us(lambda: compiled(*case.inputs), 50)
         row["compiled_ratio"] = row["compiled_us"] / warm
     except Exception as error:  # noqa: BLE001 - its compiler may be missing: say so, go on
         row["compiled_error"] = str(error)[:300]
@@ -119,23 +122,19 @@ def beside_linear(row: dict[str, Any], case: Case, rows: list[dict[str, Any]]) -
             row["of_linear"] = row["warm_us"] / other["warm_us"]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--small", action="store_true", help="answers only, no times")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write JSON here")
     options = parser.parse_args()
     seed = time.time_ns() % 2**32
-    rng = np.random.default_rng(seed)
-    scale = 8 if options.small else 1
-    record: dict[str, Any] = {"seed": seed, "rows": [], "wrong": {}}
-    cases = [case for make in MAKERS for case in make(rng, options.device, scale)]
-    for case in cases:
-        difference = wrong(case, options.device)
-        if difference:
-            record["wrong"][case.name] = difference
-            print(f"WRONG {case.name}: {difference}")
-    if options.device == "cuda" and not options.small:
+    cases = all_cases(np.random.default_rng(seed), "cuda", 8 if options.small else 1)
+    found = {case.name: wrong(case) for case in cases}
+    failed = {name: how for name, how in found.items() if how}
+    record: dict[str, Any] = {"seed": seed, "wrong": failed, "rows": []}
+    if not options.small:
         record["copy_gb_per_s"] = copy = copy_gb_per_s()
         nothing = torch.empty(1, device="cuda")
         record["launch_us"] = graph_us([nothing.zero_] * 50)
@@ -153,11 +152,11 @@ def main() -> None:
             )
             if options.save:
                 options.save.write_text(json.dumps(record))
-    print(f"{len(cases)} cases, {len(record['wrong'])} wrong")
-    if options.save:
-        options.save.write_text(json.dumps(record))
-    sys.exit(1 if record["wrong"] else 0)
+    for name, how in failed.items():
+        print(f"WRONG {name}: {how}")
+    print(f"{len(cases)} cases, {len(failed)} wrong")
+    return int(bool(failed))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
