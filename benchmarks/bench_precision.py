@@ -27,12 +27,10 @@ from rich.table import Table
 
 import fuseg
 import record
+from fuseg.bench import Frames, percentiles, time_frames
 from fuseg.bundle import Bundle
-from fuseg.cli.rounds import Frames, interleave, percentiles
 from fuseg.dataset import metrics
 
-WARMUP = 3
-PAUSE_S = 0.02
 # Peers resize and round in other places than fuseg does: edges differ a little.
 LEAST_AGREEMENT = 0.98
 BUNDLES = Path(__file__).parent / "precision_bundles.py"
@@ -93,10 +91,7 @@ def measure(network: Network, rounds: int) -> dict[str, Any]:
     trained = network.checkpoint is not None
     require_right(found, equal, trained=trained)
     calls = {p.name: p.call for p in found}
-    interleave(calls, frames, range(WARMUP))
-    for program in found:
-        program.stages.clear()
-    times = interleave(calls, frames, range(rounds), pause_s=PAUSE_S)
+    times = time_frames(calls, frames, range(rounds))
     rows = [row(p, times[p.name], equal[p.name]) for p in found]
     precisions = {v.name: v.precision for v in bundle.manifest.variants}
     return {
@@ -122,7 +117,8 @@ def row(program: Program, times: list[float], equal: float) -> dict[str, Any]:
         **percentiles(times),
     }
     if program.stages:
-        timed = program.stages[1::2]  # without the call before each
+        # Without the warm-up, and without the call before each timed one.
+        timed = program.stages[-2 * len(times) :][1::2]
         parts = {
             stage: [getattr(t, f"{stage}_ms") for t in timed]
             for stage in ("pack", "network", "label")

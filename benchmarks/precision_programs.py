@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fuseg import Segmenter, backends
+from fuseg.bench import Frames
 from fuseg.bundle import Bundle
-from fuseg.cli import training_half
-from fuseg.cli.rounds import Frames
 
 BASELINE = "fuseg fp32, onnxruntime"
 
@@ -47,9 +47,8 @@ def programs(path: Path) -> list[Program]:
     ]
     if "openvino" in backends.installed():
         found += [p for v in variants for p in openvino_programs(bundle, v)]
-    recipe = training_half.load("bench-peers")(
-        path, threads=1, torch_target=None, checkpoint=None
-    )[0]
+    (peers,) = entry_points(group="fuseg.commands", name="bench-peers")
+    recipe = peers.load()(path, threads=1, torch_target=None, checkpoint=None)[0]
     if recipe.call is not None:
         found.append(Program(f"{recipe.name}, fp32", "recipe", recipe.call, BASELINE))
     return found

@@ -9,7 +9,6 @@ camera's driver or a network does between two frames. Ours is measured cold as w
 
 from __future__ import annotations
 
-import gc
 import os
 import platform
 import statistics
@@ -22,6 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fuseg.bench import after, interleave, percentiles, repeated
+
 Call = Callable[[], object]
 
 WARM = "floor, warm"
@@ -29,7 +30,6 @@ COLD = "floor, cold"
 OURS_COLD = "ours, cold"
 
 SWEEP = 96 << 20  # bytes; three times the largest cache of the machines used so far
-TURN = 5e-3  # seconds that a quick candidate's turn may take
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,11 @@ def compare(
         read, written = bytes_moved // 2, bytes_moved - bytes_moved // 2
     with _on_cores(cores):
         times = _take_turns(calls, _floor(read, written), seconds)
-    medians = {name: statistics.median(t.turns) for name, t in times.items()}
+    calls_us = {name: 1e3 * np.concatenate(found) for name, found in times.items()}
+    medians = {
+        name: statistics.median(1e3 * statistics.median(turn) for turn in found)
+        for name, found in times.items()
+    }
     ours = next(iter(calls))
     verdicts = [_judge(bar, medians, ours) for bar in bars]
     return [
@@ -127,9 +131,9 @@ def compare(
             case=case,
             name=name,
             median_us=medians[name],
-            min_us=min(t.calls),
-            p95_us=_p95(t.calls),
-            rounds=len(t.turns),
+            min_us=float(calls_us[name].min()),
+            p95_us=percentiles(calls_us[name], (95,))["p95"],
+            rounds=len(found),
             bytes_read=read,
             bytes_written=written,
             ratio=medians[name] / medians[ours],
@@ -137,62 +141,34 @@ def compare(
             bars=tuple(v for on, v in filter(None, verdicts) if on == name),
             notes=notes,
         )
-        for name, t in times.items()
+        for name, found in times.items()
     ]
-
-
-class _Times:
-    """Microseconds of every call, and of every turn: the median of its calls."""
-
-    def __init__(self) -> None:
-        self.calls: list[float] = []
-        self.turns: list[float] = []
-
-    def add(self, calls: list[float]) -> None:
-        self.calls += calls
-        self.turns.append(statistics.median(calls))
-
-
-def _once(call: Call) -> float:
-    start = time.perf_counter_ns()
-    call()
-    return (time.perf_counter_ns() - start) / 1e3
-
-
-def _turn(call: Call) -> list[float]:
-    """A slow call once; a quick one warmed up by a first call, which does not count."""
-    first = _once(call)
-    count = min(20, int(TURN * 1e6 / first) + 1)
-    return [_once(call) for _ in range(count)] if count > 1 else [first]
 
 
 def _take_turns(
     calls: dict[str, Call], floor: Call, seconds: float
-) -> dict[str, _Times]:
+) -> dict[str, list[list[float]]]:
+    """Milliseconds of the timed calls of each turn, by candidate."""
     warm = {**calls, WARM: floor}
     cold = {OURS_COLD: next(iter(calls.values())), COLD: floor}
     if set(calls) & {WARM, COLD, OURS_COLD}:
         raise ValueError(f"{WARM}, {COLD}, {OURS_COLD}: these names are taken")
-    times = {name: _Times() for name in (*warm, *cold)}
     sweep = _sweep()
     for call in warm.values():
         call()
         call()
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        begin, rounds = time.perf_counter(), 0
-        while rounds < 9 or (rounds < 400 and time.perf_counter() - begin < seconds):
-            for name, call in warm.items():
-                times[name].add(_turn(call))
-            for name, call in cold.items():
-                np.add(sweep, 1, out=sweep)
-                times[name].add([_once(call)])
-            rounds += 1
-    finally:
-        if collecting:
-            gc.enable()
-    return times
+    turns = {name: repeated(call) for name, call in warm.items()}
+    for name, call in cold.items():
+        turns[name] = after(lambda: np.add(sweep, 1, out=sweep), call)
+    # In this order: the cold ones leave the caches to nobody but the first, ours.
+    return interleave(turns, _rounds(seconds), shuffle=False)
+
+
+def _rounds(seconds: float) -> Iterator[int]:
+    begin, count = time.perf_counter(), 0
+    while count < 9 or (count < 400 and time.perf_counter() - begin < seconds):
+        yield count
+        count += 1
 
 
 @cache
@@ -236,10 +212,6 @@ def _judge(
     own = medians[OURS_COLD if fastest == COLD else judged]
     reached = present[fastest] / own
     return judged, Verdict(" | ".join(names), least, fastest, reached)
-
-
-def _p95(values: list[float]) -> float:
-    return statistics.quantiles(values, n=20)[-1]
 
 
 @cache

@@ -15,6 +15,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 CASE = """
 import sys
 sys.path.insert(0, {folder!r})
+import fuseg.bench.timing
 import timing
 from record import COLD, Bar, compare, report
 
@@ -30,7 +31,7 @@ class Clock:
             self.now += us * 1000 - 1000
         return call
 
-timing.time = clock = Clock()
+timing.time = fuseg.bench.timing.time = clock = Clock()
 timing.SWEEP = 4096
 
 def cases():

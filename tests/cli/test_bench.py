@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gc
 import json
 import time
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ import pytest
 
 import fuseg as library
 from fuseg.cli import bench, training_half
-from fuseg.cli.rounds import interleave, percentiles
 
 RECIPE = "opencv+numpy+onnxruntime"
 
@@ -231,78 +229,6 @@ def test_torch_and_checkpoint_belong_together(fuseg, sampled):
         done = fuseg("bench", sampled(), *words)
         assert done.code == 2
         assert "error: --torch and --checkpoint belong together" in done.stderr
-
-
-def test_each_timed_call_follows_one_of_the_same_program_on_the_frame_before():
-    seen = []
-    programs = {
-        name: lambda frame, name=name: seen.append((name, frame)) for name in "abc"
-    }
-    frames = [{"i": 0}, {"i": 1}, {"i": 2}]
-    times = interleave(programs, frames, range(7))
-    assert {name: len(values) for name, values in times.items()} == {
-        "a": 7,
-        "b": 7,
-        "c": 7,
-    }
-    for start in range(0, len(seen), 6):
-        rounds = seen[start : start + 6]
-        turn = start // 6
-        assert [f["i"] for _, f in rounds] == [(turn - 1) % 3, turn % 3] * 3
-        assert [n for n, _ in rounds[::2]] == [n for n, _ in rounds[1::2]]
-        assert {n for n, _ in rounds} == {*"abc"}
-
-
-def test_the_order_changes_from_round_to_round_but_not_from_run_to_run():
-    def orders():
-        seen = []
-        programs = {name: lambda _, name=name: seen.append(name) for name in "abc"}
-        interleave(programs, [{}], range(20))
-        return ["".join(seen[i : i + 6 : 2]) for i in range(0, len(seen), 6)]
-
-    first = orders()
-    assert len(set(first)) > 3
-    assert first == orders()
-
-
-def test_times_are_milliseconds_of_the_second_call_alone():
-    naps = iter([0.05, 0.01, 0.05, 0.01])
-    programs = {"nap": lambda _: time.sleep(next(naps))}
-    times = interleave(programs, [{}], range(2))
-    assert all(value >= 10 for value in times["nap"])
-    assert min(times["nap"]) < 50
-
-
-def test_the_garbage_collector_rests_while_timing_and_wakes_after_a_failure():
-    states = []
-
-    def fail(_):
-        states.append(gc.isenabled())
-        raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        interleave({"fail": fail}, [{}], range(1))
-    assert states == [False]
-    assert gc.isenabled()
-
-
-def test_percentiles_are_linear_between_neighbours():
-    assert percentiles([float(v) for v in range(101)]) == {
-        "p50": 50.0,
-        "p90": 90.0,
-        "p99": 99.0,
-    }
-    assert percentiles([1.0, 2.0])["p50"] == np.float64(1.5)
-
-
-def test_every_turn_begins_with_the_pause(monkeypatch):
-    happened = []
-    monkeypatch.setattr("fuseg.cli.rounds.time.sleep", happened.append)
-    programs = {name: lambda _, name=name: happened.append(name) for name in "ab"}
-    interleave(programs, [{}], range(3), pause_s=0.25)
-    turns = [happened[i : i + 3] for i in range(0, len(happened), 3)]
-    assert len(turns) == 6
-    assert all(turn[0] == 0.25 and turn[1] == turn[2] for turn in turns)
 
 
 def test_frames_of_another_unit_order_and_plane_are_timed_without_peers(

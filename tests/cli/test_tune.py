@@ -19,16 +19,14 @@ def measured(monkeypatch):
     def make(times):
         asked = []
 
-        def interleave(programs, frames, turns, *, pause_s=0.0):
+        def time_frames(programs, frames, rounds):
             for program in programs.values():
                 program(frames[0])
             asked[:] = programs
-            count = len(list(turns))
-            assert count in (tune.WARMUP, 4)
-            assert (pause_s > 0) == (count == 4)
-            return {name: [times.get(name, 10.0)] * count for name in programs}
+            assert len(list(rounds)) == 4
+            return {name: [times.get(name, 10.0)] * 4 for name in programs}
 
-        monkeypatch.setattr(tune, "interleave", interleave)
+        monkeypatch.setattr(tune, "time_frames", time_frames)
         return asked
 
     return make
@@ -139,7 +137,7 @@ def test_a_gpu_that_is_not_here_is_refused(fuseg, several):
 
 
 def test_real_rounds_give_real_times(fuseg, sampled, monkeypatch):
-    monkeypatch.setattr(tune, "PAUSE_S", 0.0)
+    monkeypatch.setattr("fuseg.bench.frames.PAUSE_S", 0.0)
     rows = run(fuseg, sampled(), "--threads", "1")["rows"]
     assert {row["backend"] for row in rows} >= {"onnxruntime"}
     assert all(0 < row["p50_ms"] <= row["p90_ms"] for row in rows)
@@ -169,7 +167,7 @@ def test_doctor_tells_what_was_tuned(fuseg, several, measured, monkeypatch):
 def test_bench_takes_what_was_tuned_or_what_is_named(
     fuseg, several, measured, monkeypatch
 ):
-    monkeypatch.setattr("fuseg.cli.bench.PAUSE_S", 0.0)
+    monkeypatch.setattr("fuseg.bench.frames.PAUSE_S", 0.0)
     monkeypatch.setattr("fuseg.cli.bench._peers", lambda *_: ([], {}))
     measured({"onnxruntime fp16": 2.5})
     run(fuseg, several, "--threads", "1")

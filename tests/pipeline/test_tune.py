@@ -46,13 +46,13 @@ def run(path, builds, ort, monkeypatch):  # noqa: ARG001
     with these milliseconds; what is not named takes 10."""
 
     def call(path, times, *words):
-        def interleave(programs, frames, turns, **_):
+        def time_frames(programs, frames, turns):
             count = len(list(turns))
             for program in programs.values():
                 program(frames[0])
             return {name: [times.get(name, 10.0)] * count for name in programs}
 
-        monkeypatch.setattr(tune, "interleave", interleave)
+        monkeypatch.setattr(tune, "time_frames", time_frames)
         found = CliRunner().invoke(
             app, ["tune", str(path), "--json", *words], catch_exceptions=False
         )
@@ -222,7 +222,7 @@ def test_doctor_tells_what_was_tuned_on_a_gpu(path, run):
 
 def test_people_read_which_gpu_it_was(path, run, monkeypatch):
     run(path, {})
-    monkeypatch.setattr(tune, "PAUSE_S", 0.0)
+    monkeypatch.setattr("fuseg.bench.frames.PAUSE_S", 0.0)
     done = CliRunner().invoke(app, ["tune", str(path), "--rounds", "1"])
     assert done.stdout.splitlines()[1] == "GPU 0: Pretend GPU, 1024 MiB, driver 12.6"
 

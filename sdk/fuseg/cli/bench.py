@@ -12,6 +12,16 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from ..bench import (
+    MOST_FRAMES,
+    PAUSE_S,
+    WARMUP,
+    Frames,
+    OtherPrograms,
+    describe_noise,
+    percentiles,
+    time_frames,
+)
 from ..dataset import metrics
 from ..dataset.frame_matching import Pairs
 from ..errors import ArgumentError
@@ -30,7 +40,6 @@ from .frames import (
     report_unpaired,
     require_names,
 )
-from .noise import OtherPrograms, describe
 from .options import (
     BackendOption,
     BundleArgument,
@@ -50,11 +59,7 @@ from .options import (
     require_device,
 )
 from .printing import print_json, progress, report
-from .rounds import Frames, interleave, percentiles
 
-WARMUP = 5
-PAUSE_S = 0.06
-MOST_FRAMES = 16
 # Peers resize label maps by nearest, fuseg interpolates scores: edges differ a little.
 MIN_AGREEMENT = 0.98
 RECIPE = "opencv+numpy+onnxruntime"
@@ -258,14 +263,12 @@ def _measure(
         programs[peer.name] = peer.call
         if peer.pre is not None:
             programs[f"{peer.name}: pre"] = peer.pre
-    interleave(programs, frames, range(WARMUP))
-    stages.clear()
-    turns = progress(range(rounds), what="timing", total=rounds)
     others = OtherPrograms()
-    times = interleave(programs, frames, turns, pause_s=PAUSE_S)
+    turns = progress(range(rounds), what="timing", total=rounds)
+    times = time_frames(programs, frames, turns)
     whole_programs = {name: times[name] for name in ("fuseg", *(p.name for p in peers))}
-    noise = describe(whole_programs, others.cores())
-    stages = stages[1::2]  # of the timed calls, without the one before each
+    noise = describe_noise(whole_programs, others.cores())
+    stages = stages[-2 * rounds :][1::2]  # the timed calls, without the one before each
 
     total = percentiles(times["fuseg"])
     parts = {

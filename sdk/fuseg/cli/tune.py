@@ -16,6 +16,7 @@ from rich.progress import Progress as Bar
 from .. import backends
 from ..backends import registry
 from ..backends.registry import GPU_ENGINES
+from ..bench import MOST_FRAMES, PAUSE_S, WARMUP, Frames, percentiles, time_frames
 from ..bundle import Bundle
 from ..bundle.signing import require_trusted
 from ..errors import ArgumentError, BackendError
@@ -34,11 +35,6 @@ from .options import (
     require_device,
 )
 from .printing import plural, print_json, print_table, progress, say, warn
-from .rounds import Frames, interleave, percentiles
-
-WARMUP = 3
-PAUSE_S = 0.06
-MOST_FRAMES = 16
 
 
 @dataclass
@@ -211,9 +207,8 @@ def _time(bundle: Bundle, rows: list[_Row], rounds: int) -> None:
         if row.segmenter is not None
     }
     frames: list[Frames] = [given for given, _ in bundle.samples()][:MOST_FRAMES]
-    interleave(programs, frames, range(WARMUP))
     turns = progress(range(rounds), what="timing", total=rounds)
-    times = interleave(programs, frames, turns, pause_s=PAUSE_S)
+    times = time_frames(programs, frames, turns)
     for row in rows:
         if row.segmenter is not None:
             row.times = percentiles(times[_words(row)])

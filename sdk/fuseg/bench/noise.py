@@ -35,7 +35,9 @@ class OtherPrograms:
         return max(0.0, busy - self._busy - (_own_s() - self._own)) / seconds
 
 
-def describe(times: Mapping[str, list[float]], others: float | None) -> dict[str, Any]:
+def describe_noise(
+    times: Mapping[str, list[float]], others: float | None
+) -> dict[str, Any]:
     """What ``bench --json`` says of the noise.
 
     Args:
