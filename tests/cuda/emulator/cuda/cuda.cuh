@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cuda_runtime_api.h>
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <algorithm>
@@ -58,13 +59,13 @@ enum class State { kReady, kAtWarp, kAtBlock, kDone };
 constexpr std::size_t kStack = 128 << 10;
 
 struct Fiber {
-  ucontext_t context;
+  jmp_buf place;  // where it goes on
   std::unique_ptr<char[]> stack;
   State state;
   std::uint64_t slot;
 };
 
-inline ucontext_t scheduler;
+inline jmp_buf scheduler;
 inline std::vector<Fiber> fibers;
 inline std::function<void()> body;
 alignas(128) inline std::uint8_t shared[256 << 10];
@@ -72,17 +73,29 @@ alignas(128) inline std::uint8_t shared[256 << 10];
 inline void stop(State state) {
   const unsigned self = threadIdx.x;
   fibers[self].state = state;
-  swapcontext(&fibers[self].context, &scheduler);
+  if (_setjmp(fibers[self].place) == 0) _longjmp(scheduler, 1);
 }
 
 inline void enter() {
-  body();
-  stop(State::kDone);
+  for (;;) {  // it stays for the blocks to come
+    body();
+    stop(State::kDone);
+  }
 }
 
 inline void resume(unsigned thread) {
   threadIdx = {thread, 0, 0};
-  swapcontext(&scheduler, &fibers[thread].context);
+  if (_setjmp(scheduler) != 0) return;
+  Fiber& fiber = fibers[thread];
+  if (fiber.stack) _longjmp(fiber.place, 1);  // unlike setcontext, no system call
+  fiber.stack.reset(new char[kStack]);
+  ucontext_t begin;
+  getcontext(&begin);
+  begin.uc_stack.ss_sp = fiber.stack.get();
+  begin.uc_stack.ss_size = kStack;
+  begin.uc_link = nullptr;
+  makecontext(&begin, enter, 0);
+  setcontext(&begin);
 }
 
 inline bool all(unsigned first, unsigned end, State state) {
@@ -110,22 +123,15 @@ inline void run_warp(unsigned first, unsigned end, bool backwards) {
   } while (std::any_of(&fibers[first], &fibers[end - 1] + 1,
                        [](const Fiber& f) { return f.state == State::kReady; }));
   for (unsigned i = first; i < end; ++i) {
-    if (fibers[i].state == State::kAtWarp) throw std::logic_error("a warp was torn");
+    if (fibers[i].state != State::kAtWarp) continue;
+    fibers.clear();
+    throw std::logic_error("a warp was torn");
   }
 }
 
 inline void run_block(unsigned threads, unsigned order) {
   fibers.resize(std::max<std::size_t>(fibers.size(), threads));
-  for (unsigned i = 0; i < threads; ++i) {
-    Fiber& fiber = fibers[i];
-    if (!fiber.stack) fiber.stack.reset(new char[kStack]);
-    getcontext(&fiber.context);
-    fiber.context.uc_stack.ss_sp = fiber.stack.get();
-    fiber.context.uc_stack.ss_size = kStack;
-    fiber.context.uc_link = nullptr;
-    makecontext(&fiber.context, enter, 0);
-    fiber.state = State::kReady;
-  }
+  for (unsigned i = 0; i < threads; ++i) fibers[i].state = State::kReady;
   const unsigned warps = (threads + 31) / 32;
   while (!all(0, threads, State::kDone)) {
     for (unsigned w = 0; w < warps; ++w) {
@@ -146,6 +152,18 @@ T exchange(T given, unsigned from) {
   std::memcpy(&taken, &fibers[threadIdx.x / 32 * 32 + from].slot, sizeof taken);
   stop(State::kAtWarp);
   return taken;
+}
+
+// A bit of every lane of the warp. All of them must be here.
+inline unsigned votes(bool yes) {
+  fibers[threadIdx.x].slot = yes;
+  stop(State::kAtWarp);
+  unsigned bits = 0;
+  for (unsigned lane = 0; lane < 32; ++lane) {
+    bits |= static_cast<unsigned>(fibers[threadIdx.x / 32 * 32 + lane].slot) << lane;
+  }
+  stop(State::kAtWarp);
+  return bits;
 }
 
 }  // namespace emulator
@@ -196,11 +214,7 @@ T __shfl_sync(unsigned, T value, int lane) {
   return emulator::exchange(value, lane);
 }
 inline unsigned __ballot_sync(unsigned, bool yes) {
-  unsigned votes = 0;
-  for (int lane = 0; lane < 32; ++lane) {
-    votes |= static_cast<unsigned>(emulator::exchange(yes, lane)) << lane;
-  }
-  return votes;
+  return emulator::votes(yes);
 }
 
 template <typename T, typename U>
