@@ -213,9 +213,7 @@ template <typename T>
 T __shfl_sync(unsigned, T value, int lane) {
   return emulator::exchange(value, lane);
 }
-inline unsigned __ballot_sync(unsigned, bool yes) {
-  return emulator::votes(yes);
-}
+inline unsigned __ballot_sync(unsigned, bool yes) { return emulator::votes(yes); }
 
 template <typename T, typename U>
 T atomicAdd(T* at, U more) {
