@@ -84,7 +84,7 @@ format: build
 #   make bench-kernels BENCH_ARGS=--strict    a missed bar fails too; see record.py
 #   make bench-kernels ROOMS=overlay BENCH_ARGS='--only noise'
 RUNS ?= 1
-ROOMS ?= $(filter-out precision,$(patsubst benchmarks/bench_%.py,%,$(wildcard benchmarks/bench_*.py)))
+ROOMS ?= $(filter-out frames precision,$(patsubst benchmarks/bench_%.py,%,$(wildcard benchmarks/bench_*.py)))
 bench: bench-kernels
 bench-kernels: build $(VENV)/.peers out/demo/rgbd.fuseg
 	status=0; for room in $(ROOMS); do $(BIN)/python benchmarks/bench_$$room.py \
@@ -93,7 +93,7 @@ bench-kernels: build $(VENV)/.peers out/demo/rgbd.fuseg
 
 # Whole frames, three times `fuseg bench`: MACHINE= as above.
 bench-frames: build out/demo/rgbd.fuseg
-	$(BIN)/python benchmarks/frames.py $(if $(MACHINE),--machine $(MACHINE))
+	$(BIN)/python benchmarks/bench_frames.py $(if $(MACHINE),--machine $(MACHINE))
 
 # Whole frames in float32 and INT8 beside OpenVINO's own pipeline; exports three networks
 # first, a quarter of an hour. MACHINE= as above, BENCH_ARGS='--only shipped --keep'.

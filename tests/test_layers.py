@@ -28,7 +28,7 @@ OPEN_TO_EXPORT = {
     *("fuseg.dataset", "fuseg.dataset.frame_matching", "fuseg.dataset.images"),
     *("fuseg.dataset.label_ids", "fuseg.dataset.metrics", "fuseg.dataset.pictures"),
     *("fuseg.errors", "fuseg.host", "fuseg.host.cpu", "fuseg.host.files"),
-    *("fuseg.cli.frames", "fuseg.cli.options", "fuseg.cli.printing", "fuseg.ops"),
+    *("fuseg.cli.frame_reader", "fuseg.cli.options", "fuseg.cli.printing", "fuseg.ops"),
     *("fuseg.manifest", "fuseg.manifest.units", "fuseg.runtime.sensor"),
     "fuseg.segmenter",
 }

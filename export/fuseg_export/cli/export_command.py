@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fuseg.cli.frames import assignments, stamps_of
+from fuseg.cli.frame_reader import assignments, stamps_of
 from fuseg.cli.options import (
     JsonOption,
     PairOption,

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fuseg.dataset.frame_matching import Stamps, pair
+from fuseg.dataset.frame_matching import Stamps, match_frames
 from fuseg.dataset.images import read_frame
 from fuseg.dataset.label_ids import TruthReader
 from fuseg.errors import ArgumentError, ShapeError
@@ -166,7 +166,7 @@ class Paired:
             stamps = replace(stamps, reference=f"{option} {stamps.reference}")
         named = {f"{option} {name}": sources[name] for name in wanted}
         every = named if truth is None else {**named, _TRUTH: truth}
-        pairs = pair(every, stamps)
+        pairs = match_frames(every, stamps)
         if not pairs.frames:
             each = "each input" if truth is None else "each input and of --truth"
             raise ArgumentError(

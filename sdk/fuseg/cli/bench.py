@@ -23,7 +23,7 @@ from ..bench import (
     time_frames,
 )
 from ..dataset import metrics
-from ..dataset.frame_matching import Pairs
+from ..dataset.frame_matching import MatchedFrames
 from ..errors import ArgumentError
 from ..host import cpu
 from ..host.files import write_file
@@ -31,7 +31,7 @@ from ..results import Timing
 from ..segmenter import Segmenter, load
 from . import training_half
 from .bench_report import show
-from .frames import (
+from .frame_reader import (
     FrameReader,
     assignments,
     label,
@@ -185,7 +185,9 @@ def _samples(segmenter: Segmenter) -> list[Frames]:
     return frames[:MOST_FRAMES]
 
 
-def _read(segmenter: Segmenter, pairs: Pairs, read: FrameReader) -> list[Frames]:
+def _read(
+    segmenter: Segmenter, pairs: MatchedFrames, read: FrameReader
+) -> list[Frames]:
     """The first of the user's frames, each tried once, so that a bad one is named."""
     report_unpaired(pairs)
     if not pairs.frames:

@@ -14,7 +14,7 @@ import typer
 from numpy.typing import NDArray
 
 from .. import ops
-from ..dataset.frame_matching import PairedFrame, Pairs
+from ..dataset.frame_matching import FrameFiles, MatchedFrames
 from ..dataset.images import write_labels, write_png
 from ..errors import (
     ArgumentError,
@@ -27,7 +27,7 @@ from ..errors import (
 )
 from ..results import Segmentation
 from ..segmenter import Segmenter, load
-from .frames import (
+from .frame_reader import (
     FrameReader,
     assignments,
     label,
@@ -168,7 +168,7 @@ def run(
 
 
 def _labelled(
-    segmenter: Segmenter, read: FrameReader, frame: PairedFrame, out: Path, alpha: float
+    segmenter: Segmenter, read: FrameReader, frame: FrameFiles, out: Path, alpha: float
 ) -> dict[str, Any]:
     """Label one frame and write its files; what ``--json`` says of it."""
     from ..dataset.pictures import with_legend
@@ -183,7 +183,7 @@ def _labelled(
     return _record(frame, result, labels, overlay)
 
 
-def _failure(frame: PairedFrame, err: Exception) -> dict[str, Any]:
+def _failure(frame: FrameFiles, err: Exception) -> dict[str, Any]:
     files = {name: str(path) for name, path in frame.files.items()}
     return {"key": frame.key, "files": files, "error": _error(err)}
 
@@ -193,12 +193,12 @@ def _error(err: BaseException) -> dict[str, str]:
     return {"type": type(err).__name__, "message": message}
 
 
-def _paths(out: Path, frame: PairedFrame) -> tuple[Path, Path]:
+def _paths(out: Path, frame: FrameFiles) -> tuple[Path, Path]:
     name = f"{frame.key}.png"
     return out / "labels" / name, out / "overlay" / name
 
 
-def _spare_the_inputs(pairs: Pairs, out: Path) -> None:
+def _spare_the_inputs(pairs: MatchedFrames, out: Path) -> None:
     read = {os.path.realpath(f) for frame in pairs.frames for f in frame.files.values()}
     for frame in pairs.frames:
         for path in _paths(out, frame):
@@ -225,7 +225,7 @@ def _painted(
 
 
 def _record(
-    frame: PairedFrame, result: Segmentation, labels: Path, overlay: Path
+    frame: FrameFiles, result: Segmentation, labels: Path, overlay: Path
 ) -> dict[str, Any]:
     counts = np.bincount(result.labels.ravel(), minlength=len(result.classes))
     shares = counts / result.labels.size

@@ -12,12 +12,12 @@ from ..backends import registry
 from ..bundle import Bundle
 from ..bundle.signing import require_trusted
 from ..dataset import metrics
-from ..dataset.frame_matching import PairedFrame, Pairs
+from ..dataset.frame_matching import FrameFiles, MatchedFrames
 from ..dataset.label_ids import TruthReader
 from ..errors import ArgumentError, BackendError, ShapeError
 from ..segmenter import Segmenter, load
 from ..selection.select import LEAST_AGREEMENT, agreements, candidates, make, run_first
-from .frames import (
+from .frame_reader import (
     FrameReader,
     assignments,
     label,
@@ -263,7 +263,10 @@ def _replay(
 
 
 def _score(
-    segmenter: Segmenter, pairs: Pairs, read: FrameReader, read_truth: TruthReader
+    segmenter: Segmenter,
+    pairs: MatchedFrames,
+    read: FrameReader,
+    read_truth: TruthReader,
 ) -> metrics.Score:
     output = segmenter.manifest.outputs[0]
     count, ignored = len(output.classes), 0
@@ -271,7 +274,7 @@ def _score(
     for frame in progress(pairs.frames, what="scoring", total=len(pairs.frames)):
         files = dict(frame.files)
         path = files.pop(_TRUTH)
-        given = PairedFrame(frame.key, files)
+        given = FrameFiles(frame.key, files)
         labels = label(segmenter, given, read(given)).labels
         expected = read_truth(path)
         if expected.shape != labels.shape:

@@ -23,7 +23,7 @@ def file_at(name: str, source: str) -> Path:
 
 
 def files_by_key(name: str, source: str) -> dict[str, Path]:
-    """The files of one sensor by key, see `frame_matching.pair`, sorted by it."""
+    """The files of one sensor by key, see `match_frames`, sorted by it."""
     if "*" in source:
         matches = list(_matches(name, source))
         if not matches:

@@ -11,11 +11,11 @@ from .file_search import file_at, files_by_key, is_single
 from .matching_hints import how_to_pair
 from .stamps import Stamps, nearest
 
-__all__ = ["PairedFrame", "Pairs", "Stamps", "pair"]
+__all__ = ["FrameFiles", "MatchedFrames", "Stamps", "match_frames"]
 
 
 @dataclass(frozen=True)
-class PairedFrame:
+class FrameFiles:
     """The file of each sensor that has one, and the key of the frame."""
 
     key: str
@@ -23,23 +23,23 @@ class PairedFrame:
 
 
 @dataclass(frozen=True)
-class Pairs:
+class MatchedFrames:
     """Frames in the order of their keys, and per sensor the files left over.
 
     Attributes:
         hint: Where nothing pairs, what may help, for the end of a sentence; else "".
     """
 
-    frames: tuple[PairedFrame, ...]
+    frames: tuple[FrameFiles, ...]
     unpaired: dict[str, tuple[Path, ...]]
     hint: str = ""
 
 
-def pair(
+def match_frames(
     sources: Mapping[str, str],
     stamps: Stamps | None = None,
     optional: Collection[str] = (),
-) -> Pairs:
+) -> MatchedFrames:
     """Pair the files of several sensors.
 
     Args:
@@ -73,7 +73,7 @@ def pair(
     if all(is_single(source) for source in sources.values()):
         files = {name: file_at(name, source) for name, source in sources.items()}
         key = next(iter(files.values())).stem
-        return Pairs((PairedFrame(key, files),), {})
+        return MatchedFrames((FrameFiles(key, files),), {})
 
     found = {name: files_by_key(name, source) for name, source in sources.items()}
     if stamps is not None:
@@ -86,7 +86,7 @@ def pair(
             for key in sorted(shared)
         ]
     frames = tuple(
-        PairedFrame(key, {name: found[name][own] for name, own in keys.items()})
+        FrameFiles(key, {name: found[name][own] for name, own in keys.items()})
         for key, keys in rows
     )
     unpaired = {}
@@ -96,4 +96,4 @@ def pair(
         if left:
             unpaired[name] = left
     hint = "" if frames else how_to_pair(sources, found, stamps)
-    return Pairs(frames, unpaired, hint)
+    return MatchedFrames(frames, unpaired, hint)

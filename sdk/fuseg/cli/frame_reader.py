@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dataset.frame_matching import PairedFrame, Pairs, Stamps, pair
+from ..dataset.frame_matching import FrameFiles, MatchedFrames, Stamps, match_frames
 from ..dataset.images import read_frame
 from ..errors import ArgumentError, FrameError, FusegError
 from ..manifest import Input, Manifest
@@ -97,14 +97,14 @@ def pair_files(
     slop: str | None,
     reference: str | None,
     missing: Mapping[str, Mapping[str, str]] | None = None,
-) -> Pairs:
-    """Pair the files as these options say; see `stamps_of` and `frame_matching.pair`.
+) -> MatchedFrames:
+    """Match the files as these options say; see `stamps_of` and `match_frames`.
 
     A frame may lack an input that ``missing`` substitutes, as `policies` gives it.
     """
     policy = {name: said["policy"] for name, said in (missing or {}).items()}
     optional = [name for name in policy if policy[name] == "substitute"]
-    return pair(sources, stamps_of(by, slop, reference), optional)
+    return match_frames(sources, stamps_of(by, slop, reference), optional)
 
 
 class FrameReader:
@@ -154,7 +154,7 @@ class FrameReader:
             )
         return plane
 
-    def __call__(self, frame: PairedFrame) -> dict[str, Any]:
+    def __call__(self, frame: FrameFiles) -> dict[str, Any]:
         """The frame's arrays by input name."""
         return {name: self._read(name, path) for name, path in frame.files.items()}
 
@@ -197,7 +197,7 @@ def policies(words: Sequence[str] | None) -> dict[str, dict[str, str]]:
 
 def label(
     segmenter: Segmenter,
-    frame: PairedFrame,
+    frame: FrameFiles,
     arrays: dict[str, Any],
     *,
     all_of_them: bool = False,
@@ -225,7 +225,7 @@ def label(
         raise naming_files(err, frame.files) from err
 
 
-def report_unpaired(pairs: Pairs) -> None:
+def report_unpaired(pairs: MatchedFrames) -> None:
     """Count on stderr, in one line, the files that found no partner, if some did."""
     if pairs.frames and pairs.unpaired:
         counts = ", ".join(
@@ -235,13 +235,13 @@ def report_unpaired(pairs: Pairs) -> None:
         warn(f"files without a partner are left out: {counts}.")
 
 
-def nothing_pairs(pairs: Pairs) -> str:
+def nothing_pairs(pairs: MatchedFrames) -> str:
     """The error's sentence where no frame is complete."""
     hint = f": {pairs.hint}." if pairs.hint else "."
     return f"no frame has a file from every input{hint}"
 
 
-def unpaired_json(pairs: Pairs) -> dict[str, list[str]]:
+def unpaired_json(pairs: MatchedFrames) -> dict[str, list[str]]:
     return {
         name: [str(path) for path in files] for name, files in pairs.unpaired.items()
     }

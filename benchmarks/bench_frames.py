@@ -1,6 +1,6 @@
 """Whole frames: `fuseg bench` of the shipped checkpoint, as the README shows it.
 
-python benchmarks/frames.py [--rounds 100] [--machine NAME]
+python benchmarks/bench_frames.py [--rounds 100] [--machine NAME]
 
 Once with one thread and once with two, on the bundle's own frames (480 x 640); and
 once with one thread on frames of the network's size (240 x 320), every second pixel.
