@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from fuseg.bundle import Bundle
 from fuseg.manifest import Input, Output
 
+from .reference import threshold
+
 __all__ = ["Peer", "make_peers"]
 
 Frames = Mapping[str, NDArray[Any]]
@@ -178,9 +180,9 @@ def _torch_planes(sensor: Input, frame: NDArray[Any]) -> Any:
 
 
 def _torch_labels(returned: Any, output: Output) -> Any:
-    """Labels (1, 1, H, W) from what the whole network returns."""
+    """Labels (1, 1, H, W) as users of plain torch make them: a peer, timed."""
     if "ArgMax" in output.tail.removed:
         return returned.reshape(1, 1, *output.tail.size)
     if returned.shape[1] == 1:
-        return returned > (0.5 if "Sigmoid" in output.tail.removed else 0)
+        return returned > threshold(output.tail.removed)
     return returned.argmax(1, keepdim=True)

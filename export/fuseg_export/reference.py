@@ -1,11 +1,12 @@
-"""What the manifest's words mean, in float64 and sharing no code with the kernels.
+"""The definition of right: frames -> tensors, scores -> labels and confidence.
 
-Slow on purpose: this is what kernels, exports and the demo are judged by.
+In float64, without any code of the kernels, and slow: kernels, exports and the demo are
+judged by it. What labels many frames uses the kernel, `fuseg.ops.upsample_argmax`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,17 @@ from numpy.typing import NDArray
 
 from fuseg.manifest import Input
 
-__all__ = ["at_size", "picture", "preprocess"]
+__all__ = [
+    "at_size",
+    "confidence",
+    "labels",
+    "picture",
+    "preprocess",
+    "threshold",
+    "upsample",
+]
+
+Crop = tuple[int, int, int, int]  # (top, left, height, width) of the network's input
 
 
 def preprocess(
@@ -42,7 +53,7 @@ def preprocess(
     return tensors
 
 
-def picture(spec: Input, camera: tuple[int, int]) -> tuple[int, int, int, int]:
+def picture(spec: Input, camera: tuple[int, int]) -> Crop:
     """Where the frame lies in the input's planes: (top, left, height, width).
 
     A letterboxed frame keeps its aspect, to the nearest pixel (half up, at least 1),
@@ -66,6 +77,76 @@ def at_size(labels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint
         for count, n in zip(labels.shape, size, strict=True)
     )
     return labels[np.ix_(rows, cols)]
+
+
+def upsample(
+    scores: NDArray[Any],
+    size: tuple[int, int],
+    *,
+    align_corners: bool = False,
+    crop: Crop | None = None,
+    input_size: tuple[int, int] | None = None,
+) -> NDArray[np.float64]:
+    """Scores ``(C, h, w)`` interpolated bilinearly, ``(C, H, W)``; edges are clamped.
+
+    Args:
+        scores: On the network's grid.
+        size: ``(H, W)`` of the result.
+        align_corners: Whether corner samples lie on the centres of corner pixels; if
+            not, the corners of both grids coincide.
+        crop: The part of the network's input that the result covers, in its pixels:
+            `picture` of a letterbox. All of it if omitted.
+        input_size: ``(height, width)`` of the network's input; given with ``crop``.
+    """
+    resized = scores.astype(np.float64)
+    for axis, n in enumerate(size):
+        samples = scores.shape[axis + 1]
+        if crop is None or input_size is None:
+            at = _positions(samples, n, align_corners)
+        else:
+            first, extent, whole = crop[axis], crop[axis + 2], input_size[axis]
+            pixel = first + (np.arange(n) + 0.5) * extent / n - 0.5
+            if align_corners:
+                at = pixel * (samples - 1) / max(whole - 1, 1)
+            else:
+                at = (pixel + 0.5) * samples / whole - 0.5
+        resized = _interpolate(resized, axis + 1, at)
+    return resized
+
+
+def labels(scores: NDArray[Any], *, threshold: float = 0.0) -> NDArray[np.uint8]:
+    """The best class of each pixel, uint8 ``(H, W)``, of scores ``(C, H, W)``.
+
+    The smallest class wins a tie; NaN never wins; without a score above -infinity the
+    label is 0. Of a single class the label is 1 where the score is above ``threshold``.
+    """
+    if len(scores) == 1:
+        return np.asarray(scores[0] > threshold, np.uint8)
+    numbers = np.where(np.isnan(scores), -np.inf, scores)
+    return np.asarray(numbers.argmax(0), np.uint8)
+
+
+def confidence(scores: NDArray[Any]) -> NDArray[np.float64]:
+    """The largest softmax probability of each pixel, of logits ``(C, H, W)``.
+
+    Of a single class that of its sigmoid or of the other side. NaN where a score is NaN
+    or +infinity, or all are -infinity.
+    """
+    logits = scores.astype(np.float64)
+    if len(logits) == 1:
+        logits = np.concatenate([np.zeros_like(logits), logits])
+    with np.errstate(invalid="ignore"):
+        powers = np.exp(logits - logits.max(0))
+        return np.asarray(1 / powers.sum(0))
+
+
+def threshold(removed: Collection[str]) -> float:
+    """What a single class's score is compared with, in the network's own scores.
+
+    Args:
+        removed: The operators cut off the network's end: `fuseg.manifest.Tail.removed`.
+    """
+    return 0.5 if "Sigmoid" in removed else 0.0
 
 
 def _planes(
@@ -94,18 +175,36 @@ def _resize(
         if filter.startswith("nearest"):
             image = np.take(image, _nearest(count, n, filter), axis)
         elif filter == "bilinear":
-            at = np.clip((np.arange(n) + 0.5) * count / n - 0.5, 0, count - 1)
-            low = np.floor(at).astype(int)
-            high = np.minimum(low + 1, count - 1)
-            weight = (at - low).reshape(-1, *[1] * (image.ndim - 1 - axis))
-            image = np.take(image, low, axis) * (1 - weight) + (
-                np.take(image, high, axis) * weight
-            )
+            image = _interpolate(image, axis, _positions(count, n))
         else:
             image = np.moveaxis(
                 np.tensordot(_triangles(count, n), image, (1, axis)), 0, axis
             )
     return image
+
+
+def _positions(
+    samples: int, n: int, align_corners: bool = False
+) -> NDArray[np.float64]:
+    """Where each of ``n`` pixels lies among samples, in samples, before clamping."""
+    if align_corners:
+        return np.arange(n) * (samples - 1) / max(n - 1, 1)
+    return (np.arange(n) + 0.5) * samples / n - 0.5
+
+
+def _interpolate(
+    image: NDArray[np.float64], axis: int, at: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Linear between the two samples around each position; weight 0 reads nothing."""
+    count = image.shape[axis]
+    at = np.clip(at, 0, count - 1)
+    low = np.floor(at).astype(int)
+    high = np.minimum(low + 1, count - 1)
+    weight = (at - low).reshape(-1, *[1] * (image.ndim - 1 - axis))
+    first, second = np.take(image, low, axis), np.take(image, high, axis)
+    with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN
+        between = first * (1 - weight) + second * weight
+    return np.where(weight == 0, first, between)
 
 
 def _nearest(count: int, n: int, filter: str) -> NDArray[np.int64]:

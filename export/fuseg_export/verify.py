@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from fuseg.dataset.metrics import confusion, score
 from fuseg.errors import ExportError
 
+from . import reference
 from .ort_session import open_session
 from .passes.cut_tail import Tail, find_tail
 
@@ -264,7 +265,11 @@ class _ArgMaxTap(torch.overrides.TorchFunctionMode):
 
 
 def _answer(scores: Tensor, tail: Tail, lacking: Sequence[str]) -> Answer:
-    """Do what a graph lacks of its tail, and label."""
+    """Run the operators that a graph lacks of its tail, then label.
+
+    They run in torch, as in the network: its float32 resize is what the graph's stages
+    compute, and the float64 reference would differ from it by rounding.
+    """
     if "Resize" in lacking:
         scores = F.interpolate(
             scores, tail.size, mode="bilinear", align_corners=tail.align_corners
@@ -278,10 +283,8 @@ def _answer(scores: Tensor, tail: Tail, lacking: Sequence[str]) -> Answer:
             f"compared, got {tuple(scores.shape)}."
         )
     plain = scores[0].numpy()
-    if len(plain) == 1:
-        threshold = 0.5 if "Sigmoid" in tail.removed else 0.0
-        return Answer(plain, (plain[0] > threshold).astype(np.uint8), threshold)
-    return Answer(plain, plain.argmax(0).astype(np.uint8))
+    threshold = reference.threshold(tail.removed)
+    return Answer(plain, reference.labels(plain, threshold=threshold), threshold)
 
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {

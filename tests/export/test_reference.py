@@ -1,4 +1,4 @@
-"""The float64 definition itself, against torch, OpenCV and Pillow."""
+"""The float64 reference itself, against torch, OpenCV, Pillow and exact fractions."""
 
 from __future__ import annotations
 
@@ -11,8 +11,16 @@ import torch
 from PIL import Image
 
 from fuseg.manifest import InputTensor, Resize
+from fuseg.ops import upsample_argmax
 from fuseg_export.models import REFERENCE
-from fuseg_export.reference import picture, preprocess
+from fuseg_export.reference import (
+    confidence,
+    labels,
+    picture,
+    preprocess,
+    threshold,
+    upsample,
+)
 
 COLOR, DEPTH = REFERENCE["rgbd"].inputs
 
@@ -141,3 +149,100 @@ def test_a_hole_gets_the_fill_and_nothing_else_does():
     spec = resized(DEPTH, (2, 2), "nearest")
     plane = preprocess([spec], {"depth": frame})["depth"][0, 0]
     assert (plane == spec.fill).tolist() == [[True, False], [False, True]]
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize(
+    ("grid", "size"), [((6, 8), (24, 32)), ((5, 7), (5, 7)), ((9, 13), (4, 29))]
+)
+def test_upsampled_scores_are_what_torch_computes(grid, size, align_corners):
+    scores = np.random.default_rng(4).standard_normal((5, *grid))
+    wanted = torch.nn.functional.interpolate(
+        torch.from_numpy(scores)[None],
+        size,
+        mode="bilinear",
+        align_corners=align_corners,
+    )[0]
+    ours = upsample(scores, size, align_corners=align_corners)
+    np.testing.assert_allclose(ours, wanted.numpy(), atol=1e-12)
+    best = wanted.argmax(0).numpy()
+    np.testing.assert_array_equal(labels(ours), best)
+    sure = wanted.softmax(0).amax(0).numpy()
+    np.testing.assert_allclose(confidence(ours), sure, atol=1e-12)
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_a_crop_is_the_part_of_the_whole_picture(align_corners):
+    """Crops whose pixels are the picture's own: those of the whole, cut out."""
+    scores = np.random.default_rng(5).standard_normal((3, 6, 8))
+    whole = upsample(scores, (24, 32), align_corners=align_corners)
+    part = upsample(
+        scores,
+        (8, 32),
+        align_corners=align_corners,
+        crop=(8, 0, 8, 32),
+        input_size=(24, 32),
+    )
+    np.testing.assert_allclose(part, whole[:, 8:16], atol=1e-12)
+
+
+def test_pixels_of_a_crop_lie_where_fractions_say():
+    """The middle two of four pixels' width, on a grid of two samples."""
+    ramp = np.array([[[0.0, 1.0]]])
+    crop = {"crop": (0, 1, 1, 2), "input_size": (1, 4)}
+    np.testing.assert_allclose(upsample(ramp, (1, 2), **crop), [[[0.25, 0.75]]])
+    aligned = upsample(ramp, (1, 2), align_corners=True, **crop)
+    np.testing.assert_allclose(aligned, [[[1 / 3, 2 / 3]]])
+
+
+def test_the_smallest_class_wins_a_tie_and_nan_never_wins():
+    inf, nan = np.inf, np.nan
+    columns = [
+        ((1, 1, 0), 0),
+        ((0, 2, 2), 1),
+        ((nan, -5, nan), 1),
+        ((nan, nan, nan), 0),
+        ((-inf, -inf, -inf), 0),
+        ((-inf, nan, -inf), 0),
+        ((0, inf, nan), 1),
+    ]
+    scores = np.array([column for column, _ in columns], np.float64).T[:, None]
+    assert labels(scores)[0].tolist() == [wanted for _, wanted in columns]
+
+
+def test_a_sample_of_weight_0_is_not_read():
+    scores = np.array([[[1.0, np.inf]], [[2.0, np.nan]]])
+    np.testing.assert_array_equal(upsample(scores, (1, 2)), scores)
+    assert labels(upsample(scores, (1, 2))).tolist() == [[1, 0]]
+
+
+def test_a_single_class_is_compared_with_its_threshold():
+    scores = np.array([[[-0.1, 0.0, 0.5, 0.6, np.nan]]])
+    assert labels(scores).tolist() == [[0, 0, 1, 1, 0]]
+    assert labels(scores, threshold=0.5).tolist() == [[0, 0, 0, 1, 0]]
+    assert (threshold(()), threshold(("Resize", "Sigmoid"))) == (0.0, 0.5)
+    sides = [0.525, 0.5, 0.622, 0.646]  # 1 / (1 + exp(-|score|))
+    np.testing.assert_allclose(confidence(scores)[0, :4], sides, atol=5e-4)
+
+
+def test_confidence_is_nan_where_there_is_no_probability():
+    inf, nan = np.inf, np.nan
+    scores = np.array([[[nan, inf, -inf, -inf]], [[0.0, 0.0, -inf, 0.0]]])
+    np.testing.assert_array_equal(confidence(scores), [[nan, nan, nan, 1.0]])
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_the_kernel_labels_as_the_reference_does(align_corners):
+    scores = np.random.default_rng(6).standard_normal((7, 12, 16), np.float32)
+    crop = {"crop": (8, 0, 32, 64), "input_size": (48, 64)}
+    for size, part in (((12, 16), {}), ((96, 128), {}), ((50, 100), crop)):
+        sure = np.empty(size, np.float32)
+        ours = upsample_argmax(
+            scores, size=size, align_corners=align_corners, confidence=sure, **part
+        )
+        exact = upsample(scores, size, align_corners=align_corners, **part)
+        np.testing.assert_allclose(sure, confidence(exact), atol=1e-5)
+        differs = ours != labels(exact)
+        second, first = np.sort(exact[:, differs], axis=0)[-2:]
+        assert np.max(first - second, initial=0) < 1e-5
+        assert differs.mean() < 1e-3

@@ -24,7 +24,7 @@ from fuseg.dataset.metrics import confusion, miou
 from ..frames.samples import CAMERA
 from ..models import REFERENCE
 from ..network.checkpoint import load_checkpoint
-from ..reference import at_size, preprocess
+from ..reference import at_size, labels, preprocess
 from ..scenes import HELD_OUT_SEEDS, Scene, render_many
 
 _PERCENTILES = ("p50", "p90", "p99")
@@ -93,13 +93,13 @@ def accuracy(bundle: Path, checkpoint: Path, scenes: list[Scene]) -> dict[str, A
         packed = segmenter.preprocess(**frames)
         logits = run(network, [packed[name] for name in order])
         exact = preprocess(model.inputs, frames)
-        wanted = run(
-            network, [exact[name].astype(np.float32) for name in order]
-        ).argmax(0)
+        wanted = labels(
+            run(network, [exact[name].astype(np.float32) for name in order])
+        )
         ours = segmenter(**frames, size=size).labels
         truth = at_size(scene.labels, size)
 
-        differs = ours != logits.argmax(0)
+        differs = ours != labels(logits)
         top = np.sort(logits[:, differs], axis=0)[-2:]
         largest_gap = max(largest_gap, float(np.max(top[1] - top[0], initial=0.0)))
         same += int((~differs).sum())
@@ -108,7 +108,7 @@ def accuracy(bundle: Path, checkpoint: Path, scenes: list[Scene]) -> dict[str, A
         camera = segmenter(**frames).labels
         for name, (t, p) in {
             "miou": (truth, ours),
-            "miou_torch": (truth, wanted.astype(np.uint8)),
+            "miou_torch": (truth, wanted),
             "miou_camera": (scene.labels, camera),
         }.items():
             counts[name] += confusion(t, p, classes, ignore)

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from fuseg.manifest import Output
 
+from ..reference import threshold
+
 __all__ = ["with_tail"]
 
 
@@ -41,8 +43,8 @@ def with_tail(network: bytes, output: Output) -> onnx.ModelProto:
         elif op == "Sigmoid":
             value = _add(model, op, [value])
     if channels == 1:
-        threshold = 0.5 if "Sigmoid" in removed else 0.0
-        _store(model, "tail_threshold", np.array(threshold, np.float32))
+        limit = np.array(threshold(removed), np.float32)
+        _store(model, "tail_threshold", limit)
         value = _add(model, "Greater", [value, "tail_threshold"])
         element = onnx.TensorProto.BOOL
     else:

@@ -128,7 +128,11 @@ def scores_of(model: onnx.ModelProto) -> Scores:
 
 
 def labels_of(scores: NDArray[np.float32], tail: Tail) -> NDArray[np.uint8]:
-    """Labels of the network's own output size, from scores whose tail was cut."""
+    """Labels of the network's own output size, from scores whose tail was cut.
+
+    By the kernel, as the bundle is run: hundreds of frames are labelled, once for each
+    variant, and the kernel is held against the reference in its own tests.
+    """
     labels = upsample_argmax(
         scores[0], size=tail.size, align_corners=tail.align_corners
     )

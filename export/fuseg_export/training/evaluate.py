@@ -11,7 +11,7 @@ from torch import nn
 from fuseg.dataset.metrics import confusion
 from fuseg.manifest import Input
 
-from ..reference import at_size
+from ..reference import at_size, labels
 from .data import Frames, pack
 
 __all__ = ["held_out_confusion"]
@@ -40,7 +40,7 @@ def held_out_confusion(
             stack = frames.color if spec.kind == "color" else frames.depth
             frame = None if spec.name == without else np.ascontiguousarray(stack[index])
             tensors.append(torch.from_numpy(pack(spec, frame)[None]))
-        labels = network(*tensors)[0].argmax(0).numpy().astype(np.uint8)
-        truth = at_size(frames.labels[index], labels.shape)
-        total += confusion(truth, labels, classes, ignore)
+        predicted = labels(network(*tensors)[0].numpy())
+        truth = at_size(frames.labels[index], predicted.shape)
+        total += confusion(truth, predicted, classes, ignore)
     return total
