@@ -134,7 +134,7 @@ def test_people_read_the_same(fuseg, sampled, peers, honest):
         "1 thread for every program",
         "overhead",
         "not timed: pytorch: no --torch was given",
-        "before and after the network: fuseg ",
+        "pre- and post-processing: fuseg ",
     ):
         assert words in done.stdout, words
 
@@ -177,7 +177,7 @@ def test_a_peer_with_other_labels_is_listed_as_wrong_and_not_timed(
     assert told["peers"][RECIPE] == {
         "label_agreement": 0.5,
         "unavailable": (
-            "wrong: only 50.00% of its labels are those of fuseg, 98% must be."
+            "wrong: only 50.00% of its labels equal fuseg's, at least 98% must."
         ),
     }
     assert len(calls) == 2
@@ -228,7 +228,7 @@ def test_torch_and_checkpoint_belong_together(fuseg, sampled):
     for words in (["--torch", "rgbd"], ["--checkpoint", "w"]):
         done = fuseg("bench", sampled(), *words)
         assert done.code == 2
-        assert "error: --torch and --checkpoint belong together" in done.stderr
+        assert "error: --torch and --checkpoint must be given together" in done.stderr
 
 
 def test_frames_of_another_unit_order_and_plane_are_timed_without_peers(
@@ -252,7 +252,7 @@ def test_options_of_frames_need_frames(fuseg, sampled):
     for words in (["--unit", "depth=mm"], ["--plane", "rgb=RGB"], ["--pair", "stamp"]):
         done = fuseg("bench", sampled(), *words)
         assert done.code == 2
-        assert f"error: {words[0]} needs the frames that it is of" in done.stderr
+        assert f"error: {words[0]} needs frames: --input" in done.stderr
 
 
 def test_a_bad_frame_is_named(fuseg, rgbd, frames, saved):

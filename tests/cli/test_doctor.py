@@ -31,9 +31,9 @@ def test_json_names_the_machine_and_every_part(fuseg):
     assert gpu | {"onnxruntime cuda"} <= set(found)
 
 
-def test_every_missing_part_says_what_it_disables(fuseg):
+def test_every_missing_part_says_its_impact(fuseg):
     for found in fuseg("doctor", "--json").json["findings"]:
-        assert (found["disables"] is None) == (found["state"] == "ok"), found["name"]
+        assert (found["impact"] is None) == (found["state"] == "ok"), found["name"]
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_a_missing_training_half_is_no_fault_and_has_its_fix(fuseg, without):
     found = findings(done)
     for name in ("torch", "onnx"):
         assert found[name]["state"] == "missing"
-        assert found[name]["disables"].startswith("export, models")
+        assert found[name]["impact"].startswith("export, models")
         assert found[name]["fix"] == 'pip install "fuseg[export]"'
     assert 'pip install "fuseg[export]"' in fuseg("doctor").stdout
 

@@ -90,7 +90,7 @@ def ask(monkeypatch):
         monkeypatch.setenv("PATH", path)
         found = doctor_gpu.findings(power.describe(root), root)
         for finding in found:
-            assert (finding.disables is None) == (finding.state == "ok")
+            assert (finding.impact is None) == (finding.state == "ok")
         return {finding.name: finding for finding in found}
 
     return put
@@ -117,7 +117,7 @@ def test_the_clocks_of_a_jetson_are_judged_and_not_touched(jetson, ask):
     clocks = ask(jetson, "aarch64", driver=Answer(ORIN, None))["power and clocks"]
     assert clocks.state == "slow"
     assert "mode 15W, 17000000.gpu at 306 of 612 MHz" in clocks.detail
-    assert clocks.disables == "honest benchmarks"
+    assert clocks.impact == "comparable benchmarks"
     assert clocks.fix == "sudo nvpmodel -m 2 && sudo jetson_clocks"
 
 
@@ -185,7 +185,7 @@ def test_a_jetson_that_hides_its_gpu_from_this_user_names_the_groups(jetson, ask
     hidden = {"cuda": "12.6", "gpus": [], "fault_of_gpus": "CUDA_ERROR_UNKNOWN"}
     found = ask(jetson, "aarch64", driver=Answer(hidden, None))["gpu"]
     assert found.state == "broken"
-    assert found.detail == "the driver shows none: CUDA_ERROR_UNKNOWN"
+    assert found.detail == "the driver lists none: CUDA_ERROR_UNKNOWN"
     assert found.fix.startswith("sudo usermod -aG video,render")
 
 
@@ -193,7 +193,7 @@ def test_a_driver_too_old_for_the_cuda_module_is_named_with_both_ways_out(deskto
     found = ask(desktop, "x86_64", driver=Answer(RTX, None), kernels=TOO_OLD)
     kernels = found["cuda kernels"]
     assert kernels.state == "broken"
-    assert kernels.detail == ("built by a newer CUDA than the driver speaks, CUDA 12.4")
+    assert kernels.detail == "built with a newer CUDA than the driver supports, 12.4"
     assert kernels.fix.startswith("a newer driver")
     assert "pip install --force-reinstall" in kernels.fix
 
@@ -242,7 +242,7 @@ def test_a_tensorrt_for_a_newer_cuda_is_broken_though_it_imports(desktop, ask):
         pypi=["tensorrt_cu13", "tensorrt_cu13_libs"],
     )["tensorrt"]
     assert found.state == "broken"
-    assert found.detail == "11.4.0.106 is for CUDA 13, the driver speaks 12"
+    assert found.detail == "11.4.0.106 is for CUDA 13, the driver for 12"
     assert found.fix == (
         "pip uninstall tensorrt tensorrt_cu13 tensorrt_cu13_libs; "
         "pip install tensorrt-cu12"
@@ -260,7 +260,7 @@ def test_an_onnxruntime_that_offers_cuda_and_does_not_run_there_is_broken(deskto
     found = ask(desktop, "x86_64", driver=Answer(RTX, None), onnxruntime=answer)
     ort = found["onnxruntime cuda"]
     assert ort.state == "broken"
-    assert ort.detail == f"offered, but a session does not get it: {log}"
+    assert ort.detail == f"listed, but a session does not use it: {log}"
     assert '"onnxruntime-gpu[cuda,cudnn]<1.27"' in ort.fix
 
 
@@ -270,9 +270,9 @@ def test_a_card_without_driver_is_named_and_a_machine_without_card_gets_no_fix(
     none = Answer(None, "OSError: libcuda.so.1: cannot open shared object file")
     found = ask(desktop, "x86_64", driver=none)
     assert found["gpu driver"].fix == "sudo ubuntu-drivers install"
-    assert found["gpu driver"].detail.startswith("an NVIDIA device without driver")
+    assert found["gpu driver"].detail.startswith("an NVIDIA device without a driver")
     (desktop / "sys/bus/pci/devices/0000:01:00.0/vendor").unlink()
     found = ask(desktop, "x86_64", driver=none, kernels=TOO_OLD)
     assert "gpu" not in found
-    assert found["cuda kernels"].detail == "built; there is no NVIDIA GPU here"
+    assert found["cuda kernels"].detail == "built; no NVIDIA GPU here"
     assert {finding.fix for finding in found.values()} == {None}

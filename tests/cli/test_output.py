@@ -183,10 +183,10 @@ def found(**states):
 @pytest.mark.parametrize(
     ("states", "line"),
     [
-        ({}, "CPU: ready. GPU: there is none from NVIDIA."),
+        ({}, "CPU: ready. GPU: none from NVIDIA."),
         (
             {"onnxruntime": ("missing", "pip")},
-            "CPU: not ready (onnxruntime). GPU: there is none from NVIDIA.",
+            "CPU: not ready (onnxruntime). GPU: none from NVIDIA.",
         ),
         (
             {"gpu driver": ("ok", None), "gpu": ("ok", None), "tensorrt": ("ok", None)}
@@ -196,7 +196,7 @@ def found(**states):
         (
             {"gpu driver": ("ok", None), "gpu": ("ok", None)}
             | {"cuda kernels": ("ok", None)},
-            "CPU: ready. GPU: not ready (no backend for it).",
+            "CPU: ready. GPU: not ready (no backend).",
         ),
         (
             {"gpu driver": ("missing", "install it"), "tensorrt": ("ok", None)},
@@ -216,4 +216,4 @@ def test_parts_for_hardware_that_is_not_here_are_not_called_missing(fuseg, monke
     monkeypatch.setattr(doctor.doctor_gpu, "findings", lambda _: rows[2:])
     done = fuseg("doctor")
     assert "missing" not in done.stdout
-    assert done.stdout.splitlines()[-1] == "CPU: ready. GPU: there is none from NVIDIA."
+    assert done.stdout.splitlines()[-1] == "CPU: ready. GPU: none from NVIDIA."

@@ -105,7 +105,7 @@ def test_folders_run_in_order_and_list_what_has_no_partner(fuseg, rgbd, tmp_path
         "depth": [f"{tmp_path}/depth/4.png"],
     }
     assert done.stderr == (
-        "warning: files without a partner are left out: 1 of rgb (the first: "
+        "warning: files without a partner are skipped: 1 of rgb (the first: "
         f"{tmp_path}/rgb/1.png), 1 of depth (the first: {tmp_path}/depth/4.png).\n"
     )
     for kind in ("labels", "overlay"):
@@ -463,7 +463,7 @@ def test_files_pair_by_stamp_and_what_is_dropped_is_one_line(
     assert done.code == 0
     assert [frame["key"] for frame in done.json["frames"]] == ["17.000", "17.066"]
     assert done.stderr == (
-        "warning: files without a partner are left out: 1 of rgb (the first: "
+        "warning: files without a partner are skipped: 1 of rgb (the first: "
         f"{tmp_path}/rgb/17.033.png).\n"
     )
     done = fuseg(
@@ -487,8 +487,8 @@ def test_where_stamps_do_not_pair_by_name_the_option_is_named_and_works(
     ("words", "sentence"),
     [
         (["--pair", "time"], "--pair must be name or stamp, got 'time'."),
-        (["--slop", "20ms"], "--slop needs --pair stamp, which it is of."),
-        (["--reference", "rgb"], "--reference needs --pair stamp, which it is of."),
+        (["--slop", "20ms"], "--slop needs --pair stamp."),
+        (["--reference", "rgb"], "--reference needs --pair stamp."),
         (["--pair", "stamp", "--slop", "x"], "--slop must be a time such as 20ms"),
         (["--plane", "x=A"], "--plane must name an input of the bundle (rgb, depth)"),
         (["--plane", "rgb=A"], "--plane rgb must be RGB, got 'A'."),

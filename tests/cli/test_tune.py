@@ -161,7 +161,7 @@ def test_doctor_tells_what_was_tuned(fuseg, several, measured, monkeypatch):
     line = f"tuned: bundle {digest[:12]}, threads 3: fp16 on onnxruntime, 2.50 ms"
     assert line in fuseg("doctor").stdout.splitlines()
     monkeypatch.setattr("fuseg.selection.tuning_cache.__version__", "9")
-    assert f"{line}, by other versions: fuseg tune it again" in fuseg("doctor").stdout
+    assert f"{line} (other versions: run fuseg tune again)" in fuseg("doctor").stdout
 
 
 def test_bench_takes_what_was_tuned_or_what_is_named(

@@ -44,7 +44,7 @@ def test_a_failure_is_told_on_stderr(fuseg, sampled):
 def test_a_bundle_without_samples_cannot_pass(fuseg, rgbd):
     done = fuseg("verify", rgbd.path)
     assert done.code == 1
-    assert done.stderr.startswith("failed: nothing to verify with: ")
+    assert done.stderr.startswith("failed: nothing to verify: ")
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_truth_without_a_partner_is_listed(fuseg, scored, saved):
     extra = saved("truth/9.png", np.zeros((6, 8), np.uint8))
     done = fuseg(*scored, "--json")
     assert done.json["truth"]["unpaired"] == {"--truth": [str(extra)]}
-    assert f"are left out: 1 of --truth (the first: {extra})." in done.stderr
+    assert f"are skipped: 1 of --truth (the first: {extra})." in done.stderr
 
 
 def test_truth_that_pairs_with_nothing_ends_with_1(fuseg, scored, tmp_path):
@@ -220,7 +220,7 @@ def test_frames_and_truth_belong_together(fuseg, rgbd, pair_of_files):
     for words in (pair_of_files, ["--truth", "x.png"]):
         done = fuseg("verify", rgbd.path, *words)
         assert done.code == 2
-        assert "error: --input and --truth belong together" in done.stderr
+        assert "error: --input and --truth must be given together" in done.stderr
     done = fuseg("verify", rgbd.path, "--min-miou", "0.5")
     assert done.code == 2
     assert "error: --min-miou needs frames to score" in done.stderr

@@ -195,12 +195,12 @@ def test_the_budget_is_what_the_user_says(monkeypatch, words, drop):
     assert seen[0]["precision"].budget.miou_drop == drop
 
 
-ALONE = "must be given with --precision fp16, int8 or auto"
+ALONE = "needs --precision fp16, int8 or auto"
 REFUSED = [
-    ("--truth", ["--truth", "truth"], "--truth must be given with the --frames"),
+    ("--truth", ["--truth", "truth"], "--truth needs --frames"),
     ("--truth", [*FRAMES, "--truth", "nope"], "--truth: there is no file nope"),
     ("--truth", [*FRAMES, "--truth", "ids"], "--truth-map FILE"),
-    ("--truth-map", [*FRAMES, "--truth-map", "ids.txt"], "label maps that it is of"),
+    ("--truth-map", [*FRAMES, "--truth-map", "ids.txt"], "--truth-map needs --truth"),
     (
         "--truth-map",
         [*FRAMES, "--truth", "truth", "--truth-map", "nope.txt"],
@@ -216,8 +216,8 @@ REFUSED = [
     ("--frames", STAMPED[:4], "each input: their names are times, 25 ms apart or more"),
     ("--slop", STAMPED, "--pair stamp --slop 25ms would pair at least half of them."),
     ("--slop", [*FRAMES, "--slop", "1s"], "--slop needs --pair stamp"),
-    ("--pair", ["--pair", "stamp"], "--pair must be given with the --frames or"),
-    ("--plane", ["--plane", "rgb=RGB"], "--plane must be given with the --frames or"),
+    ("--pair", ["--pair", "stamp"], "--pair needs --frames or --calibration"),
+    ("--plane", ["--plane", "rgb=RGB"], "--plane needs --frames or --calibration"),
     ("--plane", [*FRAMES, "--plane", "x=A"], "--plane must name one of rgb, depth"),
     (
         "--reference",
@@ -231,7 +231,7 @@ REFUSED = [
     (
         "--max-miou-drop",
         ["--precision", "int8", "--max-miou-drop", "0.1"],
-        "--max-miou-drop must be given with true labels",
+        "--max-miou-drop needs true labels",
     ),
     (
         "--calibration",

@@ -56,7 +56,7 @@ def export(
         Path,
         typer.Option(
             metavar="FILE",
-            help="Its trained weights: safetensors, or a state dict of torch.save.",
+            help="The trained weights: safetensors, or a state dict of torch.save.",
             show_default=False,
         ),
     ],
@@ -66,7 +66,7 @@ def export(
             "--out",
             "-o",
             metavar="BUNDLE",
-            help="The file to make.",
+            help="The bundle to write.",
             show_default=False,
         ),
     ],
@@ -74,9 +74,9 @@ def export(
         list[str] | None,
         typer.Option(
             metavar="NAME=KIND:HxW",
-            help="An input of a network of your own, in the order of its forward's "
-            "arguments: a name, color, depth, thermal or range, and the network's "
-            "size, as in rgb=color:480x640.",
+            help="An input of your own network, in the order of forward's arguments: "
+            "name, kind (color, depth, thermal or range) and the network's size, as in "
+            "rgb=color:480x640.",
             show_default=False,
         ),
     ] = None,
@@ -100,7 +100,7 @@ def export(
         str | None,
         typer.Option(
             metavar="FILE|A,B,C",
-            help="The classes' names: joined by commas, or a file with one a line.",
+            help="Class names: separated by commas, or a file with one per line.",
             show_default="class_0, class_1, ...",
         ),
     ] = None,
@@ -108,7 +108,7 @@ def export(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help='JSON with more about the inputs, as in {"inputs": {"depth": '
+            help='JSON that overrides the inputs\' defaults: {"inputs": {"depth": '
             '{"unit": "0.1mm", "scale": 0.0001}}}; also "classes" and "ignore".',
             show_default=False,
         ),
@@ -117,28 +117,28 @@ def export(
         list[str] | None,
         typer.Option(
             metavar="NAME=PATH",
-            help="Frames to verify on: a file, a folder, or a pattern with stars "
-            "(in quotes), for each input. The first two travel in the bundle.",
+            help="Frames to verify on: for each input a file, a folder, or a quoted "
+            "pattern. The first two become the bundle's samples.",
             show_default="rendered rooms",
         ),
     ] = None,
     opset: Annotated[
-        int, typer.Option(help="Of the ONNX; 17 is the last that TensorRT 8.6 takes.")
+        int, typer.Option(help="ONNX opset; 17 is the newest that TensorRT 8.6 reads.")
     ] = 17,
     precision: Annotated[
         str,
         typer.Option(
             metavar="A,B|auto",
-            help="Variants beside fp32: fp16, int8, both joined by a comma; or auto, "
-            "which makes all and leaves out what costs too much or is not faster.",
+            help="Variants besides fp32: fp16, int8, or both, separated by a comma; "
+            "auto makes all and drops those that lose too much or are not faster.",
         ),
     ] = "fp32",
     calibration: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=PATH",
-            help="Frames to take int8's ranges of, for each input, as --frames; not "
-            "those of --frames, which judge the result.",
+            help="Frames for the ranges of int8, for each input, as --frames; not the "
+            "same ones, which judge the result.",
             show_default="rendered rooms, or --frames",
         ),
     ] = None,
@@ -154,7 +154,7 @@ def export(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Keep the ranges here; used again for the same network and frames.",
+            help="Cache the ranges here, for the same network and frames.",
             show_default=False,
         ),
     ] = None,
@@ -162,8 +162,8 @@ def export(
         str | None,
         typer.Option(
             metavar="PATH",
-            help="Label maps of --frames: fp32 and the variants are scored on them, "
-            "and variants are judged by mIoU too.",
+            help="True labels of --frames: fp32 and the variants are scored on them, "
+            "and variants are also judged by mIoU.",
             show_default=False,
         ),
     ] = None,
@@ -177,8 +177,8 @@ def export(
         typer.Option(
             min=0,
             max=1,
-            help="What a variant may lose of the mIoU; layers go back "
-            "to float until it holds.",
+            help="How much mIoU a variant may lose; layers go back to float until it "
+            "does not lose more.",
             show_default=str(Budget.miou_drop),
         ),
     ] = None,
@@ -186,8 +186,8 @@ def export(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write an HTML page: stages, variants, IoU of each class where the "
-            "truth is known, and frames with their labels.",
+            help="Write an HTML page: stages, variants, IoU of each class if there is "
+            "truth, and frames with their labels.",
             show_default=False,
         ),
     ] = None,
@@ -195,7 +195,7 @@ def export(
 ) -> None:
     """Make a bundle from a trained checkpoint, verified stage by stage.
 
-    Nothing is written unless every stage labels like the one before.
+    Nothing is written unless each stage gives the labels of the one before.
     """
     kinds, auto = parse_kinds(precision)
     require_effect(
@@ -269,7 +269,7 @@ def models(json: JsonOption = False) -> None:
         print_json({"models": rows})
         return
     print_table(
-        ("name", "inputs", "classes", "parameters", "what it is"),
+        ("name", "inputs", "classes", "parameters", "summary"),
         [
             (
                 row["name"],

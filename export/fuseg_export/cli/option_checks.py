@@ -35,24 +35,21 @@ def require_effect(
     ):
         if name in given and not variants:
             raise ArgumentError(
-                f"{name} must be given with --precision fp16, int8 or auto: it is for "
-                "variants beside fp32, and none is asked for."
+                f"{name} needs --precision fp16, int8 or auto: it is for variants "
+                "other than fp32, and none was requested."
             )
     for name in ("--plane", "--pair"):
         if name in given and not {"--frames", "--calibration"} & given:
-            raise ArgumentError(
-                f"{name} must be given with the --frames or --calibration that it is "
-                "of."
-            )
+            raise ArgumentError(f"{name} needs --frames or --calibration.")
     if "--truth" in given and "--frames" not in given:
-        raise ArgumentError("--truth must be given with the --frames that it is of.")
+        raise ArgumentError("--truth needs --frames, whose labels it holds.")
     if "--truth-map" in given and "--truth" not in given:
         raise ArgumentError(
-            "--truth-map must be given with the label maps that it is of: --truth."
+            "--truth-map needs --truth, the label maps that it explains."
         )
     rooms = target in REFERENCE and "--frames" not in given  # these have labels
     if "--max-miou-drop" in given and not ({"--truth"} & given or rooms):
         raise ArgumentError(
-            "--max-miou-drop must be given with true labels, or there is no mIoU: "
+            "--max-miou-drop needs true labels, or there is no mIoU: "
             "--frames NAME=PATH and --truth PATH."
         )

@@ -155,7 +155,7 @@ def gather(
         given = Given(compared, paired, to_calibrate, truth is not None)
         return given, notes, [*paired.unpaired]
     if truth is not None:
-        raise ArgumentError("--truth must be given with the --frames that it is of.")
+        raise ArgumentError("--truth needs --frames, whose labels it holds.")
     known = target.is_reference
     rooms = samples.rendered(target.inputs, samples.MOST_FRAMES, labelled=known)
     _require_proportions(target.inputs, rooms[0])

@@ -1,4 +1,4 @@
-"""How far the times of a benchmark can be trusted: who else ran, how they spread."""
+"""Whether the times of a benchmark can be trusted: what else ran, and the spread."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class OtherPrograms:
         self._began, self._busy, self._own = time.monotonic(), _busy_s(), _own_s()
 
     def cores(self) -> float | None:
-        """Cores that they kept busy on average; None where Linux does not tell."""
+        """Cores that they kept busy on average; None where Linux does not say."""
         busy, seconds = _busy_s(), time.monotonic() - self._began
         if busy is None or self._busy is None or seconds <= 0:
             return None
@@ -54,13 +54,13 @@ def describe_noise(
         warnings.append(
             f"the machine is busy: other programs kept {others:.1f} of "
             f"{os.cpu_count() or cpu.cores()} cores busy meanwhile, so these times "
-            "say little; stop them and repeat."
+            "are unreliable; stop them and repeat."
         )
     unsteady = [f"{name} {s:.0%}" for name, s in spread.items() if s > MOST_SPREAD]
     if unsteady:
         warnings.append(
-            f"the times spread widely ({', '.join(unsteady)}; {MOST_SPREAD:.0%} may "
-            "be): repeat with more --rounds, on a machine with nothing else to do."
+            f"the times vary widely ({', '.join(unsteady)}; at most {MOST_SPREAD:.0%} "
+            "is normal): repeat with more --rounds on an idle machine."
         )
     return {"other_programs_cores": others, "spread": spread, "warnings": warnings}
 

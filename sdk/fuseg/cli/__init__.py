@@ -1,9 +1,9 @@
 """The ``fuseg`` command: it parses, calls and prints.
 
-Exit codes: 0 all is well; 1 a check failed, or there was nothing to do it with; 2 bad
-input or usage; 130 Ctrl-C; 141 nobody reads the output any more. What the user can
-mend is one sentence on stderr (with ``--json`` also an object on stdout); a traceback
-is a defect of fuseg.
+Exit codes: 0 success; 1 a check failed, or there was nothing to check; 2 bad input or
+usage; 130 Ctrl-C; 141 nobody reads the output any more. What the user can fix is one
+sentence on stderr (with ``--json`` also an object on stdout); a traceback is a defect
+of fuseg.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _UsageError: Any = typer.BadParameter.__mro__[1]
 
 
 class _Group(typer.core.TyperGroup):
-    """Loads the training half's commands when called, and words the errors of all."""
+    """Loads the training half's commands when called, and reports all errors."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         ctx.meta[_JSON] = "--json" in args
@@ -86,7 +86,7 @@ app = typer.Typer(
 def _fuseg(
     ctx: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and stop.")
+        bool, typer.Option("--version", help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Fusion segmentation on the edge: camera frames in, a label per pixel out."""

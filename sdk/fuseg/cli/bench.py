@@ -1,4 +1,4 @@
-"""``fuseg bench``: the bundle's speed here, beside what one would have written."""
+"""``fuseg bench``: the bundle's speed here, beside the usual recipe."""
 
 from __future__ import annotations
 
@@ -93,25 +93,26 @@ def bench(
     torch: Annotated[
         str | None,
         typer.Option(
-            metavar="TARGET", help="Time this PyTorch network too, as for fuseg export."
+            metavar="TARGET",
+            help="Also time this PyTorch network, as for fuseg export.",
         ),
     ] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="The weights of --torch.")
     ] = None,
     save: Annotated[
-        Path | None, typer.Option(help="Write the JSON to this file, too.")
+        Path | None, typer.Option(help="Also write the JSON to this file.")
     ] = None,
     trust: TrustOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Time frames to labels, stage by stage, beside other programs.
+    """Time each stage from frames to labels, beside other programs.
 
-    All run in this process, on the same frames and as many threads (by default one
-    for each core), and must give the same labels first.
+    All of them run in this process, on the same frames, with the same number of threads
+    (by default one per core). Their labels are compared first.
     """
     if (torch is None) != (checkpoint is None):
-        raise ArgumentError("--torch and --checkpoint belong together: give both.")
+        raise ArgumentError("--torch and --checkpoint must be given together.")
     count = threads or cpu.cores()
     sources = assignments("--input", input)
     units, orders = assignments("--unit", unit), assignments("--channels", channels)
@@ -121,7 +122,7 @@ def bench(
     of_files["--reference"] = None if reference is None else [reference]
     for option, value in of_files.items():
         if value and not sources:
-            raise ArgumentError(f"{option} needs the frames that it is of: --input.")
+            raise ArgumentError(f"{option} needs frames: --input.")
     require_device(backend, device)
     segmenter = load(
         bundle,
@@ -188,7 +189,7 @@ def _samples(segmenter: Segmenter) -> list[Frames]:
 def _read(
     segmenter: Segmenter, pairs: MatchedFrames, read: FrameReader
 ) -> list[Frames]:
-    """The first of the user's frames, each tried once, so that a bad one is named."""
+    """The first of the user's frames, each tried once so that a bad one is named."""
     report_unpaired(pairs)
     if not pairs.frames:
         report("error", nothing_pairs(pairs))
@@ -237,8 +238,8 @@ def _peers(
         notes[peer.name] = {"label_agreement": agreement}
         if agreement < MIN_AGREEMENT:
             notes[peer.name]["unavailable"] = (
-                f"wrong: only {agreement:.2%} of its labels are those of fuseg, "
-                f"{MIN_AGREEMENT:.0%} must be."
+                f"wrong: only {agreement:.2%} of its labels equal fuseg's, at least "
+                f"{MIN_AGREEMENT:.0%} must."
             )
         else:
             right.append(peer)
@@ -301,10 +302,10 @@ def _measure(
 def _pre_post(
     parts: dict[str, list[float]], times: dict[str, list[float]]
 ) -> dict[str, float]:
-    """All but the network, ours and the recipe's: medians over the rounds, in ms.
+    """Pre- and post-processing, ours and the recipe's: medians in ms.
 
     Both run the same network in the same ONNX Runtime, so what the recipe spends
-    around it is its total without the time our network took in the same round.
+    around it is its total minus the time our network took in the same round.
     """
     ours = np.add(parts["pack"], parts["label"])
     recipe = np.subtract(times[RECIPE], parts["network"])

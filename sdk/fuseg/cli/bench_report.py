@@ -69,8 +69,8 @@ def _print_peers(result: dict[str, Any]) -> None:
 
 def _show_pre_post(row: dict[str, float]) -> None:
     say(
-        f"before and after the network: fuseg {row['fuseg_ms']:.3f} ms "
+        f"pre- and post-processing: fuseg {row['fuseg_ms']:.3f} ms "
         f"({row['fuseg_share']:.1%} of its total), recipe {row['recipe_ms']:.3f} ms "
         f"({row['recipe_pre_ms']:.3f} + {row['recipe_post_ms']:.3f}, "
-        f"{row['recipe_share']:.1%} of its total): {row['ratio']:.1f} times"
+        f"{row['recipe_share']:.1%} of its total): {row['ratio']:.1f} times as long"
     )

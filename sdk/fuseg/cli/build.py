@@ -1,4 +1,4 @@
-"""``fuseg build``: the TensorRT engine of a bundle, made ahead of the first load."""
+"""``fuseg build``: the TensorRT engine of a bundle, ahead of the first load."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from ..errors import ArgumentError
 from .options import JsonOption, VariantOption
 from .printing import plural, print_json, say
 
-HELP = """Build the TensorRT engine of a bundle for this GPU, and keep it.
+HELP = """Build the TensorRT engine of a bundle for this GPU, and cache it.
 
-It runs in a process of its own and takes minutes. Loading with backend tensorrt then
-takes the engine from the cache.
+The build runs in a separate process and takes minutes. Loading with backend tensorrt
+then uses the cached engine.
 
-DLA is not offered: it still takes implicit quantization only, which current versions
-of TensorRT do not have any more on the GPU.
+DLA is not supported: it only accepts implicit quantization, which current versions of
+TensorRT no longer have on the GPU.
 """
 
 
@@ -44,7 +44,7 @@ def build(
         typer.Option(
             min=1,
             metavar="MB",
-            help="Most MiB of GPU memory for one layer, beside its tensors.",
+            help="GPU memory that one layer may use besides its tensors, in MiB.",
             show_default="1024, or a quarter of the GPU's if that is less",
         ),
     ] = None,
@@ -53,21 +53,21 @@ def build(
         typer.Option(
             min=0,
             max=5,
-            help="How long TensorRT looks for faster kernels.",
+            help="How long TensorRT searches for faster kernels.",
             show_default="TensorRT's own",
         ),
     ] = None,
     version_compatible: Annotated[
         bool,
         typer.Option(
-            "--version-compatible", help="Build it so that other versions can run it."
+            "--version-compatible", help="Let other TensorRT versions run the engine."
         ),
     ] = False,
     hardware_compatible: Annotated[
         bool,
         typer.Option(
             "--hardware-compatible",
-            help="Build it so that any GPU from Ampere on can run it; not on Jetson.",
+            help="Let any GPU from Ampere on run the engine; not on Jetson.",
         ),
     ] = False,
     io_formats: Annotated[
@@ -83,7 +83,7 @@ def build(
         typer.Option(
             "--pack",
             metavar="OUT",
-            help="Write the engine to a file, for devices that are the same.",
+            help="Write the engine to a file, for identical devices.",
             show_default=False,
         ),
     ] = None,
@@ -108,22 +108,20 @@ def build(
         str | None,
         typer.Option(
             metavar="SHA256|KEYFILE",
-            help="Digest that the pack must have, or the public Ed25519 key (PEM) "
+            help="The sha256 that the pack must have, or the public Ed25519 key (PEM) "
             "that signed it.",
             show_default=False,
         ),
     ] = None,
     rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Build it even if there is one.")
+        bool, typer.Option("--rebuild", help="Build it even if it is cached.")
     ] = False,
     clear: Annotated[
-        bool, typer.Option("--clear", help="Delete the kept engines and stop.")
+        bool, typer.Option("--clear", help="Delete cached engines and stop.")
     ] = False,
     keep_newest: Annotated[
         int | None,
-        typer.Option(
-            min=0, help="With --clear: so many engines stay.", show_default="0"
-        ),
+        typer.Option(min=0, help="With --clear: engines to keep.", show_default="0"),
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -160,7 +158,7 @@ def build(
         )
         chosen = variant_for(opened, "tensorrt", variant)
         facts = _facts(device)
-        cache.prepare()  # before minutes are spent on what cannot be kept
+        cache.prepare()  # before minutes are spent on what cannot be cached
         if pack_from is not None and trust is not None:
             wanted = fingerprint_of(opened, chosen, facts, about.tensorrt, options)
             engine = pack.install(pack_from, trust, wanted)
@@ -286,7 +284,7 @@ def _show(result: dict[str, Any]) -> None:
         files = plural(len(result["deleted"]), "file")
         say(f"{files} deleted, {result['bytes'] / 2**20:.1f} MiB")
         return
-    how = f"built in {result['seconds']:.1f} s" if result["built"] else "it was there"
+    how = f"built in {result['seconds']:.1f} s" if result["built"] else "cached"
     if result["from"] is not None:
         how = f"taken from {result['from']}"
     mib = result["plan"]["bytes"] / 2**20
@@ -298,8 +296,8 @@ def _show(result: dict[str, Any]) -> None:
     if result["fallback"] is not None:
         say(f"all inputs and outputs are float32: {result['fallback']}")
     for name in result["reformats"]:
-        say(f"  only converts: {name}")
+        say(f"  conversion layer: {name}")
     if result["kept"] is not None:
-        say(f"kept in {result['kept']}")
+        say(f"cached as {result['kept']}")
     if result["pack"] is not None:
         say(f"packed as {result['pack']['path']}, sha256 {result['pack']['sha256']}")

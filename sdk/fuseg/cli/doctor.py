@@ -1,4 +1,4 @@
-"""``fuseg doctor``: what is here, what is missing, what that costs, how to mend it."""
+"""``fuseg doctor``: what is here, what is missing, the impact of that, the fix."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _tuned() -> list[dict[str, str | int | float | bool]]:
 
 def _tuned_line(row: dict[str, str | int | float | bool]) -> str:
     asleep = "" if row["allow_spinning"] else " (--no-spinning)"
-    again = ", by other versions: fuseg tune it again" if row["outdated"] else ""
+    again = " (other versions: run fuseg tune again)" if row["outdated"] else ""
     return (
         f"tuned: bundle {str(row['bundle'])[:12]}, threads {row['threads']}{asleep}: "
         f"{row['variant']} on {row['backend']}, {row['p50_ms']:.2f} ms{again}"
@@ -91,38 +91,40 @@ def _native() -> Finding:
 
 def _onnxruntime() -> Finding:
     """It is really imported: that is what fails on boards with a wrong wheel."""
-    name, disables = "onnxruntime", "run, verify, bench: the engine itself"
+    name, impact = "onnxruntime", "run, verify, bench: nothing can run"
     fix = "pip install --force-reinstall onnxruntime"
     try:
         library = importlib.import_module(name)
         providers = ", ".join(library.get_available_providers())
     except ModuleNotFoundError:
         fix = "pip install onnxruntime"
-        return Finding(name, "missing", "not installed", True, disables, fix)
+        return Finding(name, "missing", "not installed", True, impact, fix)
     except (ImportError, AttributeError, OSError) as err:
-        return Finding(name, "broken", str(err), True, disables, fix)
-    return Finding(name, "ok", f"{library.__version__} (offers {providers})", True)
+        return Finding(name, "broken", str(err), True, impact, fix)
+    return Finding(name, "ok", f"{library.__version__} (providers: {providers})", True)
 
 
 def _required() -> list[Finding]:
     return [
-        _module("numpy", "numpy", disables="everything", required=True),
-        _module("PIL", "pillow", disables="image files", required=True),
+        _module("numpy", "numpy", impact="everything", required=True),
+        _module("PIL", "pillow", impact="image files", required=True),
     ]
 
 
 def _optional() -> list[Finding]:
-    export = "export, models, the peers of bench"
+    export = "export, models, bench's peers"
     return [
-        _module("torch", "torch", disables=export, fix=INSTALL),
-        _module("onnx", "onnx", disables=export, fix=INSTALL),
-        _module("onnxsim", "onnxsim", disables="simplifying in export", fix=INSTALL),
-        _module("safetensors", "safetensors", disables=export, fix=INSTALL),
-        _module("cv2", "opencv-python-headless", disables="bench's usual-recipe peer"),
+        _module("torch", "torch", impact=export, fix=INSTALL),
+        _module("onnx", "onnx", impact=export, fix=INSTALL),
+        _module(
+            "onnxsim", "onnxsim", impact="the simplifying stage of export", fix=INSTALL
+        ),
+        _module("safetensors", "safetensors", impact=export, fix=INSTALL),
+        _module("cv2", "opencv-python-headless", impact="bench's usual-recipe peer"),
         _module(
             "openvino",
             "openvino",
-            disables="backend openvino, often the faster one on a CPU",
+            impact="backend openvino, often the fastest on a CPU",
             fix=_EXTRA % "openvino",
         ),
     ]
@@ -132,14 +134,14 @@ def _module(
     module: str,
     package: str,
     *,
-    disables: str,
+    impact: str,
     fix: str | None = None,
     required: bool = False,
 ) -> Finding:
     """Look for a module without importing it."""
     if find_spec(module) is None:
         fix = fix or f"pip install {package}"
-        return Finding(package, "missing", "not installed", required, disables, fix)
+        return Finding(package, "missing", "not installed", required, impact, fix)
     try:
         version = metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -158,7 +160,8 @@ def _show(findings: list[Finding]) -> None:
     print_table(("", "state", "detail"), rows)
     for found in findings:
         if found.state != "ok" and not found.not_needed:
-            say(f"{found.name}: {found.state}; affects {found.disables}")
+            say(f"{found.name}: {found.state}")
+            say(f"    impact: {found.impact}")
             if found.fix is not None:
                 say(f"    fix: {found.fix}")
 
@@ -173,9 +176,9 @@ def _summary(findings: list[Finding]) -> str:
     needed = "gpu driver", "gpu", "cuda kernels"
     faulty = [n for n in needed if n in by_name and by_name[n].state != "ok"]
     if by_name["gpu driver"].not_needed:
-        gpu = "there is none from NVIDIA"
+        gpu = "none from NVIDIA"
     elif faulty or not here:
-        gpu = f"not ready ({', '.join(faulty) or 'no backend for it'})"
+        gpu = f"not ready ({', '.join(faulty) or 'no backend'})"
     else:
         gpu = f"ready ({', '.join(here)})"
     return f"CPU: {cpu}. GPU: {gpu}."

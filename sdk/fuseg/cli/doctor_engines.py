@@ -18,7 +18,7 @@ _JETPACK_6_ONNXRUNTIME = (
 
 
 def tensorrt(place: Place, answer: Answer | None) -> Finding:
-    name, disables = "tensorrt", "backend tensorrt, fuseg build"
+    name, impact = "tensorrt", "backend tensorrt, fuseg build"
     if answer is None:
         detail = "not installed"
         fix: str | None = _install_tensorrt(place)
@@ -26,29 +26,29 @@ def tensorrt(place: Place, answer: Answer | None) -> Finding:
             detail = f"JetPack's is for the system's Python 3.{python}"
             fix = f"python3.{python} -m venv --system-site-packages ENV"
             if python < 10:
-                detail += ", fuseg for 3.10 and later"
+                detail += "; fuseg needs 3.10 or later"
                 fix = "JetPack 6 or later"
         elif not place.has_gpu:
             detail, fix = detail + NO_GPU, None
-        return Finding(name, "missing", detail, False, disables, fix)
+        return Finding(name, "missing", detail, False, impact, fix)
     foreign = _installed_from_pypi()
     if place.is_jetson and foreign:
-        detail = f"{' '.join(foreign)} of PyPI stand before JetPack's"
+        detail = f"{' '.join(foreign)} from PyPI: hides JetPack's"
         fix = f"pip uninstall tensorrt {' '.join(foreign)}"
-        return Finding(name, "broken", detail, False, disables, fix)
+        return Finding(name, "broken", detail, False, impact, fix)
     if answer.facts is None:
         fix = _install_tensorrt(place)
         if fix.startswith("pip"):
             fix += " --force-reinstall"
         if place.is_jetson:
             fix = "sudo apt install --reinstall python3-libnvinfer"
-        return Finding(name, "broken", str(answer.fault), False, disables, fix)
+        return Finding(name, "broken", str(answer.fault), False, impact, fix)
     made_for = max((int(n.partition("cu")[2][:2]) for n in foreign), default=0)
     version = answer.facts["version"]
     if place.cuda and made_for > place.cuda[0]:
-        detail = f"{version} is for CUDA {made_for}, the driver speaks {place.cuda[0]}"
+        detail = f"{version} is for CUDA {made_for}, the driver for {place.cuda[0]}"
         fix = f"pip uninstall tensorrt {' '.join(foreign)}; {_install_tensorrt(place)}"
-        return Finding(name, "broken", detail, False, disables, fix)
+        return Finding(name, "broken", detail, False, impact, fix)
     return Finding(name, "ok", f"{version}, imports")
 
 
@@ -66,7 +66,7 @@ def _install_tensorrt(place: Place) -> str:
 
 
 def _python_with_tensorrt(root: Path) -> int | None:
-    """The minor version of the Python that JetPack put TensorRT in place for."""
+    """The minor version of the Python that JetPack installed TensorRT for."""
     found = (root / "usr/lib").glob("python3.*/dist-packages/tensorrt")
     minors = [path.parts[-3].removeprefix("python3.") for path in found]
     return max((int(minor) for minor in minors if minor.isdigit()), default=None)
@@ -79,37 +79,39 @@ def _installed_from_pypi() -> list[str]:
 
 def pycuda(place: Place, answer: Answer | None) -> Finding:
     name = "pycuda"
-    disables = "sharing the GPU through pycuda; fuseg's CUDA module does all it needs"
+    impact = "sharing the GPU through pycuda; not needed by fuseg itself"
     fix: str | None = 'PATH=/usr/local/cuda/bin:$PATH pip install "fuseg[pycuda]"'
     if answer is None:
         if not place.has_gpu:
-            return Finding(name, "missing", f"not installed{NO_GPU}", False, disables)
-        return Finding(name, "missing", "not installed", False, disables, fix)
+            return Finding(name, "missing", f"not installed{NO_GPU}", False, impact)
+        return Finding(name, "missing", "not installed", False, impact, fix)
     if answer.facts is None:
         if not place.has_gpu:
             fix = None
         again = fix and f"{fix} --force-reinstall --no-cache-dir"
-        return Finding(name, "broken", str(answer.fault), False, disables, again)
+        return Finding(name, "broken", str(answer.fault), False, impact, again)
     return Finding(name, "ok", f"{answer.facts['version']}, imports")
 
 
 def onnxruntime(place: Place, answer: Answer | None) -> Finding:
-    """Its list of providers is no proof: a session that starts on the GPU is."""
-    name, disables = "onnxruntime cuda", "backend onnxruntime-cuda"
+    """Its list of providers proves nothing; a session that starts on the GPU does."""
+    name, impact = "onnxruntime cuda", "backend onnxruntime-cuda"
     fix: str | None = f"pip uninstall -y onnxruntime; {_install_onnxruntime(place)}"
     if not place.has_gpu:
         fix = None
     if answer is None:
-        return Finding(name, "missing", "no onnxruntime", False, disables, fix)
+        return Finding(
+            name, "missing", "onnxruntime is not installed", False, impact, fix
+        )
     if answer.facts is None:
-        return Finding(name, "broken", str(answer.fault), False, disables, fix)
+        return Finding(name, "broken", str(answer.fault), False, impact, fix)
     if not answer.facts["offered"]:
-        detail = "not offered by the onnxruntime installed here"
-        return Finding(name, "missing", detail, False, disables, fix)
+        detail = "not part of the installed onnxruntime"
+        return Finding(name, "missing", detail, False, impact, fix)
     if not answer.facts["runs"]:
-        detail = f"offered, but a session does not get it: {answer.log}"
-        return Finding(name, "broken", detail, False, disables, fix)
-    return Finding(name, "ok", "offered, and a session runs on it")
+        detail = f"listed, but a session does not use it: {answer.log}"
+        return Finding(name, "broken", detail, False, impact, fix)
+    return Finding(name, "ok", "available, and a session runs on it")
 
 
 def onnxruntime_packages(place: Place) -> list[Finding]:
@@ -118,10 +120,10 @@ def onnxruntime_packages(place: Place) -> list[Finding]:
     if not found:
         return []
     both = " and ".join(f"{name} {version}" for name, version in found.items())
-    disables = "backends onnxruntime and onnxruntime-cuda: which of them runs is chance"
+    impact = "backends onnxruntime and onnxruntime-cuda: either may run"
     fix = f"pip uninstall -y {' '.join(found)}; {_install_onnxruntime(place)}"
     detail = f"{both} share one folder"
-    return [Finding("onnxruntime packages", "broken", detail, False, disables, fix)]
+    return [Finding("onnxruntime packages", "broken", detail, False, impact, fix)]
 
 
 def _install_onnxruntime(place: Place) -> str:
@@ -130,7 +132,7 @@ def _install_onnxruntime(place: Place) -> str:
     if place.is_jetson and place.cuda == (12, 6):
         return _JETPACK_6_ONNXRUNTIME
     if place.is_jetson:
-        return "a wheel for this JetPack: docs/jetson.md"
+        return "install a wheel for this JetPack: docs/jetson.md"
     if place.cuda and place.cuda[0] == 12:
         return 'pip install "onnxruntime-gpu[cuda,cudnn]<1.27"'  # the last for 12
     return 'pip install "onnxruntime-gpu[cuda,cudnn]"'

@@ -74,21 +74,21 @@ def _on_the_bus(root: Path) -> bool:
 
 
 def _driver(place: Place, driver: Answer, power: dict[str, Any]) -> Finding:
-    name, disables = "gpu driver", f"{_GPU_BACKENDS}, CUDA arrays"
+    name, impact = "gpu driver", f"{_GPU_BACKENDS}, CUDA arrays"
     if driver.facts:
         versions = [gpu["driver"] for gpu in power["gpus"] if gpu["driver"]][:1]
         if place.is_jetson:
             versions = [f"Jetson Linux {power['release'] or 'of unknown version'}"]
-        spoken = f"speaks CUDA {driver.facts['cuda']}"
-        return Finding(name, "ok", ", ".join([*versions, spoken]))
+        supported = f"supports CUDA {driver.facts['cuda']}"
+        return Finding(name, "ok", ", ".join([*versions, supported]))
     if place.is_jetson:
         detail = f"{driver.fault}: in a container, start it with --runtime nvidia"
-        return Finding(name, "broken", detail, False, disables, JETPACK)
+        return Finding(name, "broken", detail, False, impact, JETPACK)
     if place.has_gpu:
         fix = NEW_DRIVER
-        detail = f"an NVIDIA device without driver ({driver.fault})"
-        return Finding(name, "missing", detail, False, disables, fix)
-    return Finding(name, "missing", "no NVIDIA GPU", False, disables)
+        detail = f"an NVIDIA device without a driver ({driver.fault})"
+        return Finding(name, "missing", detail, False, impact, fix)
+    return Finding(name, "missing", "no NVIDIA GPU", False, impact)
 
 
 def _gpus(place: Place, driver: Answer) -> list[Finding]:
@@ -107,17 +107,17 @@ def _gpus(place: Place, driver: Answer) -> list[Finding]:
     ]
     if found:
         return found
-    fault = driver.facts["fault_of_gpus"] or "it lists no GPU"
-    fix = "reboot, then nvidia-smi: it says what the driver lacks"
+    fault = driver.facts["fault_of_gpus"] or "no reason given"
+    fix = "reboot, then run nvidia-smi: it says what is wrong"
     if place.is_jetson:
         fix = "sudo usermod -aG video,render $USER, then log in again"
-    detail = f"the driver shows none: {fault}"
+    detail = f"the driver lists none: {fault}"
     return [Finding("gpu", "broken", detail, False, _GPU_BACKENDS, fix)]
 
 
 def _kernels(place: Place, answer: Answer | None) -> Finding:
     """fuseg's own CUDA module: built or not, and accepted by the driver or not."""
-    name, disables = "cuda kernels", f"{_GPU_BACKENDS}, fuseg.ops on CUDA arrays"
+    name, impact = "cuda kernels", f"{_GPU_BACKENDS}, fuseg.ops on CUDA arrays"
     fix = (
         "PATH=/usr/local/cuda/bin:$PATH pip install --force-reinstall --no-deps "
         "fuseg-*.tar.gz (fuseg's sdist, built here)"
@@ -126,37 +126,37 @@ def _kernels(place: Place, answer: Answer | None) -> Finding:
         nvcc = _find_nvcc(place)
         detail = "not built into this fuseg"
         if not place.has_gpu:
-            return Finding(name, "missing", detail + NO_GPU, False, disables)
+            return Finding(name, "missing", detail + NO_GPU, False, impact)
         if nvcc is None:
-            fix = f"first nvcc, see below, then {fix}"
-        return Finding(name, "missing", detail, False, disables, fix)
+            fix = f"install nvcc first (see below), then {fix}"
+        return Finding(name, "missing", detail, False, impact, fix)
     if answer.facts is None:
-        return Finding(name, "broken", str(answer.fault), False, disables, fix)
+        return Finding(name, "broken", str(answer.fault), False, impact, fix)
     if answer.facts["gpus"]:
-        return Finding(name, "ok", "built, and the driver takes them")
+        return Finding(name, "ok", "built, and accepted by the driver")
     why = answer.facts["why_none"] or "it sees no GPU"
     if not place.has_gpu:
         return Finding(name, "ok", f"built{NO_GPU}")
     if "InsufficientDriver" in why:
-        spoken = f"CUDA {place.cuda[0]}.{place.cuda[1]}" if place.cuda else "less"
-        detail = f"built by a newer CUDA than the driver speaks, {spoken}"
+        known = f", {place.cuda[0]}.{place.cuda[1]}" if place.cuda else ""
+        detail = f"built with a newer CUDA than the driver supports{known}"
         if not place.is_jetson:
             fix = f"a newer driver ({NEW_DRIVER}), or {fix}"
-        return Finding(name, "broken", detail, False, disables, fix)
-    return Finding(name, "broken", f"built, but: {why}", False, disables, fix)
+        return Finding(name, "broken", detail, False, impact, fix)
+    return Finding(name, "broken", f"built, but: {why}", False, impact, fix)
 
 
 def _nvcc(place: Place) -> Finding:
     found = _find_nvcc(place)
     if found:
         return Finding("nvcc", "ok", found)
-    disables = "building fuseg's CUDA kernels here"
+    impact = "building fuseg's CUDA kernels here"
     fix: str | None = "sudo apt install nvidia-cuda-toolkit"
     if place.is_jetson:  # Ubuntu's toolkit is not made for a Jetson
         fix = "sudo apt install nvidia-cuda-dev"
     elif not place.has_gpu:
         fix = None
-    return Finding("nvcc", "missing", "not found", False, disables, fix)
+    return Finding("nvcc", "missing", "not found", False, impact, fix)
 
 
 def _find_nvcc(place: Place) -> str | None:
@@ -167,16 +167,16 @@ def _find_nvcc(place: Place) -> str | None:
 
 
 def _power(power: dict[str, Any]) -> Finding:
-    """Clocks below their maximum are no fault, but a time taken there is no record."""
+    """Clocks below their maximum are no fault, but times are not comparable there."""
     words = [f"mode {power['mode']}"] if power["mode"] else []
     words += [
         f"{gpu['name']} at {gpu['mhz']:g} of {gpu['max_mhz']:g} MHz"
         for gpu in power["gpus"]
         if None not in (gpu["mhz"], gpu["max_mhz"])
     ]
-    detail = ", ".join(words) or "nothing that can be read"
+    detail = ", ".join(words) or "not readable"
     if power["at_maximum"] is not False:
         return Finding("power and clocks", "ok", detail)
     detail = "; ".join([detail, *power["why_not"]])
-    disables = "honest benchmarks"
-    return Finding("power and clocks", "slow", detail, False, disables, power["fix"])
+    impact = "comparable benchmarks"
+    return Finding("power and clocks", "slow", detail, False, impact, power["fix"])

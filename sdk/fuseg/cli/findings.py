@@ -1,4 +1,4 @@
-"""What `fuseg doctor` finds, one thing each, and where."""
+"""One finding of `fuseg doctor`, and the machine it is about."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from pathlib import Path
 
 JETPACK = "sudo apt install nvidia-jetpack"
 NEW_DRIVER = "sudo ubuntu-drivers install"
-NO_GPU = "; there is no NVIDIA GPU here"
+NO_GPU = "; no NVIDIA GPU here"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing fuseg may use.
+    """One thing that fuseg may use.
 
-    ``state`` is "ok", "missing", "broken" or, of clocks, "slow"; ``disables`` says what
-    does not work without it, ``fix`` is what mends it. Both are None if all is well;
-    ``fix`` also where nothing can be done on this machine.
+    ``state`` is "ok", "missing", "broken" or, of clocks, "slow"; ``impact`` says what
+    does not work, ``fix`` what to do. Both are None if all is well; ``fix`` also where
+    nothing can be done on this machine.
     """
 
     name: str
     state: str
     detail: str
     required: bool = False
-    disables: str | None = None
+    impact: str | None = None
     fix: str | None = None
 
     @property
     def not_needed(self) -> bool:
-        """Whether it is missing with the hardware that it would be for."""
+        """Whether it is missing together with the hardware it would be for."""
         return self.state == "missing" and self.fix is None and not self.required
 
 
@@ -39,5 +39,5 @@ class Place:
     root: Path
     is_jetson: bool
     has_gpu: bool  # on the bus, with or without driver
-    cuda: tuple[int, int] | None  # as the driver speaks it
+    cuda: tuple[int, int] | None  # the newest that the driver supports
     arch: str

@@ -1,4 +1,4 @@
-"""From the words of ``--input`` to arrays that a Segmenter takes."""
+"""From ``--input`` to arrays that a Segmenter takes."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def require_names(
     if missing or not given:
         names = ", ".join(missing or known)
         first = (missing or [*known])[0]
-        without = f", or go on without it: --missing {first}=substitute"
+        without = f", or label without it: --missing {first}=substitute"
         raise ArgumentError(
             f"--input must be given for {names} (the bundle's inputs: {all_names}): "
             f"--input {first}=PATH{'' if all_of_them or not given else without}."
@@ -78,7 +78,7 @@ def stamps_of(by: str, slop: str | None, reference: str | None) -> Stamps | None
     """What ``--pair``, ``--slop`` and ``--reference`` say; None pairs by name.
 
     Raises:
-        ArgumentError: ``--pair`` is none, or another option has no effect.
+        ArgumentError: ``--pair`` is unknown, or another option has no effect.
     """
     if by not in ("name", "stamp"):
         raise ArgumentError(f"--pair must be name or stamp, got {by!r}.")
@@ -87,7 +87,7 @@ def stamps_of(by: str, slop: str | None, reference: str | None) -> Stamps | None
         return stamps if slop is None else replace(stamps, slop=slop)
     for option, value in (("--slop", slop), ("--reference", reference)):
         if value is not None:
-            raise ArgumentError(f"{option} needs --pair stamp, which it is of.")
+            raise ArgumentError(f"{option} needs --pair stamp.")
     return None
 
 
@@ -110,17 +110,17 @@ def pair_files(
 class FrameReader:
     """Reads the files of one frame as the arrays that the segmenter expects.
 
-    Image files hold RGB. Where the segmenter was told nothing else (``--channels``),
-    it expects the manifest's order, so those of a BGR input are turned here. A
+    Image files hold RGB. Without ``--channels`` the segmenter expects the manifest's
+    order, so the channels of a BGR input are swapped here. A
     ``.npy`` array is taken as it is.
 
     Args:
         manifest: Of the bundle.
-        channels: Of ``--channels``, by input name, as the segmenter was told.
+        channels: Of ``--channels``, by input name, as the segmenter got it.
         planes: Of ``--plane``, by input name.
 
     Raises:
-        ArgumentError: A plane is none, or is one of no input.
+        ArgumentError: A plane is unknown, or its input is.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class FrameReader:
         planes: Mapping[str, str] | None = None,
     ) -> None:
         self._inputs = {entry.name: entry for entry in manifest.inputs}
-        self._told = channels
+        self._channels = channels
         self._taken = {
             name: "GRAY" if order == "GRAY" else "RGBA"
             for name, order in channels.items()
@@ -146,7 +146,7 @@ class FrameReader:
                 f", got {name!r}."
             )
         is_color = self._inputs[name].kind == "color"
-        gray = self._told.get(name) == "GRAY"
+        gray = self._channels.get(name) == "GRAY"
         wanted = ("RGB",) if is_color and not gray else ("R", "G", "B", "A", "L")
         if plane not in wanted:
             raise ArgumentError(
@@ -163,7 +163,7 @@ class FrameReader:
         taken = self._taken.get(name)
         array = read_frame(path, entry.kind, channels=taken, name=name)
         is_image = path.suffix.lower() != ".npy"
-        if is_image and entry.channels == "BGR" and name not in self._told:
+        if is_image and entry.channels == "BGR" and name not in self._channels:
             array = np.ascontiguousarray(array[..., ::-1])
         return array
 
@@ -171,11 +171,11 @@ class FrameReader:
         """The first colour frame, in RGB order; None if no colour was given."""
         for name, entry in self._inputs.items():
             if entry.kind == "color" and name in frames:
-                array, order = frames[name], self._told.get(name, entry.channels)
+                array, order = frames[name], self._channels.get(name, entry.channels)
                 if order == "GRAY":
                     return np.dstack([array] * 3)
-                turned = order in ("BGR", "BGRA")
-                return array[..., 2::-1] if turned else array[..., :3]
+                swapped = order in ("BGR", "BGRA")
+                return array[..., 2::-1] if swapped else array[..., :3]
         return None
 
 
@@ -205,7 +205,7 @@ def label(
     """Label one frame.
 
     Args:
-        all_of_them: Whether every input is wanted, so ``--missing`` is no way out.
+        all_of_them: Whether every input is wanted, so that ``--missing`` does not help.
 
     Raises:
         FusegError: As the segmenter does; the sentence names the file, or the frame.
@@ -226,13 +226,13 @@ def label(
 
 
 def report_unpaired(pairs: MatchedFrames) -> None:
-    """Count on stderr, in one line, the files that found no partner, if some did."""
+    """Count on stderr, in one line, the files without a partner, if there are any."""
     if pairs.frames and pairs.unpaired:
         counts = ", ".join(
             f"{len(files)} of {name} (the first: {files[0]})"
             for name, files in pairs.unpaired.items()
         )
-        warn(f"files without a partner are left out: {counts}.")
+        warn(f"files without a partner are skipped: {counts}.")
 
 
 def nothing_pairs(pairs: MatchedFrames) -> str:

@@ -16,7 +16,7 @@ from .extract import inputs_of
 from .options import BundleArgument, JsonOption
 from .printing import plural, print_json, print_table, say
 
-_LISTED = 5  # of a list of texts; --json has all
+_LISTED = 5  # entries of a list; --json has all
 
 
 def inspect(
@@ -26,26 +26,26 @@ def inspect(
         typer.Option(
             metavar="DIR",
             help="Also write the manifest, the ONNX files and the sample frames, with "
-            "the labels expected of them, into this new folder.",
+            "their expected labels, into this new folder.",
             show_default=False,
         ),
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Check a bundle and show its inputs, outputs and verification."""
+    """Check a bundle; show its inputs, outputs and verification results."""
     opened = Bundle.open(bundle)
     manifest = opened.manifest
     written = [] if extract is None else write_out(opened, extract)
     if json:
-        told = {
+        about = {
             "bundle": str(bundle),
             "digest": opened.digest,
             "bytes": bundle.stat().st_size,
             "manifest": jsonlib.loads(manifest.dump()),
         }
         if extract is not None:
-            told["extracted"] = [str(path) for path in written]
-        print_json(told)
+            about["extracted"] = [str(path) for path in written]
+        print_json(about)
         return
     say(f"{manifest.name}  (format {manifest.format}, {manifest.created_by})")
     say(f"sha256 {opened.digest}  {bundle.stat().st_size:,} bytes")
@@ -56,7 +56,7 @@ def inspect(
         _show_variant(variant, manifest)
     say(f"\n{plural(len(manifest.samples), 'sample frame')} for fuseg verify")
     for key, value in sorted(manifest.provenance.items()):
-        say(f"{key}: {_told(value)}")
+        say(f"{key}: {_brief(value)}")
     if extract is not None:
         say(f"\nextracted: {plural(len(written), 'file')} in {extract}")
         if manifest.samples:
@@ -64,8 +64,8 @@ def inspect(
             print(f"label the samples: {shlex.join([*words, '--out', 'labelled'])}")
 
 
-def _told(value: object) -> str:
-    """A value of the provenance; of a long list the beginning."""
+def _brief(value: object) -> str:
+    """A value of the provenance; only the beginning of a long list."""
     if not isinstance(value, tuple):
         return str(value)
     more = f" and {len(value) - _LISTED} more" if len(value) > _LISTED else ""

@@ -19,8 +19,8 @@ InputOption = Annotated[
     typer.Option(
         "--input",
         metavar="NAME=PATH",
-        help="A file, a folder, or a pattern (in quotes), for each input of the "
-        "bundle: * stands for a part of one name, ** for any folders.",
+        help="For each input of the bundle a file, a folder, or a quoted pattern: "
+        "* matches part of one name, ** any folders.",
         show_default=False,
     ),
 ]
@@ -29,16 +29,16 @@ PairOption = Annotated[
     typer.Option(
         "--pair",
         metavar="name|stamp",
-        help="Files are one frame if what the stars stand for (in a folder, the name "
-        "without suffix) is equal: name; or if it is a time, and the nearest: stamp.",
+        help="Which files form one frame. name: those whose star parts (in a folder, "
+        "names without suffix) are equal; stamp: these are times, the nearest match.",
     ),
 ]
 SlopOption = Annotated[
     str | None,
     typer.Option(
         metavar="TIME",
-        help="How far apart two stamps of --pair stamp may be: 20ms, 0.05s, or in the "
-        "names' own unit.",
+        help="With --pair stamp, how far apart two stamps may be: 20ms, 0.05s, or a "
+        "number in the names' own unit.",
         show_default="20ms",
     ),
 ]
@@ -46,7 +46,7 @@ ReferenceOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="The input whose frames get partners with --pair stamp.",
+        help="With --pair stamp, the input that the others are matched to.",
         show_default="the first --input",
     ),
 ]
@@ -55,8 +55,8 @@ PlaneOption = Annotated[
     typer.Option(
         "--plane",
         metavar="NAME=CHANNEL",
-        help="Which channel of its image files is a sensor's: R, G, B, A or L; or RGB, "
-        "the colours of files whose fourth channel is another sensor's.",
+        help="The channel of the image files that belongs to a sensor: R, G, B, A or "
+        "L; or RGB, for files whose fourth channel belongs to another sensor.",
         show_default=False,
     ),
 ]
@@ -65,7 +65,7 @@ UnitOption = Annotated[
     typer.Option(
         "--unit",
         metavar="NAME=UNIT",
-        help="What one step of the files' values is, such as depth=0.1mm.",
+        help="The unit of the files' values, such as depth=0.1mm.",
         show_default=False,
     ),
 ]
@@ -74,8 +74,8 @@ ChannelsOption = Annotated[
     typer.Option(
         "--channels",
         metavar="NAME=ORDER",
-        help="RGB, BGR, RGBA, BGRA or GRAY: how the files hold colour, if not as "
-        "usual.",
+        help="How the files store colour, if not in the usual order: RGB, BGR, RGBA, "
+        "BGRA or GRAY.",
         show_default=False,
     ),
 ]
@@ -84,9 +84,9 @@ MissingOption = Annotated[
     typer.Option(
         "--missing",
         metavar="NAME=POLICY",
-        help="What to do where an input has no file, or one without a valid pixel: "
-        "refuse, or substitute the value that the bundle has for that. By default as "
-        "the bundle says; nothing is held from one file to the next.",
+        help="What to do if an input has no file, or one without a valid pixel: "
+        "refuse, or substitute the bundle's fill value. By default the bundle decides; "
+        "nothing is held from one frame to the next.",
         show_default=False,
     ),
 ]
@@ -94,38 +94,36 @@ TruthMapOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="What the ids in the label maps mean, if they are no class indices: "
+        help="What the ids in the label maps mean, if they are not class indices: "
         "lines such as '33 = bicycle', '1-40 = 0-39', '0 = ignore' or '* = ignore', "
-        "with a class's name or index on the right; or a JSON object of the same.",
+        "with a class name or index on the right; or the same as a JSON object.",
         show_default=False,
     ),
 ]
 AlphaOption = Annotated[
     float,
-    typer.Option(
-        min=0.0, max=1.0, help="Weight of the classes' colours in the overlay."
-    ),
+    typer.Option(min=0.0, max=1.0, help="Weight of the class colours in the overlay."),
 ]
 ThreadsOption = Annotated[
     int | None,
-    typer.Option(min=1, help="Threads of the engine.", show_default="its own choice"),
+    typer.Option(min=1, help="Threads of the backend.", show_default="its own choice"),
 ]
 NoSpinningOption = Annotated[
     bool,
     typer.Option(
         "--no-spinning",
-        help="Let the engine's waiting threads sleep, not keep their cores busy.",
+        help="Let the backend's waiting threads sleep instead of keeping cores busy.",
     ),
 ]
 BackendOption = Annotated[
     str,
     typer.Option(
-        help="The engine: tensorrt, onnxruntime-cuda, onnxruntime, openvino, or auto, "
-        "the fastest by fuseg tune, else the first of these that works here."
+        help="tensorrt, onnxruntime-cuda, onnxruntime, openvino, or auto: the fastest "
+        "according to fuseg tune, else the first of these that works here."
     ),
 ]
 DeviceOption = Annotated[
-    int, typer.Option(min=0, help="Which GPU, counted as CUDA does.")
+    int, typer.Option(min=0, help="Number of the GPU, as CUDA counts.")
 ]
 VariantOption = Annotated[
     str | None,
@@ -135,8 +133,8 @@ TrustOption = Annotated[
     str | None,
     typer.Option(
         metavar="SHA256|KEYFILE",
-        help="Digest that the bundle must have, or the public Ed25519 key (PEM) that "
-        "signed it. Its first run then needs no process of its own.",
+        help="The sha256 that the bundle must have, or the public Ed25519 key (PEM) "
+        "that signed it. A trusted bundle needs no separate process for its first run.",
         show_default=False,
     ),
 ]

@@ -60,7 +60,7 @@ from .options import (
 )
 from .printing import plural, print_json, print_table, progress, report, say
 
-# What may be wrong with one frame alone; all else would befall the next one, too.
+# Errors about one frame; any other would also hit the next one.
 _OF_ONE_FRAME = (ArgumentError, BackendError, DTypeError, FrameError, InputFileError)
 _NAMED = 8  # failed frames that the summary names
 STAGES = ("pack", "network", "label", "total")
@@ -83,8 +83,8 @@ def run(
         str,
         typer.Option(
             metavar="go-on|stop",
-            help="Of several frames one that cannot be labelled is named and left "
-            "out, and the exit code is 1; stop ends with it, and with 2.",
+            help="After a frame that cannot be labelled: go-on labels the others, and "
+            "exits with 1; stop ends there, with 2.",
         ),
     ] = "go-on",
     alpha: AlphaOption = 0.5,
@@ -98,13 +98,13 @@ def run(
 ) -> None:
     """Label frames and write a label map and an overlay for each.
 
-    A label map is a palette PNG: its pixels are the classes' numbers.
+    A label map is a palette PNG: its pixels are class numbers.
 
     One file per input is one frame, whatever the names.
 
-    Of folders and patterns, files with the same key are one frame.
+    In folders and patterns, files with the same key form one frame.
 
-    The key is what the stars stood for; in a folder, the name without its suffix.
+    The key is what the stars match; in a folder, the name without its suffix.
     """
     if on_error not in ("go-on", "stop"):
         raise ArgumentError(f"--on-error must be go-on or stop, got {on_error!r}.")
@@ -144,14 +144,14 @@ def run(
                 if stop_at_once or isinstance(err, DeviceError):
                     raise
                 report("error", str(err))
-    except (FusegError, KeyboardInterrupt) as err:  # what was done is told all the same
+    except (FusegError, KeyboardInterrupt) as err:  # what was done is shown anyway
         stopped = err
 
     if json:
-        told = {"frames": done, "failed": failed, "unpaired": unpaired_json(pairs)}
+        result = {"frames": done, "failed": failed, "unpaired": unpaired_json(pairs)}
         if stopped is not None:
-            told["error"] = _error(stopped)
-        print_json(told)
+            result["error"] = _error(stopped)
+        print_json(result)
     else:
         _show(done, failed, out)
     if isinstance(stopped, KeyboardInterrupt):
@@ -259,6 +259,6 @@ def _show(done: list[dict[str, Any]], failed: list[dict[str, Any]], out: Path) -
     for name in done[0]["classes"]:
         share = sum(frame["classes"][name] for frame in done) / len(done)
         rows.append((name, f"{share:.2%}"))
-    print_table(("class", "of the pixels"), rows, right=("of the pixels",))
+    print_table(("class", "share of pixels"), rows, right=("share of pixels",))
     times = {s: median(frame["timing_ms"][s] for frame in done) for s in STAGES}
     say("ms per frame (median): " + "  ".join(f"{s} {t:.2f}" for s, t in times.items()))

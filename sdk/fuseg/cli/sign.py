@@ -1,4 +1,4 @@
-"""``fuseg sign``: a signature beside a bundle, for whoever trusts the key."""
+"""``fuseg sign``: a signature next to a bundle, for those who trust the key."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def sign(
         Path,
         typer.Option(
             metavar="FILE",
-            help="Private Ed25519 key (PEM, no password), as `openssl genpkey "
-            "-algorithm ed25519` makes one.",
+            help="Private Ed25519 key (PEM, no password), such as `openssl genpkey "
+            "-algorithm ed25519` makes.",
             show_default=False,
         ),
     ],
     json: JsonOption = False,
 ) -> None:
-    """Sign a bundle: the signature is a file beside it, BUNDLE.sig.
+    """Sign a bundle: write BUNDLE.sig next to it.
 
-    Where the bundle goes, it goes too. --trust of the other commands, and trust= of
+    Keep the two files together. --trust of the other commands, and trust= of
     fuseg.load, take the public key.
     """
     opened = Bundle.open(bundle)

@@ -11,7 +11,7 @@ from typing import Any
 
 GROUP = "fuseg.commands"
 COMMANDS = {
-    "demo": "Make a bundle, frames to try it on, and their labels.",
+    "demo": "Make a bundle of the shipped network, and frames to try it on.",
     "export": "Make a verified bundle from a trained checkpoint.",
     "models": "List the reference models that can be exported by name.",
 }

@@ -1,4 +1,4 @@
-"""``fuseg tune``: which engine and variant are the fastest here, for `fuseg.load`."""
+"""``fuseg tune``: find the fastest backend and variant here, for `fuseg.load`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from .printing import plural, print_json, print_table, progress, say, warn
 
 @dataclass
 class _Row:
-    """One engine with one variant: a Segmenter to time, or why there is none."""
+    """One backend with one variant: a Segmenter to time, or why there is none."""
 
     backend: str
     variant: str
@@ -67,7 +67,7 @@ def tune(
     threads: ThreadsOption = None,
     no_spinning: NoSpinningOption = False,
     rounds: Annotated[
-        int, typer.Option(min=1, help="Timed calls of each engine and variant.")
+        int, typer.Option(min=1, help="Timed calls of each backend and variant.")
     ] = 30,
     device: DeviceOption = 0,
     trust: TrustOption = None,
@@ -75,11 +75,11 @@ def tune(
 ) -> None:
     """Time every backend with every variant, and remember the fastest.
 
-    fuseg.load and the other commands then take it for this bundle, on this CPU and
-    GPU, with as many threads that wait in the same way. Only what gives the labels of
-    the bundle's samples is timed. TensorRT's engines are built first, if they are not
-    kept from earlier: that takes minutes for each. Exits with 1 if nothing gives the
-    right labels.
+    fuseg.load and the other commands then use it for this bundle on this CPU and GPU,
+    with the same --threads and --no-spinning. Only combinations that reproduce the
+    labels of the bundle's samples are timed. TensorRT engines that are not cached are
+    built first, which takes minutes each. Exits with 1 if nothing gives the right
+    labels.
     """
     require_device("auto", device)
     opened = Bundle.open(bundle)
@@ -132,14 +132,14 @@ def tune(
 
 
 def _on_gpu(bundle: Bundle, device: int) -> list[tuple[str, Variant]]:
-    """Each engine of the GPU that is here, with each variant that is meant for it."""
+    """Each GPU backend that works here, with each variant meant for it."""
     found: list[tuple[str, Variant]] = []
     for name in GPU_ENGINES:
         if registry.missing(name, device) is None:
             try:
                 variants = registry.variants_for(bundle, name)
             except BackendError as err:
-                warn(f"{name} is left out: {err}")
+                warn(f"{name} is skipped: {err}")
                 continue
             found += [(name, variant) for variant in variants]
     return found
@@ -165,7 +165,7 @@ def _prepare(
         with _busy(f"preparing {_words(row)}"):
             if backend not in GPU_ENGINES:
                 run_first(bundle, backend, variant, trusted=trusted)
-            engine = make(
+            ready = make(
                 bundle,
                 backend,
                 variant,
@@ -173,7 +173,7 @@ def _prepare(
                 allow_spinning=allow_spinning,
                 device=device,
             )
-            segmenter = Segmenter(bundle, backend=engine, variant=variant.name)
+            segmenter = Segmenter(bundle, backend=ready, variant=variant.name)
             row.label_agreement = min(agreements(bundle, segmenter))
     except BackendError as err:
         row.rejected = str(err)
@@ -190,7 +190,7 @@ def _prepare(
 
 @contextmanager
 def _busy(what: str) -> Iterator[None]:
-    """A line with the time that it takes, on stderr if that is a terminal."""
+    """A line with the elapsed time, on stderr if that is a terminal."""
     if not sys.stderr.isatty():
         yield
         return
@@ -229,7 +229,9 @@ def _show(result: dict[str, Any]) -> None:
         say(f"GPU {settings['device']}: {result['gpu']}")
     say("  ".join(f"{name} {v}" for name, v in result["versions"].items()))
     count = settings["threads"]
-    threads = "threads as each engine chooses" if count is None else f"threads: {count}"
+    threads = (
+        "each backend's own number of threads" if count is None else f"threads: {count}"
+    )
     if not settings["allow_spinning"]:
         threads += ", sleeping while they wait"
     say(f"{plural(settings['rounds'], 'interleaved round')}, {threads}")
@@ -252,6 +254,6 @@ def _show(result: dict[str, Any]) -> None:
     numbers = "equal labels", "p50 ms", "p90 ms", "speed-up"
     print_table(("backend", "variant", *numbers, ""), rows, right=numbers)
     if result["stored"] is None:
-        say("nothing is stored: nothing gave the labels of the samples")
+        say("nothing is stored: no combination gave the samples' labels")
     else:
         say(f"speed-up: over onnxruntime fp32. Stored in {result['stored']}")

@@ -1,4 +1,4 @@
-"""``fuseg verify``: does the bundle label on this machine as it must?"""
+"""``fuseg verify``: does the bundle give the right labels on this machine?"""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _TRUTH = "--truth"  # beside the inputs' names, which are identifiers
 
 @dataclass(frozen=True)
 class _Sample:
-    """How many of a sample's labels one variant gave, and how many it must."""
+    """The share of a sample's labels that a variant gave, and the share it must."""
 
     sample: int
     variant: str
@@ -78,8 +78,8 @@ def verify(
     truth: Annotated[
         str | None,
         typer.Option(
-            help="The true labels: PNG (gray or palette) of the camera's size, a file, "
-            "folder or pattern like the inputs."
+            help="The true labels, at the camera's size: a file, folder or pattern of "
+            "gray or palette PNGs, like the inputs."
         ),
     ] = None,
     truth_map: TruthMapOption = None,
@@ -95,13 +95,13 @@ def verify(
         typer.Option(
             min=0.0,
             max=1.0,
-            help="Share of equal labels that every sample must reach.",
-            show_default=f"{FP32_AGREEMENT} of fp32, {LEAST_AGREEMENT} of others",
+            help="Share of equal labels that each sample must reach.",
+            show_default=f"{FP32_AGREEMENT} for fp32, {LEAST_AGREEMENT} for others",
         ),
     ] = None,
     min_miou: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, help="mIoU that the true labels must show."),
+        typer.Option(min=0.0, max=1.0, help="mIoU that must be reached."),
     ] = None,
     threads: ThreadsOption = None,
     no_spinning: NoSpinningOption = False,
@@ -113,14 +113,14 @@ def verify(
 ) -> None:
     """Replay the bundle's samples; score it on frames with true labels.
 
-    The samples are for every variant that is meant for the engine, unless one is named.
-    The true labels are for the one that fuseg.load would take. Exits with 1 if a
-    sample agrees less than it must, or the mIoU is too low.
+    Samples are replayed with every variant meant for the backend, unless one is named.
+    True labels are compared with the variant that fuseg.load would pick. Exits with 1
+    if a sample agrees too little, or the mIoU is too low.
     """
     sources = assignments("--input", input)
     if bool(sources) != (truth is not None):
         raise ArgumentError(
-            "--input and --truth belong together: frames, and what is seen on them."
+            "--input and --truth must be given together: frames and their true labels."
         )
     of_frames = {
         "--min-miou": min_miou,
@@ -224,7 +224,7 @@ def _replay(
     *,
     trusted: bool,
 ) -> list[_Sample]:
-    """Every sample with the variant named, or with every one meant for the engine."""
+    """Every sample, with the variant named or with all meant for the backend."""
     variants = [v for v in bundle.manifest.variants if v.fits_cpu]
     if backend in registry.GPU_ENGINES:
         variants = registry.variants_for(bundle, backend)
@@ -296,20 +296,21 @@ def _failures(
     unscored: str,
 ) -> list[str]:
     failures = [
-        f"{sample.words}, {sample.min_agreement} must."
+        f"{sample.words}, at least {sample.min_agreement} must."
         for sample in samples
         if sample.label_agreement < sample.min_agreement
     ]
     if not samples and scores is None:
         failures.append(
-            "nothing to verify with: the bundle holds no samples; give --input and "
-            "--truth."
+            "nothing to verify: the bundle holds no samples; give --input and --truth."
         )
     if scores is not None:
         if scores["miou"] is None:
             failures.append(f"nothing to score: {unscored}")
         elif min_miou is not None and scores["miou"] < min_miou:
-            failures.append(f"mIoU is {scores['miou']:.4f}, it must be {min_miou}.")
+            failures.append(
+                f"mIoU is {scores['miou']:.4f}, it must be at least {min_miou}."
+            )
     return failures
 
 

@@ -192,7 +192,7 @@ def test_the_command_tells_it_as_a_table_as_json_and_as_a_page(home, monkeypatch
         ),
         (
             ["--precision", "int8", "--truth", "t"],
-            "--truth must be given with the --frames",
+            "--truth needs --frames",
         ),
         (
             ["--precision", "int8", "--calibration", "rgb=x"],
