@@ -76,7 +76,7 @@ def demo(
 ) -> None:
     """Try fuseg: make a bundle, eight frames to run it on, and their labels.
 
-    Exports the shipped RGB-D network (half a minute of one core), renders frames of
+    Exports the shipped RGB-D network (half a minute on one core), renders frames of
     rooms that it was not trained on, labels them, and prints what to type next. Needs
     neither a GPU nor the internet.
     """

@@ -29,8 +29,8 @@ PairOption = Annotated[
     typer.Option(
         "--pair",
         metavar="name|stamp",
-        help="Which files form one frame. name: those whose star parts (in a folder, "
-        "names without suffix) are equal; stamp: these are times, the nearest match.",
+        help="Which files form one frame. name: equal star parts (in a folder, equal "
+        "names without suffix); stamp: nearest in time.",
     ),
 ]
 SlopOption = Annotated[
