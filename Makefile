@@ -1,6 +1,6 @@
 # Everything a user or developer does here:
-#   make demo    train nothing, export the shipped checkpoint, prove and time the bundle
-#   make test    the tests of every pull request
+#   make demo    export the shipped checkpoint (no training), verify and time the bundle
+#   make test    what every change must pass
 #   make lint    ruff, mypy --strict, clang-format
 #   make sanitize, make test-neon    the kernels under sanitizers, and on an emulated Arm
 #   make wheel, make wheels    for this machine alone; for x86-64 and aarch64
@@ -77,17 +77,17 @@ format: build
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(CXX_FILES)
 
-# Every kernel beside its peers: one thread on one core, the candidates in turns, answers
-# checked first; a wrong answer fails. The whole table takes RUNS times a quarter of an
-# hour, and wants a machine with nothing else to do.
+# Every kernel beside its peers: one thread on one core, interleaved, results compared
+# first; a wrong one fails. All kernels take RUNS times a quarter of an hour, on a machine
+# with nothing else to do.
 #   make bench-kernels RUNS=3 MACHINE=NAME    also into benchmarks/results/<version>/
-#   make bench-kernels BENCH_ARGS=--strict    a missed bar fails too; see record.py
-#   make bench-kernels ROOMS=overlay BENCH_ARGS='--only noise'
+#   make bench-kernels BENCH_ARGS=--strict    a missed target fails, too; see record.py
+#   make bench-kernels KERNELS=overlay BENCH_ARGS='--only noise'
 RUNS ?= 1
-ROOMS ?= $(filter-out frames precision,$(patsubst benchmarks/bench_%.py,%,$(wildcard benchmarks/bench_*.py)))
+KERNELS ?= $(filter-out frames precision,$(patsubst benchmarks/bench_%.py,%,$(wildcard benchmarks/bench_*.py)))
 bench: bench-kernels
 bench-kernels: build $(VENV)/.peers out/demo/rgbd.fuseg
-	status=0; for room in $(ROOMS); do $(BIN)/python benchmarks/bench_$$room.py \
+	status=0; for kernel in $(KERNELS); do $(BIN)/python benchmarks/bench_$$kernel.py \
 	  --runs $(RUNS) $(if $(MACHINE),--machine $(MACHINE)) $(BENCH_ARGS) || status=1; \
 	done; exit $$status
 
@@ -103,9 +103,9 @@ bench-precision: build $(VENV)/.peers
 out/demo/rgbd.fuseg:
 	$(MAKE) demo
 
-# OpenVINO is 60 MB that only this needs. Without it the bench says that it is absent.
+# OpenVINO is 60 MB that only this needs. Without it, its rows are marked as absent.
 $(VENV)/.peers: $(VENV)/.built
-	$(PIP) openvino || echo "OpenVINO cannot be had here: measured without it."
+	$(PIP) openvino || echo "OpenVINO is not available here: measured without it."
 	touch $@
 
 train: build
@@ -120,7 +120,7 @@ train-qat: build
 train-%: build
 	$(BIN)/python -m fuseg_export.training $*
 
-# What is generated in README.md and docs/.
+# Writes the generated parts of README.md and docs/.
 docs: build
 	$(BIN)/python tools/docs/make_docs.py
 
@@ -145,8 +145,8 @@ $(VENV)-floor/.built: $(VENV)/.built $(PYTHON_FILES)
 	  "$$(echo out/wheel/fuseg-*.whl)[cli]"
 	touch $@
 
-# Every CUDA room for the architectures of a release, without a warning or a spilled
-# register, and what each kernel takes of the GPU. Needs nvcc, no GPU.
+# Every CUDA kernel for the architectures of a release, without a warning or a spilled
+# register, and the resources each needs. Needs nvcc, no GPU.
 cuda-release: build
 	$(BIN)/python tests/checks/cuda_resources.py --save benchmarks/results/$(VERSION)/cuda-resources.json
 
