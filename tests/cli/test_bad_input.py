@@ -45,7 +45,7 @@ def test_a_missing_input(refused, rgb):
         "ArgumentError",
         (
             "--input must be given for depth (the bundle's inputs: rgb, depth): "
-            "--input depth=PATH, or label it without: --missing depth=substitute."
+            "--input depth=PATH, or label without it: --missing depth=substitute."
         ),
     )
 

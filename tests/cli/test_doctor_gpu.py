@@ -106,7 +106,7 @@ def test_a_jetson_where_all_is_well(jetson, ask):
         kernels=SEES_ONE,
         onnxruntime=Answer({"offered": True, "runs": True}, None),
     )
-    assert found["gpu driver"].detail == "Jetson Linux 36.4.3, speaks CUDA 12.6"
+    assert found["gpu driver"].detail == "Jetson Linux 36.4.3, supports CUDA 12.6"
     assert found["gpu"].detail == "Orin, SM 8.7, 7.4 GiB shared with the CPU"
     assert found["tensorrt"].detail == "10.3.0, imports"
     for name in ("tensorrt", "pycuda", "cuda kernels", "onnxruntime cuda"):
@@ -208,7 +208,7 @@ def test_a_cuda_module_that_fails_otherwise_gives_its_own_reason(desktop, ask):
 
 def test_a_fuseg_without_cuda_module_needs_nvcc_first(desktop, ask, tmp_path):
     found = ask(desktop, "x86_64", driver=Answer(RTX, None))
-    assert found["cuda kernels"].fix.startswith("first nvcc")
+    assert found["cuda kernels"].fix.startswith("install nvcc first")
     assert found["nvcc"].fix == "sudo apt install nvidia-cuda-toolkit"
     nvcc = tmp_path / "usr/local/cuda/bin/nvcc"
     nvcc.parent.mkdir(parents=True)
