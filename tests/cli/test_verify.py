@@ -35,8 +35,8 @@ def test_a_failure_is_told_on_stderr(fuseg, sampled):
     done = fuseg("verify", sampled(48), "--min-agreement", "0.995")
     assert done.code == 1
     assert done.stderr == (
-        "failed: fp32 on onnxruntime, sample 1: 0.990000 of the labels agree, 0.995 "
-        "must.\n"
+        "failed: fp32 on onnxruntime, sample 1: 0.990000 of the labels agree, at "
+        "least 0.995 must.\n"
     )
     assert fuseg("verify", sampled(48), "--min-agreement", "0.99").code == 0
 
