@@ -4,14 +4,14 @@ Heads end in bilinear upsampling, softmax, argmax. The runtime goes from the sco
 before all that straight to labels at the camera's size, so the graph should end there.
 What is cut must not change a label:
 
-- **ArgMax** over the classes (axis 1 of (1, C, H, W), the first of equals wins), and
-  behind it what only re-dresses labels: Cast, Squeeze, Unsqueeze, Identity.
-- **Softmax, LogSoftmax** over the classes, and **Sigmoid** of a single class: they
-  keep the order of scores. Not if an upsampling follows: an average of probabilities
-  may order the classes differently than the average of their scores.
-- **Resize** that enlarges height and width, linear, not antialiased, by half pixels
-  (pytorch_half_pixel differs only where one pixel is made) or aligned corners, its
-  scale the ratio of the sizes. The runtime does the same, only to another size.
+1. **ArgMax** over the classes (axis 1 of (1, C, H, W), the first of equals wins), and
+   behind it what only re-dresses labels: Cast, Squeeze, Unsqueeze, Identity.
+2. **Softmax, LogSoftmax** over the classes, and **Sigmoid** of a single class: they
+   keep the order of scores. Not if an upsampling follows: an average of probabilities
+   may order the classes differently than the average of their scores.
+3. **Resize** that enlarges height and width, linear, not antialiased, by half pixels
+   (pytorch_half_pixel differs only where one pixel is made) or aligned corners, its
+   scale the ratio of the sizes. The runtime does the same, only to another size.
 
 The graph keeps one output, so nothing but its tail can read what is cut. The rest
 stays; `Tail.kept` says why.
@@ -28,7 +28,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from fuseg.errors import ExportError
 
-from .rewrite import constant, free, names_in, read, rewrite, static_shape
+from .rewrite import constant, free, names_in, producer, read, rewrite, static_shape
 
 __all__ = ["SCORES", "Tail", "cut_tail", "find_tail"]
 
@@ -135,15 +135,10 @@ def _walk(output: ir.Value) -> tuple[list[ir.Node], str | None]:
         if kept is not None or node.op_type not in (*_DRESSING, *_TAIL):
             break
         nodes.append(node)
-        node = _maker(node)
+        node = producer(node.inputs[0])
     while nodes and (nodes[-1].op_type in _DRESSING or node is None):
         nodes.pop()  # no scores are computed before it, or it is no tail by itself
     return nodes[::-1], kept
-
-
-def _maker(node: ir.Node) -> ir.Node | None:
-    """The node whose result a node reads first."""
-    return None if node.inputs[0] is None else node.inputs[0].producer()
 
 
 def _grid(resize: ir.Node) -> str:
@@ -204,7 +199,7 @@ def _argmax_obstacle(
             to = ir.DataType(dressing.attributes["to"].as_int())
             if to not in _LABEL_TYPES or (to == ir.DataType.INT8 and shape[1] > 128):
                 return f"its labels are cast to {to.name}"
-        dressing = _maker(dressing)
+        dressing = producer(dressing.inputs[0])
     return None
 
 

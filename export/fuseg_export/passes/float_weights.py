@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from .tidy import attributes, free, names_in, prune
+from .rewrite import constant, free, names_in, rewrite, store
 
 __all__ = ["with_float_weights"]
 
@@ -21,40 +22,35 @@ def with_float_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     The numbers are those that a DequantizeLinear made of them: quantized by the same
     scale they are the same int8 again.
     """
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    taken = names_in(made)
-    stored = {i.name: i for i in made.graph.initializer}
-    nodes = list(made.graph.node)
-    del made.graph.node[:]
-    for node in nodes:
-        whole = stored.get(node.input[0]) if node.input else None
-        if (
-            node.op_type == "DequantizeLinear"
-            and whole is not None
-            and whole.data_type == TensorProto.INT8
-        ):
-            weights = free(taken, f"{node.input[0]}_float32")
-            quantized = free(taken, f"{weights}_quantized")
-            values, scale = (numpy_helper.to_array(stored[v]) for v in node.input[:2])
-            axis = attributes(node).get("axis", 1)
+    return rewrite(model, _FloatWeights(), RemoveUnusedNodesPass())
+
+
+class _FloatWeights(ir.passes.InPlacePass):
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        graph, taken = model.graph, names_in(model)
+        for node in tuple(graph):
+            if node.op_type != "DequantizeLinear":
+                continue
+            whole, scale = (constant(value) for value in node.inputs[:2])
+            if whole is None or scale is None or whole.dtype != np.int8:
+                continue
+            axis = node.attributes.get_int("axis", 1)
             if scale.ndim:
-                sides = [
-                    -1 if i == axis % values.ndim else 1 for i in range(values.ndim)
-                ]
+                sides = [1] * whole.ndim
+                sides[axis] = -1
                 scale = scale.reshape(sides)
-            plain = numpy_helper.from_array(values.astype(np.float32) * scale, weights)
-            made.graph.initializer.append(plain)
-            made.graph.node.append(
-                helper.make_node(
+            assert node.inputs[0] is not None, "it is stored"
+            name = free(taken, f"{node.inputs[0].name}_float32")
+            weights = store(graph, whole.astype(np.float32) * scale, name)
+            quantized = ir.Value(name=free(taken, f"{name}_quantized"))
+            node.prepend(
+                ir.node(
                     "QuantizeLinear",
-                    [weights, *node.input[1:]],
-                    [quantized],
-                    f"{weights}/QuantizeLinear",
-                    axis=axis,
+                    [weights, *node.inputs[1:]],
+                    {"axis": axis},
+                    outputs=[quantized],
+                    name=f"{name}/QuantizeLinear",
                 )
             )
-            node.input[0] = quantized
-        made.graph.node.append(node)
-    prune(made)
-    return made
+            node.replace_input_with(0, quantized)
+        return ir.passes.PassResult(model, modified=True)

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
+import onnx_ir as ir
 
 from fuseg.manifest import Output
 
 from ..reference import threshold
+from .rewrite import rewrite, store
 
 __all__ = ["with_tail"]
 
@@ -22,47 +23,46 @@ def with_tail(network: bytes, output: Output) -> onnx.ModelProto:
     in any case, and of a single class the comparison with its threshold: somebody has
     to label.
     """
-    model = onnx.load_from_string(network)
-    graph, removed = model.graph, output.tail.removed
-    value = output.tensor.name
-    _, channels, _, _ = output.tensor.shape
-    if "Resize" in removed:
-        size = np.array([1, channels, *output.tail.size], np.int64)
-        grid = "align_corners" if output.upsample.align_corners else "half_pixel"
-        _store(model, "tail_size", size)
-        value = _add(
-            model,
-            "Resize",
-            [value, "", "", "tail_size"],
-            mode="linear",
-            coordinate_transformation_mode=grid,
-        )
-    for op in removed:
-        if op in ("Softmax", "LogSoftmax"):
-            value = _add(model, op, [value], axis=1)
-        elif op == "Sigmoid":
-            value = _add(model, op, [value])
-    if channels == 1:
-        limit = np.array(threshold(removed), np.float32)
-        _store(model, "tail_threshold", limit)
-        value = _add(model, "Greater", [value, "tail_threshold"])
-        element = onnx.TensorProto.BOOL
-    else:
-        value = _add(model, "ArgMax", [value], axis=1, keepdims=1)
-        element = onnx.TensorProto.INT64
-    del graph.output[:]
-    graph.output.append(
-        onnx.helper.make_tensor_value_info(value, element, (1, 1, *output.tail.size))
-    )
-    return model
+    return rewrite(onnx.load_from_string(network), _RestoreTail(output))
 
 
-def _add(model: onnx.ModelProto, op: str, inputs: list[str], **attributes: Any) -> str:
-    made = f"tail_{op}"
-    node = onnx.helper.make_node(op, inputs, [made], name=made, **attributes)
-    model.graph.node.append(node)
-    return made
+class _RestoreTail(ir.passes.InPlacePass):
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        graph, output = model.graph, self._output
+        removed, channels = output.tail.removed, output.tensor.shape[1]
+        (value,) = graph.outputs
+        if "Resize" in removed:
+            size = np.array([1, channels, *output.tail.size], np.int64)
+            grid = "align_corners" if output.upsample.align_corners else "half_pixel"
+            inputs = [value, None, None, store(graph, size, "tail_size")]
+            settings = {"coordinate_transformation_mode": grid, "mode": "linear"}
+            value = _append(graph, "Resize", inputs, settings)
+        for op in removed:
+            if op in ("Softmax", "LogSoftmax"):
+                value = _append(graph, op, [value], {"axis": 1})
+            elif op == "Sigmoid":
+                value = _append(graph, op, [value], {})
+        if channels == 1:
+            least = np.array(threshold(removed), np.float32)
+            inputs = [value, store(graph, least, "tail_threshold")]
+            value = _append(graph, "Greater", inputs, {})
+            value.dtype = ir.DataType.BOOL
+        else:
+            value = _append(graph, "ArgMax", [value], {"axis": 1, "keepdims": 1})
+            value.dtype = ir.DataType.INT64
+        value.shape = ir.Shape((1, 1, *output.tail.size))
+        graph.outputs.clear()
+        graph.outputs.append(value)
+        return ir.passes.PassResult(model, modified=True)
 
 
-def _store(model: onnx.ModelProto, name: str, array: NDArray[Any]) -> None:
-    model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+def _append(
+    graph: ir.Graph, op: str, inputs: list[ir.Value | None], attributes: dict[str, Any]
+) -> ir.Value:
+    name = f"tail_{op}"
+    node = ir.node(op, inputs, attributes, outputs=[ir.Value(name=name)], name=name)
+    graph.append(node)
+    return node.outputs[0]

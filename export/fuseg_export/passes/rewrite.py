@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-__all__ = ["constant", "free", "names_in", "read", "rewrite", "static_shape"]
+__all__ = [
+    "PAIR",
+    "WEIGHTED",
+    "bodies",
+    "constant",
+    "free",
+    "names_in",
+    "producer",
+    "read",
+    "rewrite",
+    "static_shape",
+    "store",
+]
+
+PAIR = ("QuantizeLinear", "DequantizeLinear")
+WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 def read(model: onnx.ModelProto, *, strict: bool = False) -> ir.Model:
@@ -69,14 +86,41 @@ def static_shape(value: ir.Value | None) -> tuple[int, ...] | None:
     return shape if all(shape) else None
 
 
+def producer(value: ir.Value | None) -> ir.Node | None:
+    """The node that makes a value; None for an input or a stored tensor."""
+    return None if value is None else value.producer()
+
+
 def constant(value: ir.Value | None) -> NDArray[Any] | None:
     """A value that is stored in the graph; None if it is computed."""
-    if value is None:
-        return None
-    stored, maker = value.const_value, value.producer()
+    stored = None if value is None else value.const_value
+    maker = producer(value)
     if maker is not None and maker.op_type == "Constant":
-        stored = maker.attributes.get_tensor("value")
+        for name, attribute in maker.attributes.items():
+            if name == "value":
+                stored = attribute.as_tensor()
+            elif name in ("value_float", "value_floats"):
+                return np.asarray(attribute.value, np.float32)
+            elif name in ("value_int", "value_ints"):
+                return np.asarray(attribute.value, np.int64)
     return None if stored is None else stored.numpy()
+
+
+def store(graph: ir.Graph, array: NDArray[Any] | np.generic, name: str) -> ir.Value:
+    """Put a tensor into a graph, under a name that is free."""
+    tensor = ir.tensor(np.asarray(array), name=name)
+    value = ir.val(name, tensor.dtype, array.shape, const_value=tensor)
+    graph.register_initializer(value)
+    return value
+
+
+def bodies(node: ir.Node) -> Iterator[ir.Graph]:
+    """The branches of an If, the body of a Loop or a Scan."""
+    for attribute in node.attributes.values():
+        if attribute.type == ir.AttributeType.GRAPH:
+            yield attribute.as_graph()
+        elif attribute.type == ir.AttributeType.GRAPHS:
+            yield from attribute.as_graphs()
 
 
 def names_in(model: ir.Model) -> set[str]:
