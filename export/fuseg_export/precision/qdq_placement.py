@@ -17,12 +17,20 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import onnx
+import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ..passes.tidy import Graph
+from ..passes.rewrite import constant
 
-__all__ = ["CPU", "TENSORRT", "Places", "QdqScheme"]
+__all__ = [
+    "CPU",
+    "TENSORRT",
+    "QdqScheme",
+    "output_axis",
+    "scale_groups",
+    "scale_sources",
+    "stored_weight",
+]
 
 _WEIGHTED = ("Conv", "Gemm", "MatMul")
 _ACTIVATIONS = ("Relu", "Clip")
@@ -73,83 +81,85 @@ TENSORRT = QdqScheme(
 )
 
 
-class Places:
-    """Which values of a network are to be quantized."""
+def stored_weight(node: ir.Node, scheme: QdqScheme) -> NDArray[np.float32] | None:
+    """The stored weights of a node that may be quantized."""
+    if node.op_type not in scheme.weighted or _makes_scores(node):
+        return None
+    if not node.inputs[0] or node.inputs[0].dtype not in (None, ir.DataType.FLOAT):
+        return None
+    return constant(node.inputs[1])
 
-    def __init__(self, model: onnx.ModelProto, scheme: QdqScheme) -> None:
-        self._model = model
-        self._scheme = scheme
-        self._graph = Graph(model)
-        self._readers: dict[str, list[onnx.NodeProto]] = {}
-        for node in model.graph.node:
-            for value in node.input:
-                self._readers.setdefault(value, []).append(node)
-        self._outputs = {value.name for value in model.graph.output}
 
-    def weight(self, node: onnx.NodeProto) -> NDArray[np.float32] | None:
-        """The stored weights of a node that may be quantized."""
-        if node.op_type not in self._scheme.weighted or self._makes_scores(node):
-            return None
-        if self._graph.element(node.input[0]) not in (0, onnx.TensorProto.FLOAT):
-            return None
-        return self._graph.constant(node.input[1])
+def output_axis(node: ir.Node, axes: int) -> int | None:
+    """The axis of a node's weights that the channels of its result lie on."""
+    if node.op_type == "Gemm":
+        return 0 if node.attributes.get_int("transB", 0) else 1
+    return {"Conv": 0, "ConvTranspose": 1, "MatMul": axes - 1}.get(node.op_type)
 
-    def sources(self, keep: Collection[str]) -> dict[str, str]:
-        """The values to quantize; each with the value whose scale it takes."""
-        scheme = self._scheme
-        sources: dict[str, str] = {}
-        for node in self._model.graph.node:
-            if node.name in keep:
-                continue
-            weighted = self.weight(node) is not None
-            if weighted:
-                sources.setdefault(node.input[0], node.input[0])
-            elif self._computes(node):
-                for value in node.input:
-                    sources.setdefault(value, value)
-            elif node.op_type in scheme.moves and node.input[0] in sources:
-                result = node.output[0]
-                if result not in self._outputs:
-                    sources.setdefault(result, sources[node.input[0]])
-                continue
-            else:
-                continue
-            result = self._activated(node.output[0])
-            if scheme.outputs and result not in self._outputs:
-                sources.setdefault(result, result)
-        return sources
 
-    def groups(self, sources: dict[str, str]) -> Iterator[list[str]]:
-        """Values of ``sources`` that must have one common scale."""
-        for node in self._model.graph.node:
-            if node.op_type in self._scheme.one_scale:
-                group = [v for v in (*node.input, *node.output) if v in sources]
-                if len(group) > 1:
-                    yield group
+def scale_sources(
+    graph: ir.Graph, scheme: QdqScheme, keep: Collection[str]
+) -> dict[ir.Value, ir.Value]:
+    """The values to quantize; each with the value whose scale it takes."""
+    sources: dict[ir.Value, ir.Value] = {}
+    for node in graph:
+        if node.name in keep:
+            continue
+        given = [value for value in node.inputs if value is not None]
+        result = node.outputs[0]
+        if stored_weight(node, scheme) is not None:
+            sources.setdefault(given[0], given[0])
+        elif _computes(node, scheme):
+            for value in given:
+                sources.setdefault(value, value)
+        elif node.op_type in scheme.moves and given[0] in sources:
+            if not result.is_graph_output():
+                sources.setdefault(result, sources[given[0]])
+            continue
+        else:
+            continue
+        result = _activated(result)
+        if scheme.outputs and not result.is_graph_output():
+            sources.setdefault(result, result)
+    return sources
 
-    def _computes(self, node: onnx.NodeProto) -> bool:
-        if node.op_type not in self._scheme.computes:
-            return False
-        if any(self._graph.constant(value) is not None for value in node.input):
-            return False
-        if self._makes_scores(node):
-            return False
-        # A scalar's reader, or an addition far from any convolution, gains nothing.
-        if self._scheme.outputs or node.op_type != "Add":
-            return True
-        makers = [self._graph.producer(value) for value in node.input]
-        return any(m is not None and m.op_type in self._scheme.weighted for m in makers)
 
-    def _activated(self, value: str) -> str:
-        """The value behind the activation that alone reads it, reshaped or not."""
-        end = value
-        while len(readers := self._readers.get(end, [])) == 1:
-            end = str(readers[0].output[0])
-            if readers[0].op_type in _ACTIVATIONS:
-                return end
-            if readers[0].op_type not in _RESHAPERS:
-                break
-        return value
+def scale_groups(
+    graph: ir.Graph, scheme: QdqScheme, sources: Collection[ir.Value]
+) -> Iterator[list[ir.Value]]:
+    """Values of ``sources`` that must have one common scale."""
+    for node in graph:
+        if node.op_type in scheme.one_scale:
+            group = [v for v in (*node.inputs, *node.outputs) if v and v in sources]
+            if len(group) > 1:
+                yield group
 
-    def _makes_scores(self, node: onnx.NodeProto) -> bool:
-        return any(value in self._outputs for value in node.output)
+
+def _computes(node: ir.Node, scheme: QdqScheme) -> bool:
+    if node.op_type not in scheme.computes:
+        return False
+    if any(constant(value) is not None for value in node.inputs):
+        return False
+    if _makes_scores(node):
+        return False
+    # A scalar's reader, or an addition far from any convolution, gains nothing.
+    if scheme.outputs or node.op_type != "Add":
+        return True
+    return any(maker.op_type in scheme.weighted for maker in node.predecessors())
+
+
+def _activated(value: ir.Value) -> ir.Value:
+    """The value behind the activation that alone reads it, reshaped or not."""
+    end = value
+    while len(uses := end.uses()) == 1:
+        ((reader, _),) = uses
+        end = reader.outputs[0]
+        if reader.op_type in _ACTIVATIONS:
+            return end
+        if reader.op_type not in _RESHAPERS:
+            break
+    return value
+
+
+def _makes_scores(node: ir.Node) -> bool:
+    return any(value.is_graph_output() for value in node.outputs)

@@ -1,7 +1,8 @@
 """INT8 written into the graph: QuantizeLinear and DequantizeLinear where they pay.
 
 Weights are int8, symmetric, one scale per output channel. What is in ``keep`` stays in
-float, and so does the node that makes the scores. `places` says where the pairs stand.
+float, and so does the node that makes the scores. `qdq_placement` says where the pairs
+stand.
 """
 
 from __future__ import annotations
@@ -11,12 +12,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from ..passes.tidy import Graph, attributes, free_name, prune
+from ..passes.rewrite import constant, free, names_in, read, rewrite, store
 from .calibrate import Ranges
-from .qdq_placement import Places, QdqScheme
+from .qdq_placement import (
+    QdqScheme,
+    output_axis,
+    scale_groups,
+    scale_sources,
+    stored_weight,
+)
 
 __all__ = ["quantizable", "quantize"]
 
@@ -28,8 +36,8 @@ def quantizable(model: onnx.ModelProto, scheme: QdqScheme) -> list[str]:
 
     The one that makes the scores is not among them.
     """
-    graph = Places(model, scheme)
-    return [n.name for n in model.graph.node if graph.weight(n) is not None]
+    nodes = read(model).graph
+    return [n.name or "" for n in nodes if stored_weight(n, scheme) is not None]
 
 
 def quantize(
@@ -44,30 +52,7 @@ def quantize(
         ranges: Of this very network.
         keep: Names of nodes that stay in float.
     """
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    places = Places(made, scheme)
-    sources = places.sources(keep)
-    writer = _Writer(made, scheme, ranges)
-    scales = writer.scales(sources, places.groups(sources))
-    nodes = list(made.graph.node)
-    del made.graph.node[:]
-    for value in made.graph.input:
-        writer.pair(value.name, scales)
-    for node in nodes:
-        weight = places.weight(node)
-        chosen = weight is not None and node.name not in keep
-        inputs = list(node.input)
-        for i, value in enumerate(inputs):
-            if value in scales:
-                node.input[i] = writer.read(value)
-        if chosen:
-            writer.weight(node, inputs[0], scales)
-        made.graph.node.append(node)
-        for value in node.output:
-            writer.pair(value, scales)
-    prune(made)
-    return made
+    return rewrite(model, _Quantize(ranges, scheme, keep), RemoveUnusedNodesPass())
 
 
 @dataclass(frozen=True)
@@ -76,111 +61,127 @@ class _Scale:
     zero: int
 
 
-class _Writer:
-    """Writes pairs into a graph, each once."""
+class _Quantize(ir.passes.InPlacePass):
+    """Puts pairs into a graph, each once.
+
+    1. Weights of a quantized node become int8 and a DequantizeLinear before the node;
+       so does its bias, in int32, where the scheme wants it.
+    2. A value to be quantized gets a pair behind the node that makes it, or at the
+       graph's begin if it is an input; every node of the graph reads the pair.
+    """
 
     def __init__(
-        self, model: onnx.ModelProto, scheme: QdqScheme, ranges: Ranges
+        self, ranges: Ranges, scheme: QdqScheme, keep: Collection[str]
     ) -> None:
-        self._model = model
-        self._scheme = scheme
-        self._ranges = ranges
-        self._graph = Graph(model)
-        self._read: dict[str, str] = {}
+        self._ranges, self._scheme, self._keep = ranges, scheme, keep
 
-    def scales(
-        self, sources: dict[str, str], groups: Iterator[list[str]]
-    ) -> dict[str, _Scale]:
-        ends = {value: self._ranges.of[own] for value, own in sources.items()}
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        self._graph, self._taken = model.graph, names_in(model)
+        sources = scale_sources(self._graph, self._scheme, self._keep)
+        groups = scale_groups(self._graph, self._scheme, sources)
+        scales = self._scales(sources, groups)
+        nodes = [(node, node.inputs[:1]) for node in self._graph]
+        nodes[0][0].prepend(self._pairs(self._graph.inputs, scales))
+        for node, given in nodes:
+            stored = stored_weight(node, self._scheme)
+            if stored is not None and node.name not in self._keep and given[0]:
+                self._quantize_weight(node, stored, scales[given[0]].scale)
+            node.append(self._pairs(node.outputs, scales))
+        return ir.passes.PassResult(model, modified=True)
+
+    def _scales(
+        self, sources: dict[ir.Value, ir.Value], groups: Iterator[list[ir.Value]]
+    ) -> dict[ir.Value, _Scale]:
+        of = self._ranges.of
+        ends = {value: of[own.name or ""] for value, own in sources.items()}
         for group in groups:
             low = min(ends[value][0] for value in group)
             high = max(ends[value][1] for value in group)
             ends.update(dict.fromkeys(group, (low, high)))
         return {value: self._scale(*end) for value, end in ends.items()}
 
-    def read(self, value: str) -> str:
-        """The name by which the quantized form of a value is read, as float."""
-        if value not in self._read:
-            self._read[value] = free_name(self._model, f"{value}_dequantized")
-        return self._read[value]
-
-    def pair(self, value: str, scales: dict[str, _Scale]) -> None:
-        """Append the pair of a value, if it is to be quantized."""
-        if value not in scales:
-            return
+    def _pairs(
+        self, values: Collection[ir.Value], scales: dict[ir.Value, _Scale]
+    ) -> list[ir.Node]:
+        """The pairs of the values to be quantized; whoever read these reads those."""
         whole = np.uint8 if self._scheme.zero_point else np.int8
-        settings = [
-            self._store(f"{value}_scale", np.float32(scales[value].scale)),
-            self._store(f"{value}_zero_point", whole(scales[value].zero)),
-        ]
-        quantized = f"{value}_quantized"
-        for op, given, result in (
-            ("QuantizeLinear", value, quantized),
-            ("DequantizeLinear", quantized, self.read(value)),
-        ):
-            self._model.graph.node.append(
-                helper.make_node(op, [given, *settings], [result], f"{value}/{op}")
-            )
+        nodes: list[ir.Node] = []
+        for value in values:
+            if value not in scales:
+                continue
+            readers = value.uses()
+            settings = [
+                self._store(f"{value.name}_scale", np.float32(scales[value].scale)),
+                self._store(f"{value.name}_zero_point", whole(scales[value].zero)),
+            ]
+            end = value
+            for op, what in (
+                ("QuantizeLinear", "quantized"),
+                ("DequantizeLinear", "dequantized"),
+            ):
+                made = ir.Value(name=free(self._taken, f"{value.name}_{what}"))
+                name = f"{value.name}/{op}"
+                nodes.append(ir.node(op, [end, *settings], outputs=[made], name=name))
+                end = made
+            for reader, index in readers:
+                if reader.graph is self._graph:  # bodies of loops stay in float
+                    reader.replace_input_with(index, end)
+        return nodes
 
-    def weight(
-        self, node: onnx.NodeProto, given: str, scales: dict[str, _Scale]
+    def _quantize_weight(
+        self, node: ir.Node, stored: NDArray[np.float32], given: float
     ) -> None:
-        """Quantize a node's weights, and its bias where the scheme wants it."""
-        stored = self._graph.constant(node.input[1])
-        assert stored is not None, "only nodes with stored weights come here"
-        axis = _output_axis(node, stored.ndim)
+        """Quantize a node's weights, and its bias where the scheme wants it.
+
+        ``given`` is the scale of what the node reads.
+        """
+        axis = output_axis(node, stored.ndim)
+        assert axis is not None, "a scheme quantizes what has output channels"
         others = tuple(i for i in range(stored.ndim) if i != axis)
         scale = np.maximum(np.abs(stored).max(axis=others) / 127, _SMALLEST)
         bias = None
-        if self._scheme.whole_bias and len(node.input) > 2 and node.input[2]:
-            bias = self._graph.constant(node.input[2])
+        if self._scheme.whole_bias and len(node.inputs) > 2:
+            bias = constant(node.inputs[2])
         if bias is not None:  # an int32 must hold it, after rounding too
-            least = np.abs(bias) / (scales[given].scale * 2**30)
-            scale = np.maximum(scale, least)
+            scale = np.maximum(scale, np.abs(bias) / (given * 2**30))
         scale = self._held(scale)
         shape = [1] * stored.ndim
         shape[axis] = -1
         whole = np.rint(stored / scale.reshape(shape)).clip(-127, 127)
-        node.input[1] = self._constant(
-            node.name, "weight", whole.astype(np.int8), scale, axis
-        )
+        self._dequantized(node, 1, "weight", whole.astype(np.int8), scale, axis)
         if bias is not None:
-            steps = np.float32(scales[given].scale) * scale
+            steps = np.float32(given) * scale
             whole = np.rint(bias.astype(np.float64) / steps)
-            node.input[2] = self._constant(
-                node.name, "bias", whole.astype(np.int32), steps, 0
-            )
+            self._dequantized(node, 2, "bias", whole.astype(np.int32), steps, 0)
 
-    def _constant(
+    def _dequantized(
         self,
-        node: str,
+        node: ir.Node,
+        index: int,
         what: str,
         whole: NDArray[np.int8] | NDArray[np.int32],
         scale: NDArray[np.float32],
         axis: int,
-    ) -> str:
-        name = f"{node}/{what}"
+    ) -> None:
+        """Make an input of a node of stored integers."""
+        name = free(self._taken, f"{node.name}/{what}")
         inputs = [
             self._store(f"{name}_quantized", whole),
             self._store(f"{name}_scale", scale),
             self._store(f"{name}_zero_point", np.zeros(scale.shape, whole.dtype)),
         ]
-        self._model.graph.node.append(
-            helper.make_node(
-                "DequantizeLinear",
-                inputs,
-                [name],
-                f"{name}/DequantizeLinear",
-                axis=axis,
-            )
+        made = ir.node(
+            "DequantizeLinear",
+            inputs,
+            {"axis": axis},
+            outputs=[ir.Value(name=name)],
+            name=f"{name}/DequantizeLinear",
         )
-        return name
+        node.prepend(made)
+        node.replace_input_with(index, made.outputs[0])
 
-    def _store(self, name: str, values: NDArray[np.generic] | np.generic) -> str:
-        self._model.graph.initializer.append(
-            numpy_helper.from_array(np.asarray(values), name)
-        )
-        return name
+    def _store(self, name: str, array: NDArray[np.generic] | np.generic) -> ir.Value:
+        return store(self._graph, array, free(self._taken, name))
 
     def _held(self, scale: NDArray[np.floating]) -> NDArray[np.float32]:
         """The same as float32; for TensorRT as float16 too, so that the variant with
@@ -199,14 +200,3 @@ class _Writer:
             return _Scale(float(self._held(np.array(scale))), 0)
         scale = max(high - low, 255 * _SMALLEST) / 255
         return _Scale(scale, round(-low / scale))
-
-
-def _output_axis(node: onnx.NodeProto, axes: int) -> int:
-    """The axis of a node's weights that its result's channels lie on."""
-    if node.op_type == "ConvTranspose":
-        return 1
-    if node.op_type == "MatMul":
-        return axes - 1
-    if node.op_type == "Gemm":
-        return 0 if attributes(node).get("transB", 0) else 1
-    return 0
