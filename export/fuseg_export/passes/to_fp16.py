@@ -9,23 +9,23 @@ float16 name, with one Cast between them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, TypeGuard
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from fuseg.errors import ArgumentError, ExportError
 
 from ..errors import cause
-from .tidy import all_nodes, attributes, free, names_in, prune, tidy
+from .rewrite import PAIR, WEIGHTED, bodies, constant, free, names_in, rewrite, store
+from .tidy import all_nodes, tidy
 
 __all__ = ["to_fp16", "to_opset"]
 
-PAIR = ("QuantizeLinear", "DequantizeLinear")
-_WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _LARGEST = float(np.finfo(np.float16).max)
 _NORMAL = float(np.finfo(np.float16).smallest_normal)
 _EXACT = 1e-3  # what a scale may lose, relative
@@ -62,8 +62,8 @@ def to_fp16(model: onnx.ModelProto, keep: Collection[str] = ()) -> onnx.ModelPro
     pairs = any(node.op_type in PAIR for node in all_nodes(made.graph))
     if pairs and made.opset_import[0].version < _FIRST_OPSET:
         made = to_opset(made, _FIRST_OPSET)
-    _Writer(made, frozenset(keep)).write()
-    prune(made)
+    made = rewrite(made, _ToFp16(keep), RemoveUnusedNodesPass(), strict=True)
+    del made.graph.value_info[:]  # its types are the float32 network's
     taken: set[str] = set()
     for node in made.graph.node:
         node.name = free(taken, node.name or f"{node.output[0]}/{node.op_type}")
@@ -71,63 +71,50 @@ def to_fp16(model: onnx.ModelProto, keep: Collection[str] = ()) -> onnx.ModelPro
     return made
 
 
-class _Writer:
-    """Writes a graph anew, node by node."""
+class _ToFp16(ir.passes.InPlacePass):
+    """Gives every node float16 inputs and outputs, unless it has to stay float32.
 
-    def __init__(self, model: onnx.ModelProto, keep: frozenset[str]) -> None:
-        self._model, self._keep = model, keep
-        self._opset = model.opset_import[0].version
-        self._taken = names_in(model)
-        inferred = onnx.shape_inference.infer_shapes(
-            model, strict_mode=True, data_prop=True
-        ).graph
-        self._floats = {i.name for i in inferred.initializer if i.data_type == _FLOAT}
-        self._others = set()  # sequences and the like
-        for value in (*inferred.input, *inferred.output, *inferred.value_info):
-            if value.type.tensor_type.elem_type == _FLOAT:
-                self._floats.add(value.name)
-            elif not value.type.HasField("tensor_type"):
-                self._others.add(value.name)
-        self._outputs = {value.name for value in model.graph.output}
-        self._constants = {
-            i.name: numpy_helper.to_array(i) for i in model.graph.initializer
-        }
-        self._full: dict[str, str] = {
-            name: name for name in self._constants if name in self._floats
-        }
-        self._full |= {v.name: v.name for v in model.graph.input}
-        self._half: dict[str, str] = {}
+    1. A node that stays reads float32; whatever float16 value it reads gets one Cast.
+    2. Another node reads float16; a stored tensor is stored again, a computed one cast.
+    3. Its results are float16; of the graph's outputs a Cast makes float32 again.
+    4. Bodies of If, Loop and Scan stay as they are and read float32.
+    """
 
-    def write(self) -> None:
-        nodes = list(self._model.graph.node)
-        del self._model.graph.node[:], self._model.graph.value_info[:]
-        for node in nodes:
-            if node.op_type == "Constant":
-                self._remember(node)
+    def __init__(self, keep: Collection[str]) -> None:
+        self._keep = keep
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        self._graph, self._taken = model.graph, names_in(model)
+        self._opset = model.graph.opset_imports[""]
+        self._half: set[ir.Value] = set()  # of values that a node makes in float16
+        self._other: dict[ir.Value, ir.Value] = {}  # the same in the other float type
+        for node in tuple(self._graph):
             if node.op_type == "DequantizeLinear":
                 self._revive(node)
-            places = None if self._stays(node) else self._places(node)
-            if places is None:
-                self._write_full(node)
+            halves = None if self._stays(node) else self._halves(node)
+            if halves is None:
+                self._keep_full(node)
             else:
-                self._write_half(node, *places)
+                self._make_half(node, *halves)
+        return ir.passes.PassResult(model, modified=True)
 
-    def _stays(self, node: onnx.NodeProto) -> bool:
-        if node.name in self._keep or any(_bodies(node)):
+    def _stays(self, node: ir.Node) -> bool:
+        if node.name in self._keep or any(bodies(node)):
             return True
-        if any(value in self._others for value in (*node.input, *node.output)):
-            return True
-        if attributes(node).get("reduction", "none") != "none":
+        types = [v.type for v in (*node.inputs, *node.outputs) if v and v.type]
+        if not all(isinstance(type_, ir.TensorType) for type_ in types):
+            return True  # sequences and the like
+        if node.attributes.get_string("reduction", "none") != "none":
             return True  # a Scatter that adds: ONNX Runtime has none for float16
         if node.op_type in PAIR:
-            return not self._scale_survives(node.input[1])
+            return not self._scale_survives(node.inputs[1])
         return any(
-            self._lost(self._constants[value], node.op_type)
-            for value in node.input
-            if value in self._constants and value in self._floats
+            self._lost(stored, node.op_type)
+            for stored in map(constant, filter(_is_float, node.inputs))
+            if stored is not None
         )
 
-    def _places(self, node: onnx.NodeProto) -> tuple[list[int], list[int]] | None:
+    def _halves(self, node: ir.Node) -> tuple[list[int], list[int]] | None:
         """Which inputs and outputs become float16; None if the node stays float32."""
         schema = onnx.defs.get_schema(node.op_type, self._opset, "")
         halves = {
@@ -135,114 +122,91 @@ class _Writer:
             for c in schema.type_constraints
             if "tensor(float16)" in c.allowed_type_strs
         }
-        takes = [_formal(schema.inputs, i) for i in range(len(node.input))]
-        gives = [_formal(schema.outputs, i) for i in range(len(node.output))]
+        takes = [_formal(schema.inputs, i) for i in range(len(node.inputs))]
+        gives = [_formal(schema.outputs, i) for i in range(len(node.outputs))]
         inputs = [
             i
-            for i, value in enumerate(node.input)
-            if value in self._floats and takes[i] in halves
+            for i, value in enumerate(node.inputs)
+            if _is_float(value) and takes[i] in halves
         ]
         bound = {takes[i] for i in inputs}
-        floats = [i for i, value in enumerate(node.output) if value in self._floats]
+        floats = [i for i, value in enumerate(node.outputs) if _is_float(value)]
         outputs = [i for i in floats if gives[i] in bound]
         fixed = [i for i in floats if gives[i] == "tensor(float)"]
         if not inputs or len(outputs) + len(fixed) < len(floats):
             return None  # what it makes has a type of its own: Cast, EyeLike
         return inputs, outputs
 
-    def _write_half(
-        self, node: onnx.NodeProto, inputs: list[int], outputs: list[int]
+    def _make_half(self, node: ir.Node, inputs: list[int], outputs: list[int]) -> None:
+        for i, value in enumerate(node.inputs):
+            self._read(node, i, value, half=i in inputs)
+        casts = []
+        for value in (node.outputs[i] for i in outputs):
+            self._half.add(value)
+            if value.is_graph_output():
+                end = ir.val(value.name, ir.DataType.FLOAT, value.shape)
+                value.name = free(self._taken, f"{value.name}_float16")
+                casts.append(_cast(value, end, ir.DataType.FLOAT))
+                self._other[value] = end
+                ends = self._graph.outputs
+                ends[ends.index(value)] = end
+        node.append(casts)
+
+    def _keep_full(self, node: ir.Node) -> None:
+        for i, value in enumerate(node.inputs):
+            self._read(node, i, value, half=False)
+        for body in bodies(node):
+            for inner in body.all_nodes():
+                for i, value in enumerate(inner.inputs):
+                    if value in self._half:
+                        inner.replace_input_with(i, self._converted(value, node))
+
+    def _read(
+        self, node: ir.Node, index: int, value: ir.Value | None, *, half: bool
     ) -> None:
-        for i, value in enumerate(node.input):
-            if i in inputs:
-                node.input[i] = self._as_half(value)
-            elif value in self._floats:
-                node.input[i] = self._as_full(value)
-        ends = []
-        for i, value in enumerate(node.output):
-            if i not in outputs:
-                self._full[value] = value
-            elif value in self._outputs:
-                node.output[i] = self._half[value] = self._new(f"{value}_float16")
-                ends.append(value)
-            else:
-                self._half[value] = value
-        self._model.graph.node.append(node)
-        for value in ends:
-            self._cast(self._half[value], value, TensorProto.FLOAT)
-            self._full[value] = value
+        """Let a node read a value in one float type or the other."""
+        if _is_float(value) and (value in self._half) != half:
+            node.replace_input_with(index, self._converted(value, node))
 
-    def _write_full(self, node: onnx.NodeProto) -> None:
-        for i, value in enumerate(node.input):
-            if value in self._floats:
-                node.input[i] = self._as_full(value)
-        for body in _bodies(node):
-            for inner in all_nodes(body):
-                for i, value in enumerate(inner.input):
-                    if value in self._full or value in self._half:
-                        inner.input[i] = self._as_full(value)
-        self._model.graph.node.append(node)
-        self._full |= {v: v for v in node.output if v in self._floats}
-
-    def _as_full(self, value: str) -> str:
-        if value not in self._full:
-            self._full[value] = self._new(f"{value}_float32")
-            self._cast(self._half[value], self._full[value], TensorProto.FLOAT)
-        return self._full[value]
-
-    def _as_half(self, value: str) -> str:
-        if value not in self._half:
-            name = self._new(f"{value}_float16")
-            stored = self._constants.get(value)
+    def _converted(self, value: ir.Value, reader: ir.Node) -> ir.Value:
+        """A value in the other float type, made before ``reader`` if it is new."""
+        if value not in self._other:
+            half = value not in self._half
+            name = free(self._taken, f"{value.name}_float{16 if half else 32}")
+            stored = constant(value) if half else None
             if stored is None:
-                self._cast(self._full[value], name, TensorProto.FLOAT16)
+                self._other[value] = ir.Value(name=name)
+                to = ir.DataType.FLOAT16 if half else ir.DataType.FLOAT
+                reader.prepend(_cast(value, self._other[value], to))
             else:
-                half = numpy_helper.from_array(stored.astype(np.float16), name)
-                self._model.graph.initializer.append(half)
-            self._half[value] = name
-        return self._half[value]
+                rounded = stored.astype(np.float16)
+                self._other[value] = store(self._graph, rounded, name)
+        return self._other[value]
 
-    def _cast(self, value: str, name: str, to: int) -> None:
-        node = helper.make_node("Cast", [value], [name], f"{name}/Cast", to=to)
-        self._model.graph.node.append(node)
-
-    def _new(self, name: str) -> str:
-        return free(self._taken, name)
-
-    def _remember(self, node: onnx.NodeProto) -> None:
-        """The float32 tensor of a Constant, so that float16 readers get their own."""
-        for name, found in attributes(node).items():
-            if name == "value":
-                self._constants[node.output[0]] = numpy_helper.to_array(found)
-            elif name in ("value_float", "value_floats"):
-                self._constants[node.output[0]] = np.asarray(found, np.float32)
-
-    def _revive(self, node: onnx.NodeProto) -> None:
+    def _revive(self, node: ir.Node) -> None:
         """Give channels whose weights are all 0 a scale that float16 has."""
-        whole, scale = (self._constants.get(value) for value in node.input[:2])
-        if whole is None or scale is None or scale.ndim != 1:
+        whole, scale = (constant(value) for value in node.inputs[:2])
+        if whole is None or scale is None or scale.ndim != 1 or not node.inputs[1]:
             return
-        axis = attributes(node).get("axis", 1) % whole.ndim
+        axis = node.attributes.get_int("axis", 1) % whole.ndim
         dead = ~whole.any(axis=tuple(i for i in range(whole.ndim) if i != axis))
-        if len(node.input) > 2 and np.any(self._constants.get(node.input[2], 1)):
-            return  # with a zero point, 0 is not zero
+        if len(node.inputs) > 2:
+            zero = constant(node.inputs[2])
+            if zero is None or zero.any():
+                return  # with a zero point, 0 is not zero
         mended = np.where(dead & (scale < _NORMAL), np.float32(_NORMAL), scale)
-        if np.array_equal(mended, scale):
-            return
-        name = self._new(f"{node.input[1]}_mended")
-        self._model.graph.initializer.append(numpy_helper.from_array(mended, name))
-        self._constants[name], self._full[name] = mended, name
-        self._floats.add(name)
-        node.input[1] = name
+        if not np.array_equal(mended, scale):
+            name = free(self._taken, f"{node.inputs[1].name}_mended")
+            node.replace_input_with(1, store(self._graph, mended, name))
 
-    def _scale_survives(self, value: str) -> bool:
-        scale = self._constants.get(value)
-        if scale is None or value not in self._floats:
+    def _scale_survives(self, value: ir.Value | None) -> bool:
+        scale = constant(value)
+        if scale is None or value is None or not _is_float(value):
             return scale is not None
         if not np.all(np.isfinite(scale) & (scale > 0)):
             raise ExportError(
-                f"the scale {value} must be finite and positive to become float16: "
-                "calibrate the network again."
+                f"the scale {value.name} must be finite and positive to become "
+                "float16: calibrate the network again."
             )
         with np.errstate(over="ignore"):
             half = scale.astype(np.float16).astype(np.float32)
@@ -257,22 +221,26 @@ class _Writer:
         if largest > _LARGEST:
             return True
         # Weights this small belong to a layer that does nothing; an epsilon does.
-        return 0 < largest < _NORMAL and op not in _WEIGHTED
+        return 0 < largest < _NORMAL and op not in WEIGHTED
 
 
-_FLOAT = TensorProto.FLOAT
+def _is_float(value: ir.Value | None) -> TypeGuard[ir.Value]:
+    return (
+        value is not None
+        and isinstance(value.type, ir.TensorType)
+        and value.dtype == ir.DataType.FLOAT
+    )
+
+
+def _cast(value: ir.Value, made: ir.Value, to: ir.DataType) -> ir.Node:
+    return ir.node(
+        "Cast", [value], {"to": to}, outputs=[made], name=f"{made.name}/Cast"
+    )
 
 
 def _formal(parameters: Sequence[Any], index: int) -> str:
     """The type of a parameter; the last one repeats."""
     return str(parameters[min(index, len(parameters) - 1)].type_str)
-
-
-def _bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    for attribute in node.attribute:
-        if attribute.type == onnx.AttributeProto.GRAPH:
-            yield attribute.g
-        yield from attribute.graphs
 
 
 def to_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:

@@ -14,18 +14,19 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
 from fuseg.errors import ExportError
 
 from ..errors import cause
-from ..passes.tidy import all_nodes, free, names_in, tidy
+from ..passes.rewrite import bodies, free, names_in, rewrite
+from ..passes.tidy import tidy
 
 __all__ = ["rounded", "simulate"]
 
-_FLOAT, _HALF = TensorProto.FLOAT, TensorProto.FLOAT16
+_FLOAT, _HALF = ir.DataType.FLOAT, ir.DataType.FLOAT16
 
 Scores = Callable[[Mapping[str, NDArray[np.float32]]], NDArray[np.float32]]
 
@@ -71,59 +72,73 @@ def rounded(model: onnx.ModelProto) -> onnx.ModelProto:
         ExportError: An input or output of ``model`` is float16, or a node in a branch
             or a loop body is.
     """
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    inferred = onnx.shape_inference.infer_shapes(made, strict_mode=True).graph
-    halves = {
-        v.name
-        for v in (*inferred.value_info, *inferred.input, *inferred.output)
-        if v.type.tensor_type.elem_type == _HALF
-    }
-    for value in (*made.graph.input, *made.graph.output):
-        if value.name in halves:
-            raise ExportError(
-                f"{value.name} must be float32 at the end of the graph, got float16."
-            )
-    taken, nodes = names_in(made), list(made.graph.node)
-    del made.graph.node[:], made.graph.value_info[:]
-    for stored in made.graph.initializer:
-        stored.CopyFrom(_widened(stored))
-    for node in nodes:
-        _require_float32_bodies(node)
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                attribute.t.CopyFrom(_widened(attribute.t))
-            elif attribute.name == "dtype" and attribute.i == _HALF:
-                attribute.i = _FLOAT
-        casts = []
-        for i, value in enumerate(node.output):
-            if value not in halves:
-                continue
-            plain, half = (free(taken, f"{value}_{w}") for w in ("plain", "rounded"))
-            node.output[i] = plain
-            casts.append(helper.make_node("Cast", [plain], [half], to=_HALF))
-            casts.append(helper.make_node("Cast", [half], [value], to=_FLOAT))
-            if node.op_type == "Cast":
-                next(a for a in node.attribute if a.name == "to").i = _FLOAT
-        made.graph.node.extend([node, *casts])
+    made = rewrite(model, _Round(), strict=True)
+    del made.graph.value_info[:]  # its types are the float16 network's
     tidy(made)
     return made
 
 
-def _widened(stored: onnx.TensorProto) -> onnx.TensorProto:
-    if stored.data_type != _HALF:
+class _Round(ir.passes.InPlacePass):
+    """Makes a float16 graph float32, and rounds every float16 value of it.
+
+    1. Stored float16 tensors are float32.
+    2. A float16 result of a node passes through a Cast to float16 and one back.
+    """
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        graph, taken = model.graph, names_in(model)
+        for value in (*graph.inputs, *graph.outputs):
+            if value.dtype == _HALF:
+                raise ExportError(
+                    f"{value.name} must be float32 at the end of the graph, got "
+                    "float16."
+                )
+        for value in graph.initializers.values():
+            value.const_value = value.const_value and _widened(value.const_value)
+        for node in tuple(graph):
+            _require_float32_bodies(node)
+            _widen_attributes(node)
+            casts: list[ir.Node] = []
+            for value in node.outputs:
+                if value.dtype == _HALF:
+                    casts += _rounding(value, taken)
+            node.append(casts)
+        return ir.passes.PassResult(model, modified=True)
+
+
+def _rounding(value: ir.Value, taken: set[str]) -> list[ir.Node]:
+    """Casts that round a value; whoever read it reads what they make of it."""
+    plain, rounded = (free(taken, f"{value.name}_{w}") for w in ("plain", "rounded"))
+    half, again = ir.Value(name=rounded), ir.Value(name=value.name)
+    value.replace_all_uses_with(again)
+    value.name = plain
+    return [
+        ir.node("Cast", [value], {"to": _HALF}, outputs=[half], name=""),
+        ir.node("Cast", [half], {"to": _FLOAT}, outputs=[again], name=""),
+    ]
+
+
+def _widen_attributes(node: ir.Node) -> None:
+    for name, attribute in tuple(node.attributes.items()):
+        if attribute.type == ir.AttributeType.TENSOR:
+            node.attributes[name] = ir.AttrTensor(name, _widened(attribute.as_tensor()))
+        elif attribute.value == _HALF and (
+            name == "dtype" or (name == "to" and node.op_type == "Cast")
+        ):
+            node.attributes[name] = ir.AttrInt64(name, _FLOAT)
+
+
+def _widened(stored: ir.TensorProtocol) -> ir.TensorProtocol:
+    if stored.dtype != _HALF:
         return stored
-    values = numpy_helper.to_array(stored).astype(np.float32)
-    return numpy_helper.from_array(values, stored.name)
+    return ir.tensor(stored.numpy().astype(np.float32), name=stored.name)
 
 
-def _require_float32_bodies(node: onnx.NodeProto) -> None:
-    for attribute in node.attribute:
-        for body in (attribute.g, *attribute.graphs):
-            for inner in all_nodes(body):
-                to = next((a.i for a in inner.attribute if a.name == "to"), 0)
-                if to == _HALF:
-                    raise ExportError(
-                        f"node {node.name} has a body that computes in float16, which "
-                        "cannot be simulated: keep it in float32."
-                    )
+def _require_float32_bodies(node: ir.Node) -> None:
+    for body in bodies(node):
+        for inner in body.all_nodes():
+            if inner.attributes.get_int("to", 0) == _HALF:
+                raise ExportError(
+                    f"node {node.name} has a body that computes in float16, which "
+                    "cannot be simulated: keep it in float32."
+                )
