@@ -7,10 +7,11 @@ from math import prod
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 
 from fuseg.errors import ExportError
 
-from ..passes.tidy import Graph
+from ..passes.rewrite import constant, read, static_shape
 
 __all__ = ["overflow_risks"]
 
@@ -55,38 +56,36 @@ def overflow_risks(
     Raises:
         ExportError: A node that must stay float32 has no name.
     """
-    graph = Graph(model)
+    graph = read(model).graph
     divisors = {
-        node.input[1]
-        for node in model.graph.node
-        if node.op_type == "Div" and _near_zero(node.input[1], ranges)
+        node.inputs[1]
+        for node in graph
+        if node.op_type == "Div" and _near_zero(node.inputs[1], ranges)
     }
     names = []
-    for node in model.graph.node:
+    for node in graph:
         if node.op_type == "Constant":
             continue
-        if not _at_risk(node, graph, ranges) and divisors.isdisjoint(
-            (*node.input, *node.output)
+        if not _at_risk(node, ranges) and divisors.isdisjoint(
+            (*node.inputs, *node.outputs)
         ):
             continue
         if not node.name:
             raise ExportError(
-                f"the {node.op_type} that makes {node.output[0]} must stay float32, "
-                "but has no name: give every node one."
+                f"the {node.op_type} that makes {node.outputs[0].name} must stay "
+                "float32, but has no name: give every node one."
             )
         names.append(node.name)
     return names
 
 
-def _at_risk(
-    node: onnx.NodeProto, graph: Graph, ranges: Mapping[str, tuple[float, float]]
-) -> bool:
-    values = list(_float_values(node, graph))
+def _at_risk(node: ir.Node, ranges: Mapping[str, tuple[float, float]]) -> bool:
+    values = list(_computed_floats(node))
     if not values:
         return False
     if node.op_type in STATISTICS:
         return True
-    if node.op_type == "Mul" and node.input[0] == node.input[1]:
+    if node.op_type == "Mul" and node.inputs[0] is node.inputs[1]:
         return True
     for value in values:
         if value not in ranges:
@@ -96,28 +95,30 @@ def _at_risk(
             return True
     if node.op_type not in _MEANS:
         return False
-    largest = max(abs(end) for end in ranges[node.output[0]])
-    return largest * _summed(node, graph) > LARGEST * 8
+    largest = max(abs(end) for end in ranges[node.outputs[0].name or ""])
+    return largest * _summed(node) > LARGEST * 8
 
 
-def _near_zero(value: str, ranges: Mapping[str, tuple[float, float]]) -> bool:
-    low, high = ranges.get(value, (1.0, 1.0))  # a constant, or one of unknown range
+def _near_zero(
+    value: ir.Value | None, ranges: Mapping[str, tuple[float, float]]
+) -> bool:
+    name = value.name if value else None
+    low, high = ranges.get(name or "", (1.0, 1.0))  # or a constant, or not known
     return low < SMALLEST and high > -SMALLEST
 
 
-def _float_values(node: onnx.NodeProto, graph: Graph) -> Iterator[str]:
-    for value in (*node.input, *node.output):
-        float32 = graph.element(value) == onnx.TensorProto.FLOAT
-        if float32 and graph.constant(value) is None:
-            yield value
+def _computed_floats(node: ir.Node) -> Iterator[str]:
+    """Names of what a node reads and makes in float32, stored tensors apart."""
+    for value in (*node.inputs, *node.outputs):
+        if value and value.dtype == ir.DataType.FLOAT and constant(value) is None:
+            yield value.name or ""
 
 
-def _summed(node: onnx.NodeProto, graph: Graph) -> float:
+def _summed(node: ir.Node) -> float:
     """How many values one mean is of, at most; infinity if it is not known."""
-    given, made = (graph.shape(value) for value in (node.input[0], node.output[0]))
+    given, made = static_shape(node.inputs[0]), static_shape(node.outputs[0])
     if given is None or made is None:
         return float("inf")
     if node.op_type == "AveragePool":
-        kernel = next(a.ints for a in node.attribute if a.name == "kernel_shape")
-        return float(prod(kernel))
+        return float(prod(node.attributes["kernel_shape"].as_ints()))
     return prod(given) / prod(made)

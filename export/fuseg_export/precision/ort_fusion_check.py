@@ -6,25 +6,22 @@ import tempfile
 from pathlib import Path
 
 import onnx
+import onnx_ir as ir
 import onnxruntime
 
-__all__ = ["left_in_float"]
+from ..passes.rewrite import WEIGHTED, producer
 
-_WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+__all__ = ["left_in_float"]
 
 
 def left_in_float(model: onnx.ModelProto) -> list[str]:
     """Names of quantized layers that ONNX Runtime on the CPU computes in float."""
-    whole = {
-        value
-        for node in model.graph.node
-        if node.op_type == "DequantizeLinear"
-        for value in node.output
-    }
     quantized = [
-        node.name
-        for node in model.graph.node
-        if node.op_type in _WEIGHTED and node.input[1] in whole
+        node.name or ""
+        for node in ir.from_proto(model).graph
+        if node.op_type in WEIGHTED
+        and (maker := producer(node.inputs[1])) is not None
+        and maker.op_type == "DequantizeLinear"
     ]
     with tempfile.TemporaryDirectory(prefix="fuseg-") as folder:
         path = Path(folder, "optimised.onnx")
@@ -39,6 +36,6 @@ def left_in_float(model: onnx.ModelProto) -> list[str]:
     float_nodes = {
         node.name
         for node in optimised.graph.node
-        if node.op_type.removeprefix("Nhwc").removeprefix("Fused") in _WEIGHTED
+        if node.op_type.removeprefix("Nhwc").removeprefix("Fused") in WEIGHTED
     }
     return [name for name in quantized if name in float_nodes]

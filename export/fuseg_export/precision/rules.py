@@ -2,6 +2,20 @@
 
 A parser that finds one broken says so minutes into a build, on the device; or it says
 nothing, and what was meant to be INT8 runs in float.
+
+1. The opset, the operators, their attributes, ranks and stored inputs are the parser's
+   (`tensorrt_operators`).
+2. Zero points are stored, 0, int8 and as many as the scales; scales are stored, finite
+   and positive.
+3. Only stored weights have a scale for each channel, along the axis of their reader's
+   output channels.
+4. Stored weights are float32 with a QuantizeLinear behind them for 8.6, int8 from -127
+   for 10.3.
+5. Nothing but a DequantizeLinear reads 8 bits.
+6. A bias is not quantized; nothing is between a node and its activation.
+7. Both inputs of an addition are quantized or none; those of a Concat with one scale.
+8. A strongly typed build (10.3): the inputs of a node have one float type, and what has
+   weights is float16 unless it was kept in float32.
 """
 
 from __future__ import annotations
@@ -10,18 +24,23 @@ from collections.abc import Callable, Collection, Iterator
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 from numpy.typing import NDArray
-from onnx import TensorProto
 
 from ..errors import cause
-from ..passes.tidy import all_nodes, attributes
+from ..passes.rewrite import PAIR, WEIGHTED, constant, producer, read, static_shape
 from . import tensorrt_operators as tables
+from .qdq_placement import output_axis
 from .tensorrt_operators import Version
-from .wiring import ACTIVATIONS, PAIR, WEIGHTED, Wiring
 
 __all__ = ["check_for_tensorrt"]
 
-_FLOAT, _HALF = TensorProto.FLOAT, TensorProto.FLOAT16
+_ACTIVATIONS = ("Relu", "Clip", "LeakyRelu", "PRelu", "Elu", "Sigmoid", "Tanh")
+_FLOATS = {
+    ir.DataType.FLOAT: "float32",
+    ir.DataType.FLOAT16: "float16",
+    ir.DataType.DOUBLE: "float64",
+}
 
 
 def check_for_tensorrt(
@@ -35,72 +54,77 @@ def check_for_tensorrt(
         keep: Names of the nodes that were left in float32 on purpose.
     """
     try:
-        wiring = Wiring(model)
+        graph = read(model, strict=True).graph
     except onnx.shape_inference.InferenceError as err:
         return [f"the graph's types must be consistent, but {cause(err)}."]
-    rules: list[Callable[[Wiring, Version], Iterator[str]]] = [
+    rules: list[Callable[[ir.Graph, Version], Iterator[str]]] = [
         *(_opset, _operators, _zero_points, _scales, _axes, _weights, _integers),
         *(_biases, _activations, _additions, _concats),
     ]
-    broken = [sentence for rule in rules for sentence in rule(wiring, version)]
+    broken = [sentence for rule in rules for sentence in rule(graph, version)]
     if version == "10.3":
-        broken += _types(wiring, keep)
+        broken += _types(graph, keep)
     return broken
 
 
-def _opset(wiring: Wiring, version: Version) -> Iterator[str]:
+def _opset(graph: ir.Graph, version: Version) -> Iterator[str]:
     oldest, newest = tables.OPSETS[version]
-    if not oldest <= wiring.opset <= newest:
+    opset = graph.opset_imports[""]
+    if not oldest <= opset <= newest:
         yield (
             f"the opset must be {oldest} to {newest} for TensorRT {version}, got "
-            f"{wiring.opset}."
+            f"{opset}."
         )
 
 
-def _operators(wiring: Wiring, version: Version) -> Iterator[str]:
-    for node in all_nodes(wiring.graph):
+def _operators(graph: ir.Graph, version: Version) -> Iterator[str]:
+    for node in graph.all_nodes():
         if node.op_type not in tables.OPERATORS[version]:
             yield (
                 f"node {node.name} is a {node.op_type}, which TensorRT {version} does "
                 "not have."
             )
-        found = attributes(node)
         limits = tables.ATTRIBUTES[version].get(node.op_type, {})
         for name, allowed in limits.items():
-            values = found.get(name, allowed[0])
-            values = values if isinstance(values, list) else [values]
+            found = node.attributes.get(name)
+            if found is None:
+                continue
+            got = list(found.value) if isinstance(found.value, tuple) else found.value
+            values = got if isinstance(got, list) else [got]
             if any(value not in allowed for value in values):
                 yield (
                     f"{name} of {node.op_type} {node.name} must be "
                     f"{' or '.join(map(str, allowed))} for TensorRT {version}, got "
-                    f"{found[name]}."
+                    f"{got}."
                 )
-        index = tables.STORED[version].get(node.op_type, len(node.input))
-        value = node.input[index] if index < len(node.input) else ""
-        if value and wiring.constant(value) is None:
+        index = tables.STORED[version].get(node.op_type, len(node.inputs))
+        value = node.inputs[index] if index < len(node.inputs) else None
+        if value and constant(value) is None:
             yield (
                 f"input {index} of {node.op_type} {node.name} must be stored in the "
-                f"graph for TensorRT {version}, but {value} is computed."
+                f"graph for TensorRT {version}, but {value.name} is computed."
             )
         ranks = tables.RANKS[version].get(node.op_type)
-        shape = wiring.shape(node.input[0]) if ranks else None
+        shape = static_shape(node.inputs[0]) if ranks else None
         if ranks and shape is not None and len(shape) not in ranks:
             yield (
                 f"{node.op_type} {node.name} must be of {' or '.join(map(str, ranks))} "
                 f"axes for TensorRT {version}, got {len(shape)}."
             )
-        if node.op_type in tables.SINGLE_OUTPUT[version] and any(node.output[1:]):
+        if node.op_type in tables.SINGLE_OUTPUT[version] and any(
+            v.name for v in node.outputs[1:]
+        ):
             yield (
                 f"{node.op_type} {node.name} must make only its first output for "
                 f"TensorRT {version}."
             )
 
 
-def _zero_points(wiring: Wiring, version: Version) -> Iterator[str]:
+def _zero_points(graph: ir.Graph, version: Version) -> Iterator[str]:
     del version
-    for node in wiring.pairs:
-        zero = wiring.constant(node.input[2]) if len(node.input) > 2 else None
-        scale = wiring.constant(node.input[1])
+    for node in _pairs(graph):
+        zero = constant(node.inputs[2]) if len(node.inputs) > 2 else None
+        scale = constant(node.inputs[1])
         if zero is None or zero.dtype != np.int8 or zero.any():
             got = "none" if zero is None else f"{zero.dtype} up to {np.abs(zero).max()}"
             yield f"the zero point of {node.name} must be 0 and int8, got {got}."
@@ -111,10 +135,10 @@ def _zero_points(wiring: Wiring, version: Version) -> Iterator[str]:
             )
 
 
-def _scales(wiring: Wiring, version: Version) -> Iterator[str]:
+def _scales(graph: ir.Graph, version: Version) -> Iterator[str]:
     del version
-    for node in wiring.pairs:
-        scale = wiring.constant(node.input[1])
+    for node in _pairs(graph):
+        scale = constant(node.inputs[1])
         if scale is None or not np.all(np.isfinite(scale) & (scale > 0)):
             yield (
                 f"the scale of {node.name} must be stored in the graph, finite and "
@@ -122,26 +146,26 @@ def _scales(wiring: Wiring, version: Version) -> Iterator[str]:
             )
 
 
-def _axes(wiring: Wiring, version: Version) -> Iterator[str]:
+def _axes(graph: ir.Graph, version: Version) -> Iterator[str]:
     del version
-    for node in wiring.pairs:
-        scale, shape = wiring.constant(node.input[1]), wiring.shape(node.input[0])
+    for node in _pairs(graph):
+        scale, shape = constant(node.inputs[1]), static_shape(node.inputs[0])
         if scale is None or scale.size == 1 or shape is None:
             continue
-        if wiring.weights_behind(node) is None:
+        if _weights_behind(node) is None:
             yield (
                 f"the scale of {node.name} must be one number: only stored weights may "
                 "have one for each channel."
             )
             continue
-        axis = attributes(node).get("axis", 1) % len(shape)
+        axis = node.attributes.get_int("axis", 1) % len(shape)
         if shape[axis] != scale.size:
             yield (
                 f"the scale of {node.name} must have {shape[axis]} values, one for "
                 f"each index of axis {axis}, got {scale.size}."
             )
-        for reader in wiring.consumers(node):
-            wanted = _output_axis(reader, len(shape))
+        for reader in _users(node):
+            wanted = output_axis(reader, len(shape))
             if wanted is not None and wanted != axis:
                 yield (
                     f"the axis of {node.name} must be {wanted}, the output channels of "
@@ -149,9 +173,9 @@ def _axes(wiring: Wiring, version: Version) -> Iterator[str]:
                 )
 
 
-def _weights(wiring: Wiring, version: Version) -> Iterator[str]:
-    for node in wiring.pairs:
-        stored = wiring.constant(node.input[0])
+def _weights(graph: ir.Graph, version: Version) -> Iterator[str]:
+    for node in _pairs(graph):
+        stored = constant(node.inputs[0])
         if stored is None:
             continue
         if version == "8.6" and stored.dtype == np.int8:
@@ -167,53 +191,48 @@ def _weights(wiring: Wiring, version: Version) -> Iterator[str]:
             )
 
 
-def _integers(wiring: Wiring, version: Version) -> Iterator[str]:
-    for node in wiring.graph.node:
-        for value in node.input:
-            element = wiring.element(value)
-            if node.op_type == "DequantizeLinear" and value == node.input[0]:
-                if element != TensorProto.INT8:
-                    yield f"what {node.name} reads must be int8."
-            elif node.op_type not in PAIR and element in (
-                TensorProto.INT8,
-                TensorProto.UINT8,
-            ):
-                yield (
-                    f"{node.op_type} {node.name} must read float, but {value} is in 8 "
-                    f"bits: TensorRT {version} computes in INT8 only behind a "
-                    "DequantizeLinear."
-                )
+def _integers(graph: ir.Graph, version: Version) -> Iterator[str]:
+    for node in graph:
+        if node.op_type == "DequantizeLinear":
+            if node.inputs[0] and node.inputs[0].dtype != ir.DataType.INT8:
+                yield f"what {node.name} reads must be int8."
+        elif node.op_type != "QuantizeLinear":
+            for value in node.inputs:
+                if value and value.dtype in (ir.DataType.INT8, ir.DataType.UINT8):
+                    yield (
+                        f"{node.op_type} {node.name} must read float, but {value.name} "
+                        f"is in 8 bits: TensorRT {version} computes in INT8 only "
+                        "behind a DequantizeLinear."
+                    )
 
 
-def _biases(wiring: Wiring, version: Version) -> Iterator[str]:
+def _biases(graph: ir.Graph, version: Version) -> Iterator[str]:
     del version
-    for node in wiring.graph.node:
-        if node.op_type not in WEIGHTED or len(node.input) < 3:
+    for node in graph:
+        if node.op_type not in WEIGHTED or len(node.inputs) < 3:
             continue
-        if wiring.dequantizer(node.input[2]) is not None:
+        if _dequantizer(node.inputs[2]) is not None:
             yield f"the bias of {node.op_type} {node.name} must not be quantized."
 
 
-def _activations(wiring: Wiring, version: Version) -> Iterator[str]:
+def _activations(graph: ir.Graph, version: Version) -> Iterator[str]:
     """Nothing is quantized between a node and its activation: both are one kernel."""
     del version
-    for node in wiring.graph.node:
+    for node in graph:
         if node.op_type == "QuantizeLinear":
-            maker = wiring.producer(node.input[0])
+            maker = producer(node.inputs[0])
             if maker is None or maker.op_type not in WEIGHTED:
                 continue
-            others = [n for n in wiring.readers(node.input[0]) if n.op_type not in PAIR]
-            users = [
-                c for d in wiring.readers(node.output[0]) for c in wiring.consumers(d)
-            ]
-            early = bool(others) and all(n.op_type in ACTIVATIONS for n in others)
+            others = [n for n in maker.outputs[0].consumers() if n.op_type not in PAIR]
+            users = list(_users(node))
+            early = bool(others) and all(n.op_type in _ACTIVATIONS for n in others)
             if early and not any(user.op_type == "Add" for user in users):
                 yield (
                     f"{node.name} must quantize what {others[0].name} makes of "
                     f"{maker.op_type} {maker.name}, not what it reads."
                 )
             for user in users:
-                if user.op_type in ACTIVATIONS:
+                if user.op_type in _ACTIVATIONS:
                     yield (
                         f"{node.name} must not stand between {maker.op_type} "
                         f"{maker.name} and its {user.op_type} {user.name}: quantize "
@@ -221,46 +240,45 @@ def _activations(wiring: Wiring, version: Version) -> Iterator[str]:
                     )
 
 
-def _additions(wiring: Wiring, version: Version) -> Iterator[str]:
+def _additions(graph: ir.Graph, version: Version) -> Iterator[str]:
     del version
-    for node in wiring.graph.node:
+    for node in graph:
         if node.op_type == "Add":
-            quantized = [wiring.dequantizer(value) is not None for value in node.input]
-            if any(quantized) and not all(quantized):
-                value = node.input[quantized.index(False)]
+            plain = [v for v in node.inputs if v and _dequantizer(v) is None]
+            if 0 < len(plain) < len(node.inputs):
                 yield (
                     f"both inputs of Add {node.name} must be quantized or none, but "
-                    f"{value} is not."
+                    f"{plain[0].name} is not."
                 )
 
 
-def _concats(wiring: Wiring, version: Version) -> Iterator[str]:
+def _concats(graph: ir.Graph, version: Version) -> Iterator[str]:
     del version
-    for node in wiring.graph.node:
+    for node in graph:
         if node.op_type != "Concat":
             continue
-        found = [wiring.dequantizer(value) for value in node.input]
+        found = [_dequantizer(value) for value in node.inputs]
         if not any(pair is not None for pair in found):
             continue
-        scales = [None if p is None else wiring.constant(p.input[1]) for p in found]
+        scales = [None if p is None else constant(p.inputs[1]) for p in found]
         first = scales[0]
         if first is None or any(not _equal(scale, first) for scale in scales):
             yield f"all inputs of Concat {node.name} must be quantized with one scale."
 
 
-def _types(wiring: Wiring, keep: Collection[str]) -> Iterator[str]:
+def _types(graph: ir.Graph, keep: Collection[str]) -> Iterator[str]:
     """What a strongly typed build needs: it converts nothing by itself."""
-    for node in wiring.graph.node:
-        floats = dict(wiring.float_inputs(node))
+    for node in graph:
+        floats = _float_inputs(node, graph.opset_imports[""])
         if len(set(floats.values())) > 1:
-            spelled = ", ".join(f"{v} {_NAMES[t]}" for v, t in floats.items())
+            spelled = ", ".join(" ".join(pair) for pair in floats.items())
             yield (
                 f"the inputs of {node.op_type} {node.name} must have one float type, "
                 f"got {spelled}."
             )
             continue
         kept = node.op_type not in WEIGHTED or node.name in keep
-        if _FLOAT in floats.values() and not kept:
+        if "float32" in floats.values() and not kept:
             yield (
                 f"{node.op_type} {node.name} must compute in float16 or be kept in "
                 "float32 by name: a strongly typed build takes its types as they "
@@ -268,18 +286,51 @@ def _types(wiring: Wiring, keep: Collection[str]) -> Iterator[str]:
             )
 
 
-_NAMES: dict[int, str] = {
-    _FLOAT: "float32",
-    _HALF: "float16",
-    TensorProto.DOUBLE: "float64",
-}
+def _pairs(graph: ir.Graph) -> Iterator[ir.Node]:
+    return (node for node in graph if node.op_type in PAIR)
+
+
+def _dequantizer(value: ir.Value | None) -> ir.Node | None:
+    """The DequantizeLinear that makes a value, past casts; None if none does."""
+    node = producer(value)
+    while node is not None and node.op_type == "Cast":
+        node = producer(node.inputs[0])
+    found = node is not None and node.op_type == "DequantizeLinear"
+    return node if found else None
+
+
+def _users(node: ir.Node) -> Iterator[ir.Node]:
+    """The nodes that compute with a node's result, past casts and pairs."""
+    for reader in node.outputs[0].consumers():
+        if reader.op_type in ("Cast", *PAIR):
+            yield from _users(reader)
+        else:
+            yield reader
+
+
+def _weights_behind(pair: ir.Node) -> NDArray[np.generic] | None:
+    """The stored tensor that one of a pair reads, past the other one."""
+    maker = producer(pair.inputs[0])
+    if maker is not None and maker.op_type in PAIR:
+        return constant(maker.inputs[0])
+    return constant(pair.inputs[0])
+
+
+def _float_inputs(node: ir.Node, opset: int) -> dict[str, str]:
+    """A node's float inputs whose type is the graph's to choose, with the type."""
+    if node.op_type in ("Cast", "CastLike"):
+        return {}
+    schema = onnx.defs.get_schema(node.op_type, opset, "")
+    open_types = {c.type_param_str for c in schema.type_constraints}
+    found = {}
+    for i, value in enumerate(node.inputs):
+        formal = schema.inputs[min(i, len(schema.inputs) - 1)]
+        # The region of a Resize may have another type than its picture.
+        fixed = formal.type_str not in open_types or formal.name == "roi"
+        if value and value.name and value.dtype in _FLOATS and not fixed:
+            found[value.name] = _FLOATS[value.dtype]
+    return found
 
 
 def _equal(scale: NDArray[np.generic] | None, other: NDArray[np.generic]) -> bool:
     return scale is not None and np.array_equal(scale, other)
-
-
-def _output_axis(node: onnx.NodeProto, axes: int) -> int | None:
-    if node.op_type == "Gemm":
-        return 0 if attributes(node).get("transB", 0) else 1
-    return {"Conv": 0, "ConvTranspose": 1, "MatMul": axes - 1}.get(node.op_type)
