@@ -6,8 +6,6 @@ from .host.telemetry import turn_off
 
 turn_off()
 
-__version__ = "0.1.0"
-
 try:
     from . import _kernels  # noqa: F401
 except ImportError as err:
@@ -17,6 +15,7 @@ except ImportError as err:
     ) from err
 
 from . import errors, ops
+from ._version import __version__
 from .host import power, process  # noqa: F401
 from .results import Segmentation, Source, Timing
 from .runtime.frame_set import Frame

@@ -11,10 +11,10 @@ import pytest
 from doubles import tensorrt_plan as plans
 from engines.networks import network
 
-from fuseg.backends.tensorrt import build_process as process_module
-from fuseg.backends.tensorrt import cache, engines
+from fuseg.backends.tensorrt import build_process, cache, engines
 from fuseg.cuda import Facts
 from fuseg.errors import BuildError
+from fuseg.host import child_process
 
 
 def header(made):
@@ -194,17 +194,17 @@ def test_two_processes_that_want_different_engines_do_not_wait(trt10, process):
 
 def test_the_childs_gpu_is_the_one_that_was_asked_for(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert "CUDA_VISIBLE_DEVICES" not in process_module.environment(0)
-    assert process_module.environment(2)["CUDA_VISIBLE_DEVICES"] == "2"
+    assert "CUDA_VISIBLE_DEVICES" not in child_process.environment(0)
+    assert child_process.environment(2)["CUDA_VISIBLE_DEVICES"] == "2"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    assert process_module.environment(0)["CUDA_VISIBLE_DEVICES"] == "3,5"
-    assert process_module.environment(1)["CUDA_VISIBLE_DEVICES"] == "5"
+    assert child_process.environment(0)["CUDA_VISIBLE_DEVICES"] == "3,5"
+    assert child_process.environment(1)["CUDA_VISIBLE_DEVICES"] == "5"
 
 
 def test_a_child_without_its_parent_ends_at_once():
     done = subprocess.run(
-        process_module.COMMAND,
-        env={**os.environ, "FUSEG_BUILDER_PARENT": "1"},
+        build_process.COMMAND,
+        env={**os.environ, "FUSEG_PARENT": "1"},
         input=b"{}\n",
         capture_output=True,
         timeout=120,
@@ -214,7 +214,7 @@ def test_a_child_without_its_parent_ends_at_once():
 
 
 def test_a_child_that_cannot_be_started(trt10, engine, monkeypatch):
-    monkeypatch.setattr(process_module, "COMMAND", ["/no/such/python"])
+    monkeypatch.setattr(build_process, "COMMAND", ["/no/such/python"])
     with pytest.raises(BuildError, match="cannot be started: No such file"):
         engine()
     assert trt10.builds() == []

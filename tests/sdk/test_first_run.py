@@ -242,7 +242,7 @@ def test_the_end_of_the_loading_process_ends_the_child(rgbd, tmp_path, user_cach
     """Also an end that it cannot see coming; the real child asks the system for it."""
     code = (
         "import os, sys, json, pathlib, time\n"
-        "from fuseg.backends.tensorrt.build_protocol import die_with_parent\n"
+        "from fuseg.host.child_process import die_with_parent\n"
         "die_with_parent()\n"
         "pathlib.Path(os.environ['PID_FILE']).write_text(str(os.getpid()))\n"
         "time.sleep(600)\n"

@@ -17,7 +17,7 @@ import typer
 import typer.core
 import typer.main
 
-from .. import __version__
+from .._version import __version__
 from ..errors import FusegError
 from . import bench, build, doctor, inspect, run, sign, training_half, tune, verify
 from .printing import print_json, report, say

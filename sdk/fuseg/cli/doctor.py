@@ -11,7 +11,8 @@ from importlib.util import find_spec
 import typer
 from rich.text import Text
 
-from .. import __version__, _kernels
+from .. import _kernels
+from .._version import __version__
 from ..host import cpu, power
 from ..selection import tuning_cache
 from . import doctor_gpu

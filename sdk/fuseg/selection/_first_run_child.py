@@ -14,9 +14,9 @@ import sys
 import time
 from typing import Any
 
-from ..backends.tensorrt.build_protocol import die_with_parent
 from ..bundle import Bundle
 from ..errors import BackendError, FusegError
+from ..host.child_process import die_with_parent
 from .first_run import in_process
 
 _NO_MEMORY = ("bad_alloc", "allocate", "out of memory")  # words of the engines

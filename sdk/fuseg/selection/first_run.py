@@ -28,6 +28,7 @@ from ..bundle import Bundle
 from ..bundle.container import pack
 from ..dataset import metrics
 from ..errors import BackendError, FusegError
+from ..host.child_process import environment
 from ..manifest import Variant
 
 __all__ = ["Limits", "in_child", "in_process", "limits_of"]
@@ -142,8 +143,6 @@ def _ask(
     request: bytes, limits: Limits, subject: str
 ) -> tuple[int | None, dict[str, Any] | None, str]:
     """The child's exit code, None if it was ended here, its answer and last words."""
-    from ..backends.tensorrt.build_process import environment
-
     try:
         child = subprocess.Popen(
             [_interpreter(subject), "-m", "fuseg.selection._first_run_child"],
@@ -151,7 +150,7 @@ def _ask(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd="/",  # which `python -m` looks into first
-            env=environment(0) | {"PYTHONPATH": _python_path()},
+            env=environment() | {"PYTHONPATH": _python_path()},
             start_new_session=True,  # the terminal's Ctrl-C comes to this process alone
         )
     except OSError as err:

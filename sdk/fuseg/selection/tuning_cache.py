@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import __version__, backends
+from .. import backends
+from .._version import __version__
 from ..backends import registry
 from ..errors import BuildError, InputFileError, OutputFileError
 from ..host import cpu

@@ -13,13 +13,13 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from ...errors import BuildError
+from ...host.child_process import environment
 from .record import plain
 
-__all__ = ["COMMAND", "Child", "environment"]
+__all__ = ["COMMAND", "Child"]
 
 _log = logging.getLogger("fuseg")
 
@@ -132,19 +132,3 @@ class Child:
             if text:
                 self._lines.append(text)
                 _log.debug("%s", text)
-
-
-def environment(device: int) -> dict[str, str]:
-    found = dict(os.environ)
-    paths = [
-        os.path.abspath(p) for p in found.get("PYTHONPATH", "").split(os.pathsep) if p
-    ]
-    package = str(Path(__file__).resolve().parents[3])
-    found["PYTHONPATH"] = os.pathsep.join([*paths, package])
-    found["FUSEG_BUILDER_PARENT"] = str(os.getpid())
-    found.setdefault("CUDA_MODULE_LOADING", "LAZY")  # less GPU memory for kernels
-    if device:
-        listed = [d for d in found.get("CUDA_VISIBLE_DEVICES", "").split(",") if d]
-        chosen = listed[device] if device < len(listed) else str(device)
-        found["CUDA_VISIBLE_DEVICES"] = chosen
-    return found

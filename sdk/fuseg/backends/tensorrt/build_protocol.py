@@ -1,11 +1,8 @@
-"""What the child that builds an engine says, and when it has to stop."""
+"""What the child that builds an engine says."""
 
 from __future__ import annotations
 
-import ctypes
 import json
-import os
-import signal
 import sys
 import threading
 import time
@@ -14,9 +11,8 @@ from typing import Any, BinaryIO
 from .build_progress import Meter
 from .record import plain
 
-__all__ = ["Failed", "Reporter", "Said", "die_with_parent"]
+__all__ = ["Failed", "Reporter", "Said"]
 
-_PR_SET_PDEATHSIG = 1
 _PAUSE_S = 0.1  # between two reports
 
 
@@ -66,11 +62,3 @@ class Reporter:
             self._last = now
             phase = plain(meter.phase)
             self.say("progress", fraction=meter.fraction, phase=phase)
-
-
-def die_with_parent() -> None:
-    """Nobody waits for the engine any more once the parent is gone (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.environ.get("FUSEG_BUILDER_PARENT") != str(os.getppid()):
-        os._exit(1)

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import BundleError, OutputFileError
+from ...host.child_process import die_with_parent
 from ...host.files import read_private
 from .build_progress import Meter
-from .build_protocol import Failed, Reporter, Said, die_with_parent
+from .build_protocol import Failed, Reporter, Said
 from .io_formats import Wanted, move_casts_out
 from .record import plain
 
