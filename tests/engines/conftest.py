@@ -144,7 +144,8 @@ def engine(bundle: bundles.Bundle) -> Callable[..., engines.Engine]:
 
 SCRIPT = """
 import json, logging, sys
-from fuseg import bundle, engines
+from fuseg import bundle
+from fuseg.backends.tensorrt import engines
 from fuseg.cuda import Facts
 logging.basicConfig(level="INFO", format="%(message)s")
 opened = bundle.Bundle.open(sys.argv[1])
