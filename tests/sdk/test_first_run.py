@@ -108,7 +108,9 @@ def test_without_an_interpreter_to_start_the_sentence_names_trust(
         fuseg.load(rgbd.path)
     monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    with pytest.raises(errors.BackendError, match="is no Python that could be started"):
+    with pytest.raises(
+        errors.BackendError, match="is not a Python that could be started"
+    ):
         fuseg.load(rgbd.path)
     assert started == []
 

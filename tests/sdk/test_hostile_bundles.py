@@ -22,7 +22,7 @@ def path(tmp_path):
 
 @pytest.mark.parametrize("data", [b"", b"P", b"PK\5\6" + bytes(18), b"\x89PNG" * 50])
 def test_what_is_no_zip_with_members_is_refused(refusal, data):
-    assert refusal(data) == "it is not a bundle: it is no zip file."
+    assert refusal(data) == "it is not a bundle: it is not a zip file."
 
 
 def test_no_member_at_all_is_refused(good, refusal):
@@ -32,7 +32,7 @@ def test_no_member_at_all_is_refused(good, refusal):
 def test_a_folder_and_a_device_are_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for place in (tmp_path, tmp_path / "pipe", "/dev/zero"):
-        with pytest.raises(BundleError, match="not a bundle: it is no regular file"):
+        with pytest.raises(BundleError, match="not a bundle: it is not a regular file"):
             Bundle.open(place)
 
 

@@ -25,7 +25,7 @@ from fuseg.errors import BackendError
 def test_scores_that_are_no_numbers_are_refused(frames, linear_of, bias, confidence):
     path = linear_of(np.float32(bias))
     segmenter = fuseg.load(path, backend="onnxruntime")
-    with pytest.raises(BackendError, match="onnxruntime gave scores that are no numb"):
+    with pytest.raises(BackendError, match="onnxruntime gave scores that are not numb"):
         segmenter(**frames(1, 60, 80), confidence=confidence)
 
 

@@ -100,8 +100,8 @@ def test_the_labels_of_a_trusted_bundle_are_checked_all_the_same(
 @pytest.mark.parametrize(
     ("trust", "sentence"),
     [
-        ("f" * 63, "which is no file"),
-        ("no-such.pub", "got 'no-such.pub', which is no file"),
+        ("f" * 63, "which is not a file"),
+        ("no-such.pub", "got 'no-such.pub', which is not a file"),
         (5, "got int"),
         (b"x" * 64, "got bytes"),
     ],

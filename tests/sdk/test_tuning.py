@@ -248,11 +248,11 @@ def test_a_pipe_is_not_waited_for_and_a_large_file_is_not_read(refused):
     path = tuning_cache.store(DIGEST, 2, [FAST])
     path.unlink()
     os.mkfifo(path)
-    assert refused(path) == "it is no regular file, or is too large."
+    assert refused(path) == "it is not a regular file, or is too large."
     path.unlink()
     with path.open("wb") as file:
         file.truncate(1 << 40)
-    assert refused(path) == "it is no regular file, or is too large."
+    assert refused(path) == "it is not a regular file, or is too large."
 
 
 def test_a_link_is_not_followed(tmp_path):

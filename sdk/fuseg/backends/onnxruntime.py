@@ -155,7 +155,7 @@ def warn_of_clash() -> None:
     if not found:
         return
     _log.warning(
-        "%s are installed and share one folder, so which of them runs is chance; keep "
+        "%s are installed and share one folder, so either may run; keep "
         "one: pip uninstall -y %s; pip install onnxruntime-gpu (or onnxruntime, where "
         "there is no NVIDIA GPU; fuseg doctor says which)",
         " and ".join(f"{name} {version}" for name, version in found.items()),

@@ -238,12 +238,12 @@ def _read_file(path: Path) -> bytes:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise BundleError(f"{path}: it is not a bundle: it is no regular file.")
+            raise BundleError(f"{path}: it is not a bundle: it is not a regular file.")
         if status.st_size > LARGEST_FILE:
             raise BundleError(f"{path}: it is not a bundle: it is 4 GiB or larger.")
         with path.open("rb") as file:
             if file.read(4) != b"PK\3\4":  # before reading all of some other file
-                raise BundleError(f"{path}: it is not a bundle: it is no zip file.")
+                raise BundleError(f"{path}: it is not a bundle: it is not a zip file.")
             file.seek(0)
             return file.read()
     except OSError as err:

@@ -137,7 +137,7 @@ def _read_entry(entries: memoryview, offset: int) -> tuple[str, int, int, int]:
     if bytes(entries[:length]) != _central(name, crc, size, offset):
         raise BundleError(
             f"the directory entry of member {name!r} is not as fuseg writes it: it "
-            "was repacked, or is no regular file."
+            "was repacked, or is not a regular file."
         )
     return name, crc, size, length
 

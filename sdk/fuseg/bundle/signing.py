@@ -82,7 +82,7 @@ def require_trusted(bundle: Bundle, trust: Trust) -> None:
     if not os.path.exists(trust):
         raise ArgumentError(
             "trust must be the file's sha256, 64 hexadecimal digits, or the path of a "
-            f"public key, got {str(trust)[:100]!r}, which is no file."
+            f"public key, got {str(trust)[:100]!r}, which is not a file."
         )
     where = signature_of(bundle.path)
     signature = read_limited(where, _LARGEST_KEY) if where.exists() else None

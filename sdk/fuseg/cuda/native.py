@@ -41,7 +41,7 @@ def why_none() -> str:
         array_view.kernels().current_device()
     except RuntimeError as err:
         return str(err)
-    return "nothing is wrong by its own account"
+    return "the driver reports no error"
 
 
 class NativeDevice:

@@ -98,7 +98,7 @@ class TruthReader:
                 f"line such as {lines}, or '* = ignore' for all that are not listed."
             )
         if number == last + 1:
-            lines += f" (if 0 is no class: '0 = ignore' and '1-{last + 1} = 0-{last}')"
+            lines += f" (if 0 means ignore: '0 = ignore' and '1-{last + 1} = 0-{last}')"
         raise ArgumentError(
             f"{path}: truth must be 0 to {last}, or ignore ({self._ignore}), got "
             f"{number}: say what the ids mean with --truth-map FILE, with a line for "

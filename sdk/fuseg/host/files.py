@@ -98,7 +98,7 @@ def read_private(path: Path, largest: int) -> bytes:
     with open(handle, "rb") as file:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode) or status.st_size > largest:
-            raise InputFileError("it is no regular file, or is too large.")
+            raise InputFileError("it is not a regular file, or is too large.")
         if not _is_ours(status):
             raise InputFileError("others may write it.")
         return file.read(largest)

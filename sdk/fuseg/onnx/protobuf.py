@@ -84,7 +84,7 @@ class Reader:
         self._left -= more
         if self._left < 0:
             raise BundleError(
-                f"it must have at most {MOST_FIELDS} fields: it is no network that "
+                f"it must have at most {MOST_FIELDS} fields: it is not a network that "
                 "fuseg exports."
             )
 

@@ -137,7 +137,7 @@ def require_numbers(engine: str, nan_samples: int, scores: tuple[int, ...]) -> N
     if nan_samples:
         height, width = scores[-2:]
         raise BackendError(
-            f"{engine} gave scores that are no numbers (NaN or infinity) at "
+            f"{engine} gave scores that are not numbers (NaN or infinity) at "
             f"{nan_samples} of the network's {height} x {width} places: there are no "
             "labels there. Look at what it was fed with, Segmenter.preprocess, and try "
             "another variant, such as fp32."

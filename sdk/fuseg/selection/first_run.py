@@ -194,7 +194,7 @@ def _interpreter(subject: str) -> str:
     named = re.search("python|pypy", os.path.basename(path), re.IGNORECASE)
     if not named or getattr(sys, "frozen", False):
         raise BackendError(
-            f"{subject} needs a process of its own, and sys.executable is no Python "
+            f"{subject} needs a process of its own, and sys.executable is not a Python "
             f"that could be started ({path[:200]!a}): {_ADVICE}."
         )
     return path

@@ -88,7 +88,7 @@ def move_casts_out(
 
 def _input(graph: Graph, name: str, edits: _Edits) -> Wanted:
     if graph.inputs[name].data_type != FLOAT or name in graph.outputs:
-        return Wanted(why="it is no float32 input")
+        return Wanted(why="it is not a float32 input")
     readers = graph.readers(name)
     quantized = _only_quantized(graph, name, readers)
     if quantized is not None and len(graph.inputs[name].shape) == 4:

@@ -84,7 +84,7 @@ class EngineRecord(Record):
         try:
             value = json.loads(text, object_pairs_hook=_once)
         except (ValueError, RecursionError) as err:
-            raise BundleError(f"its record is no JSON: {str(err)[:100]}.") from err
+            raise BundleError(f"its record is not JSON: {str(err)[:100]}.") from err
         if not isinstance(value, dict) or value.get("format") != 1:
             raise BundleError("its record is not of format 1.")
         try:
