@@ -84,6 +84,13 @@ def test_every_file_that_contributing_names_exists():
     assert [name for name in names if not (ROOT / name).exists()] == []
 
 
+def test_contributing_names_every_package():
+    named = {name.rstrip("/").rpartition("/")[2] for name in named_files()}
+    for folder in ("sdk/fuseg", "export/fuseg_export", "tools"):
+        packages = {path.parent.name for path in (ROOT / folder).glob("*/*.py")}
+        assert packages <= named, folder
+
+
 def anchors(page):
     """What a page's headings are called in links, by GitHub's rule."""
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
