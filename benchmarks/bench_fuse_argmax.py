@@ -16,7 +16,7 @@ from onnx import helper
 from fuseg.ops import FuseArgmax
 from peers import FRAMEWORKS, OPENCV, engines, onnx_model, torch_ways
 from record import Bar, Call, Row, compare, report
-from scenes import DRIFT, MARGIN, NOISE, disputed, scene_labels
+from scenes import DRIFT, MARGIN, NOISE, mixed, scene_labels
 
 CLASSES = 19
 SIZE = (1024, 2048)
@@ -149,7 +149,7 @@ def bench(case: Case, rng: np.random.Generator) -> list[Row]:
     maps = scene(case.classes, case.grids, rng)
     if case.kind == "noise":
         maps = [rng.standard_normal(m.shape, dtype=np.float32) for m in maps]
-    share = " / ".join(f"{disputed(scores):.0%}" for scores in maps)
+    share = " / ".join(f"{mixed(scores):.0%}" for scores in maps)
     if case.mode == "multiply":
         maps = [probabilities(scores) for scores in maps]
     label = FuseArgmax(case.classes, case.grids, size=case.size, mode=case.mode)
@@ -179,7 +179,7 @@ def bench(case: Case, rng: np.random.Generator) -> list[Row]:
         calls |= peers
     grids = " + ".join(f"{h}x{w}" for h, w in case.grids)
     name = f"C{case.classes} {grids} -> {case.size[0]}x{case.size[1]} {case.name}"
-    notes = f"{share} of the cells disputed"
+    notes = f"{share} of the cells are mixed"
     read = sum(scores.nbytes for scores in maps)
     written = out.nbytes + sum(result.nbytes for result in results.values())
     return compare(name, calls, read=read, written=written, bars=case.bars, notes=notes)

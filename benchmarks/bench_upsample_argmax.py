@@ -14,7 +14,7 @@ from shipped import shipped_scores
 from fuseg.ops import UpsampleArgmax, upsample_argmax
 from peers import FRAMEWORKS, OPENCV, engines, onnx_model, torch_ways
 from record import Bar, Call, Row, compare, cores, report
-from scenes import disputed, scene_scores
+from scenes import mixed, scene_scores
 
 # Classes, grid, labels, regions of the scene; bars of a scene: against the fastest
 # framework, against OpenCV; the same on AVX2. The first is judged with confidence too.
@@ -113,7 +113,7 @@ def bench(
     }
     grid = f"{scores.shape[1]}x{scores.shape[2]}"
     case = f"C{len(scores)} {grid} -> {size[0]}x{size[1]} {kind}"
-    notes = f"{disputed(scores):.1%} of the cells disputed"
+    notes = f"{mixed(scores):.1%} of the cells are mixed"
     least = {"read": scores.nbytes, "written": labels.nbytes}
     rows = compare(case, calls, **least, bars=bars, notes=notes)
     if not sure:

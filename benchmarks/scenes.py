@@ -1,8 +1,8 @@
 """Class scores and label maps that look like a network's on a street or in a room.
 
-Regions with bent borders and a few thin objects, averaged down to the network's grid
+Regions with curved boundaries and a few thin objects, averaged down to the network's grid
 and softened, with slow drift and a little noise. What matters to the kernels is the
-share of cells on a border, `disputed`, which every benchmark prints.
+share of cells on a boundary, `mixed`, which every benchmark prints.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def scene_scores(
     return scores
 
 
-def disputed(scores: np.ndarray) -> float:
-    """Share of the cells whose four corners do not have the same winner."""
+def mixed(scores: np.ndarray) -> float:
+    """Share of the cells whose four corners have more than one best class."""
     winners = scores.argmax(0)
     first = winners[:-1, :-1]
     others = winners[1:, :-1], winners[:-1, 1:], winners[1:, 1:]

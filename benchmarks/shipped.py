@@ -1,7 +1,7 @@
 """Class scores of the shipped checkpoint on its own sample frames.
 
 Scenes are drawn; these are what a network really gives, so that one can see whether
-the scenes' share of disputed cells is real. `make demo` makes the bundle.
+the scenes' share of mixed cells is real. `make demo` makes the bundle.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ def test_rendered_rooms_are_those_that_no_training_saw():
 
 @pytest.fixture
 def folders(tmp_path):
-    """Three moments of colour and depth, and a colour picture without a partner."""
+    """Three frame sets of colour and depth, and a colour picture without a partner."""
     rng = np.random.default_rng(0)
     for i in range(4):
         folder = tmp_path / "rgb"

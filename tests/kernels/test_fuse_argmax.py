@@ -140,7 +140,7 @@ class Defined:
             size_of.append(np.full(term.shape[1:], largest))
 
     def source(self, labels):
-        """Of each pixel's label: who said it loudest, and where that is in doubt."""
+        """The map that contributed most to each label, and where that is uncertain."""
         pick = np.where(self.there, labels, 0)[None, None].astype(int)
         own = np.take_along_axis(self.terms, pick, 1)[:, 0]
         heard = np.take_along_axis(self.heard, pick, 1)[:, 0]

@@ -22,7 +22,7 @@ def path(sampled, with_variants):
 
 
 def wait_for(segmenter, frame, seconds=120):
-    """Label until the switch has happened; the labels of each moment, in order."""
+    """Label until the switch has happened; the labels of each call, in order."""
     results = []
     ends = time.monotonic() + seconds
     while segmenter.backend_name != "tensorrt":

@@ -173,7 +173,7 @@ def test_a_held_frame_is_the_last_good_one_until_it_is_too_old(load, frames):
         "depth: substituted (no frame; the held one is 201 ms older than rgb's, "
         "more than 200 ms)"
     )
-    # It is gone now, whatever the next moment is.
+    # It is gone now, whatever comes next.
     assert state(segmenter(**rgb_at(given, 202)), "depth") == ("substituted", None)
 
 

@@ -268,7 +268,7 @@ def test_a_link_is_not_followed(tmp_path):
 def test_a_folder_swapped_after_it_was_looked_at_is_not_read_from(
     user_cache, monkeypatch
 ):
-    """Whoever may write to $XDG_CACHE_HOME can do that at any moment."""
+    """Whoever may write to $XDG_CACHE_HOME can do that at any time."""
     path = tuning_cache.store(DIGEST, 2, [FAST])
     forged = user_cache.with_name("forged")
     forged.mkdir()

@@ -79,7 +79,7 @@ def fuse_argmax(
         confidence: Buffer for the largest softmax probability of the combined
             scores (``"multiply"``: the largest product, divided by the sum of all),
             shape ``(H, W)``, float32, C-contiguous; 0 where no map counts.
-        source: Buffer for the index of the map that the label is owed to, shape
+        source: Buffer for the index of the map that contributed most, shape
             ``(H, W)``, uint8, C-contiguous: of the maps that count, the one whose
             own ``weight * score`` (``"multiply"``: ``score ** weight``) of that
             class is largest, the smallest index on a tie; 255 where no map counts.

@@ -17,8 +17,8 @@ __all__ = ["describe"]
 def describe(root: Path = Path("/")) -> dict[str, Any]:
     """What limits the speed of this machine now.
 
-    On a desktop GPU the clocks are those of this moment, and an idle GPU is slow: for
-    a record, ask while it works.
+    On a desktop GPU the clocks are the current ones, and an idle GPU is slow: call this
+    while it works.
 
     Args:
         root: The file system to read, ``/`` but for tests.
