@@ -1,8 +1,8 @@
 """Class scores and label maps that look like a network's on a street or in a room.
 
-Regions with curved boundaries and a few thin objects, averaged down to the network's grid
-and softened, with slow drift and a little noise. What matters to the kernels is the
-share of cells on a boundary, `mixed`, which every benchmark prints.
+Regions with curved boundaries and a few thin objects, averaged down to the network's
+grid and softened, with slow drift and a little noise. What matters to the kernels is
+the share of cells on a boundary, `mixed`, which every benchmark prints.
 """
 
 from __future__ import annotations
