@@ -188,3 +188,25 @@ def test_a_value_that_is_always_zero_and_a_bias_too_large_for_its_scale(
     got, expected = scores_of(made)(silent[0]), scores_of(model)(silent[0])
     assert np.isfinite(got).all()
     np.testing.assert_allclose(got, expected, atol=0.05 * np.abs(expected).max())
+
+
+def test_a_value_called_like_a_new_tensor_keeps_its_name(known):
+    """The scale of the input x would be x_scale, but a value is called so already."""
+    model, _, given, ranges = known
+    first = model.graph.input[0].name
+    clash = onnx.ModelProto()
+    clash.CopyFrom(model)
+    node = clash.graph.node[0]
+    old, node.output[0] = node.output[0], f"{first}_scale"
+    for other in clash.graph.node:
+        for i, value in enumerate(other.input):
+            if value == old:
+                other.input[i] = node.output[0]
+    for info in clash.graph.value_info:
+        if info.name == old:
+            info.name = node.output[0]
+    made = quantize(clash, calibrate(clash, given), CPU)
+    onnx.checker.check_model(made, full_check=True)
+    np.testing.assert_array_equal(
+        scores_of(made)(given[0]), scores_of(quantize(model, ranges, CPU))(given[0])
+    )
