@@ -39,17 +39,8 @@ _DRESSING = ("Cast", "Identity", "Squeeze", "Unsqueeze")
 _TAIL = ("ArgMax", "LogSoftmax", "Resize", "Sigmoid", "Softmax")
 # Casts of a label that keep its number; int8 only up to 127.
 _LABEL_TYPES = {
-    ir.DataType.UINT8,
-    ir.DataType.INT8,
-    ir.DataType.UINT16,
-    ir.DataType.INT16,
-    ir.DataType.UINT32,
-    ir.DataType.INT32,
-    ir.DataType.UINT64,
-    ir.DataType.INT64,
-    ir.DataType.FLOAT16,
-    ir.DataType.FLOAT,
-    ir.DataType.DOUBLE,
+    *(f"{kind}{bits}" for kind in ("UINT", "INT") for bits in (8, 16, 32, 64)),
+    *("FLOAT16", "FLOAT", "DOUBLE"),
 }
 
 
@@ -196,9 +187,9 @@ def _argmax_obstacle(
     dressing = output.producer()
     while dressing is not None and dressing is not node:
         if dressing.op_type == "Cast":
-            to = ir.DataType(dressing.attributes["to"].as_int())
-            if to not in _LABEL_TYPES or (to == ir.DataType.INT8 and shape[1] > 128):
-                return f"its labels are cast to {to.name}"
+            to = ir.DataType(dressing.attributes["to"].as_int()).name
+            if to not in _LABEL_TYPES or (to == "INT8" and shape[1] > 128):
+                return f"its labels are cast to {to}"
         dressing = producer(dressing.inputs[0])
     return None
 

@@ -20,7 +20,7 @@ nothing, and what was meant to be INT8 runs in float.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import onnx
@@ -57,11 +57,19 @@ def check_for_tensorrt(
         graph = read(model, strict=True).graph
     except onnx.shape_inference.InferenceError as err:
         return [f"the graph's types must be consistent, but {cause(err)}."]
-    rules: list[Callable[[ir.Graph, Version], Iterator[str]]] = [
-        *(_opset, _operators, _zero_points, _scales, _axes, _weights, _integers),
-        *(_biases, _activations, _additions, _concats),
+    broken = [
+        *_opset(graph, version),
+        *_operators(graph, version),
+        *_zero_points(graph),
+        *_scales(graph),
+        *_axes(graph),
+        *_weights(graph, version),
+        *_integers(graph, version),
+        *_biases(graph),
+        *_activations(graph),
+        *_additions(graph),
+        *_concats(graph),
     ]
-    broken = [sentence for rule in rules for sentence in rule(graph, version)]
     if version == "10.3":
         broken += _types(graph, keep)
     return broken
@@ -120,8 +128,7 @@ def _operators(graph: ir.Graph, version: Version) -> Iterator[str]:
             )
 
 
-def _zero_points(graph: ir.Graph, version: Version) -> Iterator[str]:
-    del version
+def _zero_points(graph: ir.Graph) -> Iterator[str]:
     for node in _pairs(graph):
         zero = constant(node.inputs[2]) if len(node.inputs) > 2 else None
         scale = constant(node.inputs[1])
@@ -135,8 +142,7 @@ def _zero_points(graph: ir.Graph, version: Version) -> Iterator[str]:
             )
 
 
-def _scales(graph: ir.Graph, version: Version) -> Iterator[str]:
-    del version
+def _scales(graph: ir.Graph) -> Iterator[str]:
     for node in _pairs(graph):
         scale = constant(node.inputs[1])
         if scale is None or not np.all(np.isfinite(scale) & (scale > 0)):
@@ -146,8 +152,7 @@ def _scales(graph: ir.Graph, version: Version) -> Iterator[str]:
             )
 
 
-def _axes(graph: ir.Graph, version: Version) -> Iterator[str]:
-    del version
+def _axes(graph: ir.Graph) -> Iterator[str]:
     for node in _pairs(graph):
         scale, shape = constant(node.inputs[1]), static_shape(node.inputs[0])
         if scale is None or scale.size == 1 or shape is None:
@@ -206,8 +211,7 @@ def _integers(graph: ir.Graph, version: Version) -> Iterator[str]:
                     )
 
 
-def _biases(graph: ir.Graph, version: Version) -> Iterator[str]:
-    del version
+def _biases(graph: ir.Graph) -> Iterator[str]:
     for node in graph:
         if node.op_type not in WEIGHTED or len(node.inputs) < 3:
             continue
@@ -215,9 +219,8 @@ def _biases(graph: ir.Graph, version: Version) -> Iterator[str]:
             yield f"the bias of {node.op_type} {node.name} must not be quantized."
 
 
-def _activations(graph: ir.Graph, version: Version) -> Iterator[str]:
+def _activations(graph: ir.Graph) -> Iterator[str]:
     """Nothing is quantized between a node and its activation: both are one kernel."""
-    del version
     for node in graph:
         if node.op_type == "QuantizeLinear":
             maker = producer(node.inputs[0])
@@ -240,8 +243,7 @@ def _activations(graph: ir.Graph, version: Version) -> Iterator[str]:
                     )
 
 
-def _additions(graph: ir.Graph, version: Version) -> Iterator[str]:
-    del version
+def _additions(graph: ir.Graph) -> Iterator[str]:
     for node in graph:
         if node.op_type == "Add":
             plain = [v for v in node.inputs if v and _dequantizer(v) is None]
@@ -252,17 +254,17 @@ def _additions(graph: ir.Graph, version: Version) -> Iterator[str]:
                 )
 
 
-def _concats(graph: ir.Graph, version: Version) -> Iterator[str]:
-    del version
+def _concats(graph: ir.Graph) -> Iterator[str]:
     for node in graph:
         if node.op_type != "Concat":
             continue
         found = [_dequantizer(value) for value in node.inputs]
-        if not any(pair is not None for pair in found):
-            continue
         scales = [None if p is None else constant(p.inputs[1]) for p in found]
         first = scales[0]
-        if first is None or any(not _equal(scale, first) for scale in scales):
+        same = first is not None and all(
+            scale is not None and np.array_equal(scale, first) for scale in scales
+        )
+        if any(found) and not same:
             yield f"all inputs of Concat {node.name} must be quantized with one scale."
 
 
@@ -330,7 +332,3 @@ def _float_inputs(node: ir.Node, opset: int) -> dict[str, str]:
         if value and value.name and value.dtype in _FLOATS and not fixed:
             found[value.name] = _FLOATS[value.dtype]
     return found
-
-
-def _equal(scale: NDArray[np.generic] | None, other: NDArray[np.generic]) -> bool:
-    return scale is not None and np.array_equal(scale, other)
