@@ -1,7 +1,7 @@
 """JSON Schemas of the manifest and of a spec file, from the dataclasses.
 
-They say what types can say: keys, types, words, lengths, defaults. Ranges, and how keys
-fit each other, are in their descriptions; fuseg checks these when it reads a file.
+They say what fields say: keys, types, words, lengths, ranges, defaults. How keys fit
+each other is in their descriptions; fuseg checks that when it reads a file.
 """
 
 from __future__ import annotations
@@ -69,6 +69,11 @@ def record(cls: type, defs: dict[str, Any]) -> dict[str, Any]:
     for key in keys(cls):
         hint = without_null(key.hint) if cls is Spec else key.hint
         entry = copy.deepcopy(schema(hint, defs))
+        if key.limits is not None:
+            bounds = {"minimum": key.limits.low}
+            if key.limits.high is not None:
+                bounds["maximum"] = key.limits.high
+            entry.get("items", entry).update(bounds)
         entry["description"] = key.meaning
         if key.default is not REQUIRED:
             entry["default"] = key.default

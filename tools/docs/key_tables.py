@@ -84,7 +84,9 @@ def table(record: type) -> str:
     lines = head("key", "value", "if absent", "meaning")
     for key in keys(record):
         hint = without_null(key.hint) if key.default is None else key.hint
-        lines.append(row(f"`{key.name}`", value(hint), absent(key), key.meaning))
+        limits = f", {key.limits.words}" if key.limits else ""
+        words = value(hint) + limits
+        lines.append(row(f"`{key.name}`", words, absent(key), key.meaning))
     return "\n".join(lines)
 
 

@@ -7,6 +7,8 @@ import re
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, get_args, get_type_hints
 
+from fuseg.manifest.schema import Range
+
 REQUIRED = object()
 
 
@@ -18,6 +20,7 @@ class Key:
     hint: Any
     default: Any
     meaning: str
+    limits: Range | None
 
 
 def keys(record: type) -> list[Key]:
@@ -39,6 +42,7 @@ def keys(record: type) -> list[Key]:
             hints[field.name],
             default_of(field),
             told[field.name],
+            field.metadata.get("range"),
         )
         for field in fields(record)
     ]

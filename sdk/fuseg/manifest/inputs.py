@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from ..errors import ArgumentError, ManifestError
-from .schema import Record, require, require_side, require_tensor_shape, spell
+from .schema import SIDE, Record, require, require_tensor_shape, spell
 from .statistics import Statistics
 from .units import parse_unit
 
@@ -28,8 +28,8 @@ class Resize(Record):
     """How a camera's frame becomes the network's size.
 
     Attributes:
-        height: Rows of the network's input, 1 to 16384.
-        width: Columns of the network's input, 1 to 16384.
+        height: Rows of the network's input.
+        width: Columns of the network's input.
         filter: ``bilinear`` (half-pixel centres, no antialiasing: PyTorch, OpenCV),
             ``bilinear-antialias`` (PIL; colour only), ``nearest`` (floor) or
             ``nearest-exact`` (half-pixel centres). ``bilinear`` blends only the
@@ -39,14 +39,10 @@ class Resize(Record):
             given for the picture alone. The same for all inputs.
     """
 
-    height: int
-    width: int
+    height: int = field(metadata=SIDE)
+    width: int = field(metadata=SIDE)
     filter: Literal["bilinear", "bilinear-antialias", "nearest", "nearest-exact"]
     fit: Literal["stretch", "letterbox"] = "stretch"
-
-    def _check(self) -> None:
-        require_side("height", self.height)
-        require_side("width", self.width)
 
 
 @dataclass(frozen=True)

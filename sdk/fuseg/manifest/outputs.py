@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .schema import Record, require, require_side, require_tensor_shape, require_unique
+from .schema import (
+    SIDE,
+    Record,
+    require,
+    require_tensor_shape,
+    require_unique,
+    within,
+)
 
 __all__ = ["Class", "Output", "OutputTensor", "Tail", "Upsample"]
 
@@ -53,21 +60,13 @@ class Class(Record):
 
     Attributes:
         name: Unique in the list.
-        color: Red, green and blue, 0 to 255.
-        ids: Its labels in the data set's files, 0 to 65535, if they are not the index.
+        color: Red, green and blue.
+        ids: Its labels in the data set's files, if they are not the index.
     """
 
     name: str
-    color: tuple[int, int, int]
-    ids: tuple[int, ...] = ()
-
-    def _check(self) -> None:
-        for index, value in enumerate(self.color):
-            require(0 <= value <= 255, f"color[{index}] must be 0 to 255, got {value}.")
-        for index, value in enumerate(self.ids):
-            require(
-                0 <= value <= 65535, f"ids[{index}] must be 0 to 65535, got {value}."
-            )
+    color: tuple[int, int, int] = field(metadata=within(0, 255))
+    ids: tuple[int, ...] = field(default=(), metadata=within(0, 65535))
 
 
 @dataclass(frozen=True)
@@ -76,11 +75,12 @@ class Tail(Record):
 
     Attributes:
         removed: ONNX op types in the graph's order; empty if nothing was cut off.
-        size: Height and width of the uncut network's output, in pixels.
+        size: Height and width of the uncut network's output, in pixels; at most
+            67,108,864 in all.
     """
 
     removed: tuple[str, ...]
-    size: tuple[int, int]
+    size: tuple[int, int] = field(metadata=SIDE)
 
     def _check(self) -> None:
         for index, op in enumerate(self.removed):
@@ -88,8 +88,6 @@ class Tail(Record):
                 op.isascii() and op.isidentifier(),
                 f"removed[{index}] must be an ONNX op type, got {op!r}.",
             )
-        for index, side in enumerate(self.size):
-            require_side(f"size[{index}]", side)
         height, width = self.size
         require(
             height * width <= _MOST_LABELS,
@@ -107,7 +105,7 @@ class Output(Record):
         kind: What kind of result it is.
         tensor: The network's output.
         upsample: How scores reach the camera's size.
-        ignore: The label of no class, 0 to 255.
+        ignore: The label of no class.
         classes: The classes, in the order of the scores' channels.
         tail: What the exporter cut off.
     """
@@ -116,7 +114,7 @@ class Output(Record):
     kind: Literal["segmentation"] = field(default="segmentation", kw_only=True)
     tensor: OutputTensor
     upsample: Upsample
-    ignore: int
+    ignore: int = field(metadata=within(0, 255))
     classes: tuple[Class, ...]
     tail: Tail
 
@@ -135,7 +133,6 @@ class Output(Record):
         require_unique("classes", [entry.name for entry in self.classes])
         ids = [number for entry in self.classes for number in entry.ids]
         require_unique("classes[].ids", [str(number) for number in ids])
-        require(0 <= self.ignore <= 255, f"ignore must be 0 to 255, got {self.ignore}.")
         require(
             bool(self.tail.removed) or self.tail.size == (height, width),
             f"tail.size must be the tensor's {height}, {width} as nothing was "

@@ -26,13 +26,15 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = [
+    "SIDE",
+    "Range",
     "Record",
     "dump",
     "require",
-    "require_side",
     "require_tensor_shape",
     "require_unique",
     "spell",
+    "within",
 ]
 
 _WORDS = {
@@ -52,8 +54,9 @@ _LARGEST = 3.0e38  # every number ends up as a float32 or is far smaller
 class Record:
     """Base of every part of a manifest: fields are converted and checked.
 
-    A field's metadata may hold ``key``, its name in JSON if that is no Python
-    name, and ``later``, words of the format that this version does not support.
+    A field's metadata may hold ``key``, its name in JSON if that is not a Python
+    name; ``range``, see `within`; and ``later``, words of the format that this version
+    does not support.
     """
 
     def __post_init__(self) -> None:
@@ -66,6 +69,8 @@ class Record:
                     f"support yet; it must be {_wanted(hints[field.name])}."
                 )
             value = _coerce(hints[field.name], value, path)
+            if "range" in field.metadata:
+                _require_within(field.metadata["range"], value, path)
             object.__setattr__(self, field.name, value)
         self._check()
 
@@ -90,6 +95,32 @@ class Record:
         return cls(**{known[key].name: entry for key, entry in value.items()})
 
 
+@dataclass(frozen=True)
+class Range:
+    """What a field's numbers are from and to, both included; ``unit`` ends a sentence.
+
+    Of a field that is a list, this holds for each entry; None is always allowed.
+    """
+
+    low: float
+    high: float | None = None
+    unit: str = ""
+
+    @property
+    def words(self) -> str:
+        if self.high is not None:
+            return f"{self.low} to {self.high}{self.unit}"
+        return f"at least {self.low}{self.unit}"
+
+
+def within(low: float, high: float | None = None, unit: str = "") -> dict[str, Range]:
+    """The metadata of a field whose numbers must be in a range."""
+    return {"range": Range(low, high, unit)}
+
+
+SIDE = within(1, _LONGEST_SIDE, " pixels")
+
+
 def require(fact: bool, sentence: str) -> None:
     """Raise ManifestError with ``sentence``, which starts with a key, unless true."""
     if not fact:
@@ -103,19 +134,12 @@ def require_unique(path: str, names: Iterable[str]) -> None:
         seen.add(name)
 
 
-def require_side(path: str, side: int) -> None:
-    require(
-        1 <= side <= _LONGEST_SIDE,
-        f"{path} must be 1 to {_LONGEST_SIDE} pixels, got {side}.",
-    )
-
-
 def require_tensor_shape(shape: tuple[int, int, int, int]) -> None:
     batch, channels, height, width = shape
     require(batch == 1, f"shape[0] must be 1, the batch, got {batch}.")
     require(channels >= 1, f"shape[1] must be at least 1, got {channels}.")
-    require_side("shape[2]", height)
-    require_side("shape[3]", width)
+    _require_within(SIDE["range"], height, "shape[2]")
+    _require_within(SIDE["range"], width, "shape[3]")
     require(
         channels * height * width <= _LARGEST_TENSOR,
         f"shape must hold at most {_LARGEST_TENSOR} values, got {list(shape)}.",
@@ -205,6 +229,18 @@ def _coerce_record(hint: Any, value: Any, path: str) -> Any:
         return hint.from_json(value)
     except ManifestError as err:
         raise ManifestError(f"{path}.{err}") from None
+
+
+def _require_within(limits: Range, value: Any, path: str) -> None:
+    if isinstance(value, tuple):
+        for index, entry in enumerate(value):
+            _require_within(limits, entry, f"{path}[{index}]")
+    elif value is not None:
+        high = limits.high
+        inside = limits.low <= value and (high is None or value <= high)
+        zero = limits.low == 0 and high is None
+        words = "not be negative" if zero else f"be {limits.words}"
+        require(inside, f"{path} must {words}, got {value}.")
 
 
 def _is_number(value: Any) -> bool:

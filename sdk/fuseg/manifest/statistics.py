@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from .schema import Record, require
+from .schema import Record, require, within
 
 __all__ = ["Statistics"]
 
@@ -17,21 +17,20 @@ class Statistics(Record):
     channel that the sensor fills.
 
     Attributes:
-        frames: How many frames were looked at, at least 1.
+        frames: How many frames were looked at.
         valid_share: The share of pixels with a reading, above 0 and at most 1.
         p1: The 1st percentile.
         p50: The median.
         p99: The 99th percentile.
     """
 
-    frames: int
+    frames: int = field(metadata=within(1))
     valid_share: float
     p1: tuple[float, ...]
     p50: tuple[float, ...]
     p99: tuple[float, ...]
 
     def _check(self) -> None:
-        require(self.frames >= 1, f"frames must be at least 1, got {self.frames}.")
         require(
             0 < self.valid_share <= 1,
             f"valid_share must be above 0 and at most 1, got {self.valid_share}.",

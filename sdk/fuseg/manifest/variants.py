@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from .schema import Record, require
+from .schema import Record, require, within
 
 __all__ = ["File", "Sample", "Variant", "Verification", "is_member_name"]
 
@@ -45,34 +45,22 @@ class Verification(Record):
     Attributes:
         stage: The stage that was checked.
         against: The stage it was compared with.
-        frames: How many frame sets were compared, at least 1.
-        label_agreement: The share of pixels with equal labels, 0 to 1.
+        frames: How many frame sets were compared.
+        label_agreement: The share of pixels with equal labels.
         max_abs_logit_diff: The largest absolute difference of two scores.
-        miou: Against true labels, 0 to 1, if there were any.
-        ignored_share: The share of true labels that ``miou`` leaves out, 0 to 1.
+        miou: Against true labels, if there were any.
+        ignored_share: The share of true labels that ``miou`` leaves out.
         absent: Classes that do not occur in the true labels; ``miou`` leaves them out.
     """
 
     stage: str
     against: str
-    frames: int
-    label_agreement: float
-    max_abs_logit_diff: float
-    miou: float | None = None
-    ignored_share: float | None = None
+    frames: int = field(metadata=within(1))
+    label_agreement: float = field(metadata=within(0, 1))
+    max_abs_logit_diff: float = field(metadata=within(0))
+    miou: float | None = field(default=None, metadata=within(0, 1))
+    ignored_share: float | None = field(default=None, metadata=within(0, 1))
     absent: tuple[str, ...] = ()
-
-    def _check(self) -> None:
-        require(self.frames >= 1, f"frames must be at least 1, got {self.frames}.")
-        for key in ("label_agreement", "miou", "ignored_share"):
-            value = getattr(self, key)
-            require(
-                value is None or 0 <= value <= 1, f"{key} must be 0 to 1, got {value}."
-            )
-        require(
-            self.max_abs_logit_diff >= 0,
-            f"max_abs_logit_diff must not be negative, got {self.max_abs_logit_diff}.",
-        )
 
 
 @dataclass(frozen=True)
@@ -84,8 +72,8 @@ class Variant(Record):
     Attributes:
         name: ``fp32``, ``fp16``, ``int8-cpu``, ``int8-trt`` or ``int8-trt8``.
         file: The member's name; it ends in ``.onnx``.
-        opset: The ONNX operator set, at least 1.
-        ir_version: The ONNX IR version, at least 1.
+        opset: The ONNX operator set.
+        ir_version: The ONNX IR version.
         targets: Where it is meant to run: ``any`` for fp32 and fp16, else ``cpu``,
             ``tensorrt`` or ``tensorrt-8``, as the name says.
         precision: ``kind`` is ``fp32``, ``fp16`` or ``int8``. fp16 adds
@@ -98,8 +86,8 @@ class Variant(Record):
 
     name: str
     file: str
-    opset: int
-    ir_version: int
+    opset: int = field(metadata=within(1))
+    ir_version: int = field(metadata=within(1))
     targets: tuple[str, ...] = field(metadata={"key": "for"})
     precision: dict[str, str]
     verification: tuple[Verification, ...]
@@ -109,9 +97,6 @@ class Variant(Record):
             is_member_name(self.file) and self.file.endswith(".onnx"),
             f"file must be a member's name that ends in .onnx, got {self.file!r}.",
         )
-        for key in ("opset", "ir_version"):
-            value = getattr(self, key)
-            require(value >= 1, f"{key} must be at least 1, got {value}.")
         require(
             self.name in _PROMISES,
             f"name must be one of {', '.join(_PROMISES)}, got {self.name[:80]!r}.",
@@ -189,11 +174,10 @@ class File(Record):
     """
 
     sha256: str
-    bytes: int
+    bytes: int = field(metadata=within(0))
 
     def _check(self) -> None:
         require(
             re.fullmatch("[0-9a-f]{64}", self.sha256) is not None,
             f"sha256 must be 64 hexadecimal digits, got {self.sha256[:80]!r}.",
         )
-        require(self.bytes >= 0, f"bytes must not be negative, got {self.bytes}.")
