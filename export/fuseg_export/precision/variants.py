@@ -28,7 +28,7 @@ from .mixed_precision_search import Repair, repair
 from .ort_fusion_check import left_in_float
 from .qdq_placement import CPU, TENSORRT, QdqScheme
 from .quantize import quantizable, quantize
-from .rules import check_for_tensorrt
+from .tensorrt_rules import check_for_tensorrt
 
 __all__ = [
     "FP32",
