@@ -1,4 +1,4 @@
-"""What the ONNX parsers of TensorRT 8.6 and 10.3 take, as tables.
+"""What the ONNX parsers of TensorRT 8.6 and 10.3 take, as tables, and what they do not.
 
 Source: docs/operators.md and the importers' own checks in onnx/onnx-tensorrt, branches
 release/8.6-GA (6ba67d3, 2023-05-04) and release/10.1-GA (96e7811, 2024-06-17), read
@@ -7,21 +7,18 @@ release/8.6-GA (6ba67d3, 2023-05-04) and release/10.1-GA (96e7811, 2024-06-17), 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
-__all__ = [
-    "ATTRIBUTES",
-    "OPERATORS",
-    "OPSETS",
-    "RANKS",
-    "SINGLE_OUTPUT",
-    "STORED",
-    "Version",
-]
+import onnx_ir as ir
+
+from ..passes.rewrite import constant, static_shape
+
+__all__ = ["Version", "unsupported"]
 
 Version = Literal["8.6", "10.3"]
 
-OPSETS = {"8.6": (7, 17), "10.3": (9, 20)}
+_OPSETS = {"8.6": (7, 17), "10.3": (9, 20)}
 
 _BOTH = """
 Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool
@@ -40,7 +37,7 @@ Round Scan Scatter ScatterElements ScatterND Selu Shape Shrink Sigmoid Sign Sin 
 Size Slice Softmax Softplus Softsign SpaceToDepth Split Sqrt Squeeze Sub Sum Tan
 Tanh ThresholdedRelu Tile TopK Transpose Trilu Unsqueeze Upsample Where Xor
 """
-OPERATORS = {
+_OPERATORS = {
     "8.6": frozenset(_BOTH.split()),
     "10.3": frozenset([*_BOTH.split(), "CastLike", "DeformConv", "Gelu", "Hardmax"])
     | {"Mish"},
@@ -55,7 +52,7 @@ _RESIZE: dict[str, tuple[object, ...]] = {
     ),
     "nearest_mode": ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil"),
 }
-ATTRIBUTES: dict[Version, dict[str, dict[str, tuple[object, ...]]]] = {
+_ATTRIBUTES: dict[Version, dict[str, dict[str, tuple[object, ...]]]] = {
     "8.6": {"Resize": _RESIZE},
     "10.3": {
         "Resize": {
@@ -74,7 +71,7 @@ ATTRIBUTES: dict[Version, dict[str, dict[str, tuple[object, ...]]]] = {
 
 # Inputs, by position, that must be stored in the graph.
 _AXES = {"Squeeze": 1, "Unsqueeze": 1, "Slice": 3, "CumSum": 1}
-STORED: dict[Version, dict[str, int]] = {
+_STORED: dict[Version, dict[str, int]] = {
     "8.6": _AXES,
     "10.3": {
         **_AXES,
@@ -92,13 +89,64 @@ STORED: dict[Version, dict[str, int]] = {
 }
 
 # How many axes the first input may have: two or three of them are the picture's.
-RANKS: dict[Version, dict[str, tuple[int, ...]]] = {
+_RANKS: dict[Version, dict[str, tuple[int, ...]]] = {
     "8.6": {"AveragePool": (4, 5), "MaxPool": (4, 5)},
     "10.3": {"AveragePool": (4, 5), "MaxPool": (4, 5), "GridSample": (4,)},
 }
 
 # Operators of which only the first output is there.
-SINGLE_OUTPUT: dict[Version, tuple[str, ...]] = {
+_SINGLE_OUTPUT: dict[Version, tuple[str, ...]] = {
     "8.6": ("MaxPool",),
     "10.3": ("MaxPool", "LayerNormalization"),
 }
+
+
+def unsupported(graph: ir.Graph, version: Version) -> Iterator[str]:
+    """One sentence for each thing in a graph that a parser does not take."""
+    oldest, newest = _OPSETS[version]
+    opset = graph.opset_imports[""]
+    if not oldest <= opset <= newest:
+        yield (
+            f"the opset must be {oldest} to {newest} for TensorRT {version}, got "
+            f"{opset}."
+        )
+    for node in graph.all_nodes():
+        if node.op_type not in _OPERATORS[version]:
+            yield (
+                f"node {node.name} is a {node.op_type}, which TensorRT {version} does "
+                "not have."
+            )
+        limits = _ATTRIBUTES[version].get(node.op_type, {})
+        for name, allowed in limits.items():
+            found = node.attributes.get(name)
+            if found is None:
+                continue
+            got = list(found.value) if isinstance(found.value, tuple) else found.value
+            values = got if isinstance(got, list) else [got]
+            if any(value not in allowed for value in values):
+                yield (
+                    f"{name} of {node.op_type} {node.name} must be "
+                    f"{' or '.join(map(str, allowed))} for TensorRT {version}, got "
+                    f"{got}."
+                )
+        index = _STORED[version].get(node.op_type, len(node.inputs))
+        value = node.inputs[index] if index < len(node.inputs) else None
+        if value and constant(value) is None:
+            yield (
+                f"input {index} of {node.op_type} {node.name} must be stored in the "
+                f"graph for TensorRT {version}, but {value.name} is computed."
+            )
+        ranks = _RANKS[version].get(node.op_type)
+        shape = static_shape(node.inputs[0]) if ranks else None
+        if ranks and shape is not None and len(shape) not in ranks:
+            yield (
+                f"{node.op_type} {node.name} must be of {' or '.join(map(str, ranks))} "
+                f"axes for TensorRT {version}, got {len(shape)}."
+            )
+        if node.op_type in _SINGLE_OUTPUT[version] and any(
+            v.name for v in node.outputs[1:]
+        ):
+            yield (
+                f"{node.op_type} {node.name} must make only its first output for "
+                f"TensorRT {version}."
+            )

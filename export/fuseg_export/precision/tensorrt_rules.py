@@ -29,9 +29,8 @@ from numpy.typing import NDArray
 
 from ..errors import cause
 from ..passes.rewrite import PAIR, WEIGHTED, constant, producer, read, static_shape
-from . import tensorrt_operators as tables
 from .qdq_placement import output_axis
-from .tensorrt_operators import Version
+from .tensorrt_operators import Version, unsupported
 
 __all__ = ["check_for_tensorrt"]
 
@@ -58,8 +57,7 @@ def check_for_tensorrt(
     except onnx.shape_inference.InferenceError as err:
         return [f"the graph's types must be consistent, but {cause(err)}."]
     broken = [
-        *_opset(graph, version),
-        *_operators(graph, version),
+        *unsupported(graph, version),
         *_zero_points(graph),
         *_scales(graph),
         *_axes(graph),
@@ -73,59 +71,6 @@ def check_for_tensorrt(
     if version == "10.3":
         broken += _types(graph, keep)
     return broken
-
-
-def _opset(graph: ir.Graph, version: Version) -> Iterator[str]:
-    oldest, newest = tables.OPSETS[version]
-    opset = graph.opset_imports[""]
-    if not oldest <= opset <= newest:
-        yield (
-            f"the opset must be {oldest} to {newest} for TensorRT {version}, got "
-            f"{opset}."
-        )
-
-
-def _operators(graph: ir.Graph, version: Version) -> Iterator[str]:
-    for node in graph.all_nodes():
-        if node.op_type not in tables.OPERATORS[version]:
-            yield (
-                f"node {node.name} is a {node.op_type}, which TensorRT {version} does "
-                "not have."
-            )
-        limits = tables.ATTRIBUTES[version].get(node.op_type, {})
-        for name, allowed in limits.items():
-            found = node.attributes.get(name)
-            if found is None:
-                continue
-            got = list(found.value) if isinstance(found.value, tuple) else found.value
-            values = got if isinstance(got, list) else [got]
-            if any(value not in allowed for value in values):
-                yield (
-                    f"{name} of {node.op_type} {node.name} must be "
-                    f"{' or '.join(map(str, allowed))} for TensorRT {version}, got "
-                    f"{got}."
-                )
-        index = tables.STORED[version].get(node.op_type, len(node.inputs))
-        value = node.inputs[index] if index < len(node.inputs) else None
-        if value and constant(value) is None:
-            yield (
-                f"input {index} of {node.op_type} {node.name} must be stored in the "
-                f"graph for TensorRT {version}, but {value.name} is computed."
-            )
-        ranks = tables.RANKS[version].get(node.op_type)
-        shape = static_shape(node.inputs[0]) if ranks else None
-        if ranks and shape is not None and len(shape) not in ranks:
-            yield (
-                f"{node.op_type} {node.name} must be of {' or '.join(map(str, ranks))} "
-                f"axes for TensorRT {version}, got {len(shape)}."
-            )
-        if node.op_type in tables.SINGLE_OUTPUT[version] and any(
-            v.name for v in node.outputs[1:]
-        ):
-            yield (
-                f"{node.op_type} {node.name} must make only its first output for "
-                f"TensorRT {version}."
-            )
 
 
 def _zero_points(graph: ir.Graph) -> Iterator[str]:
