@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _kernels
-from .backends import Backend, GpuBackend
+from .backends import Backend, GpuBackend, registry
 from .bundle import Bundle
 from .bundle.signing import Trust, require_trusted
 from .errors import ArgumentError, BackendError, BundleError
@@ -467,7 +467,7 @@ class Segmenter:
                     "that used it: start the process with spawn "
                     "(multiprocessing.get_context('spawn')) and load the bundle there."
                 )
-            engine = select.make(
+            engine = registry.load(
                 *(self._bundle, pipeline.name, self._variant),
                 threads=self._threads,
                 device=0,

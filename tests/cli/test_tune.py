@@ -51,7 +51,7 @@ def test_the_fastest_with_the_right_labels_is_chosen_and_loaded(
     fuseg, several, measured, monkeypatch
 ):
     installed = {"onnxruntime": "1", "openvino": "2"}
-    monkeypatch.setattr("fuseg.backends.installed", lambda: installed)
+    monkeypatch.setattr("fuseg.backends.registry.installed", lambda: installed)
     asked = measured({"onnxruntime fp32": 8.0, "openvino fp16": 2.0})
     told = run(fuseg, several, "--threads", "1")
     assert list(told) == [
@@ -86,7 +86,9 @@ def test_the_fastest_with_the_right_labels_is_chosen_and_loaded(
 
 
 def test_people_read_one_table(fuseg, several, measured, monkeypatch):
-    monkeypatch.setattr("fuseg.backends.installed", lambda: {"onnxruntime": "1"})
+    monkeypatch.setattr(
+        "fuseg.backends.registry.installed", lambda: {"onnxruntime": "1"}
+    )
     measured({"onnxruntime fp32": 8.0, "onnxruntime fp16": 5.0})
     done = fuseg("tune", several, "--rounds", "4")
     assert done.code == 0
@@ -103,7 +105,7 @@ def test_an_engine_that_does_not_work_is_a_row_with_the_reason(
     fuseg, sampled, measured, monkeypatch
 ):
     installed = {"onnxruntime": "1", "openvino": "2"}
-    monkeypatch.setattr("fuseg.backends.installed", lambda: installed)
+    monkeypatch.setattr("fuseg.backends.registry.installed", lambda: installed)
     monkeypatch.setitem(sys.modules, "openvino", None)
     measured({})
     rows = run(fuseg, sampled())["rows"]

@@ -76,7 +76,7 @@ def _use(path: Path) -> None:
     with device.active(), pytest.raises(BackendError, match="refuses the engine"):
         open_engine(b"no plan")
     for variant in (int8, fp32):
-        backend = registry.make(opened, "tensorrt", variant, 0)
+        backend = registry.load(opened, "tensorrt", variant)
         segmenter = fuseg.Segmenter(opened, backend=backend)
         assert segmenter(rgb=np.zeros((*SIZE, 3), np.uint8)).labels.shape == SIZE
 

@@ -163,7 +163,7 @@ def test_a_gpu_that_fails_at_once_gives_way_and_is_told(path, machine):
 def test_without_a_gpu_nothing_is_built(path, monkeypatch):
     from fuseg.backends import registry
 
-    monkeypatch.setattr(registry, "count", lambda: 0)
+    monkeypatch.setattr(registry, "gpu_count", lambda: 0)
     segmenter = fuseg.load(path, serve_while_building=True)
     assert segmenter.backend_name == "onnxruntime"
     assert segmenter._later is None

@@ -11,6 +11,7 @@ import pytest
 
 import fuseg
 from fuseg.backends import onnxruntime_cuda, registry
+from fuseg.backends.tensorrt import backend as tensorrt_backend
 from fuseg.errors import ArgumentError, BackendError, BuildError, DeviceMemoryError
 
 CAMERA = (60, 80)
@@ -41,7 +42,7 @@ def test_a_gpu_with_tensorrt_gets_an_engine_of_the_fitting_variant(
     assert segmenter.fallback is None
     given = frames(4, *CAMERA)
     np.testing.assert_array_equal(segmenter(**given).labels, cpu(**given).labels)
-    lacks = onnxruntime_cuda.missing()
+    lacks = onnxruntime_cuda.unavailable()
     assert log()[-1] == (
         f"{path}: variant fp16 on tensorrt, by default: not onnxruntime-cuda: {lacks}; "
         "nothing is tuned here (fuseg tune)"
@@ -66,7 +67,7 @@ def test_a_variant_for_cpus_goes_to_a_cpu(path):
 
 
 def test_without_a_gpu_the_line_says_so(path, log, monkeypatch):
-    monkeypatch.setattr(registry, "count", lambda: 0)
+    monkeypatch.setattr(registry, "gpu_count", lambda: 0)
     assert ran(fuseg.load(path)) == ("onnxruntime", "fp32")
     assert "by default: no NVIDIA GPU here; nothing is tuned" in log()[-1]
     with pytest.raises(BackendError, match="tensorrt cannot run here: there is no NVI"):
@@ -75,7 +76,7 @@ def test_without_a_gpu_the_line_says_so(path, log, monkeypatch):
 
 def test_a_gpu_without_tensorrt_says_so(path, monkeypatch, log):
     doubles.install(monkeypatch, doubles.Machine())
-    monkeypatch.setattr(registry, "find_spec", lambda _: None)
+    monkeypatch.setattr(tensorrt_backend, "find_spec", lambda _: None)
     assert ran(fuseg.load(path)) == ("onnxruntime", "fp32")
     assert "not tensorrt: tensorrt is not installed; not onnxruntime-cuda" in log()[-1]
 
@@ -157,7 +158,7 @@ def test_tensorrt_that_cannot_be_imported_gives_way(path, monkeypatch, log):
     monkeypatch.delitem(sys.modules, "tensorrt")
     monkeypatch.setattr(build_parent, "_asked", build_parent._asked.__wrapped__)
     monkeypatch.setenv("FUSEG_TENSORRT_DOUBLE", "no version")
-    monkeypatch.setattr(registry, "find_spec", lambda _: object())
+    monkeypatch.setattr(tensorrt_backend, "find_spec", lambda _: object())
     segmenter = fuseg.load(path)
     assert ran(segmenter) == ("onnxruntime", "fp32")
     assert "not tensorrt: TensorRT cannot be" in log()[-1]

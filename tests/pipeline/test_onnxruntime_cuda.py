@@ -18,6 +18,7 @@ import fuseg
 from fuseg import errors
 from fuseg.backends import onnxruntime_cuda, registry
 from fuseg.backends.onnxruntime_cuda import OnnxRuntimeCudaBackend
+from fuseg.backends.tensorrt import backend as tensorrt_backend
 from fuseg.bundle import Bundle
 from fuseg.cuda import open_device
 from fuseg.cuda.buffers import Buffers
@@ -402,7 +403,7 @@ def test_what_another_thread_prints_meanwhile_goes_on(capsys):
 
 def test_onnxruntime_without_the_provider_cannot_be_tried(both, install):
     install(offered=False)
-    assert "has no CUDA provider" in registry.missing("onnxruntime-cuda", 0)
+    assert "has no CUDA provider" in registry.unavailable("onnxruntime-cuda", 0)
     with pytest.raises(BackendError, match="backend onnxruntime-cuda cannot run here"):
         fuseg.load(both.path, backend="onnxruntime-cuda")
     with pytest.raises(BackendError, match="pip install onnxruntime-gpu"):
@@ -420,7 +421,7 @@ def path(sampled, with_variants):
 @pytest.fixture
 def no_tensorrt(machine, monkeypatch):  # noqa: ARG001
     monkeypatch.delitem(sys.modules, "tensorrt")
-    monkeypatch.setattr(registry, "find_spec", lambda _: None)
+    monkeypatch.setattr(tensorrt_backend, "find_spec", lambda _: None)
 
 
 def ran(segmenter):

@@ -132,7 +132,7 @@ def test_another_gpu_or_driver_is_not_tuned(path, run, machine, change):
 def test_the_second_of_two_gpus(path, run, ort, machine, monkeypatch):
     machine.devices = 2
     unlike = {0: "One", 1: "Another"}.get
-    monkeypatch.setattr(registry, "identity_of", unlike)
+    monkeypatch.setattr(registry, "gpu_name", unlike)
     told = run(path, {"onnxruntime-cuda fp16": 1.0}, "--device", "1")
     assert told["settings"]["device"] == 1
     assert told["gpu"] == "Another"
@@ -174,7 +174,7 @@ def test_a_gpu_that_is_full_is_a_row_with_the_reason(path, run, machine):
     run(path, {})  # builds
     hog = machine.allocate(machine.memory()[0] - 512)
     told = run(path, {"onnxruntime fp16": 1.0})
-    on_gpu = [r for r in told["rows"] if r["backend"] in registry.GPU_ENGINES]
+    on_gpu = [r for r in told["rows"] if registry.runs_on_gpu(r["backend"])]
     assert len(on_gpu) == 2
     assert all("MiB" in row["rejected"] for row in on_gpu)
     machine.free(hog)

@@ -122,6 +122,6 @@ def test_engines_get_no_more_threads_than_may_run(
 def test_threads_by_default_are_the_quotas_or_the_engines_own(
     rgbd, monkeypatch, fewer, threads
 ):
-    monkeypatch.setattr("fuseg.backends.fewer_cores", lambda: fewer)
+    monkeypatch.setattr("fuseg.backends.registry.fewer_cores", lambda: fewer)
     session = fuseg.load(rgbd.path)._loop.pipeline._backend._session
     assert session.get_session_options().intra_op_num_threads == threads

@@ -155,7 +155,8 @@ def test_an_engine_that_was_tuned_and_broke_gives_way_to_onnxruntime(
 ):
     path = sampled()
     monkeypatch.setattr(
-        "fuseg.backends.installed", lambda: {"onnxruntime": "1", "openvino": "2"}
+        "fuseg.backends.registry.installed",
+        lambda: {"onnxruntime": "1", "openvino": "2"},
     )
     tuning_cache.store(
         Bundle.open(path).digest, None, [Measured("openvino", "fp32", 1.0)]

@@ -75,8 +75,8 @@ def gpu_here(monkeypatch):
     """``gpu_here(words, ...)``: which GPUs there are; None: there is none."""
 
     def put(*words):
-        identity_of = dict(enumerate(words)).get
-        monkeypatch.setattr("fuseg.backends.registry.identity_of", identity_of)
+        gpu_name = dict(enumerate(words)).get
+        monkeypatch.setattr("fuseg.backends.registry.gpu_name", gpu_name)
 
     return put
 
@@ -100,7 +100,7 @@ def test_without_its_gpu_the_times_of_the_cpu_still_hold(gpu_here):
 
 
 def test_what_was_measured_without_a_gpu_asks_for_none(monkeypatch):
-    monkeypatch.delattr("fuseg.backends.registry.identity_of")
+    monkeypatch.delattr("fuseg.backends.registry.gpu_name")
     path = tuning_cache.store(DIGEST, 2, [FAST, SLOW])
     assert set(json.loads(path.read_text())) == {
         *("bundle", "cpu", "threads", "versions", "measured")
@@ -122,7 +122,9 @@ def test_the_version_of_tensorrt_is_asked_for_where_pip_knows_none(monkeypatch):
     from fuseg.backends.tensorrt import engines
 
     known = {"tensorrt": "version not recorded", "onnxruntime-cuda": "1.31.1"}
-    monkeypatch.setattr("fuseg.backends.for_gpus", lambda: dict(known))
+    monkeypatch.setattr(
+        "fuseg.backends.registry.installed_for_gpu", lambda: dict(known)
+    )
     monkeypatch.setattr(engines, "installed", lambda: engines.TensorRT("10.3.0", True))
     assert tuning_cache.versions()["tensorrt"] == "10.3.0"
     tuning_cache.remember_pass(DIGEST, "tensorrt", "fp16", GPU)
@@ -144,7 +146,7 @@ def test_a_pass_of_an_engine_on_a_cpu_asks_tensorrt_for_nothing(monkeypatch):
     from fuseg.backends.tensorrt import engines
 
     known = {"tensorrt": "version not recorded"}
-    monkeypatch.setattr("fuseg.backends.for_gpus", lambda: known)
+    monkeypatch.setattr("fuseg.backends.registry.installed_for_gpu", lambda: known)
     monkeypatch.delattr(engines, "installed")
     assert not tuning_cache.has_passed(DIGEST, "onnxruntime", "fp16")
 
@@ -301,5 +303,7 @@ def test_a_pass_is_remembered_for_its_engine_variant_and_versions(monkeypatch):
     assert tuning_cache.has_passed(DIGEST, "onnxruntime", "fp16")
     assert not tuning_cache.has_passed(DIGEST, "openvino", "fp16")
     assert not tuning_cache.has_passed(DIGEST, "onnxruntime", "int8-cpu")
-    monkeypatch.setattr("fuseg.backends.installed", lambda: {"onnxruntime": "9"})
+    monkeypatch.setattr(
+        "fuseg.backends.registry.installed", lambda: {"onnxruntime": "9"}
+    )
     assert not tuning_cache.has_passed(DIGEST, "onnxruntime", "fp16")

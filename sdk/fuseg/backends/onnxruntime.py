@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU: the engine that is always there."""
+"""ONNX Runtime on the CPU: the backend that is always there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .._kernels import native_call
 from ..errors import BackendError
 from ..host.process import never_destroy_in_child
-from . import Shapes, require_from, require_tensors
+from .base import CpuBackendInfo, Shapes, require_from, require_tensors
 
 _log = logging.getLogger("fuseg")
 
@@ -194,3 +194,23 @@ def session_options(onnxruntime: Any) -> Any:
 
 def tensors_of(nodes: list[Any]) -> dict[str, tuple[str, tuple[Any, ...]]]:
     return {n.name: (_TYPES.get(n.type, n.type), tuple(n.shape)) for n in nodes}
+
+
+def _load(
+    model: bytes, threads: int | None, allow_spinning: bool
+) -> OnnxRuntimeBackend:
+    session = open_session(model, threads=threads, allow_spinning=allow_spinning)
+    return OnnxRuntimeBackend(session)
+
+
+INFO = CpuBackendInfo(
+    name="onnxruntime",
+    module="onnxruntime",
+    packages=("onnxruntime", "onnxruntime-gpu"),
+    load=_load,
+    import_library=saturates,
+    impact="run, verify, bench: nothing can run",
+    install="pip install onnxruntime",
+    survives_fork=True,
+    required=True,
+)

@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from ..cuda import Device
+from ..bundle import Bundle
+from ..cuda import Device, open_device
 from ..cuda.buffers import Buffers
 from ..errors import BackendError, DeviceError, DeviceMemoryError
-from . import Shapes, require_from, require_tensors
+from ..manifest import Manifest, Variant
+from .base import GpuBackendInfo, Shapes, require_from, require_tensors
 from .onnxruntime import session_options, tensors_of, warn_of_clash
 from .tensors import GpuTensor
 
@@ -95,8 +97,8 @@ class OnnxRuntimeCudaBackend:
         return OnnxRuntimeCudaBackend(self._model, self.device)
 
 
-def missing() -> str | None:
-    """Why this engine cannot be tried here; None if ONNX Runtime offers it."""
+def unavailable() -> str | None:
+    """Why this backend cannot be tried here; None if ONNX Runtime offers it."""
     warn_of_clash()
     try:
         import onnxruntime
@@ -113,7 +115,7 @@ def _tensor(shape: tuple[int, ...], buffers: Buffers) -> GpuTensor:
 
 
 def _session(model: bytes, device: Device, stream: int) -> Any:
-    lacks = missing()
+    lacks = unavailable()
     if lacks is not None:
         raise BackendError(f"{lacks}: pip install onnxruntime-gpu.")
     import onnxruntime
@@ -203,3 +205,22 @@ def _short(text: str) -> str:
     """One line of what ONNX Runtime says, without where in its sources that is."""
     line = _WHERE.sub("", " ".join(text.split()))
     return line[:_MOST_CHARACTERS].rstrip(" .")
+
+
+def _variants(manifest: Manifest) -> list[Variant]:
+    known = {variant.name: variant for variant in manifest.variants}
+    return [known[name] for name in ("fp16", "fp32") if name in known]
+
+
+def _load(bundle: Bundle, variant: Variant, device: int) -> OnnxRuntimeCudaBackend:
+    return OnnxRuntimeCudaBackend(bundle.read(variant.file), open_device(device))
+
+
+INFO = GpuBackendInfo(
+    name="onnxruntime-cuda",
+    module="onnxruntime",
+    packages=("onnxruntime-gpu",),
+    unavailable=unavailable,
+    variants=_variants,
+    load=_load,
+)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .._kernels import native_call
 from ..errors import BackendError
 from ..host.process import forks, never_destroy_in_child
-from . import Shapes, require_from, require_tensors
+from .base import CpuBackendInfo, Shapes, require_from, require_tensors
 
 
 class OpenVinoBackend:
@@ -163,3 +163,18 @@ def _tensors(
         )
         found[name] = (port.element_type.to_dtype().name, shape)
     return found
+
+
+def _load(model: bytes, threads: int | None, _: bool) -> OpenVinoBackend:
+    return OpenVinoBackend(compile_network(model, threads=threads))
+
+
+INFO = CpuBackendInfo(
+    name="openvino",
+    module="openvino",
+    packages=("openvino",),
+    load=_load,
+    import_library=import_openvino,
+    impact="backend openvino, often the fastest on a CPU",
+    install='pip install "fuseg[openvino]"',
+)

@@ -1,60 +1,169 @@
-"""The engines of an NVIDIA GPU: which are here, and how one is made of a bundle."""
+"""The backends of fuseg in order of preference, and what is asked of all of them."""
 
 from __future__ import annotations
 
-import logging
-from importlib.util import find_spec
+from contextlib import suppress
 
-from .. import cuda as gpu
+from .. import cuda
 from ..bundle import Bundle
-from ..errors import ArgumentError, BackendError
+from ..errors import ArgumentError, BackendError, BuildError
+from ..host.cpu import fewer_cores
 from ..manifest import Variant
-from . import Backend, GpuBackend, is_on_gpu
+from . import onnxruntime, onnxruntime_cuda, openvino
+from .base import (
+    UNKNOWN,
+    Backend,
+    CpuBackendInfo,
+    GpuBackend,
+    GpuBackendInfo,
+    is_on_gpu,
+    require_threads,
+)
+from .tensorrt import backend as tensorrt
 
-_log = logging.getLogger("fuseg")
+BACKENDS: tuple[CpuBackendInfo | GpuBackendInfo, ...] = (
+    tensorrt.INFO,
+    onnxruntime_cuda.INFO,
+    onnxruntime.INFO,
+    openvino.INFO,
+)
+CPU = tuple(info for info in BACKENDS if isinstance(info, CpuBackendInfo))
+GPU = tuple(info for info in BACKENDS if isinstance(info, GpuBackendInfo))
+KNOWN = ("auto", *(info.name for info in BACKENDS))
 
-GPU_ENGINES = ("tensorrt", "onnxruntime-cuda")  # the faster one first
+
+def info_of(name: str) -> CpuBackendInfo | GpuBackendInfo:
+    """The record of a backend; ``"auto"`` has none.
+
+    Raises:
+        ArgumentError: no backend has this name.
+    """
+    require_known(name)
+    return next(info for info in BACKENDS if info.name == name)
 
 
-def count() -> int:
+def runs_on_gpu(name: str) -> bool:
+    """Whether the backend of this name needs an NVIDIA GPU."""
+    return any(info.name == name for info in GPU)
+
+
+def create(
+    name: str, model: bytes, *, threads: int | None, allow_spinning: bool = True
+) -> Backend:
+    """Make a CPU backend for an ONNX model; ``"auto"`` is ONNX Runtime.
+
+    Args:
+        name: One of `KNOWN`.
+        model: A serialised ONNX model without external data.
+        threads: Threads of one operator, the calling one included. None: the library's
+            own choice, but no more than this process may use: `host.cpu.fewer_cores`.
+        allow_spinning: Whether threads that wait for work may keep a core busy. Only
+            ONNX Runtime's do: OpenVINO's sleep after a millisecond.
+
+    Raises:
+        ArgumentError: no CPU backend of this name; ``threads`` is not a whole number
+            above 0.
+        BackendError: the backend cannot be made; the library's error is the cause.
+    """
+    info = CPU[0] if name == "auto" else info_of(name)
+    if isinstance(info, GpuBackendInfo):
+        raise ArgumentError(
+            f"backend {name!r} runs a bundle on a GPU, not a model alone: load the "
+            f"bundle, fuseg.load(path, backend={name!r})."
+        )
+    count = fewer_cores() if threads is None else require_threads(threads)
+    return info.load(model, count, allow_spinning)
+
+
+def load(
+    bundle: Bundle,
+    name: str,
+    variant: Variant,
+    *,
+    threads: int | None = None,
+    allow_spinning: bool = True,
+    device: int = 0,
+) -> Backend | GpuBackend:
+    """Make the backend of this name for a variant of a bundle.
+
+    TensorRT's engine is built first if there is none, which takes minutes.
+
+    Raises:
+        BackendError: it cannot be made.
+    """
+    info = info_of(name)
+    if isinstance(info, GpuBackendInfo):
+        return info.load(bundle, variant, device)
+    model = bundle.read(variant.file)
+    return create(name, model, threads=threads, allow_spinning=allow_spinning)
+
+
+def installed() -> dict[str, str]:
+    """The version of every installed CPU backend; no library is imported."""
+    return {info.name: info.version() for info in CPU if info.is_installed()}
+
+
+def installed_for_gpu() -> dict[str, str]:
+    """The version of every installed GPU backend; no library is imported.
+
+    TensorRT of a board's own packages may have no version that pip knows. ONNX
+    Runtime for the CPU alone has the module of `onnxruntime-cuda`, but not its package.
+    """
+    found = [(info, info.version()) for info in GPU]
+    return {
+        info.name: version
+        for info, version in found
+        if version != UNKNOWN or (info.ask_version and info.is_installed())
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of every installed backend; libraries that pip does not know are asked."""
+    found = installed() | installed_for_gpu()
+    for info in BACKENDS:
+        if found.get(info.name) == UNKNOWN and info.ask_version is not None:
+            with suppress(BuildError):  # it cannot be imported
+                found[info.name] = info.ask_version()
+    return found
+
+
+def version_of(name: str) -> str | None:
+    """Of one backend; its library is asked only if pip does not know it."""
+    found = (installed() | installed_for_gpu()).get(name)
+    if found == UNKNOWN and info_of(name).ask_version is not None:
+        return versions()[name]
+    return found
+
+
+def gpu_count() -> int:
     """GPUs that can be used; 0 without a driver or fuseg's CUDA module."""
-    return gpu.count()
+    return cuda.count()
 
 
-def missing(name: str, device: int) -> str | None:
-    """Why this engine cannot be tried on this GPU; None if it can."""
-    if device >= count():
+def unavailable(name: str, device: int) -> str | None:
+    """Why this GPU backend cannot be tried on this GPU; None if it can."""
+    if device >= gpu_count():
         return (
             f"there is no NVIDIA GPU {device} here that fuseg can use, see fuseg doctor"
         )
-    if name == "tensorrt":
-        if find_spec("tensorrt") is None:
-            return "tensorrt is not installed"
-        return None
-    from . import onnxruntime_cuda
-
-    return onnxruntime_cuda.missing()
+    info = info_of(name)
+    return info.unavailable() if isinstance(info, GpuBackendInfo) else None
 
 
 def variants_for(bundle: Bundle, name: str) -> list[Variant]:
-    """The variants that are meant for this engine, the preferred one first.
+    """The variants that are meant for this backend, the preferred one first.
 
     Raises:
         BuildError: TensorRT cannot be imported.
     """
-    if name == "tensorrt":
-        from .tensorrt import engines
-
-        return engines.fitting(bundle.manifest, engines.installed())
-    known = {variant.name: variant for variant in bundle.manifest.variants}
-    return [known[each] for each in ("fp16", "fp32") if each in known]
+    return info_of(name).variants(bundle.manifest)
 
 
 def variant_for(bundle: Bundle, name: str, asked: str | None = None) -> Variant:
-    """The variant that this engine runs, the one of the name ``asked`` if it is given.
+    """The variant that this backend runs, the one of the name ``asked`` if it is given.
 
     Raises:
-        ArgumentError: There is no such variant, or none for this engine.
+        ArgumentError: There is no such variant, or none for this backend.
         BuildError: TensorRT cannot be imported.
     """
     fitting = {variant.name: variant for variant in variants_for(bundle, name)}
@@ -68,54 +177,43 @@ def variant_for(bundle: Bundle, name: str, asked: str | None = None) -> Variant:
     return fitting[asked]
 
 
-def is_built(bundle: Bundle, variant: Variant, device: int) -> bool:
-    """Whether TensorRT's engine is in the cache."""
-    from .tensorrt import engines
-
-    return engines.find(bundle, variant, gpu.open_device(device).facts) is not None
-
-
-def make(bundle: Bundle, name: str, variant: Variant, device: int) -> GpuBackend:
-    """Make the engine of this name for one GPU.
-
-    Raises:
-        BackendError: the GPU or the engine's library refuses; its error is the cause.
-    """
-    opened = gpu.open_device(device)
-    if name == "onnxruntime-cuda":
-        from .onnxruntime_cuda import OnnxRuntimeCudaBackend
-
-        return OnnxRuntimeCudaBackend(bundle.read(variant.file), opened)
-    from .tensorrt import engines
-    from .tensorrt.backend import TensorRtBackend, open_engine
-
-    built = engines.find(bundle, variant, opened.facts)
-    if built is None:
-        line = "%s: the engine of variant %s is built, which takes minutes: %s"
-        _log.warning(line, bundle.path, variant.name, "`fuseg build` does it ahead.")
-        built = engines.engine_for(bundle, variant, opened.facts, device=device)
-    scales = {n: b.scale for n, b in built.io_formats.items() if b.scale is not None}
-    own_code = built.fingerprint.version_compatible
-    with opened.active():
-        engine = open_engine(built.plan, host_code=own_code)
-        return TensorRtBackend(engine, opened, scales)
+def must_be_built(bundle: Bundle, name: str, variant: Variant, device: int) -> bool:
+    """Whether `load` would take minutes, as TensorRT's first one does."""
+    info = info_of(name)
+    if isinstance(info, CpuBackendInfo) or info.is_built is None:
+        return False
+    return not info.is_built(bundle, variant, device)
 
 
-def identity(engine: Backend | GpuBackend) -> str | None:
-    """The GPU an engine runs on, in words; None of one on a CPU."""
-    return _words(engine.device) if is_on_gpu(engine) else None
+def require_known(name: str) -> None:
+    """Refuse a name that is no backend of this version, nor ``"auto"``."""
+    if name == "replay":
+        raise ArgumentError(
+            "backend 'replay' needs recorded outputs: pass an object, "
+            "backend=fuseg.backends.replay.ReplayBackend([scores, ...])."
+        )
+    if name not in KNOWN:
+        raise ArgumentError(
+            f"backend must be one of {', '.join(KNOWN)}, or a Backend object, "
+            f"got {name!r}."
+        )
 
 
-def identity_of(device: int) -> str | None:
+def gpu_of(backend: Backend | GpuBackend) -> str | None:
+    """The GPU a backend runs on, in words; None of one on a CPU."""
+    return _words(backend.device) if is_on_gpu(backend) else None
+
+
+def gpu_name(device: int) -> str | None:
     """The same of a GPU by its number; None if fuseg cannot use it."""
-    if device >= count():
+    if device >= gpu_count():
         return None
     try:
-        return _words(gpu.open_device(device))
+        return _words(cuda.open_device(device))
     except BackendError:
         return None
 
 
-def _words(device: gpu.Device) -> str:
+def _words(device: cuda.Device) -> str:
     facts = device.facts
     return f"{facts.name}, {facts.memory_bytes >> 20} MiB, driver {facts.driver}"

@@ -1,4 +1,4 @@
-"""Plays recorded outputs: for testing what embeds a Segmenter, without an engine."""
+"""Plays recorded outputs: for testing what embeds a Segmenter, without a library."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ArgumentError, DTypeError, ShapeError
-from . import Shapes
+from .base import Shapes
 
 
 class ReplayBackend:
-    """An engine that answers with what it was given.
+    """A backend that answers with what it was given.
 
     Args:
         recorded: The network's output of each run: float32, of the shape that the

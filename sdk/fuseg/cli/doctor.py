@@ -13,6 +13,7 @@ from rich.text import Text
 
 from .. import _kernels
 from .._version import __version__
+from ..backends import onnxruntime, registry
 from ..host import cpu, power
 from ..selection import tuning_cache
 from . import doctor_gpu
@@ -27,7 +28,6 @@ _LEVELS = {
     4: "x86-64-v4 (AVX-512)",
 }
 _STYLES = {"ok": "green", "missing": "yellow", "slow": "yellow", "broken": "bold red"}
-_EXTRA = 'pip install "fuseg[%s]"'
 
 
 def doctor(json: JsonOption = False) -> None:
@@ -92,13 +92,13 @@ def _native() -> Finding:
 
 def _onnxruntime() -> Finding:
     """It is really imported: that is what fails on boards with a wrong wheel."""
-    name, impact = "onnxruntime", "run, verify, bench: nothing can run"
+    name, impact = onnxruntime.INFO.name, onnxruntime.INFO.impact
     fix = "pip install --force-reinstall onnxruntime"
     try:
         library = importlib.import_module(name)
         providers = ", ".join(library.get_available_providers())
     except ModuleNotFoundError:
-        fix = "pip install onnxruntime"
+        fix = onnxruntime.INFO.install
         return Finding(name, "missing", "not installed", True, impact, fix)
     except (ImportError, AttributeError, OSError) as err:
         return Finding(name, "broken", str(err), True, impact, fix)
@@ -122,11 +122,10 @@ def _optional() -> list[Finding]:
         ),
         _module("safetensors", "safetensors", impact=export, fix=INSTALL),
         _module("cv2", "opencv-python-headless", impact="bench's usual-recipe peer"),
-        _module(
-            "openvino",
-            "openvino",
-            impact="backend openvino, often the fastest on a CPU",
-            fix=_EXTRA % "openvino",
+        *(
+            _module(info.module, info.packages[0], impact=info.impact, fix=info.install)
+            for info in registry.CPU
+            if not info.required
         ),
     ]
 

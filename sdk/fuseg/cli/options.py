@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from .. import backends
 from ..backends import registry
 from ..errors import ArgumentError
 
@@ -152,12 +151,12 @@ def require_device(backend: str, device: int) -> None:
     """
     if not device:
         return
-    if backend in backends.KNOWN and backend not in ("auto", *registry.GPU_ENGINES):
+    if backend in [info.name for info in registry.CPU]:
         raise ArgumentError(
             f"--device must be left out with --backend {backend}, which runs on the "
             f"CPU, got {device}."
         )
-    count = registry.count()
+    count = registry.gpu_count()
     if device >= count:
         raise ArgumentError(
             f"--device must be one of the {count} GPUs that fuseg can use here, from 0 "

@@ -13,9 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from .. import backends
 from ..backends import registry
-from ..backends.registry import GPU_ENGINES
 from ..bench import MOST_FRAMES, PAUSE_S, WARMUP, Frames, percentiles, time_frames
 from ..bundle import Bundle
 from ..bundle.signing import require_trusted
@@ -24,7 +22,7 @@ from ..host import cpu
 from ..manifest import Variant
 from ..segmenter import Segmenter
 from ..selection import tuning_cache
-from ..selection.select import LEAST_AGREEMENT, agreements, make, run_first
+from ..selection.select import LEAST_AGREEMENT, agreements, run_first
 from .options import (
     BundleArgument,
     DeviceOption,
@@ -98,8 +96,8 @@ def tune(
     timed = [row for row in rows if row.times]
     chosen = min(timed, key=_p50, default=None)
     baseline = next((_p50(r) for r in timed if _words(r) == "onnxruntime fp32"), None)
-    on_gpu = any(row.backend in GPU_ENGINES for row in rows)
-    gpu = registry.identity_of(device) if on_gpu else None
+    on_gpu = any(registry.runs_on_gpu(row.backend) for row in rows)
+    gpu = registry.gpu_name(device) if on_gpu else None
     path = None
     if chosen is not None:
         measured = [tuning_cache.Measured(r.backend, r.variant, _p50(r)) for r in timed]
@@ -134,8 +132,8 @@ def tune(
 def _on_gpu(bundle: Bundle, device: int) -> list[tuple[str, Variant]]:
     """Each GPU backend that works here, with each variant meant for it."""
     found: list[tuple[str, Variant]] = []
-    for name in GPU_ENGINES:
-        if registry.missing(name, device) is None:
+    for name in (info.name for info in registry.GPU):
+        if registry.unavailable(name, device) is None:
             try:
                 variants = registry.variants_for(bundle, name)
             except BackendError as err:
@@ -147,7 +145,7 @@ def _on_gpu(bundle: Bundle, device: int) -> list[tuple[str, Variant]]:
 
 def _on_cpu(bundle: Bundle) -> list[tuple[str, Variant]]:
     variants = [v for v in bundle.manifest.variants if v.fits_cpu]
-    return [(name, variant) for name in backends.installed() for variant in variants]
+    return [(name, variant) for name in registry.installed() for variant in variants]
 
 
 def _prepare(
@@ -163,9 +161,9 @@ def _prepare(
     row = _Row(backend, variant.name)
     try:
         with _busy(f"preparing {_words(row)}"):
-            if backend not in GPU_ENGINES:
+            if not registry.runs_on_gpu(backend):
                 run_first(bundle, backend, variant, trusted=trusted)
-            ready = make(
+            ready = registry.load(
                 bundle,
                 backend,
                 variant,

@@ -16,7 +16,7 @@ from ..dataset.frame_matching import FrameFiles, MatchedFrames
 from ..dataset.label_ids import TruthReader
 from ..errors import ArgumentError, BackendError, ShapeError
 from ..segmenter import Segmenter, load
-from ..selection.select import LEAST_AGREEMENT, agreements, candidates, make, run_first
+from ..selection.select import LEAST_AGREEMENT, agreements, candidates, run_first
 from .frame_reader import (
     FrameReader,
     assignments,
@@ -226,7 +226,7 @@ def _replay(
 ) -> list[_Sample]:
     """Every sample, with the variant named or with all meant for the backend."""
     variants = [v for v in bundle.manifest.variants if v.fits_cpu]
-    if backend in registry.GPU_ENGINES:
+    if registry.runs_on_gpu(backend):
         variants = registry.variants_for(bundle, backend)
     names: list[str | None] = [variant]
     if variant is None:
@@ -237,9 +237,9 @@ def _replay(
             bundle, backend, asked, threads, device, allow_spinning=allow_spinning
         )[0]
         name, chosen = first.backend, first.variant
-        if name not in registry.GPU_ENGINES:
+        if not registry.runs_on_gpu(name):
             run_first(bundle, name, chosen, trusted=trusted)
-        engine = make(
+        engine = registry.load(
             bundle,
             name,
             chosen,

@@ -13,7 +13,8 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backends import Backend, GpuBackend, Shapes, is_on_gpu
+from ..backends import Backend, GpuBackend, Shapes
+from ..backends.base import is_on_gpu
 from ..errors import BackendError
 from ..manifest import Manifest
 from .preprocess import Plan, Preprocessor

@@ -14,6 +14,8 @@ import sys
 import time
 from typing import Any
 
+from ..backends import registry
+from ..backends.base import CpuBackendInfo
 from ..bundle import Bundle
 from ..errors import BackendError, FusegError
 from ..host.child_process import die_with_parent
@@ -49,15 +51,10 @@ def _run(request: dict[str, Any]) -> float | None:
 
 
 def _import(backend: str) -> None:
-    """Import the engine's library; what it takes is not the network's doing."""
-    if backend == "openvino":
-        from ..backends.openvino import import_openvino
-
-        import_openvino()
-        return
-    from ..backends import onnxruntime
-
-    onnxruntime.saturates()
+    """Import the backend's library; what it takes is not the network's doing."""
+    info = registry.info_of(backend)
+    if isinstance(info, CpuBackendInfo):
+        info.import_library()
 
 
 def _limit(seconds: int, extra: int) -> None:

@@ -23,7 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import backends, errors
+from .. import errors
+from ..backends import registry
 from ..bundle import Bundle
 from ..bundle.container import pack
 from ..dataset import metrics
@@ -90,7 +91,7 @@ def in_process(bundle: Bundle, backend: str, variant: Variant) -> float | None:
     """
     from ..segmenter import Segmenter  # which imports this module, by way of `choice`
 
-    engine = backends.create(backend, bundle.read(variant.file), threads=1)
+    engine = registry.create(backend, bundle.read(variant.file), threads=1)
     label = Segmenter(bundle, backend=engine, variant=variant.name)
     share = None
     if bundle.manifest.samples:

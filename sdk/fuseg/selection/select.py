@@ -8,15 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..backends import (
-    Backend,
-    GpuBackend,
-    create,
-    registry,
-    require_known,
-    require_threads,
-)
-from ..backends.registry import GPU_ENGINES
+from ..backends import Backend, GpuBackend, registry
+from ..backends.base import is_on_gpu, require_threads
 from ..bundle import Bundle
 from ..dataset import metrics
 from ..errors import ArgumentError, BackendError
@@ -127,7 +120,7 @@ def start(
         try:
             doubt = _doubt_on_cpu(bundle, name, kind, trusted)
             if doubt is None:
-                engine = make(
+                engine = registry.load(
                     bundle,
                     name,
                     kind,
@@ -162,12 +155,12 @@ def candidates(
         ArgumentError: see `start`.
         BackendError: the ``backend`` that was asked for is not here.
     """
-    require_known(backend)
+    registry.require_known(backend)
     asked = _named(bundle, variant)
     if threads is not None:
         threads = require_threads(threads)
-    if backend in GPU_ENGINES:
-        lacks = registry.missing(backend, device)
+    if registry.runs_on_gpu(backend):
+        lacks = registry.unavailable(backend, device)
         if lacks is not None:
             raise BackendError(f"backend {backend} cannot run here: {lacks}.")
         chosen = registry.variant_for(bundle, backend, variant)
@@ -185,26 +178,6 @@ def candidates(
     if not found or any(v.fits_cpu for v in bundle.manifest.variants):
         found += _for_cpu(bundle, backend, asked, why)
     return found
-
-
-def make(
-    bundle: Bundle,
-    name: str,
-    variant: Variant,
-    *,
-    threads: int | None,
-    device: int,
-    allow_spinning: bool = True,
-) -> Engine:
-    """Make the engine of this name; TensorRT's is built first if it must be.
-
-    Raises:
-        BackendError: it cannot be made.
-    """
-    if name in GPU_ENGINES:
-        return registry.make(bundle, name, variant, device)
-    network = bundle.read(variant.file)
-    return create(name, network, threads=threads, allow_spinning=allow_spinning)
 
 
 def agreements(bundle: Bundle, segmenter: PredictFn) -> list[float]:
@@ -238,8 +211,8 @@ def _tuned(
         if found is None or backend not in ("auto", row.backend):
             continue
         fits = found.fits_cpu
-        if row.backend in GPU_ENGINES:
-            fits = registry.missing(row.backend, device) is None
+        if registry.runs_on_gpu(row.backend):
+            fits = registry.unavailable(row.backend, device) is None
         if fits and variant in (None, row.variant):
             why = f"the fastest here by fuseg tune: {row.p50_ms:.2f} ms"
             return Candidate(row.backend, found, why), ""
@@ -250,12 +223,12 @@ def _on_gpu(
     bundle: Bundle, asked: Variant | None, device: int
 ) -> tuple[list[Candidate], str]:
     """The GPU's engines that are here, and in words why the others are not."""
-    if not registry.count():
+    if not registry.gpu_count():
         return [], "no NVIDIA GPU here; "
     found, words = [], ""
-    for name in GPU_ENGINES:
+    for name in (info.name for info in registry.GPU):
         try:
-            lacks = registry.missing(name, device)
+            lacks = registry.unavailable(name, device)
             if lacks is None:
                 named = None if asked is None else asked.name
                 chosen = registry.variant_for(bundle, name, named)
@@ -295,11 +268,11 @@ def _later(
     segmenter: Callable[[Engine, Variant], PredictFn],
 ) -> Later | None:
     """TensorRT's engine, to be built in the background; None if it is there."""
-    if registry.is_built(bundle, chosen.variant, device):
+    if not registry.must_be_built(bundle, chosen.backend, chosen.variant, device):
         return None
 
     def prepare() -> Engine:
-        engine = registry.make(bundle, chosen.backend, chosen.variant, device)
+        engine = registry.load(bundle, chosen.backend, chosen.variant, device=device)
         doubt = _doubt_on_gpu(bundle, engine, chosen.variant, segmenter)
         if doubt is not None:
             raise BackendError(doubt)
@@ -345,7 +318,7 @@ def _doubt_on_cpu(
     trusted: bool,
 ) -> str | None:
     """Why the labels are not to be trusted; None if they are, or on a GPU."""
-    if backend in GPU_ENGINES:
+    if registry.runs_on_gpu(backend):
         return None
     if not bundle.manifest.samples and variant is not bundle.manifest.full:
         return _NO_SAMPLES
@@ -360,9 +333,9 @@ def _doubt_on_gpu(
     segmenter: Callable[[Engine, Variant], PredictFn],
 ) -> str | None:
     """The same of an engine on a GPU, which replays all samples; None on a CPU."""
-    if engine.name not in GPU_ENGINES:
+    if not is_on_gpu(engine):
         return None
-    where = registry.identity(engine)
+    where = registry.gpu_of(engine)
     if tuning_cache.has_passed(bundle.digest, engine.name, variant.name, where):
         return None
     if not bundle.manifest.samples:

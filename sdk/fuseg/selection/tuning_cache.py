@@ -11,15 +11,13 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import backends
 from .._version import __version__
 from ..backends import registry
-from ..errors import BuildError, InputFileError, OutputFileError
+from ..errors import InputFileError, OutputFileError
 from ..host import cpu
 from ..host.files import cache_folder, is_private, read_private, write_file
 
@@ -63,18 +61,12 @@ class Tuned:
 
 
 def versions() -> dict[str, str]:
-    """fuseg's, and that of each installed engine.
+    """fuseg's, and that of each installed backend.
 
     A child process is asked for TensorRT's if it came with a board's own packages,
     which pip knows nothing of.
     """
-    found = {"fuseg": __version__, **backends.installed(), **backends.for_gpus()}
-    if found.get("tensorrt") == backends.UNKNOWN:
-        from ..backends.tensorrt import engines
-
-        with suppress(BuildError):  # it cannot be imported
-            found["tensorrt"] = engines.installed().tensorrt
-    return found
+    return {"fuseg": __version__, **registry.versions()}
 
 
 def store(
@@ -89,7 +81,7 @@ def store(
 
     Args:
         gpu: What the engines of a GPU ran on, if there were any, as
-            `registry.identity` says it.
+            `registry.gpu_name` says it.
 
     Raises:
         OutputFileError: It cannot be written.
@@ -120,7 +112,7 @@ def stored(
     tuned = _read_tuned(_path("tuned", _tuned_key(digest, threads, allow_spinning)))
     if tuned is None or tuned.gpu is None:
         return tuned
-    here = registry.identity_of(device)
+    here = registry.gpu_name(device)
     return tuned if here in (None, tuned.gpu) else None
 
 
@@ -162,17 +154,10 @@ def _tuned_key(
 def _passed_key(
     digest: str, backend: str, variant: str, where: str | None
 ) -> dict[str, Any]:
-    used = {"fuseg": __version__, backend: _version(backend)}
+    used = {"fuseg": __version__, backend: registry.version_of(backend)}
     name = cpu.cpu_name()
     key = {"bundle": digest, "cpu": name, "variant": variant, "versions": used}
     return key if where is None else key | {"gpu": where}
-
-
-def _version(backend: str) -> str | None:
-    """Of one engine; none but TensorRT itself asks a child process for it."""
-    if backend == "tensorrt":
-        return versions().get(backend)
-    return {**backends.installed(), **backends.for_gpus()}.get(backend)
 
 
 def _path(kind: str, key: Mapping[str, Any]) -> Path:
@@ -243,13 +228,13 @@ def _read_tuned(path: Path) -> Tuned | None:
     except (AttributeError, KeyError, TypeError, ValueError) as err:
         _log.warning("%s is ignored, it is damaged: %r.", path, err)
         return None
-    known = all(m.backend in backends.KNOWN[1:] for m in tuned.measured)
+    known = all(m.backend in registry.KNOWN[1:] for m in tuned.measured)
     if not (
         tuned.measured and known and all(0 < m.p50_ms < 1e9 for m in tuned.measured)
     ):
         _log.warning("%s is ignored, it is damaged: no times of engines.", path)
         return None
-    on_gpu = {m.backend for m in tuned.measured} & {*registry.GPU_ENGINES}
+    on_gpu = any(registry.runs_on_gpu(m.backend) for m in tuned.measured)
     if not isinstance(tuned.gpu, str if on_gpu else str | None):
         _log.warning("%s is ignored, it is damaged: times on no GPU.", path)
         return None

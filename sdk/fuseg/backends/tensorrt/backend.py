@@ -9,18 +9,22 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from ..._kernels import native_call
-from ...cuda import Device
+from ...bundle import Bundle
+from ...cuda import Device, open_device
 from ...cuda.buffers import Buffers
 from ...errors import BackendError, DeviceMemoryError
-from .. import Shapes, require_tensors
+from ...manifest import Manifest, Variant
+from ..base import GpuBackendInfo, Shapes, require_tensors
 from ..tensors import GpuTensor
 
-_log = logging.getLogger("fuseg.tensorrt")
+_log = logging.getLogger("fuseg")
+_trt_log = logging.getLogger("fuseg.tensorrt")
 
 
 class TensorRtBackend:
@@ -181,6 +185,56 @@ def _logger(trt: Any) -> Any:
             level = levels.get(severity, logging.INFO)
             if level == logging.ERROR:
                 self.said = [*self.said[-9:], msg]
-            _log.log(level if level != logging.INFO else logging.DEBUG, "%s", msg)
+            _trt_log.log(level if level != logging.INFO else logging.DEBUG, "%s", msg)
 
     return Log()
+
+
+def _unavailable() -> str | None:
+    return "tensorrt is not installed" if find_spec("tensorrt") is None else None
+
+
+def _variants(manifest: Manifest) -> list[Variant]:
+    from . import engines
+
+    return engines.fitting(manifest, engines.installed())
+
+
+def _is_built(bundle: Bundle, variant: Variant, device: int) -> bool:
+    from . import engines
+
+    return engines.find(bundle, variant, open_device(device).facts) is not None
+
+
+def _load(bundle: Bundle, variant: Variant, device: int) -> TensorRtBackend:
+    from . import engines
+
+    gpu = open_device(device)
+    built = engines.find(bundle, variant, gpu.facts)
+    if built is None:
+        line = "%s: the engine of variant %s is built, which takes minutes: %s"
+        _log.warning(line, bundle.path, variant.name, "`fuseg build` does it ahead.")
+        built = engines.engine_for(bundle, variant, gpu.facts, device=device)
+    scales = {n: t.scale for n, t in built.io_formats.items() if t.scale is not None}
+    with gpu.active():
+        own_code = built.fingerprint.version_compatible
+        engine = open_engine(built.plan, host_code=own_code)
+        return TensorRtBackend(engine, gpu, scales)
+
+
+def _ask_version() -> str:
+    from . import engines
+
+    return engines.installed().tensorrt
+
+
+INFO = GpuBackendInfo(
+    name="tensorrt",
+    module="tensorrt",
+    packages=("tensorrt", "tensorrt-cu12", "tensorrt-cu13"),
+    unavailable=_unavailable,
+    variants=_variants,
+    load=_load,
+    is_built=_is_built,
+    ask_version=_ask_version,
+)

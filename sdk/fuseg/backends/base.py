@@ -1,0 +1,239 @@
+"""What a backend is: the protocols, and the record that each backend file holds."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Protocol, TypeGuard
+
+from numpy.typing import NDArray
+
+from ..bundle import Bundle
+from ..cuda import Device
+from ..cuda.buffers import Buffers
+from ..errors import ArgumentError, BundleError
+from ..manifest import Manifest, Variant
+from .tensors import GpuTensor
+
+UNKNOWN = "version not recorded"
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+class Backend(Protocol):
+    """A network that reads and writes buffers of its own, made once.
+
+    Attributes:
+        name: As in ``fuseg.load(..., backend=name)``.
+        inputs: After `bind`: one float32 array per input tensor. The caller writes
+            here before `run`; `run` never does.
+        outputs: After `bind`: one float32 array per output tensor, valid from one
+            `run` to the next.
+    """
+
+    name: str
+    inputs: dict[str, NDArray[Any]]
+    outputs: dict[str, NDArray[Any]]
+
+    def bind(self, inputs: Shapes, outputs: Shapes) -> None:
+        """Make the buffers of these float32 tensors and connect the network to them.
+
+        Raises:
+            BundleError: the network has other tensors than these.
+            BackendError: it refuses the buffers.
+        """
+
+    def run(self) -> None:
+        """Fill ``outputs`` from ``inputs``; allocates nothing the size of a tensor.
+
+        Raises:
+            BackendError: it failed; its own error is the cause.
+        """
+
+    def clone(self) -> Backend:
+        """A backend that shares this one's weights and is not bound yet."""
+
+
+class GpuBackend(Protocol):
+    """A network that reads and writes memory of one GPU, on a stream.
+
+    Methods but `clone` are called while ``device`` is active.
+
+    Attributes:
+        name: As in ``fuseg.load(..., backend=name)``.
+        device: The GPU.
+        capturable: Whether `enqueue` may be captured in a CUDA graph.
+        slots: How many clones may have work at the same time.
+        inputs, outputs: After `bind`: where each tensor lies, and in which format.
+    """
+
+    name: str
+    device: Device
+    capturable: bool
+    slots: int
+    inputs: dict[str, GpuTensor]
+    outputs: dict[str, GpuTensor]
+
+    def bind(
+        self, inputs: Shapes, outputs: Shapes, buffers: Buffers, stream: int
+    ) -> None:
+        """Take the memory of these tensors from ``buffers``, for work on this stream.
+
+        Raises:
+            BundleError: the network has other tensors than these.
+            BackendError: it refuses them, or the GPU is out of memory.
+        """
+
+    def enqueue(self) -> None:
+        """Put one run of the network on the stream of `bind`, and do not wait.
+
+        Raises:
+            BackendError: it failed.
+        """
+
+    def clone(self) -> GpuBackend:
+        """A backend of the same weights that is not bound yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackendInfo:
+    """What is known of a backend while its library is not imported.
+
+    Attributes:
+        name: As in ``fuseg.load(..., backend=name)``.
+        module: The library that it needs.
+        packages: Of pip, that may hold it; the first one found tells the version.
+        ask_version: Asks the library itself, where pip may not know its version; may
+            raise BuildError.
+    """
+
+    name: str
+    module: str
+    packages: tuple[str, ...]
+    ask_version: Callable[[], str] | None = None
+
+    def is_installed(self) -> bool:
+        """Whether the library is there; it is not imported."""
+        return find_spec(self.module) is not None
+
+    def version(self) -> str:
+        """Of the installed library; `UNKNOWN` where pip has not installed it."""
+        from importlib import metadata  # slow to import, and seldom needed
+
+        for package in self.packages:
+            try:
+                return metadata.version(package)
+            except metadata.PackageNotFoundError:
+                continue
+        return UNKNOWN
+
+
+@dataclass(frozen=True, kw_only=True)
+class CpuBackendInfo(BackendInfo):
+    """A backend that reads and writes NumPy arrays.
+
+    Attributes:
+        load: Makes it of a serialised ONNX model, the number of threads, and whether
+            threads that wait may keep a core busy.
+        import_library: Imports what `load` needs, whose time is not the network's.
+        impact: What does not work without it, for `fuseg doctor`.
+        install: The command that installs it, for `fuseg doctor`.
+        survives_fork: Whether a new one can be made in a child of ``os.fork``.
+        required: Whether fuseg does not work without it.
+    """
+
+    load: Callable[[bytes, int | None, bool], Backend]
+    import_library: Callable[[], Any]
+    impact: str
+    install: str
+    survives_fork: bool = False
+    required: bool = False
+
+    def variants(self, manifest: Manifest) -> list[Variant]:
+        """Those it runs, the preferred one first."""
+        return [variant for variant in manifest.variants if variant.fits_cpu]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuBackendInfo(BackendInfo):
+    """A backend that reads and writes memory of an NVIDIA GPU.
+
+    Attributes:
+        unavailable: Why it cannot be tried here; None if it can.
+        variants: Those of a manifest that it runs, the preferred one first; may raise
+            BuildError.
+        load: Makes it of a bundle's variant for the GPU of this number.
+        is_built: Whether `load` needs no minutes; None if it never does.
+    """
+
+    unavailable: Callable[[], str | None]
+    variants: Callable[[Manifest], list[Variant]]
+    load: Callable[[Bundle, Variant, int], GpuBackend]
+    is_built: Callable[[Bundle, Variant, int], bool] | None = None
+
+
+def is_on_gpu(backend: Backend | GpuBackend) -> TypeGuard[GpuBackend]:
+    """Whether it runs on a GPU: it has work put on a stream."""
+    return hasattr(backend, "enqueue")
+
+
+def require_threads(threads: Any) -> int:
+    """The number, if it is a whole one above 0."""
+    try:
+        number = 0 if isinstance(threads, bool) else operator.index(threads)
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise ArgumentError(
+            f"threads must be a whole number above 0, or None, got {threads!r}."
+        )
+    return number
+
+
+def require_from(library: str, err: Exception, *, called: Any = None) -> None:
+    """Raise what is no error of a backend's library, but of code that ran meanwhile.
+
+    That is a signal handler's, or one that another thread sent. An error of the library
+    is of its own type; or it is of one of Python's, which C++ is translated to, and
+    comes out of the library's code or fuseg's.
+
+    Args:
+        called: A class of the library, where another module may stand in for it.
+    """
+    packages = {library, "fuseg", getattr(called, "__module__", "").partition(".")[0]}
+    trace = err.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
+    top = type(err).__module__.partition(".")[0]
+    translated = top == "builtins" and where.partition(".")[0] in packages
+    if top != library and not translated:
+        raise err
+
+
+def require_tensors(
+    what: str, found: Mapping[str, tuple[str, tuple[Any, ...]]], wanted: Shapes
+) -> None:
+    """Refuse a network whose tensors are not exactly the manifest's.
+
+    Args:
+        what: "input" or "output".
+        found: Element type and shape of each tensor, by name.
+        wanted: The manifest's shapes, all float32.
+
+    Raises:
+        BundleError: They differ.
+    """
+    manifest = {name: ("float32", tuple(s)) for name, s in wanted.items()}
+    if found != manifest:
+        raise BundleError(
+            f"the network's {what} tensors must be {_spell(manifest)}, as the manifest "
+            f"says, got {_spell(found)}: export the bundle again."
+        )
+
+
+def _spell(tensors: Mapping[str, tuple[str, tuple[Any, ...]]]) -> str:
+    spelled = (f"{n} {kind} {shape}" for n, (kind, shape) in sorted(tensors.items()))
+    return ", ".join(spelled) or "none"
