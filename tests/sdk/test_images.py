@@ -120,7 +120,7 @@ def test_transparent_pixels_are_refused(saved):
     sentence = refusal(read_frame, saved("a.png", seen_through), "color")
     assert sentence == (
         " has transparent pixels: if its fourth channel is another sensor's picture "
-        "(RGB-T), take the colours alone, --plane NAME=RGB (and --plane OTHER=A for "
+        "(RGB-T), take only the colours, --plane NAME=RGB (and --plane OTHER=A for "
         "the other sensor)."
     )
 
@@ -138,7 +138,7 @@ def test_the_two_sensors_of_an_rgbt_file_come_apart(saved):
     with pytest.raises(InputFileError, match="has no channel A: it has R, G, B"):
         read_frame(saved("rgb.png", RGB), "thermal", channels="A")
     deep = saved("deep.png", png(2, 1, 16, 2, [bytes(12)]))
-    with pytest.raises(InputFileError, match="must have 8 bits a channel to take R"):
+    with pytest.raises(InputFileError, match="must have 8 bits per channel to take R"):
         read_frame(deep, "thermal", channels="R")
 
 
@@ -317,7 +317,7 @@ def test_pictures_stored_turned_are_refused(saved, name):
     exif = Image.Exif()
     exif[274] = 6
     path = saved(name, RGB, exif=exif)
-    assert " is stored turned (EXIF orientation 6)" in refusal(
+    assert " is stored rotated (EXIF orientation 6)" in refusal(
         read_frame, path, "color"
     )
 

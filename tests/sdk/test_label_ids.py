@@ -100,11 +100,11 @@ def test_an_id_of_no_class_is_refused_and_the_advice_works(read):
         ("x = road", "must be an id, a range"),
         ("9-7 = road", "must be an id, a range"),
         ("1-3 = 0-1", "got 3 ids and 2 classes"),
-        ("7 = road\n7 = bicycle", "7 must be said once"),
+        ("7 = road\n7 = bicycle", "7 must occur once"),
         ("* = road\n* = bicycle", "or * once for all others"),
         ("# nothing", "must hold a line"),
         ("{7: 1}", "must be JSON"),
-        ('{"7": 0, "7": 1}', "7 must be said once"),
+        ('{"7": 0, "7": 1}', "7 must occur once"),
     ],
 )
 def test_what_is_no_truth_map_is_refused_by_its_name(read, text, words):

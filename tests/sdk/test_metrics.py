@@ -182,7 +182,7 @@ def test_ids_that_start_at_one_are_told_by_the_labels():
     shifted = [1, 1, 2, 2, 0, 0]
     first, *_ = scored(shifted, prediction, "abc").warnings
     assert first.startswith(
-        "the truth's ids look one too high: 66.7% of the labels are the id less one, "
+        "the truth's ids look one too high: 66.7% of the labels are the id minus one, "
         "16.7% the id; "
     )
     assert "'0 = ignore' and '1-3 = 0-2'" in first

@@ -103,13 +103,13 @@ def opened(path: Path) -> Iterator[tuple[Image, int]]:
         turned = getattr(image, "tag_v2", {}).get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO
         if turned and image.mode in ("1", "L"):
             raise InputFileError(
-                f"{path} stores white as 0, so readers turn its numbers round: save it "
+                f"{path} stores white as 0, so readers invert its values: save it "
                 "with black as 0."
             )
         if orientation != 1:
             raise InputFileError(
-                f"{path} is stored turned (EXIF orientation {orientation}), so its "
-                "pixels do not lie where the other sensors' do: save it upright."
+                f"{path} is stored rotated (EXIF orientation {orientation}), so its "
+                "pixels do not match the other sensors': save it upright."
             )
         yield image, bits
 

@@ -172,7 +172,7 @@ def _color(path: Path, image: Image, bits: int, name: str) -> NDArray[Any]:
         if not _is_opaque(image):
             raise InputFileError(
                 f"{path} has transparent pixels: if its fourth channel is another "
-                f"sensor's picture (RGB-T), take the colours alone, --plane {name}=RGB "
+                f"sensor's picture (RGB-T), take only the colours, --plane {name}=RGB "
                 "(and --plane OTHER=A for the other sensor)."
             )
         image = image.convert("RGB")
@@ -219,8 +219,8 @@ def _gray(path: Path, image: Image, bits: int, name: str) -> NDArray[Any]:
 def _channels(path: Path, image: Image, bits: int, wanted: str) -> NDArray[Any]:
     if bits > 8:
         raise InputFileError(
-            f"{path} must have 8 bits a channel to take {wanted} of it, got "
-            f"{words(image, bits)}: save that channel as an image of its own."
+            f"{path} must have 8 bits per channel to take {wanted} of it, got "
+            f"{words(image, bits)}: save that channel as a separate image."
         )
     if image.mode == "P":
         image = image.convert("RGBA")

@@ -123,13 +123,13 @@ class TruthReader:
                 targets = targets * len(numbers)
             if len(targets) != len(numbers):
                 raise ArgumentError(
-                    f"{what}: both ranges must be of one length, got {len(numbers)} "
-                    f"ids and {len(targets)} classes."
+                    f"{what}: both ranges must have the same length, got "
+                    f"{len(numbers)} ids and {len(targets)} classes."
                 )
             for number, target in zip(numbers, targets, strict=True):
                 if number in known:
                     raise ArgumentError(
-                        f"{what}: {number} must be said once, got it twice."
+                        f"{what}: {number} must occur once, got it twice."
                     )
                 known[number] = target
         if not known and self._others is None:

@@ -21,7 +21,7 @@ def how_to_pair(sources: Mapping[str, str], found: Found, stamps: Stamps | None)
     """The end of a sentence: the options or patterns that pair these files."""
     first = next(iter(found))
     general = (
-        "give patterns whose stars stand for what the names have in common, such as "
+        "give patterns whose stars match what the names have in common, such as "
         f"{first}='FOLDER/*_{first}.png'"
     )
     if all(are_numbers(files) for files in found.values()):

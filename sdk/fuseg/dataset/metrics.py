@@ -220,8 +220,8 @@ def _other_convention(
         pixels = int(known.sum())
         return (
             f"the truth's ids look one too high: {shifted / pixels:.1%} of the labels "
-            f"are the id less one, {right / pixels:.1%} the id; if 0 means ignore, say "
-            "so with --truth-map FILE and the lines '0 = ignore' and "
+            f"are the id minus one, {right / pixels:.1%} the id; if 0 means ignore, "
+            "say so with --truth-map FILE and the lines '0 = ignore' and "
             f"'1-{count} = 0-{count - 1}'."
         )
     return None

@@ -106,7 +106,7 @@ def _times(name: str, files: Mapping[str, Path]) -> dict[str, int]:
             raise ArgumentError(
                 f"--pair stamp: {name}: {path} must have a time as its name, in "
                 "seconds with decimals or in whole s, ms, us or ns: give a pattern "
-                f"whose star stands for it, such as {name}='FOLDER/frame_*.png'."
+                f"whose star matches it, such as {name}='FOLDER/frame_*.png'."
             )
     unit = _unit(files)
     return {key: _scaled(_name(key), unit) for key in files}
