@@ -239,7 +239,7 @@ def _replay(
         name, chosen = first.backend, first.variant
         if not registry.runs_on_gpu(name):
             run_first(bundle, name, chosen, trusted=trusted)
-        engine = registry.load(
+        loaded = registry.load(
             bundle,
             name,
             chosen,
@@ -247,7 +247,7 @@ def _replay(
             allow_spinning=allow_spinning,
             device=device,
         )
-        segmenter = Segmenter(bundle, backend=engine, variant=chosen.name)
+        segmenter = Segmenter(bundle, backend=loaded, variant=chosen.name)
         least = FP32_AGREEMENT if chosen.name == "fp32" else LEAST_AGREEMENT
         for index, share in enumerate(agreements(bundle, segmenter)):
             samples.append(
