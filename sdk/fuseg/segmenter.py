@@ -231,6 +231,16 @@ class Segmenter:
         return self._opened().pipeline.name
 
     @property
+    def backend(self) -> Backend | GpuBackend:
+        """What runs the network now, bound: its tensors are ``inputs`` and ``outputs``.
+
+        On a CPU these are NumPy arrays, and between two calls ``outputs`` holds the raw
+        scores of the last one; on a GPU they say where the tensors lie. To run the
+        network without frames, bind its ``clone()``, which shares the weights.
+        """
+        return self._opened().pipeline.backend
+
+    @property
     def fallback(self) -> str | None:
         """Why another engine or variant runs than the first choice; None if that does.
 
@@ -425,7 +435,7 @@ class Segmenter:
     def _clone(self) -> Segmenter:
         twin = Segmenter(
             self._bundle,
-            backend=self._ready().pipeline.engine(),
+            backend=self._ready().pipeline.backend.clone(),
             variant=self._variant.name,
             units=self._units,
             channels=self._channels,

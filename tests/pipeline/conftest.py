@@ -19,8 +19,10 @@ from doubles.bounded import bounded  # noqa: F401
 import fuseg
 from fuseg import manifest
 from fuseg.backends.tensorrt.backend import TensorRtBackend, open_engine
+from fuseg.backends.tensors import decode
 from fuseg.bundle import Bundle
 from fuseg.cuda import open_device
+from fuseg.cuda.buffers import Buffers
 
 SEAMS = ("pycuda", "native")
 ELEMENTS = {"float32": 1, "float16": 10, "int8": 3}  # ONNX's numbers
@@ -70,12 +72,13 @@ def on_gpu(machine: doubles.Machine) -> Callable[..., fuseg.Segmenter]:  # noqa:
         scores: str = "float32",
         layouts: dict[str, str] | None = None,
         scale: float = 1 / 32,
+        ordinal: int = 0,
         **options: Any,
     ) -> fuseg.Segmenter:
         opened = Bundle.open(made.path)
         onnx = at_the_border(opened.read("fp32.onnx"), inputs, scores, scale)
         plan = doubles.tensorrt.plan_of(sys.modules["tensorrt"], onnx, layouts)
-        device = open_device(0, seam=seam)
+        device = open_device(ordinal, seam=seam)
         names = {entry.tensor.name for entry in opened.manifest.inputs}
         scales = dict.fromkeys(names, scale if inputs == "int8" else 1.0)
         with device.active():
@@ -83,6 +86,26 @@ def on_gpu(machine: doubles.Machine) -> Callable[..., fuseg.Segmenter]:  # noqa:
         return fuseg.Segmenter(opened, backend=backend, **options)
 
     return make
+
+
+@pytest.fixture
+def tensors() -> Callable[[fuseg.Segmenter], dict[str, np.ndarray]]:
+    """``tensors(segmenter)``: the input tensors that lie on the GPU now, float32."""
+
+    def read(segmenter: fuseg.Segmenter) -> dict[str, np.ndarray]:
+        device, found = segmenter.backend.device, {}
+        with device.active():
+            buffers = Buffers(device)
+            stream = buffers.stream()
+            for name, tensor in segmenter.backend.inputs.items():
+                pinned = buffers.pinned(tensor.nbytes).array
+                device.download(pinned, tensor.address, stream)
+                device.synchronize(stream)
+                stored = pinned.view(tensor.dtype).reshape(tensor.stored)
+                found[name] = decode(stored.copy(), tensor)
+        return found
+
+    return read
 
 
 def at_the_border(onnx: bytes, inputs: str, scores: str, scale: float) -> bytes:

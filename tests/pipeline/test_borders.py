@@ -52,7 +52,7 @@ def test_two_sensors_in_one_chw4_tensor(stacked, on_gpu, agreement):
     assert agreement(segmenter, stacked) > 0.97
 
 
-def test_fill_is_the_manifests_in_every_form(held, on_gpu):
+def test_fill_is_the_manifests_in_every_form(held, on_gpu, tensors):
     cases = [
         {},
         {"inputs": "float16"},
@@ -63,35 +63,37 @@ def test_fill_is_the_manifests_in_every_form(held, on_gpu):
         segmenter = on_gpu(held, **words)
         for _ in range(3):
             segmenter(size=CAMERA)
-        tensors = segmenter._loop.pipeline.tensors()
-        np.testing.assert_array_equal(tensors["rgb"], np.full((1, 3, 13, 17), 0.25))
-        np.testing.assert_array_equal(tensors["depth"], np.full((1, 1, 13, 17), -1.0))
+        found = tensors(segmenter)
+        np.testing.assert_array_equal(found["rgb"], np.full((1, 3, 13, 17), 0.25))
+        np.testing.assert_array_equal(found["depth"], np.full((1, 1, 13, 17), -1.0))
 
 
-def test_held_planes_in_chw4_stay_where_they_are(held, on_gpu, frames):
+def test_held_planes_in_chw4_stay_where_they_are(held, on_gpu, frames, tensors):
     segmenter = on_gpu(held, inputs="int8", layouts=INPUTS, scale=1 / 40)
     first = {n: fuseg.Frame(a, 0) for n, a in frames(0, *CAMERA).items()}
     segmenter(**first)
-    wanted = segmenter._loop.pipeline.tensors()["depth"]
+    wanted = tensors(segmenter)["depth"]
     rgb = fuseg.Frame(frames(1, *CAMERA)["rgb"], 1000)
     tickets = [segmenter.submit(rgb=rgb), segmenter.submit(rgb=rgb)]
     for ticket in tickets:
         assert segmenter.result(ticket).sources["depth"].state == "held"
-    np.testing.assert_array_equal(segmenter._loop.pipeline.tensors()["depth"], wanted)
+    np.testing.assert_array_equal(tensors(segmenter)["depth"], wanted)
 
 
-def test_planes_held_by_a_policy_of_load_stay_where_they_are(stacked, on_gpu, frames):
+def test_planes_held_by_a_policy_of_load_stay_where_they_are(
+    stacked, on_gpu, frames, tensors
+):
     """Depth is one channel of four that CHW4 interleaves: no slot can copy it."""
     hold = {"depth": {"policy": "hold", "then": "refuse"}}
     words = {"inputs": "int8", "layouts": {"rgbd": "CHW4"}, "scale": 1 / 40}
     segmenter = on_gpu(stacked, **words, missing=hold)
     segmenter(**frames(0, *CAMERA), stamp_ns=0)
-    wanted = segmenter._loop.pipeline.tensors()["rgbd"][:, 0]
+    wanted = tensors(segmenter)["rgbd"][:, 0]
     rgb = frames(1, *CAMERA)["rgb"]
     tickets = [segmenter.submit(rgb=rgb, stamp_ns=1) for _ in range(2)]
     for ticket in tickets:
         assert segmenter.result(ticket).sources["depth"].state == "held"
-    found = segmenter._loop.pipeline.tensors()["rgbd"][:, 0]
+    found = tensors(segmenter)["rgbd"][:, 0]
     np.testing.assert_array_equal(found, wanted)
 
 

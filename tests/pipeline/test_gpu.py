@@ -154,7 +154,7 @@ def test_letterboxes_are_cut_out_again(make_bundle, color_input, on_gpu, frames)
 
 def test_units_and_channels_of_the_camera(both, frames, on_gpu):
     segmenter = on_gpu(both)
-    backend = segmenter._loop.pipeline.engine()
+    backend = segmenter.backend.clone()
     words = {"units": {"depth": "0.1mm"}, "channels": {"rgb": "BGRA"}}
     told = fuseg.Segmenter(segmenter.bundle, backend=backend, **words)
     cpu = fuseg.load(both.path, backend="onnxruntime", **words)
@@ -232,13 +232,8 @@ def test_an_integrated_gpu_reads_frames_where_the_cpu_put_them(
 
 
 def test_the_second_gpu(both, frames, on_gpu, machine):
-    from fuseg.cuda import open_device
-
     machine.devices = 2
-    first = on_gpu(both)
-    device = open_device(1)
-    engine = first._loop.pipeline.engine()._engine
-    second = fuseg.Segmenter(first.bundle, backend=TensorRtBackend(engine, device))
+    first, second = on_gpu(both), on_gpu(both, ordinal=1)
     for seed in range(3):
         given = frames(seed, *CAMERA)
         wanted = first(**given).labels

@@ -160,10 +160,11 @@ def test_a_gpu_that_fails_at_once_gives_way_and_is_told(path, machine):
     assert "variant fp16 does not run on tensorrt" in segmenter.fallback
 
 
-def test_without_a_gpu_nothing_is_built(path, monkeypatch):
+def test_without_a_gpu_nothing_is_built(path, monkeypatch, builds):
     from fuseg.backends import registry
 
     monkeypatch.setattr(registry, "gpu_count", lambda: 0)
     segmenter = fuseg.load(path, serve_while_building=True)
     assert segmenter.backend_name == "onnxruntime"
-    assert segmenter._later is None
+    assert not [t for t in threading.enumerate() if t.name == "fuseg-build"]
+    assert builds() == 0

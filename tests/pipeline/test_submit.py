@@ -144,13 +144,16 @@ def test_the_second_slot_is_made_when_it_is_needed(both, on_gpu, frames, machine
 
 
 def test_the_first_frame_is_still_computed_while_the_second_is_given(
-    both, on_gpu, frames, machine
+    both, on_gpu, frames, machine, monkeypatch
 ):
+    streams, create = [], machine.create_stream
+    monkeypatch.setattr(
+        machine, "create_stream", lambda: streams.append(create()) or streams[-1]
+    )
     segmenter = on_gpu(both)
+    (stream,) = streams
     waits = machine.counts["synchronize"]
     first = segmenter.submit(**frames(0, *CAMERA))
-    [(running, _)] = first._unfinished
-    stream = running.slot.stream
     assert machine.counts["synchronize"] == waits
     assert "enqueue" in machine.pending(stream)
     segmenter.result(first)

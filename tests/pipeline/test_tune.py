@@ -139,7 +139,7 @@ def test_the_second_of_two_gpus(path, run, ort, machine, monkeypatch):
     assert {options["device_id"] for options in ort.sessions} == {"1"}
     segmenter = fuseg.load(path, device=1)
     assert ran(segmenter) == (ORT, "fp16")
-    assert segmenter._loop.pipeline._backend.device.ordinal == 1
+    assert segmenter.backend.device.ordinal == 1
     assert ran(fuseg.load(path, device=0)) == (TENSORRT, "fp16")
     found = CliRunner().invoke(app, ["tune", str(path), "--device", "2"])
     assert (found.exit_code, found.stdout) == (2, "")

@@ -88,7 +88,7 @@ def test_the_scores_are_the_networks(rgbd, frames, backend):
     for seed in (1, 2):
         wanted = rgbd.scores(segmenter.preprocess(**frames(seed)))
         segmenter(**frames(seed))
-        found = segmenter._loop.pipeline._backend.outputs["scores"][0]
+        found = segmenter.backend.outputs["scores"][0]
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
 
 
@@ -113,9 +113,8 @@ def test_a_network_the_engine_cannot_read_is_a_backend_error_with_its_cause(
 
 def test_a_failure_while_running_is_a_backend_error(rgbd, frames, backend):
     segmenter = fuseg.load(rgbd.path, backend=backend)
-    segmenter._loop.pipeline._backend._session = (
-        segmenter._loop.pipeline._backend._request
-    ) = None
+    owner = {"onnxruntime": "session", "openvino": "request"}[backend]
+    setattr(segmenter.backend, owner, None)
     with pytest.raises(errors.BackendError, match="failed to run"):
         segmenter(**frames())
 
@@ -138,16 +137,15 @@ def test_a_missing_engine_is_a_backend_error_that_says_what_to_install(
 
 def test_threads_reach_the_engine(rgbd):
     segmenter = fuseg.load(rgbd.path, threads=1)
-    options = segmenter._loop.pipeline._backend._session.get_session_options()
+    options = segmenter.backend.session.get_session_options()
     assert options.intra_op_num_threads == 1
     assert options.inter_op_num_threads == 1
 
 
 @pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is not installed")
 def test_threads_and_float32_reach_openvino(rgbd):
-    made = fuseg.load(
-        rgbd.path, backend="openvino", threads=1
-    )._loop.pipeline._backend._network
+    segmenter = fuseg.load(rgbd.path, backend="openvino", threads=1)
+    made = segmenter.backend.network
     assert made.get_property("INFERENCE_NUM_THREADS") == 1
     assert made.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
     assert made.get_property("NUM_STREAMS") == 1
@@ -161,8 +159,8 @@ def test_int8_gives_the_labels_of_fp32(int8_bundle, backend):
 def test_a_clone_shares_the_weights_and_no_buffer(rgbd, frames, backend):
     segmenter = fuseg.load(rgbd.path, backend=backend)
     twin = segmenter.clone()
-    one, two = segmenter._loop.pipeline._backend, twin._loop.pipeline._backend
-    weights = {"onnxruntime": "_session", "openvino": "_network"}[backend]
+    one, two = segmenter.backend, twin.backend
+    weights = {"onnxruntime": "session", "openvino": "network"}[backend]
     assert getattr(one, weights) is getattr(two, weights)
     for name in ("rgb", "depth"):
         assert not np.shares_memory(one.inputs[name], two.inputs[name])

@@ -123,5 +123,5 @@ def test_threads_by_default_are_the_quotas_or_the_engines_own(
     rgbd, monkeypatch, fewer, threads
 ):
     monkeypatch.setattr("fuseg.backends.registry.fewer_cores", lambda: fewer)
-    session = fuseg.load(rgbd.path)._loop.pipeline._backend._session
+    session = fuseg.load(rgbd.path).backend.session
     assert session.get_session_options().intra_op_num_threads == threads

@@ -237,6 +237,6 @@ def test_the_replay_leaves_no_held_frame_and_no_clock(sampled, with_variants, fr
 
 def test_a_backend_object_is_taken_as_it_is(sampled, with_variants, wrong):
     path = with_variants(sampled(), {"int8-cpu": wrong, "fp32": None})
-    engine = fuseg.load(path)._loop.pipeline.engine()
+    engine = fuseg.load(path).backend.clone()
     segmenter = Segmenter(Bundle.open(path), backend=engine)
     assert (segmenter.variant.name, segmenter.fallback) == ("int8-cpu", None)

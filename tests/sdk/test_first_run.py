@@ -84,7 +84,7 @@ def test_without_samples_it_runs_all_the_same(rgbd, started, frames):
 
 
 def test_a_backend_object_is_the_users_own_doing(rgbd, started):
-    engine = fuseg.load(rgbd.path)._loop.pipeline.engine()
+    engine = fuseg.load(rgbd.path).backend.clone()
     started.clear()
     fuseg.load(rgbd.path, backend=engine)
     assert started == []

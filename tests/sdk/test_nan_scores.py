@@ -39,7 +39,7 @@ def test_a_class_that_is_switched_off_is_no_fault(frames, linear_of):
 def test_the_next_frame_is_labelled_again(frames, linear_of):
     path = linear_of(np.zeros(4, np.float32))
     segmenter = fuseg.load(path)
-    backend = segmenter._loop.pipeline._backend
+    backend = segmenter.backend
     run, wrong = backend.run, [True]
 
     def once():

@@ -43,9 +43,7 @@ def test_exact_sums_are_asked_for_only_where_they_would_overflow(
     rgbd, monkeypatch, saturates
 ):
     monkeypatch.setattr(onnxruntime, "saturates", lambda: saturates)
-    options = fuseg.load(
-        rgbd.path
-    )._loop.pipeline._backend._session.get_session_options()
+    options = fuseg.load(rgbd.path).backend.session.get_session_options()
     if saturates:
         assert options.get_session_config_entry(KEY) == "1"
     else:

@@ -37,7 +37,7 @@ print(json.dumps(1e3 * spent))
 
 
 def entries(segmenter):
-    options = segmenter._loop.pipeline._backend._session.get_session_options()
+    options = segmenter.backend.session.get_session_options()
     found = []
     for key in KEYS:
         try:

@@ -28,7 +28,7 @@ class Engine:
     """The engine of a Segmenter, bound once more and run without frames."""
 
     def __init__(self, segmenter: fuseg.Segmenter) -> None:
-        self._backend = backend = segmenter._loop.pipeline.engine()
+        self._backend = backend = segmenter.backend.clone()
         self.device = backend.device
         with self.device.active():
             self._buffers = Buffers(self.device, backend)

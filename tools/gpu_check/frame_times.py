@@ -28,8 +28,8 @@ from frame_peers import Frames, Label
 
 import fuseg
 from fuseg import power
+from fuseg.bench import percentiles, time_frames
 from fuseg.bundle import Bundle
-from fuseg.cli.rounds import interleave, percentiles
 from fuseg.dataset.metrics import confusion, miou
 from fuseg.errors import ArgumentError, FusegError
 from fuseg_export.scenes import CLASSES, HELD_OUT_SEEDS, IGNORE, render_many
@@ -162,9 +162,7 @@ def check(
     keep()
     failed = wrong(record["ours"], record)
     timed = {name: label for name, label in ready.items() if name != CPU}
-    for label in timed.values():
-        label(frames[0])
-    times = interleave(timed, frames[:8], range(rounds))
+    times = time_frames(timed, frames[:8], range(rounds))
     record["frames_ms"] = {
         name: percentiles(ms) | {"rounds": rounds} for name, ms in times.items()
     }

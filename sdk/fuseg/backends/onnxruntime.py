@@ -48,12 +48,15 @@ class OnnxRuntimeBackend:
     Args:
         session: From `open_session`. Several backends may share one: a session may
             run from several threads at once, its bindings may not.
+
+    Attributes:
+        session: The ``onnxruntime.InferenceSession``.
     """
 
     name = "onnxruntime"
 
     def __init__(self, session: Any) -> None:
-        self._session = session
+        self.session = session
         # A child process has none of the session's threads.
         self.survives_fork = session.get_session_options().intra_op_num_threads == 1
         self.inputs: dict[str, NDArray[Any]] = {}
@@ -62,11 +65,11 @@ class OnnxRuntimeBackend:
     def bind(self, inputs: Shapes, outputs: Shapes) -> None:
         """See `Backend.bind`. Runs the network once, so that ONNX Runtime makes its
         own buffers now and not while the first frame waits."""
-        require_tensors("input", tensors_of(self._session.get_inputs()), inputs)
-        require_tensors("output", tensors_of(self._session.get_outputs()), outputs)
+        require_tensors("input", tensors_of(self.session.get_inputs()), inputs)
+        require_tensors("output", tensors_of(self.session.get_outputs()), outputs)
         self.inputs = {name: np.zeros(s, np.float32) for name, s in inputs.items()}
         self.outputs = {name: np.zeros(s, np.float32) for name, s in outputs.items()}
-        self._binding = self._session.io_binding()
+        self._binding = self.session.io_binding()
         for bind, arrays in (
             (self._binding.bind_input, self.inputs),
             (self._binding.bind_output, self.outputs),
@@ -78,7 +81,7 @@ class OnnxRuntimeBackend:
     def run(self) -> None:
         """See `Backend.run`. Other Python threads run meanwhile."""
         try:
-            native_call(self._session.run_with_iobinding, self._binding)
+            native_call(self.session.run_with_iobinding, self._binding)
         except Exception as err:  # its exceptions have no common base but this one
             require_from("onnxruntime", err)
             raise BackendError(
@@ -87,7 +90,7 @@ class OnnxRuntimeBackend:
 
     def clone(self) -> OnnxRuntimeBackend:
         """See `Backend.clone`."""
-        return OnnxRuntimeBackend(self._session)
+        return OnnxRuntimeBackend(self.session)
 
 
 def open_session(

@@ -22,30 +22,34 @@ class OpenVinoBackend:
     Args:
         network: From `compile_network`. Several backends may share one; each has a
             request of its own.
+
+    Attributes:
+        network: The ``openvino.CompiledModel``.
+        request: The ``openvino.InferRequest`` of this backend; None before `bind`.
     """
 
     name = "openvino"
     survives_fork = False  # its threads do not
 
     def __init__(self, network: Any) -> None:
-        self._network = network
-        self._request: Any = None
+        self.network = network
+        self.request: Any = None
         self.inputs: dict[str, NDArray[Any]] = {}
         self.outputs: dict[str, NDArray[Any]] = {}
 
     def bind(self, inputs: Shapes, outputs: Shapes) -> None:
         """See `Backend.bind`. Runs the network once, so that OpenVINO makes its own
         buffers now and not while the first frame waits."""
-        require_tensors("input", _tensors(self._network.inputs, inputs), inputs)
-        require_tensors("output", _tensors(self._network.outputs, outputs), outputs)
+        require_tensors("input", _tensors(self.network.inputs, inputs), inputs)
+        require_tensors("output", _tensors(self.network.outputs, outputs), outputs)
         self.inputs = {name: np.zeros(s, np.float32) for name, s in inputs.items()}
         self.outputs = {name: np.zeros(s, np.float32) for name, s in outputs.items()}
         Tensor = import_openvino().Tensor
         try:
-            self._request = self._network.create_infer_request()
-            never_destroy_in_child(self._request)
+            self.request = self.network.create_infer_request()
+            never_destroy_in_child(self.request)
             for name, array in (*self.inputs.items(), *self.outputs.items()):
-                self._request.set_tensor(name, Tensor(array, shared_memory=True))
+                self.request.set_tensor(name, Tensor(array, shared_memory=True))
         except Exception as err:  # its exceptions have no common base but this one
             require_from("openvino", err)
             raise BackendError(f"OpenVINO refuses the buffers: {err}") from err
@@ -55,14 +59,14 @@ class OpenVinoBackend:
         """See `Backend.run`. Other Python threads run meanwhile."""
         try:
             # Without share_outputs it copies every output.
-            native_call(self._request.infer, share_outputs=True)
+            native_call(self.request.infer, share_outputs=True)
         except Exception as err:  # its exceptions have no common base but this one
             require_from("openvino", err)
             raise BackendError(f"OpenVINO failed to run the network: {err}") from err
 
     def clone(self) -> OpenVinoBackend:
         """See `Backend.clone`."""
-        return OpenVinoBackend(self._network)
+        return OpenVinoBackend(self.network)
 
 
 def compile_network(model: bytes, *, threads: int | None) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import ops
-from ..backends import Backend
+from ..backends import Backend, GpuBackend
 from ..manifest import Manifest
 from .pipeline import Running, Work, require_numbers, shapes
 from .preprocess import Preprocessor
@@ -28,6 +28,7 @@ class HostPipeline:
         self.name = backend.name
         self.survives_fork: bool = getattr(backend, "survives_fork", True)
         self._backend, self._preprocessor = backend, preprocessor
+        self.backend: Backend | GpuBackend = backend
         self._output = manifest.outputs[0]
         self._scores = backend.outputs[self._output.tensor.name][0]
         self._nan_samples = np.zeros(1, np.int32)
@@ -61,10 +62,6 @@ class HostPipeline:
         """See `Pipeline.load_state`."""
         for name, tensor in tensors.items():
             np.copyto(self._backend.inputs[name], tensor)
-
-    def engine(self) -> Backend:
-        """See `Pipeline.engine`."""
-        return self._backend.clone()
 
     def _labeler_for(
         self, size: tuple[int, int], camera: tuple[int, int] | None

@@ -17,7 +17,7 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backends import GpuBackend
+from ..backends import Backend, GpuBackend
 from ..backends.tensors import decode, encode
 from ..errors import BackendError, DeviceError
 from ..manifest import Manifest
@@ -46,6 +46,7 @@ class GpuPipeline:
         self.cuda_graph_disabled_reason: str | None = None
         self._manifest, self._preprocessor = manifest, preprocessor
         self._backend = backend
+        self.backend: Backend | GpuBackend = backend
         first = Slot(backend, manifest, preprocessor)
         self._slots = [first]
         weakref.finalize(self, _wait_for_all, self._slots).atexit = False
@@ -116,10 +117,6 @@ class GpuPipeline:
         for name, values in tensors.items():
             first.write(name, encode(values, first.inputs[name]))
         self._newest = {entry.name: first for entry in self._manifest.inputs}
-
-    def engine(self) -> GpuBackend:
-        """See `Pipeline.engine`."""
-        return self._backend.clone()
 
     def _running(self) -> list[Running]:
         """What has a slot. What nobody asks for any more, as after an exception in

@@ -72,6 +72,7 @@ class Pipeline(Protocol):
 
     Attributes:
         name: The engine's.
+        backend: The engine, bound. On a GPU that of the first slot.
         on_gpu: Whether it takes frames that are on the GPU.
         cuda_graph_disabled_reason: On a GPU, why frames do not run as one CUDA graph;
             else None.
@@ -80,6 +81,7 @@ class Pipeline(Protocol):
     """
 
     name: str
+    backend: Backend | GpuBackend
     on_gpu: bool
     survives_fork: bool
     cuda_graph_disabled_reason: str | None
@@ -106,9 +108,6 @@ class Pipeline(Protocol):
 
     def load_state(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
         """Begin with these input tensors, another pipeline's: what is held is there."""
-
-    def engine(self) -> Backend | GpuBackend:
-        """An engine of the same network, with the same weights, not bound yet."""
 
 
 def make(
