@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from fuseg.cli import bench_report, doctor, noise
+from fuseg.bench import noise
+from fuseg.cli import bench_report, doctor
 from fuseg.cli.findings import Finding
 
 COMMANDS = (
