@@ -132,19 +132,21 @@ def test_a_file_is_not_written_into_by_who_thinks_it_is_stdout(sampled, tmp_path
 
 
 def test_quiet_and_steady_times_get_no_warning():
-    told = noise.describe({"fuseg": [1.0, 1.01, 0.99, 1.0]}, 0.02)
+    told = noise.describe_noise({"fuseg": [1.0, 1.01, 0.99, 1.0]}, 0.02)
     assert told["warnings"] == []
     assert told["spread"]["fuseg"] == pytest.approx(0.005)
 
 
 def test_a_busy_machine_is_named():
-    told = noise.describe({"fuseg": [1.0, 1.0]}, 1.3)
+    told = noise.describe_noise({"fuseg": [1.0, 1.0]}, 1.3)
     assert len(told["warnings"]) == 1
     assert "other programs kept 1.3 of" in told["warnings"][0]
 
 
 def test_times_that_spread_are_named_with_their_program():
-    told = noise.describe({"fuseg": [1.0] * 4, "peer": [1.0, 2.0, 3.0, 4.0]}, None)
+    told = noise.describe_noise(
+        {"fuseg": [1.0] * 4, "peer": [1.0, 2.0, 3.0, 4.0]}, None
+    )
     assert len(told["warnings"]) == 1
     assert "(peer 60%;" in told["warnings"][0]
 
