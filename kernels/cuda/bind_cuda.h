@@ -1,5 +1,5 @@
 // How arrays on the GPU cross from Python: as addresses, with their sizes beside them.
-// fuseg._device read both from the array and checked them.
+// fuseg.cuda.array_view read both from the array and checked them.
 #pragma once
 
 #include <cuda_runtime_api.h>

@@ -44,7 +44,7 @@ int current_device() {
 
 void use_device(int device) { check(cudaSetDevice(device), "cudaSetDevice"); }
 
-py::dict device_facts(int device) {
+py::dict device_properties(int device) {
   cudaDeviceProp found{};
   int driver = 0;
   int runtime = 0;
@@ -144,7 +144,7 @@ void destroy_graph(Address graph) {
 
 // Work given to `later` from now on waits for what `earlier` was given so far. Nobody
 // else waits, and a graph that is being captured keeps the order.
-void put_after(Address later, Address earlier) {
+void stream_wait(Address later, Address earlier) {
   cudaEvent_t event = nullptr;
   check_cuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "no event");
   cudaError_t status = cudaEventRecord(event, at<CUstream_st>(earlier));
@@ -169,7 +169,7 @@ void bind_device_cuda(py::module_& m) {
   m.def("device_count", &device_count, nogil);
   m.def("current_device", &current_device, nogil);
   m.def("use_device", &use_device, "device"_a, nogil);
-  m.def("device_facts", &device_facts, "device"_a);
+  m.def("device_properties", &device_properties, "device"_a);
   m.def("memory_info", &memory_info, nogil);
   m.def("allocate", &allocate, "size"_a, nogil);
   m.def("free", &free_memory, "address"_a, nogil);
@@ -183,7 +183,7 @@ void bind_device_cuda(py::module_& m) {
   m.def("end_capture", &end_capture, "stream"_a, nogil);
   m.def("launch_graph", &launch_graph, "graph"_a, "stream"_a, nogil);
   m.def("destroy_graph", &destroy_graph, "graph"_a, nogil);
-  m.def("put_after", &put_after, "later"_a, "earlier"_a, nogil);
+  m.def("stream_wait", &stream_wait, "later"_a, "earlier"_a, nogil);
   m.def("push_range", &push_range, "name"_a);
   m.def("pop_range", &pop_range);
 }

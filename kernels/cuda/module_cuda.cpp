@@ -1,4 +1,4 @@
-// The CUDA half of the compiled half: loaded by fuseg._device where there is a driver.
+// The CUDA half of the compiled half: loaded by fuseg.cuda.array_view where there is a driver.
 // Each room binds itself, and so does the device; this file only calls the roll.
 #include "cuda/bind_cuda.h"
 

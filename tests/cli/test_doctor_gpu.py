@@ -37,8 +37,8 @@ SEES_ONE = Answer({"gpus": 1, "why_none": None}, None)
 TOO_OLD = Answer(
     {
         "gpus": 0,
-        "why_none": "device_facts: cudaErrorInsufficientDriver: CUDA driver version is "
-        "insufficient for CUDA runtime version",
+        "why_none": "cudaSetDevice: cudaErrorInsufficientDriver: CUDA driver version "
+        "is insufficient for CUDA runtime version",
     },
     None,
 )
@@ -199,10 +199,10 @@ def test_a_driver_too_old_for_the_cuda_module_is_named_with_both_ways_out(deskto
 
 
 def test_a_cuda_module_that_fails_otherwise_gives_its_own_reason(desktop, ask):
-    answer = Answer({"gpus": 0, "why_none": "device_facts: cudaErrorUnknown: x"}, None)
+    answer = Answer({"gpus": 0, "why_none": "cudaSetDevice: cudaErrorUnknown: x"}, None)
     found = ask(desktop, "x86_64", driver=Answer(RTX, None), kernels=answer)
     assert (
-        found["cuda kernels"].detail == "built, but: device_facts: cudaErrorUnknown: x"
+        found["cuda kernels"].detail == "built, but: cudaSetDevice: cudaErrorUnknown: x"
     )
 
 

@@ -69,10 +69,10 @@ def _use(path: Path) -> None:
         version_compatible=True,
         hardware_compatible=True,
     )
-    engines.engine_for(opened, fp32, device.facts, options=options)
+    engines.engine_for(opened, fp32, device.properties, options=options)
     linear = engines.Options(io_formats="float32")
     with pytest.raises(BuildError, match="TensorRT cannot read the network"):
-        engines.engine_for(opened, broken, device.facts, options=linear)
+        engines.engine_for(opened, broken, device.properties, options=linear)
     with device.active(), pytest.raises(BackendError, match="refuses the engine"):
         open_engine(b"no plan")
     for variant in (int8, fp32):

@@ -12,7 +12,7 @@ import native
 import numpy as np
 import pytest
 
-from fuseg.cuda import array_view
+from fuseg.cuda import launch
 
 LIBC = ctypes.CDLL(None)
 
@@ -105,7 +105,7 @@ def emulated_kernels() -> ModuleType:
 
 @pytest.fixture
 def on_emulator(monkeypatch: pytest.MonkeyPatch, emulated_kernels: Any) -> Emulated:
-    monkeypatch.setattr(array_view, "kernels", lambda: emulated_kernels)
+    monkeypatch.setattr(launch, "kernels", lambda: emulated_kernels)
     return Emulated()
 
 
@@ -118,8 +118,8 @@ def gpu(request: pytest.FixtureRequest) -> Emulated | Real:
     torch = pytest.importorskip("torch")
     if not torch.cuda.is_available():
         pytest.skip("PyTorch finds no CUDA device here")
-    array_view.kernels.cache_clear()
-    array_view.kernels()
+    launch.kernels.cache_clear()
+    launch.kernels()
     return Real(torch)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fuseg import ops
-from fuseg.cuda import array_view
+from fuseg.cuda import launch
 from fuseg.errors import (
     ArgumentError,
     BackendError,
@@ -50,7 +50,7 @@ class Recorder:
 @pytest.fixture
 def kernels(monkeypatch):
     double = Recorder()
-    monkeypatch.setattr(array_view, "kernels", lambda: double)
+    monkeypatch.setattr(launch, "kernels", lambda: double)
     return double
 
 
@@ -107,7 +107,7 @@ def test_work_goes_where_the_arrays_say_theirs_is(kernels):
 
 def test_work_waits_for_that_of_other_streams(kernels):
     ops.overlay(labels(stream=5), palette=PALETTE, out=picture(stream=6), stream=7)
-    assert kernels.calls[:2] == [("put_after", 7, 5), ("put_after", 7, 6)]
+    assert kernels.calls[:2] == [("stream_wait", 7, 5), ("stream_wait", 7, 6)]
     assert kernels.calls[2][-1] == 7
 
 
@@ -221,7 +221,7 @@ def test_a_rejected_launch_is_one_sentence(monkeypatch):
         raise RuntimeError("overlay could not be launched: no kernel image")
 
     double = SimpleNamespace(overlay_cuda=broken)
-    monkeypatch.setattr(array_view, "kernels", lambda: double)
+    monkeypatch.setattr(launch, "kernels", lambda: double)
     with pytest.raises(BackendError, match=r"overlay could not be .*: no kernel image"):
         ops.overlay(labels(), palette=PALETTE, out=picture())
 
@@ -230,19 +230,19 @@ def test_without_a_driver_the_sentence_says_so(monkeypatch):
     def missing(name):
         raise OSError(f"{name}: cannot open shared object file")
 
-    monkeypatch.setattr(array_view.ctypes, "CDLL", missing)
-    array_view.kernels.cache_clear()
+    monkeypatch.setattr(launch.ctypes, "CDLL", missing)
+    launch.kernels.cache_clear()
     with pytest.raises(BackendError, match=r"libcuda\.so\.1 cannot be loaded here"):
         ops.overlay(labels(), palette=PALETTE, out=picture())
 
 
 def test_without_the_module_the_sentence_says_so(monkeypatch):
-    monkeypatch.setattr(array_view.ctypes, "CDLL", lambda name: name)
+    monkeypatch.setattr(launch.ctypes, "CDLL", lambda name: name)
     monkeypatch.setitem(sys.modules, "fuseg._kernels_cuda", None)
-    array_view.kernels.cache_clear()
+    launch.kernels.cache_clear()
     with pytest.raises(BackendError, match=r"was built without it .* sdist where nvcc"):
         ops.overlay(labels(), palette=PALETTE, out=picture())
-    array_view.kernels.cache_clear()
+    launch.kernels.cache_clear()
 
 
 class OfDLPack:

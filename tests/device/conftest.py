@@ -10,7 +10,7 @@ import pytest
 from doubles import Machine, install
 from doubles.bounded import bounded  # noqa: F401
 
-from fuseg.cuda import Device, array_view, open_device
+from fuseg.cuda import Device, launch, open_device
 from fuseg.errors import BackendError
 
 ON_DOUBLE = ["pycuda", "native"]
@@ -56,7 +56,7 @@ def device(request, monkeypatch) -> Iterator[Device]:
         return
     if where:
         module = request.getfixturevalue("emulated")
-        monkeypatch.setattr(array_view, "kernels", lambda: module)
+        monkeypatch.setattr(launch, "kernels", lambda: module)
         before = module.memory_info()
         yield open_device(seam=seam)
         assert module.memory_info() == before
@@ -79,7 +79,7 @@ class Bench:
 
     def __init__(self, monkeypatch, machine):
         self.machine = install(monkeypatch, machine)
-        self.kernels = array_view.kernels()
+        self.kernels = launch.kernels()
         self.stream = machine.create_stream()
         self.there = machine.allocate(1000)
         self.pinned = machine.allocate_pinned(1000)

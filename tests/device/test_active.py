@@ -7,7 +7,7 @@ import threading
 import pytest
 from doubles import Machine, Misuse, install
 
-from fuseg.cuda import array_view, open_device, pycuda
+from fuseg.cuda import launch, open_device, pycuda
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def machine():
 def test_memory_is_taken_on_the_device_that_was_opened(machine, seam):
     with open_device(2, seam=seam).active():
         assert machine.current_device() == 2
-        assert array_view.kernels().current_device() == 2
+        assert launch.kernels().current_device() == 2
     assert machine.current_device() == 0
 
 

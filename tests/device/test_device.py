@@ -7,14 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from fuseg.cuda import array_view
+from fuseg.cuda import launch
 from fuseg.errors import ArgumentError, BackendError, LayoutError
 
 SIZES = [1, 255, 4096, 100_001]
 
 
 def test_the_facts_are_those_of_a_gpu(device):
-    facts = device.facts
+    facts = device.properties
     assert facts.name
     major, minor = facts.capability
     assert 5 <= major < 20
@@ -165,10 +165,10 @@ def test_the_kernels_know_the_streams(device):
     with device.active():
         streams = [device.create_stream() for _ in range(2)]
         try:
-            kernels = array_view.kernels()
+            kernels = launch.kernels()
         except BackendError as err:
             pytest.skip(str(err))
-        kernels.put_after(*streams)
+        kernels.stream_wait(*streams)
         for stream in reversed(streams):
             device.synchronize(stream)
             device.destroy_stream(stream)

@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 
 from fuseg import ops
-from fuseg.cuda import array_view
+from fuseg.cuda import launch
 
 
 @pytest.fixture
 def module(emulated, monkeypatch):
-    monkeypatch.setattr(array_view, "kernels", lambda: emulated)
+    monkeypatch.setattr(launch, "kernels", lambda: emulated)
     return emulated
 
 
 def test_its_facts(module):
     assert module.device_count() == 1
     assert module.current_device() == 0
-    assert module.device_facts(0) == {
+    assert module.device_properties(0) == {
         "name": "Emulated GPU",
         "capability": (7, 5),
         "memory_bytes": 1 << 30,
@@ -34,7 +34,7 @@ def test_its_facts(module):
     ("call", "arguments", "words"),
     [
         ("use_device", (1,), "cudaSetDevice: cudaErrorInvalidDevice: emulated"),
-        ("device_facts", (1,), "cudaGetDeviceProperties: cudaErrorInvalidDevice"),
+        ("device_properties", (1,), "cudaGetDeviceProperties: cudaErrorInvalidDevice"),
         ("free", (4096,), "cudaFree: cudaErrorInvalidValue"),
         ("free_pinned", (4096,), "cudaFreeHost: cudaErrorInvalidValue"),
         ("copy", (4096, 4096, 1, 77), "cudaMemcpyAsync: cudaErrorInvalidResource"),
@@ -44,7 +44,7 @@ def test_its_facts(module):
         ("end_capture", (1,), "cudaStreamEndCapture: cudaErrorNotSupported"),
         ("launch_graph", (1, 1), "cudaGraphLaunch: cudaErrorNotSupported"),
         ("destroy_graph", (1,), "cudaGraphExecDestroy: cudaErrorNotSupported"),
-        ("put_after", (1, 77), "one stream cannot wait .*cudaErrorInvalidResource"),
+        ("stream_wait", (1, 77), "one stream cannot wait .*cudaErrorInvalidResource"),
     ],
 )
 def test_what_cuda_refuses_is_a_runtime_error_with_its_name(

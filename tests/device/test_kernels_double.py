@@ -12,7 +12,7 @@ from doubles.arrays import OnMachine
 from doubles.memory import POISON
 
 from fuseg import ops
-from fuseg.cuda import array_view
+from fuseg.cuda import launch
 
 
 def named(module):
@@ -221,7 +221,7 @@ def test_settings_are_those_of_the_call_though_the_work_is_late(
     palette = rng.integers(0, 256, (4, 3), dtype=np.uint8)
     given, out = palette.copy(), blank((8, 9, 3), np.uint8)
     array = put(labels)
-    array_view.kernels().overlay_cuda(
+    launch.kernels().overlay_cuda(
         *(array.address, 8, 9, given, 0, 0, 256, -1, out.address, 1)
     )
     given[...] = 0

@@ -17,7 +17,7 @@ def test_what_is_right_is_let_pass(bench):
     graph, machine = bench.graph(), bench.machine
     other = machine.create_stream()
     machine.launch_graph(graph, bench.stream)
-    machine.put_after(other, bench.stream)
+    machine.stream_wait(other, bench.stream)
     machine.copy(bench.pinned, bench.there, 1000, other)
     machine.synchronize(other)
     machine.destroy_graph(graph)
@@ -46,7 +46,7 @@ def test_a_stream_that_waits_lets_the_other_come_first_but_not_further(bench):
     for name in ("first", "second"):
         machine.enqueue(bench.stream, name, lambda name=name: seen.append(name))
         if name == "first":
-            machine.put_after(later, bench.stream)
+            machine.stream_wait(later, bench.stream)
     machine.enqueue(later, "third", lambda: seen.append("third"))
     machine.synchronize(later)
     assert seen == ["first", "third"]
@@ -76,10 +76,10 @@ def test_a_graph_reads_what_the_gpu_wrote_for_it_in_the_meantime(bench):
 def test_a_stream_does_not_forget_how_far_it_has_seen_another_come(bench):
     machine = bench.machine
     first, second = machine.create_stream(), machine.create_stream()
-    machine.put_after(first, bench.stream)
+    machine.stream_wait(first, bench.stream)
     bench.upload()
-    machine.put_after(second, bench.stream)
-    machine.put_after(second, first)
+    machine.stream_wait(second, bench.stream)
+    machine.stream_wait(second, first)
     machine.copy(bench.pinned, bench.there, 1000, second)
 
 
@@ -87,9 +87,9 @@ def test_a_capture_follows_the_streams_that_it_leads_to(bench):
     machine, seen = bench.machine, []
     other = machine.create_stream()
     machine.begin_capture(bench.stream)
-    machine.put_after(other, bench.stream)
+    machine.stream_wait(other, bench.stream)
     machine.enqueue(other, "aside", lambda: seen.append("aside"))
-    machine.put_after(bench.stream, other)
+    machine.stream_wait(bench.stream, other)
     machine.enqueue(bench.stream, "after", lambda: seen.append("after"))
     graph = machine.end_capture(bench.stream)
     assert not machine.is_capturing(other)

@@ -139,7 +139,7 @@ def ending_a_capture_of_another_thread(b):
 def a_capture_that_leaves_a_stream_behind(b):
     other = b.machine.create_stream()
     b.machine.begin_capture(b.stream)
-    b.machine.put_after(other, b.stream)
+    b.machine.stream_wait(other, b.stream)
     b.machine.end_capture(b.stream)
 
 
@@ -147,7 +147,7 @@ def a_capture_that_leaves_a_stream_behind(b):
 def a_capture_that_waits_for_what_is_not_in_it(b):
     other = b.machine.create_stream()
     b.machine.begin_capture(b.stream)
-    b.machine.put_after(b.stream, other)
+    b.machine.stream_wait(b.stream, other)
 
 
 @misuse("is in freed device memory")

@@ -10,7 +10,7 @@ import pytest
 from doubles import Machine, Refused, install
 
 from fuseg import cuda
-from fuseg.cuda import array_view
+from fuseg.cuda import launch
 from fuseg.errors import ArgumentError, BackendError, DeviceError
 
 
@@ -110,7 +110,7 @@ def test_a_driver_that_fails_is_not_replaced_by_another_seam(monkeypatch, machin
         cuda.open_device()
 
 
-@pytest.mark.parametrize("call", ["device_facts", "use_device", "init"])
+@pytest.mark.parametrize("call", ["device_properties", "use_device", "init"])
 def test_counting_never_raises(monkeypatch, call):
     machine = install(monkeypatch, Machine(devices=2))
     machine.fail(call)
@@ -121,7 +121,7 @@ def test_without_driver_or_module_there_are_no_gpus(monkeypatch):
     def missing():
         raise BackendError("no driver")
 
-    monkeypatch.setattr(array_view, "kernels", missing)
+    monkeypatch.setattr(launch, "kernels", missing)
     assert cuda.count() == 0
 
 
@@ -130,7 +130,7 @@ def test_the_facts_are_the_machines(seam, monkeypatch):
         name="Orin", capability=(8, 7), memory_bytes=8 << 30, integrated=True
     )
     install(monkeypatch, machine)
-    assert cuda.open_device(seam=seam).facts == cuda.Facts(
+    assert cuda.open_device(seam=seam).properties == cuda.DeviceProperties(
         "Orin", (8, 7), 8 << 30, True, "12.6"
     )
 

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from fuseg.cuda import array_view
+from fuseg.cuda import launch
 
 from . import kernels_cuda, pycuda_driver
 from .machine import Machine, Misuse, OutOfMemory, Refused
@@ -19,10 +19,10 @@ __all__ = ["Machine", "Misuse", "OutOfMemory", "Refused", "install"]
 def install(
     monkeypatch: pytest.MonkeyPatch, machine: Machine, *, pycuda: bool = True
 ) -> Machine:
-    """Put ``machine`` where fuseg looks for a GPU: behind ``array_view.kernels`` and
+    """Put ``machine`` where fuseg looks for a GPU: behind ``launch.kernels`` and
     behind pycuda, or, without ``pycuda``, where that cannot be imported."""
     kernels = kernels_cuda.make(machine)
-    monkeypatch.setattr(array_view, "kernels", lambda: kernels)
+    monkeypatch.setattr(launch, "kernels", lambda: kernels)
     package = ModuleType("pycuda") if pycuda else None
     driver = pycuda_driver.make(machine) if pycuda else None
     if package is not None:

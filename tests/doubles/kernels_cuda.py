@@ -38,9 +38,9 @@ def _device(machine: Machine) -> list[Callable[..., Any]]:
         with said("cudaSetDevice"):
             machine.use_device(device)
 
-    def device_facts(device):
+    def device_properties(device):
         with said("cudaGetDeviceProperties"):
-            machine.maybe_fail("device_facts")
+            machine.maybe_fail("device_properties")
             if device not in range(machine.devices):
                 raise Refused("cudaErrorInvalidDevice", "invalid device ordinal")
         return {
@@ -105,9 +105,9 @@ def _device(machine: Machine) -> list[Callable[..., Any]]:
         with said("cudaGraphExecDestroy"):
             machine.destroy_graph(graph)
 
-    def put_after(later, earlier):
+    def stream_wait(later, earlier):
         with said("one stream cannot wait for the other"):
-            machine.put_after(later, earlier)
+            machine.stream_wait(later, earlier)
 
     def push_range(name):
         machine.push_range(name)

@@ -40,8 +40,8 @@ class Machine:
 
     ``counts``: how often each call was made: allocate, free, pinned, free_pinned,
     create_stream, destroy_stream, upload, download, copy, synchronize, begin_capture,
-    end_capture, launch_graph, destroy_graph, put_after, memory, use_device, kernel (and
-    the name of the room), enqueue (by an engine), run (work that is due).
+    end_capture, launch_graph, destroy_graph, stream_wait, memory, use_device, kernel
+    (and the name of the room), enqueue (by an engine), run (work that is due).
     """
 
     devices: int = 1
@@ -199,10 +199,10 @@ class Machine:
         self._queues.run(found, found.put)
 
     @_alone
-    def put_after(self, later: int, earlier: int) -> None:
-        after = self._queues.stream(later, "put_after")
-        before = self._queues.stream(earlier, "put_after")
-        self.maybe_fail("put_after")
+    def stream_wait(self, later: int, earlier: int) -> None:
+        after = self._queues.stream(later, "stream_wait")
+        before = self._queues.stream(earlier, "stream_wait")
+        self.maybe_fail("stream_wait")
         if after.capture is not None or before.capture is not None:
             Capture.join(after, before)
             return

@@ -44,6 +44,10 @@ def _classes(state: State) -> list[Any]:
         COMPUTE_CAPABILITY_MAJOR = 75
         COMPUTE_CAPABILITY_MINOR = 76
 
+    class event_flags:
+        DEFAULT = 0
+        DISABLE_TIMING = 2
+
     class host_alloc_flags:
         PORTABLE = 1
         DEVICEMAP = 2
@@ -162,12 +166,36 @@ def _classes(state: State) -> list[Any]:
         def is_done(self) -> bool:
             return not machine.pending(self._handle)
 
+        def wait_for_event(self, event: Event, /) -> None:
+            state.current("Stream.wait_for_event")
+            with state.said("cuStreamWaitEvent"):
+                machine.stream_wait(self._handle, event._recorded_on())
+
         def __del__(self, finalizing: Any = sys.is_finalizing) -> None:
             if not self._handle or finalizing():
                 return
             with state.inside(self._context, "stream") as possible:
                 if possible:
                     _cleanup(lambda: machine.destroy_stream(self._handle))
+
+    class Event:
+        """One that is waited for right after it was recorded."""
+
+        def __init__(self, flags: int = 0) -> None:
+            state.current("Event")
+            if flags != event_flags.DISABLE_TIMING:
+                raise Misuse("Event: one that takes the time makes the GPU wait")
+
+        def record(self, stream: Stream) -> Event:
+            state.current("Event.record")
+            self._stream = stream.handle
+            self._before = machine.pending(self._stream)
+            return self
+
+        def _recorded_on(self) -> int:
+            if machine.pending(self._stream) != self._before:
+                raise Misuse("wait_for_event: the stream went on since the record")
+            return self._stream
 
     class _Allocation:
         """What is given back once: by `free`, or when nobody holds it any more."""
@@ -240,7 +268,8 @@ def _classes(state: State) -> list[Any]:
     state.PagelockedHostAllocation = PagelockedHostAllocation
     state.Stream = Stream
     return [
-        *(device_attribute, host_alloc_flags, Context, Device, Stream),
+        *(device_attribute, event_flags, host_alloc_flags, Context, Device),
+        *(Stream, Event),
         *(DeviceAllocation, PagelockedHostAllocation),
     ]
 

@@ -88,15 +88,15 @@ class Capture:
 
     @staticmethod
     def join(after: Stream, before: Stream) -> None:
-        """What `put_after` means where one of the two captures."""
+        """What `stream_wait` means where one of the two captures."""
         capture = before.capture
         if capture is None:
-            raise Misuse(f"put_after: {after} captures and cannot wait for {before}")
+            raise Misuse(f"stream_wait: {after} captures and cannot wait for {before}")
         if after.capture not in (None, capture):
-            raise Misuse(f"put_after: {after} and {before} capture different graphs")
+            raise Misuse(f"stream_wait: {after} and {before} capture different graphs")
         if after.capture is None:
             if after.queue:
-                raise Misuse(f"put_after: {after} has work that is in no graph")
+                raise Misuse(f"stream_wait: {after} has work that is in no graph")
             after.capture = capture
             capture.members.append(after)
         capture.loose.discard(before)

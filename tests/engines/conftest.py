@@ -18,11 +18,11 @@ from engines.networks import CLASSES, PRECISIONS, SIZE, network
 
 from fuseg import bundle as bundles
 from fuseg.backends.tensorrt import build_parent, engines
-from fuseg.cuda import Facts
+from fuseg.cuda import DeviceProperties
 from fuseg.manifest import Variant
 
 TESTS = Path(__file__).parents[1]
-FACTS = Facts("Pretend GPU", (8, 7), 8 << 30, True, "12.6")
+FACTS = DeviceProperties("Pretend GPU", (8, 7), 8 << 30, True, "12.6")
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def bundle(make_bundle_of: Callable[..., bundles.Bundle]) -> bundles.Bundle:
 
 
 @pytest.fixture
-def facts() -> Facts:
+def facts() -> DeviceProperties:
     return FACTS
 
 
@@ -146,11 +146,11 @@ SCRIPT = """
 import json, logging, sys
 from fuseg import bundle
 from fuseg.backends.tensorrt import engines
-from fuseg.cuda import Facts
+from fuseg.cuda import DeviceProperties
 logging.basicConfig(level="INFO", format="%(message)s")
 opened = bundle.Bundle.open(sys.argv[1])
 (chosen,) = [v for v in opened.manifest.variants if v.name == sys.argv[2]]
-facts = Facts("Pretend GPU", (8, 7), 8 << 30, True, "12.6")
+facts = DeviceProperties("Pretend GPU", (8, 7), 8 << 30, True, "12.6")
 def progress(report):
     print("progress", report.fraction, flush=True)
 made = engines.engine_for(opened, chosen, facts, progress=progress)

@@ -9,7 +9,7 @@ import pytest
 from engines.networks import PRECISIONS, network
 from onnx import TensorProto, helper, numpy_helper
 
-from fuseg.backends.tensorrt.io_formats import Wanted, move_casts_out
+from fuseg.backends.tensorrt.io_formats import IoFormat, move_casts_out
 from fuseg.errors import BundleError
 from fuseg.onnx.graph import read_graph
 
@@ -166,7 +166,7 @@ def test_a_cast_that_others_read_is_no_part_of_the_pair():
         cast("sum", "y", SINGLE),
     ]
     _, wanted = edited(model(nodes, half), INT8)
-    assert wanted["x"] == Wanted("float16")
+    assert wanted["x"] == IoFormat("float16")
 
 
 def test_a_cast_that_is_an_output_too_is_no_part_of_the_pair():
@@ -201,7 +201,7 @@ def test_a_scale_is_read_however_it_is_stored(form):
     else:
         scale.raw_data = np.float32(0.375).tobytes()
     _, wanted = edited(made, INT8)
-    assert wanted["x"] == Wanted("int8", ("chw4",), 0.375)
+    assert wanted["x"] == IoFormat("int8", ("chw4",), 0.375)
 
 
 def test_a_scale_of_one_element_is_a_scalar_too():
@@ -245,7 +245,7 @@ def test_float16_may_be_told_by_the_graphs_own_types():
     ]
     known = [helper.make_tensor_value_info("g", HALF, (1, 3, 4, 4))]
     _, wanted = edited(model(nodes, value_info=known), FP16)
-    assert wanted["y"] == Wanted("float16", ("linear", "hwc8"))
+    assert wanted["y"] == IoFormat("float16", ("linear", "hwc8"))
     _, wanted = edited(model(nodes), FP16)
     assert wanted["y"].dtype == "float32"
 

@@ -12,7 +12,7 @@ from doubles import tensorrt_plan as plans
 from engines.networks import network
 
 from fuseg.backends.tensorrt import build_process, cache, engines
-from fuseg.cuda import Facts
+from fuseg.cuda import DeviceProperties
 from fuseg.errors import BuildError
 from fuseg.host import child_process
 
@@ -71,7 +71,7 @@ def test_options_reach_tensorrt(doubled, engine):
 @pytest.mark.parametrize(("gib", "workspace"), [(8, 1024), (2, 512)])
 @pytest.mark.usefixtures("trt10")
 def test_without_options_the_workspace_is_what_fits(engine, gib, workspace):
-    facts = Facts("Pretend GPU", (8, 7), gib << 30, True, "12.6")
+    facts = DeviceProperties("Pretend GPU", (8, 7), gib << 30, True, "12.6")
     found = header(engine("fp32", facts=facts))
     assert found["pools"] == {"WORKSPACE": workspace << 20}
     assert found["level"] == 3

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from fuseg.backends.tensorrt.build_progress import Meter
+from fuseg.backends.tensorrt.build_progress import ProgressTracker
 
 
 def test_progress_of_nested_phases_is_one_fraction():
-    meter, seen = Meter(), []
+    meter, seen = ProgressTracker(), []
     meter.start("outer", None, 2)
     for inner in ("a", "b"):
         meter.start(inner, "outer", 4)
@@ -21,7 +21,7 @@ def test_progress_of_nested_phases_is_one_fraction():
 
 
 def test_progress_survives_phases_that_nobody_announced():
-    meter = Meter()
+    meter = ProgressTracker()
     meter.step("unknown", 3)
     meter.start("x", "gone", 0)
     meter.step("x", 5)

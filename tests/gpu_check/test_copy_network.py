@@ -11,7 +11,7 @@ import engine_overhead
 import numpy as np
 import pytest
 
-from fuseg.cuda import array_view
+from fuseg.cuda import launch
 
 SMALL = Path(__file__).parents[1] / "data" / "format1.fuseg"
 WAYS = {"one call a frame", "a smaller camera", "submit and result", "a clone"}
@@ -19,7 +19,7 @@ WAYS = {"one call a frame", "a smaller camera", "submit and result", "a clone"}
 
 @pytest.fixture
 def copying(emulated_kernels, monkeypatch):
-    monkeypatch.setattr(array_view, "kernels", lambda: emulated_kernels)
+    monkeypatch.setattr(launch, "kernels", lambda: emulated_kernels)
     return copy_network.Copying(SMALL, "native")
 
 

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 import kernel_cases
 import kernel_times
 
-from fuseg.cuda import array_view
+from fuseg.cuda import launch
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_every_case_is_right_on_the_cpu(cases):
 
 
 def test_every_case_is_right_on_the_emulator(cases, emulated_kernels, monkeypatch):
-    monkeypatch.setattr(array_view, "kernels", lambda: emulated_kernels)
+    monkeypatch.setattr(launch, "kernels", lambda: emulated_kernels)
     wrong = {}
     for case in cases:
         ours, out = case.ours, case.out

@@ -13,7 +13,7 @@ CAMERA = (40, 52)
 CALLS = (
     *("allocate", "pinned", "create_stream", "upload", "download", "synchronize"),
     *("pack_color_cuda", "pack_depth_cuda", "upsample_argmax_cuda", "enqueue"),
-    *("begin_capture", "end_capture", "launch_graph", "put_after", "free"),
+    *("begin_capture", "end_capture", "launch_graph", "stream_wait", "free"),
     *("free_pinned", "copy", "run", "execute_async_v3", "create_execution_context"),
 )
 
@@ -151,7 +151,7 @@ def test_a_context_that_cannot_be_made_says_what_is_free(both, on_gpu, machine):
 def test_a_driver_that_is_too_old_is_one_sentence(both, on_gpu, monkeypatch):
     machine = doubles.Machine()
     machine.fail(
-        "device_facts",
+        "device_properties",
         error=doubles.Refused(
             "cudaErrorInsufficientDriver",
             "CUDA driver version is insufficient for CUDA runtime version",

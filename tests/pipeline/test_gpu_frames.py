@@ -17,9 +17,9 @@ class OnGpu:
     """An array on the machine, with the CUDA Array Interface."""
 
     def __init__(self, array, stream=None, version=3):
-        from fuseg.cuda import array_view
+        from fuseg.cuda import launch
 
-        self.cuda = array_view.kernels()
+        self.cuda = launch.kernels()
         self.size, self.shape, self.dtype = array.nbytes, array.shape, array.dtype
         self.address = self.cuda.allocate(max(1, array.nbytes))
         self.stream, self.version = stream, version

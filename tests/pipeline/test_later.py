@@ -153,7 +153,7 @@ def test_where_no_variant_is_for_a_cpu_the_engine_is_waited_for(sampled, with_va
 
 @pytest.mark.usefixtures("builds")
 def test_a_gpu_that_fails_at_once_gives_way_and_is_told(path, machine):
-    machine.fail("device_facts", lost=True)
+    machine.fail("device_properties", lost=True)
     machine.fail("init", lost=True)
     segmenter = fuseg.load(path, serve_while_building=True)
     assert segmenter.backend_name == "onnxruntime"

@@ -115,7 +115,7 @@ def test_what_is_held_goes_from_slot_to_slot(held_either_way, on_gpu, frames, ma
             compared += 1
         waiting.append((segmenter.submit(**given, **words), wanted))
     assert compared > 30
-    assert machine.counts["put_after"] > 5
+    assert machine.counts["stream_wait"] > 5
     machine.check()
 
 
@@ -129,7 +129,7 @@ def test_without_hold_the_slots_share_nothing(held_either_way, on_gpu, frames, m
     alone = on_gpu(held, **options)(rgb=other["rgb"]).labels
     segmenter(**whole, stamp_ns=5)  # a clock of its own
     np.testing.assert_array_equal(segmenter(rgb=other["rgb"]).labels, alone)
-    assert machine.counts["put_after"] == 0
+    assert machine.counts["stream_wait"] == 0
     machine.check()
 
 

@@ -181,7 +181,7 @@ def main() -> int:
     frames = [given for given, _ in Bundle.open(options.bundle).samples()]
     copying = Copying(options.bundle, options.seam)
     found = copying.check(frames)
-    facts = copying.device.facts
+    facts = copying.device.properties
     labels = hashlib.sha256(np.stack(one_by_one(copying.gpu, frames)).tobytes())
     record = {
         "gpu": facts.name,

@@ -26,7 +26,7 @@ PROVIDER = "CUDAExecutionProvider"
 
 _log = logging.getLogger("fuseg")
 
-_one_ear = threading.Lock()
+_stdout_lock = threading.Lock()
 
 _OUT_OF_MEMORY = ("Failed to allocate memory", "out of memory", "ALLOC_FAILED")
 _WHERE = re.compile(r".*\[ONNXRuntimeError\] : \d+ : \w+ : ")
@@ -157,7 +157,7 @@ def _close(device: Device, stream: int, bound: list[Any]) -> None:
         bound.clear()
 
 
-class _Ear:
+class _StdoutCapture:
     """Stdout for a while: what this thread prints is kept, the rest goes on."""
 
     def __init__(self) -> None:
@@ -177,8 +177,8 @@ class _Ear:
 @contextmanager
 def _what_it_prints() -> Iterator[list[str]]:
     """Keep stdout for answers: lines that ONNX Runtime prints there go to the log."""
-    with _one_ear:  # two that overlap would leave stdout to one of them
-        ear = _Ear()
+    with _stdout_lock:  # two that overlap would leave stdout to one of them
+        ear = _StdoutCapture()
         try:
             with redirect_stdout(ear):
                 yield ear.lines

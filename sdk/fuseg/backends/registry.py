@@ -215,5 +215,5 @@ def gpu_name(device: int) -> str | None:
 
 
 def _words(device: cuda.Device) -> str:
-    facts = device.facts
-    return f"{facts.name}, {facts.memory_bytes >> 20} MiB, driver {facts.driver}"
+    found = device.properties
+    return f"{found.name}, {found.memory_bytes >> 20} MiB, driver {found.driver}"

@@ -16,7 +16,7 @@ from rich.progress import Progress as Bar
 
 from ..backends.registry import variant_for
 from ..backends.tensorrt import cache, engines, pack
-from ..backends.tensorrt.build_progress import Watcher
+from ..backends.tensorrt.build_progress import ProgressCallback
 from ..backends.tensorrt.fingerprint import fingerprint_of
 from ..bundle import Bundle
 from ..errors import ArgumentError
@@ -157,17 +157,17 @@ def build(
             io_formats,
         )
         chosen = variant_for(opened, "tensorrt", variant)
-        facts = _facts(device)
+        properties = _properties(device)
         cache.prepare()  # before minutes are spent on what cannot be cached
         if pack_from is not None and trust is not None:
-            wanted = fingerprint_of(opened, chosen, facts, about.tensorrt, options)
+            wanted = fingerprint_of(opened, chosen, properties, about.tensorrt, options)
             engine = pack.install(pack_from, trust, wanted)
         else:
             with _bar(chosen.name) as watcher:
                 engine = engines.engine_for(
                     opened,
                     chosen,
-                    facts,
+                    properties,
                     options=options,
                     device=device,
                     rebuild=rebuild,
@@ -215,14 +215,14 @@ def _require_unset(options: Mapping[str, Any]) -> None:
             )
 
 
-def _facts(device: int) -> Any:
+def _properties(device: int) -> Any:
     from ..cuda import open_device
 
-    return open_device(device).facts
+    return open_device(device).properties
 
 
 @contextmanager
-def _bar(name: str) -> Iterator[Watcher | None]:
+def _bar(name: str) -> Iterator[ProgressCallback | None]:
     """A bar on stderr if that is a terminal."""
     if not sys.stderr.isatty():
         yield None

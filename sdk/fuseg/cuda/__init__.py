@@ -1,7 +1,10 @@
-"""One GPU: its memory, its streams, the copies between it and the CPU.
+"""One GPU: its memory, its streams, the copies between it and the CPU, its graphs.
 
 Two implementations of one protocol: PyCUDA's, which shares the device with other code
-that uses PyCUDA, and fuseg's own. Kernels are `fuseg.ops`'.
+that uses PyCUDA, and fuseg's own module. PyCUDA alone serves a backend: memory, pinned
+memory, streams and their order, copies. It cannot capture graphs, nor let a stream wait
+for one of another library; for these, and for the kernels of `fuseg.ops`, fuseg's own
+module is asked whichever of the two was opened.
 """
 
 from __future__ import annotations
@@ -11,9 +14,9 @@ from collections.abc import Callable
 
 from .._check import require_choice
 from ..errors import ArgumentError, BackendError, DeviceError
-from .device import Device, Facts, Pinned
+from .device import Device, DeviceProperties, Pinned
 
-__all__ = ["Device", "Facts", "Pinned", "count", "open_device"]
+__all__ = ["Device", "DeviceProperties", "Pinned", "count", "open_device"]
 
 _SEAMS = ("auto", "pycuda", "native")
 
@@ -46,7 +49,7 @@ def open_device(ordinal: int = 0, *, seam: str = "auto") -> Device:
     through = "PyCUDA" if device.name == "pycuda" else "fuseg's own module"
     _log.info(
         "GPU %d, %s: memory and streams through %s%s.",
-        *(ordinal, device.facts.name, through, because),
+        *(ordinal, device.properties.name, through, because),
     )
     return device
 

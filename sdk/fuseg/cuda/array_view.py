@@ -1,4 +1,4 @@
-"""Arrays on a GPU: read from whoever owns them, and handed to the CUDA kernels.
+"""Arrays on a GPU as whoever owns them describes them.
 
 fuseg makes no such array and keeps none. It takes what has the CUDA Array Interface
 (PyTorch, CuPy, Numba) or is exported through DLPack.
@@ -7,22 +7,16 @@ fuseg makes no such array and keeps none. It takes what has the CUDA Array Inter
 from __future__ import annotations
 
 import ctypes
-import functools
-import importlib
-import operator
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from types import ModuleType
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import ArgumentError, BackendError, DeviceError, DTypeError
+from ..errors import ArgumentError, DTypeError
 
 _ON_GPU = (2, 13)  # DLPack: CUDA, CUDA managed
 _ON_CPU = (1, 3)  # the CPU's own, and pinned by CUDA
-_DEFAULT_STREAM = 1  # CUDA's name for the stream that 0 means as well
+DEFAULT_STREAM = 1  # CUDA's name for the stream that 0 means as well
 
 
 class Flags(NamedTuple):
@@ -34,7 +28,7 @@ class Flags(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Borrowed:
+class CudaArrayView:
     """An array on a GPU as its owner describes it; to the checks it is like NumPy's."""
 
     pointer: int
@@ -70,9 +64,9 @@ class Borrowed:
         return low, high + self.itemsize
 
 
-def borrow(name: str, array: Any) -> Any:
-    """Return ``array`` as NumPy's or as `Borrowed`; nothing is copied."""
-    if type(array) is np.ndarray or isinstance(array, Borrowed):
+def as_view(name: str, array: Any) -> Any:
+    """Return ``array`` as NumPy's or as a `CudaArrayView`; nothing is copied."""
+    if type(array) is np.ndarray or isinstance(array, CudaArrayView):
         return array
     if isinstance(array, np.ndarray):
         if hasattr(array, "mask"):
@@ -109,8 +103,8 @@ def borrow(name: str, array: Any) -> Any:
 
 
 def on_cpu(name: str, array: Any) -> Any:
-    """Refuse ``array``, which went through `borrow`, unless it is on the CPU."""
-    if isinstance(array, Borrowed):
+    """Refuse ``array``, which went through `as_view`, unless it is on the CPU."""
+    if isinstance(array, CudaArrayView):
         raise ArgumentError(
             f"{name} must be on the CPU, got an array on the GPU: it is a setting, "
             "read before the kernel starts."
@@ -119,11 +113,11 @@ def on_cpu(name: str, array: Any) -> Any:
 
 
 def share_memory(a: Any, b: Any) -> bool:
-    """Whether two arrays of `borrow` may overlap."""
-    if isinstance(a, Borrowed) and isinstance(b, Borrowed):
+    """Whether two arrays of `as_view` may overlap."""
+    if isinstance(a, CudaArrayView) and isinstance(b, CudaArrayView):
         (first, end), (other_first, other_end) = a.bytes(), b.bytes()
         return first < other_end and other_first < end
-    if isinstance(a, Borrowed) or isinstance(b, Borrowed):
+    if isinstance(a, CudaArrayView) or isinstance(b, CudaArrayView):
         return False
     return bool(np.may_share_memory(a, b))
 
@@ -134,10 +128,10 @@ def on_gpu(out: Any, stream: Any, **inputs: Any) -> bool:
     ``out`` may be None only on the CPU, ``stream`` must be None there.
     """
     first, *others = inputs
-    gpu = isinstance(borrow(first, inputs[first]), Borrowed)
+    gpu = isinstance(as_view(first, inputs[first]), CudaArrayView)
     for name in (*others, "out"):
         array = out if name == "out" else inputs[name]
-        if array is not None and isinstance(borrow(name, array), Borrowed) != gpu:
+        if array is not None and isinstance(as_view(name, array), CudaArrayView) != gpu:
             where, there = ("GPU", "CPU") if gpu else ("CPU", "GPU")
             raise ArgumentError(
                 f"{name} must be on the {where} like {first}, got an array on the "
@@ -155,121 +149,9 @@ def on_gpu(out: Any, stream: Any, **inputs: Any) -> bool:
     return gpu
 
 
-def launch(kernel: str, *arguments: Any, stream: Any = None) -> None:
-    """Start a CUDA kernel by its name in ``_kernels_cuda`` and do not wait for it.
-
-    `Borrowed` arguments become addresses, None becomes 0, in lists too. The work is put
-    on ``stream`` or, without one, where the arrays' owners say their own is.
-    """
-    listed = [a for b in arguments for a in (b if isinstance(b, list) else [b])]
-    arrays = [a for a in listed if isinstance(a, Borrowed)]
-    handle = stream_handle(stream)
-    if handle is None:
-        named = [a.stream for a in arrays if a.stream is not None]
-        handle = named[0] if named else _DEFAULT_STREAM
-    for array in arrays:
-        _put_after_owner(array, handle)
-    try:
-        getattr(kernels(), kernel)(*(_plain(a) for a in arguments), handle)
-    except RuntimeError as err:
-        raise DeviceError(
-            f"{kernel.removesuffix('_cuda')} could not be started on the GPU: {err}."
-        ) from err
-
-
-def at(address: int, shape: tuple[int, ...], dtype: Any) -> Borrowed:
+def view_at(address: int, shape: tuple[int, ...], dtype: Any) -> CudaArrayView:
     """Dense memory of fuseg's own on the GPU, described as the ops take arrays."""
     return _described(address, shape, None, np.dtype(dtype), True, None, None)
-
-
-def ordered_on(array: Borrowed, stream: int) -> Borrowed:
-    """Let ``stream`` wait for the owner's unfinished work, now and not in a launch.
-
-    An owner that does not say where its work is (version 2 of the interface) is taken
-    to use the default stream.
-    """
-    if not array.ordered and array.stream is None:
-        array = replace(array, stream=_DEFAULT_STREAM)
-    _put_after_owner(array, stream)
-    return replace(array, stream=None, ordered=False)
-
-
-def stream_handle(stream: Any) -> int | None:
-    """The number CUDA knows a stream by: of an int, or as its library spells it."""
-    handle = stream
-    if hasattr(stream, "__cuda_stream__"):  # cuda.core
-        handle = stream.__cuda_stream__()[1]
-    for word in ("cuda_stream", "handle", "ptr"):  # PyTorch; Numba, PyCUDA; CuPy
-        if hasattr(stream, word):
-            handle = getattr(stream, word)
-            handle = getattr(handle, "value", handle) or 0  # ctypes has None for 0
-            break
-    if handle is None:
-        return None
-    try:
-        number = -1 if isinstance(handle, bool) else operator.index(handle)
-    except TypeError:
-        number = -1
-    if number < 0:
-        raise ArgumentError(
-            "stream must be a CUDA stream: its handle as a whole number, or an object "
-            f"with cuda_stream, handle or ptr, got {stream!r}."
-        )
-    return number or _DEFAULT_STREAM
-
-
-@functools.cache
-def kernels() -> ModuleType:
-    """The CUDA module, loaded once somebody has an array for it."""
-    try:
-        ctypes.CDLL("libcuda.so.1")
-    except OSError as err:
-        raise BackendError(
-            "work on a GPU needs the NVIDIA driver, and libcuda.so.1 cannot be loaded "
-            "here. Install the driver, or stay on the CPU with NumPy arrays."
-        ) from err
-    try:
-        return importlib.import_module("fuseg._kernels_cuda")
-    except ImportError as err:
-        raise BackendError(
-            "work on a GPU needs fuseg._kernels_cuda, and this fuseg was built without "
-            f"it ({err}). Install fuseg from its sdist where nvcc is found, or stay on "
-            "the CPU with NumPy arrays."
-        ) from err
-
-
-@contextmanager
-def named(name: str) -> Iterator[None]:
-    """Let a profiler (NVTX) show what this thread does inside under a name."""
-    cuda = kernels()
-    cuda.push_range(name)
-    try:
-        yield
-    finally:
-        cuda.pop_range()
-
-
-def put_after(later: int, earlier: int) -> None:
-    """Let what ``later`` is given from now on wait for what ``earlier`` has so far."""
-    try:
-        kernels().put_after(later, earlier)
-    except RuntimeError as err:
-        raise DeviceError(f"a stream cannot wait for another one: {err}.") from err
-
-
-def _put_after_owner(array: Borrowed, stream: int) -> None:
-    if array.ordered:
-        array.owner.__dlpack__(stream=stream)
-    elif array.stream is not None and array.stream != stream:
-        put_after(stream, array.stream)
-
-
-def _plain(argument: Any) -> Any:
-    if isinstance(argument, list):
-        return [_plain(a) for a in argument]
-    if isinstance(argument, Borrowed):
-        return argument.pointer
-    return 0 if argument is None else argument
 
 
 def _interface_of(array: Any) -> dict[str, Any] | None:
@@ -280,7 +162,7 @@ def _interface_of(array: Any) -> dict[str, Any] | None:
     return found
 
 
-def _from_interface(owner: Any, interface: dict[str, Any]) -> Borrowed:
+def _from_interface(owner: Any, interface: dict[str, Any]) -> CudaArrayView:
     if interface.get("mask") is not None:
         raise TypeError("it has a mask")
     pointer, read_only = interface["data"]
@@ -291,7 +173,7 @@ def _from_interface(owner: Any, interface: dict[str, Any]) -> Borrowed:
         interface.get("strides"),
         np.dtype(interface["typestr"]),
         not read_only,
-        None if stream is None else int(stream) or _DEFAULT_STREAM,
+        None if stream is None else int(stream) or DEFAULT_STREAM,
         owner,
     )
 
@@ -305,7 +187,7 @@ def _described(
     stream: int | None,
     owner: Any,
     ordered: bool = False,
-) -> Borrowed:
+) -> CudaArrayView:
     dense, step = [], dtype.itemsize
     for size in reversed(shape):
         dense.append(step)
@@ -319,7 +201,9 @@ def _described(
     align = dtype.alignment
     aligned = pointer % align == 0 and all(step % align == 0 for step in steps)
     flags = Flags(contiguous, aligned, writeable)
-    return Borrowed(pointer, shape, tuple(steps), dtype, flags, stream, owner, ordered)
+    return CudaArrayView(
+        pointer, shape, tuple(steps), dtype, flags, stream, owner, ordered
+    )
 
 
 class _DLTensor(ctypes.Structure):
@@ -340,7 +224,7 @@ class _DLTensor(ctypes.Structure):
 _CODES = {0: "i", 1: "u", 2: "f"}
 
 
-def _from_dlpack(array: Any) -> Borrowed:
+def _from_dlpack(array: Any) -> CudaArrayView:
     capsule = array.__dlpack__(stream=-1)  # look only; `launch` orders the work
     pointer_of = ctypes.pythonapi.PyCapsule_GetPointer
     pointer_of.restype = ctypes.c_void_p

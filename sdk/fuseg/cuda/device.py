@@ -1,4 +1,4 @@
-"""What fuseg asks of one GPU besides kernels: memory, streams, copies."""
+"""What fuseg asks of one GPU besides kernels: memory, streams, copies, graphs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST_BYTES = 1 << 48
 
 
 @dataclass(frozen=True)
-class Facts:
+class DeviceProperties:
     """What one GPU is.
 
     Attributes:
@@ -58,7 +58,7 @@ class Device(Protocol):
     Attributes:
         name: ``"pycuda"`` or ``"native"``.
         ordinal: Which GPU, from 0, among those that CUDA shows to the process.
-        facts: What it is.
+        properties: What it is.
     """
 
     @property
@@ -66,7 +66,7 @@ class Device(Protocol):
     @property
     def ordinal(self) -> int: ...
     @property
-    def facts(self) -> Facts: ...
+    def properties(self) -> DeviceProperties: ...
 
     def active(self) -> AbstractContextManager[None]:
         """Make this GPU the calling thread's; later that is the one from before."""
@@ -119,6 +119,28 @@ class Device(Protocol):
     def synchronize(self, stream: int) -> None:
         """Wait until all work of ``stream`` is done."""
 
+    def stream_wait(self, later: int, earlier: int) -> None:
+        """Let what ``later`` is given from now on wait for what ``earlier`` has so far.
+
+        Either may be a stream of others.
+        """
+
+    def begin_capture(self, stream: int) -> None:
+        """Record what this thread gives to ``stream`` from now on, and run none of it.
+
+        Raises:
+            DeviceError: Also where nothing here can capture.
+        """
+
+    def end_capture(self, stream: int) -> int:
+        """Whatever happens, the stream records no longer; the graph of what it did."""
+
+    def launch_graph(self, graph: int, stream: int) -> None:
+        """Put all work of a graph on ``stream``; no waiting."""
+
+    def destroy_graph(self, graph: int) -> None:
+        """Destroy what `end_capture` gave."""
+
     def memory(self) -> tuple[int, int]:
         """Bytes that are free on the GPU, and all of them."""
 
@@ -140,9 +162,9 @@ def require_dense(name: str, array: NDArray[Any]) -> None:
         )
 
 
-def refused(what: str, ordinal: int, err: Exception) -> DeviceError:
+def device_error(what: str, ordinal: int, err: Exception) -> DeviceError:
     """The error for what a GPU, or its driver, has refused."""
-    return DeviceError(f"{what} on GPU {ordinal}: {err}.")
+    return DeviceError(f"{what} on GPU {ordinal}: {str(err).rstrip('.')}.")
 
 
 def out_of_memory(size: int, device: Device) -> DeviceMemoryError:
@@ -154,7 +176,7 @@ def out_of_memory(size: int, device: Device) -> DeviceMemoryError:
     except DeviceError:
         left = "it does not say how much is"
     return DeviceMemoryError(
-        f"GPU {device.ordinal} ({device.facts.name}) is out of memory: "
+        f"GPU {device.ordinal} ({device.properties.name}) is out of memory: "
         f"{_mib(size):.1f} MiB were asked for and {left} free. Stop what else uses it, "
         "or take a smaller input, batch or workspace."
     )
@@ -165,8 +187,8 @@ def out_of_pinned(size: int, device: Device) -> DeviceMemoryError:
     left = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return DeviceMemoryError(
         f"{_mib(size):.1f} MiB cannot be page-locked for GPU {device.ordinal} "
-        f"({device.facts.name}): {_mib(left):.1f} MiB of the CPU's memory are free. "
-        "Stop what else uses it, or take smaller frames."
+        f"({device.properties.name}): {_mib(left):.1f} MiB of the CPU's memory are "
+        "free. Stop what else uses it, or take smaller frames."
     )
 
 

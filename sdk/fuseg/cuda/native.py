@@ -11,17 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import array_view
+from . import launch
 from .device import (
-    Facts,
+    DeviceProperties,
     Pinned,
+    device_error,
     out_of_memory,
     out_of_pinned,
-    refused,
     require_bytes,
     require_dense,
     version_text,
 )
+from .graphs import GraphCalls
 
 __all__ = ["NativeDevice", "count", "why_none"]
 
@@ -32,19 +33,19 @@ def count() -> int:
     Raises:
         BackendError: There is no driver, or no CUDA module.
     """
-    return int(array_view.kernels().device_count())
+    return int(launch.kernels().device_count())
 
 
 def why_none() -> str:
     """What CUDA says where `count` is 0."""
     try:
-        array_view.kernels().current_device()
+        launch.kernels().current_device()
     except RuntimeError as err:
         return str(err)
     return "the driver reports no error"
 
 
-class NativeDevice:
+class NativeDevice(GraphCalls):
     """`fuseg.cuda.Device` through ``fuseg._kernels_cuda``.
 
     ``active`` makes the GPU's primary context current. Where the thread had another one
@@ -56,12 +57,12 @@ class NativeDevice:
 
     def __init__(self, ordinal: int) -> None:
         self.ordinal = ordinal
-        self._cuda: ModuleType = array_view.kernels()
+        self._cuda: ModuleType = launch.kernels()
         try:
-            found = self._cuda.device_facts(ordinal)
+            found = self._cuda.device_properties(ordinal)
         except RuntimeError as err:
-            raise refused("nothing is known", ordinal, err) from err
-        self.facts = Facts(
+            raise device_error("nothing is known", ordinal, err) from err
+        self.properties = DeviceProperties(
             found["name"],
             tuple(found["capability"]),
             found["memory_bytes"],
@@ -75,7 +76,7 @@ class NativeDevice:
             before = self._cuda.current_device()
             self._cuda.use_device(self.ordinal)
         except RuntimeError as err:
-            raise refused("no work is possible", self.ordinal, err) from err
+            raise device_error("no work is possible", self.ordinal, err) from err
         try:
             yield
         finally:
@@ -89,7 +90,7 @@ class NativeDevice:
         except MemoryError as err:
             raise out_of_memory(size, self) from err
         except RuntimeError as err:
-            raise refused("no memory was given", self.ordinal, err) from err
+            raise device_error("no memory was given", self.ordinal, err) from err
 
     def free(self, address: int) -> None:
         self._do("memory was not taken back", "free", address)
@@ -101,7 +102,7 @@ class NativeDevice:
         except MemoryError as err:
             raise out_of_pinned(size, self) from err
         except RuntimeError as err:
-            raise refused("no memory was locked", self.ordinal, err) from err
+            raise device_error("no memory was locked", self.ordinal, err) from err
         block = (ctypes.c_uint8 * size).from_address(host)
         return Pinned(np.ctypeslib.as_array(block), address)
 
@@ -129,6 +130,9 @@ class NativeDevice:
     def synchronize(self, stream: int) -> None:
         self._do("the work of a stream failed", "synchronize", stream)
 
+    def stream_wait(self, later: int, earlier: int) -> None:
+        launch.stream_wait(later, earlier)
+
     def memory(self) -> tuple[int, int]:
         free, total = self._do("the free memory is not known", "memory_info")
         return free, total
@@ -137,4 +141,4 @@ class NativeDevice:
         try:
             return getattr(self._cuda, call)(*arguments)
         except (MemoryError, RuntimeError) as err:
-            raise refused(what, self.ordinal, err) from err
+            raise device_error(what, self.ordinal, err) from err

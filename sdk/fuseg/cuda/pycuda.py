@@ -19,16 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DeviceError
+from . import launch
 from .device import (
-    Facts,
+    DeviceProperties,
     Pinned,
+    device_error,
     out_of_memory,
     out_of_pinned,
-    refused,
     require_bytes,
     require_dense,
     version_text,
 )
+from .graphs import GraphCalls
 
 __all__ = ["PycudaDevice", "count", "driver"]
 
@@ -82,10 +84,11 @@ def _detach() -> None:
             held.popitem()[1].detach()
 
 
-class PycudaDevice:
+class PycudaDevice(GraphCalls):
     """`fuseg.cuda.Device` through ``pycuda.driver``.
 
-    Streams are those that it made itself.
+    Streams are those that it made itself; only `stream_wait` takes others, through
+    fuseg's own module, as PyCUDA wraps none of them. Graphs need that module too.
     """
 
     name = "pycuda"
@@ -95,7 +98,7 @@ class PycudaDevice:
         self._cuda = cuda = driver()
         try:
             found = cuda.Device(ordinal)
-            self.facts = Facts(
+            self.properties = DeviceProperties(
                 found.name(),
                 found.compute_capability(),
                 found.total_memory(),
@@ -104,7 +107,7 @@ class PycudaDevice:
             )
             self._context = _context(cuda, ordinal)
         except cuda.Error as err:
-            raise refused("no work is possible", ordinal, err) from err
+            raise device_error("no work is possible", ordinal, err) from err
         # PyCUDA frees what nobody holds: held here until it is given back.
         self._allocations: dict[int, Any] = {}
         self._locked: dict[int, NDArray[np.uint8]] = {}
@@ -115,7 +118,7 @@ class PycudaDevice:
         try:
             self._context.push()
         except self._cuda.Error as err:
-            raise refused("no work is possible", self.ordinal, err) from err
+            raise device_error("no work is possible", self.ordinal, err) from err
         try:
             yield
         finally:
@@ -128,7 +131,7 @@ class PycudaDevice:
         except self._cuda.MemoryError as err:
             raise out_of_memory(size, self) from err
         except self._cuda.Error as err:
-            raise refused("no memory was given", self.ordinal, err) from err
+            raise device_error("no memory was given", self.ordinal, err) from err
         self._allocations[int(made)] = made
         return int(made)
 
@@ -147,7 +150,7 @@ class PycudaDevice:
         except self._cuda.MemoryError as err:
             raise out_of_pinned(size, self) from err
         except self._cuda.Error as err:
-            raise refused("no memory was locked", self.ordinal, err) from err
+            raise device_error("no memory was locked", self.ordinal, err) from err
         self._locked[array.ctypes.data] = array
         return Pinned(array, address)
 
@@ -187,6 +190,15 @@ class PycudaDevice:
         queue = self._own("stream", stream, self._streams)
         self._do("the work of a stream failed", queue.synchronize)
 
+    def stream_wait(self, later: int, earlier: int) -> None:
+        if not {later, earlier} <= self._streams.keys():
+            launch.stream_wait(later, earlier)
+            return
+        what, flags = "a stream does not wait", self._cuda.event_flags.DISABLE_TIMING
+        event = self._do(what, self._cuda.Event, flags)
+        self._do(what, event.record, self._streams[earlier])
+        self._do(what, self._streams[later].wait_for_event, event)
+
     def memory(self) -> tuple[int, int]:
         free, total = self._do("the free memory is not known", self._cuda.mem_get_info)
         return free, total
@@ -204,4 +216,4 @@ class PycudaDevice:
         try:
             return call(*arguments)
         except self._cuda.Error as err:
-            raise refused(what, self.ordinal, err) from err
+            raise device_error(what, self.ordinal, err) from err

@@ -125,7 +125,7 @@ def kernels() -> dict[str, Any]:
     found = {"gpus": module.device_count(), "why_none": None}
     if not found["gpus"]:
         try:
-            module.device_facts(0)
+            module.device_properties(0)
         except RuntimeError as err:
             found["why_none"] = str(err)
     return found

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..cuda.array_view import borrow, share_memory
+from ..cuda.array_view import as_view, share_memory
 from ..errors import ArgumentError, DTypeError, LayoutError, ShapeError
 
 
@@ -19,7 +19,7 @@ def require(name: str, array: Any, dtype: DTypeLike, shape: Sequence[int | str])
     any size but 0, and is what the caller reads in the message.
 
     Returns the array to work on: NumPy's, itself or sharing its memory, or
-    `array_view.Borrowed`.
+    `array_view.CudaArrayView`.
     """
     return require_one_of(name, array, (dtype,), shape)
 
@@ -93,7 +93,7 @@ def require_out(
 def _require_elements(
     name: str, array: Any, dtypes: Sequence[DTypeLike], shape: Sequence[int | str]
 ) -> Any:
-    array = borrow(name, array)
+    array = as_view(name, array)
     if array.dtype not in dtypes:
         spelled = " or ".join(str(np.dtype(dtype)) for dtype in dtypes)
         raise DTypeError(f"{name} must be {spelled}, got {array.dtype}.")

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from .. import _kernels
 from .._check import require_dtype, require_whole
-from ..cuda.array_view import borrow, launch, on_gpu
+from ..cuda.array_view import as_view, on_gpu
+from ..cuda.launch import launch
 from ..errors import ArgumentError, ShapeError
 from .array_checks import require, require_one_of, require_out
 
@@ -74,7 +75,7 @@ def confusion_matrix(
         Definition: ``numpy.add.at(out, (truth[known], prediction[known]), 1)`` with
         ``known = truth != ignore``.
     """
-    truth = borrow("truth", truth)
+    truth = as_view("truth", truth)
     axes = ("N",) * max(truth.ndim, 1)
     require_one_of("truth", truth, _DTYPES, axes)
     count = ConfusionMatrix(
@@ -138,7 +139,7 @@ class ConfusionMatrix:
         stream: Any = None,
     ) -> NDArray[np.int64]:
         """Count one image; see `confusion_matrix`."""
-        truth = borrow("truth", truth)
+        truth = as_view("truth", truth)
         axes = ("N",) * max(truth.ndim, 1)
         require("truth", truth, self._dtype, axes)
         prediction = require("prediction", prediction, self._dtype, truth.shape)

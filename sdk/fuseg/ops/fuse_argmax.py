@@ -15,7 +15,8 @@ from .._check import (
     require_size,
     require_whole,
 )
-from ..cuda.array_view import launch, on_gpu
+from ..cuda.array_view import on_gpu
+from ..cuda.launch import launch
 from ..errors import ArgumentError, DTypeError, ShapeError
 from .array_checks import require, require_one_of, require_out
 

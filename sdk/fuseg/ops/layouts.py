@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._check import require_choice, require_whole
-from ..cuda.array_view import borrow
+from ..cuda.array_view import as_view
 from ..errors import ArgumentError, DTypeError, LayoutError, ShapeError
 from .array_checks import require_out
 
@@ -73,7 +73,7 @@ class OutPlanes:
         """Refuse ``out`` unless it has room for the planes; as `require_out`."""
         shape = self.shape
         if self.chw4_channel >= 0:
-            given = borrow("out", out).shape
+            given = as_view("out", out).shape
             if len(given) == len(shape):
                 shape = (max(shape[0], given[0]), *shape[1:])
         return require_out("out", out, self._dtype, shape, **inputs)

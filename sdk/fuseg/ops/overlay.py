@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from .. import _kernels
 from .._check import require_number, require_whole
-from ..cuda.array_view import launch, on_cpu, on_gpu
+from ..cuda.array_view import on_cpu, on_gpu
+from ..cuda.launch import launch
 from ..errors import ArgumentError, ShapeError
 from .array_checks import require, require_out, require_rows
 

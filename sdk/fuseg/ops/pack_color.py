@@ -8,7 +8,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from .. import _kernels
 from .._check import require_choice, require_number, require_numbers, require_whole
-from ..cuda.array_view import launch, on_gpu
+from ..cuda.array_view import on_gpu
+from ..cuda.launch import launch
 from ..errors import ArgumentError
 from .array_checks import require_rows
 from .layouts import OutPlanes

@@ -16,7 +16,8 @@ from .._check import (
     require_size,
     require_whole,
 )
-from ..cuda.array_view import launch, on_cpu, on_gpu
+from ..cuda.array_view import on_cpu, on_gpu
+from ..cuda.launch import launch
 from ..errors import ArgumentError
 from .array_checks import require_out, require_rows
 from .finite import readings_between

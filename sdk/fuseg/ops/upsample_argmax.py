@@ -16,7 +16,8 @@ from .._check import (
     require_size,
     require_whole,
 )
-from ..cuda.array_view import borrow, launch, on_gpu
+from ..cuda.array_view import as_view, on_gpu
+from ..cuda.launch import launch
 from ..errors import ArgumentError, ShapeError
 from .array_checks import require_one_of, require_out
 from .layouts import hwc8_shape, require_sixteens
@@ -128,7 +129,7 @@ def upsample_argmax(
         ``h_in`` there at ``(p + 1/2) * h / h_in - 1/2`` of the grid, or with
         ``align_corners`` at ``p * (h - 1) / (h_in - 1)``.
     """
-    scores = borrow("scores", scores)
+    scores = as_view("scores", scores)
     require_choice("layout", layout, _LAYOUTS)
     if layout == "hwc8":
         scores = require_one_of("scores", scores, (np.float16,), ("h", "w", "P"))

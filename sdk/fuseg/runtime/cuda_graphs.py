@@ -7,9 +7,8 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from contextlib import suppress
-from typing import Any
 
-from ..cuda import array_view
+from ..cuda import Device
 from ..errors import BackendError, DeviceError
 
 _MOST = 8  # kinds: frame sizes, sensors that are missing, addresses
@@ -23,16 +22,15 @@ class Graphs:
         failed: Why work could not be captured; then all of it runs directly.
     """
 
-    def __init__(self, stream: int) -> None:
-        self._stream = stream
-        self._cuda = array_view.kernels()
+    def __init__(self, device: Device, stream: int) -> None:
+        self._device, self._stream = device, stream
         self._known: OrderedDict[Hashable, int | None] = OrderedDict()
         self._unused: list[int] = []  # graphs to destroy
         self._capturing: list[int] = []  # the stream, while it does
         self._collecting = False  # whether garbage was collected before the capture
         self.failed: str | None = None
-        kept = (self._known, self._unused, self._cuda)
-        weakref.finalize(self, _destroy, *kept).atexit = False
+        kept = (self._known, self._unused, device)
+        weakref.finalize(self, _close, *kept).atexit = False
 
     def run(self, kind: Hashable, enqueue: Callable[[], None]) -> None:
         """Put work on the stream, as one graph if it can be.
@@ -46,55 +44,66 @@ class Graphs:
                 graph = self._known[kind] = self._capture(enqueue)
             if graph is not None:
                 self._known.move_to_end(kind)
-                self._launch(graph)
+                self._device.launch_graph(graph, self._stream)
                 return
         elif self.failed is None:
             if len(self._known) == _MOST:
                 self._unused += filter(None, (self._known.popitem(last=False)[1],))
-                _destroy(OrderedDict(), self._unused, self._cuda)
+                _destroy(OrderedDict(), self._unused, self._device)
             self._known[kind] = None
         enqueue()
 
     def forget(self) -> None:
         """Drop every graph: addresses have changed."""
-        _destroy(self._known, self._unused, self._cuda)
+        _destroy(self._known, self._unused, self._device)
 
     def settle(self) -> None:
         """Capture no longer, and collect garbage again; nothing to do but after an
         exception, which may have come at any line."""
         while self._capturing:
-            with suppress(MemoryError, RuntimeError):  # the first error is to be told
-                self._unused.append(self._cuda.end_capture(self._capturing.pop()))
+            with suppress(DeviceError):  # the first error is to be told
+                self._unused.append(self._ended())
         if self._collecting:
             gc.enable()
         self._collecting = False
 
     def _capture(self, enqueue: Callable[[], None]) -> int | None:
-        cuda, stream = self._cuda, self._stream
         try:
             self._collecting = gc.isenabled()
             gc.disable()  # what one gives back to the GPU would spoil the capture
-            self._capturing.append(cuda.begin_capture(stream) or stream)
+            begin, stream = self._device.begin_capture, self._stream
+            self._capturing.append(begin(stream) or stream)
             enqueue()
-            return int(cuda.end_capture(self._capturing.pop()))
+            return self._ended()
         except (BackendError, MemoryError, RuntimeError) as err:
             self.failed = f"{err}".rstrip(".")
             return None
         finally:
             self.settle()
 
-    def _launch(self, graph: int) -> None:
+    def _ended(self) -> int:
+        """The graph. One line ends the capture and notes it: nothing comes between."""
         try:
-            self._cuda.launch_graph(graph, self._stream)
-        except (MemoryError, RuntimeError) as err:
-            raise DeviceError(f"the GPU refused a frame's CUDA graph: {err}.") from err
+            stream = self._capturing[-1]
+            return (self._device.end_capture(stream), self._capturing.pop())[0]
+        except DeviceError:  # it records no longer all the same
+            self._capturing.clear()
+            raise
 
 
 def _destroy(
-    graphs: OrderedDict[Hashable, int | None], unused: list[int], cuda: Any
+    graphs: OrderedDict[Hashable, int | None], unused: list[int], device: Device
 ) -> None:
     while graphs:  # each is in one of the two or gone, at every line
         unused += filter(None, (graphs.popitem()[1],))
-    while unused:
-        with suppress(RuntimeError):  # a lost GPU has no graphs any more
-            cuda.destroy_graph(unused.pop())
+    for graph in tuple(unused):
+        with suppress(DeviceError):  # a lost GPU has no graphs any more
+            # One line, so that nothing comes between.
+            device.destroy_graph(graph), unused.remove(graph)  # type: ignore[func-returns-value]
+
+
+def _close(
+    graphs: OrderedDict[Hashable, int | None], unused: list[int], device: Device
+) -> None:
+    with suppress(DeviceError), device.active():
+        _destroy(graphs, unused, device)

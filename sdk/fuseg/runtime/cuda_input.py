@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ..backends.tensors import GpuTensor
-from ..cuda import array_view
+from ..cuda.array_view import CudaArrayView, view_at
 from ..manifest import Input
 from .preprocess import Preprocessor
 
 
-class Packing:
+class CudaInput:
     """The pack kernel of one input, aimed at the input's channels of a tensor.
 
     Args:
@@ -26,20 +26,20 @@ class Packing:
             _, _, height, width = tensor.shape
             plane = height * width * int(tensor.dtype.itemsize)
             shape = (entry.planes, height, width)
-            out = array_view.at(
+            out = view_at(
                 tensor.address + first * plane,
                 shape if entry.kind == "color" else shape[1:],
                 tensor.dtype,
             )
         else:
             form |= {"layout": tensor.layout, "channel": first}
-            out = array_view.at(tensor.address, tensor.stored, tensor.dtype)
+            out = view_at(tensor.address, tensor.stored, tensor.dtype)
         self._out: Any = out
         self._packs: Any = preprocessor.packers(entry.name, **form)
         self._fill: Any = preprocessor.filler(entry.name, **form)
-        self._pixel = array_view.at(pixel, (1, 1), "uint8")
+        self._pixel = view_at(pixel, (1, 1), "uint8")
 
-    def pack(self, frame: array_view.Borrowed, stream: int) -> None:
+    def pack(self, frame: CudaArrayView, stream: int) -> None:
         """Bring a frame that lies on the GPU into the tensor."""
         self._packs[frame.dtype](frame, self._out, stream=stream)
 

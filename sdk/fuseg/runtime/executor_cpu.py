@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import ops
 from ..backends import Backend, GpuBackend
 from ..manifest import Manifest
-from .pipeline import Running, Work, require_numbers, shapes
+from .label_plan import LabelPlan
+from .pipeline import FrameJob, InFlight, require_numbers, shapes
 from .preprocess import Preprocessor
 
 
@@ -29,29 +29,30 @@ class HostPipeline:
         self.survives_fork: bool = getattr(backend, "survives_fork", True)
         self._backend, self._preprocessor = backend, preprocessor
         self.backend: Backend | GpuBackend = backend
-        self._output = manifest.outputs[0]
-        self._scores = backend.outputs[self._output.tensor.name][0]
+        self._scores = backend.outputs[manifest.outputs[0].tensor.name][0]
         self._nan_samples = np.zeros(1, np.int32)
-        self._labelers: dict[object, ops.UpsampleArgmax] = {}
+        self._labels = LabelPlan(
+            self._scores.shape, self._scores.dtype, manifest.outputs[0], preprocessor
+        )
 
-    def start(self, work: Work) -> Running:
+    def start(self, job: FrameJob) -> InFlight:
         """See `Pipeline.start`."""
-        self._preprocessor.fill(work.plan, work.arrays, self._backend.inputs)
-        running = Running(work, time.perf_counter_ns())
+        self._preprocessor.fill(job.plan, job.arrays, self._backend.inputs)
+        running = InFlight(job, time.perf_counter_ns())
         self._backend.run()
         running.scored_ns = time.perf_counter_ns()
-        label = self._labeler_for(work.size, work.plan.sync_state.camera)
+        label = self._labels.of(job.size, job.plan.sync_state.camera)
         label(
             self._scores,
-            out=work.labels,
-            confidence=work.confidence,
+            out=job.labels,
+            confidence=job.confidence,
             nan_samples=self._nan_samples,
         )
         running.labelled_ns = time.perf_counter_ns()
         require_numbers(self.name, int(self._nan_samples[0]), self._scores.shape)
         return running
 
-    def finish(self, running: Running) -> None:
+    def finish(self, running: InFlight) -> None:
         """See `Pipeline.finish`."""
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
@@ -62,19 +63,3 @@ class HostPipeline:
         """See `Pipeline.load_state`."""
         for name, tensor in tensors.items():
             np.copyto(self._backend.inputs[name], tensor)
-
-    def _labeler_for(
-        self, size: tuple[int, int], camera: tuple[int, int] | None
-    ) -> ops.UpsampleArgmax:
-        """The plan of the last frame, or a new one if the sizes are new."""
-        labeler = self._labelers.get((size, camera))
-        if labeler is None:
-            labeler = ops.UpsampleArgmax(
-                self._scores.shape,
-                self._scores.dtype,
-                size=size,
-                align_corners=self._output.upsample.align_corners,
-                **self._preprocessor.shown(camera),
-            )
-            self._labelers = {(size, camera): labeler}
-        return labeler

@@ -21,8 +21,8 @@ from ..backends import Backend, GpuBackend
 from ..backends.tensors import decode, encode
 from ..errors import BackendError, DeviceError
 from ..manifest import Manifest
-from .frame_slot import Slot
-from .pipeline import IN_FLIGHT, Running, Work, require_numbers
+from .frame_slot import FrameSlot
+from .pipeline import MOST_IN_FLIGHT, FrameJob, InFlight, require_numbers
 from .preprocess import Preprocessor
 
 _log = logging.getLogger("fuseg")
@@ -47,12 +47,12 @@ class GpuPipeline:
         self._manifest, self._preprocessor = manifest, preprocessor
         self._backend = backend
         self.backend: Backend | GpuBackend = backend
-        first = Slot(backend, manifest, preprocessor)
+        first = FrameSlot(backend, manifest, preprocessor)
         self._slots = [first]
         weakref.finalize(self, _wait_for_all, self._slots).atexit = False
-        self._busy: list[weakref.ref[Running]] = []
-        self._newest: dict[str, Slot] = {}  # where a held input's good planes are
-        self._most = min(IN_FLIGHT, backend.slots)
+        self._busy: list[weakref.ref[InFlight]] = []
+        self._newest: dict[str, FrameSlot] = {}  # where a held input's good planes are
+        self._most = min(MOST_IN_FLIGHT, backend.slots)
         if any(
             i.missing.policy == "hold"
             and first.inputs[i.tensor.name].layout != "linear"
@@ -63,25 +63,25 @@ class GpuPipeline:
             self.cuda_graph_disabled_reason = f"{self.name} cannot be captured"
         first.try_out()
 
-    def start(self, work: Work) -> Running:
+    def start(self, job: FrameJob) -> InFlight:
         """See `Pipeline.start`."""
-        slot = self._free_slot(work)
-        running = Running(work, 0, slot=slot)
-        held = self._held(work, slot)
-        slot.start(work, held, graph=self.cuda_graph_disabled_reason is None)
+        slot = self._free_slot(job)
+        running = InFlight(job, 0, slot=slot)
+        held = self._held(job, slot)
+        slot.start(job, held, graph=self.cuda_graph_disabled_reason is None)
         if slot.graphs.failed is not None and self.cuda_graph_disabled_reason is None:
             self.cuda_graph_disabled_reason = slot.graphs.failed
             _log.warning(
                 "frames run without a CUDA graph: %s", self.cuda_graph_disabled_reason
             )
-        for name, decision in work.plan.decisions.items():
+        for name, decision in job.plan.decisions.items():
             if decision.state != "substituted":
                 self._newest[name] = slot
         self._busy = [*map(weakref.ref, self._running()), weakref.ref(running)]
         running.packed_ns = time.perf_counter_ns()
         return running
 
-    def finish(self, running: Running) -> None:
+    def finish(self, running: InFlight) -> None:
         """See `Pipeline.finish`."""
         if running.done:  # `start` needed its slot
             if running.failure is not None:
@@ -90,7 +90,7 @@ class GpuPipeline:
         try:
             running.slot.wait()
             running.scored_ns = time.perf_counter_ns()
-            nan_samples = running.slot.fetch(running.work)
+            nan_samples = running.slot.fetch(running.job)
             running.labelled_ns = time.perf_counter_ns()
             shape = self._manifest.outputs[0].tensor.shape
             require_numbers(self.name, nan_samples, shape)
@@ -118,13 +118,13 @@ class GpuPipeline:
             first.write(name, encode(values, first.inputs[name]))
         self._newest = {entry.name: first for entry in self._manifest.inputs}
 
-    def _running(self) -> list[Running]:
+    def _running(self) -> list[InFlight]:
         """What has a slot. What nobody asks for any more, as after an exception in
         `start`, has none."""
         found = [running for ref in self._busy if (running := ref()) is not None]
         return [running for running in found if not running.done]
 
-    def _free_slot(self, work: Work) -> Slot:
+    def _free_slot(self, job: FrameJob) -> FrameSlot:
         busy = self._running()
         taken = [running.slot for running in busy]
         for slot in self._slots:
@@ -132,31 +132,31 @@ class GpuPipeline:
                 return slot
         if len(self._slots) < self._most:
             self._slots.append(
-                Slot(self._backend.clone(), self._manifest, self._preprocessor)
+                FrameSlot(self._backend.clone(), self._manifest, self._preprocessor)
             )
             return self._slots[-1]
         oldest = busy[0]
         try:
             self.finish(oldest)
         except DeviceError:  # of that frame, unless this one begins with its planes
-            if any(d.state == "held" for d in work.plan.decisions.values()):
+            if any(d.state == "held" for d in job.plan.decisions.values()):
                 raise
         except BackendError:
             pass
         slot = oldest.slot
-        assert isinstance(slot, Slot)
+        assert isinstance(slot, FrameSlot)
         return slot
 
-    def _held(self, work: Work, slot: Slot) -> dict[str, Slot]:
+    def _held(self, job: FrameJob, slot: FrameSlot) -> dict[str, FrameSlot]:
         """The held inputs whose good planes lie in another slot, and in which."""
         return {
             name: self._newest[name]
-            for name, decision in work.plan.decisions.items()
+            for name, decision in job.plan.decisions.items()
             if decision.state == "held" and self._newest[name] is not slot
         }
 
 
-def _wait_for_all(slots: Sequence[Slot]) -> None:
+def _wait_for_all(slots: Sequence[FrameSlot]) -> None:
     """Before any of them goes: one may still read what another one holds."""
     for slot in slots:
         with suppress(DeviceError):  # of a GPU that is lost nothing is waited for

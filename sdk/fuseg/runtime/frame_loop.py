@@ -16,7 +16,7 @@ from ..manifest import Manifest
 from ..ops.array_checks import require_out
 from ..results import Segmentation, Timing
 from .frame_set import receive
-from .pipeline import IN_FLIGHT, Pipeline, Running, Work
+from .pipeline import MOST_IN_FLIGHT, FrameJob, InFlight, Pipeline
 from .preprocess import Plan, Preprocessor
 from .sensor_sync import SyncState, reason
 
@@ -26,7 +26,7 @@ _NS_PER_MS = 1e6
 class Ticket:
     """A frame set that `Segmenter.submit` took; `Segmenter.result` has its labels."""
 
-    def __init__(self, running: Running, pipeline: Pipeline, began_ns: int) -> None:
+    def __init__(self, running: InFlight, pipeline: Pipeline, began_ns: int) -> None:
         self._unfinished = [(running, pipeline)]  # nothing once the labels were taken
         self._began_ns, self._begun_ns = began_ns, time.perf_counter_ns()
 
@@ -131,10 +131,10 @@ class FrameLoop:
         frames: Mapping[str, Any],
     ) -> Ticket:
         began = time.perf_counter_ns()
-        if self._in_flight and len(self._tickets()) == IN_FLIGHT:
+        if self._in_flight and len(self._tickets()) == MOST_IN_FLIGHT:
             raise ArgumentError(
-                f"submit must have at most {IN_FLIGHT} frame sets unfinished: take the "
-                "result of the oldest ticket first."
+                f"submit must have at most {MOST_IN_FLIGHT} frame sets unfinished: "
+                "take the result of the oldest ticket first."
             )
         frame_set = receive(
             frames, names=self._names, stamp_ns=stamp_ns, clock=self._sync_state.clock
@@ -151,7 +151,7 @@ class FrameLoop:
         if out is not None:
             inputs = {f"the frame {n}": a for n, a in frame_set.arrays.items()}
             require_out("out", out, np.uint8, size, **inputs)
-        work = Work(
+        job = FrameJob(
             plan,
             frame_set.arrays,
             np.empty(size, np.uint8) if out is None else out,
@@ -162,7 +162,7 @@ class FrameLoop:
         # early, a stamp never belongs to other pixels.
         self._hold_only(n for n, d in plan.decisions.items() if d.state == "held")
         try:
-            running = self.pipeline.start(work)
+            running = self.pipeline.start(job)
         except BackendError:
             self._hold_only(())
             raise
@@ -184,12 +184,12 @@ class FrameLoop:
             pipeline.finish(running)
         except BackendError:
             ticket._unfinished.clear()
-            lost = running.work.plan.sync_state.held
+            lost = running.job.plan.sync_state.held
             held = self._sync_state.held
             self._hold_only(n for n in held if held[n] != lost.get(n))
             raise
-        work = running.work
-        plan, arrays = work.plan, work.arrays
+        job = running.job
+        plan, arrays = job.plan, job.arrays
         color = self._preprocessor.fresh_color(plan)
         shown = None if color is None else arrays[color]
         if pipeline.on_gpu and not isinstance(shown, np.ndarray):
@@ -198,8 +198,8 @@ class FrameLoop:
         packed, scored = running.packed_ns, running.scored_ns
         total = ticket._begun_ns - ticket._began_ns + time.perf_counter_ns() - entered
         return Segmentation(
-            labels=work.labels,
-            confidence=work.confidence,
+            labels=job.labels,
+            confidence=job.confidence,
             classes=self._output.classes,
             timing=Timing(
                 pack_ms=(packed - ticket._began_ns) / _NS_PER_MS,

@@ -20,20 +20,20 @@ from ..manifest import Manifest
 from .preprocess import Plan, Preprocessor
 
 __all__ = [
-    "IN_FLIGHT",
+    "MOST_IN_FLIGHT",
+    "FrameJob",
+    "InFlight",
     "Pipeline",
-    "Running",
-    "Work",
     "make",
     "require_numbers",
     "shapes",
 ]
 
-IN_FLIGHT = 2  # frames: one computed while the next one is given
+MOST_IN_FLIGHT = 2  # frames: one computed while the next one is given
 
 
 @dataclass(frozen=True, eq=False)
-class Work:
+class FrameJob:
     """One frame set: what its tensors are made from, and where its labels go.
 
     Attributes:
@@ -55,10 +55,10 @@ class Work:
 
 
 @dataclass(eq=False)
-class Running:
-    """A `Work` that was started; times are ``time.perf_counter_ns()``."""
+class InFlight:
+    """A `FrameJob` that was started; times are ``time.perf_counter_ns()``."""
 
-    work: Work
+    job: FrameJob
     packed_ns: int
     scored_ns: int = 0
     labelled_ns: int = 0
@@ -86,8 +86,8 @@ class Pipeline(Protocol):
     survives_fork: bool
     cuda_graph_disabled_reason: str | None
 
-    def start(self, work: Work) -> Running:
-        """Begin; at most `IN_FLIGHT` may have begun and not finished.
+    def start(self, job: FrameJob) -> InFlight:
+        """Begin; at most `MOST_IN_FLIGHT` may have begun and not finished.
 
         What is returned keeps its place while somebody holds it. After an exception,
         tensors of inputs that are not held have any content.
@@ -96,8 +96,8 @@ class Pipeline(Protocol):
             BackendError: the engine failed, at the latest in `finish`.
         """
 
-    def finish(self, running: Running) -> None:
-        """Wait until the labels are where the work wants them; again, if interrupted.
+    def finish(self, running: InFlight) -> None:
+        """Wait until the labels are where the job wants them; again, if interrupted.
 
         Raises:
             BackendError: the engine failed.

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from ..cuda.array_view import Borrowed, borrow
+from ..cuda.array_view import CudaArrayView, as_view
 from ..errors import ArgumentError, DTypeError, Fault, FusegError
 from ..manifest import Input
 from ..ops.array_checks import require_rows
@@ -58,7 +58,7 @@ class Sensor:
         self.channels = order
         self._packers = self.packers()
 
-    def take(self, array: Any, *, on_gpu: bool = False) -> NDArray[Any] | Borrowed:
+    def take(self, array: Any, *, on_gpu: bool = False) -> NDArray[Any] | CudaArrayView:
         """The frame as NumPy's, its masked pixels no reading, or as it lies on the GPU.
 
         Raises:
@@ -68,7 +68,7 @@ class Sensor:
         try:
             if type(array) is not np.ndarray:
                 array = self._plain(array)
-            if isinstance(array, Borrowed):
+            if isinstance(array, CudaArrayView):
                 self._check_on_gpu(array, on_gpu)
         except FusegError as err:
             if err.fault is None:
@@ -76,13 +76,13 @@ class Sensor:
             raise
         return array  # type: ignore[no-any-return]
 
-    def has_reading(self, array: NDArray[Any] | Borrowed) -> bool:
+    def has_reading(self, array: NDArray[Any] | CudaArrayView) -> bool:
         """Whether the frame has one valid pixel where it is sampled.
 
         Raises:
             DTypeError, ShapeError, LayoutError: as `take`.
         """
-        if isinstance(array, Borrowed):
+        if isinstance(array, CudaArrayView):
             return True
         pack = self._packers.get(array.dtype)
         if pack is None:
@@ -160,7 +160,7 @@ class Sensor:
     def _plain(self, array: Any) -> Any:
         """NumPy's own or what lies on the GPU; what a mask hides is no reading."""
         if not hasattr(array, "mask") or not isinstance(array, np.ndarray):
-            return borrow(self.input.name, array)
+            return as_view(self.input.name, array)
         masked: Any = array
         if not np.any(masked.mask):
             return np.asarray(masked.data)
@@ -174,7 +174,7 @@ class Sensor:
             refuse_mask(self.input)
         return np.asarray(masked.filled(masked.dtype.type(none[0])))
 
-    def _check_on_gpu(self, frame: Borrowed, on_gpu: bool) -> None:
+    def _check_on_gpu(self, frame: CudaArrayView, on_gpu: bool) -> None:
         name = self.input.name
         if not on_gpu:
             problem = (

@@ -203,18 +203,18 @@ def _variants(manifest: Manifest) -> list[Variant]:
 def _is_built(bundle: Bundle, variant: Variant, device: int) -> bool:
     from . import engines
 
-    return engines.find(bundle, variant, open_device(device).facts) is not None
+    return engines.find(bundle, variant, open_device(device).properties) is not None
 
 
 def _load(bundle: Bundle, variant: Variant, device: int) -> TensorRtBackend:
     from . import engines
 
     gpu = open_device(device)
-    built = engines.find(bundle, variant, gpu.facts)
+    built = engines.find(bundle, variant, gpu.properties)
     if built is None:
         line = "%s: the engine of variant %s is built, which takes minutes: %s"
         _log.warning(line, bundle.path, variant.name, "`fuseg build` does it ahead.")
-        built = engines.engine_for(bundle, variant, gpu.facts, device=device)
+        built = engines.engine_for(bundle, variant, gpu.properties, device=device)
     scales = {n: t.scale for n, t in built.io_formats.items() if t.scale is not None}
     with gpu.active():
         own_code = built.fingerprint.version_compatible

@@ -16,9 +16,9 @@ from ..._version import __version__
 from ...errors import BuildError, ManifestError
 from ...manifest import File
 from .build_process import Child
-from .build_progress import Progress, Watcher
+from .build_progress import Progress, ProgressCallback
 from .fingerprint import Fingerprint
-from .record import Border, EngineRecord, kept_warnings, plain
+from .record import EngineRecord, IoTensor, kept_warnings, plain
 
 __all__ = ["TensorRT", "build_engine", "installed"]
 
@@ -83,7 +83,7 @@ def build_engine(
     *,
     timing_cache: Path | None,
     device: int = 0,
-    progress: Watcher | None = None,
+    progress: ProgressCallback | None = None,
 ) -> tuple[EngineRecord, bytes]:
     """Build one engine in a child process and wait for it.
 
@@ -134,7 +134,7 @@ def _record(event: dict[str, Any], fingerprint: Fingerprint) -> EngineRecord:
         return EngineRecord(
             fingerprint,
             File(hashlib.sha256(plan).hexdigest(), len(plan)),
-            {name: Border(**border) for name, border in event["io_formats"].items()},
+            {name: IoTensor(**border) for name, border in event["io_formats"].items()},
             event["seconds"],
             f"fuseg {__version__}",
             None if fallback is None else plain(fallback),

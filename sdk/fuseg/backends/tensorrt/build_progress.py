@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Meter", "Progress", "Watcher"]
+__all__ = ["Progress", "ProgressCallback", "ProgressTracker"]
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class Progress:
     phase: str = ""
 
 
-Watcher = Callable[[Progress], None]
+ProgressCallback = Callable[[Progress], None]
 
 
-class Meter:
+class ProgressTracker:
     """Makes one fraction of nested phases, which never goes back."""
 
     def __init__(self) -> None:

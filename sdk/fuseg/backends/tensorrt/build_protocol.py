@@ -8,19 +8,19 @@ import threading
 import time
 from typing import Any, BinaryIO
 
-from .build_progress import Meter
+from .build_progress import ProgressTracker
 from .record import plain
 
-__all__ = ["Failed", "Reporter", "Said"]
+__all__ = ["BuildFailed", "BuildLog", "Reporter"]
 
 _PAUSE_S = 0.1  # between two reports
 
 
-class Failed(Exception):
+class BuildFailed(Exception):
     """The build failed in a way that its sentence explains."""
 
 
-class Said:
+class BuildLog:
     """What TensorRT said: all on stderr, warnings and errors kept."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Reporter:
             self._stream.write(line.encode() + data)
             self._stream.flush()
 
-    def progress(self, meter: Meter) -> None:
+    def progress(self, meter: ProgressTracker) -> None:
         now = time.monotonic()
         if now - self._last >= _PAUSE_S:
             self._last = now

@@ -18,9 +18,9 @@ from typing import Any
 from ...errors import BundleError, OutputFileError
 from ...host.child_process import die_with_parent
 from ...host.files import read_private
-from .build_progress import Meter
-from .build_protocol import Failed, Reporter, Said
-from .io_formats import Wanted, move_casts_out
+from .build_progress import ProgressTracker
+from .build_protocol import BuildFailed, BuildLog, Reporter
+from .io_formats import IoFormat, move_casts_out
 from .record import plain
 
 _LAYOUTS = {"LINEAR": "linear", "CHW4": "chw4", "HWC8": "hwc8"}
@@ -43,13 +43,13 @@ def main() -> int:
                 reporter.say("about", **about)
                 return 0
             if about != request["about"]:
-                raise Failed(
+                raise BuildFailed(
                     f"TensorRT must be {request['about']['tensorrt']}, as it was a "
                     f"moment ago, got {trt.__version__}"
                 )
             onnx = sys.stdin.buffer.read(request["bytes"])
             plan, facts = _build(trt, onnx, request, reporter)
-        except (Failed, BundleError) as err:
+        except (BuildFailed, BundleError) as err:
             reporter.say("failed", sentence=str(err))
             return 1
         reporter.say("engine", plan, bytes=len(plan), **facts)
@@ -60,7 +60,7 @@ def _import() -> Any:
     try:
         import tensorrt
     except Exception as err:  # an OSError, say, of a library that it loads
-        raise Failed(f"TensorRT cannot be imported: {plain(str(err))}") from err
+        raise BuildFailed(f"TensorRT cannot be imported: {plain(str(err))}") from err
     return tensorrt
 
 
@@ -68,9 +68,9 @@ def _build(
     trt: Any, onnx: bytes, request: dict[str, Any], reporter: Reporter
 ) -> tuple[bytes, dict[str, Any]]:
     """The plan and what is known of it."""
-    said, began, fallback = Said(), time.monotonic(), None
+    said, began, fallback = BuildLog(), time.monotonic(), None
     logger = _logger(trt, said)
-    tries = [(onnx, dict[str, Wanted]())]
+    tries = [(onnx, dict[str, IoFormat]())]
     if request["options"]["io_formats"] == "auto":
         tries.insert(0, move_casts_out(onnx, request["precision"]))
     for number, (model, wanted) in enumerate(tries):
@@ -78,7 +78,7 @@ def _build(
             plan = _build_once(trt, logger, said, model, wanted, request, reporter)
             facts = _inspect(trt, logger, said, plan, wanted, request)
             break
-        except Failed as err:
+        except BuildFailed as err:
             if number + 1 == len(tries) or model is onnx:
                 raise
             fallback = f"it could not be built otherwise: {err}"
@@ -91,16 +91,18 @@ def _build(
 def _build_once(
     trt: Any,
     logger: Any,
-    said: Said,
+    said: BuildLog,
     model: bytes,
-    wanted: dict[str, Wanted],
+    wanted: dict[str, IoFormat],
     request: dict[str, Any],
     reporter: Reporter,
 ) -> bytes:
     try:
         builder = trt.Builder(logger)
     except TypeError as err:  # pybind11's word for a null pointer
-        raise Failed(f"TensorRT cannot use the GPU: {said.reason(str(err))}") from err
+        raise BuildFailed(
+            f"TensorRT cannot use the GPU: {said.reason(str(err))}"
+        ) from err
     kind = trt.NetworkDefinitionCreationFlag
     typed = hasattr(kind, "STRONGLY_TYPED")
     flag = kind.STRONGLY_TYPED if typed else kind.EXPLICIT_BATCH
@@ -109,7 +111,9 @@ def _build_once(
     if not parser.parse(model):
         for index in range(parser.num_errors):
             said.errors.append(parser.get_error(index).desc())
-        raise Failed(f"TensorRT cannot read the network: {said.reason('no reason')}")
+        raise BuildFailed(
+            f"TensorRT cannot read the network: {said.reason('no reason')}"
+        )
     for index in range(network.num_inputs):
         _allow(trt, network.get_input(index), wanted)
     for index in range(network.num_outputs):
@@ -124,14 +128,14 @@ def _build_once(
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         reason = said.reason("TensorRT gives no reason")
-        raise Failed(f"TensorRT cannot build the network: {reason}")
+        raise BuildFailed(f"TensorRT cannot build the network: {reason}")
     if path is not None:
         _keep_timing_cache(config, cache, said, path)
     return bytes(memoryview(plan))
 
 
-def _allow(trt: Any, tensor: Any, wanted: dict[str, Wanted]) -> None:
-    layouts = wanted.get(tensor.name, Wanted()).layouts
+def _allow(trt: Any, tensor: Any, wanted: dict[str, IoFormat]) -> None:
+    layouts = wanted.get(tensor.name, IoFormat()).layouts
     names = [name for name, layout in _LAYOUTS.items() if layout in layouts]
     bits = (1 << int(getattr(trt.TensorFormat, name)) for name in names)
     tensor.allowed_formats = sum(bits)
@@ -155,7 +159,7 @@ def _configure(trt: Any, config: Any, request: dict[str, Any], typed: bool) -> N
             config.set_flag(flags.INT8)
 
 
-def _timing_cache(config: Any, said: Said, path: Path | None) -> Any:
+def _timing_cache(config: Any, said: BuildLog, path: Path | None) -> Any:
     """The stored one, or an empty one if there is none that fits."""
     stored = _read(path)
     cache = config.create_timing_cache(stored)
@@ -166,7 +170,7 @@ def _timing_cache(config: Any, said: Said, path: Path | None) -> Any:
     return cache
 
 
-def _keep_timing_cache(config: Any, cache: Any, said: Said, path: Path) -> None:
+def _keep_timing_cache(config: Any, cache: Any, said: BuildLog, path: Path) -> None:
     """Store it, with what others stored meanwhile."""
     from .cache import locked, write_private
 
@@ -191,9 +195,9 @@ def _read(path: Path | None) -> bytes:
 def _inspect(
     trt: Any,
     logger: Any,
-    said: Said,
+    said: BuildLog,
     plan: bytes,
-    wanted: dict[str, Wanted],
+    wanted: dict[str, IoFormat],
     request: dict[str, Any],
 ) -> dict[str, Any]:
     """Load the engine; tell its I/O formats, and the layers that only convert."""
@@ -203,15 +207,15 @@ def _inspect(
     engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
         reason = said.reason("TensorRT gives no reason")
-        raise Failed(f"TensorRT cannot load the engine that it built: {reason}")
+        raise BuildFailed(f"TensorRT cannot load the engine that it built: {reason}")
     io_formats: dict[str, dict[str, Any]] = {}
     for index in range(engine.num_io_tensors):
         name = engine.get_tensor_name(index)
-        asked = wanted.get(name, Wanted())
+        asked = wanted.get(name, IoFormat())
         dtype = _word(trt.DataType, _TYPES, engine.get_tensor_dtype(name))
         layout = _word(trt.TensorFormat, _LAYOUTS, engine.get_tensor_format(name))
         if dtype != asked.dtype or layout not in asked.layouts:
-            raise Failed(
+            raise BuildFailed(
                 f"tensor {name} must be {asked.dtype} {' or '.join(asked.layouts)}, "
                 f"got {dtype} {layout}"
             )
@@ -239,7 +243,7 @@ def _reformats(trt: Any, engine: Any) -> list[str]:
     return [plain(name) for name in names if "reformat" in name.lower()]
 
 
-def _logger(trt: Any, said: Said) -> Any:
+def _logger(trt: Any, said: BuildLog) -> Any:
     class Logger(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
@@ -251,7 +255,7 @@ def _logger(trt: Any, said: Said) -> Any:
 
 
 def _monitor(trt: Any, reporter: Reporter) -> Any:
-    meter = Meter()
+    meter = ProgressTracker()
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:

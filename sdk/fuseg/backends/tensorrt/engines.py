@@ -16,16 +16,16 @@ from ...errors import ArgumentError, OutputFileError
 from ...manifest import Manifest, Variant
 from . import cache
 from .build_parent import TensorRT, build_engine, installed
-from .build_progress import Progress, Watcher
+from .build_progress import Progress, ProgressCallback
 from .fingerprint import Fingerprint, Options, fingerprint_of
-from .record import Border, EngineRecord, write_file
+from .record import EngineRecord, IoTensor, write_file
 
 if TYPE_CHECKING:
-    from ...cuda import Facts
+    from ...cuda import DeviceProperties
 
 __all__ = [
-    "Border",
     "Engine",
+    "IoTensor",
     "Options",
     "Progress",
     "TensorRT",
@@ -55,7 +55,7 @@ class Engine:
     built: bool
 
     @property
-    def io_formats(self) -> dict[str, Border]:
+    def io_formats(self) -> dict[str, IoTensor]:
         """Its inputs and outputs by name, as they lie in memory."""
         return self.record.io_formats
 
@@ -82,12 +82,12 @@ def require_fitting(variant: Variant, about: TensorRT) -> None:
 def engine_for(
     bundle: Bundle,
     variant: Variant,
-    facts: Facts,
+    properties: DeviceProperties,
     *,
     options: Options | None = None,
     device: int = 0,
     rebuild: bool = False,
-    progress: Watcher | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Engine:
     """The engine of a variant for this GPU: kept from earlier, or built now.
 
@@ -96,7 +96,7 @@ def engine_for(
     only, the disk full) is returned all the same, and the log has a warning.
 
     Args:
-        facts: Of the GPU with number ``device``.
+        properties: Of the GPU with number ``device``.
         options: How it is built; `Options` by default.
         rebuild: Build it even if there is one.
         progress: Called while it is built, every half second at least.
@@ -110,7 +110,7 @@ def engine_for(
     about = installed()
     require_fitting(variant, about)
     wanted = fingerprint_of(
-        bundle, variant, facts, about.tensorrt, options or Options()
+        bundle, variant, properties, about.tensorrt, options or Options()
     )
     found = None if rebuild else _kept(wanted)
     if found is not None:
@@ -154,14 +154,18 @@ def engine_for(
     return Engine(record, memoryview(plan), path, built=True)
 
 
-def find(bundle: Bundle, variant: Variant, facts: Facts) -> Engine | None:
+def find(
+    bundle: Bundle, variant: Variant, properties: DeviceProperties
+) -> Engine | None:
     """The newest engine of a variant that is kept for this GPU, however it was built.
 
     Raises:
         BuildError: TensorRT is not there.
         OutputFileError: Others may write to the folder of the engines.
     """
-    wanted = fingerprint_of(bundle, variant, facts, installed().tensorrt, Options())
+    wanted = fingerprint_of(
+        bundle, variant, properties, installed().tensorrt, Options()
+    )
     return _as_engine(cache.newest(wanted))
 
 

@@ -13,7 +13,7 @@ from ...manifest import Variant
 from ...manifest.schema import Record, dump, require
 
 if TYPE_CHECKING:
-    from ...cuda import Facts
+    from ...cuda import DeviceProperties
 
 __all__ = ["ENGINE_FORMAT", "OPTIONS", "Fingerprint", "Options", "fingerprint_of"]
 
@@ -125,20 +125,24 @@ def _sha256(values: dict[str, Any]) -> str:
 
 
 def fingerprint_of(
-    bundle: Bundle, variant: Variant, facts: Facts, tensorrt: str, options: Options
+    bundle: Bundle,
+    variant: Variant,
+    properties: DeviceProperties,
+    tensorrt: str,
+    options: Options,
 ) -> Fingerprint:
     """What an engine built here and now would be bound to."""
-    memory = facts.memory_bytes // _MIB
+    memory = properties.memory_bytes // _MIB
     workspace = options.workspace_mb or max(1, min(_MOST_WORKSPACE, memory // 4))
     return Fingerprint(
         bundle=bundle.digest,
         variant=variant.name,
         onnx=bundle.manifest.files[variant.file].sha256,
         tensorrt=tensorrt,
-        gpu=facts.name,
-        capability=".".join(map(str, facts.capability)),
+        gpu=properties.name,
+        capability=".".join(map(str, properties.capability)),
         memory_mb=round(memory / _MEMORY_STEP) * _MEMORY_STEP,
-        driver=facts.driver,
+        driver=properties.driver,
         workspace_mb=workspace,
         version_compatible=options.version_compatible,
         hardware_compatible=options.hardware_compatible,

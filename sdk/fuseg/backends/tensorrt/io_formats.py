@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from ...errors import BundleError
 from ...onnx.graph import FLOAT, FLOAT16, INT8, Graph, Node, read_graph, rewrite
 
-__all__ = ["Wanted", "move_casts_out"]
+__all__ = ["IoFormat", "move_casts_out"]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class IoFormat:
     """What one end of the engine shall be.
 
     Attributes:
@@ -44,7 +44,7 @@ class _Edits:
 
 def move_casts_out(
     model: bytes, precision: Mapping[str, str]
-) -> tuple[bytes, dict[str, Wanted]]:
+) -> tuple[bytes, dict[str, IoFormat]]:
     """The network with as few conversions at its ends as its precision allows.
 
     An input that is only quantized (symmetrically, one scale) becomes the int8 tensor.
@@ -67,10 +67,10 @@ def move_casts_out(
         raise BundleError(f"the network must be exported again: {err}") from err
     ends = {**graph.inputs, **graph.outputs}
     if precision["kind"] == "fp32":
-        return model, {name: Wanted(why="the variant is float32") for name in ends}
+        return model, {name: IoFormat(why="the variant is float32") for name in ends}
     if any(node.nested for node in graph.nodes):
         why = "the network has branches or loops"
-        return model, {name: Wanted(why=why) for name in ends}
+        return model, {name: IoFormat(why=why) for name in ends}
     edits = _Edits()
     wanted = {name: _input(graph, name, edits) for name in graph.inputs}
     wanted |= {name: _output(graph, name, edits) for name in graph.outputs}
@@ -86,9 +86,9 @@ def move_casts_out(
     return edited, wanted
 
 
-def _input(graph: Graph, name: str, edits: _Edits) -> Wanted:
+def _input(graph: Graph, name: str, edits: _Edits) -> IoFormat:
     if graph.inputs[name].data_type != FLOAT or name in graph.outputs:
-        return Wanted(why="it is not a float32 input")
+        return IoFormat(why="it is not a float32 input")
     readers = graph.readers(name)
     quantized = _only_quantized(graph, name, readers)
     if quantized is not None and len(graph.inputs[name].shape) == 4:
@@ -96,12 +96,12 @@ def _input(graph: Graph, name: str, edits: _Edits) -> Wanted:
         edits.types[name] = INT8
         edits.dropped |= dropped
         edits.renamed[value] = name
-        return Wanted("int8", ("chw4",), scale)
+        return IoFormat("int8", ("chw4",), scale)
     casts = {node.to for node in readers if node.op == "Cast"}
     if readers and all(n.op == "Cast" for n in readers) and FLOAT16 in casts:
         edits.types[name] = FLOAT16
-        return Wanted("float16")
-    return Wanted(why="the network reads it as float32")
+        return IoFormat("float16")
+    return IoFormat(why="the network reads it as float32")
 
 
 def _only_quantized(
@@ -130,18 +130,18 @@ def _only_quantized(
     return scale.value, dropped | {quantize.index}, made
 
 
-def _output(graph: Graph, name: str, edits: _Edits) -> Wanted:
+def _output(graph: Graph, name: str, edits: _Edits) -> IoFormat:
     cast = graph.maker(name)
     if graph.outputs[name].data_type != FLOAT or cast is None or cast.op != "Cast":
-        return Wanted(why="the network makes it as float32")
+        return IoFormat(why="the network makes it as float32")
     if graph.readers(name):
-        return Wanted(why="the network reads it again as float32")
+        return IoFormat(why="the network reads it again as float32")
     if not _is_half(graph, cast.inputs[0]):
-        return Wanted(why="the network does not make it as float16")
+        return IoFormat(why="the network does not make it as float16")
     edits.types[name] = FLOAT16
     edits.casts[cast.index] = FLOAT16
     image = len(graph.outputs[name].shape) == 4
-    return Wanted("float16", ("linear", "hwc8") if image else ("linear",))
+    return IoFormat("float16", ("linear", "hwc8") if image else ("linear",))
 
 
 def _is_half(graph: Graph, value: str) -> bool:

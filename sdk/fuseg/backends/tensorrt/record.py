@@ -17,7 +17,7 @@ from ...manifest import File
 from ...manifest.schema import Record, dump, require
 from .fingerprint import Fingerprint
 
-__all__ = ["PLAN", "SIGNATURE", "Border", "EngineRecord", "read_file", "write_file"]
+__all__ = ["PLAN", "SIGNATURE", "EngineRecord", "IoTensor", "read_file", "write_file"]
 
 PLAN, SIGNATURE = "engine.plan", "signature"
 _LONGEST = 300  # characters of a warning that are kept
@@ -25,7 +25,7 @@ _MOST = 50
 
 
 @dataclass(frozen=True)
-class Border(Record):
+class IoTensor(Record):
     """One input or output of an engine, as it lies in memory.
 
     Attributes:
@@ -70,7 +70,7 @@ class EngineRecord(Record):
 
     fingerprint: Fingerprint
     plan: File
-    io_formats: dict[str, Border]
+    io_formats: dict[str, IoTensor]
     seconds: float
     created_by: str
     fallback: str | None = None

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ...cuda.array_view import Borrowed, borrow
+from ...cuda.array_view import CudaArrayView, as_view
 from ...errors import DTypeError, Fault, FusegError, LayoutError, ShapeError
 from ...manifest import Input
 from ...ops.pack_color import CHANNELS
@@ -33,7 +33,7 @@ def refuse(spec: Input, array: Any, *, channels: str, units: Units) -> NoReturn:
     """
     name = spec.name
     try:
-        array = borrow(name, array)
+        array = as_view(name, array)
     except DTypeError as err:
         raise DTypeError(f"{err}{_how_to_make_an_array(name, array)}") from None
     shape = _shape(spec, array, channels)
@@ -57,7 +57,7 @@ def refuse(spec: Input, array: Any, *, channels: str, units: Units) -> NoReturn:
             f"{array.strides} for shape {array.shape}."
         )
         advice = Advice(f"Copy it once: np.ascontiguousarray({name}).", "")
-        if isinstance(array, Borrowed):
+        if isinstance(array, CudaArrayView):
             advice = Advice("Copy it where it is.", "")
     elif shaped:
         kind = DTypeError
@@ -113,7 +113,7 @@ def _how_to_make_an_array(name: str, given: Any) -> str:
 
 
 def _how_to_convert(spec: Input, array: Any, units: Units) -> Advice:
-    if isinstance(array, Borrowed):
+    if isinstance(array, CudaArrayView):
         return Advice("Convert it where it is.", "")
     name, found = spec.name, array.dtype
     if not found.isnative and found.newbyteorder("=") in units:
@@ -151,7 +151,7 @@ def _how_to_reshape(spec: Input, array: Any, channels: str) -> Advice:
         return Advice(
             f"Drop the last axis: {name}[..., 0].", "Save it without the last axis."
         )
-    if not isinstance(array, Borrowed) and (array == array[..., :1]).all():
+    if not isinstance(array, CudaArrayView) and (array == array[..., :1]).all():
         return Advice(
             f"Its planes are equal; take one: np.ascontiguousarray({name}[..., 0]).",
             "Its planes are equal: save one of them.",

@@ -1,0 +1,144 @@
+"""Starting CUDA kernels on arrays of others, behind the work of their owners.
+
+The kernels are fuseg's own: without ``fuseg._kernels_cuda`` there are none, whatever
+gives memory and streams.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib
+import operator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+from ..errors import ArgumentError, BackendError, DeviceError
+from .array_view import DEFAULT_STREAM, CudaArrayView
+
+
+def launch(kernel: str, *arguments: Any, stream: Any = None) -> None:
+    """Start a CUDA kernel by its name in ``_kernels_cuda`` and do not wait for it.
+
+    `CudaArrayView` arguments become addresses, None becomes 0, in lists too. The work
+    is put on ``stream`` or, without one, where the arrays' owners say their own is.
+    """
+    listed = [a for b in arguments for a in (b if isinstance(b, list) else [b])]
+    arrays = [a for a in listed if isinstance(a, CudaArrayView)]
+    handle = stream_handle(stream)
+    if handle is None:
+        theirs = [a.stream for a in arrays if a.stream is not None]
+        handle = theirs[0] if theirs else DEFAULT_STREAM
+    for array in arrays:
+        _wait_for_owner(array, handle, stream_wait)
+    try:
+        getattr(kernels(), kernel)(*(_plain(a) for a in arguments), handle)
+    except RuntimeError as err:
+        raise DeviceError(
+            f"{kernel.removesuffix('_cuda')} could not be started on the GPU: {err}."
+        ) from err
+
+
+def ordered_on(
+    array: CudaArrayView, stream: int, wait: Callable[[int, int], None]
+) -> CudaArrayView:
+    """Let ``stream`` wait for the owner's unfinished work, now and not in a launch.
+
+    An owner that does not say where its work is (version 2 of the interface) is taken
+    to use the default stream.
+
+    Args:
+        wait: Lets one stream wait for another, as `Device.stream_wait`.
+    """
+    if not array.ordered and array.stream is None:
+        array = replace(array, stream=DEFAULT_STREAM)
+    _wait_for_owner(array, stream, wait)
+    return replace(array, stream=None, ordered=False)
+
+
+def stream_handle(stream: Any) -> int | None:
+    """The number CUDA knows a stream by: of an int, or as its library spells it."""
+    handle = stream
+    if hasattr(stream, "__cuda_stream__"):  # cuda.core
+        handle = stream.__cuda_stream__()[1]
+    for word in ("cuda_stream", "handle", "ptr"):  # PyTorch; Numba, PyCUDA; CuPy
+        if hasattr(stream, word):
+            handle = getattr(stream, word)
+            handle = getattr(handle, "value", handle) or 0  # ctypes has None for 0
+            break
+    if handle is None:
+        return None
+    try:
+        number = -1 if isinstance(handle, bool) else operator.index(handle)
+    except TypeError:
+        number = -1
+    if number < 0:
+        raise ArgumentError(
+            "stream must be a CUDA stream: its handle as a whole number, or an object "
+            f"with cuda_stream, handle or ptr, got {stream!r}."
+        )
+    return number or DEFAULT_STREAM
+
+
+@functools.cache
+def kernels() -> ModuleType:
+    """The CUDA module, loaded once somebody has an array for it."""
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError as err:
+        raise BackendError(
+            "work on a GPU needs the NVIDIA driver, and libcuda.so.1 cannot be loaded "
+            "here. Install the driver, or stay on the CPU with NumPy arrays."
+        ) from err
+    try:
+        return importlib.import_module("fuseg._kernels_cuda")
+    except ImportError as err:
+        raise BackendError(
+            "work on a GPU needs fuseg._kernels_cuda, and this fuseg was built without "
+            f"it ({err}). Install fuseg from its sdist where nvcc is found, or stay on "
+            "the CPU with NumPy arrays."
+        ) from err
+
+
+@contextmanager
+def nvtx_range(name: str) -> Iterator[None]:
+    """Let a profiler (NVTX) show what this thread does inside under a name, where there
+    is fuseg's CUDA module to tell it."""
+    try:
+        cuda = kernels()
+    except BackendError:
+        yield
+        return
+    cuda.push_range(name)
+    try:
+        yield
+    finally:
+        cuda.pop_range()
+
+
+def stream_wait(later: int, earlier: int) -> None:
+    """Let what ``later`` is given from now on wait for what ``earlier`` has so far."""
+    try:
+        kernels().stream_wait(later, earlier)
+    except RuntimeError as err:
+        raise DeviceError(f"a stream cannot wait for another one: {err}.") from err
+
+
+def _wait_for_owner(
+    array: CudaArrayView, stream: int, wait: Callable[[int, int], None]
+) -> None:
+    if array.ordered:
+        array.owner.__dlpack__(stream=stream)
+    elif array.stream is not None and array.stream != stream:
+        wait(stream, array.stream)
+
+
+def _plain(argument: Any) -> Any:
+    if isinstance(argument, list):
+        return [_plain(a) for a in argument]
+    if isinstance(argument, CudaArrayView):
+        return argument.pointer
+    return 0 if argument is None else argument

@@ -1,0 +1,47 @@
+"""The plan that turns a network's scores into labels, made anew for new sizes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import ops
+from ..manifest import Output
+from .preprocess import Preprocessor
+
+
+class LabelPlan:
+    """The plan of the last frame, or a new one if the sizes are new.
+
+    Args:
+        shape, dtype: Of the scores, as `ops.UpsampleArgmax` takes them.
+        form: Its other arguments, such as ``layout``.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        dtype: Any,
+        output: Output,
+        preprocessor: Preprocessor,
+        **form: Any,
+    ) -> None:
+        self._shape, self._dtype = shape, dtype
+        self._form: dict[str, Any] = {
+            "align_corners": output.upsample.align_corners,
+            **form,
+        }
+        self._preprocessor = preprocessor
+        self._plans: dict[object, ops.UpsampleArgmax] = {}  # the last one
+
+    def of(
+        self, size: tuple[int, int], camera: tuple[int, int] | None
+    ) -> ops.UpsampleArgmax:
+        """For labels of ``size`` (height, width), seen by a camera of that size."""
+        plan = self._plans.get((size, camera))
+        if plan is None:
+            shown: dict[str, Any] = self._preprocessor.shown(camera)
+            plan = ops.UpsampleArgmax(
+                self._shape, self._dtype, size=size, **self._form, **shown
+            )
+            self._plans = {(size, camera): plan}
+        return plan
