@@ -7,6 +7,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -221,11 +222,10 @@ def test_where_nothing_can_be_written_it_is_said_before_the_work(home, export_tw
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
-def test_without_permission_it_is_said_before_the_work(home):
-    # pytest's own folders are for root alone: let others in.
-    for folder in (home, home.parent, home.parent.parent):
-        folder.chmod(0o755)
-    (home / "out").chmod(0o755)  # root's
+def test_without_permission_it_is_said_before_the_work(request):
+    folder = Path(tempfile.mkdtemp())  # pytest's own are for root alone
+    request.addfinalizer(folder.rmdir)
+    folder.chmod(0o755)
     code = (
         "import os, sys; from pathlib import Path;"
         "from fuseg_export.write_bundle import require_writable;"
@@ -233,14 +233,14 @@ def test_without_permission_it_is_said_before_the_work(home):
         "require_writable(Path(sys.argv[1]))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, home / "out" / "two.fuseg"],
+        [sys.executable, "-c", code, folder / "two.fuseg"],
         capture_output=True,
         text=True,
         check=False,
     )
     last = done.stderr.splitlines()[-1]
     assert "OutputFileError: " in last
-    assert f"two.fuseg cannot be written: no permission in {home / 'out'}." in last
+    assert f"two.fuseg cannot be written: no permission in {folder}." in last
 
 
 @pytest.mark.parametrize(
