@@ -17,12 +17,12 @@ import torch
 from precision_cases import FOLDER, NETWORKS, Network
 from torch import nn
 
-from fuseg_export.frames.samples import rendered
+from fuseg_export.frames.rendered import render_frames
+from fuseg_export.frames.selection import FrameOptions
 from fuseg_export.models import COLOR, DEPTH
-from fuseg_export.network.target import build_network
+from fuseg_export.network.target import NetworkOptions, build_network
 from fuseg_export.pipeline import export_bundle
-from fuseg_export.precision.evaluate import Budget
-from fuseg_export.precision.variants import Precision
+from fuseg_export.precision.options import Budget, Precision
 
 ANY = Budget(miou_drop=1, class_drop=1, agreement=0)
 # Of rendered rooms: statistics and ranges of random weights need no more.
@@ -35,8 +35,7 @@ def make(network: Network) -> None:
     if network.checkpoint is not None:
         precision = Precision(("fp32", "int8"))
         export_bundle(
-            network.target,
-            network.checkpoint,
+            NetworkOptions(network.target, network.checkpoint),
             network.bundle,
             precision=precision,
             progress=print,
@@ -45,11 +44,9 @@ def make(network: Network) -> None:
     checkpoint = FOLDER / f"{network.name}.safetensors"
     settle(network, checkpoint)
     export_bundle(
-        network.target,
-        checkpoint,
+        NetworkOptions(network.target, checkpoint, inputs=network.inputs),
         network.bundle,
-        inputs=network.inputs,
-        frames=_rooms("held-out", HELD_OUT),
+        frames=FrameOptions(_rooms("held-out", HELD_OUT)),
         precision=Precision(
             ("fp32", "int8"), calibration=_rooms("calibration", CALIBRATION), budget=ANY
         ),
@@ -75,7 +72,7 @@ def settle(network: Network, checkpoint: Path) -> None:
     built.train()
     tensors = [
         [_scaled(frame.arrays[i.name], i.mean, i.std, i.scale) for i in (COLOR, DEPTH)]
-        for frame in rendered((COLOR, DEPTH), len(CALIBRATION), labelled=False)
+        for frame in render_frames((COLOR, DEPTH), len(CALIBRATION), labelled=False)
     ]
     with torch.inference_mode():
         built(*(torch.stack(sensor) for sensor in zip(*tensors, strict=True)))
@@ -91,7 +88,7 @@ def _scaled(
 
 def _rooms(name: str, numbers: range) -> Mapping[str, str]:
     """Rendered rooms as files, by input name."""
-    frames = rendered((COLOR, DEPTH), numbers.stop, labelled=False)
+    frames = render_frames((COLOR, DEPTH), numbers.stop, labelled=False)
     folders = {}
     for number in numbers:
         for sensor, array in frames[number].arrays.items():

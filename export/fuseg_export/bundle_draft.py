@@ -1,10 +1,10 @@
-"""What goes into a bundle: the manifest and the members."""
+"""A bundle in the making: its manifest and its members."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,27 +18,83 @@ from fuseg import manifest as m
 from fuseg.errors import ArgumentError
 
 from .frames.statistics import measure
+from .graphs import NetworkGraphs
 from .network.spec import default_classes
 from .network.target import Target
+from .outputs import Key
 from .passes.cut_tail import Tail
-from .precision.variants import Made
-from .verify import Result
+from .precision.built_variant import BuiltVariant
+from .verify import StageResult
 
-__all__ = ["Contents", "first_contents"]
+__all__ = ["BundleDraft"]
 
 _NETWORK = "fp32.onnx"
 _TOOLS = (np, onnx, onnxruntime, torch)
 
 
-@dataclass(frozen=True)
-class Contents:
-    """A manifest and its members. No time, folder or duration is in them."""
+class BundleDraft:
+    """A manifest and its members, added to as an export goes on.
 
-    manifest: m.Manifest
-    members: Mapping[str, bytes]
+    It holds no time, folder or duration: the same export gives the same bytes.
 
-    def verified(self, results: Sequence[Result]) -> Contents:
-        """The same with what the verification found."""
+    Args:
+        target: What is exported.
+        graphs: Of the network.
+        checkpoint_sha256: Of the file of weights.
+        adapted: What was changed of the network, a sentence each.
+        output_key: Of the network's output that was taken, if it has several.
+
+    Attributes:
+        manifest: So far.
+        members: Their bytes, by name.
+
+    Raises:
+        ArgumentError: The target's classes are not as many as the network tells apart.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        graphs: NetworkGraphs,
+        *,
+        checkpoint_sha256: str,
+        adapted: Sequence[str] = (),
+        output_key: Key = None,
+    ) -> None:
+        network = graphs.network
+        provenance: dict[str, bool | int | float | str | tuple[str, ...]] = {
+            "target": target.word,
+            "checkpoint_sha256": checkpoint_sha256,
+            "exporter": graphs.exporter,
+            "simplified": graphs.simplifier,
+        }
+        if adapted:
+            provenance["adapted"] = tuple(adapted)
+        if output_key is not None:
+            provenance["output"] = str(output_key)
+        provenance |= {t.__name__: str(t.__version__) for t in _TOOLS}
+        self.manifest = m.Manifest(
+            name=target.name,
+            created_by=f"fuseg {fuseg.__version__}",
+            inputs=target.inputs,
+            outputs=(_output(target, network, graphs.tail),),
+            variants=(
+                m.Variant(
+                    name="fp32",
+                    file=_NETWORK,
+                    opset=network.opset_import[0].version,
+                    ir_version=network.ir_version,
+                    targets=("any",),
+                    precision={"kind": "fp32"},
+                    verification=(),
+                ),
+            ),
+            provenance=provenance,
+        )
+        self.members = {_NETWORK: network.SerializeToString(deterministic=True)}
+
+    def add_verification(self, results: Sequence[StageResult]) -> None:
+        """What the comparison of the stages found."""
         found = tuple(
             m.Verification(
                 stage=r.stage,
@@ -53,85 +109,68 @@ class Contents:
             for r in results
         )
         (variant,) = self.manifest.variants
-        variants = (replace(variant, verification=found),)
-        return replace(self, manifest=replace(self.manifest, variants=variants))
+        self._change(variants=(replace(variant, verification=found),))
 
-    def with_statistics(self, frames: Sequence[Mapping[str, NDArray[Any]]]) -> Contents:
-        """The same with what these frames are like, for checks of live ones."""
+    def add_statistics(self, frames: Sequence[Mapping[str, NDArray[Any]]]) -> None:
+        """What these frames are like, for checks of live ones."""
         inputs = tuple(
             replace(i, statistics=measure(i, [arrays[i.name] for arrays in frames]))
             for i in self.manifest.inputs
         )
-        return replace(self, manifest=replace(self.manifest, inputs=inputs))
+        self._change(inputs=inputs)
 
-    def with_variants(self, made: Sequence[Made]) -> Contents:
-        """The same with these variants beside fp32, in their order of preference, and
-        the names of the layers that had to stay in float."""
-        (full,) = self.manifest.variants
-        variants, members = [], {}
-        for one in made:
-            if one.name == full.name:
-                variants.append(_scored(full, one))
-                continue
-            variants.append(
-                m.Variant(
-                    name=one.name,
-                    file=f"{one.name}.onnx",
-                    opset=one.model.opset_import[0].version,
-                    ir_version=one.model.ir_version,
-                    targets=one.targets,
-                    precision=one.precision,
-                    verification=(_judged(one),),
-                )
-            )
-            network = one.model.SerializeToString(deterministic=True)
-            members[f"{one.name}.onnx"] = network
-        kept = {
-            f"float_layers_of_{one.name}": one.repair.kept
-            for one in made
-            if one.repair is not None and one.repair.kept
-        }
-        manifest = replace(
-            self.manifest,
-            variants=tuple(variants),
-            provenance={**self.manifest.provenance, **kept},
-        )
-        return Contents(manifest, {**self.members, **members})
-
-    def with_sample(
+    def add_sample(
         self, frames: Mapping[str, NDArray[Any]], labels: NDArray[np.uint8]
-    ) -> Contents:
-        """The same with one more moment, and the labels the runtime gives it."""
+    ) -> None:
+        """One more frame set, and the labels that the runtime gives it."""
         folder = f"samples/{len(self.manifest.samples)}"
         # No input can be called expected-labels: names are Python names.
         sample = m.Sample(
             {name: f"{folder}/{name}.npy" for name in frames},
             f"{folder}/expected-labels.npy",
         )
-        members = {sample.frames[name]: _npy(a) for name, a in frames.items()}
-        members[sample.labels] = _npy(labels)
-        manifest = replace(self.manifest, samples=(*self.manifest.samples, sample))
-        return Contents(manifest, {**self.members, **members})
+        self.members |= {sample.frames[name]: _npy(a) for name, a in frames.items()}
+        self.members[sample.labels] = _npy(labels)
+        self._change(samples=(*self.manifest.samples, sample))
+
+    def add_variants(self, built: Sequence[BuiltVariant]) -> None:
+        """These variants beside fp32, in their order of preference, and the names of
+        the layers that had to stay in float."""
+        (fp32,) = self.manifest.variants
+        variants = []
+        for one in built:
+            if one.name == fp32.name:
+                variants.append(_scored(fp32, one))
+                continue
+            variant = m.Variant(
+                name=one.name,
+                file=f"{one.name}.onnx",
+                opset=one.model.opset_import[0].version,
+                ir_version=one.model.ir_version,
+                targets=one.targets,
+                precision=one.precision,
+                verification=(_compared(one),),
+            )
+            variants.append(variant)
+            self.members[variant.file] = one.model.SerializeToString(deterministic=True)
+        in_float = {
+            f"float_layers_of_{one.name}": one.mixed_precision.float_nodes
+            for one in built
+            if one.mixed_precision is not None and one.mixed_precision.float_nodes
+        }
+        self._change(
+            variants=tuple(variants),
+            provenance={**self.manifest.provenance, **in_float},
+        )
+
+    def _change(self, **fields: Any) -> None:
+        self.manifest = replace(self.manifest, **fields)
 
 
-def first_contents(
-    target: Target,
-    model: onnx.ModelProto,
-    tail: Tail,
-    provenance: Mapping[str, str | tuple[str, ...]],
-) -> Contents:
-    """A bundle's contents before it is verified.
-
-    Args:
-        model: As the runtime is to run it: one output, the scores.
-        provenance: What is known beside the versions of `_TOOLS`.
-
-    Raises:
-        ArgumentError: The target's classes are not as many as the model tells apart.
-    """
-    (scores,) = model.graph.output
+def _output(target: Target, network: onnx.ModelProto, tail: Tail) -> m.Output:
+    (scores,) = network.graph.output
     shape = tuple(d.dim_value for d in scores.type.tensor_type.shape.dim)
-    output = m.Output(
+    return m.Output(
         name="labels",
         tensor=m.OutputTensor(scores.name, shape=shape),
         upsample=m.Upsample(align_corners=tail.align_corners),
@@ -139,48 +178,32 @@ def first_contents(
         classes=_classes(target, shape[1]),
         tail=m.Tail(tail.removed, tail.size),
     )
-    variant = m.Variant(
-        name="fp32",
-        file=_NETWORK,
-        opset=model.opset_import[0].version,
-        ir_version=model.ir_version,
-        targets=("any",),
-        precision={"kind": "fp32"},
-        verification=(),
-    )
-    manifest = m.Manifest(
-        name=target.name,
-        created_by=f"fuseg {fuseg.__version__}",
-        inputs=target.inputs,
-        outputs=(output,),
-        variants=(variant,),
-        provenance={**provenance, **{t.__name__: str(t.__version__) for t in _TOOLS}},
-    )
-    return Contents(manifest, {_NETWORK: model.SerializeToString(deterministic=True)})
 
 
-def _scored(variant: m.Variant, made: Made) -> m.Variant:
-    """With its score on the frames that the others are judged on, if it is known and
+def _scored(variant: m.Variant, built: BuiltVariant) -> m.Variant:
+    """With its score on the frames that variants are evaluated on, if it is known and
     they are not those of the stages."""
     compared = {v.frames for v in variant.verification if v.miou is not None}
-    if made.score is None or made.frames in compared:
+    if built.score is None or built.frames in compared:
         return variant
-    own = _verification(made, agreement=1.0, difference=0.0)
+    own = _verification(built, agreement=1.0, difference=0.0)
     return replace(variant, verification=(*variant.verification, own))
 
 
-def _judged(made: Made) -> m.Verification:
-    verdict = made.verdict
-    assert verdict is not None, "every variant but fp32 is judged"
-    return _verification(made, verdict.agreement, verdict.max_abs_logit_diff)
+def _compared(built: BuiltVariant) -> m.Verification:
+    found = built.comparison
+    assert found is not None, "every variant but fp32 is compared with it"
+    return _verification(built, found.agreement, found.max_abs_logit_diff)
 
 
-def _verification(made: Made, agreement: float, difference: float) -> m.Verification:
-    score = made.score
+def _verification(
+    built: BuiltVariant, agreement: float, difference: float
+) -> m.Verification:
+    score = built.score
     return m.Verification(
-        stage=made.name,
+        stage=built.name,
         against="fp32",
-        frames=made.frames,
+        frames=built.frames,
         label_agreement=agreement,
         max_abs_logit_diff=float(f"{difference:.3g}"),
         miou=None if score is None else _rounded(score.miou),

@@ -1,13 +1,13 @@
-"""The one sentence of a foreign exception that a user needs."""
+"""Foreign exceptions in one sentence, for our own error messages."""
 
 from __future__ import annotations
 
-__all__ = ["cause"]
+__all__ = ["first_sentence"]
 
 LONGEST = 200
 
 
-def cause(err: BaseException) -> str:
+def first_sentence(err: BaseException) -> str:
     """Name an exception and quote its message's first sentence, without the stop."""
     lines = [line.strip() for line in str(err).splitlines() if line.strip()]
     first = lines[0].split(". ")[0].rstrip(".:") if lines else ""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fuseg.backends.onnxruntime import saturates
 from fuseg.errors import ExportError
 
-from .errors import cause
+from .errors import first_sentence
 
 __all__ = ["open_session", "run_once"]
 
@@ -35,7 +35,9 @@ def open_session(model: onnx.ModelProto, threads: int = 1) -> Any:
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
     except Exception as err:  # its exceptions share no narrower base
-        raise ExportError(f"ONNX Runtime refuses the graph: {cause(err)}.") from err
+        raise ExportError(
+            f"ONNX Runtime refuses the graph: {first_sentence(err)}."
+        ) from err
 
 
 def run_once(model: onnx.ModelProto, feed: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
@@ -45,5 +47,7 @@ def run_once(model: onnx.ModelProto, feed: Mapping[str, NDArray[Any]]) -> NDArra
     except ExportError:
         raise
     except Exception as err:  # its exceptions share no narrower base
-        raise ExportError(f"ONNX Runtime cannot run the graph: {cause(err)}.") from err
+        raise ExportError(
+            f"ONNX Runtime cannot run the graph: {first_sentence(err)}."
+        ) from err
     return np.asarray(output)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fuseg.errors import ArgumentError, ExportError
 
-from .errors import cause
+from .errors import first_sentence
 from .outputs import OneOutput
 from .passes.tidy import all_nodes, tidy
 from .stdout import stdout_to
@@ -139,13 +139,13 @@ def _by_dynamo(
             )
     except ModuleNotFoundError as err:
         raise ExportError(
-            f"TorchScript cannot export this network ({cause(first)}), and torch's "
-            f"newer exporter needs {err.name}: pip install {err.name}."
+            f"TorchScript cannot export this network ({first_sentence(first)}), and "
+            f"torch's newer exporter needs {err.name}: pip install {err.name}."
         ) from err
     except Exception as err:  # tracing runs foreign code, which may raise anything
         raise ExportError(
-            f"torch cannot export this network to ONNX: TorchScript says {cause(first)}"
-            f"; the newer exporter says {cause(err)}."
+            "torch cannot export this network to ONNX: TorchScript says "
+            f"{first_sentence(first)}; the newer exporter says {first_sentence(err)}."
         ) from err
     if program is None:
         raise ExportError("torch's newer exporter returned no program.")
@@ -171,8 +171,8 @@ def _why_dynamo(err: Exception, model: onnx.ModelProto) -> str:
     opset = max(o.version for o in model.opset_import if o.domain == "")
     newer = ", newer than TensorRT 8.6 takes" if opset > 17 else ""
     return (
-        f"TorchScript cannot export this network ({cause(err)}), so torch's newer "
-        f"exporter did, in opset {opset}{newer}"
+        f"TorchScript cannot export this network ({first_sentence(err)}), so torch's "
+        f"newer exporter did, in opset {opset}{newer}"
     )
 
 

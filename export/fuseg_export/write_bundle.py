@@ -1,4 +1,4 @@
-"""The last step: a finished bundle takes its place, or nothing does."""
+"""The last step: the finished bundle replaces the old one, or nothing does."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from fuseg import bundle
 from fuseg.errors import ArgumentError, BackendError, ExportError, OutputFileError
 from fuseg.segmenter import Segmenter, load
 
-from .bundle_draft import Contents
+from .bundle_draft import BundleDraft
 
-__all__ = ["publish", "require_distinct", "require_writable", "usable_labels"]
+__all__ = ["require_distinct", "require_writable", "usable_labels", "write_bundle"]
 
 
 def require_writable(out: Path) -> None:
@@ -59,16 +59,16 @@ def require_distinct(
         seen[place] = name
 
 
-def publish(contents: Contents, out: Path) -> tuple[str, list[str]]:
-    """Write the bundle beside ``out``, replay its samples, then let it take its place.
+def write_bundle(draft: BundleDraft, out: Path) -> tuple[str, list[str]]:
+    """Write the bundle beside ``out``, replay its samples, then replace ``out``.
 
     Returns:
-        The digest, and a warning if no device would run it without being told to.
+        The digest, and a warning if no device runs it unless told to trust it.
     """
     part = out.parent / f".{secrets.token_hex(6)}.part"
     try:
-        digest = bundle.write(part, contents.manifest, contents.members)
-        segmenter, doubts = _loaded(part, digest)
+        digest = bundle.write(part, draft.manifest, draft.members)
+        segmenter, warnings = _loaded(part, digest)
         for frames, labels in segmenter.bundle.samples():
             if not np.array_equal(usable_labels(segmenter, frames), labels):
                 raise ExportError(
@@ -82,7 +82,7 @@ def publish(contents: Contents, out: Path) -> tuple[str, list[str]]:
         raise OutputFileError(f"{out} cannot be written: {why}.") from err
     finally:
         part.unlink(missing_ok=True)
-    return digest, doubts
+    return digest, warnings
 
 
 def _loaded(part: Path, digest: str) -> tuple[Segmenter, list[str]]:

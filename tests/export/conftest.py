@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import fields
 
 import pytest
 import torch
 
-from fuseg_export.frames import samples
+from fuseg_export.frames import frame_set
+from fuseg_export.frames.selection import FrameOptions
+from fuseg_export.network.target import NetworkOptions
 from fuseg_export.passes import simplify as simplify_room
 from fuseg_export.pipeline import export_bundle
 
@@ -129,7 +132,7 @@ def home(tmp_path, monkeypatch):
 @pytest.fixture
 def quick(monkeypatch):
     """Two frames, and a simplifier that does nothing."""
-    monkeypatch.setattr(samples, "MOST_FRAMES", 2)
+    monkeypatch.setattr(frame_set, "STAGE_FRAMES", 2)
     copy = "import sys, shutil; shutil.copy(sys.argv[1], sys.argv[2])"
     monkeypatch.setattr(simplify_room, "_CHILD", copy)
 
@@ -144,7 +147,14 @@ def export_two(home):
             "checkpoint": home / "two.pth",
             "out": home / "out" / "two.fuseg",
             "inputs": TWO_INPUTS,
+            **changes,
         }
-        return export_bundle(**{**words, **changes})
+
+        def take(options):
+            names = [f.name for f in fields(options) if f.name in words]
+            return options(**{name: words.pop(name) for name in names})
+
+        network, frames = take(NetworkOptions), take(FrameOptions)
+        return export_bundle(network, words.pop("out"), frames=frames, **words)
 
     return export

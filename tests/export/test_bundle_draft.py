@@ -8,12 +8,13 @@ from onnx import TensorProto, helper
 
 from fuseg import bundle
 from fuseg.bundle import Bundle
-from fuseg_export.bundle_draft import first_contents
+from fuseg_export.bundle_draft import BundleDraft
+from fuseg_export.graphs import NetworkGraphs
 from fuseg_export.network.target import resolve
 from fuseg_export.passes.cut_tail import Tail
-from fuseg_export.precision.evaluate import Verdict
-from fuseg_export.precision.mixed_precision_search import Repair
-from fuseg_export.precision.variants import Made
+from fuseg_export.precision.built_variant import BuiltVariant
+from fuseg_export.precision.evaluate import Comparison
+from fuseg_export.precision.mixed_precision_search import MixedPrecision
 
 
 def network():
@@ -39,7 +40,7 @@ def network():
 @pytest.mark.parametrize("count", [1, 25, 400])
 def test_the_layers_that_stay_in_float_are_a_list_however_many(tmp_path, count):
     layers = tuple(f"/encoder/stages.{i}/blocks.0/attn/Conv" for i in range(count))
-    verdict = Verdict(1, 1.0, 0.0)
+    equal = Comparison(1, 1.0, 0.0)
     precision = {
         "kind": "int8",
         "activations": "uint8",
@@ -49,21 +50,23 @@ def test_the_layers_that_stay_in_float_are_a_list_however_many(tmp_path, count):
         "float_nodes": str(count),
     }
     model = network()
-    made = [
-        Made("fp32", ("any",), {"kind": "fp32"}, model),
-        Made(
+    built = [
+        BuiltVariant("fp32", ("any",), {"kind": "fp32"}, model),
+        BuiltVariant(
             "int8-cpu",
             ("cpu",),
             precision,
             model,
             frames=1,
-            verdict=verdict,
-            repair=Repair(layers, {}, verdict, verdict),
+            comparison=equal,
+            mixed_precision=MixedPrecision(layers, {}, equal, equal),
         ),
     ]
     tail = Tail((), (240, 320), False, None)
-    contents = first_contents(resolve("rgbd"), model, tail, {}).with_variants(made)
+    graphs = NetworkGraphs({}, model, tail, 17, "torchscript", "no", ())
+    draft = BundleDraft(resolve("rgbd"), graphs, checkpoint_sha256="0" * 64)
+    draft.add_variants(built)
     path = tmp_path / "a.fuseg"
-    bundle.write(path, contents.manifest, contents.members)
+    bundle.write(path, draft.manifest, draft.members)
     manifest = Bundle.open(path).manifest
     assert manifest.provenance["float_layers_of_int8-cpu"] == layers

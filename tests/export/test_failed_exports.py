@@ -24,8 +24,9 @@ from fuseg.errors import (
     FrameError,
     OutputFileError,
 )
-from fuseg_export import pipeline, write_bundle
-from fuseg_export.frames import samples
+from fuseg_export import graphs, write_bundle
+from fuseg_export.frames import rendered
+from fuseg_export.frames.frame_set import FrameSet
 from fuseg_export.passes.cut_tail import cut_tail
 
 TWO = ("rgb=color:48x64", "depth=depth:48x64")
@@ -38,15 +39,15 @@ def spoil(model):
 
 
 def other_grid(monkeypatch):
-    monkeypatch.setattr(pipeline, "cut_tail", spoil)
+    monkeypatch.setattr(graphs, "cut_tail", spoil)
 
 
 def unready_frames(monkeypatch):
     """What the user's camera gives when it sees nothing."""
-    frame = samples.Frame(
+    frame = FrameSet(
         {"rgb": np.zeros((6, 8, 3), np.uint8), "depth": np.zeros((6, 8), np.uint16)}
     )
-    monkeypatch.setattr(samples, "rendered", lambda *_, **__: [frame])
+    monkeypatch.setattr(rendered, "render_frames", lambda *_, **__: [frame])
 
 
 FAILURES = {

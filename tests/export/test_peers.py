@@ -15,7 +15,8 @@ from torch.nn import functional as F
 import fuseg
 from fuseg.bundle import Bundle
 from fuseg.errors import CheckpointError
-from fuseg_export.frames import samples
+from fuseg_export.frames import frame_set
+from fuseg_export.network.target import NetworkOptions
 from fuseg_export.passes import simplify as simplify_room
 from fuseg_export.passes.restore_tail import with_tail
 from fuseg_export.peers import make_peers
@@ -81,14 +82,15 @@ def bundles(tmp_path_factory):
     made = {}
     copy = "import sys, shutil; shutil.copy(sys.argv[1], sys.argv[2])"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(samples, "MOST_FRAMES", 1)
+        patch.setattr(frame_set, "STAGE_FRAMES", 1)
         patch.setattr(simplify_room, "_CHILD", copy)
         patch.setitem(sys.modules, "peers_of_this_test", sys.modules[__name__])
         for name, words in ALL.items():
             checkpoint, out = folder / f"{name}.pth", folder / f"{name}.fuseg"
             torch.save(globals()[name]().state_dict(), checkpoint)
             target = f"peers_of_this_test:{name}"
-            export_bundle(target, checkpoint, out, inputs=INPUTS, **words)
+            network = NetworkOptions(target, checkpoint, inputs=INPUTS, **words)
+            export_bundle(network, out)
             made[name] = out, checkpoint, target
         yield made
 

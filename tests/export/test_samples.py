@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 
 from fuseg.errors import ArgumentError, InputFileError
-from fuseg_export.frames import samples
-from fuseg_export.frames.samples import Paired, adapt, first, rendered
+from fuseg_export.frames import frame_set
+from fuseg_export.frames.files import FileDataset
+from fuseg_export.frames.frame_set import first
+from fuseg_export.frames.rendered import as_frame_set, render_frames
 from fuseg_export.network.input_options import make_inputs
 from fuseg_export.reference import preprocess
 from fuseg_export.scenes import HELD_OUT_SEEDS, render
@@ -24,7 +26,7 @@ def scene():
 
 def seen(word, scene, **spec):
     inputs = make_inputs([word], [], {word.partition("=")[0]: spec})
-    (array,) = adapt(inputs, scene, labelled=False).arrays.values()
+    (array,) = as_frame_set(inputs, scene, labelled=False).arrays.values()
     return array
 
 
@@ -88,11 +90,11 @@ def test_thermal_is_the_brightness_on_the_sensor_s_scale(scene, unit, dtype, low
 
 def test_rendered_rooms_are_those_that_no_training_saw():
     inputs = make_inputs(["c=color:8x8", "d=depth:8x8"], [], {})
-    (frame,) = rendered(inputs, 1, labelled=True)
+    (frame,) = render_frames(inputs, 1, labelled=True)
     scene = render(HELD_OUT_SEEDS[0], 480, 640)
     np.testing.assert_array_equal(frame.arrays["c"], scene.color)
     np.testing.assert_array_equal(frame.truth, scene.labels)
-    assert rendered(inputs, 1, labelled=False)[0].truth is None
+    assert render_frames(inputs, 1, labelled=False)[0].truth is None
 
 
 @pytest.fixture
@@ -114,7 +116,7 @@ INPUTS = make_inputs(["rgb=color:8x8", "depth=depth:8x8"], [], {})
 
 
 def read(inputs, sources):
-    return first(Paired(inputs, sources))
+    return first(FileDataset(inputs, sources))
 
 
 def test_the_user_s_frames_are_paired_by_stem(folders):
@@ -138,7 +140,7 @@ def test_pictures_are_turned_to_the_declared_order_and_arrays_are_not(folders):
 
 
 def test_only_the_first_frames_are_read(folders, monkeypatch):
-    monkeypatch.setattr(samples, "MOST_FRAMES", 2)
+    monkeypatch.setattr(frame_set, "STAGE_FRAMES", 2)
     sources = {"depth": str(folders / "depth"), "rgb": str(folders / "rgb")}
     assert len(read(INPUTS, sources)) == 2
 

@@ -10,10 +10,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from fuseg.errors import ExportError
+from fuseg_export.frames.packing import PackedFrame
 from fuseg_export.outputs import OneOutput
 from fuseg_export.passes.cut_tail import Tail, cut_tail, find_tail
+from fuseg_export.stage_programs import Prediction, onnx_program, torch_program
 from fuseg_export.to_onnx import to_onnx
-from fuseg_export.verify import Answer, Case, compare, onnx_program, torch_program
+from fuseg_export.verify import compare
 
 CLASSES = ("floor", "wall", "crate")
 SIZE = (40, 60)
@@ -24,16 +26,19 @@ def scores(seed=0, scale=1.0):
     return (scale * rng.standard_normal((3, *SIZE))).astype(np.float32)
 
 
-def answer(values):
-    return Answer(values, values.argmax(0).astype(np.uint8))
+def predict(values):
+    return Prediction(values, values.argmax(0).astype(np.uint8))
 
 
 def compared(expected, got, labels=None, truth=None, frames=1):
     """Torch gives ``expected``, the graph ``got``, the runtime ``labels``."""
-    labels = answer(expected).labels if labels is None else labels
-    programs = {"torch": lambda _: answer(expected), "onnx": lambda _: answer(got)}
-    cases = [Case({}, labels, truth)] * frames
-    return compare(cases, programs, classes=CLASSES, ignore=255)
+    labels = predict(expected).labels if labels is None else labels
+    programs = {
+        "torch": lambda _: predict(expected),
+        "onnx": lambda _: predict(got),
+    }
+    packed = [(PackedFrame({}, truth), labels)] * frames
+    return compare(packed, programs, classes=CLASSES, ignore=255)
 
 
 def near_tie(gap, scale=1.0):
@@ -57,7 +62,7 @@ def test_equal_stages_agree_completely():
 
 def test_the_numbers_are_those_of_the_definition():
     one, other = near_tie(5e-5)
-    truth = answer(one).labels.copy()
+    truth = predict(one).labels.copy()
     truth[0, :30] = 255
     onnx, _ = compared(one, other, truth=truth)
     assert onnx.label_agreement == 1 - 1 / (SIZE[0] * SIZE[1])
@@ -66,7 +71,7 @@ def test_the_numbers_are_those_of_the_definition():
     assert onnx.largest_gap == pytest.approx(best[2] - best[1])
     ious = []
     for i in range(3):
-        t, p = truth == i, (answer(other).labels == i) & (truth != 255)
+        t, p = truth == i, (predict(other).labels == i) & (truth != 255)
         ious.append((t & p).sum() / (t | p).sum())
     assert onnx.miou == pytest.approx(np.mean(ious))
 
@@ -127,7 +132,7 @@ def test_a_network_without_finite_scores_is_refused(value):
 
 
 def test_labels_of_the_runtime_are_compared_with_torch():
-    labels = answer(scores()).labels.copy()
+    labels = predict(scores()).labels.copy()
     labels[:4] = 2
     with pytest.raises(ExportError, match=r"stage runtime .* than torch"):
         compared(scores(), scores(), labels=labels)
@@ -140,10 +145,10 @@ def test_comparing_nothing_is_an_error():
 
 def test_one_class_that_looks_like_a_probability_is_refused():
     plain = np.full((1, *SIZE), 0.25, np.float32)
-    one = Answer(plain, np.zeros(SIZE, np.uint8))
-    cases = [Case({}, one.labels)]
+    one = Prediction(plain, np.zeros(SIZE, np.uint8))
+    frames = [(PackedFrame({}), one.labels)]
     with pytest.raises(ExportError, match="scores from 0 to 1 only"):
-        compare(cases, {"torch": lambda _: one}, classes=("no", "yes"), ignore=255)
+        compare(frames, {"torch": lambda _: one}, classes=("no", "yes"), ignore=255)
 
 
 class Net(nn.Module):
@@ -200,11 +205,11 @@ def test_every_program_gives_what_the_network_gives(name):
         np.testing.assert_array_equal(given.labels, labels)
         assert given.scores.shape == (classes, *SIZE)
     names = CLASSES if classes == 3 else ("no", "yes")
-    cases = [
-        Case(feed(i), programs_of(end, classes)["torch"](feed(i)).labels)
+    frames = [
+        (PackedFrame(feed(i)), programs_of(end, classes)["torch"](feed(i)).labels)
         for i in (1, 2)
     ]
-    results = compare(cases, programs_of(end, classes), classes=names, ignore=255)
+    results = compare(frames, programs_of(end, classes), classes=names, ignore=255)
     assert [r.stage for r in results] == ["onnx", "cut", "runtime"]
     assert [r.against for r in results] == ["torch", "onnx", "torch"]
     assert all(r.label_agreement == 1 for r in results)
@@ -218,11 +223,11 @@ def test_a_spoilt_graph_is_caught_at_its_stage():
         bias.CopyFrom(numpy_helper.from_array(changed.astype(np.float32), bias.name))
 
     programs = programs_of(*ENDS["logits"], spoil)
-    cases = [Case(feed(), programs["torch"](feed()).labels)]
+    frames = [(PackedFrame(feed()), programs["torch"](feed()).labels)]
     with pytest.raises(
         ExportError, match=r"^stage cut computes something else than on"
     ):
-        compare(cases, programs, classes=CLASSES, ignore=255)
+        compare(frames, programs, classes=CLASSES, ignore=255)
 
 
 def test_labels_whose_scores_cannot_be_seen_are_refused():

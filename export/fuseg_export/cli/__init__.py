@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from .export_command import export, models
+from .export_command import export
+from .models_command import models
 
 __all__ = ["export", "models"]

@@ -21,7 +21,7 @@ import fuseg
 from fuseg.cli.printing import print_table
 from fuseg.dataset.metrics import confusion, miou
 
-from ..frames.samples import CAMERA
+from ..frames.rendered import CAMERA
 from ..models import REFERENCE
 from ..network.checkpoint import load_checkpoint
 from ..reference import at_size, labels, preprocess

@@ -25,7 +25,8 @@ from fuseg.errors import InputFileError, OutputFileError
 from fuseg.host.files import write_file
 from fuseg.manifest import Output
 
-from ..frames.samples import CAMERA
+from ..frames.rendered import CAMERA
+from ..network.target import NetworkOptions
 from ..pipeline import export_bundle
 from ..scenes import HELD_OUT_SEEDS, Scene, render
 from ..stdout import foreign_prints_to_stderr, progress_on_terminal
@@ -109,7 +110,7 @@ def make_demo(out: Path, *, progress: Callable[[str], None] = lambda _: None) ->
     _claim(out)
     bundle = out / "rgbd.fuseg"
     with foreign_prints_to_stderr():
-        export_bundle("rgbd", checkpoint, bundle, progress=progress)
+        export_bundle(NetworkOptions("rgbd", checkpoint), bundle, progress=progress)
     progress("rendering frames")
     scenes = [render(seed, *CAMERA) for seed in ROOMS]
     segmenter = fuseg.load(bundle)

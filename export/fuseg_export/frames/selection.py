@@ -1,11 +1,10 @@
-"""The frames that decide: some to calibrate on, others to judge the result."""
+"""Which frames an export verifies, calibrates and evaluates on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,96 +13,74 @@ from fuseg.dataset import metrics
 from fuseg.dataset.label_ids import TruthReader
 from fuseg.errors import ArgumentError
 from fuseg.manifest import Input, Manifest
-from fuseg.runtime.sensor import Sensor
 
-from ..network.target import Target, tensor_shapes
-from ..precision.calibration_checks import Watch
-from ..precision.evaluate import Case
-from ..reference import at_size
-from . import samples
-from .samples import Frame, Frames, Paired, Rendered, first
+from ..network.target import Target
+from . import frame_set, rendered
+from .files import FileDataset, FileOptions
+from .frame_set import Dataset, FrameSet, first
+from .packing import PackedFrame, Packer, Tensors, pack_frames
+from .rendered import RenderedDataset
 
-__all__ = ["CALIBRATION", "Data", "Given", "Packer", "cases", "choose", "gather"]
+__all__ = ["DataSplit", "ExportFrames", "FrameOptions", "collect_frames", "split"]
 
-CALIBRATION = "--calibration"
-_REPAIRING = 16  # frames that the search of sensitive layers labels again and again
-_CALIBRATION = range(1000, 1064)  # rendered rooms
-_HELD_OUT = 200
+CALIBRATION, FRAMES = "--calibration", "--frames"
+_SEARCH_FRAMES = 16  # that the mixed-precision search labels again and again
+_CALIBRATION_ROOMS = range(1000, 1064)
+_HELD_OUT_ROOMS = range(16, 216)
 
 
 @dataclass(frozen=True)
-class Data:
-    """The frames of one decision.
+class FrameOptions:
+    """The frames that the user names.
 
     Attributes:
-        calibration: Whose ranges are taken, and the first of which repairs.
-        held_out: That variants are judged on.
-        doubts: What the user should know of them, a sentence each.
+        frames: To verify and evaluate on, sources by input name, see `FileDataset`;
+            None: rendered rooms.
+        truth: Source of the true labels of ``frames``.
+        truth_map: What the ids in these labels mean, see `TruthReader`.
+        files: How frames and label maps are read and paired.
     """
 
-    inputs: tuple[Input, ...]
-    size: tuple[int, int]
-    calibration: Frames
-    held_out: Frames
-    doubts: tuple[str, ...]
-
-    def calibrating(
-        self, watch: Watch | None = None
-    ) -> Iterator[dict[str, NDArray[np.float32]]]:
-        """The tensors to take ranges of, one frame in memory at a time."""
-        pack = Packer(self.inputs, CALIBRATION)
-        for number in range(len(self.calibration)):
-            tensors = pack(number, self.calibration[number].arrays)
-            if watch is not None:
-                watch(tensors)
-            yield tensors
-
-    def repairing(self) -> list[Case]:
-        """A few cases of the calibration."""
-        few = min(len(self.calibration), _REPAIRING)
-        frames = [self.calibration[number] for number in range(few)]
-        return list(cases(self.inputs, self.size, frames, CALIBRATION))
-
-    def frame(self, number: int) -> tuple[Frame, Case]:
-        """One of those judged on, and its case."""
-        frame = self.held_out[number]
-        (case,) = cases(self.inputs, self.size, [frame], "--frames")
-        return frame, case
-
-    def judging(self) -> Iterator[Case]:
-        """The cases to judge on, one in memory at a time."""
-        return cases(self.inputs, self.size, self.held_out, "--frames")
+    frames: Mapping[str, str] | None = None
+    truth: str | None = None
+    truth_map: Path | None = None
+    files: FileOptions = field(default_factory=FileOptions)
 
 
 @dataclass(frozen=True)
-class Given:
+class ExportFrames:
     """The frames of one export.
 
     Attributes:
         compared: Those that every stage is compared on.
-        frames: The user's, all of them, to judge on; None: rendered rooms.
-        calibration: The user's, to take ranges of; None: ``frames``, or rooms.
-        truth: Whether the user gave true labels of ``frames``.
+        frames: The user's, all of them, to evaluate on; None: rendered rooms.
+        calibration: The user's, to calibrate on; None: ``frames``, or rooms.
+        has_truth: Whether the user gave true labels of ``frames``.
+        truth_map: See `FrameOptions`.
         mapped: Whether their ids are known to be class indices, or were mapped.
+        notes, warnings: On the choice, a sentence each.
     """
 
-    compared: Sequence[Frame]
-    frames: Paired | None = None
-    calibration: Paired | None = None
-    truth: bool = False
+    compared: Sequence[FrameSet]
+    frames: FileDataset | None = None
+    calibration: FileDataset | None = None
+    has_truth: bool = False
+    truth_map: Path | None = None
     mapped: bool = True
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
-    def labelled(self, manifest: Manifest, truth_map: Path | None) -> Given:
+    def with_truth(self, manifest: Manifest) -> ExportFrames:
         """The same with the true labels, of a network whose classes are known.
 
         Raises:
-            ArgumentError, InputFileError: See `fuseg.dataset.label_ids.TruthReader`.
+            ArgumentError, InputFileError: See `TruthReader`.
         """
-        if self.frames is None or not self.truth:
+        if self.frames is None or not self.has_truth:
             return self
         (output,) = manifest.outputs
-        read = TruthReader(output.classes, output.ignore, truth_map)
-        frames = self.frames.labelled(read)
+        read = TruthReader(output.classes, output.ignore, self.truth_map)
+        frames = self.frames.with_truth(read)
         return replace(self, compared=first(frames), frames=frames, mapped=read.mapped)
 
     def require_scored(self, score: metrics.Score | None) -> None:
@@ -112,7 +89,7 @@ class Given:
         Raises:
             ArgumentError: There is truth, and no score.
         """
-        if self.truth and score is None:
+        if self.has_truth and score is None:
             raise ArgumentError(
                 "--truth must label a pixel that counts, but all of them are ignored: "
                 "look at the ids in its files, and give --truth-map FILE if they are "
@@ -120,55 +97,62 @@ class Given:
             )
 
 
-def gather(
+def collect_frames(
     target: Target,
-    frames: Mapping[str, str] | None,
-    truth: str | None,
+    options: FrameOptions,
     calibration: Mapping[str, str] | None,
-    files: samples.FileOptions,
-) -> tuple[Given, list[str], list[str]]:
+) -> ExportFrames:
     """Find the frames that the user names, or render rooms.
 
     Args:
-        frames, calibration: Sources by input name; see `samples.Paired`.
-        truth: Source of the label maps of ``frames``.
-        files: How all of these are read and paired.
-
-    Returns:
-        The frames, notes on them, and warnings.
+        calibration: Sources of the frames to calibrate on, by input name.
 
     Raises:
-        ArgumentError, InputFileError: See `samples.Paired`; or there is truth alone.
+        ArgumentError, InputFileError: See `FileDataset`; or there is truth alone.
     """
     to_calibrate = None
     if calibration:
-        to_calibrate = Paired(
-            target.inputs, calibration, option=CALIBRATION, files=files
+        to_calibrate = FileDataset(
+            target.inputs, calibration, option=CALIBRATION, files=options.files
         )
-    if frames:
-        paired = Paired(target.inputs, frames, truth, files=files)
-        compared, count = first(paired), len(paired)
+    if options.frames:
+        frames = FileDataset(
+            target.inputs, options.frames, options.truth, files=options.files
+        )
+        compared, count = first(frames), len(frames)
         _require_proportions(target.inputs, compared[0])
         notes = []
         if count > len(compared):
             notes.append(f"compared the stages on the first {len(compared)} of {count}")
-        given = Given(compared, paired, to_calibrate, truth is not None)
-        return given, notes, [*paired.unpaired]
-    if truth is not None:
+        return ExportFrames(
+            compared,
+            frames,
+            to_calibrate,
+            has_truth=options.truth is not None,
+            truth_map=options.truth_map,
+            notes=tuple(notes),
+            warnings=frames.unpaired,
+        )
+    if options.truth is not None:
         raise ArgumentError("--truth needs --frames, whose labels it holds.")
-    known = target.is_reference
-    rooms = samples.rendered(target.inputs, samples.MOST_FRAMES, labelled=known)
+    rooms = rendered.render_frames(
+        target.inputs, frame_set.STAGE_FRAMES, labelled=target.is_reference
+    )
     _require_proportions(target.inputs, rooms[0])
     warning = (
         f"verified on {len(rooms)} rendered rooms, which are not what this network was "
         "trained for: give it real ones, --frames NAME=PATH"
     )
-    return Given(rooms, None, to_calibrate), [], [] if known else [warning]
+    return ExportFrames(
+        rooms,
+        calibration=to_calibrate,
+        warnings=() if target.is_reference else (warning,),
+    )
 
 
-def _require_proportions(inputs: Sequence[Input], frame: Frame) -> None:
-    """Refuse frames that a letterbox would put bars around: the network labels those,
-    too, and fuseg does not, so nothing could be compared."""
+def _require_proportions(inputs: Sequence[Input], frame: FrameSet) -> None:
+    """Refuse frames that a letterbox would put bars around: the network labels the
+    bars, fuseg does not, so nothing could be compared."""
     for entry in inputs:
         height, width = frame.arrays[entry.name].shape[:2]
         wanted = entry.resize
@@ -181,101 +165,91 @@ def _require_proportions(inputs: Sequence[Input], frame: Frame) -> None:
             )
 
 
-def choose(
+@dataclass(frozen=True)
+class DataSplit:
+    """Frames to calibrate on, and others to evaluate on.
+
+    Attributes:
+        inputs: Of the manifest.
+        size: Of the network's own labels.
+        calibration: Whose ranges are taken; the first of them serve the search for
+            layers that must stay in float.
+        held_out: That variants are evaluated on.
+        warnings: What the user should know of them, a sentence each.
+    """
+
+    inputs: tuple[Input, ...]
+    size: tuple[int, int]
+    calibration: Dataset
+    held_out: Dataset
+    warnings: tuple[str, ...] = ()
+
+    def calibration_tensors(
+        self, observe: Callable[[Tensors], None] = lambda _: None
+    ) -> Iterator[dict[str, NDArray[np.float32]]]:
+        """The tensors to take ranges of, one frame set in memory at a time.
+
+        Args:
+            observe: Sees each of them, too.
+        """
+        pack = Packer(self.inputs, CALIBRATION)
+        for number in range(len(self.calibration)):
+            tensors = pack(number, self.calibration[number].arrays)
+            observe(tensors)
+            yield tensors
+
+    def search_frames(self) -> list[PackedFrame]:
+        """A few frames of the calibration."""
+        few = min(len(self.calibration), _SEARCH_FRAMES)
+        frames = [self.calibration[number] for number in range(few)]
+        return list(pack_frames(self.inputs, self.size, frames, CALIBRATION))
+
+    def held_out_frames(self) -> Iterator[PackedFrame]:
+        """The frames to evaluate on, one in memory at a time."""
+        return pack_frames(self.inputs, self.size, self.held_out, FRAMES)
+
+    def held_out_frame(self, number: int) -> tuple[FrameSet, PackedFrame]:
+        """One of the frames to evaluate on, as it came and as the network sees it."""
+        frame = self.held_out[number]
+        (packed,) = pack_frames(self.inputs, self.size, [frame], FRAMES)
+        return frame, packed
+
+
+def split(
     target: Target,
     inputs: tuple[Input, ...],
     size: tuple[int, int],
     *,
-    calibration: Paired | None,
-    frames: Paired | None,
-) -> Data:
+    calibration: FileDataset | None,
+    frames: FileDataset | None,
+) -> DataSplit:
     """The user's frames, or rendered rooms for what the user did not give.
 
     Args:
+        inputs: Of the manifest.
         size: Of the network's own labels.
-        calibration: To take ranges of; ``frames`` if omitted.
-        frames: To judge on, with the true labels if they are known.
+        calibration: To calibrate on; ``frames`` if omitted.
+        frames: To evaluate on, with the true labels if they are known.
     """
-    doubts: list[str] = []
+    warnings: list[str] = []
     known = target.is_reference
-    held_out: Frames = Rendered(inputs, range(16, 16 + _HELD_OUT), labelled=known)
+    held_out: Dataset = RenderedDataset(inputs, _HELD_OUT_ROOMS, labelled=known)
     if frames is not None:
         held_out = frames
-    calibrating: Frames = Rendered(inputs, _CALIBRATION, labelled=known)
+    to_calibrate: Dataset = RenderedDataset(inputs, _CALIBRATION_ROOMS, labelled=known)
     if calibration is not None:
-        calibrating = calibration
-        doubts += calibration.unpaired
+        to_calibrate = calibration
+        warnings += calibration.unpaired
     elif frames is not None:
-        calibrating = held_out
-        doubts.append(
-            "calibrated and judged on the same frames: give others, --calibration "
+        to_calibrate = held_out
+        warnings.append(
+            "calibrated and evaluated on the same frames: give others, --calibration "
             "NAME=PATH"
         )
     elif not known:
-        doubts.append(
-            "calibrated and judged on rendered rooms, which are not what this network "
-            "was trained for: give real frames, --calibration and --frames NAME=PATH"
+        warnings.append(
+            "calibrated and evaluated on rendered rooms, which are not what this "
+            "network was trained for: give real frames, --calibration and --frames "
+            "NAME=PATH"
         )
-    return Data(inputs, size, calibrating, held_out, tuple(doubts))
-
-
-class Packer:
-    """Frames to the network's tensors, as the runtime packs them; none may be unusable.
-
-    Args:
-        inputs: Of the manifest.
-        option: What the user calls these frames, for the sentences.
-    """
-
-    def __init__(self, inputs: Sequence[Input], option: str) -> None:
-        self._sensors = {i.name: Sensor(i) for i in inputs}
-        self._shapes = tensor_shapes(inputs)
-        self._option = option
-        self._sizes: dict[str, tuple[int, ...]] = {}
-
-    def __call__(
-        self, number: int, arrays: Mapping[str, NDArray[Any]]
-    ) -> dict[str, NDArray[np.float32]]:
-        """The tensors of frame ``number``.
-
-        Raises:
-            ArgumentError: A sensor has no valid pixel in it, or another size than in
-                the frames before.
-        """
-        packed = {name: np.empty(s, np.float32) for name, s in self._shapes.items()}
-        for name, sensor in self._sensors.items():
-            array: Any = sensor.take(arrays[name])
-            size = self._sizes.setdefault(name, array.shape[:2])
-            if array.shape[:2] != size:
-                raise ArgumentError(
-                    f"{self._option} {name}: every frame must be {size[0]} x {size[1]} "
-                    f"like the first, got {array.shape[0]} x {array.shape[1]} in frame "
-                    f"{number}: leave it out."
-                )
-            if not sensor.has_reading(array):
-                raise ArgumentError(
-                    f"{self._option} {name}: frame {number} has no valid pixel: leave "
-                    "it out, for every sensor."
-                )
-            sensor.write(array, packed)
-        return packed
-
-
-def cases(
-    inputs: Sequence[Input], size: tuple[int, int], frames: Frames, option: str
-) -> Iterator[Case]:
-    """Frames as the network sees them, one in memory at a time.
-
-    Args:
-        inputs: Of the manifest.
-        size: That the true labels are brought to, the network's own.
-        option: What the user calls these frames, for the sentences.
-
-    Raises:
-        ArgumentError: See `Packer`.
-    """
-    pack = Packer(inputs, option)
-    for number in range(len(frames)):
-        frame = frames[number]
-        truth = None if frame.truth is None else at_size(frame.truth, size)
-        yield Case(pack(number, frame.arrays), truth)
+    return DataSplit(inputs, size, to_calibrate, held_out, tuple(warnings))

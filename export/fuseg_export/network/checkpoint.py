@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from fuseg.errors import CheckpointError, InputFileError
 
-from ..errors import cause
+from ..errors import first_sentence
 from .weight_names import Matched, counted, foreign, match, some
 
 __all__ = ["Loaded", "load_checkpoint"]
@@ -125,8 +125,8 @@ def _fill(
         missing, unexpected = network.load_state_dict(state, strict=False)
     except Exception as err:  # a network may have hooks of its own
         raise CheckpointError(
-            f"the checkpoint {path} does not fit the network: {cause(err)}. Nothing "
-            "was loaded."
+            f"the checkpoint {path} does not fit the network: {first_sentence(err)}. "
+            "Nothing was loaded."
         ) from err
     return missing, unexpected
 

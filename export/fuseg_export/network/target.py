@@ -17,16 +17,44 @@ from torch.jit import ScriptModule
 from fuseg.errors import ArgumentError, ExportError
 from fuseg.manifest import Class, Input
 
-from ..errors import cause
+from ..errors import first_sentence
 from ..models import REFERENCE
 from .input_options import describe, make_inputs, override
 from .spec import Spec, parse_classes, read_spec
 from .wrappers import unwrapped
 
-__all__ = ["Target", "TensorShape", "build_network", "resolve", "tensor_shapes"]
+__all__ = [
+    "NetworkOptions",
+    "Target",
+    "TensorShape",
+    "build_network",
+    "resolve",
+    "tensor_shapes",
+]
 
 TensorShape = tuple[int, int, int, int]
 _WEIGHTS = (".bin", ".ckpt", ".pkl", ".pt", ".pth", ".safetensors")
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """The network that the user names.
+
+    Attributes:
+        target, inputs, stacks, classes, spec: See `resolve`.
+        checkpoint: Its weights, see `checkpoint.load_checkpoint`.
+        output: Which of its outputs is the segmentation, see `outputs.choose`.
+        opset: See `to_onnx.to_onnx`.
+    """
+
+    target: str
+    checkpoint: Path
+    inputs: Sequence[str] = ()
+    stacks: Sequence[str] = ()
+    classes: str | None = None
+    spec: Path | None = None
+    output: str | None = None
+    opset: int = 17
 
 
 @dataclass(frozen=True)
@@ -138,7 +166,7 @@ def _build(word: str) -> nn.Module:
         try:
             network = factory()
         except Exception as err:  # foreign code may raise anything
-            raise ExportError(f"{word}() failed: {cause(err)}.") from err
+            raise ExportError(f"{word}() failed: {first_sentence(err)}.") from err
     if not isinstance(network, nn.Module):
         raise ArgumentError(
             f"{word}() must return a torch.nn.Module, got {type(network).__name__}."
@@ -194,13 +222,17 @@ def _find(word: str) -> Callable[[], Any]:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as err:
         if err.name is None or not f"{module_name}.".startswith(f"{err.name}."):
-            raise ExportError(f"importing {module_name} failed: {cause(err)}.") from err
+            raise ExportError(
+                f"importing {module_name} failed: {first_sentence(err)}."
+            ) from err
         raise ArgumentError(
             f"the target {word} names the module {module_name}, which is neither "
             f"installed nor in the working directory."
         ) from err
     except Exception as err:  # foreign code may raise anything
-        raise ExportError(f"importing {module_name} failed: {cause(err)}.") from err
+        raise ExportError(
+            f"importing {module_name} failed: {first_sentence(err)}."
+        ) from err
     factory = getattr(module, name, None)
     if isinstance(factory, nn.Module):  # callable, but with frames
         raise ArgumentError(

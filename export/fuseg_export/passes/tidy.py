@@ -9,7 +9,7 @@ import onnx
 
 from fuseg.errors import ExportError
 
-from ..errors import cause
+from ..errors import first_sentence
 
 __all__ = ["all_nodes", "count_nodes", "tidy"]
 
@@ -58,7 +58,9 @@ def tidy(model: onnx.ModelProto) -> None:
         onnx.shape_inference.InferenceError,
         ValueError,
     ) as err:
-        raise ExportError(f"the exported graph is not valid: {cause(err)}.") from err
+        raise ExportError(
+            f"the exported graph is not valid: {first_sentence(err)}."
+        ) from err
 
 
 def _strip(message: Any) -> None:

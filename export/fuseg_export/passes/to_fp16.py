@@ -20,7 +20,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from fuseg.errors import ArgumentError, ExportError
 
-from ..errors import cause
+from ..errors import first_sentence
 from .rewrite import PAIR, WEIGHTED, bodies, constant, free, names_in, rewrite, store
 from .tidy import all_nodes, tidy
 
@@ -254,7 +254,7 @@ def to_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     except Exception as err:  # its exceptions share no narrower base
         raise ExportError(
             f"the graph cannot be brought to opset {opset}, which float16 scales need: "
-            f"{cause(err)}."
+            f"{first_sentence(err)}."
         ) from err
     names = {node.output[0]: node.name for node in model.graph.node}
     for node in made.graph.node:  # it forgets those of nodes that it rewrites

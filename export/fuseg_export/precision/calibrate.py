@@ -22,7 +22,7 @@ from onnxruntime.quantization.calibrate import create_calibrator
 from fuseg.errors import ArgumentError, ExportError, InputFileError
 from fuseg.host.files import write_file
 
-from ..errors import cause
+from ..errors import first_sentence
 
 __all__ = ["METHODS", "Ranges", "cached", "calibrate"]
 
@@ -106,7 +106,7 @@ def calibrate(
             raise
         except (RuntimeError, ValueError) as err:
             raise ExportError(
-                f"the network cannot be calibrated: {cause(err)}."
+                f"the network cannot be calibrated: {first_sentence(err)}."
             ) from err
     if not count:
         raise ArgumentError("calibration needs at least one frame, got none.")
@@ -154,7 +154,7 @@ def _read(path: Path) -> Ranges | None:
     except (AttributeError, KeyError, OSError, TypeError, ValueError) as err:
         raise InputFileError(
             f"{path} must hold the ranges of a calibration, and cannot be read as such "
-            f"({cause(err)}): delete it, or name another file."
+            f"({first_sentence(err)}): delete it, or name another file."
         ) from err
 
 

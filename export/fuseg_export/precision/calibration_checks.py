@@ -1,4 +1,4 @@
-"""What the calibration frames look like to INT8: tails, holes and their fill value.
+"""What calibration frames would do to INT8: outliers, holes and their fill value.
 
 The steps of an input's range go to its ends. A few far values, or a fill value beyond
 all readings, leave few for what the network looks at.
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fuseg.manifest import Input
 
-__all__ = ["Watch"]
+__all__ = ["CalibrationChecks"]
 
 _A_FRAME = 1024  # values looked at of each sensor
 _MOSTLY = 0.5
@@ -21,7 +21,7 @@ _TAIL = 4.0  # times as far as all but one value of a thousand
 _WASTE = 0.25  # of the range
 
 
-class Watch:
+class CalibrationChecks:
     """Collects a few values of each frame; then says what is unusual about them."""
 
     def __init__(self, inputs: Sequence[Input]) -> None:
@@ -35,8 +35,8 @@ class Watch:
             step = max(1, planes.size // _A_FRAME)
             self._seen[entry.name].append(planes.reshape(-1)[::step].copy())
 
-    def doubts(self) -> list[str]:
-        """A sentence on each oddity."""
+    def warnings(self) -> list[str]:
+        """A sentence on everything unusual."""
         found = []
         for entry in self._inputs:
             values = np.concatenate(self._seen[entry.name])

@@ -1,4 +1,4 @@
-"""What fewer bits cost: labels beside the float32 network's, and beside the truth."""
+"""Variants against the float32 network: equal labels, and mIoU where truth is known."""
 
 from __future__ import annotations
 
@@ -13,63 +13,85 @@ from numpy.typing import NDArray
 from fuseg.dataset import metrics
 from fuseg.dataset.metrics import confusion, iou, label_agreement, miou
 from fuseg.errors import ArgumentError
+from fuseg.manifest import Output
 from fuseg.ops import upsample_argmax
 
+from ..frames.packing import PackedFrame, Tensors
 from ..ort_session import open_session
-from ..passes.cut_tail import Tail
+from .options import Budget
 
 __all__ = [
-    "Budget",
-    "Case",
-    "Judgement",
-    "Scores",
-    "Verdict",
-    "judge",
-    "labels_of",
-    "scores_of",
+    "Comparison",
+    "Evaluation",
+    "ScoreFunction",
+    "Task",
+    "evaluate",
+    "score_function",
 ]
 
 _DRAWS = 1000  # of the bootstrap
 _LEVEL = 95  # per cent, of its interval
 _SHOWN = 4  # frames that a report shows
 
-Tensors = Mapping[str, NDArray[np.float32]]
-Scores = Callable[[Tensors], NDArray[np.float32]]
+ScoreFunction = Callable[[Tensors], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class Case:
-    """One frame: the network's inputs, and the true labels (H, W) if known.
-
-    ``truth`` has the network's own output size.
-    """
-
-    tensors: Tensors
-    truth: NDArray[np.uint8] | None = None
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a variant may lose against float32 before it is refused.
+class Task:
+    """How the scores of a network, its tail cut off, are labelled and scored.
 
     Attributes:
-        miou_drop: Of the mean IoU; judged where the truth is known.
-        class_drop: Of the IoU of any class.
-        agreement: Share of equal labels that there must be.
+        classes: Names, in the order of the labels.
+        ignore: Label in the truth that is not counted.
+        size: (H, W) of the network's own output.
+        align_corners: Of the resize that was cut off.
+        mapped: See `fuseg.dataset.metrics.score`.
     """
 
-    miou_drop: float = 0.005
-    class_drop: float = 0.02
-    agreement: float = 0.995
+    classes: tuple[str, ...]
+    ignore: int
+    size: tuple[int, int]
+    align_corners: bool = False
+    mapped: bool = True
 
-    def halved(self) -> Budget:
-        """Half of each loss: for a few frames, that others may be harder than."""
-        agreement = 1 - (1 - self.agreement) / 2
-        return Budget(self.miou_drop / 2, self.class_drop / 2, agreement)
+    @classmethod
+    def of(cls, output: Output, *, mapped: bool = True) -> Task:
+        """The task of a manifest's output."""
+        return cls(
+            tuple(c.name for c in output.classes),
+            output.ignore,
+            output.tail.size,
+            output.upsample.align_corners,
+            mapped,
+        )
+
+    def label(self, scores: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Labels (H, W) from scores (1, C, h, w).
+
+        By the kernel, as the bundle is run: hundreds of frames are labelled, once for
+        each variant, and the kernel is held against the reference in its own tests.
+        """
+        labels = upsample_argmax(
+            scores[0], size=self.size, align_corners=self.align_corners
+        )
+        return np.asarray(labels, np.uint8)
+
+    def confusion(
+        self, truth: NDArray[np.uint8], labels: NDArray[np.uint8]
+    ) -> NDArray[np.int64]:
+        """Pixel counts by true class (rows) and label (columns)."""
+        return confusion(truth, labels, len(self.classes), self.ignore)
+
+    def score(self, counts: Sequence[NDArray[np.int64]], ignored: int) -> metrics.Score:
+        """Of all these frames together."""
+        table = np.sum(counts, 0)
+        return metrics.score(
+            table, ignored, self.classes, self.ignore, mapped=self.mapped
+        )
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Comparison:
     """A variant beside the float32 network, on the same frames.
 
     Attributes:
@@ -116,7 +138,7 @@ class Verdict:
         return "; ".join(faults) or None
 
 
-def scores_of(model: onnx.ModelProto) -> Scores:
+def score_function(model: onnx.ModelProto) -> ScoreFunction:
     """A network with one output as a function, run by ONNX Runtime."""
     session = open_session(model)
 
@@ -127,98 +149,76 @@ def scores_of(model: onnx.ModelProto) -> Scores:
     return scores
 
 
-def labels_of(scores: NDArray[np.float32], tail: Tail) -> NDArray[np.uint8]:
-    """Labels of the network's own output size, from scores whose tail was cut.
-
-    By the kernel, as the bundle is run: hundreds of frames are labelled, once for each
-    variant, and the kernel is held against the reference in its own tests.
-    """
-    labels = upsample_argmax(
-        scores[0], size=tail.size, align_corners=tail.align_corners
-    )
-    return np.asarray(labels, np.uint8)
-
-
 @dataclass(frozen=True)
-class Judgement:
+class Evaluation:
     """The float32 network and its variants on the same frames.
 
     Attributes:
         frames: How many.
-        full: How the float32 network scores; None without truth, or where all of it
+        fp32: The score of the float32 network; None without truth, or where all of it
             is ignored.
-        scores: How the variants do, by name; empty where ``full`` is None.
-        verdicts: The variants beside the float32 network, by name.
+        scores: Those of the variants, by name; empty where ``fp32`` is None.
+        comparisons: The variants beside the float32 network, by name.
         worst_frames: Numbers of those where most labels of the float32 network are
             wrong, the worst first; where truth is known.
     """
 
     frames: int
-    full: metrics.Score | None
+    fp32: metrics.Score | None
     scores: dict[str, metrics.Score]
-    verdicts: dict[str, Verdict]
+    comparisons: dict[str, Comparison]
     worst_frames: tuple[int, ...]
 
 
-def judge(
-    cases: Iterable[Case],
-    reference: Scores,
-    variants: Mapping[str, Scores],
-    tail: Tail,
-    *,
-    classes: Sequence[str],
-    ignore: int,
-    mapped: bool = True,
-) -> Judgement:
-    """Label all cases with all variants; one frame is in memory at a time.
+def evaluate(
+    frames: Iterable[PackedFrame],
+    fp32: ScoreFunction,
+    variants: Mapping[str, ScoreFunction],
+    task: Task,
+) -> Evaluation:
+    """Label all frames with all variants; one frame is in memory at a time.
 
     Args:
-        reference: The float32 network.
+        fp32: The float32 network.
         variants: By name; may be empty.
-        tail: What was cut off it.
-        classes: Names, in the order of the labels.
-        ignore: Label in the truth that is not counted.
-        mapped: See `fuseg.dataset.metrics.score`.
 
     Raises:
-        ArgumentError: There is no case.
+        ArgumentError: There is no frame.
     """
     count = ignored = 0
     equal: dict[str, list[float]] = {name: [] for name in variants}
     differs = dict.fromkeys(variants, 0.0)
     own: list[NDArray[np.int64]] = []
     tables: dict[str, list[NDArray[np.int64]]] = {name: [] for name in variants}
-    for case in cases:
+    for frame in frames:
         count += 1
-        own_scores = reference(case.tensors)
-        expected = labels_of(own_scores, tail)
-        if case.truth is not None:
-            ignored += int(np.count_nonzero(case.truth == ignore))
-            own.append(confusion(case.truth, expected, len(classes), ignore))
+        own_scores = fp32(frame.tensors)
+        expected = task.label(own_scores)
+        if frame.truth is not None:
+            ignored += int(np.count_nonzero(frame.truth == task.ignore))
+            own.append(task.confusion(frame.truth, expected))
         for name, variant in variants.items():
-            scores = variant(case.tensors)
+            scores = variant(frame.tensors)
             difference = float(np.abs(scores - own_scores).max())
             differs[name] = float(np.maximum(differs[name], difference))  # keeps a NaN
-            labels = labels_of(scores, tail)
+            labels = task.label(scores)
             equal[name].append(label_agreement(labels, expected))
-            if case.truth is not None:
-                table = confusion(case.truth, labels, len(classes), ignore)
-                tables[name].append(table)
+            if frame.truth is not None:
+                tables[name].append(task.confusion(frame.truth, labels))
     if not count:
-        raise ArgumentError("a variant must be judged on at least one frame, got none.")
+        raise ArgumentError("variants must be evaluated on at least one frame, got 0.")
     known = bool(np.any(own))
-
-    def score(counts: list[NDArray[np.int64]]) -> metrics.Score:
-        table = np.sum(counts, 0)
-        return metrics.score(table, ignored, classes, ignore, mapped=mapped)
-
-    return Judgement(
+    return Evaluation(
         frames=count,
-        full=score(own) if known else None,
-        scores={name: score(tables[name]) for name in variants if known},
-        verdicts={
-            name: _verdict(
-                equal[name], differs[name], own, tables[name] if known else [], classes
+        fp32=task.score(own, ignored) if known else None,
+        scores={name: task.score(tables[name], ignored) for name in variants if known},
+        comparisons={
+            name: _compare(
+                equal[name],
+                differs[name],
+                own,
+                tables[name] if known else [],
+                task.classes,
             )
             for name in variants
         },
@@ -226,22 +226,22 @@ def judge(
     )
 
 
-def _verdict(
+def _compare(
     equal: list[float],
     difference: float,
     own: list[NDArray[np.int64]],
     tables: list[NDArray[np.int64]],
     classes: Sequence[str],
-) -> Verdict:
+) -> Comparison:
     agreement = float(np.mean(equal))
     order = np.argsort(equal, kind="stable")[:_SHOWN]
     worst_frames = tuple(int(i) for i in order if equal[i] < 1)
     if not tables:
-        return Verdict(len(equal), agreement, difference, worst_frames=worst_frames)
+        return Comparison(len(equal), agreement, difference, worst_frames=worst_frames)
     before, after = np.array(own), np.array(tables)
     drops = iou(before.sum(0)) - iou(after.sum(0))
     worst = int(np.nanargmax(drops))
-    return Verdict(
+    return Comparison(
         frames=len(equal),
         agreement=agreement,
         max_abs_logit_diff=difference,

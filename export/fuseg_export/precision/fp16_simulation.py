@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fuseg.errors import ExportError
 
-from ..errors import cause
+from ..errors import first_sentence
 from ..passes.rewrite import bodies, free, names_in, rewrite
 from ..passes.tidy import tidy
 
@@ -56,7 +56,9 @@ def simulate(model: onnx.ModelProto) -> Scores:
             graph, options, providers=["CPUExecutionProvider"]
         )
     except Exception as err:  # its exceptions share no narrower base
-        raise ExportError(f"ONNX Runtime refuses the graph: {cause(err)}.") from err
+        raise ExportError(
+            f"ONNX Runtime refuses the graph: {first_sentence(err)}."
+        ) from err
 
     def scores(tensors: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
         (found,) = session.run(None, dict(tensors))

@@ -27,7 +27,7 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ..errors import cause
+from ..errors import first_sentence
 from ..passes.rewrite import PAIR, WEIGHTED, constant, producer, read, static_shape
 from .qdq_placement import output_axis
 from .tensorrt_operators import Version, unsupported
@@ -55,7 +55,7 @@ def check_for_tensorrt(
     try:
         graph = read(model, strict=True).graph
     except onnx.shape_inference.InferenceError as err:
-        return [f"the graph's types must be consistent, but {cause(err)}."]
+        return [f"the graph's types must be consistent, but {first_sentence(err)}."]
     broken = [
         *unsupported(graph, version),
         *_zero_points(graph),

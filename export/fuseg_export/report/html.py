@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from fuseg.cli.printing import plural
 from fuseg.host import cpu
 
-from ..precision.variants import Made
-from .pictures import Pane, Shown
+from ..precision.built_variant import BuiltVariant
+from .pictures import DrawnFrame, Pane
 from .tables import (
     STAGE_HEADINGS,
     class_rows,
@@ -64,7 +64,7 @@ def as_html(report: ExportReport) -> str:
         _frames(report),
         _list("Warnings", report.warnings),
         _list("Notes", [*report.notes, *remarks(report.variants)]),
-        *(_layers(made) for made in report.variants),
+        *(_layers(variant) for variant in report.variants),
     ]
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -94,7 +94,7 @@ def _facts(report: ExportReport) -> str:
             f"{i.name} ({i.kind}, {i.resize.height} x {i.resize.width})"
             for i in report.manifest.inputs
         ),
-        "made with": ", ".join(
+        "variant with": ", ".join(
             [report.manifest.created_by, *(f"{t} {known[t]}" for t in tools)]
         ),
         "ONNX": f"opset {report.opset}, by torch's {report.exporter} exporter",
@@ -108,7 +108,7 @@ def _facts(report: ExportReport) -> str:
 
 def _classes(report: ExportReport) -> str:
     """IoU of each class, and what it leaves out."""
-    scored = [made for made in report.variants if made.score is not None]
+    scored = [variant for variant in report.variants if variant.score is not None]
     if not scored:
         return ""
     (output,) = report.manifest.outputs
@@ -124,7 +124,7 @@ def _classes(report: ExportReport) -> str:
 
 
 def _frames(report: ExportReport) -> str:
-    if not report.shown:
+    if not report.drawn:
         return ""
     (output,) = report.manifest.outputs
     legend = "".join(
@@ -142,13 +142,13 @@ def _frames(report: ExportReport) -> str:
     return _section(
         "Frames",
         f'{about}<ul class="legend">\n{legend}</ul>\n'
-        + "".join(map(_frame, report.shown)),
+        + "".join(map(_frame, report.drawn)),
     )
 
 
-def _frame(shown: Shown) -> str:
-    panes = "".join(map(_pane, shown.panes))
-    return f'<h3>frame {shown.number}</h3>\n<div class="panes">\n{panes}</div>\n'
+def _frame(drawn: DrawnFrame) -> str:
+    panes = "".join(map(_pane, drawn.panes))
+    return f'<h3>frame {drawn.number}</h3>\n<div class="panes">\n{panes}</div>\n'
 
 
 def _pane(pane: Pane) -> str:
@@ -159,16 +159,16 @@ def _pane(pane: Pane) -> str:
     )
 
 
-def _layers(made: Made) -> str:
-    if made.repair is None or not made.repair.sensitivity:
+def _layers(variant: BuiltVariant) -> str:
+    if variant.mixed_precision is None or not variant.mixed_precision.sensitivity:
         return ""
-    kept = set(made.repair.kept)
+    kept = set(variant.mixed_precision.float_nodes)
     rows = (
         (node, f"{changed:.5f}", "float" if node in kept else "int8")
-        for node, changed in made.repair.sensitivity.items()
+        for node, changed in variant.mixed_precision.sensitivity.items()
     )
     table = _table(("layer", "labels it changes alone in INT8", "stays in"), rows)
-    name = html.escape(made.name)
+    name = html.escape(variant.name)
     return f"<details><summary>{name}: its layers</summary>{table}</details>\n"
 
 

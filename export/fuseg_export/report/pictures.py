@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +13,13 @@ from PIL import Image
 
 from fuseg.manifest import Input, Manifest
 
-from ..frames.samples import Frame
-from ..passes.cut_tail import Tail
-from ..precision.evaluate import Case, Scores, labels_of
+from ..frames.frame_set import FrameSet
+from ..frames.packing import PackedFrame
+from ..precision.evaluate import ScoreFunction, Task
+from ..precision.make_variants import Variants
 
-__all__ = ["SHOWN", "Pane", "Shown", "show"]
+__all__ = ["DrawnFrame", "Pane", "draw", "draw_frame"]
 
-SHOWN = 4  # frames in a report without variants
 _VISIBLE = 0.001  # of the pixels must differ, or nobody sees it
 _ENDS = (2, 98)  # per cent of the readings between black and white
 
@@ -33,60 +33,73 @@ class Pane:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """One frame: its number among those judged on, and its panes."""
+class DrawnFrame:
+    """One frame: its number among those evaluated on, and its panes."""
 
     number: int
     panes: tuple[Pane, ...]
 
 
-def show(
-    frame: Callable[[int], tuple[Frame, Case]],
-    numbers: Mapping[int, Sequence[str]],
-    programs: Mapping[str, Scores],
-    tail: Tail,
+def draw(variants: Variants, manifest: Manifest) -> tuple[DrawnFrame, ...]:
+    """Draw the frames of an evaluation that are worth a look.
+
+    Side by side: the sensors, the truth if it is known, the labels, and what differs. A
+    variant is left out where too few labels differ to be seen; so is a frame where that
+    leaves no variant.
+    """
+    drawn = []
+    for number in sorted(variants.worth_showing):
+        frame, packed = variants.split.held_out_frame(number)
+        labelled = variants.worth_showing[number]
+        functions = {n: variants.functions[n] for n in ("fp32", *labelled)}
+        panes = draw_frame(frame, packed, functions, manifest)
+        if panes:
+            drawn.append(DrawnFrame(number, panes))
+    return tuple(drawn)
+
+
+def draw_frame(
+    frame: FrameSet,
+    packed: PackedFrame,
+    functions: Mapping[str, ScoreFunction],
     manifest: Manifest,
-) -> tuple[Shown, ...]:
-    """Draw frames: the sensors, the truth if known, labels, and what differs.
+) -> tuple[Pane, ...]:
+    """The panes of one frame; none if all of several variants look like fp32.
 
     Args:
-        frame: Gives one, and the network's inputs for it.
-        numbers: Of the frames to show, each with the variants to show beside fp32. A
-            variant is left out where too few labels differ to be seen; so is a frame
-            of which all are.
-        programs: The variants, fp32 among them.
-        tail: What was cut off them.
+        functions: The variants, fp32 first.
     """
     (output,) = manifest.outputs
+    task = Task.of(output)
     palette = [value for entry in output.classes for value in entry.color]
-    shown = []
-    for number in sorted(numbers):
-        given, case = frame(number)
-        full = labels_of(programs["fp32"](case.tensors), tail)
-        variants: list[Pane] = []
-        for name in numbers[number]:
-            labels = labels_of(programs[name](case.tensors), tail)
-            differs = labels != full
-            if differs.mean() >= _VISIBLE:
-                variants.append(Pane(name, _labels(labels, palette)))
-                share = f"{name}: {differs.mean():.2%} differ from fp32"
-                variants.append(Pane(share, _mask(differs)))
-        if numbers[number] and not variants:
-            continue
-        panes = [
-            Pane(entry.name, _sensor(entry, given.arrays[entry.name], tail.size))
-            for entry in manifest.inputs
-        ]
-        if case.truth is not None:
-            known = case.truth != output.ignore
-            panes.append(Pane("truth", _labels(case.truth, palette, known)))
-        panes.append(Pane("fp32", _labels(full, palette)))
-        if case.truth is not None:
-            wrong = known & (case.truth != full)
-            share = wrong.sum() / max(1, known.sum())
-            panes.append(Pane(f"fp32: {share:.2%} differ from truth", _mask(wrong)))
-        shown.append(Shown(number, (*panes, *variants)))
-    return tuple(shown)
+    labels = {n: task.label(scores(packed.tensors)) for n, scores in functions.items()}
+    fp32 = labels.pop("fp32")
+    variants: list[Pane] = []
+    for name, own in labels.items():
+        differs = own != fp32
+        if differs.mean() >= _VISIBLE:
+            variants.append(Pane(name, _labels(own, palette)))
+            share = f"{name}: {differs.mean():.2%} differ from fp32"
+            variants.append(Pane(share, _mask(differs)))
+    if labels and not variants:
+        return ()
+    panes = [
+        Pane(entry.name, _sensor(entry, frame.arrays[entry.name], task.size))
+        for entry in manifest.inputs
+    ]
+    truth = packed.truth
+    if truth is None:
+        return (*panes, Pane("fp32", _labels(fp32, palette)), *variants)
+    known = truth != output.ignore
+    wrong = known & (truth != fp32)
+    share = f"fp32: {wrong.sum() / max(1, known.sum()):.2%} differ from truth"
+    return (
+        *panes,
+        Pane("truth", _labels(truth, palette, known)),
+        Pane("fp32", _labels(fp32, palette)),
+        Pane(share, _mask(wrong)),
+        *variants,
+    )
 
 
 def _sensor(entry: Input, array: NDArray[Any], size: tuple[int, int]) -> bytes:

@@ -1,4 +1,4 @@
-"""What an export made, told as rows of tables, as sentences and as JSON."""
+"""What an export variant, told as rows of tables, as sentences and as JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ..precision.variants import Made
+from ..precision.built_variant import BuiltVariant
+from ..precision.mixed_precision_search import MixedPrecision
 
 if TYPE_CHECKING:
     from ..pipeline import ExportReport, Stage
@@ -56,28 +57,32 @@ def stage_rows(stages: Sequence[Stage]) -> list[tuple[str, ...]]:
     ]
 
 
-def variant_rows(variants: Sequence[Made]) -> Table:
+def variant_rows(variants: Sequence[BuiltVariant]) -> Table:
     """All that is known of each variant, the preferred one first, for a wide page."""
     return _without_empty_columns(_HEADINGS, [_cells(variant) for variant in variants])
 
 
-def brief_rows(variants: Sequence[Made]) -> Table:
-    """The same for a terminal of 80 columns; the rest stands in `remarks`."""
+def brief_rows(variants: Sequence[BuiltVariant]) -> Table:
+    """The same for a terminal of 80 columns; `remarks` has the rest."""
     rows = []
-    for made in variants:
-        drop = None if made.verdict is None else made.verdict.miou_drop
-        best = made.fastest
+    for variant in variants:
+        drop = None if variant.comparison is None else variant.comparison.miou_drop
+        best = variant.fastest
         rows.append(
             (
-                made.name,
-                f"{made.model.ByteSize() / 1e6:.1f}",
-                "" if made.score is None else f"{made.score.miou:.4f}",
+                variant.name,
+                f"{variant.model.ByteSize() / 1e6:.1f}",
+                "" if variant.score is None else f"{variant.score.miou:.4f}",
                 "" if drop is None else _signed(-drop),
-                _worst_class(made),
-                "" if made.verdict is None else f"{made.verdict.agreement:.5f}",
-                "" if made.repair is None else str(len(made.repair.kept)),
+                _worst_class(variant),
+                ""
+                if variant.comparison is None
+                else f"{variant.comparison.agreement:.5f}",
+                ""
+                if variant.mixed_precision is None
+                else str(len(variant.mixed_precision.float_nodes)),
                 "" if best is None else f"{best[1]:.2f}",
-                "kept" if made.refused is None else "refused",
+                "kept" if variant.refused is None else "refused",
             )
         )
     return _without_empty_columns(_BRIEF, rows)
@@ -86,16 +91,18 @@ def brief_rows(variants: Sequence[Made]) -> Table:
 def _without_empty_columns(
     headings: Sequence[str], rows: Sequence[tuple[str, ...]]
 ) -> Table:
-    told = [i for i in range(len(headings)) if any(row[i] for row in rows)]
+    known = [i for i in range(len(headings)) if any(row[i] for row in rows)]
     return (
-        tuple(headings[i] for i in told),
-        [tuple(row[i] for i in told) for row in rows],
+        tuple(headings[i] for i in known),
+        [tuple(row[i] for i in known) for row in rows],
     )
 
 
-def class_rows(scored: Sequence[Made]) -> Table:
+def class_rows(scored: Sequence[BuiltVariant]) -> Table:
     """Headings and rows of the IoU of each class, a column a variant."""
-    scores = [(made.name, made.score) for made in scored if made.score is not None]
+    scores = [
+        (variant.name, variant.score) for variant in scored if variant.score is not None
+    ]
     headings = ("class", *(name for name, _ in scores))
     rows = []
     for entry in scores[0][1].iou if scores else ():
@@ -107,7 +114,7 @@ def class_rows(scored: Sequence[Made]) -> Table:
 
 def score_words(report: ExportReport) -> list[str]:
     """How fp32 scores on the truth, and what the numbers leave out; maybe nothing."""
-    full = next(made for made in report.variants if made.name == "fp32")
+    full = next(variant for variant in report.variants if variant.name == "fp32")
     if full.score is None:
         return []
     height, width = report.tail.size
@@ -118,106 +125,113 @@ def score_words(report: ExportReport) -> list[str]:
     return [f"{where}: {first}", *rest, *missing]
 
 
-def remarks(variants: Sequence[Made]) -> list[str]:
-    """What a table has no room for: who runs fastest on what, why a variant is refused,
-    what had to stay in float, what runs in float nevertheless; a sentence each."""
+def remarks(variants: Sequence[BuiltVariant]) -> list[str]:
+    """What a table has no room for, a sentence each: the fastest backends, confidence
+    intervals, why a variant is refused, which layers run in float."""
     found = []
     times = [
-        f"{m.name} {m.fastest[1]:.2f} ({m.fastest[0]})" for m in variants if m.fastest
+        f"{v.name} {v.fastest[1]:.2f} ({v.fastest[0]})" for v in variants if v.fastest
     ]
     if times:
         found.append(f"ms a run of one thread, the fastest backend: {', '.join(times)}")
-    for made in variants:
-        interval = None if made.verdict is None else made.verdict.interval
-        if interval is not None:
-            low, high = (_signed(-drop) for drop in reversed(interval))
+    for variant in variants:
+        name, comparison = variant.name, variant.comparison
+        if comparison is not None and comparison.interval is not None:
+            low, high = (_signed(-drop) for drop in reversed(comparison.interval))
             found.append(
-                f"{made.name}: mIoU changes by {low} to {high} in 95 % of the draws"
+                f"{name}: mIoU changes by {low} to {high} in 95 % of the draws"
             )
-        if made.refused is not None:
-            found.append(f"{made.name} is refused: {made.refused}")
-        if made.in_float:
+        if variant.refused is not None:
+            found.append(f"{name} is refused: {variant.refused}")
+        if variant.float_on_ort:
             found.append(
-                f"{made.name}: {len(made.in_float)} quantized layers run in float on "
-                f"ONNX Runtime nevertheless ({', '.join(made.in_float[:_MOST_NAMED])})"
+                f"{name}: ONNX Runtime runs {len(variant.float_on_ort)} quantized "
+                f"layers in float ({', '.join(variant.float_on_ort[:_MOST_NAMED])})"
             )
-        if made.repair is None or not made.repair.kept:
-            continue
-        kept, naive = made.repair.kept, made.repair.naive
-        more = len(kept) - _MOST_NAMED
-        named = ", ".join(kept[:_MOST_NAMED]) + (
-            f" and {more} more" if more > 0 else ""
-        )
-        found.append(
-            f"{made.name}: {len(kept)} of {len(made.repair.sensitivity)} layers stay "
-            f"in float ({named}); all in INT8, {naive.agreement:.4f} of the labels of "
-            "the calibration frames were fp32's"
-        )
+        if variant.mixed_precision is not None and variant.mixed_precision.float_nodes:
+            found.append(f"{name}: {_layers_in_float(variant.mixed_precision)}")
     return found
 
 
-def as_json(made: Made) -> dict[str, Any]:
-    """All that is known of a variant, in plain values."""
-    verdict, repair = made.verdict, made.repair
-    return {
-        "name": made.name,
-        "for": list(made.targets),
-        "precision": made.precision,
-        "bytes": made.model.ByteSize(),
-        "in_bundle": made.refused is None,
-        "refused": made.refused,
-        "ms": made.times,
-        "frames": made.frames or None,
-        "label_agreement": None if verdict is None else verdict.agreement,
-        "miou": None if made.score is None else made.score.miou,
-        "score": None if made.score is None else asdict(made.score),
-        "miou_drop": None if verdict is None else verdict.miou_drop,
-        "miou_drop_interval": (
-            None
-            if verdict is None or verdict.interval is None
-            else list(verdict.interval)
-        ),
-        "worst_class": None if verdict is None else verdict.worst_class,
-        "worst_class_drop": None if verdict is None else verdict.worst_drop,
-        "float_nodes": [] if repair is None else list(repair.kept),
-        "in_float_nevertheless": list(made.in_float),
-        "sensitivity": {} if repair is None else repair.sensitivity,
-        "unrepaired_agreement": None if repair is None else repair.naive.agreement,
-    }
-
-
-def _cells(made: Made) -> tuple[str, ...]:
-    verdict = made.verdict
+def _layers_in_float(mixed: MixedPrecision) -> str:
+    count = len(mixed.float_nodes)
+    named = ", ".join(mixed.float_nodes[:_MOST_NAMED])
+    more = f" and {count - _MOST_NAMED} more" if count > _MOST_NAMED else ""
     return (
-        made.name,
-        f"{made.model.ByteSize():,}",
-        str(made.frames or ""),
-        _miou(made),
-        _worst_class(made),
-        "" if verdict is None else f"{verdict.agreement:.5f}",
-        "" if made.repair is None else str(len(made.repair.kept)),
-        ", ".join(f"{name} {ms:.2f}" for name, ms in made.times.items()),
-        "in the bundle" if made.refused is None else f"refused: {made.refused}",
+        f"{count} of {len(mixed.sensitivity)} layers stay in float ({named}{more}); "
+        f"all in INT8, {mixed.all_int8.agreement:.4f} of the labels of the calibration "
+        "frames were fp32's"
     )
 
 
-def _miou(made: Made) -> str:
-    if made.score is None or made.score.miou is None:
+def as_json(variant: BuiltVariant) -> dict[str, Any]:
+    """All that is known of a variant, in plain values."""
+    comparison, mixed = variant.comparison, variant.mixed_precision
+    return {
+        "name": variant.name,
+        "for": list(variant.targets),
+        "precision": variant.precision,
+        "bytes": variant.model.ByteSize(),
+        "in_bundle": variant.refused is None,
+        "refused": variant.refused,
+        "ms": variant.times,
+        "frames": variant.frames or None,
+        "label_agreement": None if comparison is None else comparison.agreement,
+        "miou": None if variant.score is None else variant.score.miou,
+        "score": None if variant.score is None else asdict(variant.score),
+        "miou_drop": None if comparison is None else comparison.miou_drop,
+        "miou_drop_interval": (
+            None
+            if comparison is None or comparison.interval is None
+            else list(comparison.interval)
+        ),
+        "worst_class": None if comparison is None else comparison.worst_class,
+        "worst_class_drop": None if comparison is None else comparison.worst_drop,
+        "float_nodes": [] if mixed is None else list(mixed.float_nodes),
+        "float_on_onnxruntime": list(variant.float_on_ort),
+        "sensitivity": {} if mixed is None else mixed.sensitivity,
+        "all_int8_agreement": None if mixed is None else mixed.all_int8.agreement,
+    }
+
+
+def _cells(variant: BuiltVariant) -> tuple[str, ...]:
+    comparison = variant.comparison
+    return (
+        variant.name,
+        f"{variant.model.ByteSize():,}",
+        str(variant.frames or ""),
+        _miou(variant),
+        _worst_class(variant),
+        "" if comparison is None else f"{comparison.agreement:.5f}",
+        ""
+        if variant.mixed_precision is None
+        else str(len(variant.mixed_precision.float_nodes)),
+        ", ".join(f"{name} {ms:.2f}" for name, ms in variant.times.items()),
+        "in the bundle" if variant.refused is None else f"refused: {variant.refused}",
+    )
+
+
+def _miou(variant: BuiltVariant) -> str:
+    if variant.score is None or variant.score.miou is None:
         return ""
-    verdict, own = made.verdict, f"{made.score.miou:.4f}"
-    if verdict is None or verdict.miou_drop is None or verdict.interval is None:
+    comparison, own = variant.comparison, f"{variant.score.miou:.4f}"
+    if (
+        comparison is None
+        or comparison.miou_drop is None
+        or comparison.interval is None
+    ):
         return own
-    low, high = verdict.interval
+    low, high = comparison.interval
     interval = f"{_signed(-high)} to {_signed(-low)}"
-    return f"{own} ({_signed(-verdict.miou_drop)}, 95 %: {interval})"
+    return f"{own} ({_signed(-comparison.miou_drop)}, 95 %: {interval})"
 
 
-def _worst_class(made: Made) -> str:
-    verdict = made.verdict
-    if verdict is None or verdict.worst_drop is None:
+def _worst_class(variant: BuiltVariant) -> str:
+    comparison = variant.comparison
+    if comparison is None or comparison.worst_drop is None:
         return ""
-    loss = _signed(-verdict.worst_drop)
-    return f"{verdict.worst_class} {loss}" if loss.startswith("-") else "none loses"
+    loss = _signed(-comparison.worst_drop)
+    return f"{comparison.worst_class} {loss}" if loss.startswith("-") else "none loses"
 
 
 def _signed(value: float) -> str:

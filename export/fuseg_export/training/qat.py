@@ -17,13 +17,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..frames.packing import PackedFrame
 from ..models import ReferenceModel
 from ..network.target import tensor_shapes
 from ..outputs import OneOutput
-from ..passes.cut_tail import Tail, cut_tail
+from ..passes.cut_tail import cut_tail
 from ..passes.simplify import simplify
 from ..precision.calibrate import calibrate
-from ..precision.evaluate import Case, Scores, Verdict, judge, scores_of
+from ..precision.evaluate import (
+    Comparison,
+    ScoreFunction,
+    Task,
+    evaluate,
+    score_function,
+)
 from ..precision.qdq_placement import CPU, TENSORRT
 from ..precision.quantize import quantize
 from ..reference import at_size
@@ -98,46 +105,41 @@ def measure(
     Args:
         before, after: The network before and after `fine_tune`.
         train: The first of which are calibrated on.
-        held_out: With the true labels, judged on.
+        held_out: With the true labels, evaluated on.
 
     Returns:
-        By variant, ``before int8-cpu`` and so on, a `judge.Verdict` as a dict, with
-        ``miou_ratio``: the mean IoU as a share of ``before``'s in float32.
+        By variant, ``before int8-cpu`` and so on, an `evaluate.Comparison` as a dict,
+        with ``miou_ratio``: the mean IoU as a share of ``before``'s in float32.
     """
-    reference, tail, variants = _variants(model, before, train)
+    fp32, task, variants = _variants(model, before, train)
     own, _, tuned = _variants(model, after, train)
-    programs = {f"before {name}": scores for name, scores in variants.items()}
-    programs["after fp32"] = own
-    programs |= {f"after {name}": scores for name, scores in tuned.items()}
-    cases = (
-        Case(tensors, at_size(held_out.labels[number], tail.size))
+    functions = {f"before {name}": scores for name, scores in variants.items()}
+    functions["after fp32"] = own
+    functions |= {f"after {name}": scores for name, scores in tuned.items()}
+    frames = (
+        PackedFrame(tensors, at_size(held_out.labels[number], task.size))
         for number, tensors in enumerate(_packed(model, held_out, len(held_out)))
     )
-    found = judge(
-        cases,
-        reference,
-        programs,
-        tail,
-        classes=[c.name for c in model.classes],
-        ignore=model.ignore,
-    )
-    return {name: _record(verdict) for name, verdict in found.verdicts.items()}
+    found = evaluate(frames, fp32, functions, task)
+    return {name: _record(comparison) for name, comparison in found.comparisons.items()}
 
 
 def _variants(
     model: ReferenceModel, network: nn.Module, train: Frames
-) -> tuple[Scores, Tail, dict[str, Scores]]:
+) -> tuple[ScoreFunction, Task, dict[str, ScoreFunction]]:
     shapes = tensor_shapes(model.inputs)
     example = {name: torch.zeros(shape) for name, shape in shapes.items()}
     exported = to_onnx(OneOutput(network.eval(), None), example, _OPSET).model
     plain = {name: tensor.numpy() for name, tensor in example.items()}
     graph, tail = cut_tail(simplify(exported, plain)[0])
     ranges = calibrate(graph, _packed(model, train, CALIBRATED_ON))
-    made = {
-        name: scores_of(quantize(graph, ranges, scheme))
+    variants = {
+        name: score_function(quantize(graph, ranges, scheme))
         for name, scheme in _SCHEMES.items()
     }
-    return scores_of(graph), tail, made
+    classes = tuple(c.name for c in model.classes)
+    task = Task(classes, model.ignore, tail.size, tail.align_corners)
+    return score_function(graph), task, variants
 
 
 def _packed(
@@ -153,13 +155,13 @@ def _packed(
         yield tensors
 
 
-def _record(verdict: Verdict) -> dict[str, Any]:
-    assert verdict.miou is not None
-    assert verdict.miou_drop is not None
-    assert verdict.interval is not None
-    full = verdict.miou + verdict.miou_drop
-    low, high = verdict.interval
-    return asdict(verdict) | {
-        "miou_ratio": verdict.miou / full,
+def _record(comparison: Comparison) -> dict[str, Any]:
+    assert comparison.miou is not None
+    assert comparison.miou_drop is not None
+    assert comparison.interval is not None
+    full = comparison.miou + comparison.miou_drop
+    low, high = comparison.interval
+    return asdict(comparison) | {
+        "miou_ratio": comparison.miou / full,
         "miou_ratio_interval": (1 - high / full, 1 - low / full),
     }

@@ -10,8 +10,8 @@ import pytest
 from fuseg.dataset.images import write_png
 from fuseg.dataset.label_ids import TruthReader
 from fuseg.errors import ArgumentError
-from fuseg_export.frames.samples import Paired
-from fuseg_export.frames.selection import choose
+from fuseg_export.frames.files import FileDataset
+from fuseg_export.frames.selection import split
 from fuseg_export.network.input_options import make_inputs
 from fuseg_export.network.spec import default_classes
 from fuseg_export.network.target import Target
@@ -51,16 +51,16 @@ def of(folders, truth=None, **more):
     given = {"calibration": sources, "frames": None, **more}
     calibration, frames = given["calibration"], given["frames"]
     if calibration is not None:
-        calibration = Paired(INPUTS, calibration, option="--calibration")
+        calibration = FileDataset(INPUTS, calibration, option="--calibration")
     if frames is not None:
-        frames = Paired(INPUTS, frames, truth).labelled(
+        frames = FileDataset(INPUTS, frames, truth).with_truth(
             TruthReader(default_classes(20), 255)
         )
-    return choose(target(), INPUTS, (4, 4), calibration=calibration, frames=frames)
+    return split(target(), INPUTS, (4, 4), calibration=calibration, frames=frames)
 
 
 def test_frames_are_paired_by_name_whatever_the_order_of_the_files(folders):
-    found = list(of(folders).calibrating())
+    found = list(of(folders).calibration_tensors())
     assert len(found) == len(NUMBERS)
     first, rest = found[0], found[1:]
     for n, tensors in enumerate(rest, 2):
@@ -81,23 +81,23 @@ def test_a_missing_partner_is_told_and_the_rest_is_used(folders):
     (folders / "depth" / "frame05.npy").unlink()
     data = of(folders)
     assert len(data.calibration) == len(NUMBERS) - 1
-    (doubt,) = (d for d in data.doubts if "partner" in d)
-    assert doubt.startswith("--calibration rgb: 1 without a partner are left out, ")
-    assert doubt.endswith("frame05.png")
+    (warning,) = (w for w in data.warnings if "partner" in w)
+    assert warning.startswith("--calibration rgb: 1 without a partner are left out, ")
+    assert warning.endswith("frame05.png")
 
 
 @pytest.mark.parametrize("value", [np.nan, 0.0])
 def test_a_frame_without_a_valid_pixel_is_named(folders, value):
     np.save(folders / "depth" / "frame03.npy", np.full((8, 8), value, np.float32))
     with pytest.raises(ArgumentError, match=r"^--calibration depth: frame 2 has no "):
-        list(of(folders).calibrating())
+        list(of(folders).calibration_tensors())
 
 
 def test_a_frame_of_another_size_is_named(folders):
     np.save(folders / "depth" / "frame04.npy", np.ones((8, 9), np.float32))
     words = r"^--calibration depth: every frame must be 8 x 8 like .* 8 x 9 in frame 3"
     with pytest.raises(ArgumentError, match=words):
-        list(of(folders).calibrating())
+        list(of(folders).calibration_tensors())
 
 
 def test_a_frame_of_another_type_is_named(folders):
@@ -105,38 +105,40 @@ def test_a_frame_of_another_type_is_named(folders):
     with pytest.raises(
         ArgumentError, match=r"^--calibration depth: .*frame04.npy must"
     ):
-        list(of(folders).calibrating())
+        list(of(folders).calibration_tensors())
 
 
 def test_truth_comes_with_the_frames_it_is_of(folders):
     sources = {name: str(folders / name) for name in ("rgb", "depth")}
     data = of(folders, frames=sources, truth=str(folders / "truth"))
-    cases = list(data.judging())
-    assert [int(case.truth[0, 0]) for case in cases] == NUMBERS
-    assert cases[0].truth.shape == (4, 4)
-    assert all(case.truth is None for case in data.repairing())
+    frames = list(data.held_out_frames())
+    assert [int(frame.truth[0, 0]) for frame in frames] == NUMBERS
+    assert frames[0].truth.shape == (4, 4)
+    assert all(frame.truth is None for frame in data.search_frames())
 
 
-def test_judging_on_the_frames_of_the_calibration_is_told(folders):
+def test_evaluating_on_the_frames_of_the_calibration_is_told(folders):
     sources = {name: str(folders / name) for name in ("rgb", "depth")}
     data = of(folders, calibration=None, frames=sources)
-    assert any("calibrated and judged on the same frames" in d for d in data.doubts)
+    assert any(
+        "calibrated and evaluated on the same frames" in d for d in data.warnings
+    )
     data = of(folders, calibration=None)
-    assert any("rendered rooms" in d for d in data.doubts)
+    assert any("rendered rooms" in d for d in data.warnings)
     assert (
-        choose(
+        split(
             target(known=True),
             INPUTS,
             (4, 4),
             calibration=None,
             frames=None,
-        ).doubts
+        ).warnings
         == ()
     )
 
 
-def test_rendered_rooms_to_calibrate_on_are_none_of_those_to_judge_on():
-    data = choose(target(known=True), INPUTS, (4, 4), calibration=None, frames=None)
+def test_rendered_rooms_to_calibrate_on_are_none_of_those_to_evaluate_on():
+    data = split(target(known=True), INPUTS, (4, 4), calibration=None, frames=None)
     assert len(data.calibration) == 64
     assert len(data.held_out) == 200
     first, held = (d[0].arrays["rgb"] for d in (data.calibration, data.held_out))

@@ -1,4 +1,4 @@
-"""Verdicts against hand-made counts; repair finds the layer that was broken."""
+"""Comparisons against hand-made counts; the search finds the layer that was broken."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 from fuseg.errors import ArgumentError
-from fuseg_export.passes.cut_tail import Tail
+from fuseg_export.frames.packing import PackedFrame
 from fuseg_export.precision.calibrate import calibrate
-from fuseg_export.precision.evaluate import Budget, Case, judge, labels_of, scores_of
-from fuseg_export.precision.mixed_precision_search import repair, sensitivity
+from fuseg_export.precision.evaluate import Task, evaluate, score_function
+from fuseg_export.precision.mixed_precision_search import search, sensitivity
+from fuseg_export.precision.options import Budget
 from fuseg_export.precision.qdq_placement import CPU
 from fuseg_export.precision.quantize import quantizable, quantize
 
-TAIL = Tail(("Resize",), (2, 4), align_corners=False, kept=None)
+TASK = Task(("floor", "wall", "ball"), 255, (2, 4))
 
 
 def scores(labels):
@@ -27,19 +28,14 @@ LESS = scores([[0, 1, 1, 1], [2, 2, 1, 1]])
 TRUTH = np.array([[0, 0, 1, 1], [2, 2, 2, 255]], np.uint8)
 
 
-def verdict(cases, less=LESS):
-    return judge(
-        cases,
-        lambda _: FULL,
-        {"less": lambda _: less},
-        TAIL,
-        classes=("floor", "wall", "ball"),
-        ignore=255,
-    ).verdicts["less"]
+def comparison(frames, less=LESS):
+    return evaluate(frames, lambda _: FULL, {"less": lambda _: less}, TASK).comparisons[
+        "less"
+    ]
 
 
 def test_agreement_miou_and_the_worst_class():
-    found = verdict([Case({}, TRUTH)] * 3)
+    found = comparison([PackedFrame({}, TRUTH)] * 3)
     assert (found.frames, found.agreement) == (3, 7 / 8)
     assert found.max_abs_logit_diff == 1
     full, less = (1 + 2 / 3 + 2 / 3) / 3, (1 / 2 + 2 / 4 + 2 / 3) / 3
@@ -51,7 +47,7 @@ def test_agreement_miou_and_the_worst_class():
 
 
 def test_without_truth_only_labels_are_compared():
-    found = verdict([Case({})])
+    found = comparison([PackedFrame({})])
     assert found.agreement == 7 / 8
     assert found.miou is found.interval is found.worst_class is None
     over = found.over(Budget())
@@ -60,7 +56,7 @@ def test_without_truth_only_labels_are_compared():
 
 
 def test_each_part_of_the_budget():
-    found = verdict([Case({}, TRUTH)])
+    found = comparison([PackedFrame({}, TRUTH)])
     free = {"miou_drop": 1, "class_drop": 1, "agreement": 0}
     assert found.over(Budget(**free)) is None
     for part, words in [
@@ -77,7 +73,7 @@ def test_half_a_budget():
 
 def test_scores_that_are_no_numbers_are_over_every_budget():
     broken = np.full_like(LESS, np.nan)
-    found = verdict([Case({}, TRUTH)], broken)
+    found = comparison([PackedFrame({}, TRUTH)], broken)
     assert "NaN or infinite" in str(found.over(Budget(1, 1, 0)))
 
 
@@ -85,15 +81,13 @@ def test_the_interval_holds_the_drop_and_shrinks_with_the_frames():
     rng = np.random.default_rng(0)
 
     def interval(count):
-        cases = [Case({"n": rng.integers(2)}, TRUTH) for _ in range(count)]
-        found = judge(
-            cases,
+        frames = [PackedFrame({"n": rng.integers(2)}, TRUTH) for _ in range(count)]
+        found = evaluate(
+            frames,
             lambda _: FULL,
             {"": lambda tensors: LESS if tensors["n"] else FULL},
-            TAIL,
-            classes=("floor", "wall", "ball"),
-            ignore=255,
-        ).verdicts[""]
+            TASK,
+        ).comparisons[""]
         low, high = found.interval
         assert low <= found.miou_drop <= high
         return high - low
@@ -102,46 +96,42 @@ def test_the_interval_holds_the_drop_and_shrinks_with_the_frames():
 
 
 def test_no_frame():
-    with pytest.raises(ArgumentError, match="at least one frame, got none"):
-        verdict([])
+    with pytest.raises(ArgumentError, match="at least one frame, got 0"):
+        comparison([])
 
 
 @pytest.fixture(scope="module")
 def outlier(exported, frames):
     """A network of depthwise layers, one channel 300 times as loud as the others."""
     model, tail = exported("depthwise")
-    given = [Case(tensors) for tensors in frames("depthwise", 6)]
-    ranges = calibrate(model, (case.tensors for case in given))
-    return model, tail, given, lambda keep: quantize(model, ranges, CPU, keep)
+    given = [PackedFrame(tensors) for tensors in frames("depthwise", 6)]
+    ranges = calibrate(model, (frame.tensors for frame in given))
+    task = Task((), 255, tail.size, tail.align_corners)
+    return model, task, given, lambda keep: quantize(model, ranges, CPU, keep)
 
 
-def test_a_planted_outlier_is_found_and_repaired(outlier):
-    model, tail, given, make = outlier
+def test_a_planted_outlier_is_found_and_kept_in_float(outlier):
+    model, task, given, make = outlier
     budget = Budget(agreement=0.97)
-    found = repair(
-        *(model, quantizable(model, CPU), make, scores_of, tail, given),
-        budget=budget,
-        classes=(),
-        ignore=255,
+    found = search(model, quantizable(model, CPU), make, task, given, budget=budget)
+    assert found.all_int8.over(budget) is not None
+    assert found.mixed.over(budget) is None
+    assert 0 < len(found.float_nodes) < len(found.sensitivity)
+    assert "/network/deep.0/deep.0.0/Conv" in found.float_nodes, (
+        "which reads the loud channel"
     )
-    assert found.naive.over(budget) is not None
-    assert found.repaired.over(budget) is None
-    assert 0 < len(found.kept) < len(found.sensitivity)
-    assert "/network/deep.0/deep.0.0/Conv" in found.kept, "which reads the loud channel"
-    own = scores_of(make(found.kept))
-    full = scores_of(model)
+    own = score_function(make(found.float_nodes))
+    full = score_function(model)
     agree = [
-        (labels_of(own(c.tensors), tail) == labels_of(full(c.tensors), tail)).mean()
+        (task.label(own(c.tensors)) == task.label(full(c.tensors))).mean()
         for c in given
     ]
-    assert np.mean(agree) == pytest.approx(found.repaired.agreement)
+    assert np.mean(agree) == pytest.approx(found.mixed.agreement)
 
 
 def test_the_loud_channel_s_reader_is_the_most_sensitive(outlier):
-    model, tail, given, make = outlier
-    found = sensitivity(
-        model, quantizable(model, CPU), make, scores_of, tail, given[:2]
-    )
+    model, task, given, make = outlier
+    found = sensitivity(model, quantizable(model, CPU), make, task, given[:2])
     first = next(iter(found))
     assert first in ("/network/enter/Conv", "/network/deep.0/deep.0.0/Conv")
     changes = list(found.values())
@@ -149,15 +139,10 @@ def test_the_loud_channel_s_reader_is_the_most_sensitive(outlier):
     assert changes[0] > 5 * changes[-1]
 
 
-def test_nothing_is_repaired_that_is_good_enough(outlier):
-    model, tail, given, make = outlier
+def test_nothing_stays_in_float_that_is_good_enough_in_int8(outlier):
+    model, task, given, make = outlier
     free = Budget(1, 1, 0)
-    found = repair(
-        *(model, quantizable(model, CPU), make, scores_of, tail, given),
-        budget=free,
-        classes=(),
-        ignore=255,
-    )
-    assert found.kept == ()
+    found = search(model, quantizable(model, CPU), make, task, given, budget=free)
+    assert found.float_nodes == ()
     assert found.sensitivity == {}
-    assert found.repaired is found.naive
+    assert found.mixed is found.all_int8

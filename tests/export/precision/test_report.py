@@ -9,9 +9,9 @@ import pytest
 
 from fuseg.cli.printing import print_table
 from fuseg.dataset.metrics import score
-from fuseg_export.precision.evaluate import Verdict
-from fuseg_export.precision.mixed_precision_search import Repair
-from fuseg_export.precision.variants import Made
+from fuseg_export.precision.built_variant import BuiltVariant
+from fuseg_export.precision.evaluate import Comparison
+from fuseg_export.precision.mixed_precision_search import MixedPrecision
 from fuseg_export.report.tables import brief_rows, remarks, variant_rows
 
 SCORE = score(np.diag([5, 6]), 3, ["a", "b"], 255)
@@ -20,16 +20,16 @@ MODEL = SimpleNamespace(ByteSize=lambda: 106_632_735)
 
 def variant(drop, worst):
     interval = (drop - 0.003, drop + 0.003)
-    verdict = Verdict(8, 0.99667, 1.9, 0.9, drop, interval, "platform", worst, (1,))
-    repair = Repair(("one", "two"), {"one": 0.5, "two": 0.4}, verdict, verdict)
-    return Made(
-        *("int8-trt8", ("tensorrt-8",), {}, MODEL, 8, SCORE, verdict, repair),
+    compared = Comparison(8, 0.99667, 1.9, 0.9, drop, interval, "platform", worst, (1,))
+    mixed = MixedPrecision(("one", "two"), {"one": 0.5, "two": 0.4}, compared, compared)
+    return BuiltVariant(
+        *("int8-trt8", ("tensorrt-8",), {}, MODEL, 8, SCORE, compared, mixed),
         times={"openvino": 1234.5, "onnxruntime": 2000.0},
         refused="IoU of platform falls by 0.0362, more than 0.02",
     )
 
 
-FP32 = Made("fp32", ("any",), {}, MODEL, 8, SCORE, times={"onnxruntime": 43.6})
+FP32 = BuiltVariant("fp32", ("any",), {}, MODEL, 8, SCORE, times={"onnxruntime": 43.6})
 
 
 def test_at_80_columns_no_word_of_the_table_is_split(monkeypatch, capsys):

@@ -1,4 +1,4 @@
-"""Several precisions in one bundle: made, judged, ordered, refused, reported."""
+"""Several precisions in one bundle: made, evaluated, ordered, refused, reported."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from fuseg.cli import app
 from fuseg.errors import ArgumentError, ExportError
 from fuseg.ops import upsample_argmax
 from fuseg_export.frames import selection
-from fuseg_export.precision import variants
-from fuseg_export.precision.evaluate import Budget, scores_of
-from fuseg_export.precision.variants import Precision, parse_kinds
+from fuseg_export.precision import make_variants
+from fuseg_export.precision.evaluate import score_function
+from fuseg_export.precision.options import Budget, Precision, parse_kinds
 
 ALL = ["fp32", "fp16", "int8-cpu", "int8-trt", "int8-trt8"]
 FREE = Budget(miou_drop=1, class_drop=1, agreement=0.9)
@@ -27,11 +27,11 @@ FREE = Budget(miou_drop=1, class_drop=1, agreement=0.9)
 
 @pytest.fixture(autouse=True)
 def few(request, monkeypatch):
-    """Six rooms to calibrate on, five to judge on."""
+    """Six rooms to calibrate on, five to evaluate on."""
     request.getfixturevalue("quick")
-    monkeypatch.setattr(selection, "_CALIBRATION", range(1000, 1006))
-    monkeypatch.setattr(selection, "_HELD_OUT", 5)
-    monkeypatch.setattr(selection, "_REPAIRING", 2)
+    monkeypatch.setattr(selection, "_CALIBRATION_ROOMS", range(1000, 1006))
+    monkeypatch.setattr(selection, "_HELD_OUT_ROOMS", range(16, 21))
+    monkeypatch.setattr(selection, "_SEARCH_FRAMES", 2)
 
 
 def clock(monkeypatch, **ms):
@@ -44,7 +44,7 @@ def clock(monkeypatch, **ms):
             for m in made
         ]
 
-    monkeypatch.setattr(variants, "_timed", timed)
+    monkeypatch.setattr(make_variants, "_timed", timed)
 
 
 def test_every_variant_is_in_the_bundle_and_labels_like_fp32(export_two, monkeypatch):
@@ -67,7 +67,7 @@ def test_every_variant_is_in_the_bundle_and_labels_like_fp32(export_two, monkeyp
             assert (found.stage, found.against) == (variant.name, "fp32")
             assert found.frames == 5
             assert found.label_agreement >= 0.9
-        scores = scores_of(model)
+        scores = score_function(model)
         for frames, labels in bundle.samples():
             tensors = segmenter.preprocess(**frames)
             own = upsample_argmax(scores(tensors)[0], size=labels.shape)
@@ -159,14 +159,14 @@ class Page(HTMLParser):
 
 def test_the_command_tells_it_as_a_table_as_json_and_as_a_page(home, monkeypatch):
     clock(monkeypatch, **{"int8-cpu": 4.0})
-    monkeypatch.setattr(variants, "_FASTER", 0.95)
+    monkeypatch.setattr(make_variants, "_FASTER", 0.95)
     words = ["foreign:TwoInputs", "--checkpoint", "two.pth", "-o", "out/two.fuseg"]
     words += ["--input", "rgb=color:48x64", "--input", "depth=depth:48x64"]
     words += ["--precision", "auto", "--report", "out/page.html"]
     done = CliRunner().invoke(app, ["export", *words])
     assert done.exit_code == 0, done.output
     assert "int8-cpu" in done.stdout
-    assert "calibrated and judged on rendered rooms" in done.stderr
+    assert "calibrated and evaluated on rendered rooms" in done.stderr
     page = Page()
     page.feed((home / "out" / "page.html").read_text())
     text = "".join(page.text)

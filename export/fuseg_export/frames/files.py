@@ -1,4 +1,4 @@
-"""Paired frames to verify an export on: the user's own, or rendered rooms."""
+"""The user's files of frames and label maps, matched to frame sets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,100 +19,25 @@ from fuseg.errors import ArgumentError, ShapeError
 from fuseg.manifest import Input
 from fuseg.manifest.units import parse_unit, unit_factor
 
-from ..scenes import HELD_OUT_SEEDS, Scene, render
+from .frame_set import FrameSet
 
-__all__ = [
-    "MOST_FRAMES",
-    "FileOptions",
-    "Frame",
-    "Frames",
-    "Paired",
-    "Rendered",
-    "adapt",
-    "first",
-    "rendered",
-]
+__all__ = ["FileDataset", "FileOptions"]
 
-CAMERA = (480, 640)
-MOST_FRAMES = 16
 _TRUTH = "--truth"
-_LARGEST = {"uint8": 255, "uint16": 65535, "float32": 1.0}
-_COLDEST = {"temperature in kelvin": 285.0, "temperature in Celsius": 12.0}
 # As drivers deliver it, in float32 and in uint16.
 _UNITS = {
     "length": ("m", "mm"),
     "temperature in kelvin": ("K", "0.01K"),
     "temperature in Celsius": ("C", "0.01C"),
 }
-_WARMTH = 25.0  # kelvin between black and white
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """One moment.
-
-    Attributes:
-        arrays: A frame for each input, as the manifest declares it.
-        truth: Labels at the first input's size, uint8; None if they are not known.
-    """
-
-    arrays: dict[str, NDArray[Any]]
-    truth: NDArray[np.uint8] | None = None
-
-
-class Frames(Protocol):
-    """Frames that are made or read when they are asked for."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, number: int) -> Frame: ...
-
-
-class Rendered:
-    """Rooms that no reference model was trained on, seen by these sensors.
-
-    Each is rendered when it is asked for.
-
-    Args:
-        inputs: Each kind sees what it can: colour the picture; depth and range the
-            distances; thermal the brightness, as if white were warm.
-        numbers: Which of the held-out rooms.
-        labelled: Whether the scenes' classes are the network's.
-    """
-
-    def __init__(
-        self, inputs: Sequence[Input], numbers: range, *, labelled: bool
-    ) -> None:
-        self._inputs, self._labelled = inputs, labelled
-        self._seeds = HELD_OUT_SEEDS[numbers.start : numbers.stop]
-
-    def __len__(self) -> int:
-        return len(self._seeds)
-
-    def __getitem__(self, number: int) -> Frame:
-        scene = render(self._seeds[number], *CAMERA)
-        return adapt(self._inputs, scene, labelled=self._labelled)
-
-
-def rendered(inputs: Sequence[Input], count: int, *, labelled: bool) -> list[Frame]:
-    """The first rooms of `Rendered`."""
-    frames = Rendered(inputs, range(count), labelled=labelled)
-    return [frames[i] for i in range(count)]
-
-
-def adapt(inputs: Sequence[Input], scene: Scene, *, labelled: bool) -> Frame:
-    """One room as these sensors see it; see `rendered`."""
-    return Frame(
-        {i.name: _seen(i, scene) for i in inputs}, scene.labels if labelled else None
-    )
 
 
 @dataclass(frozen=True)
 class FileOptions:
-    """How the user's files are read and paired.
+    """How the user's files are read and matched.
 
     Attributes:
-        stamps: By the time in their names; None: by equal names.
+        stamps: Match by the time in their names; None: by equal names.
         planes: By input name, the channel of an image file that is the sensor's.
     """
 
@@ -120,18 +45,18 @@ class FileOptions:
     planes: Mapping[str, str] = field(default_factory=dict)
 
 
-class Paired:
-    """The user's frames, paired as ``fuseg run`` pairs them, read when asked for.
+class FileDataset:
+    """The user's frames, matched as ``fuseg run`` matches them, read when asked for.
 
     Args:
         inputs: Their names must be those of ``sources``.
         sources: By input name a file, a folder, or a pattern with stars.
         truth: The same for the true labels; None if they are not known.
-        option: What the user calls the frames, for the sentences.
-        files: How they are read and paired.
+        option: What the user calls the frames, for error messages.
+        files: How they are read and matched.
 
     Attributes:
-        unpaired: A sentence on each sensor whose files have not all a partner.
+        unpaired: A sentence on each sensor some of whose files have no partner.
 
     Raises:
         ArgumentError: Names do not fit, or no frame has a file of every input.
@@ -182,14 +107,14 @@ class Paired:
     def __len__(self) -> int:
         return len(self._frames)
 
-    def __getitem__(self, number: int) -> Frame:
+    def __getitem__(self, number: int) -> FrameSet:
         files = self._frames[number].files
         arrays = {
             i.name: self._read(i, files[f"{self._option} {i.name}"])
             for i in self._inputs
         }
         if _TRUTH not in files or self._read_truth is None:
-            return Frame(arrays)
+            return FrameSet(arrays)
         truth = self._read_truth(files[_TRUTH])
         first = self._inputs[0].name
         if truth.shape != arrays[first].shape[:2]:
@@ -197,9 +122,9 @@ class Paired:
                 f"{_TRUTH}: {files[_TRUTH]} must have the size of {first}'s frame, "
                 f"{arrays[first].shape[:2]}, got {truth.shape}."
             )
-        return Frame(arrays, truth)
+        return FrameSet(arrays, truth)
 
-    def labelled(self, read_truth: TruthReader) -> Paired:
+    def with_truth(self, read_truth: TruthReader) -> FileDataset:
         """The same frames with their true labels, if there are any."""
         same = copy.copy(self)
         same._read_truth = read_truth
@@ -212,11 +137,6 @@ class Paired:
         if sensor.channels == "BGR" and path.suffix.lower() != ".npy":
             array = np.ascontiguousarray(array[..., ::-1])
         return array
-
-
-def first(frames: Frames) -> list[Frame]:
-    """The first `MOST_FRAMES` of these frames."""
-    return [frames[i] for i in range(min(len(frames), MOST_FRAMES))]
 
 
 def _require(sensor: Input, array: NDArray[Any], path: Path, option: str) -> None:
@@ -253,33 +173,3 @@ def _way_out(sensor: Input, array: NDArray[Any]) -> str:
         said["invalid"] = [0, 65535]
     spec = json.dumps({"inputs": {sensor.name: said}})
     return f"say what this sensor delivers, such as {spec} in a file, --spec FILE."
-
-
-def _seen(sensor: Input, scene: Scene) -> NDArray[Any]:
-    if sensor.kind == "color":
-        turned = scene.color[..., ::-1] if sensor.channels == "BGR" else scene.color
-        return np.ascontiguousarray(turned)
-    if sensor.kind == "thermal":
-        return _stored(sensor, _warmth(sensor, scene.color))
-    unit = "mm" if sensor.unit == "1" else str(sensor.unit)
-    frame = _stored(sensor, scene.depth * unit_factor("mm", unit))
-    none = np.nan if sensor.dtype == "float32" else (*sensor.invalid, 0)[0]
-    frame[scene.depth == 0] = none
-    return frame
-
-
-def _warmth(sensor: Input, color: NDArray[np.uint8]) -> NDArray[Any]:
-    brightness = color @ np.array([0.299, 0.587, 0.114]) / 255
-    dimension, step = parse_unit(str(sensor.unit))
-    if dimension not in _COLDEST:
-        values = brightness * _LARGEST[sensor.dtype]
-    else:
-        values = (_COLDEST[dimension] + _WARMTH * brightness) / float(step)
-    return np.asarray(values)
-
-
-def _stored(sensor: Input, values: NDArray[Any]) -> NDArray[Any]:
-    if sensor.dtype == "float32":
-        return values.astype(np.float32)
-    whole = np.rint(values).clip(0, _LARGEST[sensor.dtype])
-    return np.asarray(whole, sensor.dtype)

@@ -1,0 +1,154 @@
+"""Options of ``fuseg export`` that no other command has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..precision.calibrate import METHODS
+from ..precision.options import Budget
+
+TargetArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="TARGET",
+        help="A reference model (see fuseg models), or package.module:factory.",
+        show_default=False,
+    ),
+]
+CheckpointOption = Annotated[
+    Path,
+    typer.Option(
+        metavar="FILE",
+        help="The trained weights: safetensors, or a state dict of torch.save.",
+        show_default=False,
+    ),
+]
+OutOption = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="BUNDLE",
+        help="The bundle to write.",
+        show_default=False,
+    ),
+]
+NetworkInputOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=KIND:HxW",
+        help="An input of your own network, in the order of forward's arguments: "
+        "name, kind (color, depth, thermal or range) and the network's size, as in "
+        "rgb=color:480x640.",
+        show_default=False,
+    ),
+]
+StackOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME,NAME",
+        help="Inputs that the network takes as one tensor, in this order.",
+        show_default=False,
+    ),
+]
+OutputOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KEY",
+        help="The segmentation, if the network returns a dict or a tuple.",
+        show_default="out or logits",
+    ),
+]
+ClassesOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|A,B,C",
+        help="Class names: separated by commas, or a file with one per line.",
+        show_default="class_0, class_1, ...",
+    ),
+]
+SpecOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help='JSON that overrides the inputs\' defaults: {"inputs": {"depth": '
+        '{"unit": "0.1mm", "scale": 0.0001}}}; also "classes" and "ignore".',
+        show_default=False,
+    ),
+]
+FramesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=PATH",
+        help="Frames to verify on: for each input a file, a folder, or a quoted "
+        "pattern. The first two become the bundle's samples.",
+        show_default="rendered rooms",
+    ),
+]
+OpsetOption = Annotated[
+    int, typer.Option(help="ONNX opset; 17 is the newest that TensorRT 8.6 reads.")
+]
+PrecisionOption = Annotated[
+    str,
+    typer.Option(
+        metavar="A,B|auto",
+        help="Variants besides fp32: fp16, int8, or both, separated by a comma; "
+        "auto makes all and drops those that lose too much or are not faster.",
+    ),
+]
+CalibrationOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=PATH",
+        help="Frames to calibrate INT8 on, for each input, as --frames; not the "
+        "same ones, which the variants are evaluated on.",
+        show_default="rendered rooms, or --frames",
+    ),
+]
+CalibrationMethodOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="METHOD",
+        help=f"One of {', '.join(METHODS)}.",
+        show_default="minmax",
+    ),
+]
+CalibrationCacheOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Cache the ranges here, for the same network and frames.",
+        show_default=False,
+    ),
+]
+TruthOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        help="True labels of --frames: fp32 and the variants are scored on them, "
+        "and variants must keep their mIoU, too.",
+        show_default=False,
+    ),
+]
+MaxMiouDropOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="How much mIoU a variant may lose; layers go back to float until it "
+        "does not lose more.",
+        show_default=str(Budget.miou_drop),
+    ),
+]
+ReportOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write an HTML page: stages, variants, IoU of each class if there is "
+        "truth, and frames with their labels.",
+        show_default=False,
+    ),
+]

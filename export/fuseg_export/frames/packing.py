@@ -1,0 +1,97 @@
+"""Frame sets as the network sees them: its tensors, and the truth at its size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fuseg.errors import ArgumentError
+from fuseg.manifest import Input
+from fuseg.runtime.sensor import Sensor
+
+from ..network.target import tensor_shapes
+from ..reference import at_size
+from .frame_set import Dataset
+
+__all__ = ["PackedFrame", "Packer", "Tensors", "pack_frames"]
+
+Tensors = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class PackedFrame:
+    """The tensors of one frame set.
+
+    Attributes:
+        tensors: The network's inputs.
+        truth: Labels (H, W) at the network's own output size; None if unknown.
+    """
+
+    tensors: Tensors
+    truth: NDArray[np.uint8] | None = None
+
+
+class Packer:
+    """Packs frames as the runtime does, and refuses those it could not use.
+
+    Args:
+        inputs: Of the manifest.
+        option: What the user calls these frames, for error messages.
+    """
+
+    def __init__(self, inputs: Sequence[Input], option: str) -> None:
+        self._sensors = {i.name: Sensor(i) for i in inputs}
+        self._shapes = tensor_shapes(inputs)
+        self._option = option
+        self._sizes: dict[str, tuple[int, ...]] = {}
+
+    def __call__(
+        self, number: int, arrays: Mapping[str, NDArray[Any]]
+    ) -> dict[str, NDArray[np.float32]]:
+        """The tensors of frame ``number``.
+
+        Raises:
+            ArgumentError: A sensor has no valid pixel in it, or another size than in
+                the frames before.
+        """
+        packed = {name: np.empty(s, np.float32) for name, s in self._shapes.items()}
+        for name, sensor in self._sensors.items():
+            array: Any = sensor.take(arrays[name])
+            size = self._sizes.setdefault(name, array.shape[:2])
+            if array.shape[:2] != size:
+                raise ArgumentError(
+                    f"{self._option} {name}: every frame must be {size[0]} x {size[1]} "
+                    f"like the first, got {array.shape[0]} x {array.shape[1]} in frame "
+                    f"{number}: leave it out."
+                )
+            if not sensor.has_reading(array):
+                raise ArgumentError(
+                    f"{self._option} {name}: frame {number} has no valid pixel: leave "
+                    "it out, for every sensor."
+                )
+            sensor.write(array, packed)
+        return packed
+
+
+def pack_frames(
+    inputs: Sequence[Input], size: tuple[int, int], dataset: Dataset, option: str
+) -> Iterator[PackedFrame]:
+    """Pack a dataset, one frame set in memory at a time.
+
+    Args:
+        inputs: Of the manifest.
+        size: That the truth is sampled at: the network's own output size.
+        option: What the user calls these frames, for error messages.
+
+    Raises:
+        ArgumentError: See `Packer`.
+    """
+    pack = Packer(inputs, option)
+    for number in range(len(dataset)):
+        frame = dataset[number]
+        truth = None if frame.truth is None else at_size(frame.truth, size)
+        yield PackedFrame(pack(number, frame.arrays), truth)

@@ -1,0 +1,91 @@
+"""Rendered rooms as the sensors of any network would see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fuseg.manifest import Input
+from fuseg.manifest.units import parse_unit, unit_factor
+
+from ..scenes import HELD_OUT_SEEDS, Scene, render
+from .frame_set import FrameSet
+
+__all__ = ["CAMERA", "RenderedDataset", "as_frame_set", "render_frames"]
+
+CAMERA = (480, 640)  # height and width
+_LARGEST = {"uint8": 255, "uint16": 65535, "float32": 1.0}
+_COLDEST = {"temperature in kelvin": 285.0, "temperature in Celsius": 12.0}
+_WARMTH = 25.0  # kelvin between black and white
+
+
+class RenderedDataset:
+    """Rooms that no reference model was trained on, rendered when they are asked for.
+
+    Args:
+        inputs: Each kind sees what it can: color the picture; depth and range the
+            distances; thermal the brightness, as if white were warm.
+        numbers: Which of the held-out rooms.
+        labelled: Whether the scenes' classes are the network's.
+    """
+
+    def __init__(
+        self, inputs: Sequence[Input], numbers: range, *, labelled: bool
+    ) -> None:
+        self._inputs, self._labelled = inputs, labelled
+        self._seeds = HELD_OUT_SEEDS[numbers.start : numbers.stop]
+
+    def __len__(self) -> int:
+        return len(self._seeds)
+
+    def __getitem__(self, number: int) -> FrameSet:
+        scene = render(self._seeds[number], *CAMERA)
+        return as_frame_set(self._inputs, scene, labelled=self._labelled)
+
+
+def render_frames(
+    inputs: Sequence[Input], count: int, *, labelled: bool
+) -> list[FrameSet]:
+    """The first ``count`` rooms of `RenderedDataset`."""
+    dataset = RenderedDataset(inputs, range(count), labelled=labelled)
+    return [dataset[i] for i in range(count)]
+
+
+def as_frame_set(inputs: Sequence[Input], scene: Scene, *, labelled: bool) -> FrameSet:
+    """One room as these inputs see it; see `RenderedDataset`."""
+    return FrameSet(
+        {i.name: _seen_by(i, scene) for i in inputs}, scene.labels if labelled else None
+    )
+
+
+def _seen_by(sensor: Input, scene: Scene) -> NDArray[Any]:
+    if sensor.kind == "color":
+        pixels = scene.color[..., ::-1] if sensor.channels == "BGR" else scene.color
+        return np.ascontiguousarray(pixels)
+    if sensor.kind == "thermal":
+        return _stored(sensor, _temperature(sensor, scene.color))
+    unit = "mm" if sensor.unit == "1" else str(sensor.unit)
+    frame = _stored(sensor, scene.depth * unit_factor("mm", unit))
+    no_reading = np.nan if sensor.dtype == "float32" else (*sensor.invalid, 0)[0]
+    frame[scene.depth == 0] = no_reading
+    return frame
+
+
+def _temperature(sensor: Input, color: NDArray[np.uint8]) -> NDArray[Any]:
+    brightness = color @ np.array([0.299, 0.587, 0.114]) / 255
+    dimension, step = parse_unit(str(sensor.unit))
+    if dimension not in _COLDEST:
+        values = brightness * _LARGEST[sensor.dtype]
+    else:
+        values = (_COLDEST[dimension] + _WARMTH * brightness) / float(step)
+    return np.asarray(values)
+
+
+def _stored(sensor: Input, values: NDArray[Any]) -> NDArray[Any]:
+    if sensor.dtype == "float32":
+        return values.astype(np.float32)
+    whole = np.rint(values).clip(0, _LARGEST[sensor.dtype])
+    return np.asarray(whole, sensor.dtype)

@@ -1,0 +1,145 @@
+"""The graphs of FP16 and INT8 variants, made from one float32 network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+import onnx
+
+from fuseg.errors import ExportError
+
+from ..frames.packing import PackedFrame
+from ..passes.float_weights import with_float_weights
+from ..passes.to_fp16 import to_fp16
+from .built_variant import BuiltVariant
+from .calibrate import Ranges
+from .evaluate import Task
+from .fp16_overflow import overflow_risks
+from .mixed_precision_search import MixedPrecision, search
+from .options import Budget
+from .ort_fusion_check import left_in_float
+from .qdq_placement import CPU, TENSORRT, QdqScheme
+from .quantize import quantizable, quantize
+from .tensorrt_rules import check_for_tensorrt
+
+__all__ = ["build_fp16", "build_fp32", "build_int8"]
+
+_OPSET_OF_TENSORRT_8 = 17
+
+
+def build_fp32(network: onnx.ModelProto) -> BuiltVariant:
+    """The variant that the others are compared with."""
+    return BuiltVariant("fp32", ("any",), {"kind": "fp32"}, network)
+
+
+def build_fp16(network: onnx.ModelProto, ranges: Ranges) -> BuiltVariant:
+    """FP16, with in float32 what would overflow."""
+    keep = overflow_risks(ranges.of, network)
+    precision = {"kind": "fp16", "float32_nodes": str(len(keep))}
+    return BuiltVariant("fp16", ("any",), precision, to_fp16(network, keep))
+
+
+def build_int8(
+    network: onnx.ModelProto,
+    ranges: Ranges,
+    task: Task,
+    frames: Sequence[PackedFrame],
+    *,
+    budget: Budget,
+    progress: Callable[[str], None],
+) -> list[BuiltVariant]:
+    """INT8 for CPUs, for TensorRT and, if the opset is 17 or lower, for TensorRT 8.
+
+    Args:
+        network: Float32.
+        ranges: Of its values.
+        frames: That decide which layers stay in float.
+        budget: What the variants may lose on these frames.
+
+    Raises:
+        ExportError: A graph breaks one of TensorRT's rules.
+    """
+    builder = _Int8Builder(network, ranges)
+
+    def mixed(scheme: QdqScheme) -> MixedPrecision:
+        return search(
+            network,
+            quantizable(network, scheme),
+            lambda keep: quantize(network, ranges, scheme, keep),
+            task,
+            frames,
+            budget=budget,
+            progress=progress,
+        )
+
+    for_cpu, for_gpu = mixed(CPU), mixed(TENSORRT)
+    variants = [builder.cpu(for_cpu), builder.tensorrt(for_gpu)]
+    if network.opset_import[0].version <= _OPSET_OF_TENSORRT_8:
+        variants.append(builder.tensorrt_8(for_gpu))
+    return variants
+
+
+@dataclass(frozen=True)
+class _Int8Builder:
+    network: onnx.ModelProto
+    ranges: Ranges
+
+    def cpu(self, mixed: MixedPrecision) -> BuiltVariant:
+        model = self._quantized(CPU, mixed.float_nodes)
+        return BuiltVariant(
+            "int8-cpu",
+            ("cpu",),
+            self._precision("uint8", "float32", mixed),
+            model,
+            mixed_precision=mixed,
+            float_on_ort=tuple(left_in_float(model)),
+        )
+
+    def tensorrt(self, mixed: MixedPrecision) -> BuiltVariant:
+        risks = overflow_risks(self.ranges.of, self.network)
+        model = to_fp16(self._quantized(TENSORRT, mixed.float_nodes), risks)
+        _require_rules(check_for_tensorrt(model, version="10.3", keep=risks))
+        return BuiltVariant(
+            "int8-trt",
+            ("tensorrt",),
+            self._precision("int8", "float16", mixed),
+            model,
+            mixed_precision=mixed,
+        )
+
+    def tensorrt_8(self, mixed: MixedPrecision) -> BuiltVariant:
+        model = with_float_weights(self._quantized(TENSORRT, mixed.float_nodes))
+        _require_rules(check_for_tensorrt(model, version="8.6"))
+        return BuiltVariant(
+            "int8-trt8",
+            ("tensorrt-8",),
+            self._precision("int8", "float32", mixed),
+            model,
+            mixed_precision=mixed,
+        )
+
+    def _quantized(self, scheme: QdqScheme, keep: Collection[str]) -> onnx.ModelProto:
+        return quantize(self.network, self.ranges, scheme, keep)
+
+    def _precision(
+        self, activations: str, rest: str, mixed: MixedPrecision
+    ) -> dict[str, str]:
+        """What the manifest says of the variant."""
+        return {
+            "kind": "int8",
+            "activations": activations,
+            "rest": rest,
+            "calibration": self.ranges.method,
+            "frames": str(self.ranges.frames),
+            "float_nodes": str(len(mixed.float_nodes)),
+        }
+
+
+def _require_rules(broken: Sequence[str]) -> None:
+    """Refuse a variant that TensorRT would refuse, or run slowly."""
+    if broken:
+        raise ExportError(
+            f"the INT8 network breaks {len(broken)} of TensorRT's rules; the first: "
+            f"{broken[0]}"
+        )

@@ -1,0 +1,56 @@
+"""One variant of a network, and what is known of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import onnx
+
+from fuseg.dataset import metrics
+
+from .evaluate import Comparison, ScoreFunction, score_function
+from .fp16_simulation import simulate
+from .mixed_precision_search import MixedPrecision
+
+__all__ = ["BuiltVariant"]
+
+
+@dataclass(frozen=True)
+class BuiltVariant:
+    """One variant, and what is known of it.
+
+    Attributes:
+        name, targets, precision: As the manifest has them.
+        model: The graph, float32 at its ends.
+        frames: How many it was evaluated on; 0 if it was not.
+        score: On their true labels; None if those are not known.
+        comparison: With fp32 on the same frames; None for fp32 itself.
+        mixed_precision: What had to stay in float, and how it does without that.
+        times: Median milliseconds of one run, one thread, by backend.
+        float_on_ort: Quantized layers that ONNX Runtime computes in float nevertheless;
+            of int8-cpu, which is made for it.
+        refused: Why it is left out; None if it goes into the bundle.
+    """
+
+    name: str
+    targets: tuple[str, ...]
+    precision: dict[str, str]
+    model: onnx.ModelProto
+    frames: int = 0
+    score: metrics.Score | None = None
+    comparison: Comparison | None = None
+    mixed_precision: MixedPrecision | None = None
+    times: dict[str, float] = field(default_factory=dict)
+    float_on_ort: tuple[str, ...] = ()
+    refused: str | None = None
+
+    @property
+    def fastest(self) -> tuple[str, float] | None:
+        """The backend that runs it fastest, and its time."""
+        return min(self.times.items(), key=lambda item: item[1], default=None)
+
+    def score_function(self) -> ScoreFunction:
+        """It as a function; float16 is simulated, since ONNX Runtime computes it in
+        float32 on a CPU."""
+        half = {"fp16", "float16"} & set(self.precision.values())
+        return simulate(self.model) if half else score_function(self.model)

@@ -1,0 +1,235 @@
+"""All variants of one export: calibrated once, evaluated, timed, kept or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import onnx
+
+from fuseg.errors import ExportError
+from fuseg.manifest import Manifest
+
+from ..frames.frame_set import Dataset
+from ..frames.selection import DataSplit, ExportFrames, split
+from ..network.target import Target
+from .build_variants import build_fp16, build_fp32, build_int8
+from .built_variant import BuiltVariant
+from .calibrate import Ranges, cached, calibrate
+from .calibration_checks import CalibrationChecks
+from .evaluate import Evaluation, ScoreFunction, Task, evaluate
+from .latency import median_ms
+from .options import FP32, Precision
+
+__all__ = ["Variants", "make_variants"]
+
+_FASTER = 0.95  # of fp32's time: what INT8 must reach to be worth its labels
+_SHOWN = 4  # frames in a report without variants and without truth
+
+
+@dataclass(frozen=True)
+class Variants:
+    """What was made of a network.
+
+    Attributes:
+        built: The kept ones first, of these the one to prefer on this CPU.
+        functions: Each variant as a function of its tensors, by name.
+        split: The frames that they were calibrated and evaluated on.
+        worth_showing: By number of a held-out frame, the variants that label it most
+            differently from fp32; or none, where fp32 differs most from the truth.
+        warnings: What the user should know of the frames, a sentence each.
+    """
+
+    built: tuple[BuiltVariant, ...]
+    functions: Mapping[str, ScoreFunction]
+    split: DataSplit
+    worth_showing: Mapping[int, Sequence[str]]
+    warnings: tuple[str, ...]
+
+
+def make_variants(
+    precision: Precision,
+    target: Target,
+    manifest: Manifest,
+    network: onnx.ModelProto,
+    frames: ExportFrames,
+    progress: Callable[[str], None],
+) -> Variants:
+    """Make, evaluate and time the variants of a float32 network.
+
+    Args:
+        precision: Which variants, and what they may lose.
+        manifest: Of the bundle as it is so far.
+        network: Its tail cut off. Without int8-trt8 if its opset is above 17.
+        frames: To calibrate and to evaluate on.
+
+    Raises:
+        ExportError: A variant that was asked for by name is over its budget though
+            layers were kept in float.
+        ArgumentError, InputFileError: The frames are not as they must be.
+    """
+    (output,) = manifest.outputs
+    task = Task.of(output, mapped=frames.mapped)
+    if precision.kinds == FP32.kinds:
+        return _fp32_alone(task, manifest, network, frames, progress)
+    data = split(
+        target,
+        manifest.inputs,
+        task.size,
+        calibration=frames.calibration,
+        frames=frames.frames,
+    )
+    progress(f"calibrating on {len(data.calibration)} frames")
+    checks = CalibrationChecks(manifest.inputs)
+    ranges = _ranges(network, data, checks, precision)
+    built = [build_fp32(network)]
+    if "fp16" in precision.kinds:
+        built.append(build_fp16(network, ranges))
+    if "int8" in precision.kinds:
+        built += build_int8(
+            network,
+            ranges,
+            task,
+            data.search_frames(),
+            budget=precision.budget.halved(),
+            progress=progress,
+        )
+    progress(f"evaluating {len(built) - 1} variants on {len(data.held_out)} frames")
+    functions = {variant.name: variant.score_function() for variant in built}
+    variants = {v.name: functions[v.name] for v in built[1:]}
+    found = evaluate(data.held_out_frames(), functions["fp32"], variants, task)
+    progress("timing the variants")
+    timed = _timed([_with_results(variant, found) for variant in built])
+    fp32 = timed[0]
+    final = [replace(v, refused=_refused(v, fp32, precision)) for v in timed]
+    _require_kept(final, precision)
+    frames.require_scored(found.fp32)
+    return Variants(
+        built=tuple(sorted(final, key=lambda variant: _rank(variant, fp32))),
+        functions=functions,
+        split=data,
+        worth_showing=_worst(found),
+        warnings=(
+            *data.warnings,
+            *checks.warnings(),
+            *(found.fp32.warnings if found.fp32 is not None else ()),
+        ),
+    )
+
+
+def _fp32_alone(
+    task: Task,
+    manifest: Manifest,
+    network: onnx.ModelProto,
+    frames: ExportFrames,
+    progress: Callable[[str], None],
+) -> Variants:
+    """Score the float32 network, where the truth is known.
+
+    Scored are the user's frames if their truth is known, else those that the stages
+    were compared on, if they have one.
+    """
+    fp32 = build_fp32(network)
+    dataset: Dataset = frames.compared
+    if frames.has_truth and frames.frames is not None:
+        dataset = frames.frames
+    data = DataSplit(manifest.inputs, task.size, dataset, dataset)
+    function = fp32.score_function()
+    worst: Sequence[int] = range(min(len(dataset), _SHOWN))
+    if dataset[0].truth is not None:
+        progress(f"scoring fp32 on {len(dataset)} frames")
+        found = evaluate(data.held_out_frames(), function, {}, task)
+        fp32, worst = _with_results(fp32, found), found.worst_frames
+    frames.require_scored(fp32.score)
+    return Variants(
+        built=(fp32,),
+        functions={fp32.name: function},
+        split=data,
+        worth_showing=dict.fromkeys(worst, ()),
+        warnings=() if fp32.score is None else fp32.score.warnings,
+    )
+
+
+def _ranges(
+    network: onnx.ModelProto,
+    data: DataSplit,
+    checks: CalibrationChecks,
+    precision: Precision,
+) -> Ranges:
+    if precision.cache is None:
+        tensors = data.calibration_tensors(checks)
+        return calibrate(network, tensors, method=precision.method)
+    return cached(
+        precision.cache,
+        network,
+        lambda: data.calibration_tensors(checks),
+        method=precision.method,
+    )
+
+
+def _with_results(variant: BuiltVariant, found: Evaluation) -> BuiltVariant:
+    scores = {"fp32": found.fp32, **found.scores}
+    return replace(
+        variant,
+        frames=found.frames,
+        score=scores.get(variant.name),
+        comparison=found.comparisons.get(variant.name),
+    )
+
+
+def _worst(found: Evaluation) -> dict[int, tuple[str, ...]]:
+    worst: dict[int, tuple[str, ...]] = {}
+    for name, comparison in found.comparisons.items():
+        for number in comparison.worst_frames:
+            worst[number] = (*worst.get(number, ()), name)
+    return worst
+
+
+def _timed(built: Sequence[BuiltVariant]) -> list[BuiltVariant]:
+    on_a_cpu = [v for v in built if {"any", "cpu"} & set(v.targets)]
+    found = zip(on_a_cpu, median_ms([v.model for v in on_a_cpu]), strict=True)
+    times = {v.name: ms for v, ms in found}
+    return [replace(v, times=times.get(v.name, {})) for v in built]
+
+
+def _refused(
+    variant: BuiltVariant, fp32: BuiltVariant, precision: Precision
+) -> str | None:
+    if variant.comparison is None:
+        return None
+    over = variant.comparison.over(precision.budget)
+    if over is not None or not precision.auto or variant.name != "int8-cpu":
+        return over
+    if _faster(variant, fp32):
+        return None
+    spelled = " against ".join(
+        f"{ms:.2f} ms of {v.name} ({backend})"
+        for v in (variant, fp32)
+        for backend, ms in [v.fastest or ("no backend", 0.0)]
+    )
+    return f"it is not faster here: {spelled}"
+
+
+def _require_kept(built: Sequence[BuiltVariant], precision: Precision) -> None:
+    for variant in built:
+        if variant.refused is not None and not precision.auto:
+            raise ExportError(
+                f"variant {variant.name} is not good enough to be shipped: "
+                f"{variant.refused}. Give other calibration frames or another method, "
+                "raise --max-miou-drop, or let --precision auto leave it out."
+            )
+
+
+def _faster(variant: BuiltVariant, fp32: BuiltVariant) -> bool:
+    if variant.fastest is None or fp32.fastest is None:
+        return False
+    return variant.fastest[1] < fp32.fastest[1] * _FASTER
+
+
+def _rank(variant: BuiltVariant, fp32: BuiltVariant) -> int:
+    """Kept before refused; INT8 before fp32 only where it is faster."""
+    if variant.refused is not None:
+        return 3
+    if variant.name == "fp32":
+        return 1
+    return 0 if variant.name == "int8-cpu" and _faster(variant, fp32) else 2

@@ -1,0 +1,78 @@
+"""What ``fuseg export`` is asked for in other precisions than float32."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fuseg.errors import ArgumentError
+
+__all__ = ["FP32", "KINDS", "Budget", "Precision", "parse_kinds"]
+
+KINDS = ("fp32", "fp16", "int8")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a variant may lose against float32 before it is refused.
+
+    Attributes:
+        miou_drop: Of the mean IoU; applies where the truth is known.
+        class_drop: Of the IoU of any class.
+        agreement: Share of equal labels that there must be.
+    """
+
+    miou_drop: float = 0.005
+    class_drop: float = 0.02
+    agreement: float = 0.995
+
+    def halved(self) -> Budget:
+        """Half of each loss: for a few frames, when others may be harder."""
+        agreement = 1 - (1 - self.agreement) / 2
+        return Budget(self.miou_drop / 2, self.class_drop / 2, agreement)
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Which variants to make beside fp32, and what they may lose.
+
+    Attributes:
+        kinds: Of `KINDS`, fp32 among them.
+        auto: Whether a variant that is over the budget or not faster is left out; if
+            not, it is an error, since it was asked for.
+        calibration: Frames to calibrate on, sources by input name.
+        method: See `calibrate.calibrate`.
+        cache: See `calibrate.cached`; None: nothing is kept.
+        budget: Against fp32.
+    """
+
+    kinds: tuple[str, ...] = ("fp32",)
+    auto: bool = False
+    calibration: Mapping[str, str] | None = None
+    method: str = "minmax"
+    cache: Path | None = None
+    budget: Budget = field(default_factory=Budget)
+
+
+FP32 = Precision()
+
+
+def parse_kinds(words: str) -> tuple[tuple[str, ...], bool]:
+    """Read ``--precision``: kinds joined by commas, or ``auto``, which is all of them.
+
+    Returns:
+        The kinds, fp32 first, and whether it was ``auto``.
+
+    Raises:
+        ArgumentError: A word is none of them.
+    """
+    if words == "auto":
+        return KINDS, True
+    kinds = tuple(dict.fromkeys(["fp32", *words.split(",")]))
+    if not set(kinds) <= set(KINDS):
+        raise ArgumentError(
+            f"--precision must be auto, or of {', '.join(KINDS)} joined by commas, "
+            f"got {words!r}."
+        )
+    return kinds, False
