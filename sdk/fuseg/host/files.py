@@ -11,26 +11,37 @@ from pathlib import Path
 from ..errors import InputFileError, OutputFileError
 
 
-def write_file(path: Path, data: bytes, mode: int = 0o666) -> None:
+def write_file(
+    path: Path, data: bytes, mode: int = 0o666, *, locked: bool = False
+) -> None:
     """Write ``data`` to ``path``, making the folders on the way.
 
     The bytes go to a temporary name in the same folder, which then takes the
-    place of ``path``: a reader sees the old file or the new one, never a part.
+    place of ``path``: a reader sees the old file or the new one, never a part,
+    even if the power goes.
 
     Args:
         mode: Of a new file, less what the umask takes away.
+        locked: Whether the caller holds a lock for ``path``, and made its folder.
+            The temporary name is then always the same: what a killed process
+            leaves is overwritten by the next one.
 
     Raises:
         OutputFileError: The file or a folder cannot be written. The temporary
             file is gone, and what was at ``path`` before is still there.
     """
-    part = path.parent / f".{secrets.token_hex(6)}.part"
+    name = path.name if locked else secrets.token_hex(6)
+    part = path.parent / f".{name}.part"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    flags |= os.O_TRUNC if locked else os.O_EXCL
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not locked:
+            path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-            with open(handle, "wb") as file:
+            with open(os.open(part, flags, mode), "wb") as file:
                 file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
             os.replace(part, path)
         except BaseException:
             with suppress(OSError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections import deque
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
@@ -22,9 +23,14 @@ from ...errors import BackendError, DeviceMemoryError
 from ...manifest import Manifest, Variant
 from ..base import GpuBackendInfo, Shapes, require_tensors
 from ..tensors import GpuTensor
+from .formats import LAYOUTS, TYPES, make_logger, word_of
 
 _log = logging.getLogger("fuseg")
 _trt_log = logging.getLogger("fuseg.tensorrt")
+
+_ERROR, _WARNING = logging.ERROR, logging.WARNING
+_LEVELS = {"INTERNAL_ERROR": _ERROR, "ERROR": _ERROR, "WARNING": _WARNING}
+_errors: deque[str] = deque(maxlen=10)  # TensorRT's, for the sentence of an exception
 
 
 class TensorRtBackend:
@@ -93,19 +99,10 @@ class TensorRtBackend:
     def _tensor(self, name: str) -> GpuTensor:
         """How a tensor of the engine lies in memory; its address is still 0."""
         trt = library()
-        types: dict[Any, np.dtype[Any]] = {
-            trt.DataType.FLOAT: np.dtype(np.float32),
-            trt.DataType.HALF: np.dtype(np.float16),
-            trt.DataType.INT8: np.dtype(np.int8),
-        }
-        layouts = {
-            trt.TensorFormat.LINEAR: "linear",
-            trt.TensorFormat.CHW4: "chw4",
-            trt.TensorFormat.HWC8: "hwc8",
-        }
-        dtype = self._engine.get_tensor_dtype(name)
-        layout = self._engine.get_tensor_format(name)
-        if dtype not in types or layout not in layouts:
+        dtype = word_of(trt.DataType, TYPES, self._engine.get_tensor_dtype(name))
+        found = self._engine.get_tensor_format(name)
+        layout = word_of(trt.TensorFormat, LAYOUTS, found)
+        if dtype not in TYPES.values() or layout not in LAYOUTS.values():
             raise BackendError(
                 f"the engine's tensor {name} must be float32, float16 or int8, and "
                 f"LINEAR, CHW4 or HWC8, got {dtype} and {layout}: build the engine "
@@ -113,7 +110,7 @@ class TensorRtBackend:
             )
         shape = tuple(int(n) for n in self._engine.get_tensor_shape(name))
         scale = self._scales.get(name, 1.0)
-        return GpuTensor(0, shape, types[dtype], layouts[layout], scale)
+        return GpuTensor(0, shape, np.dtype(dtype), layout, scale)
 
 
 def open_engine(plan: bytes | memoryview, *, host_code: bool = False) -> Any:
@@ -156,8 +153,7 @@ def library() -> Any:
 
 def last_error() -> str:
     """What TensorRT said last of an error, as a sentence."""
-    said = _logger(library()).said
-    return (said[-1] if said else "it did not say why").rstrip(". ") + "."
+    return (_errors[-1] if _errors else "it did not say why").rstrip(". ") + "."
 
 
 @functools.cache
@@ -167,27 +163,15 @@ def _runtime(trt: Any) -> Any:
 
 @functools.cache
 def _logger(trt: Any) -> Any:
-    """TensorRT's log as Python's; errors are kept for the sentence of an exception."""
-    levels = {
-        trt.ILogger.INTERNAL_ERROR: logging.ERROR,
-        trt.ILogger.ERROR: logging.ERROR,
-        trt.ILogger.WARNING: logging.WARNING,
-        trt.ILogger.INFO: logging.INFO,
-        trt.ILogger.VERBOSE: logging.DEBUG,
-    }
+    """TensorRT's log as Python's."""
+    return make_logger(trt, _log_line)
 
-    class Log(trt.ILogger):  # type: ignore[misc]
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self.said: list[str] = []
 
-        def log(self, severity: Any, msg: str) -> None:
-            level = levels.get(severity, logging.INFO)
-            if level == logging.ERROR:
-                self.said = [*self.said[-9:], msg]
-            _trt_log.log(level if level != logging.INFO else logging.DEBUG, "%s", msg)
-
-    return Log()
+def _log_line(severity: str, sentence: str) -> None:
+    level = _LEVELS.get(severity, logging.DEBUG)
+    if level == logging.ERROR:
+        _errors.append(sentence)
+    _trt_log.log(level, "%s", sentence)
 
 
 def _unavailable() -> str | None:

@@ -17,15 +17,14 @@ from typing import Any
 
 from ...errors import BundleError, OutputFileError
 from ...host.child_process import die_with_parent
-from ...host.files import read_private
+from ...host.files import read_private, write_file
 from .build_progress import ProgressTracker
 from .build_protocol import BuildFailed, BuildLog, Reporter
+from .formats import LAYOUTS, TYPES, make_logger, word_of
 from .io_formats import IoFormat, move_casts_out
 from .record import plain
 
-_LAYOUTS = {"LINEAR": "linear", "CHW4": "chw4", "HWC8": "hwc8"}
 _LARGEST_TIMINGS = 1 << 28  # bytes; TensorRT's are a few MiB
-_TYPES = {"FLOAT": "float32", "HALF": "float16", "INT8": "int8"}
 
 
 def main() -> int:
@@ -69,7 +68,7 @@ def _build(
 ) -> tuple[bytes, dict[str, Any]]:
     """The plan and what is known of it."""
     said, began, fallback = BuildLog(), time.monotonic(), None
-    logger = _logger(trt, said)
+    logger = make_logger(trt, said.add)
     tries = [(onnx, dict[str, IoFormat]())]
     if request["options"]["io_formats"] == "auto":
         tries.insert(0, move_casts_out(onnx, request["precision"]))
@@ -136,7 +135,7 @@ def _build_once(
 
 def _allow(trt: Any, tensor: Any, wanted: dict[str, IoFormat]) -> None:
     layouts = wanted.get(tensor.name, IoFormat()).layouts
-    names = [name for name, layout in _LAYOUTS.items() if layout in layouts]
+    names = [name for name, layout in LAYOUTS.items() if layout in layouts]
     bits = (1 << int(getattr(trt.TensorFormat, name)) for name in names)
     tensor.allowed_formats = sum(bits)
 
@@ -172,7 +171,7 @@ def _timing_cache(config: Any, said: BuildLog, path: Path | None) -> Any:
 
 def _keep_timing_cache(config: Any, cache: Any, said: BuildLog, path: Path) -> None:
     """Store it, with what others stored meanwhile."""
-    from .cache import locked, write_private
+    from .cache import locked
 
     try:
         with locked(path.with_suffix(".lock")):
@@ -180,7 +179,8 @@ def _keep_timing_cache(config: Any, cache: Any, said: BuildLog, path: Path) -> N
             other = config.create_timing_cache(stored) if stored else None
             if other is not None:
                 cache.combine(other, ignore_mismatch=False)
-            write_private(path, bytes(memoryview(cache.serialize())))
+            timings = bytes(memoryview(cache.serialize()))
+            write_file(path, timings, 0o600, locked=True)
     except OutputFileError as err:
         said.add("WARNING", f"the next build will time the same again: {err}")
 
@@ -212,8 +212,8 @@ def _inspect(
     for index in range(engine.num_io_tensors):
         name = engine.get_tensor_name(index)
         asked = wanted.get(name, IoFormat())
-        dtype = _word(trt.DataType, _TYPES, engine.get_tensor_dtype(name))
-        layout = _word(trt.TensorFormat, _LAYOUTS, engine.get_tensor_format(name))
+        dtype = word_of(trt.DataType, TYPES, engine.get_tensor_dtype(name))
+        layout = word_of(trt.TensorFormat, LAYOUTS, engine.get_tensor_format(name))
         if dtype != asked.dtype or layout not in asked.layouts:
             raise BuildFailed(
                 f"tensor {name} must be {asked.dtype} {' or '.join(asked.layouts)}, "
@@ -225,13 +225,6 @@ def _inspect(
     return {"io_formats": io_formats, "reformats": _reformats(trt, engine)}
 
 
-def _word(kind: Any, words: dict[str, str], value: Any) -> str:
-    for name, word in words.items():
-        if value == getattr(kind, name):
-            return word
-    return str(value)
-
-
 def _reformats(trt: Any, engine: Any) -> list[str]:
     inspector = engine.create_engine_inspector()
     text = inspector.get_engine_information(trt.LayerInformationFormat.JSON)
@@ -241,17 +234,6 @@ def _reformats(trt: Any, engine: Any) -> list[str]:
         return []
     names = [str(x.get("Name")) if isinstance(x, dict) else str(x) for x in layers]
     return [plain(name) for name in names if "reformat" in name.lower()]
-
-
-def _logger(trt: Any, said: BuildLog) -> Any:
-    class Logger(trt.ILogger):  # type: ignore[misc]
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-
-        def log(self, severity: Any, msg: str) -> None:
-            said.add(severity.name, msg)
-
-    return Logger()
 
 
 def _monitor(trt: Any, reporter: Reporter) -> Any:

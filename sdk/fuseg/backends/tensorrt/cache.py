@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import BundleError, InputFileError, OutputFileError
-from ...host.files import cache_folder, is_private, read_private
+from ...host.files import cache_folder, is_private, read_private, write_file
 from .fingerprint import OPTIONS, Fingerprint
 from .record import EngineRecord, read_file, require_plan
 
 __all__ = ["Entry", "clear", "folder", "keep", "locked", "look_up", "newest"]
 __all__ += ["path_of", "prepare", "require_private", "timing_cache", "touch"]
-__all__ += ["write_private"]
 
 _log = logging.getLogger("fuseg")
 
@@ -203,37 +202,8 @@ def keep(fingerprint: Fingerprint, data: bytes) -> Path:
         OutputFileError: It cannot be written; what was there before still is.
     """
     path = path_of(fingerprint)
-    write_private(path, data)
+    write_file(path, data, 0o600, locked=True)
     return path
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Write a file that only this user may read, whole or not at all.
-
-    Whoever writes ``path`` holds a lock of its own for that: there is one name for the
-    part that is not whole yet, so that a killed process leaves at most one.
-
-    Raises:
-        OutputFileError: It cannot be written; what was there before still is.
-    """
-    part = path.with_name(f".{path.name}.part")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-    try:
-        handle = os.open(part, flags, 0o600)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(handle)  # a board may lose its power at any time
-            os.replace(part, path)
-        except BaseException:
-            with suppress(OSError):
-                part.unlink()
-            raise
-    except OSError as err:
-        raise OutputFileError(
-            f"{path} cannot be written: {err.strerror or err}."
-        ) from err
 
 
 @dataclass(frozen=True)
