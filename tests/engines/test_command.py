@@ -39,8 +39,8 @@ def test_it_builds_keeps_and_tells(run, trt10):
     assert "engine of int8-trt: built in" in out
     assert "for Pretend GPU, TensorRT 10.3.0, driver 12.6" in out
     assert "  rgb: int8 chw4" in out
-    assert f"kept in {cache.folder()}" in out
-    assert "cached" in run()[1]
+    assert f"cached as {cache.folder()}" in out
+    assert "engine of int8-trt: cached, " in run()[1]
     assert "built in" in run("--rebuild")[1]
     assert len(trt10.builds()) == 2
 
