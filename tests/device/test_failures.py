@@ -9,6 +9,7 @@ import pytest
 from doubles import Refused
 
 from fuseg.cuda import open_device
+from fuseg.cuda.buffers import Buffers
 from fuseg.errors import DeviceError, DeviceMemoryError
 
 ECC = Refused("cudaErrorECCUncorrectable", "uncorrectable ECC error encountered")
@@ -134,6 +135,15 @@ def test_what_was_given_back_is_refused(on_double, take, call):
         getattr(on_double, call)(taken)
         with pytest.raises(DeviceError, match="of this device and not yet given back"):
             getattr(on_double, call)(taken)
+
+
+def test_what_work_still_uses_goes_back_after_it(on_double, machine):
+    with on_double.active():
+        buffers = Buffers(on_double)
+        stream, there, host = buffers.stream(), buffers.memory(9), buffers.pinned(9)
+        on_double.upload(there, host.array, stream)
+    del buffers, host
+    assert not machine.live()
 
 
 def test_the_message_of_an_unanswered_question_says_so(on_double, machine):

@@ -61,7 +61,7 @@ def test_garbage_that_owns_memory_of_the_gpu_spoils_no_capture(
     enqueue = TensorRtBackend.enqueue
 
     def littering(backend):
-        keep = [object() for _ in range(100_000)]  # enough to let it look
+        keep = [[] for _ in range(100_000)]  # enough to let it look
         assert keep
         enqueue(backend)
 
@@ -85,6 +85,14 @@ def test_a_profiler_sees_each_frame_and_each_wait(both, on_gpu, frames, machine)
     seen = machine.counts - before
     assert (seen["range fuseg frame"], seen["range fuseg wait"]) == (2, 1)
     assert machine.ranges == []
+
+
+def test_two_sensors_fill_the_channels_of_one_tensor(stacked, on_gpu, frames, seam):
+    segmenter = on_gpu(stacked, seam=seam)
+    cpu = fuseg.load(stacked.path, backend="onnxruntime")
+    for seed in range(3):
+        given = frames(seed, *CAMERA)
+        np.testing.assert_array_equal(segmenter(**given).labels, cpu(**given).labels)
 
 
 def test_every_size_of_camera_and_labels_has_a_graph(both, on_gpu, frames, machine):

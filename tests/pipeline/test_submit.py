@@ -119,6 +119,25 @@ def test_what_is_held_goes_from_slot_to_slot(held_either_way, on_gpu, frames, ma
     machine.check()
 
 
+def test_held_channels_of_a_shared_tensor_go_from_slot_to_slot(stacked, on_gpu, frames):
+    options = {
+        "missing": {"rgb": {"policy": "hold", "max_age_ms": 100, "then": "refuse"}}
+    }
+    segmenter = on_gpu(stacked, **options)
+    cpu = fuseg.load(stacked.path, backend="onnxruntime", **options)
+    whole, depth = frames(0, *CAMERA), frames(1, *CAMERA)["depth"]
+    stories = [
+        {n: fuseg.Frame(a, MS) for n, a in whole.items()},
+        {"depth": fuseg.Frame(depth, 2 * MS)},
+    ]
+    words = {"size": CAMERA}
+    tickets = [segmenter.submit(**given, **words) for given in stories]
+    for ticket, given in zip(tickets, stories, strict=True):
+        found, wanted = segmenter.result(ticket), cpu(**given, **words)
+        assert found.sources == wanted.sources
+        np.testing.assert_array_equal(found.labels, wanted.labels)
+
+
 def test_without_hold_the_slots_share_nothing(held_either_way, on_gpu, frames, machine):
     held, options = held_either_way
     segmenter = on_gpu(held, hold=False, **options)
