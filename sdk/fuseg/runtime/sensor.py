@@ -178,8 +178,8 @@ class Sensor:
         name = self.input.name
         if not on_gpu:
             problem = (
-                "must be in the memory of the CPU, as the engine that runs is there, "
-                "got an array on the GPU."
+                "must be in the memory of the CPU, where the backend runs, got an "
+                "array on the GPU."
             )
             raise DTypeError.of(
                 Fault("frame", name, problem, "Copy it to a NumPy array.")
