@@ -40,7 +40,7 @@
 #include <limits>
 
 #include "common/host_device.h"
-#include "label/taps.h"
+#include "label/axis_taps.h"
 #include "simd/level.h"
 
 struct CUstream_st;

@@ -6,7 +6,7 @@
 
 #include "common/bind.h"
 #include "fuse_argmax/fuse_argmax.h"
-#include "fuse_argmax/tables.h"
+#include "fuse_argmax/map_taps.h"
 
 namespace fuseg {
 namespace {

@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <cstring>
 
-#include "fuse_argmax/fuse_contenders.h"
+#include "fuse_argmax/fuse_candidates.h"
+#include "fuse_argmax/map_blocks.h"
 #include "fuse_argmax/read_labels.h"
-#include "fuse_argmax/sites.h"
 #include "label/exponential.h"
 
 namespace fuseg::FUSEG_LEVEL::fusing {

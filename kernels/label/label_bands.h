@@ -12,10 +12,10 @@
 #include <cstdint>
 
 #include "common/threads.h"
+#include "label/candidates.h"
 #include "label/confidence.h"
-#include "label/contenders.h"
-#include "label/duels.h"
 #include "label/tiles.h"
+#include "label/two_class_blocks.h"
 
 namespace fuseg::FUSEG_LEVEL {
 

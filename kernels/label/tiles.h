@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "label/blocks.h"
+#include "label/column_blocks.h"
 
 namespace fuseg::FUSEG_LEVEL {
 

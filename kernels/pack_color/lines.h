@@ -6,9 +6,9 @@
 #include <array>
 #include <cstdint>
 
+#include "pack_color/line_tables.h"
 #include "pack_color/pack_color.h"
-#include "pack_color/pixels.h"
-#include "pack_color/tables.h"
+#include "pack_color/pixel_groups.h"
 
 namespace fuseg::FUSEG_LEVEL {
 namespace {

@@ -4,8 +4,8 @@
 
 #include "common/half.h"
 #include "common/threads.h"
+#include "pack_color/line_tables.h"
 #include "pack_color/pack_color.h"
-#include "pack_color/tables.h"
 
 namespace fuseg {
 namespace {

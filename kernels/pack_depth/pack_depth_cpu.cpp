@@ -5,7 +5,7 @@
 #include "common/half.h"
 #include "common/threads.h"
 #include "pack_depth/pack_depth.h"
-#include "pack_depth/reaches.h"
+#include "pack_depth/tap_pairs.h"
 
 namespace fuseg {
 namespace {

@@ -5,9 +5,9 @@
 #include <limits>
 
 #include "common/threads.h"
+#include "pack_depth/block_taps.h"
 #include "pack_depth/pack_depth.h"
-#include "pack_depth/tables.h"
-#include "pack_depth/taps.h"
+#include "pack_depth/pick_tables.h"
 #include "pack_depth/windows.h"
 #include "simd/simd.h"
 

@@ -30,7 +30,7 @@
 #include <cstdint>
 
 #include "common/resample.h"
-#include "label/taps.h"
+#include "label/axis_taps.h"
 #include "simd/level.h"
 
 struct CUstream_st;

@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "pack_depth/pack_depth.h"
-#include "pack_depth/tables.h"
+#include "pack_depth/pick_tables.h"
 #include "pack_depth/windows.h"
 #include "simd/simd.h"
 

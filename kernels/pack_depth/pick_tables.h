@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "pack_depth/pack_depth.h"
-#include "pack_depth/reaches.h"
+#include "pack_depth/tap_pairs.h"
 #include "pack_depth/windows.h"
 
 namespace fuseg::FUSEG_LEVEL {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "label/blocks.h"
+#include "label/column_blocks.h"
 
 namespace fuseg::FUSEG_LEVEL {
 

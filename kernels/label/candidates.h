@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#include "label/duels.h"
+#include "label/two_class_blocks.h"
 
 namespace fuseg::FUSEG_LEVEL {
 

@@ -3,9 +3,9 @@
 
 #include <cstdint>
 
+#include "label/axis_taps.h"
 #include "label/pack_row.h"
 #include "label/packed_row.h"
-#include "label/taps.h"
 #include "simd/simd_labels.h"
 
 namespace fuseg::FUSEG_LEVEL {

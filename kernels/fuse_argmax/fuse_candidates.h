@@ -10,7 +10,7 @@
 
 #include <cstdint>
 
-#include "fuse_argmax/sites.h"
+#include "fuse_argmax/map_blocks.h"
 
 namespace fuseg::FUSEG_LEVEL::fusing {
 
