@@ -1,5 +1,4 @@
-// The compiled half of fuseg. Each room under kernels/ binds itself; this file
-// only calls the roll.
+// The compiled half of fuseg. Each kernel binds itself; this file only lists them.
 #include <pybind11/pybind11.h>
 
 #include <algorithm>

@@ -11,7 +11,7 @@ namespace fuseg {
 
 // One axis of the output's picture: position i of it lies among `in` pixels of the
 // turned frame, and turned pixel k is the frame's pixel `origin` + k * `step`.
-struct Side {
+struct AxisMap {
   std::int64_t in;
   std::int64_t out;
   std::int64_t origin;
@@ -52,20 +52,20 @@ struct Geometry {
   FUSEG_BOTH bool transposed() const { return quarter_turns % 2 == 1; }
 
   // Turned clockwise once, row y of the frame is column height - 1 - y.
-  FUSEG_BOTH Side rows() const {
+  FUSEG_BOTH AxisMap rows() const {
     const bool back = quarter_turns == 2 || quarter_turns == 3;
     return transposed() ? side(left, width, picture_height, back)
                         : side(top, height, picture_height, back);
   }
-  FUSEG_BOTH Side columns() const {
+  FUSEG_BOTH AxisMap columns() const {
     const bool back = quarter_turns == 1 || quarter_turns == 2;
     return transposed() ? side(top, height, picture_width, back)
                         : side(left, width, picture_width, back);
   }
 
  private:
-  FUSEG_BOTH static Side side(std::int64_t first, std::int64_t in, std::int64_t out,
-                              bool back) {
+  FUSEG_BOTH static AxisMap side(std::int64_t first, std::int64_t in, std::int64_t out,
+                                 bool back) {
     return {in, out, back ? first + in - 1 : first, back ? -1 : 1};
   }
 };

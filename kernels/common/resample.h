@@ -24,7 +24,7 @@ struct Tap {
 };
 
 // The position (first + i * step) / unit among `in` samples, clamped to them.
-struct Line {
+struct AffineAxis {
   std::int64_t first;
   std::int64_t step;
   std::int64_t unit;
@@ -40,21 +40,21 @@ struct Line {
 
 // Half-pixel centres, (i + 1/2) * in / out - 1/2, or, with `align_corners`, the first
 // and last samples of both grids on top of each other, i * (in - 1) / (out - 1).
-FUSEG_BOTH inline Line line_over(std::int64_t in, std::int64_t out,
-                                 bool align_corners = false) {
+FUSEG_BOTH inline AffineAxis affine_axis(std::int64_t in, std::int64_t out,
+                                         bool align_corners = false) {
   if (!align_corners) return {in - out, 2 * in, 2 * out};
-  return out > 1 ? Line{0, in - 1, out - 1} : Line{0, 0, 1};
+  return out > 1 ? AffineAxis{0, in - 1, out - 1} : AffineAxis{0, 0, 1};
 }
 
 FUSEG_BOTH inline Tap linear_tap(std::int64_t i, std::int64_t in, std::int64_t out,
                                  bool align_corners = false) {
-  return line_over(in, out, align_corners).tap(i, in);
+  return affine_axis(in, out, align_corners).tap(i, in);
 }
 
 // The samples that position `i` of `out` is the weighted mean of, with antialiasing: a
 // triangle around (i + 1/2) * in / out that reaches one output step to both sides, and
 // at least one sample. Weights are whole numbers; their share of `total` counts.
-struct Fan {
+struct FilterSupport {
   std::int64_t first;
   std::int64_t end;
   std::int64_t total;
@@ -72,14 +72,16 @@ struct Fan {
   }
 };
 
-FUSEG_BOTH inline Fan fan_over(std::int64_t i, std::int64_t in, std::int64_t out) {
-  Fan fan{0, in, 0, (2 * i + 1) * in, 2 * (in > out ? in : out), out};
-  const std::int64_t before = fan.centre - fan.reach - out;
-  if (before >= 0) fan.first = before / (2 * out) + 1;
-  const std::int64_t after = (fan.centre + fan.reach + out - 1) / (2 * out);
-  if (after < in) fan.end = after;
-  for (std::int64_t k = fan.first; k < fan.end; ++k) fan.total += fan.weight(k);
-  return fan;
+FUSEG_BOTH inline FilterSupport filter_support(std::int64_t i, std::int64_t in,
+                                               std::int64_t out) {
+  FilterSupport support{0, in, 0, (2 * i + 1) * in, 2 * (in > out ? in : out), out};
+  const std::int64_t before = support.centre - support.reach - out;
+  if (before >= 0) support.first = before / (2 * out) + 1;
+  const std::int64_t after = (support.centre + support.reach + out - 1) / (2 * out);
+  if (after < in) support.end = after;
+  for (std::int64_t k = support.first; k < support.end; ++k)
+    support.total += support.weight(k);
+  return support;
 }
 
 }  // namespace fuseg

@@ -54,8 +54,8 @@ __device__ void count_into(const Counted& job, Table* table) {
   std::int64_t at = (std::int64_t{blockIdx.x} * kThreads + threadIdx.x) * 16;
   for (; at < job.bytes; at += stride) {
     const std::int64_t left = job.bytes - at;
-    const Sixteen truth = load_bytes(job.truth + at, left);
-    const Sixteen prediction = load_bytes(job.prediction + at, left);
+    const Vec16 truth = load_bytes(job.truth + at, left);
+    const Vec16 prediction = load_bytes(job.prediction + at, left);
     Runs<Table> runs{table};
 #pragma unroll
     for (int i = 0; i < 16; i += kLabelBytes) {

@@ -1,4 +1,4 @@
-// What a kernel asks of the GPU in words of its own.
+// What a kernel needs of the GPU under names of its own.
 // tests/cuda/emulator has this file's twin, for the CPU.
 #pragma once
 

@@ -1,4 +1,4 @@
-// What several CUDA rooms need: accesses of 16 bytes, and the grid of blocks.
+// What several CUDA kernels need: accesses of 16 bytes, and the grid of blocks.
 #pragma once
 
 #include <cmath>
@@ -16,22 +16,22 @@ FUSEG_BOTH constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
 }
 
-// Sixteen bytes, one access wide.
-struct alignas(16) Sixteen {
+// 16 bytes, read or written at once.
+struct alignas(16) Vec16 {
   std::uint32_t word[4];
 };
 
-__device__ inline bool on_sixteen(const void* address) {
+__device__ inline bool aligned_to_16(const void* address) {
   return reinterpret_cast<std::uintptr_t>(address) % 16 == 0;
 }
 
 // Bytes from `count` on are neither read nor written; they load as 0.
-__device__ inline Sixteen load_bytes(const std::uint8_t* from, std::int64_t count) {
-  if (count >= 16 && on_sixteen(from)) {
+__device__ inline Vec16 load_bytes(const std::uint8_t* from, std::int64_t count) {
+  if (count >= 16 && aligned_to_16(from)) {
     const uint4 v = __ldg(reinterpret_cast<const uint4*>(from));
     return {{v.x, v.y, v.z, v.w}};
   }
-  Sixteen bytes = {{0, 0, 0, 0}};
+  Vec16 bytes = {{0, 0, 0, 0}};
 #pragma unroll
   for (int i = 0; i < 16; ++i) {
     if (i < count) bytes.word[i / 4] |= std::uint32_t{__ldg(from + i)} << i % 4 * 8;
@@ -39,9 +39,9 @@ __device__ inline Sixteen load_bytes(const std::uint8_t* from, std::int64_t coun
   return bytes;
 }
 
-__device__ inline void store_bytes(std::uint8_t* to, const Sixteen& bytes,
+__device__ inline void store_bytes(std::uint8_t* to, const Vec16& bytes,
                                    std::int64_t count) {
-  if (count >= 16 && on_sixteen(to)) {
+  if (count >= 16 && aligned_to_16(to)) {
     *reinterpret_cast<uint4*>(to) =
         make_uint4(bytes.word[0], bytes.word[1], bytes.word[2], bytes.word[3]);
     return;

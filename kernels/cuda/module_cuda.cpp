@@ -1,5 +1,5 @@
-// The CUDA half of the compiled half: loaded by fuseg.cuda.array_view where there is a driver.
-// Each room binds itself, and so does the device; this file only calls the roll.
+// The CUDA half of the compiled half: loaded by fuseg.cuda where there is a driver.
+// Each kernel binds itself, and so does the device; this file only lists them.
 #include "cuda/bind_cuda.h"
 
 namespace fuseg {

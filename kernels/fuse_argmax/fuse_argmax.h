@@ -50,7 +50,7 @@ namespace fuseg {
 constexpr int kMostMaps = 4;
 constexpr std::uint8_t kNoMap = 255;
 
-enum class Fusing { kAdd = 0, kMultiply = 1, kMax = 2 };
+enum class FusionMode { kAdd = 0, kMultiply = 1, kMax = 2 };
 
 struct ScoreMap {
   const void* scores;
@@ -60,17 +60,17 @@ struct ScoreMap {
   std::int64_t width;
   // On the CPU: where the output's rows and columns lie, and the weights of first
   // samples, which are not just 1 - fraction: near 0 that would be coarse.
-  Taps rows;
-  Taps columns;
+  AxisTaps rows;
+  AxisTaps columns;
   float* row_weight;     // (H)
-  float* column_weight;  // (W + Taps::kSpare)
+  float* column_weight;  // (W + AxisTaps::kSpare)
 };
 
 struct FuseArgmax {
   ScoreMap maps[kMostMaps];
   int count;
   int classes;
-  Fusing how;
+  FusionMode mode;
   bool align_corners;
   const float* weights;
   void* labels;
@@ -91,18 +91,18 @@ FUSEG_BOTH inline float between(float first, float second, float weight0,
   return weight1 == 0.0f ? first : weight0 * first + weight1 * second;
 }
 
-// What one map has to say of a class.
-FUSEG_BOTH inline float own_score(Fusing how, float weight, float score) {
-  return weight * (how == Fusing::kMultiply ? std::log(score) : score);
+// The score of a class in one map, weighted.
+FUSEG_BOTH inline float weighted_score(FusionMode mode, float weight, float score) {
+  return weight * (mode == FusionMode::kMultiply ? std::log(score) : score);
 }
 
-// What is said of a class before any map was heard.
-FUSEG_BOTH inline float nothing_said(Fusing how) {
-  return how == Fusing::kMax ? -std::numeric_limits<float>::infinity() : 0.0f;
+// What a combined score starts from.
+FUSEG_BOTH inline float initial_score(FusionMode mode) {
+  return mode == FusionMode::kMax ? -std::numeric_limits<float>::infinity() : 0.0f;
 }
 
-FUSEG_BOTH inline float fused(Fusing how, float so_far, float own) {
-  if (how != Fusing::kMax) return so_far + own;
+FUSEG_BOTH inline float fused(FusionMode mode, float so_far, float own) {
+  if (mode != FusionMode::kMax) return so_far + own;
   return own > so_far ? own : so_far;
 }
 

@@ -17,7 +17,7 @@ class Plan {
   using Size = std::array<std::int64_t, 2>;
   using Valid = std::vector<std::optional<HostArray<std::uint8_t>>>;
 
-  Plan(int classes, const std::vector<Size>& grids, const Size& size, int how,
+  Plan(int classes, const std::vector<Size>& grids, const Size& size, int mode,
        bool align_corners, const HostArray<float>& weights, int ignore, int threads)
       : weights_(weights), job_{} {
     job_.count = static_cast<int>(grids.size());
@@ -26,7 +26,7 @@ class Plan {
       job_.maps[m].height = grids[m][0];
       job_.maps[m].width = grids[m][1];
     }
-    job_.how = static_cast<Fusing>(how);
+    job_.mode = static_cast<FusionMode>(mode);
     job_.align_corners = align_corners;
     job_.weights = weights_.data();
     job_.ignore = ignore;
@@ -34,13 +34,13 @@ class Plan {
     job_.out_width = size[1];
     job_.threads = threads;
     Scratch measure(nullptr);
-    cut_tables(measure, job_);
+    cut_map_taps(measure, job_);
     const std::int64_t tables = measure.bytes();
     const std::int64_t bytes = tables + fuse_argmax_scratch_bytes(job_);
     memory_ = std::make_unique<std::uint8_t[]>(static_cast<std::size_t>(bytes));
     Scratch memory(memory_.get());
-    cut_tables(memory, job_);
-    lay_tables(job_);
+    cut_map_taps(memory, job_);
+    fill_map_taps(job_);
     job_.scratch = memory_.get() + tables;
   }
 

@@ -11,7 +11,7 @@ void bind_fuse_argmax_cuda(py::module_& m) {
       [](const std::vector<Address>& scores, const std::vector<bool>& half,
          const std::vector<Address>& valid,
          const std::vector<std::array<std::int64_t, 2>>& grids,
-         const HostArray<float>& weights, int how, bool align_corners, int ignore,
+         const HostArray<float>& weights, int mode, bool align_corners, int ignore,
          Address labels, Address confidence, Address source, std::int64_t out_height,
          std::int64_t out_width, Address stream) {
         FuseArgmax job{};
@@ -24,7 +24,7 @@ void bind_fuse_argmax_cuda(py::module_& m) {
           job.maps[i].width = grids[i][1];
         }
         job.classes = static_cast<int>(weights.shape(1));
-        job.how = static_cast<Fusing>(how);
+        job.mode = static_cast<FusionMode>(mode);
         job.align_corners = align_corners;
         job.weights = weights.data();
         job.labels = at<void>(labels);

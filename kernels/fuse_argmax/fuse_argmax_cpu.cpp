@@ -43,18 +43,18 @@ struct Reading {
 
 // The maps that count at one pixel.
 struct Pixel {
-  Fusing how;
+  FusionMode mode;
   Reading readings[kMostMaps];
   int indices[kMostMaps];
   int count;
 
   float own(int k, int c) const {
-    return own_score(how, readings[k].weights[c], readings[k].score(c));
+    return weighted_score(mode, readings[k].weights[c], readings[k].score(c));
   }
   float score(int c) const {
-    float sum = nothing_said(how);
+    float sum = initial_score(mode);
     for (int k = 0; k < count; ++k) {
-      if (readings[k].weights[c] != 0.0f) sum = fused(how, sum, own(k, c));
+      if (readings[k].weights[c] != 0.0f) sum = fused(mode, sum, own(k, c));
     }
     return sum;
   }
@@ -70,8 +70,8 @@ struct Pixel {
   }
 };
 
-Pixel look(const FuseArgmax& job, std::int64_t y, std::int64_t x) {
-  Pixel pixel{job.how, {}, {}, 0};
+Pixel pixel_at(const FuseArgmax& job, std::int64_t y, std::int64_t x) {
+  Pixel pixel{job.mode, {}, {}, 0};
   for (int m = 0; m < job.count; ++m) {
     const ScoreMap& map = job.maps[m];
     const Reading reading{&map,
@@ -126,8 +126,8 @@ FuseWork cut_fuse_work(Scratch& scratch, const FuseArgmax& job) {
     work.maps[m] =
         cut_band_work(scratch, job.classes, job.maps[m].width, job.out_width);
   }
-  work.contenders = scratch.take<std::int32_t>(job.classes);
-  work.disputed = scratch.take<std::int32_t>(job.out_width);
+  work.candidates = scratch.take<std::int32_t>(job.classes);
+  work.mixed = scratch.take<std::int32_t>(job.out_width);
   return work;
 }
 
@@ -143,7 +143,7 @@ void fuse_argmax_cpu(const FuseArgmax& job) {
            [&](int, std::int64_t first, std::int64_t end) {
              for (std::int64_t y = first; y < end; ++y) {
                for (std::int64_t x = 0; x < job.out_width; ++x) {
-                 fuse_pixel(job, look(job, y, x), y * job.out_width + x);
+                 fuse_pixel(job, pixel_at(job, y, x), y * job.out_width + x);
                }
              }
            });

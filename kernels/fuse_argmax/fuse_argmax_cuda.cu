@@ -3,7 +3,7 @@
 
 // A block labels one tile, a thread one column of it and a few rows. Where all these
 // rows lie in one cell of a map, as they mostly do, a class costs two sums across and
-// one step per row; nothing but labels, and what is asked for besides, is written.
+// one step per row; nothing but labels, and what else is wanted, is written.
 namespace fuseg {
 namespace {
 
@@ -21,14 +21,14 @@ struct Weights {
 
 template <int kRows>
 struct Tile {
-  Place column[kMostMaps][kTileWidth];
-  Place row[kMostMaps][kStrips * kRows];
+  WeightedTap column[kMostMaps][kTileWidth];
+  WeightedTap row[kMostMaps][kStrips * kRows];
   alignas(16) std::uint16_t label[kStrips * kRows][kTileWidth];
 };
 
 template <typename Score>
-__device__ float score_at(const Score* sample, std::int64_t width, const Place& row,
-                          const Place& column) {
+__device__ float score_at(const Score* sample, std::int64_t width,
+                          const WeightedTap& row, const WeightedTap& column) {
   const float above = across(sample, column);
   return row.second == 0.0f
              ? above
@@ -38,8 +38,8 @@ __device__ float score_at(const Score* sample, std::int64_t width, const Place& 
 // One class of one map at the rows of a strip. `sample` is the upper left one of row 0.
 template <int kRows, typename Score>
 __device__ void read_strip(const Score* __restrict__ sample, std::int64_t width,
-                           const Place* row, const Place& column, bool one_cell,
-                           float (&score)[kRows]) {
+                           const WeightedTap* row, const WeightedTap& column,
+                           bool one_cell, float (&score)[kRows]) {
   if (!one_cell) {
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
@@ -59,8 +59,8 @@ __device__ void read_strip(const Score* __restrict__ sample, std::int64_t width,
   }
 }
 
-__device__ bool counts_at(const ScoreMap& map, std::int64_t sample, const Place& row,
-                          const Place& column) {
+__device__ bool counts_at(const ScoreMap& map, std::int64_t sample,
+                          const WeightedTap& row, const WeightedTap& column) {
   if (map.valid == nullptr) return true;
   const std::uint8_t* valid = map.valid + sample;
   const bool right = column.second != 0.0f, lower = row.second != 0.0f;
@@ -84,11 +84,11 @@ struct Strip {
     return counts >> (m * kRows + r) & 1;
   }
 
-  // What map m says of class c, before its weight.
+  // The score of class c in map m, before its weight.
   __device__ void read(int m, int c, float (&score)[kRows]) const {
     const ScoreMap& map = job.maps[m];
-    const Place* row = &tile.row[m][first];
-    const Place column = tile.column[m][x];
+    const WeightedTap* row = &tile.row[m][first];
+    const WeightedTap column = tile.column[m][x];
     const std::int64_t at = (c * map.height + row->index) * map.width + column.index;
     const bool one = one_cell >> m & 1;
     if (map.half) {
@@ -102,7 +102,7 @@ struct Strip {
 
   __device__ void fuse(int c, float (&sum)[kRows]) const {
 #pragma unroll
-    for (int r = 0; r < kRows; ++r) sum[r] = nothing_said(job.how);
+    for (int r = 0; r < kRows; ++r) sum[r] = initial_score(job.mode);
     for (int m = 0; m < job.count; ++m) {
       const float weight = weights.at(m, c);
       if (weight == 0.0f || (counts >> m * kRows & ((1u << kRows) - 1)) == 0) continue;
@@ -111,7 +111,7 @@ struct Strip {
 #pragma unroll
       for (int r = 0; r < kRows; ++r) {
         if (!map_counts(m, r)) continue;
-        sum[r] = fused(job.how, sum[r], own_score(job.how, weight, score[r]));
+        sum[r] = fused(job.mode, sum[r], weighted_score(job.mode, weight, score[r]));
       }
     }
   }
@@ -127,7 +127,7 @@ struct Strip {
       float at_row = 0.0f;
 #pragma unroll
       for (int k = 0; k < kRows; ++k) at_row = k == r ? score[k] : at_row;
-      const float own = own_score(job.how, weight, at_row);
+      const float own = weighted_score(job.mode, weight, at_row);
       if (own > best) {
         best = own;
         found = static_cast<std::uint8_t>(m);
@@ -153,11 +153,11 @@ __global__ void __launch_bounds__(kThreads, 4)
     if (k < kTileWidth) {
       const std::int64_t x = min(left + k, job.out_width - 1);
       tile.column[m][k] =
-          place_of(linear_tap(x, map.width, job.out_width, job.align_corners), 0);
+          weighted_tap(linear_tap(x, map.width, job.out_width, job.align_corners), 0);
     } else {
       const std::int64_t y = min(top + k - kTileWidth, job.out_height - 1);
       tile.row[m][k - kTileWidth] =
-          place_of(linear_tap(y, map.height, job.out_height, job.align_corners), 0);
+          weighted_tap(linear_tap(y, map.height, job.out_height, job.align_corners), 0);
     }
   }
   __syncthreads();
@@ -169,11 +169,11 @@ __global__ void __launch_bounds__(kThreads, 4)
   for (int m = 0; m < kMostMaps; ++m) {
     if (m >= job.count) continue;
     const ScoreMap& map = job.maps[m];
-    const Place column = tile.column[m][x];
+    const WeightedTap column = tile.column[m][x];
     bool one_cell = true;
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
-      const Place row = tile.row[m][first + r];
+      const WeightedTap row = tile.row[m][first + r];
       const std::int64_t sample = std::int64_t{row.index} * map.width + column.index;
       one_cell &= row.index == tile.row[m][first].index;
       if (counts_at(map, sample, row, column)) {

@@ -24,62 +24,65 @@ namespace {
 
 using namespace fusing;
 
-template <Way kWay, typename Label>
-void compare(Sites& sites, const Place& place, const BandRules& rules,
+template <Arithmetic kArithmetic, typename Label>
+void compare(MapBlocks& blocks, const BlockPixels& pixels, const BandTraits& traits,
              const std::int32_t* list, int listed) {
-  const FuseArgmax& job = sites.job();
+  const FuseArgmax& job = blocks.job();
   Label* labels = static_cast<Label*>(job.labels);
-  if (!rules.tame || !sites.all_there) {
-    compare_carefully<kWay>(sites, place, list, listed, job.ignore, labels);
+  if (!traits.finite_safe || !blocks.complete) {
+    compare_checked<kArithmetic>(blocks, pixels, list, listed, job.ignore, labels);
     return;
   }
-  if (kWay == Way::kLogs && rules.products) {
-    place.in_tiles(
-        CompareFused<Way::kProduct, Label>{sites, place, list, listed, labels});
+  if (kArithmetic == Arithmetic::kLogSum && traits.products) {
+    pixels.in_tiles(CompareFused<Arithmetic::kProduct, Label>{blocks, pixels, list,
+                                                              listed, labels});
     return;
   }
-  place.in_tiles(CompareFused<kWay, Label>{sites, place, list, listed, labels});
+  pixels.in_tiles(
+      CompareFused<kArithmetic, Label>{blocks, pixels, list, listed, labels});
 }
 
-template <Way kWay, typename Label>
-void label_block(Sites& sites, const Place& place, const Rules& rules,
-                 const BandRules& band, FuseWork& work) {
-  const FuseArgmax& job = sites.job();
-  if (rules.shortcuts && band.tame && sites.near) {
-    const WinnersOfAll won(sites);
+template <Arithmetic kArithmetic, typename Label>
+void label_block(MapBlocks& blocks, const BlockPixels& pixels, const JobTraits& traits,
+                 const BandTraits& band, FuseWork& work) {
+  const FuseArgmax& job = blocks.job();
+  if (traits.shortcuts && band.finite_safe && blocks.near) {
+    const SampleWinners won(blocks);
     if (won.count == 1 && !won.too_many) {
-      fill(sites, place, won.labels[0], job.ignore, static_cast<Label*>(job.labels));
+      fill(blocks, pixels, won.labels[0], job.ignore, static_cast<Label*>(job.labels));
       return;
     }
     if (!won.too_many) {
-      const int listed =
-          list_contenders<kWay == Way::kLogs>(sites, won, job.classes, work.contenders);
-      compare<kWay, Label>(sites, place, band, work.contenders, listed);
+      const int listed = list_candidates<kArithmetic == Arithmetic::kLogSum>(
+          blocks, won, job.classes, work.candidates);
+      compare<kArithmetic, Label>(blocks, pixels, band, work.candidates, listed);
       return;
     }
   }
-  compare<kWay, Label>(sites, place, band, nullptr, job.classes);
+  compare<kArithmetic, Label>(blocks, pixels, band, nullptr, job.classes);
 }
 
-template <Way kWay>
-void confide_block(Sites& sites, const Place& place, const BandRules& rules) {
-  const FuseArgmax& job = sites.job();
-  if (!rules.tame || !sites.all_there) {
-    confide_carefully<kWay>(sites, place, job.classes, job.confidence);
-  } else if (kWay == Way::kLogs && rules.products) {
-    place.in_tiles(
-        ConfideFused<Way::kProduct>{sites, place, job.classes, job.confidence});
+template <Arithmetic kArithmetic>
+void softmax_max_block(MapBlocks& blocks, const BlockPixels& pixels,
+                       const BandTraits& traits) {
+  const FuseArgmax& job = blocks.job();
+  if (!traits.finite_safe || !blocks.complete) {
+    softmax_max_checked<kArithmetic>(blocks, pixels, job.classes, job.confidence);
+  } else if (kArithmetic == Arithmetic::kLogSum && traits.products) {
+    pixels.in_tiles(FusedConfidence<Arithmetic::kProduct>{blocks, pixels, job.classes,
+                                                          job.confidence});
   } else {
-    place.in_tiles(ConfideFused<kWay>{sites, place, job.classes, job.confidence});
+    pixels.in_tiles(
+        FusedConfidence<kArithmetic>{blocks, pixels, job.classes, job.confidence});
   }
 }
 
 // No map counts.
 template <typename Label>
-void forget(const FuseArgmax& job, const Place& place) {
+void write_no_map(const FuseArgmax& job, const BlockPixels& pixels) {
   const std::int64_t count = std::min<std::int64_t>(kLanes, job.out_width);
-  for (std::int64_t y = place.first; y < place.end; ++y) {
-    const std::int64_t at = y * job.out_width + place.x;
+  for (std::int64_t y = pixels.first; y < pixels.end; ++y) {
+    const std::int64_t at = y * job.out_width + pixels.x;
     std::fill_n(static_cast<Label*>(job.labels) + at, count,
                 static_cast<Label>(job.ignore));
     if (job.confidence != nullptr) std::fill_n(job.confidence + at, count, 0.0f);
@@ -91,12 +94,12 @@ void forget(const FuseArgmax& job, const Place& place) {
 struct Walks {
   MapWalk at[kMostMaps];
 
-  Walks(const FuseArgmax& job, FuseWork& work, const Present& present)
+  Walks(const FuseArgmax& job, FuseWork& work, const PresentMaps& present)
       : at{walk(job, work, present, 0), walk(job, work, present, 1),
            walk(job, work, present, 2), walk(job, work, present, 3)} {}
 
  private:
-  static MapWalk walk(const FuseArgmax& job, FuseWork& work, const Present& present,
+  static MapWalk walk(const FuseArgmax& job, FuseWork& work, const PresentMaps& present,
                       int i) {
     const int m = i < present.count ? present.maps[i] : 0;
     return {job, m, work.maps[m], present.missing[m].rows, present.missing[m].stride};
@@ -104,50 +107,52 @@ struct Walks {
 };
 
 // The output rows of one band.
-template <Fusing kHow, Way kWay, typename Label>
+template <FusionMode kMode, Arithmetic kArithmetic, typename Label>
 struct FusedBand {
   const FuseArgmax& job;
   const MapBand* bands;
   int maps;
-  Rules rules;
-  BandRules band;
+  JobTraits traits;
+  BandTraits band;
   FuseWork& work;
   std::int64_t first;
   std::int64_t end;
 
   void label() const {
-    std::int32_t* disputed = work.disputed;
+    std::int32_t* mixed = work.mixed;
     std::int64_t count = 0;
-    each_block([&](const Place& place) {
-      const bool asked = rules.shortcuts && band.tame;
-      const std::int32_t label = asked ? agreed(bands, maps, place.x) : kNobody;
-      place.write(labels(), first, [&](Label* out) { store_labels(out, all(label)); });
-      disputed[count] = static_cast<std::int32_t>(place.x);
-      count += label == kNobody;  // or the next one takes the place
+    each_block([&](const BlockPixels& pixels) {
+      const bool asked = traits.shortcuts && band.finite_safe;
+      const std::int32_t label =
+          asked ? common_winner(bands, maps, pixels.x) : kNoClass;
+      pixels.write(labels(), first, [&](Label* out) { store_labels(out, all(label)); });
+      mixed[count] = static_cast<std::int32_t>(pixels.x);
+      count += label == kNoClass;  // else the next one overwrites it
     });
     if (count * kLanes < job.out_width) copy_first_row();
     for (std::int64_t i = 0; i < count; ++i) {
-      const Place place{job.out_width, disputed[i], first, end};
-      Sites sites(bands, maps, place.x);
-      if (sites.count == 0) {
-        forget<Label>(job, place);
+      const BlockPixels pixels{job.out_width, mixed[i], first, end};
+      MapBlocks blocks(bands, maps, pixels.x);
+      if (blocks.count == 0) {
+        write_no_map<Label>(job, pixels);
       } else {
-        label_block<kWay, Label>(sites, place, rules, band, work);
+        label_block<kArithmetic, Label>(blocks, pixels, traits, band, work);
       }
     }
   }
 
-  void confide() const {
-    each_block([&](const Place& place) {
-      Sites sites(bands, maps, place.x);
-      if (sites.count > 0) confide_block<kWay>(sites, place, band);
+  void softmax_max() const {
+    each_block([&](const BlockPixels& pixels) {
+      MapBlocks blocks(bands, maps, pixels.x);
+      if (blocks.count > 0) softmax_max_block<kArithmetic>(blocks, pixels, band);
     });
   }
 
-  void owe_sources() const {
-    each_block([&](const Place& place) {
-      Sites sites(bands, maps, place.x);
-      if (sites.count > 0) owe<kHow>(sites, place, labels(), band.tame, job.source);
+  void write_sources() const {
+    each_block([&](const BlockPixels& pixels) {
+      MapBlocks blocks(bands, maps, pixels.x);
+      if (blocks.count > 0)
+        write_source<kMode>(blocks, pixels, labels(), band.finite_safe, job.source);
     });
   }
 
@@ -158,7 +163,7 @@ struct FusedBand {
   void each_block(const Body& body) const {
     const std::int64_t last = std::max<std::int64_t>(job.out_width - kLanes, 0);
     for (std::int64_t x = 0; x < job.out_width; x += kLanes) {
-      body(Place{job.out_width, std::min(x, last), first, end});
+      body(BlockPixels{job.out_width, std::min(x, last), first, end});
     }
   }
 
@@ -172,10 +177,10 @@ struct FusedBand {
 
 // Labels, unless they are there already, and what else is asked for, in the bands that
 // start from `first` to `end`: no band is cut in two.
-template <Fusing kHow, Way kWay, typename Label>
-void fuse_rows(const FuseArgmax& job, const Present& present, FuseWork work,
+template <FusionMode kMode, Arithmetic kArithmetic, typename Label>
+void fuse_rows(const FuseArgmax& job, const PresentMaps& present, FuseWork work,
                bool labelled, std::int64_t first, std::int64_t end) {
-  const Rules rules = rules_of(job, present);
+  const JobTraits traits = traits_of(job, present);
   Walks walks(job, work, present);
   std::int64_t y = first;
   while (y < end && !starts_band(job, present, y)) ++y;
@@ -186,23 +191,29 @@ void fuse_rows(const FuseArgmax& job, const Present& present, FuseWork work,
       bands[i] = walks.at[i].band_at(y);
       stop = std::min(stop, walks.at[i].end_of_band(y));
     }
-    const FusedBand<kHow, kWay, Label> band{
-        job,  bands, present.count, rules, band_rules(job, rules, bands, present.count),
-        work, y,     stop};
+    const FusedBand<kMode, kArithmetic, Label> band{
+        job,
+        bands,
+        present.count,
+        traits,
+        band_traits(job, traits, bands, present.count),
+        work,
+        y,
+        stop};
     if (!labelled) band.label();
-    if (!labelled && job.confidence != nullptr) band.confide();
-    if (job.source != nullptr) band.owe_sources();
+    if (!labelled && job.confidence != nullptr) band.softmax_max();
+    if (job.source != nullptr) band.write_sources();
     y = stop;
   }
 }
 
 template <typename Label>
-void label_sums(const FuseArgmax& job, const Present& present, FuseWork* works) {
+void label_sums(const FuseArgmax& job, const PresentMaps& present, FuseWork* works) {
   const int first = present.maps[0];
   BandWork bands[kMostThreads];
   for (int part = 0; part < job.threads; ++part) bands[part] = works[part].maps[first];
   const ScoreMap& map = job.maps[first];
-  const Line line = line_over(map.height, job.out_height, job.align_corners);
+  const AffineAxis line = affine_axis(map.height, job.out_height, job.align_corners);
   const double step = static_cast<double>(line.step) / line.unit;
   const LabelJob<Label> labels{job.classes,
                                &map.rows,
@@ -227,14 +238,14 @@ void label_sums(const FuseArgmax& job, const Present& present, FuseWork* works) 
   label_images(labels, sums, bands, job.threads);
 }
 
-template <Fusing kHow, Way kWay, typename Label>
+template <FusionMode kMode, Arithmetic kArithmetic, typename Label>
 void fuse(const FuseArgmax& job) {
   Scratch memory(job.scratch);
-  const Present present = find_present(job, memory);
+  const PresentMaps present = find_present(job, memory);
   if (present.count == 0) {
     const std::int64_t last = std::max<std::int64_t>(job.out_width - kLanes, 0);
     for (std::int64_t x = 0; x < job.out_width; x += kLanes) {
-      forget<Label>(job, {job.out_width, std::min(x, last), 0, job.out_height});
+      write_no_map<Label>(job, {job.out_width, std::min(x, last), 0, job.out_height});
     }
     return;
   }
@@ -242,24 +253,26 @@ void fuse(const FuseArgmax& job) {
   for (int part = 0; part < job.threads; ++part) {
     works[part] = cut_fuse_work(memory, job);
   }
-  const bool sums = kHow == Fusing::kAdd && present.one_grid && job.out_width >= kLanes;
+  const bool sums =
+      kMode == FusionMode::kAdd && present.one_grid && job.out_width >= kLanes;
   if (sums) label_sums<Label>(job, present, works);
   if (sums && job.source == nullptr) return;
   in_bands(job.out_height, job.threads, 1,
            [&](int part, std::int64_t first, std::int64_t end) {
-             fuse_rows<kHow, kWay, Label>(job, present, works[part], sums, first, end);
+             fuse_rows<kMode, kArithmetic, Label>(job, present, works[part], sums,
+                                                  first, end);
            });
 }
 
 template <typename Label>
 void fuse_into(const FuseArgmax& job) {
-  switch (job.how) {
-    case Fusing::kAdd:
-      return fuse<Fusing::kAdd, Way::kSum, Label>(job);
-    case Fusing::kMultiply:
-      return fuse<Fusing::kMultiply, Way::kLogs, Label>(job);
-    case Fusing::kMax:
-      return fuse<Fusing::kMax, Way::kLargest, Label>(job);
+  switch (job.mode) {
+    case FusionMode::kAdd:
+      return fuse<FusionMode::kAdd, Arithmetic::kSum, Label>(job);
+    case FusionMode::kMultiply:
+      return fuse<FusionMode::kMultiply, Arithmetic::kLogSum, Label>(job);
+    case FusionMode::kMax:
+      return fuse<FusionMode::kMax, Arithmetic::kMax, Label>(job);
   }
 }
 

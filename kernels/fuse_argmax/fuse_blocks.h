@@ -15,8 +15,8 @@ namespace fuseg::FUSEG_LEVEL::fusing {
 constexpr int kBlockRows = kManyRegisters ? 8 : 4;
 
 // The part of a picture that a block covers. One that is narrower than a vector is
-// written, and read, by way of a few pixels of our own.
-struct Place {
+// written, and read, through a buffer of one vector.
+struct BlockPixels {
   std::int64_t width;  // of the picture
   std::int64_t x;
   std::int64_t first;  // rows
@@ -50,27 +50,27 @@ struct Place {
 };
 
 // Where any map counts.
-inline Mask anywhere(const Sites& sites) {
-  Mask any = sites.at[0].counts;
-  for (int s = 1; s < sites.count; ++s) any = either(any, sites.at[s].counts);
+inline Mask any_map(const MapBlocks& blocks) {
+  Mask any = blocks.at[0].counts;
+  for (int s = 1; s < blocks.count; ++s) any = either(any, blocks.at[s].counts);
   return any;
 }
 
-inline void look_at_row(Sites& sites, std::int64_t y) {
-  for (int s = 0; s < sites.count; ++s) sites.at[s].look_at_row(y);
+inline void load_row(MapBlocks& blocks, std::int64_t y) {
+  for (int s = 0; s < blocks.count; ++s) blocks.at[s].load_row(y);
 }
 
-// Products that underflowed, or overflowed, say nothing.
-inline bool sound(Floats product) {
+// Products that underflowed, or overflowed, are of no use.
+inline bool in_range(Floats product) {
   const Mask inside = both(greater(product, all(1e-30f)), greater(all(1e30f), product));
   return bits(inside) == (1u << kLanes) - 1;
 }
 
 // Labels of rows where every map of the block counts.
-template <Way kWay, typename Label>
+template <Arithmetic kArithmetic, typename Label>
 struct CompareFused {
-  const Sites& sites;
-  const Place& place;
+  const MapBlocks& blocks;
+  const BlockPixels& pixels;
   const std::int32_t* list;
   int listed;
   Label* labels;
@@ -83,8 +83,8 @@ struct CompareFused {
       best[r] = all(-kInfinity);
       winner[r] = all(0);
     }
-    combine<kWay, false, kRows>(
-        sites, list, listed, y, [&](int c, const Floats* scores) {
+    combine<kArithmetic, false, kRows>(
+        blocks, list, listed, y, [&](int c, const Floats* scores) {
           const Ints label = all(c);
           for (int r = 0; r < kRows; ++r) {
             winner[r] = select(greater(scores[r], best[r]), label, winner[r]);
@@ -92,56 +92,57 @@ struct CompareFused {
           }
         });
     for (int r = 0; r < kRows; ++r) {
-      if constexpr (kWay == Way::kProduct) {
-        if (!sound(best[r])) {
-          CompareFused<Way::kLogs, Label>{sites, place, list, listed, labels}
+      if constexpr (kArithmetic == Arithmetic::kProduct) {
+        if (!in_range(best[r])) {
+          CompareFused<Arithmetic::kLogSum, Label>{blocks, pixels, list, listed, labels}
               .template rows<1>(y + r);
           continue;
         }
       }
-      place.write(labels, y + r, [&](Label* out) { store_labels(out, winner[r]); });
+      pixels.write(labels, y + r, [&](Label* out) { store_labels(out, winner[r]); });
     }
   }
 };
 
 // Labels of rows where a map may not count, or scores are not finite.
-template <Way kWay, typename Label>
-inline void compare_carefully(Sites& sites, const Place& place,
-                              const std::int32_t* list, int listed, int ignore,
-                              Label* labels) {
-  for (std::int64_t y = place.first; y < place.end; ++y) {
-    look_at_row(sites, y);
+template <Arithmetic kArithmetic, typename Label>
+inline void compare_checked(MapBlocks& blocks, const BlockPixels& pixels,
+                            const std::int32_t* list, int listed, int ignore,
+                            Label* labels) {
+  for (std::int64_t y = pixels.first; y < pixels.end; ++y) {
+    load_row(blocks, y);
     Floats best = all(-kInfinity);
     Ints winner = all(0);
-    combine<kWay, true, 1>(sites, list, listed, y, [&](int c, const Floats* scores) {
-      winner = select(greater(*scores, best), all(c), winner);
-      best = max(*scores, best);
-    });
-    place.write(labels, y, [&](Label* out) {
-      store_labels(out, select(anywhere(sites), winner, all(ignore)));
+    combine<kArithmetic, true, 1>(
+        blocks, list, listed, y, [&](int c, const Floats* scores) {
+          winner = select(greater(*scores, best), all(c), winner);
+          best = max(*scores, best);
+        });
+    pixels.write(labels, y, [&](Label* out) {
+      store_labels(out, select(any_map(blocks), winner, all(ignore)));
     });
   }
 }
 
 // One label for all pixels where a map counts.
 template <typename Label>
-inline void fill(Sites& sites, const Place& place, int label, int ignore,
+inline void fill(MapBlocks& blocks, const BlockPixels& pixels, int label, int ignore,
                  Label* labels) {
-  for (std::int64_t y = place.first; y < place.end; ++y) {
+  for (std::int64_t y = pixels.first; y < pixels.end; ++y) {
     Ints lanes = all(label);
-    if (!sites.all_there) {
-      look_at_row(sites, y);
-      lanes = select(anywhere(sites), lanes, all(ignore));
+    if (!blocks.complete) {
+      load_row(blocks, y);
+      lanes = select(any_map(blocks), lanes, all(ignore));
     }
-    place.write(labels, y, [&](Label* out) { store_labels(out, lanes); });
+    pixels.write(labels, y, [&](Label* out) { store_labels(out, lanes); });
   }
 }
 
 // The largest softmax probability of rows where every map of the block counts.
-template <Way kWay>
-struct ConfideFused {
-  const Sites& sites;
-  const Place& place;
+template <Arithmetic kArithmetic>
+struct FusedConfidence {
+  const MapBlocks& blocks;
+  const BlockPixels& pixels;
   int classes;
   float* confidence;
 
@@ -159,17 +160,17 @@ struct ConfideFused {
       best[r] = all(-kInfinity);
       sum[r] = all(0.0f);
     }
-    combine<kWay, false, kRows>(sites, nullptr, classes, y,
-                                [&](int, const Floats* scores) {
-                                  for (int r = 0; r < kRows; ++r) {
-                                    best[r] = max(scores[r], best[r]);
-                                    if constexpr (kWay == Way::kProduct)
-                                      sum[r] = add(sum[r], scores[r]);
-                                  }
-                                });
-    if constexpr (kWay != Way::kProduct) {
-      combine<kWay, false, kRows>(
-          sites, nullptr, classes, y, [&](int, const Floats* scores) {
+    combine<kArithmetic, false, kRows>(
+        blocks, nullptr, classes, y, [&](int, const Floats* scores) {
+          for (int r = 0; r < kRows; ++r) {
+            best[r] = max(scores[r], best[r]);
+            if constexpr (kArithmetic == Arithmetic::kProduct)
+              sum[r] = add(sum[r], scores[r]);
+          }
+        });
+    if constexpr (kArithmetic != Arithmetic::kProduct) {
+      combine<kArithmetic, false, kRows>(
+          blocks, nullptr, classes, y, [&](int, const Floats* scores) {
             for (int r = 0; r < kRows; ++r) {
               sum[r] = add(sum[r], exponential(sub(scores[r], best[r])));
             }
@@ -177,36 +178,37 @@ struct ConfideFused {
     }
     for (int r = 0; r < kRows; ++r) {
       Floats share = div(all(1.0f), sum[r]);
-      if constexpr (kWay == Way::kProduct) {
-        if (!sound(best[r])) {
-          ConfideFused<Way::kLogs>{sites, place, classes, confidence}.template rows<1>(
-              y + r);
+      if constexpr (kArithmetic == Arithmetic::kProduct) {
+        if (!in_range(best[r])) {
+          FusedConfidence<Arithmetic::kLogSum>{blocks, pixels, classes, confidence}
+              .template rows<1>(y + r);
           continue;
         }
         share = div(best[r], sum[r]);
       }
-      place.write(confidence, y + r, [&](float* out) { store(out, share); });
+      pixels.write(confidence, y + r, [&](float* out) { store(out, share); });
     }
   }
 
-  template <Way>
-  friend struct ConfideFused;
+  template <Arithmetic>
+  friend struct FusedConfidence;
 };
 
-template <Way kWay>
-inline void confide_carefully(Sites& sites, const Place& place, int classes,
-                              float* confidence) {
-  for (std::int64_t y = place.first; y < place.end; ++y) {
-    look_at_row(sites, y);
+template <Arithmetic kArithmetic>
+inline void softmax_max_checked(MapBlocks& blocks, const BlockPixels& pixels,
+                                int classes, float* confidence) {
+  for (std::int64_t y = pixels.first; y < pixels.end; ++y) {
+    load_row(blocks, y);
     Floats best = all(-kInfinity), sum = all(0.0f);
-    combine<kWay, true, 1>(sites, nullptr, classes, y, [&](int, const Floats* scores) {
-      best = max(*scores, best);
-    });
-    combine<kWay, true, 1>(sites, nullptr, classes, y, [&](int, const Floats* scores) {
-      sum = add(sum, exponential(sub(*scores, best)));
-    });
-    place.write(confidence, y, [&](float* out) {
-      store(out, select(anywhere(sites), div(all(1.0f), sum), all(0.0f)));
+    combine<kArithmetic, true, 1>(
+        blocks, nullptr, classes, y,
+        [&](int, const Floats* scores) { best = max(*scores, best); });
+    combine<kArithmetic, true, 1>(blocks, nullptr, classes, y,
+                                  [&](int, const Floats* scores) {
+                                    sum = add(sum, exponential(sub(*scores, best)));
+                                  });
+    pixels.write(confidence, y, [&](float* out) {
+      store(out, select(any_map(blocks), div(all(1.0f), sum), all(0.0f)));
     });
   }
 }

@@ -1,11 +1,12 @@
 // Which classes can win somewhere in a block of output pixels.
 //
-// What a map says at a pixel is a weighted mean of its samples around, no weight below
-// 0. So a class that wins at all samples of all maps wins everywhere between. And take
-// the classes that win at some sample: a class that is, in every map and at all of its
-// samples, below their mean is below one of them at every pixel, in the sum and in the
-// largest score, whichever maps count there. Where maps are multiplied the geometric
-// mean serves: between samples it is at least what it is at them, in proportion.
+// The score of a map at a pixel is a weighted mean of its samples around, no weight
+// below 0. So a class that wins at all samples of all maps wins everywhere between. And
+// take the classes that win at some sample: a class that is, in every map and at all of
+// its samples, below their mean is below one of them at every pixel, in the sum and in
+// the largest score, whichever maps count there. Where maps are multiplied the
+// geometric mean serves: between samples it is at least what it is at them, in
+// proportion.
 #pragma once
 
 #include <cstdint>
@@ -14,45 +15,45 @@
 
 namespace fuseg::FUSEG_LEVEL::fusing {
 
-constexpr std::int32_t kNobody = -1;
+constexpr std::int32_t kNoClass = -1;
 constexpr int kMostWinners = 4;  // with more of them, leaving classes out hardly pays
 
 // Who wins at all samples around the block at x, of every map that has them all.
-inline std::int32_t agreed(const MapBand* bands, int maps, std::int64_t x) {
-  std::int32_t label = kNobody;
+inline std::int32_t common_winner(const MapBand* bands, int maps, std::int64_t x) {
+  std::int32_t label = kNoClass;
   for (int m = 0; m < maps; ++m) {
     const MapBand& band = bands[m];
-    const Taps& columns = band.map->columns;
+    const AxisTaps& columns = band.map->columns;
     const std::int64_t base = columns.first[x];
     const std::int64_t count = columns.second[x + kLanes - 1] - base + 1;
-    if (count > kLanes) return kNobody;
+    if (count > kLanes) return kNoClass;
     const unsigned lanes = (2u << (count - 1)) - 1;
     if (band.upper_missing != nullptr) {
       const unsigned up = bits(equal(load(band.upper_missing + base), all(0))) & lanes;
       const unsigned low = bits(equal(load(band.lower_missing + base), all(0))) & lanes;
       if ((up | low) == 0) continue;
-      if ((up & low) != lanes) return kNobody;
+      if ((up & low) != lanes) return kNoClass;
     }
     const std::int32_t* winner = band.upper->winner + base;
-    if (label == kNobody) label = *winner;
+    if (label == kNoClass) label = *winner;
     const Mask same = both(equal(load(winner), all(label)),
                            equal(load(band.lower->winner + base), all(label)));
-    if ((~bits(same) & lanes) != 0) return kNobody;
+    if ((~bits(same) & lanes) != 0) return kNoClass;
   }
   return label;
 }
 
 // The classes that win at the samples around a block.
-struct WinnersOfAll {
+struct SampleWinners {
   std::int32_t labels[kMostWinners];
   int count = 0;
   bool too_many = false;
 
-  explicit WinnersOfAll(const Sites& sites) {
-    for (int s = 0; s < sites.count && !too_many; ++s) {
-      const Site& site = sites.at[s];
-      take(site.band->upper->winner + site.base, site.upper);
-      take(site.band->lower->winner + site.base, site.lower);
+  explicit SampleWinners(const MapBlocks& blocks) {
+    for (int s = 0; s < blocks.count && !too_many; ++s) {
+      const MapBlock& block = blocks.at[s];
+      take(block.band->upper->winner + block.base, block.upper);
+      take(block.band->lower->winner + block.base, block.lower);
     }
   }
 
@@ -72,30 +73,30 @@ struct WinnersOfAll {
 
 // The mean of the winners at every sample, which a class must not be below everywhere.
 template <bool kMultiplied>
-class Bars {
+class CandidateTest {
  public:
-  Bars(const Sites& sites, const WinnersOfAll& won) : won_(won) {
-    sites.each([&](const Site& site) {
-      take(*site.band->upper, site.base, site.upper);
-      take(*site.band->lower, site.base, site.lower);
+  CandidateTest(const MapBlocks& blocks, const SampleWinners& won) : won_(won) {
+    blocks.each([&](const MapBlock& block) {
+      take(*block.band->upper, block.base, block.upper);
+      take(*block.band->lower, block.base, block.lower);
     });
   }
 
   bool may_win(int c) const {
     for (int i = 0; i < count_; ++i) {
-      const Bar& at = bars_[i];
+      const Threshold& at = thresholds_[i];
       const Floats score = powered(load(at.scores + c * at.stride));
-      if ((bits(at_least(score, at.bar)) & at.lanes) != 0) return true;
+      if ((bits(at_least(score, at.threshold)) & at.lanes) != 0) return true;
     }
     return false;
   }
 
  private:
-  struct Bar {  // of one row of samples of one map
+  struct Threshold {  // of one row of samples of one map
     const float* scores;
     std::int64_t stride;
     unsigned lanes;
-    Floats bar;
+    Floats threshold;
   };
 
   void take(const PackedRow& row, std::int64_t base, unsigned lanes) {
@@ -118,7 +119,7 @@ class Bars {
       const Floats slack = fma(size, all(1e-6f), all(1e-36f));
       mean = sub(mul(mean, all(1.0f / static_cast<float>(won_.count))), slack);
     }
-    bars_[count_++] = {scores, row.stride, lanes, mean};
+    thresholds_[count_++] = {scores, row.stride, lanes, mean};
   }
 
   // Instead of the root of a product, its powers are compared.
@@ -129,19 +130,19 @@ class Bars {
     return power() == 2 ? square : mul(square, square);
   }
 
-  const WinnersOfAll& won_;
-  Bar bars_[2 * kMostMaps];
+  const SampleWinners& won_;
+  Threshold thresholds_[2 * kMostMaps];
   int count_ = 0;
 };
 
 template <bool kMultiplied>
-inline int list_contenders(const Sites& sites, const WinnersOfAll& won, int classes,
-                           std::int32_t* list) {
-  const Bars<kMultiplied> bars(sites, won);
+inline int list_candidates(const MapBlocks& blocks, const SampleWinners& won,
+                           int classes, std::int32_t* list) {
+  const CandidateTest<kMultiplied> test(blocks, won);
   int listed = 0;
   for (int c = 0; c < classes; ++c) {
-    list[listed] = c;  // the next one takes the place of one that cannot win
-    listed += bars.may_win(c);
+    list[listed] = c;  // overwritten by the next one if it cannot win
+    listed += test.may_win(c);
   }
   return listed;
 }

@@ -1,4 +1,4 @@
-// What a job says about the way it is done, before and while it is.
+// What can be known of a job, and of a band, before its pixels are looked at.
 #pragma once
 
 #include <cstdint>
@@ -9,47 +9,50 @@
 namespace fuseg::FUSEG_LEVEL::fusing {
 
 // What the walk knows beforehand.
-struct Rules {
-  bool shortcuts;   // who wins at the samples says who may win between them
+struct JobTraits {
+  bool shortcuts;  // the winners at the samples tell which classes may win between them
   bool unweighted;  // all weights are 1
 };
 
 // The maps that have a reading anywhere.
-struct Present {
+struct PresentMaps {
   int count = 0;
   int maps[kMostMaps];
   Missing missing[kMostMaps];
   bool one_grid = true;  // and all their readings
 };
 
-inline Rules rules_of(const FuseArgmax& job, const Present& present) {
-  Rules rules{true, true};
+inline JobTraits traits_of(const FuseArgmax& job, const PresentMaps& present) {
+  JobTraits traits{true, true};
   for (int i = 0; i < present.count; ++i) {
     const float* weights = job.weights + present.maps[i] * job.classes;
     for (int c = 0; c < job.classes; ++c) {
-      rules.unweighted &= weights[c] == 1.0f;
-      if (job.how == Fusing::kAdd) continue;
-      rules.shortcuts &= weights[c] != 0.0f;
+      traits.unweighted &= weights[c] == 1.0f;
+      if (job.mode == FusionMode::kAdd) continue;
+      traits.shortcuts &= weights[c] != 0.0f;
       // A power of a blend is not the blend of powers; one power for all is as good.
-      if (job.how == Fusing::kMultiply) rules.shortcuts &= weights[c] == weights[0];
+      if (job.mode == FusionMode::kMultiply)
+        traits.shortcuts &= weights[c] == weights[0];
     }
   }
-  return rules;
+  return traits;
 }
 
 // What holds for a band.
-struct BandRules {
-  bool tame;      // nothing is NaN, infinite or huge, or where maps are multiplied < 0
-  bool products;  // float32 holds what probabilities multiply to, or says it does not
+struct BandTraits {
+  bool finite_safe;  // nothing is NaN, infinite or huge, or where maps are multiplied <
+                     // 0
+  bool products;  // float32 holds the products of probabilities, or shows that it does
+                  // not
 };
 
-inline BandRules band_rules(const FuseArgmax& job, const Rules& rules,
-                            const MapBand* bands, int maps) {
-  BandRules band{true, job.how == Fusing::kMultiply && rules.unweighted};
+inline BandTraits band_traits(const FuseArgmax& job, const JobTraits& traits,
+                              const MapBand* bands, int maps) {
+  BandTraits band{true, job.mode == FusionMode::kMultiply && traits.unweighted};
   for (int i = 0; i < maps; ++i) {
     for (const PackedRow* row : {bands[i].upper, bands[i].lower}) {
-      band.tame &= row->tame;
-      if (job.how == Fusing::kMultiply) band.tame &= row->lowest >= 0.0f;
+      band.finite_safe &= row->finite_safe;
+      if (job.mode == FusionMode::kMultiply) band.finite_safe &= row->lowest >= 0.0f;
       band.products &= row->largest <= 2.0f;
     }
   }
@@ -74,8 +77,8 @@ inline bool find_missing(const ScoreMap& map, Missing& missing) {
   return count < map.height * map.width;
 }
 
-inline Present find_present(const FuseArgmax& job, Scratch& memory) {
-  Present present;
+inline PresentMaps find_present(const FuseArgmax& job, Scratch& memory) {
+  PresentMaps present;
   for (int m = 0; m < job.count; ++m) {
     const ScoreMap& map = job.maps[m];
     present.missing[m] = cut_missing(memory, map);
@@ -88,10 +91,11 @@ inline Present find_present(const FuseArgmax& job, Scratch& memory) {
   return present;
 }
 
-inline bool starts_band(const FuseArgmax& job, const Present& present, std::int64_t y) {
+inline bool starts_band(const FuseArgmax& job, const PresentMaps& present,
+                        std::int64_t y) {
   bool starts = y == 0;
   for (int i = 0; i < present.count && !starts; ++i) {
-    const Taps& rows = job.maps[present.maps[i]].rows;
+    const AxisTaps& rows = job.maps[present.maps[i]].rows;
     starts = rows.first[y] != rows.first[y - 1];
   }
   return starts;

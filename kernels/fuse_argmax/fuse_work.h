@@ -12,8 +12,8 @@ namespace fuseg {
 // What one thread needs.
 struct FuseWork {
   BandWork maps[kMostMaps];
-  std::int32_t* contenders;  // (C)
-  std::int32_t* disputed;    // (W)
+  std::int32_t* candidates;  // (C)
+  std::int32_t* mixed;       // (W)
 };
 
 // Missing readings of a map, (h, stride): not 0 where one is missing.
@@ -27,7 +27,7 @@ inline Missing cut_missing(Scratch& scratch, const ScoreMap& map) {
   return {scratch.take<std::int32_t>(map.height * stride), stride};
 }
 
-// Not inline: an instruction set's copy must not become everyone's.
+// Not inline: the copy of one instruction set must not serve the others.
 FuseWork cut_fuse_work(Scratch& scratch, const FuseArgmax& job);
 
 }  // namespace fuseg

@@ -1,5 +1,5 @@
-// What the samples of each map say around a block of output pixels: a vector of
-// columns, between the same two rows of samples everywhere.
+// The samples of each map around a block of output pixels: a vector of columns,
+// between the same two rows of samples everywhere.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ namespace fuseg::FUSEG_LEVEL::fusing {
 
 // One map. The block's samples are those from `base` on, `count` of them; if these fit
 // into a vector, the map is near, and the vector is permuted.
-struct Site {
+struct MapBlock {
   const MapBand* band;
   std::int64_t base;
   int count;
@@ -26,9 +26,9 @@ struct Site {
   unsigned lower;
   Mask counts;  // where the map counts, in the row at hand
 
-  Site() = default;
-  Site(const MapBand& on, std::int64_t x) : band(&on) {
-    const Taps& columns = on.map->columns;
+  MapBlock() = default;
+  MapBlock(const MapBand& on, std::int64_t x) : band(&on) {
+    const AxisTaps& columns = on.map->columns;
     base = columns.first[x];
     count = static_cast<int>(columns.second[x + kLanes - 1] - base) + 1;
     near = count <= kLanes;
@@ -42,10 +42,10 @@ struct Site {
     lower = present(on.lower_missing);
   }
 
-  bool all_there() const {
+  bool complete() const {
     return band->upper_missing == nullptr || (near && upper == lanes && lower == lanes);
   }
-  bool lost() const {
+  bool no_readings() const {
     return near && band->upper_missing != nullptr && (upper | lower) == 0;
   }
 
@@ -57,7 +57,7 @@ struct Site {
   float fraction_at(std::int64_t y) const { return band->map->rows.fraction[y]; }
   float weight_at(std::int64_t y) const { return band->map->row_weight[y]; }
 
-  void look_at_row(std::int64_t y) {
+  void load_row(std::int64_t y) {
     counts = lanes_mask((1u << kLanes) - 1);
     if (band->upper_missing == nullptr) return;
     counts = present_along(band->upper_missing);
@@ -78,24 +78,24 @@ struct Site {
 };
 
 // The maps that count somewhere in a block.
-struct Sites {
-  Site at[kMostMaps];
+struct MapBlocks {
+  MapBlock at[kMostMaps];
   int count = 0;
   bool near = true;
-  bool all_there = true;  // each of them counts everywhere in the block
+  bool complete = true;  // each of them counts everywhere in the block
 
-  Sites(const MapBand* bands, int maps, std::int64_t x) {
+  MapBlocks(const MapBand* bands, int maps, std::int64_t x) {
     for (int m = 0; m < maps; ++m) {
-      const Site site(bands[m], x);
-      if (site.lost()) continue;
-      near &= site.near;
-      all_there &= site.all_there();
-      at[count++] = site;
+      const MapBlock block(bands[m], x);
+      if (block.no_readings()) continue;
+      near &= block.near;
+      complete &= block.complete();
+      at[count++] = block;
     }
   }
 
   const FuseArgmax& job() const { return *at[0].band->job; }
-  // Calls body(site) for every map.
+  // Calls body(block) for every map.
   template <typename Body>
   void each(const Body& body) const {
     for (int i = 0; i < count; ++i) body(at[i]);
@@ -103,49 +103,51 @@ struct Sites {
 };
 
 // How scores are combined; products that float32 holds need no logarithms.
-enum class Way { kSum, kLargest, kProduct, kLogs };
+enum class Arithmetic { kSum, kMax, kProduct, kLogSum };
 
-// One class of one map at both ends of the rows of a block.
-struct Ends {
+// One class of one map in the rows of samples above and below a block.
+struct RowPair {
   Floats above;
   Floats below;
 };
 
 // Weighted means of samples in [0, 1] keep their relative precision this way; and if
-// careful, what has weight 0 is not read.
-template <bool kCareful>
-inline Floats along(const Site& site, const PackedRow& row, int c) {
+// kChecked, what has weight 0 is not read.
+template <bool kChecked>
+inline Floats blend_columns(const MapBlock& block, const PackedRow& row, int c) {
   const float* samples = row.scores + c * row.stride;
-  const Floats first = site.read(samples, site.first);
-  const Floats second = site.read(samples, site.second);
-  const Floats mean = fma(site.weight, first, mul(site.fraction, second));
-  return kCareful ? select(equal(site.first, site.second), first, mean) : mean;
+  const Floats first = block.read(samples, block.first);
+  const Floats second = block.read(samples, block.second);
+  const Floats mean = fma(block.weight, first, mul(block.fraction, second));
+  return kChecked ? select(equal(block.first, block.second), first, mean) : mean;
 }
 
-template <bool kCareful>
-inline Ends ends_of(const Site& site, int c) {
-  return {along<kCareful>(site, *site.band->upper, c),
-          along<kCareful>(site, *site.band->lower, c)};
+template <bool kChecked>
+inline RowPair row_pair_of(const MapBlock& block, int c) {
+  return {blend_columns<kChecked>(block, *block.band->upper, c),
+          blend_columns<kChecked>(block, *block.band->lower, c)};
 }
 
-// In output row y. Where maps are added or compared, samples are tame and every one of
-// them is there, one operation does.
-template <Way kWay, bool kCareful>
-inline Floats down(const Site& site, const Ends& ends, Floats rise, std::int64_t y) {
-  const float fraction = site.fraction_at(y);
-  if constexpr (kCareful) {
-    if (fraction == 0.0f) return ends.above;
-  } else if constexpr (kWay == Way::kSum || kWay == Way::kLargest) {
-    return fma(rise, all(fraction), ends.above);
+// In output row y. Where maps are added or compared, samples are finite_safe and every
+// one of them is there, one operation does.
+template <Arithmetic kArithmetic, bool kChecked>
+inline Floats blend_rows(const MapBlock& block, const RowPair& pair, Floats rise,
+                         std::int64_t y) {
+  const float fraction = block.fraction_at(y);
+  if constexpr (kChecked) {
+    if (fraction == 0.0f) return pair.above;
+  } else if constexpr (kArithmetic == Arithmetic::kSum ||
+                       kArithmetic == Arithmetic::kMax) {
+    return fma(rise, all(fraction), pair.above);
   }
-  return fma(all(site.weight_at(y)), ends.above, mul(all(fraction), ends.below));
+  return fma(all(block.weight_at(y)), pair.above, mul(all(fraction), pair.below));
 }
 
-template <Way kWay>
-inline Floats joined(Floats so_far, Floats own) {
-  if constexpr (kWay == Way::kLargest) {
+template <Arithmetic kArithmetic>
+inline Floats accumulated(Floats so_far, Floats own) {
+  if constexpr (kArithmetic == Arithmetic::kMax) {
     return max(own, so_far);  // the second if the first is NaN
-  } else if constexpr (kWay == Way::kProduct) {
+  } else if constexpr (kArithmetic == Arithmetic::kProduct) {
     return mul(so_far, own);
   } else {
     return add(so_far, own);
@@ -153,30 +155,31 @@ inline Floats joined(Floats so_far, Floats own) {
 }
 
 // Calls take(c, scores) with the combined scores of each class of a list, in kRows rows
-// from y on; of all classes in order where the list is null. If careful, samples may be
-// missing, NaN, infinite or huge; sites must have looked at the row, the only one.
-template <Way kWay, bool kCareful, int kRows, typename Take>
-inline void combine(const Sites& sites, const std::int32_t* list, int listed,
+// from y on; of all classes in order where the list is null. If kChecked, samples may
+// be missing, NaN, infinite or huge; load_row() comes first, for the one row.
+template <Arithmetic kArithmetic, bool kChecked, int kRows, typename Take>
+inline void combine(const MapBlocks& blocks, const std::int32_t* list, int listed,
                     std::int64_t y, const Take& take) {
-  static_assert(!kCareful || kRows == 1);
-  constexpr float kNeutral = kWay == Way::kProduct   ? 1.0f
-                             : kWay == Way::kLargest ? -kInfinity
-                                                     : 0.0f;
+  static_assert(!kChecked || kRows == 1);
+  constexpr float kNeutral = kArithmetic == Arithmetic::kProduct ? 1.0f
+                             : kArithmetic == Arithmetic::kMax   ? -kInfinity
+                                                                 : 0.0f;
   for (int i = 0; i < listed; ++i) {
     const int c = list == nullptr ? i : list[i];
     Floats scores[kRows];
     for (int r = 0; r < kRows; ++r) scores[r] = all(kNeutral);
-    for (int s = 0; s < sites.count; ++s) {
-      const Site& site = sites.at[s];
-      const float weight = site.band->weights[c];
+    for (int s = 0; s < blocks.count; ++s) {
+      const MapBlock& block = blocks.at[s];
+      const float weight = block.band->weights[c];
       if (weight == 0.0f) continue;
-      const Ends ends = ends_of<kCareful>(site, c);
-      const Floats rise = sub(ends.below, ends.above);
+      const RowPair pair = row_pair_of<kChecked>(block, c);
+      const Floats rise = sub(pair.below, pair.above);
       for (int r = 0; r < kRows; ++r) {
-        Floats own = down<kWay, kCareful>(site, ends, rise, y + r);
-        if constexpr (kWay == Way::kLogs) own = mul(all(weight), logarithm(own));
-        const Floats score = joined<kWay>(scores[r], own);
-        scores[r] = kCareful ? select(site.counts, score, scores[r]) : score;
+        Floats own = blend_rows<kArithmetic, kChecked>(block, pair, rise, y + r);
+        if constexpr (kArithmetic == Arithmetic::kLogSum)
+          own = mul(all(weight), logarithm(own));
+        const Floats score = accumulated<kArithmetic>(scores[r], own);
+        scores[r] = kChecked ? select(block.counts, score, scores[r]) : score;
       }
     }
     take(c, scores);

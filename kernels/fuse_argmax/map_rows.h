@@ -44,7 +44,7 @@ struct WeightedRow {
       const Floats score = map.half
                                ? load_at(static_cast<const Half*>(map.scores) + at)
                                : load_at(static_cast<const float*>(map.scores) + at);
-      sum = fma(score, all(job.how == Fusing::kMultiply ? 1.0f : weight), sum);
+      sum = fma(score, all(job.mode == FusionMode::kMultiply ? 1.0f : weight), sum);
     }
     if (missing == nullptr) return sum;
     return select(equal(FUSEG_LEVEL::load(missing + x), all(0)), sum, all(0.0f));
@@ -60,7 +60,7 @@ inline bool counts_for_all(const FuseArgmax& job, int m) {
 }
 
 // The same of float32 maps that have all their readings and count for every class: what
-// is fused most, without a question asked per sample.
+// is fused most, without a condition per sample.
 template <int kMaps>
 struct PlainRow {
   const float* rows[kMaps];  // of class 0
@@ -72,7 +72,7 @@ struct PlainRow {
   PlainRow(const FuseArgmax& job, const int* maps, std::int64_t y)
       : plane(job.maps[maps[0]].height * job.maps[maps[0]].width),
         all_classes(job.classes),
-        weighted(job.how != Fusing::kMultiply) {
+        weighted(job.mode != FusionMode::kMultiply) {
     for (int i = 0; i < kMaps; ++i) {
       const ScoreMap& map = job.maps[maps[i]];
       rows[i] = static_cast<const float*>(map.scores) + y * map.width;
@@ -102,7 +102,7 @@ struct PlainRow {
 };
 
 // Where the samples of a row lie.
-struct Bounds {
+struct ScoreRange {
   Floats squares = all(0.0f);  // NaN or infinite if a score is, or is huge
   Floats lowest = all(kInfinity);
   Floats largest = all(-kInfinity);
@@ -111,7 +111,7 @@ struct Bounds {
 // Packs kVectors vectors of samples from x on, and finds their winners.
 template <int kVectors, typename Load>
 inline void pack_some(const Load& load_at, int classes, std::int64_t x, PackedRow& row,
-                      Bounds& bounds) {
+                      ScoreRange& bounds) {
   Floats best[kVectors];
   Ints winner[kVectors];
   for (int i = 0; i < kVectors; ++i) {
@@ -141,7 +141,7 @@ inline void pack_map_row(const Source& source, std::int64_t width, PackedRow& ro
   constexpr int kVectors = 4;
   const int classes = source.classes();
   const auto whole = [&](int c, std::int64_t x) { return source.load(c, x); };
-  Bounds bounds;
+  ScoreRange bounds;
   std::int64_t x = 0;
   for (; x + kVectors * kLanes <= width; x += kVectors * kLanes) {
     pack_some<kVectors>(whole, classes, x, row, bounds);
@@ -156,8 +156,8 @@ inline void pack_map_row(const Source& source, std::int64_t width, PackedRow& ro
   for (; x < width && width >= kLanes; x += kLanes) {  // the last one overlaps
     pack_some<1>(whole, classes, x < width - kLanes ? x : width - kLanes, row, bounds);
   }
-  const Mask tame = greater(all(kInfinity), bounds.squares);  // false for NaN
-  row.tame = bits(tame) == (1u << kLanes) - 1;
+  const Mask finite_safe = greater(all(kInfinity), bounds.squares);  // false for NaN
+  row.finite_safe = bits(finite_safe) == (1u << kLanes) - 1;
   row.largest = largest_lane(bounds.largest);
   row.lowest = -largest_lane(sub(all(0.0f), bounds.lowest));
 }
@@ -172,7 +172,7 @@ struct MapBand {
   const std::int32_t* upper_missing;  // null if the map has all its readings
   const std::int32_t* lower_missing;
 
-  bool tame() const { return upper->tame && lower->tame; }
+  bool finite_safe() const { return upper->finite_safe && lower->finite_safe; }
 };
 
 // Keeps a MapBand on the move, down the picture.
@@ -185,7 +185,7 @@ class MapWalk {
   }
 
   std::int64_t end_of_band(std::int64_t y) const {
-    const Taps& rows = map().rows;
+    const AxisTaps& rows = map().rows;
     return rows.start[rows.first[y] + 1];
   }
 

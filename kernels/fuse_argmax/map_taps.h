@@ -9,32 +9,33 @@
 
 namespace fuseg {
 
-inline void cut_tables(Scratch& scratch, FuseArgmax& job) {
+inline void cut_map_taps(Scratch& scratch, FuseArgmax& job) {
   for (int m = 0; m < job.count; ++m) {
     ScoreMap& map = job.maps[m];
     map.rows = cut_taps(scratch, map.height, job.out_height);
     map.columns = cut_taps(scratch, map.width, job.out_width);
     map.row_weight = scratch.take<float>(job.out_height);
-    map.column_weight = scratch.take<float>(job.out_width + Taps::kSpare);
+    map.column_weight = scratch.take<float>(job.out_width + AxisTaps::kSpare);
   }
 }
 
-inline void lay_axis(const Line& line, Taps& taps, float* weight, std::int64_t spare) {
-  lay_taps(line, taps);
+inline void fill_axis(const AffineAxis& line, AxisTaps& taps, float* weight,
+                      std::int64_t spare) {
+  fill_taps(line, taps);
   for (std::int64_t i = 0; i < taps.count + spare; ++i) {
     const Tap tap = line.tap(i < taps.count ? i : taps.count - 1, taps.samples);
     weight[i] = static_cast<float>(1.0 - tap.fraction);
   }
 }
 
-inline void lay_tables(FuseArgmax& job) {
+inline void fill_map_taps(FuseArgmax& job) {
   for (int m = 0; m < job.count; ++m) {
     ScoreMap& map = job.maps[m];
     const bool corners = job.align_corners;
-    lay_axis(line_over(map.height, job.out_height, corners), map.rows, map.row_weight,
-             0);
-    lay_axis(line_over(map.width, job.out_width, corners), map.columns,
-             map.column_weight, Taps::kSpare);
+    fill_axis(affine_axis(map.height, job.out_height, corners), map.rows,
+              map.row_weight, 0);
+    fill_axis(affine_axis(map.width, job.out_width, corners), map.columns,
+              map.column_weight, AxisTaps::kSpare);
   }
 }
 

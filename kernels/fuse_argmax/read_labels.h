@@ -1,4 +1,4 @@
-// Labels back into vectors; stored they are by simd_labels.h.
+// Labels into vectors.
 #pragma once
 
 #include <cstdint>

@@ -12,7 +12,7 @@ namespace fuseg {
 // Position x lies a `fraction` of the way from sample first[x] to sample second[x].
 // Where the fraction is 0, both are the same sample. The positions of sample i are
 // those from start[i] to start[i + 1].
-struct Taps {
+struct AxisTaps {
   static constexpr std::int64_t kSpare = 16;  // repeats the last, for whole vectors
 
   std::int64_t samples;
@@ -24,22 +24,22 @@ struct Taps {
   float* fraction;       // (count + kSpare), below 1
 };
 
-inline Taps cut_taps(Scratch& scratch, std::int64_t samples, std::int64_t count) {
+inline AxisTaps cut_taps(Scratch& scratch, std::int64_t samples, std::int64_t count) {
   return {samples,
           count,
           false,
           scratch.take<std::int32_t>(samples + 1),
-          scratch.take<std::int32_t>(count + Taps::kSpare),
-          scratch.take<std::int32_t>(count + Taps::kSpare),
-          scratch.take<float>(count + Taps::kSpare)};
+          scratch.take<std::int32_t>(count + AxisTaps::kSpare),
+          scratch.take<std::int32_t>(count + AxisTaps::kSpare),
+          scratch.take<float>(count + AxisTaps::kSpare)};
 }
 
-inline void lay_taps(const Line& line, Taps& taps) {
+inline void fill_taps(const AffineAxis& line, AxisTaps& taps) {
   constexpr float kBelowOne = 0.99999994f;
   taps.on_samples = true;
   std::int64_t sample = 0;
   taps.start[0] = 0;
-  for (std::int64_t x = 0; x < taps.count + Taps::kSpare; ++x) {
+  for (std::int64_t x = 0; x < taps.count + AxisTaps::kSpare; ++x) {
     const Tap tap = line.tap(x < taps.count ? x : taps.count - 1, taps.samples);
     const float fraction = static_cast<float>(tap.fraction);
     taps.first[x] = static_cast<std::int32_t>(tap.index);

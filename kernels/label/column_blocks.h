@@ -16,9 +16,9 @@ inline Floats blend(Floats first, Floats second, Floats fraction) {
   return fma(sub(second, first), fraction, first);
 }
 
-// Lays the spots of a row of at least kLanes columns; the last may overlap the one
-// before. Returns how many they are.
-inline std::int64_t lay_spots(const Taps& columns, Spot* spots) {
+// Cuts the columns of an output row of at least kLanes pixels into blocks; the last one
+// may overlap the one before. Returns how many there are.
+inline std::int64_t write_column_blocks(const AxisTaps& columns, ColumnBlock* blocks) {
   std::int64_t count = 0;
   for (std::int64_t i = 0; i < columns.count; i += kLanes) {
     const std::int64_t x = i < columns.count - kLanes ? i : columns.count - kLanes;
@@ -30,13 +30,14 @@ inline std::int64_t lay_spots(const Taps& columns, Spot* spots) {
     const std::int32_t base = fits ? aligned : first;
     const std::uint32_t lanes =
         samples <= kLanes ? ((2u << (samples - 1)) - 1) << (first - base) : 0;
-    spots[count++] = {static_cast<std::int32_t>(x), base, lanes};
+    blocks[count++] = {static_cast<std::int32_t>(x), base, lanes};
   }
   return count;
 }
 
-// The columns of a spot. Near ones have their samples in one vector and permute it.
-struct Block {
+// A block's columns, in vectors. Near ones have their samples in one vector and
+// permute it.
+struct BlockTaps {
   std::int64_t x;
   std::int64_t base;
   unsigned lanes;
@@ -44,12 +45,12 @@ struct Block {
   Ints second;
   Floats fraction;
 
-  Block(const Taps& columns, const Spot& spot)
-      : x(spot.x),
-        base(spot.base),
-        lanes(spot.lanes),
-        first(sub(load(columns.first + x), all(spot.base))),
-        second(sub(load(columns.second + x), all(spot.base))),
+  BlockTaps(const AxisTaps& columns, const ColumnBlock& block)
+      : x(block.x),
+        base(block.base),
+        lanes(block.lanes),
+        first(sub(load(columns.first + x), all(block.base))),
+        second(sub(load(columns.second + x), all(block.base))),
         fraction(load(columns.fraction + x)) {}
 
   bool near() const { return lanes != 0; }
@@ -58,7 +59,7 @@ struct Block {
 // Reads a row of samples at the columns of a block.
 template <bool kNear>
 struct Reader {
-  const Block& block;
+  const BlockTaps& block;
 
   Floats first(const float* samples) const { return read(samples, block.first); }
   Floats second(const float* samples) const { return read(samples, block.second); }

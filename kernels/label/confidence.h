@@ -10,14 +10,14 @@ namespace fuseg::FUSEG_LEVEL {
 
 // Scores that lie closer together than this are exponentiated relative to the largest
 // sample around: nothing that counts becomes 0.
-constexpr float kCalm = 80.0f;
+constexpr float kNarrowSpread = 80.0f;
 
 // Down a column a score changes by the same amount from row to row, so its exponential
 // by the same factor: two exponentials for all rows. `step` is how much the rows'
 // fraction changes from one to the next.
 template <int kRows, bool kNear>
-inline void confide_tile(const BandWork& work, const Block& block, int classes,
-                         const TileRows& rows, float step, float* out) {
+inline void softmax_max_tile(const BandWork& work, const BlockTaps& block, int classes,
+                             const TileRows& rows, float step, float* out) {
   const Reader<kNear> reader{block};
   const auto around = [&](const PackedRow& row) {
     return max(reader.first(row.best), reader.second(row.best));
@@ -49,10 +49,10 @@ inline void confide_tile(const BandWork& work, const Block& block, int classes,
 
 // The definition, for scores that are far apart or not finite.
 template <bool kNear>
-inline void confide_wild_row(const BandWork& work, const Block& block, int classes,
-                             float fraction, float* out) {
+inline void softmax_max_checked_row(const BandWork& work, const BlockTaps& block,
+                                    int classes, float fraction, float* out) {
   const auto score = [&](int c) {
-    return wild_score(work, Reader<kNear>{block}, c, fraction);
+    return checked_score(work, Reader<kNear>{block}, c, fraction);
   };
   Floats best = all(-kInfinity);
   for (int c = 0; c < classes; ++c) best = max(score(c), best);

@@ -23,8 +23,8 @@ namespace fuseg::FUSEG_LEVEL {
 template <typename Label>
 struct LabelJob {
   int classes;
-  const Taps* rows;
-  const Taps* columns;
+  const AxisTaps* rows;
+  const AxisTaps* columns;
   std::int64_t images;
   Label* labels;      // (images, H, W)
   float* confidence;  // the same, or null
@@ -38,7 +38,7 @@ struct Band {
   std::int64_t first;
   std::int64_t end;
   std::int64_t pixels;  // of the images before this one
-  std::int64_t spots;
+  std::int64_t blocks;
 
   TileRows rows(std::int64_t y) const {
     return {job.rows->fraction + y, job.columns->count};
@@ -94,8 +94,8 @@ template <typename Label>
 struct Compare {
   const BandWork& work;
   const Band<Label>& band;
-  const Block& block;
-  const std::int32_t* list;  // null where scores are wild
+  const BlockTaps& block;
+  const std::int32_t* list;  // null: of all classes, checked
   int listed;
 
   template <int kRows>
@@ -103,9 +103,9 @@ struct Compare {
     const TileRows rows = band.rows(y);
     Label* out = band.job.labels + band.at(y, block.x);
     if (list == nullptr && block.near()) {
-      label_wild_tile<kRows, true>(work, block, listed, rows, out);
+      label_checked_tile<kRows, true>(work, block, listed, rows, out);
     } else if (list == nullptr) {
-      label_wild_tile<kRows, false>(work, block, listed, rows, out);
+      label_checked_tile<kRows, false>(work, block, listed, rows, out);
     } else if (block.near()) {
       label_tile<kRows, true>(work, block, list, listed, rows, out);
     } else {
@@ -116,70 +116,71 @@ struct Compare {
 
 // All classes that can win in a block. False if hardly one could be left out.
 template <typename Label>
-inline bool label_contended(const BandWork& work, const Band<Label>& band,
-                            const Block& block, const Disputed& two) {
+inline bool label_candidates(const BandWork& work, const Band<Label>& band,
+                             const BlockTaps& block, const MixedBlock& two) {
   const int classes = band.job.classes;
-  const int listed = list_contenders(work, block, two, classes);
+  const int listed = list_candidates(work, block, two, classes);
   in_tiles(band.first, band.end,
-           Compare<Label>{work, band, block, work.contenders, listed});
+           Compare<Label>{work, band, block, work.candidates, listed});
   return listed * 4 < classes * 3;
 }
 
 template <typename Label>
-inline void label_uncut(const BandWork& work, const Band<Label>& band,
-                        const Block& block, bool tame) {
+inline void label_all_classes(const BandWork& work, const Band<Label>& band,
+                              const BlockTaps& block, bool finite_safe) {
   in_tiles(band.first, band.end,
-           Compare<Label>{work, band, block, tame ? work.everyone : nullptr,
+           Compare<Label>{work, band, block, finite_safe ? work.all_classes : nullptr,
                           band.job.classes});
 }
 
 template <typename Label>
-inline void label_duels(const BandWork& work, const Band<Label>& band,
-                        std::int64_t count) {
+inline void label_two_class_blocks(const BandWork& work, const Band<Label>& band,
+                                   std::int64_t count) {
   const PackedRow upper = work.upper;
   const PackedRow lower = work.lower;
-  const Taps columns = *band.job.columns;
+  const AxisTaps columns = *band.job.columns;
   const float* fraction = band.job.rows->fraction + band.first;
   const std::int64_t rows = band.end - band.first;
   Label* out = band.job.labels + band.at(band.first, 0);
-  const Spot* spots = work.spots;
-  const Disputed* duels = work.duels;
+  const ColumnBlock* blocks = work.blocks;
+  const MixedBlock* two_class = work.two_class;
   for (std::int64_t i = 0; i < count; ++i) {
-    const Disputed duel = duels[i];
-    const Block block(columns, spots[duel.spot]);
-    decide(upper, lower, block, duel, fraction, rows, columns.count, out + block.x);
+    const MixedBlock two = two_class[i];
+    const BlockTaps block(columns, blocks[two.block]);
+    label_two_class_block(upper, lower, block, two, fraction, rows, columns.count,
+                          out + block.x);
   }
 }
 
 template <typename Label>
 inline void label_band(const BandWork& work, const Band<Label>& band) {
-  const Taps& columns = *band.job.columns;
+  const AxisTaps& columns = *band.job.columns;
   Label* first_row = band.job.labels + band.at(band.first, 0);
-  const std::int64_t disputed = fill_row(work, columns, band.spots, first_row);
+  const std::int64_t mixed = fill_row(work, columns, band.blocks, first_row);
   repeat_row(first_row, columns.count, band.end - band.first);
   if (band.job.rows->on_samples && columns.on_samples) return;
 
-  const bool tame = work.upper.tame && work.lower.tame;
-  const Split split = find_duels(work, tame, disputed);
-  label_duels(work, band, split.duels);
-  std::int64_t in_vain = 0;
+  const bool finite_safe = work.upper.finite_safe && work.lower.finite_safe;
+  const Split split = find_two_class_blocks(work, finite_safe, mixed);
+  label_two_class_blocks(work, band, split.two_class);
+  std::int64_t useless = 0;
   for (std::int64_t i = 0; i < split.others; ++i) {
-    const Disputed two = work.others[i];
-    const Block block(columns, work.spots[two.spot]);
-    if (two.low < 0 || in_vain == kTrials) {
-      label_uncut(work, band, block, tame);
+    const MixedBlock two = work.others[i];
+    const BlockTaps block(columns, work.blocks[two.block]);
+    if (two.low < 0 || useless == kTrials) {
+      label_all_classes(work, band, block, finite_safe);
     } else {
-      in_vain = label_contended(work, band, block, two) ? 0 : in_vain + 1;
+      useless = label_candidates(work, band, block, two) ? 0 : useless + 1;
     }
   }
 }
 
 // Confidence at every pixel of a block.
 template <typename Label>
-struct Confide {
+struct ConfidenceTile {
   const BandWork& work;
   const Band<Label>& band;
-  const Block& block;
+  const BlockTaps& block;
   float step;
 
   template <int kRows>
@@ -187,35 +188,37 @@ struct Confide {
     const TileRows rows = band.rows(y);
     float* out = band.job.confidence + band.at(y, block.x);
     if (block.near()) {
-      confide_tile<kRows, true>(work, block, band.job.classes, rows, step, out);
+      softmax_max_tile<kRows, true>(work, block, band.job.classes, rows, step, out);
     } else {
-      confide_tile<kRows, false>(work, block, band.job.classes, rows, step, out);
+      softmax_max_tile<kRows, false>(work, block, band.job.classes, rows, step, out);
     }
   }
 };
 
 template <typename Label>
-inline void confide_band(const BandWork& work, const Band<Label>& band) {
+inline void softmax_max_band(const BandWork& work, const Band<Label>& band) {
   const LabelJob<Label>& job = band.job;
   const float apart = std::max(work.upper.largest, work.lower.largest) -
                       std::min(work.upper.lowest, work.lower.lowest);
-  const bool calm = work.upper.tame && work.lower.tame && apart < kCalm;
+  const bool narrow =
+      work.upper.finite_safe && work.lower.finite_safe && apart < kNarrowSpread;
   std::int64_t moving = band.first;  // rows before this one lie on the samples
   while (moving < band.end && *band.rows(moving).fraction == 0.0f) ++moving;
-  for (std::int64_t i = 0; i < band.spots; ++i) {
-    const Block block(*job.columns, work.spots[i]);
-    if (calm) {
-      in_tiles(band.first, moving, Confide<Label>{work, band, block, 0.0f});
-      in_tiles(moving, band.end, Confide<Label>{work, band, block, job.row_step});
+  for (std::int64_t i = 0; i < band.blocks; ++i) {
+    const BlockTaps block(*job.columns, work.blocks[i]);
+    if (narrow) {
+      in_tiles(band.first, moving, ConfidenceTile<Label>{work, band, block, 0.0f});
+      in_tiles(moving, band.end,
+               ConfidenceTile<Label>{work, band, block, job.row_step});
       continue;
     }
     for (std::int64_t y = band.first; y < band.end; ++y) {
       const float fraction = *band.rows(y).fraction;
       float* out = job.confidence + band.at(y, block.x);
       if (block.near()) {
-        confide_wild_row<true>(work, block, job.classes, fraction, out);
+        softmax_max_checked_row<true>(work, block, job.classes, fraction, out);
       } else {
-        confide_wild_row<false>(work, block, job.classes, fraction, out);
+        softmax_max_checked_row<false>(work, block, job.classes, fraction, out);
       }
     }
   }
@@ -225,7 +228,7 @@ inline void confide_band(const BandWork& work, const Band<Label>& band) {
 template <typename Sources>
 class PackedPair {
  public:
-  PackedPair(BandWork& work, const Sources& sources, const Taps& rows,
+  PackedPair(BandWork& work, const Sources& sources, const AxisTaps& rows,
              std::int64_t width, bool spread)
       : work_(work),
         sources_(sources),
@@ -259,34 +262,34 @@ class PackedPair {
 };
 
 // Labels all images, at least kLanes pixels wide. `works` holds one BandWork per part.
-// Returns whether all rows of samples that were read are tame.
+// Returns whether all rows of samples that were read are finite_safe.
 template <typename Label, typename Sources>
 inline bool label_images(const LabelJob<Label>& job, const Sources& sources,
                          BandWork* works, int parts) {
-  const Taps& rows = *job.rows;
-  std::atomic<bool> all_tame{true};
+  const AxisTaps& rows = *job.rows;
+  std::atomic<bool> all_finite_safe{true};
   const auto some = [&](int part, std::int64_t first, std::int64_t end) {
     BandWork work = works[part];
-    bool tame = true;
-    for (int c = 0; c < job.classes; ++c) work.everyone[c] = c;
-    const std::int64_t spots = lay_spots(*job.columns, work.spots);
+    bool finite_safe = true;
+    for (int c = 0; c < job.classes; ++c) work.all_classes[c] = c;
+    const std::int64_t blocks = write_column_blocks(*job.columns, work.blocks);
     PackedPair<Sources> pair(work, sources, rows, job.columns->samples,
                              job.confidence != nullptr);
     for (std::int64_t i = first; i < end; ++i) {
       const std::int64_t image = i / rows.samples;
       const std::int64_t y = i % rows.samples;
       const Band<Label> band{job, rows.start[y], rows.start[y + 1],
-                             image * rows.count * job.columns->count, spots};
+                             image * rows.count * job.columns->count, blocks};
       if (band.first == band.end) continue;
       pair.move_to(image, y);
-      tame = tame && work.upper.tame && work.lower.tame;
+      finite_safe = finite_safe && work.upper.finite_safe && work.lower.finite_safe;
       label_band(work, band);
-      if (job.confidence != nullptr) confide_band(work, band);
+      if (job.confidence != nullptr) softmax_max_band(work, band);
     }
-    if (!tame) all_tame = false;
+    if (!finite_safe) all_finite_safe = false;
   };
   in_bands(job.images * rows.samples, parts, 1, some);
-  return all_tame;
+  return all_finite_safe;
 }
 
 }  // namespace fuseg::FUSEG_LEVEL

@@ -27,7 +27,7 @@ struct PlanesRow {
   int added;
 
   int classes() const { return given + added; }
-  // Asks for what comes next: no processor follows as many rows as there are classes.
+  // Prefetches what comes next: no processor follows as many rows as there are classes.
   // Not for more: where planes lie a power of two apart, rows evict each other.
   Floats load(int c, std::int64_t x) const {
     if (c < added) return all(0.0f);
@@ -45,7 +45,7 @@ struct PlanesRow {
 };
 
 // What all scores of a row have in common.
-struct Extent {
+struct ScoreRange {
   Floats squares = all(0.0f);  // NaN or infinite if a score is, or is huge
   Floats lowest = all(kInfinity);
   Floats largest = all(-kInfinity);
@@ -54,7 +54,7 @@ struct Extent {
 // kVectors vectors of samples from x on.
 template <int kVectors, bool kSpread, typename Load>
 inline void pack_samples(const Load& load_at, int classes, std::int64_t x,
-                         PackedRow& row, Extent& extent) {
+                         PackedRow& row, ScoreRange& extent) {
   Floats best[kVectors], next[kVectors];
   Ints winner[kVectors];
   for (int i = 0; i < kVectors; ++i) {
@@ -99,7 +99,7 @@ inline float largest_lane(Floats v) {
 template <bool kSpread, typename Source>
 inline void pack_row_with(const Source& source, std::int64_t width, PackedRow& row) {
   constexpr int kVectors = kManyRegisters ? 4 : 2;
-  Extent extent;
+  ScoreRange extent;
   const int classes = source.classes();
   const auto whole = [&](int c, std::int64_t x) { return source.load(c, x); };
   std::int64_t x = 0;
@@ -117,8 +117,8 @@ inline void pack_row_with(const Source& source, std::int64_t width, PackedRow& r
     pack_samples<1, kSpread>(whole, classes, x < width - kLanes ? x : width - kLanes,
                              row, extent);
   }
-  const Mask tame = greater(all(kInfinity), extent.squares);  // false for NaN
-  row.tame = bits(tame) == (1u << kLanes) - 1;
+  const Mask finite_safe = greater(all(kInfinity), extent.squares);  // false for NaN
+  row.finite_safe = bits(finite_safe) == (1u << kLanes) - 1;
   if (!kSpread) return;
   row.largest = largest_lane(extent.largest);
   row.lowest = -largest_lane(sub(all(0.0f), extent.lowest));

@@ -18,7 +18,7 @@ struct PackedRow {
   float* needed;  // (stride) two scores above this in sum leave no third class a chance
   // Scores are finite and so small that no difference or blend of them overflows. Only
   // then do `needed` and what follows mean anything.
-  bool tame;
+  bool finite_safe;
   float lowest;
   float largest;
 };
@@ -36,17 +36,17 @@ inline PackedRow cut_packed_row(Scratch& scratch, std::int64_t classes,
   return row;
 }
 
-// A vector of output columns from x on. The samples that it reads are among those from
+// kLanes output columns from x on. The samples that it reads are among those from
 // `base` on, where `lanes` has a bit; no bit if they do not fit into a vector.
-struct Spot {
+struct ColumnBlock {
   std::int32_t x;
   std::int32_t base;
   std::uint32_t lanes;
 };
 
-// A spot that more than one class wins; two of those that do, the smaller one first.
-struct Disputed {
-  std::int32_t spot;
+// A block that more than one class wins; two of those that do, the smaller one first.
+struct MixedBlock {
+  std::int32_t block;
   std::int32_t low;
   std::int32_t high;
 };
@@ -55,12 +55,12 @@ struct Disputed {
 struct BandWork {
   PackedRow upper;  // the samples above and below a band
   PackedRow lower;
-  Spot* spots;               // (W) all of a row
-  std::int32_t* disputed;    // (W) numbers of those that more than one class wins
-  Disputed* duels;           // (W) those of a band where no third class can win
-  Disputed* others;          // (W)
-  std::int32_t* contenders;  // (C)
-  std::int32_t* everyone;    // (C) 0, 1, 2, ...
+  ColumnBlock* blocks;        // (W) all of a row
+  std::int32_t* mixed;        // (W) numbers of those that more than one class wins
+  MixedBlock* two_class;      // (W) those of a band where no third class can win
+  MixedBlock* others;         // (W)
+  std::int32_t* candidates;   // (C)
+  std::int32_t* all_classes;  // (C) 0, 1, 2, ...
 };
 
 inline BandWork cut_band_work(Scratch& scratch, std::int64_t classes,
@@ -68,12 +68,12 @@ inline BandWork cut_band_work(Scratch& scratch, std::int64_t classes,
   BandWork work{};
   work.upper = cut_packed_row(scratch, classes, width);
   work.lower = cut_packed_row(scratch, classes, width);
-  work.spots = scratch.take<Spot>(out_width);
-  work.disputed = scratch.take<std::int32_t>(out_width + 1);
-  work.duels = scratch.take<Disputed>(out_width + 1);
-  work.others = scratch.take<Disputed>(out_width + 1);
-  work.contenders = scratch.take<std::int32_t>(classes);
-  work.everyone = scratch.take<std::int32_t>(classes);
+  work.blocks = scratch.take<ColumnBlock>(out_width);
+  work.mixed = scratch.take<std::int32_t>(out_width + 1);
+  work.two_class = scratch.take<MixedBlock>(out_width + 1);
+  work.others = scratch.take<MixedBlock>(out_width + 1);
+  work.candidates = scratch.take<std::int32_t>(classes);
+  work.all_classes = scratch.take<std::int32_t>(classes);
   return work;
 }
 

@@ -1,4 +1,4 @@
-// Where pixels lie among samples, and how a tile of labels leaves the chip.
+// Where pixels lie among samples, and how a tile of labels is stored.
 #pragma once
 
 #include <cstdint>
@@ -10,20 +10,20 @@ namespace fuseg {
 
 // A position on one axis: between sample `index`, counted from some first one, and the
 // next, with these weights.
-struct Place {
+struct WeightedTap {
   std::int32_t index;
   float first;
   float second;
 };
 
-__device__ inline Place place_of(const Tap& tap, std::int64_t from) {
+__device__ inline WeightedTap weighted_tap(const Tap& tap, std::int64_t from) {
   return {static_cast<std::int32_t>(tap.index - from),
           static_cast<float>(1.0 - tap.fraction), static_cast<float>(tap.fraction)};
 }
 
 // Between two samples of a row. A sample of weight 0 is not read.
 template <typename Score>
-__device__ float across(const Score* samples, const Place& column) {
+__device__ float across(const Score* samples, const WeightedTap& column) {
   if (column.second == 0.0f) return read(samples);
   if (column.first == 0.0f) return read(samples + 1);
   return column.first * read(samples) + column.second * read(samples + 1);
@@ -52,16 +52,16 @@ __device__ void store_labels(const LabelTarget& to,
     const std::int64_t count = to.width - x;
     if (y < 0 || y >= to.height || count <= 0) continue;
     const auto* from =
-        reinterpret_cast<const Sixteen*>(&label[i / kPieces][i % kPieces * 8]);
+        reinterpret_cast<const Vec16*>(&label[i / kPieces][i % kPieces * 8]);
     auto* bytes = static_cast<std::uint8_t*>(to.labels);
     const std::int64_t at = y * to.width + x;
     if (to.wide) {
       store_bytes(bytes + 2 * at, *from, 2 * count);
     } else if (i % 2 == 0) {
-      Sixteen packed;
+      Vec16 packed;
 #pragma unroll
       for (int k = 0; k < 4; ++k) {
-        const Sixteen& half = from[k / 2];
+        const Vec16& half = from[k / 2];
         packed.word[k] =
             __byte_perm(half.word[k % 2 * 2], half.word[k % 2 * 2 + 1], 0x6420);
       }

@@ -26,7 +26,7 @@ inline Mask agreed(const BandWork& work, const Reader<kNear>& reader, Ints& labe
 
 // The definition for kRows rows of a block, over the classes of a list, in order.
 template <int kRows, bool kNear, typename Label>
-inline void label_tile(const BandWork& work, const Block& block,
+inline void label_tile(const BandWork& work, const BlockTaps& block,
                        const std::int32_t* list, int listed, const TileRows& rows,
                        Label* out) {
   const Reader<kNear> reader{block};
@@ -62,9 +62,9 @@ inline void label_tile(const BandWork& work, const Block& block,
 // One class in one row of a block, where scores may be NaN, infinite or huge: nothing
 // of weight 0 is read, no difference is taken.
 template <bool kNear>
-inline Floats wild_score(const BandWork& work, const Reader<kNear>& reader, int c,
-                         float fraction) {
-  const Block& block = reader.block;
+inline Floats checked_score(const BandWork& work, const Reader<kNear>& reader, int c,
+                            float fraction) {
+  const BlockTaps& block = reader.block;
   const auto along = [&](const PackedRow& row) {
     const float* samples = row.scores + c * row.stride;
     const Floats first = reader.first(samples);
@@ -78,8 +78,8 @@ inline Floats wild_score(const BandWork& work, const Reader<kNear>& reader, int 
 }
 
 template <int kRows, bool kNear, typename Label>
-inline void label_wild_tile(const BandWork& work, const Block& block, int classes,
-                            const TileRows& rows, Label* out) {
+inline void label_checked_tile(const BandWork& work, const BlockTaps& block,
+                               int classes, const TileRows& rows, Label* out) {
   const Reader<kNear> reader{block};
   Ints common;
   const Mask same = agreed(work, reader, common);
@@ -87,7 +87,7 @@ inline void label_wild_tile(const BandWork& work, const Block& block, int classe
     Floats best = all(-kInfinity);
     Ints winner = all(0);
     for (int c = 0; c < classes; ++c) {
-      const Floats score = wild_score(work, reader, c, rows.fraction[y]);
+      const Floats score = checked_score(work, reader, c, rows.fraction[y]);
       winner = select(greater(score, best), all(c), winner);
       best = max(score, best);
     }

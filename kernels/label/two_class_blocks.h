@@ -9,20 +9,20 @@
 namespace fuseg::FUSEG_LEVEL {
 
 // Gives the pixels of one output row the winner of the sample to their left, and lists
-// in work.disputed the spots that more than one class wins. Returns how many.
+// in work.mixed the blocks that more than one class wins. Returns how many.
 template <typename Label>
-inline std::int64_t fill_row(const BandWork& work, const Taps& columns,
-                             std::int64_t spots, Label* out) {
+inline std::int64_t fill_row(const BandWork& work, const AxisTaps& columns,
+                             std::int64_t blocks, Label* out) {
   const std::int32_t* first = columns.first;
   const std::int32_t* upper = work.upper.winner;
   const std::int32_t* lower = work.lower.winner;
-  const Spot* spot = work.spots;
-  std::int32_t* disputed = work.disputed;
+  const ColumnBlock* block = work.blocks;
+  std::int32_t* mixed = work.mixed;
   std::int64_t count = 0;
-  for (std::int64_t i = 0; i < spots; ++i) {
-    const auto [x, base, lanes] = spot[i];
+  for (std::int64_t i = 0; i < blocks; ++i) {
+    const auto [x, base, lanes] = block[i];
     const Ints sample = load(first + x);
-    disputed[count] = static_cast<std::int32_t>(i);
+    mixed[count] = static_cast<std::int32_t>(i);
     if (lanes == 0) {
       store_labels(out + x, gather(upper, sample));
       ++count;
@@ -46,8 +46,8 @@ inline void repeat_row(Label* row, std::int64_t width, std::int64_t times) {
 }
 
 // Where no third class can win near a sample of a row.
-inline Mask duel_at(const PackedRow& row, std::int32_t base, std::int32_t one,
-                    std::int32_t other) {
+inline Mask only_two_at(const PackedRow& row, std::int32_t base, std::int32_t one,
+                        std::int32_t other) {
   const float* scores = row.scores + base;
   const Floats sum =
       add(load(scores + one * row.stride), load(scores + other * row.stride));
@@ -60,27 +60,28 @@ inline std::int32_t chosen(bool condition, std::int32_t yes, std::int32_t no) {
 }
 
 struct Split {
-  std::int64_t duels;
+  std::int64_t two_class;
   std::int64_t others;
 };
 
-// After this many spots of a band without success, the others are not tried.
+// After this many blocks of a band without success, the others are not tried.
 constexpr std::int64_t kTrials = 8;
 
-// Sorts the disputed spots into those where no third class can win and others, and
+// Sorts the mixed blocks into those where no third class can win and others, and
 // finds two that do.
-inline Split find_duels(const BandWork& work, bool tame, std::int64_t count) {
+inline Split find_two_class_blocks(const BandWork& work, bool finite_safe,
+                                   std::int64_t count) {
   const PackedRow upper = work.upper;
   const PackedRow lower = work.lower;
-  const Spot* spots = work.spots;
-  const std::int32_t* disputed = work.disputed;
-  Disputed* duels = work.duels;
-  Disputed* others = work.others;
+  const ColumnBlock* blocks = work.blocks;
+  const std::int32_t* mixed = work.mixed;
+  MixedBlock* two_class = work.two_class;
+  MixedBlock* others = work.others;
   Split split{0, 0};
   std::int64_t i = 0;
-  for (; i < count && tame && (i < kTrials || split.duels > 0); ++i) {
-    const std::int32_t at = disputed[i];
-    const auto [x, base, lanes] = spots[at];
+  for (; i < count && finite_safe && (i < kTrials || split.two_class > 0); ++i) {
+    const std::int32_t at = mixed[i];
+    const auto [x, base, lanes] = blocks[at];
     if (lanes == 0) {
       others[split.others++] = {at, -1, -1};
       continue;
@@ -91,37 +92,38 @@ inline Split find_duels(const BandWork& work, bool tame, std::int64_t count) {
     const int lane = __builtin_ctz(~bits(both(above, below)) & lanes);
     const std::int32_t next = upper.winner[base + lane];
     const std::int32_t other = chosen(next == one, lower.winner[base + lane], next);
-    const Mask duel =
-        both(duel_at(upper, base, one, other), duel_at(lower, base, one, other));
-    const bool is_duel = (~bits(duel) & lanes) == 0;
+    const Mask two = both(only_two_at(upper, base, one, other),
+                          only_two_at(lower, base, one, other));
+    const bool is_two_class = (~bits(two) & lanes) == 0;
     const std::int32_t low = chosen(one < other, one, other);
-    // Written to both lists; the next one takes the place in the wrong one.
-    const Disputed found{at, low, one ^ other ^ low};
-    duels[split.duels] = found;
+    // Written to both lists; the next one overwrites it in the wrong one.
+    const MixedBlock found{at, low, one ^ other ^ low};
+    two_class[split.two_class] = found;
     others[split.others] = found;
-    split.duels += is_duel;
-    split.others += !is_duel;
+    split.two_class += is_two_class;
+    split.others += !is_two_class;
   }
-  for (; i < count; ++i) others[split.others++] = {disputed[i], -1, -1};
+  for (; i < count; ++i) others[split.others++] = {mixed[i], -1, -1};
   return split;
 }
 
 // Two classes at every pixel of a block: the sign of their difference decides. Where
 // the samples around agree it is theirs, whatever the rounding.
 template <typename Label>
-inline void decide(const PackedRow& upper, const PackedRow& lower, const Block& block,
-                   const Disputed& duel, const float* fraction, std::int64_t rows,
-                   std::int64_t width, Label* out) {
+inline void label_two_class_block(const PackedRow& upper, const PackedRow& lower,
+                                  const BlockTaps& block, const MixedBlock& two,
+                                  const float* fraction, std::int64_t rows,
+                                  std::int64_t width, Label* out) {
   const auto lead = [&](const PackedRow& row) {
     const float* scores = row.scores + block.base;
-    const Floats lead = sub(load(scores + duel.high * row.stride),
-                            load(scores + duel.low * row.stride));
+    const Floats lead =
+        sub(load(scores + two.high * row.stride), load(scores + two.low * row.stride));
     return blend(permute(lead, block.first), permute(lead, block.second),
                  block.fraction);
   };
   const Floats above = lead(upper);
   const Floats rise = sub(lead(lower), above);
-  const Choice<Label> choice(duel.low, duel.high);
+  const Choice<Label> choice(two.low, two.high);
   for (std::int64_t y = 0; y < rows; ++y) {
     const Floats score = fma(rise, all(fraction[y]), above);
     choice.store(out + y * width, greater(score, all(0.0f)));

@@ -9,11 +9,11 @@ constexpr int kBlockBytes = kThreads * 16;
 constexpr int kBlockPixels = kBlockBytes / 3;
 
 // By label: red, green, blue, and 255 above them where the frame shows through.
-struct Brush {
+struct Palette {
   std::uint32_t colour[256];
 };
 
-struct Canvas {
+struct PaintJob {
   const std::uint8_t* labels;
   const std::uint8_t* frame;  // or null
   std::int64_t row_bytes;
@@ -35,22 +35,21 @@ __device__ std::uint32_t mix_four(std::uint32_t frame, std::uint32_t colour,
   return (even >> 8 & kEven) | (odd & ~kEven);
 }
 
-// Sixteen bytes of the frame's pixels from byte `at` on, counted as if its rows were
+// 16 bytes of the frame's pixels from byte `at` on, counted as if its rows were
 // side by side.
-__device__ Sixteen load_frame(const Canvas& canvas, std::int64_t at,
-                              std::int64_t count) {
-  const std::int64_t row = 3 * canvas.width;
-  if (canvas.row_bytes == row) return load_bytes(canvas.frame + at, count);
+__device__ Vec16 load_frame(const PaintJob& job, std::int64_t at, std::int64_t count) {
+  const std::int64_t row = 3 * job.width;
+  if (job.row_bytes == row) return load_bytes(job.frame + at, count);
   std::int64_t y = at / row;
   std::int64_t x = at % row;
   if (x + 16 <= row) {
-    return load_bytes(canvas.frame + y * canvas.row_bytes + x, count);
+    return load_bytes(job.frame + y * job.row_bytes + x, count);
   }
-  Sixteen bytes = {{0, 0, 0, 0}};
+  Vec16 bytes = {{0, 0, 0, 0}};
 #pragma unroll
   for (int i = 0; i < 16; ++i) {
     if (i < count) {
-      const std::uint8_t byte = __ldg(canvas.frame + y * canvas.row_bytes + x);
+      const std::uint8_t byte = __ldg(job.frame + y * job.row_bytes + x);
       bytes.word[i / 4] |= std::uint32_t{byte} << i % 4 * 8;
     }
     if (++x == row) {
@@ -65,18 +64,18 @@ __device__ Sixteen load_frame(const Canvas& canvas, std::int64_t at,
 // and the last in part, so that neighbours read and write side by side. Labels and
 // colours come from shared memory.
 __global__ void __launch_bounds__(kThreads)
-    overlay_kernel(const __grid_constant__ Canvas canvas,
-                   const __grid_constant__ Brush brush) {
+    overlay_kernel(const __grid_constant__ PaintJob job,
+                   const __grid_constant__ Palette palette) {
   __shared__ std::uint32_t colour[256];
   alignas(16) __shared__ std::uint8_t labels[kBlockPixels + 16];
   const std::int64_t first = std::int64_t{blockIdx.x} * kBlockPixels;
-  const std::int64_t count = min(canvas.pixels - first, std::int64_t{kBlockPixels});
+  const std::int64_t count = min(job.pixels - first, std::int64_t{kBlockPixels});
   const int thread = static_cast<int>(threadIdx.x);
-  for (int i = thread; i < 256; i += kThreads) colour[i] = brush.colour[i];
+  for (int i = thread; i < 256; i += kThreads) colour[i] = palette.colour[i];
   if (thread * 16 < count) {
-    const Sixteen some =
-        load_bytes(canvas.labels + first + thread * 16, count - thread * 16);
-    *reinterpret_cast<Sixteen*>(labels + thread * 16) = some;
+    const Vec16 some =
+        load_bytes(job.labels + first + thread * 16, count - thread * 16);
+    *reinterpret_cast<Vec16*>(labels + thread * 16) = some;
   }
   __syncthreads();
 
@@ -105,19 +104,19 @@ __global__ void __launch_bounds__(kThreads)
   paint[4] = __byte_perm(pixel[5], 0, 0x4421);
   keep[4] = __byte_perm(pixel[5], 0, 0x4433);
 
-  Sixteen under = {{0, 0, 0, 0}};
+  Vec16 under = {{0, 0, 0, 0}};
   const std::int64_t at = 3 * first + byte;
-  if (canvas.frame != nullptr) under = load_frame(canvas, at, left);
-  Sixteen painted;
+  if (job.frame != nullptr) under = load_frame(job, at, left);
+  Vec16 painted;
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
     const std::uint32_t over = __funnelshift_r(paint[i], paint[i + 1], 8 * skip);
     const std::uint32_t kept = __funnelshift_r(keep[i], keep[i + 1], 8 * skip);
     std::uint32_t mixed = over;
-    if (canvas.frame != nullptr) mixed = mix_four(under.word[i], over, canvas.alpha);
+    if (job.frame != nullptr) mixed = mix_four(under.word[i], over, job.alpha);
     painted.word[i] = (mixed & ~kept) | (under.word[i] & kept);
   }
-  store_bytes(canvas.out + at, painted, left);
+  store_bytes(job.out + at, painted, left);
 }
 
 }  // namespace
@@ -125,22 +124,22 @@ __global__ void __launch_bounds__(kThreads)
 void overlay_cuda(const Overlay& job, CUstream_st* stream) {
   const std::int64_t pixels = job.height * job.width;
   if (pixels == 0) return;  // a grid of zero blocks is a launch error
-  Brush brush;
+  Palette palette;
   for (int k = 0; k < 256; ++k) {
     const std::uint8_t* rgb = job.palette + 3 * k;
     const bool painted = k < job.colours && k != job.ignore;
-    brush.colour[k] = painted ? rgb[0] | rgb[1] << 8 | rgb[2] << 16 : 0xff000000u;
+    palette.colour[k] = painted ? rgb[0] | rgb[1] << 8 | rgb[2] << 16 : 0xff000000u;
   }
-  const Canvas canvas{job.labels,
-                      job.frame,
-                      job.row_bytes,
-                      job.out,
-                      job.width,
-                      pixels,
-                      static_cast<std::uint32_t>(job.alpha)};
+  const PaintJob painted_job{job.labels,
+                             job.frame,
+                             job.row_bytes,
+                             job.out,
+                             job.width,
+                             pixels,
+                             static_cast<std::uint32_t>(job.alpha)};
   launch("overlay", overlay_kernel,
          dim3(static_cast<unsigned>(ceil_div(pixels, kBlockPixels))), kThreads, 0,
-         stream, canvas, brush);
+         stream, painted_job, palette);
 }
 
 }  // namespace fuseg

@@ -115,8 +115,8 @@ class Painter {
 };
 
 // Rows that follow each other in memory are one line.
-template <class Line>
-void for_lines(const Overlay& job, const Line& line) {
+template <class AffineAxis>
+void for_lines(const Overlay& job, const AffineAxis& line) {
   const auto paint = [&](const std::uint8_t* frame, std::int64_t at,
                          std::int64_t count) {
     line(job.labels + at, frame, job.out + 3 * at, count);

@@ -19,13 +19,13 @@ constexpr std::int64_t kWindowBytes = 128;  // that an AVX-512 permutation reach
 constexpr std::int64_t kStrip = 16;         // lines turned at once
 
 // How a line reads its positions; the windows serve all of them.
-enum class Taps : std::int32_t {
+enum class TapKind : std::int32_t {
   kOne,    // one pixel
   kExact,  // two pixels, weights are whole multiples of 2^-14
   kFine,   // two pixels, any weights
 };
 
-// Sixteen positions, two times eight if they spread too far: `base` is the first of
+// 16 positions, two times eight if they spread too far: `base` is the first of
 // the 128 bytes of the row they are read from, and index[4 i], index[4 i + 2] say
 // where in them the first channel of the two pixels of position i lies.
 struct alignas(64) Window {
@@ -41,13 +41,13 @@ inline std::int32_t pair_of(std::int32_t first, std::int32_t second) {
 }
 
 struct Summary {
-  Taps taps;
+  TapKind tap_kind;
   std::int32_t windows;  // 0: they do not reach
   bool halves;           // two bases
-  std::int32_t most;     // weights of the widest Fan
+  std::int32_t most;     // weights of the widest support
 };
 
-struct Tables {
+struct LineTables {
   Summary* summary;
   std::int32_t* offset;  // in bytes, of the first or only pixel, from the crop's left
   float* fraction;       // how far towards the next pixel
@@ -58,14 +58,14 @@ struct Tables {
   float* weight;        // antialiasing: (most, n) their weights, then 0
 };
 
-struct Sides {
-  Side along;
-  Side across;
+struct Axes {
+  AxisMap along;
+  AxisMap across;
 };
 
-inline Sides sides_of(const Geometry& geometry) {
-  const Side rows = geometry.rows(), columns = geometry.columns();
-  return geometry.transposed() ? Sides{rows, columns} : Sides{columns, rows};
+inline Axes axes_of(const Geometry& geometry) {
+  const AxisMap rows = geometry.rows(), columns = geometry.columns();
+  return geometry.transposed() ? Axes{rows, columns} : Axes{columns, rows};
 }
 
 inline bool averages(const PackColor& job) { return job.filter == Filter::kAntialias; }
@@ -76,18 +76,18 @@ inline std::int64_t last_load(const PackColor& job) {
   return job.geometry.width * job.pixel_bytes - 8;
 }
 
-inline std::int64_t widest_fan(const Side& side) {
+inline std::int64_t widest_support(const AxisMap& side) {
   return 2 * std::max(side.in, side.out) / side.out + 2;
 }
 
-inline Tables cut_tables(Scratch& scratch, const PackColor& job) {
-  const Side along = sides_of(job.geometry).along;
-  Tables tables{};
+inline LineTables cut_tables(Scratch& scratch, const PackColor& job) {
+  const AxisMap along = axes_of(job.geometry).along;
+  LineTables tables{};
   tables.summary = scratch.take<Summary>(1);
   tables.offset = scratch.take<std::int32_t>(along.out);
   if (averages(job)) {
     tables.count = scratch.take<std::int32_t>(along.out);
-    tables.weight = scratch.take<float>(along.out * widest_fan(along));
+    tables.weight = scratch.take<float>(along.out * widest_support(along));
   } else {
     tables.fraction = scratch.take<float>(along.out);
     tables.pair = scratch.take<std::int32_t>(along.out);
@@ -98,8 +98,8 @@ inline Tables cut_tables(Scratch& scratch, const PackColor& job) {
 }
 
 // The rows of the frame that a line is blended from, and how; and those of a line to
-// come, to ask for while this one is made. A frame fresh from a camera is seldom in the
-// cache, and no processor guesses which rows a resize skips.
+// come, to prefetch while this one is made. A frame fresh from a camera is seldom in
+// the cache, and no processor guesses which rows a resize skips.
 struct Rows {
   const std::uint8_t* above;
   const std::uint8_t* below;
@@ -112,14 +112,14 @@ inline const std::uint8_t* row_of(const PackColor& job, std::int64_t row) {
   return job.frame + row * job.row_bytes + job.geometry.left * job.pixel_bytes;
 }
 
-inline Rows rows_of(const PackColor& job, const Side& across, std::int64_t line) {
+inline Rows rows_of(const PackColor& job, const AxisMap& across, std::int64_t line) {
   const Tap tap = across.tap(line, job.filter);
   const std::uint8_t* above = row_of(job, tap.index);
   const std::uint8_t* below = tap.fraction > 0 ? above + job.row_bytes : above;
   return {above, below, static_cast<float>(tap.fraction), above, below};
 }
 
-inline Rows rows_of(const PackColor& job, const Side& across, std::int64_t line,
+inline Rows rows_of(const PackColor& job, const AxisMap& across, std::int64_t line,
                     std::int64_t ahead) {
   Rows rows = rows_of(job, across, line);
   const Rows later = rows_of(job, across, std::min(line + ahead, across.out - 1));
@@ -144,38 +144,38 @@ inline Target target_of(const Geometry& g) {
 }
 
 // Memory that one thread works in.
-struct Desk {
+struct LineScratch {
   float* row;     // antialiasing: rows of the frame averaged into one
   float* weight;  // antialiasing: of these rows
   void* strip;    // turned pictures: (3, kStrip, n) elements on their way out
 };
 
-inline Desk cut_desk(Scratch& scratch, const PackColor& job) {
-  Desk desk{};
+inline LineScratch cut_line_scratch(Scratch& scratch, const PackColor& job) {
+  LineScratch line{};
   if (averages(job)) {
-    const Sides sides = sides_of(job.geometry);
-    desk.row = scratch.take<float>(job.geometry.width * job.pixel_bytes +
-                                   job.pixel_bytes * widest_fan(sides.along) + 4);
-    desk.weight = scratch.take<float>(widest_fan(sides.across));
+    const Axes sides = axes_of(job.geometry);
+    line.row = scratch.take<float>(job.geometry.width * job.pixel_bytes +
+                                   job.pixel_bytes * widest_support(sides.along) + 4);
+    line.weight = scratch.take<float>(widest_support(sides.across));
   }
   if (job.geometry.transposed()) {
-    desk.strip = scratch.take<float>(3 * kStrip * job.geometry.picture_height);
+    line.strip = scratch.take<float>(3 * kStrip * job.geometry.picture_height);
   }
-  return desk;
+  return line;
 }
 
-inline std::int64_t desk_bytes(const PackColor& job) {
+inline std::int64_t line_scratch_bytes(const PackColor& job) {
   Scratch measure(nullptr);
-  cut_desk(measure, job);
+  cut_line_scratch(measure, job);
   return measure.bytes();
 }
 
-inline Desk desk_of(const PackColor& job, int part) {
-  Scratch scratch(static_cast<char*>(job.scratch) + part * desk_bytes(job));
-  return cut_desk(scratch, job);
+inline LineScratch line_scratch_of(const PackColor& job, int part) {
+  Scratch scratch(static_cast<char*>(job.scratch) + part * line_scratch_bytes(job));
+  return cut_line_scratch(scratch, job);
 }
 
-inline Tables tables_of(const PackColor& job) {
+inline LineTables tables_of(const PackColor& job) {
   Scratch scratch(const_cast<void*>(job.tables));
   return cut_tables(scratch, job);
 }

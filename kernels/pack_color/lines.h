@@ -54,34 +54,36 @@ struct Sink {
   }
 };
 
-// How far before they are read, about, rows are asked for.
+// About how far ahead rows are prefetched.
 constexpr std::int64_t kBytesAhead = 4096;
 
 template <typename T>
-using LineKernel = void (*)(const Tables&, std::int64_t, std::int64_t, const Rows&,
+using LineKernel = void (*)(const LineTables&, std::int64_t, std::int64_t, const Rows&,
                             const Planes<T>&);
 
-// Asks for a place in the rows of a line to come.
+// Prefetches from the rows of a line to come.
 template <bool kTwoRows>
-void ask(const Rows& rows, std::int64_t offset) {
+void prefetch(const Rows& rows, std::int64_t offset) {
   __builtin_prefetch(rows.above_ahead + offset);
   if constexpr (kTwoRows) __builtin_prefetch(rows.below_ahead + offset);
 }
 
 // The unit of what `blend` gives.
-constexpr float unit_of(Taps taps) {
-  return taps == Taps::kOne ? 1.0f : taps == Taps::kExact ? 16384.0f : 4194304.0f;
+constexpr float unit_of(TapKind tap_kind) {
+  return tap_kind == TapKind::kOne     ? 1.0f
+         : tap_kind == TapKind::kExact ? 16384.0f
+                                       : 4194304.0f;
 }
 
 // `pixels`: in every lane a channel of two pixels, or of one.
-template <Taps kTaps>
+template <TapKind kTapKind>
 Floats blend(Ints pixels, Ints pair, Ints rest) {
-  if constexpr (kTaps == Taps::kExact) pixels = dot(pixels, pair);
-  if constexpr (kTaps == Taps::kFine) pixels = fine_dot(pixels, pair, rest);
+  if constexpr (kTapKind == TapKind::kExact) pixels = dot(pixels, pair);
+  if constexpr (kTapKind == TapKind::kFine) pixels = fine_dot(pixels, pair, rest);
   return to_floats(pixels);
 }
 
-// In sixteen bytes: where the channels of a pixel, and of the next one, come from.
+// In 16 bytes: where the channels of a pixel, and of the next one, come from.
 template <int kBytes, bool kNext>
 constexpr std::array<std::uint8_t, 16> choice() {
   std::array<std::uint8_t, 16> index{};
@@ -94,24 +96,24 @@ constexpr std::array<std::uint8_t, 16> choice() {
 }
 
 // Positions first to end, kLanes at least, each from eight bytes of the row.
-template <typename T, int kBytes, Taps kTaps, bool kTwoRows>
-void pixel_line(const Tables& tables, std::int64_t first, std::int64_t end,
+template <typename T, int kBytes, TapKind kTapKind, bool kTwoRows>
+void pixel_line(const LineTables& tables, std::int64_t first, std::int64_t end,
                 const Rows& rows, const Planes<T>& planes) {
-  constexpr auto kChoice = choice<kBytes, kTaps != Taps::kOne>();
-  const Sink<T> sink(planes, unit_of(kTaps));
+  constexpr auto kChoice = choice<kBytes, kTapKind != TapKind::kOne>();
+  const Sink<T> sink(planes, unit_of(kTapKind));
   const Floats across = all(rows.fraction);
   const std::uint8_t *const above = rows.above, *const below = rows.below;
-  const Tables t = tables;
+  const LineTables t = tables;
   for (std::int64_t x = first; x < end; x += kLanes) {
     x = std::min(x, end - kLanes);
-    for (int i = 0; i < kLanes; i += 4) ask<kTwoRows>(rows, t.offset[x + i]);
+    for (int i = 0; i < kLanes; i += 4) prefetch<kTwoRows>(rows, t.offset[x + i]);
     const Ints pairs = load(t.pair + x), rests = load(t.rest + x);
     Floats v[4];
     for (int j = 0; j < 4; ++j) {
       const Ints pair = spread(pairs, j), rest = spread(rests, j);
       const auto blended = [&](const std::uint8_t* row) {
         const Ints groups = load_groups(row, t.offset + x + j);
-        return blend<kTaps>(choose(groups, kChoice.data()), pair, rest);
+        return blend<kTapKind>(choose(groups, kChoice.data()), pair, rest);
       };
       v[j] = blended(above);
       if constexpr (kTwoRows) v[j] = fma(across, sub(blended(below), v[j]), v[j]);
@@ -123,8 +125,9 @@ void pixel_line(const Tables& tables, std::int64_t first, std::int64_t end,
 
 // Positions whose eight bytes would leave the row, and what is left of narrow pictures.
 template <typename T>
-void single_positions(const PackColor& job, const Tables& tables, std::int64_t first,
-                      std::int64_t end, const Rows& rows, const Planes<T>& planes) {
+void single_positions(const PackColor& job, const LineTables& tables,
+                      std::int64_t first, std::int64_t end, const Rows& rows,
+                      const Planes<T>& planes) {
   for (std::int64_t x = first; x < end; ++x) {
     const std::uint8_t* above = rows.above + tables.offset[x];
     const std::uint8_t* below = rows.below + tables.offset[x];
@@ -144,41 +147,42 @@ void single_positions(const PackColor& job, const Tables& tables, std::int64_t f
 }
 
 // The row of floats that a line is made from, and zeros after it for weights of 0.
-void average_rows(const PackColor& job, const Tables& tables, const Side& across,
-                  std::int64_t line, const Desk& desk) {
+void average_rows(const PackColor& job, const LineTables& tables, const AxisMap& across,
+                  std::int64_t line, const LineScratch& scratch) {
   const std::int64_t bytes = job.geometry.width * job.pixel_bytes;
-  const Fan fan = fan_over(line, across.in, across.out);
-  const std::int64_t count = fan.end - fan.first;
-  const std::uint8_t* first = row_of(job, across.frame(fan.first));
+  const FilterSupport support = filter_support(line, across.in, across.out);
+  const std::int64_t count = support.end - support.first;
+  const std::uint8_t* first = row_of(job, across.frame(support.first));
   const std::ptrdiff_t step = across.step * job.row_bytes;
-  for (std::int64_t k = 0; k < count; ++k) desk.weight[k] = fan.share(fan.first + k);
+  for (std::int64_t k = 0; k < count; ++k)
+    scratch.weight[k] = support.share(support.first + k);
   std::int64_t i = 0;
   for (; i + 2 * kLanes <= bytes; i += 2 * kLanes) {
     Floats left = all(0.0f), right = left;
     const std::uint8_t* from = first + i;
     for (std::int64_t k = 0; k < count; ++k, from += step) {
-      const Floats weight = all(desk.weight[k]);
+      const Floats weight = all(scratch.weight[k]);
       left = fma(weight, load_bytes(from), left);
       right = fma(weight, load_bytes(from + kLanes), right);
     }
-    store(desk.row + i, left);
-    store(desk.row + i + kLanes, right);
+    store(scratch.row + i, left);
+    store(scratch.row + i + kLanes, right);
   }
   for (; i < bytes; ++i) {
-    desk.row[i] = 0;
+    scratch.row[i] = 0;
     for (std::int64_t k = 0; k < count; ++k) {
-      desk.row[i] += desk.weight[k] * static_cast<float>(first[i + k * step]);
+      scratch.row[i] += scratch.weight[k] * static_cast<float>(first[i + k * step]);
     }
   }
-  std::fill_n(desk.row + bytes, job.pixel_bytes * tables.summary->most + 4, 0.0f);
+  std::fill_n(scratch.row + bytes, job.pixel_bytes * tables.summary->most + 4, 0.0f);
 }
 
 template <typename T>
-void average_line(const PackColor& job, const Tables& tables, const float* row,
+void average_line(const PackColor& job, const LineTables& tables, const float* row,
                   const Planes<T>& planes) {
   const Sink<T> sink(planes, 1);
-  const Tables t = tables;
-  const std::int64_t positions = sides_of(job.geometry).along.out;
+  const LineTables t = tables;
+  const std::int64_t positions = axes_of(job.geometry).along.out;
   const std::int64_t most = t.summary->most;
   for (std::int64_t x = 0; x < positions; x += kLanes) {
     if (positions >= kLanes) x = std::min(x, positions - kLanes);

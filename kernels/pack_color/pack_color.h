@@ -11,10 +11,10 @@
 // where the picture does not reach (letterbox) it holds `fill`. int8 is the nearest
 // whole number, ties to even, saturated.
 //
-// The pixel is the one at Side::tap (nearest filters), or blended from the four around
-// it (kBilinear), or the mean under two Fans (kAntialias), in both axes of `geometry`;
-// nothing beyond the crop counts. Within 1e-4 of the exact blend; exact for the nearest
-// filters, and where the crop has the picture's size.
+// The pixel is the one at AxisMap::tap (nearest filters), or blended from the four
+// around it (kBilinear), or the mean under two FilterSupports (kAntialias), in both
+// axes of `geometry`; nothing beyond the crop counts. Within 1e-4 of the exact blend;
+// exact for the nearest filters, and where the crop has the picture's size.
 //
 // `tables` is what pack_color_tables wrote for the same crop, picture and filter;
 // `scratch` is any memory of pack_color_scratch_bytes. CUDA reads neither. The result

@@ -19,7 +19,7 @@ struct Pixel {
   float channel[3];
 };
 
-Pixel blended(const PackColor& job, const Tables& tables, const Rows& rows,
+Pixel blended(const PackColor& job, const LineTables& tables, const Rows& rows,
               std::int64_t x) {
   const std::uint8_t* above = rows.above + tables.offset[x];
   const std::uint8_t* below = rows.below + tables.offset[x];
@@ -36,23 +36,23 @@ Pixel blended(const PackColor& job, const Tables& tables, const Rows& rows,
 }
 
 // The row of floats a line is made from.
-void average_rows(const PackColor& job, const Side& across, std::int64_t line,
+void average_rows(const PackColor& job, const AxisMap& across, std::int64_t line,
                   float* row) {
   const std::int64_t bytes = job.geometry.width * job.pixel_bytes;
-  const Fan fan = fan_over(line, across.in, across.out);
+  const FilterSupport support = filter_support(line, across.in, across.out);
   std::fill_n(row, bytes, 0.0f);
-  for (std::int64_t k = fan.first; k < fan.end; ++k) {
+  for (std::int64_t k = support.first; k < support.end; ++k) {
     const std::uint8_t* from = row_of(job, across.frame(k));
-    const float weight = fan.share(k);
+    const float weight = support.share(k);
     for (std::int64_t i = 0; i < bytes; ++i) {
       row[i] += weight * static_cast<float>(from[i]);
     }
   }
 }
 
-Pixel averaged(const PackColor& job, const Tables& tables, const float* row,
+Pixel averaged(const PackColor& job, const LineTables& tables, const float* row,
                std::int64_t x) {
-  const std::int64_t positions = sides_of(job.geometry).along.out;
+  const std::int64_t positions = axes_of(job.geometry).along.out;
   Pixel pixel{};
   for (std::int32_t k = 0; k < tables.count[x]; ++k) {
     const float* from = row + tables.offset[x] + k * job.pixel_bytes;
@@ -79,21 +79,21 @@ void pack(const PackColor& job) {
     }
   }
 
-  const Sides sides = sides_of(g);
-  const Tables tables = tables_of(job);
+  const Axes sides = axes_of(g);
+  const LineTables tables = tables_of(job);
   const Target target = target_of(g);
   in_bands(sides.across.out, job.threads, 1, [&](int part, auto first, auto end) {
-    const Desk desk = desk_of(job, part);
+    const LineScratch scratch = line_scratch_of(job, part);
     for (std::int64_t line = first; line < end; ++line) {
       Rows rows{};
       if (averages(job)) {
-        average_rows(job, sides.across, line, desk.row);
+        average_rows(job, sides.across, line, scratch.row);
       } else {
         rows = rows_of(job, sides.across, line);
       }
       const std::int64_t begin = target.first + line * target.across;
       for (std::int64_t x = 0; x < sides.along.out; ++x) {
-        const Pixel pixel = averages(job) ? averaged(job, tables, desk.row, x)
+        const Pixel pixel = averages(job) ? averaged(job, tables, scratch.row, x)
                                           : blended(job, tables, rows, x);
         for (int p = 0; p < 3; ++p) {
           put(out + job.planes.start[p] + (begin + x * target.along) * step,
@@ -104,27 +104,29 @@ void pack(const PackColor& job) {
   });
 }
 
-void fill_fans(const PackColor& job, const Side& along, const Tables& tables) {
-  const std::int64_t most = widest_fan(along);
+void fill_supports(const PackColor& job, const AxisMap& along,
+                   const LineTables& tables) {
+  const std::int64_t most = widest_support(along);
   tables.summary->most = static_cast<std::int32_t>(most);
   for (std::int64_t x = 0; x < along.out; ++x) {
-    const Fan fan = fan_over(x, along.in, along.out);
+    const FilterSupport support = filter_support(x, along.in, along.out);
     const std::int64_t left =
-        std::min(along.frame(fan.first), along.frame(fan.end - 1)) - job.geometry.left;
+        std::min(along.frame(support.first), along.frame(support.end - 1)) -
+        job.geometry.left;
     tables.offset[x] = static_cast<std::int32_t>(left * job.pixel_bytes);
-    tables.count[x] = static_cast<std::int32_t>(fan.end - fan.first);
+    tables.count[x] = static_cast<std::int32_t>(support.end - support.first);
     for (std::int64_t k = 0; k < most; ++k) tables.weight[k * along.out + x] = 0;
-    for (std::int64_t k = fan.first; k < fan.end; ++k) {
+    for (std::int64_t k = support.first; k < support.end; ++k) {
       const std::int64_t at = along.frame(k) - job.geometry.left - left;
-      tables.weight[at * along.out + x] = fan.share(k);
+      tables.weight[at * along.out + x] = support.share(k);
     }
   }
 }
 
-// Sixteen positions from x on, eight or all of them from each base; false if they do
+// 16 positions from x on, eight or all of them from each base; false if they do
 // not reach.
-bool fill_window(const PackColor& job, const Tables& tables, std::int64_t x, int each,
-                 Window* window) {
+bool fill_window(const PackColor& job, const LineTables& tables, std::int64_t x,
+                 int each, Window* window) {
   const std::int64_t row_bytes = job.geometry.width * job.pixel_bytes;
   window->x = static_cast<std::int32_t>(x);
   for (int half = 0; half < kBlock / each; ++half) {
@@ -148,7 +150,7 @@ bool fill_window(const PackColor& job, const Tables& tables, std::int64_t x, int
   return true;
 }
 
-std::int32_t fill_windows(const PackColor& job, const Tables& tables,
+std::int32_t fill_windows(const PackColor& job, const LineTables& tables,
                           std::int64_t positions, int each) {
   if (positions < kBlock) return 0;
   const std::int64_t windows = (positions + kBlock - 1) / kBlock;
@@ -159,14 +161,14 @@ std::int32_t fill_windows(const PackColor& job, const Tables& tables,
   return static_cast<std::int32_t>(windows);
 }
 
-Taps taps_of(const float* fraction, std::int64_t positions) {
-  Taps taps = Taps::kOne;
+TapKind tap_kind_of(const float* fraction, std::int64_t positions) {
+  TapKind tap_kind = TapKind::kOne;
   for (std::int64_t x = 0; x < positions; ++x) {
     const float whole = fraction[x] * 16384;
-    if (whole != std::floor(whole)) return Taps::kFine;
-    if (whole > 0) taps = Taps::kExact;
+    if (whole != std::floor(whole)) return TapKind::kFine;
+    if (whole > 0) tap_kind = TapKind::kExact;
   }
-  return taps;
+  return tap_kind;
 }
 
 }  // namespace
@@ -178,15 +180,15 @@ std::int64_t pack_color_tables_bytes(const PackColor& job) {
 }
 
 std::int64_t pack_color_scratch_bytes(const PackColor& job) {
-  return desk_bytes(job) * std::clamp(job.threads, 1, kMostThreads);
+  return line_scratch_bytes(job) * std::clamp(job.threads, 1, kMostThreads);
 }
 
 void pack_color_tables(const PackColor& job, void* memory) {
   Scratch scratch(memory);
-  const Tables tables = cut_tables(scratch, job);
-  const Side along = sides_of(job.geometry).along;
+  const LineTables tables = cut_tables(scratch, job);
+  const AxisMap along = axes_of(job.geometry).along;
   *tables.summary = Summary{};
-  if (averages(job)) return fill_fans(job, along, tables);
+  if (averages(job)) return fill_supports(job, along, tables);
   for (std::int64_t x = 0; x < along.out; ++x) {
     const Tap tap = along.tap(x, job.filter);
     const std::int64_t left = tap.index - job.geometry.left;
@@ -200,7 +202,7 @@ void pack_color_tables(const PackColor& job, void* memory) {
     tables.rest[x] = pair_of(-rest, rest);
   }
   Summary& summary = *tables.summary;
-  summary.taps = taps_of(tables.fraction, along.out);
+  summary.tap_kind = tap_kind_of(tables.fraction, along.out);
   summary.windows = fill_windows(job, tables, along.out, kBlock);
   if (summary.windows > 0) return;
   summary.windows = fill_windows(job, tables, along.out, kBlock / 2);

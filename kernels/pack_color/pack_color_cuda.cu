@@ -10,14 +10,15 @@ constexpr int kTileHeight = 16;
 constexpr int kAtOnce = 4;  // pixels of a thread
 
 // What one position of the output reads along its axis of the frame: `count` pixels
-// from `first` on, every `step`; none beside the picture. Weights are those of a Fan,
-// or with two pixels and no antialiasing, 1 - fraction and fraction.
-struct Run {
+// from `first` on, every `step`; none beside the picture. Weights are those of a
+// FilterSupport, or with two pixels and no antialiasing, 1 - fraction and fraction.
+struct FrameSpan {
   std::int32_t first;
   std::int32_t count;
   std::int32_t step;
   float fraction;
-  float from_centre;  // of the first pixel, in the Fan's units: all are whole numbers
+  float
+      from_centre;  // of the first pixel, in the support's units: all are whole numbers
   float spacing;
   float reach;
   float share;  // of one unit of weight
@@ -27,31 +28,33 @@ struct Run {
   }
 };
 
-__device__ Run run_of(const Side& side, std::int64_t at, Filter filter) {
-  Run run{};
-  if (at < 0 || at >= side.out) return run;
-  run.step = 1;
+__device__ FrameSpan frame_span_of(const AxisMap& side, std::int64_t at,
+                                   Filter filter) {
+  FrameSpan span{};
+  if (at < 0 || at >= side.out) return span;
+  span.step = 1;
   if (filter != Filter::kAntialias) {
     const Tap tap = side.tap(at, filter);
-    run.first = static_cast<std::int32_t>(tap.index);
-    run.fraction = static_cast<float>(tap.fraction);
-    run.count = run.fraction > 0.0f ? 2 : 1;
-    return run;
+    span.first = static_cast<std::int32_t>(tap.index);
+    span.fraction = static_cast<float>(tap.fraction);
+    span.count = span.fraction > 0.0f ? 2 : 1;
+    return span;
   }
-  const Fan fan = fan_over(at, side.in, side.out);
-  run.first = static_cast<std::int32_t>(side.frame(fan.first));
-  run.count = static_cast<std::int32_t>(fan.end - fan.first);
-  run.step = static_cast<std::int32_t>(side.step);
-  run.from_centre = static_cast<float>((2 * fan.first + 1) * fan.step - fan.centre);
-  run.spacing = static_cast<float>(2 * fan.step);
-  run.reach = static_cast<float>(fan.reach);
-  run.share = 1.0f / static_cast<float>(fan.total);
-  return run;
+  const FilterSupport support = filter_support(at, side.in, side.out);
+  span.first = static_cast<std::int32_t>(side.frame(support.first));
+  span.count = static_cast<std::int32_t>(support.end - support.first);
+  span.step = static_cast<std::int32_t>(side.step);
+  span.from_centre =
+      static_cast<float>((2 * support.first + 1) * support.step - support.centre);
+  span.spacing = static_cast<float>(2 * support.step);
+  span.reach = static_cast<float>(support.reach);
+  span.share = 1.0f / static_cast<float>(support.total);
+  return span;
 }
 
 struct Tile {
-  Run column[kTileWidth];
-  Run row[kTileHeight];
+  FrameSpan column[kTileWidth];
+  FrameSpan row[kTileHeight];
 };
 
 struct Pixel {
@@ -74,7 +77,8 @@ __device__ Pixel between(const Pixel& a, const Pixel& b, float fraction) {
   return mixed;
 }
 
-__device__ Pixel blended(const PackColor& job, const Run& down, const Run& across) {
+__device__ Pixel blended(const PackColor& job, const FrameSpan& down,
+                         const FrameSpan& across) {
   const std::int64_t y = down.first, below = y + down.count - 1;
   const std::int64_t x = across.first, right = x + across.count - 1;
   const Pixel upper =
@@ -85,7 +89,8 @@ __device__ Pixel blended(const PackColor& job, const Run& down, const Run& acros
   return between(upper, lower, down.fraction);
 }
 
-__device__ Pixel averaged(const PackColor& job, const Run& down, const Run& across) {
+__device__ Pixel averaged(const PackColor& job, const FrameSpan& down,
+                          const FrameSpan& across) {
   Pixel sum{};
   for (int i = 0; i < down.count; ++i) {
     Pixel row{};
@@ -159,10 +164,10 @@ __global__ void __launch_bounds__(kThreads, 4)
   const std::int64_t top = std::int64_t{blockIdx.y} * kTileHeight;
   if (thread < kTileWidth) {
     tile.column[thread] =
-        run_of(g.columns(), left + thread - g.picture_left, job.filter);
+        frame_span_of(g.columns(), left + thread - g.picture_left, job.filter);
   } else if (thread < kTileWidth + kTileHeight) {
     const int row = thread - kTileWidth;
-    tile.row[row] = run_of(g.rows(), top + row - g.picture_top, job.filter);
+    tile.row[row] = frame_span_of(g.rows(), top + row - g.picture_top, job.filter);
   }
   __syncthreads();
 
@@ -172,18 +177,18 @@ __global__ void __launch_bounds__(kThreads, 4)
   const std::int64_t y = top + row;
   const std::int64_t x = left + first;
   if (y >= g.out_height || x >= g.out_width) return;
-  const Run& down = tile.row[row];
+  const FrameSpan& down = tile.row[row];
   alignas(16) Out value[3][kAtOnce];
 #pragma unroll
   for (int k = 0; k < kAtOnce; ++k) {
-    const Run& across = tile.column[first + k * kApart];
+    const FrameSpan& across = tile.column[first + k * kApart];
     if (down.count == 0 || across.count == 0) {
 #pragma unroll
       for (int p = 0; p < 3; ++p) put(&value[p][k], job.fill);
       continue;
     }
-    const Run& lines = g.transposed() ? across : down;
-    const Run& along = g.transposed() ? down : across;
+    const FrameSpan& lines = g.transposed() ? across : down;
+    const FrameSpan& along = g.transposed() ? down : across;
     const Pixel pixel = job.filter == Filter::kAntialias ? averaged(job, lines, along)
                                                          : blended(job, lines, along);
 #pragma unroll

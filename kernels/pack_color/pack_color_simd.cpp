@@ -36,30 +36,30 @@ struct Bytes {
   }
 };
 
-// Sixteen positions at a time from 128 bytes of each row, or twice eight.
-template <typename T, int kBytes, Taps kTaps, bool kTwoRows, bool kHalves>
-void window_line(const Tables& tables, std::int64_t, std::int64_t, const Rows& rows,
+// 16 positions at a time from 128 bytes of each row, or twice eight.
+template <typename T, int kBytes, TapKind kTapKind, bool kTwoRows, bool kHalves>
+void window_line(const LineTables& tables, std::int64_t, std::int64_t, const Rows& rows,
                  const Planes<T>& planes) {
   constexpr __mmask64 kMask =
-      kTaps == Taps::kOne ? 0x1111111111111111 : 0x5555555555555555;
-  const Sink<T> sink(planes, unit_of(kTaps));
+      kTapKind == TapKind::kOne ? 0x1111111111111111 : 0x5555555555555555;
+  const Sink<T> sink(planes, unit_of(kTapKind));
   const Floats across = all(rows.fraction);
   const std::uint8_t *const above = rows.above, *const below = rows.below;
-  const Tables t = tables;
+  const LineTables t = tables;
   const Window* const end = t.windows + t.summary->windows;
   for (const Window* w = t.windows; w < end; ++w) {
     const Bytes<kHalves> over(above, *w), under(kTwoRows ? below : above, *w);
     const std::int64_t x = w->x;
     const Ints index = _mm512_load_si512(w->index);
     for (int i = 0; i < (kHalves ? 4 : 2); ++i) {
-      ask<kTwoRows>(rows, w->base[i / 2] + i % 2 * 64);
+      prefetch<kTwoRows>(rows, w->base[i / 2] + i % 2 * 64);
     }
     const Ints pair = load(t.pair + x), rest = load(t.rest + x);
     const auto channel = [&](int c) {
       const Ints at = _mm512_add_epi8(index, _mm512_set1_epi8(c));
-      const Floats v = blend<kTaps>(over.at(at, kMask), pair, rest);
+      const Floats v = blend<kTapKind>(over.at(at, kMask), pair, rest);
       if constexpr (!kTwoRows) return v;
-      const Floats u = blend<kTaps>(under.at(at, kMask), pair, rest);
+      const Floats u = blend<kTapKind>(under.at(at, kMask), pair, rest);
       return fma(across, sub(u, v), v);
     };
     const Floats v = channel(0);
@@ -75,33 +75,33 @@ constexpr bool kHasWindows = true;
 
 #else
 
-template <typename T, int kBytes, Taps kTaps, bool kTwoRows, bool kHalves>
+template <typename T, int kBytes, TapKind kTapKind, bool kTwoRows, bool kHalves>
 constexpr LineKernel<T> window_line = nullptr;
 
 constexpr bool kHasWindows = false;
 
 #endif
 
-template <typename T, int kBytes, Taps kTaps, bool kTwoRows>
+template <typename T, int kBytes, TapKind kTapKind, bool kTwoRows>
 LineKernel<T> kernel_for(const Summary& summary) {
   if (!kHasWindows || summary.windows == 0) {
-    return pixel_line<T, kBytes, kTaps, kTwoRows>;
+    return pixel_line<T, kBytes, kTapKind, kTwoRows>;
   }
-  return summary.halves ? window_line<T, kBytes, kTaps, kTwoRows, true>
-                        : window_line<T, kBytes, kTaps, kTwoRows, false>;
+  return summary.halves ? window_line<T, kBytes, kTapKind, kTwoRows, true>
+                        : window_line<T, kBytes, kTapKind, kTwoRows, false>;
 }
 
 // Two blended pixels of one row are as well blended from that row twice.
 template <typename T, int kBytes>
 LineKernel<T> kernel_for(const Summary& summary, bool two_rows) {
-  switch (summary.taps) {
-    case Taps::kOne:
-      return two_rows ? kernel_for<T, kBytes, Taps::kOne, true>(summary)
-                      : kernel_for<T, kBytes, Taps::kOne, false>(summary);
-    case Taps::kExact:
-      return kernel_for<T, kBytes, Taps::kExact, true>(summary);
+  switch (summary.tap_kind) {
+    case TapKind::kOne:
+      return two_rows ? kernel_for<T, kBytes, TapKind::kOne, true>(summary)
+                      : kernel_for<T, kBytes, TapKind::kOne, false>(summary);
+    case TapKind::kExact:
+      return kernel_for<T, kBytes, TapKind::kExact, true>(summary);
     default:
-      return kernel_for<T, kBytes, Taps::kFine, true>(summary);
+      return kernel_for<T, kBytes, TapKind::kFine, true>(summary);
   }
 }
 
@@ -109,7 +109,7 @@ LineKernel<T> kernel_for(const Summary& summary, bool two_rows) {
 template <typename T>
 struct Maker {
   const PackColor& job;
-  Tables tables;
+  LineTables tables;
   std::int64_t positions;
   LineKernel<T> one_row;
   LineKernel<T> two_rows;
@@ -133,18 +133,18 @@ struct Maker {
   }
 
   explicit Maker(const PackColor& job)
-      : job(job), tables(tables_of(job)), positions(sides_of(job.geometry).along.out) {
+      : job(job), tables(tables_of(job)), positions(axes_of(job.geometry).along.out) {
     if (job.pixel_bytes == 1) choose_kernel<1>();
     if (job.pixel_bytes == 3) choose_kernel<3>();
     if (job.pixel_bytes == 4) choose_kernel<4>();
   }
 
-  void make(const Side& across, std::int64_t line, const Desk& desk, T* out,
-            std::int64_t plane) const {
+  void make(const AxisMap& across, std::int64_t line, const LineScratch& scratch,
+            T* out, std::int64_t plane) const {
     const Planes<T> planes(job, out, plane);
     if (averages(job)) {
-      average_rows(job, tables, across, line, desk);
-      average_line(job, tables, desk.row, planes);
+      average_rows(job, tables, across, line, scratch);
+      average_line(job, tables, scratch.row, planes);
       return;
     }
     const Rows rows = rows_of(job, across, line, ahead);
@@ -196,24 +196,24 @@ void pack(const PackColor& job) {
   T* out = static_cast<T*>(job.out);
   fill_padding(job, out);
   const Maker<T> maker(job);
-  const Side across = sides_of(job.geometry).across;
+  const AxisMap across = axes_of(job.geometry).across;
   const Target target = target_of(job.geometry);
   const bool turned = job.geometry.transposed();
   out += target.first;
   in_bands(across.out, job.threads, turned ? kStrip : 1,
            [&](int part, std::int64_t first, std::int64_t end) {
-             const Desk desk = desk_of(job, part);
+             const LineScratch scratch = line_scratch_of(job, part);
              if (!turned) {
                for (std::int64_t y = first; y < end; ++y) {
-                 maker.make(across, y, desk, out + y * target.across, target.plane);
+                 maker.make(across, y, scratch, out + y * target.across, target.plane);
                }
                return;
              }
-             T* strip = static_cast<T*>(desk.strip);
+             T* strip = static_cast<T*>(scratch.strip);
              for (std::int64_t y = first; y < end; y += kStrip) {
                const std::int64_t lines = std::min(kStrip, end - y);
                for (std::int64_t i = 0; i < lines; ++i) {
-                 maker.make(across, y + i, desk, strip + i * maker.positions,
+                 maker.make(across, y + i, scratch, strip + i * maker.positions,
                             kStrip * maker.positions);
                }
                turn(strip, lines, maker.positions, out + y, target);

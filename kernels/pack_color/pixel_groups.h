@@ -34,7 +34,7 @@ inline Floats load_bytes(const std::uint8_t* from) {
   return _mm512_cvtepi32_ps(
       _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
 }
-// Sixteen byte indices for every group; 0x80 makes a 0.
+// 16 byte indices for every group; 0x80 makes a 0.
 inline Ints choose(Ints groups, const std::uint8_t* index) {
   const __m128i one = _mm_loadu_si128(reinterpret_cast<const __m128i*>(index));
   return _mm512_shuffle_epi8(groups, _mm512_broadcast_i32x4(one));

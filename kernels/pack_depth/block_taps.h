@@ -16,14 +16,14 @@ namespace {
 
 // What a lane's taps are picked into: two words of one vector, or a vector each.
 template <typename T>
-struct Taps {
+struct BlockTaps {
   Ints words;
   Floats near() const { return low_words(words); }
   Floats far() const { return high_words(words); }
 };
 
 template <>
-struct Taps<float> {
+struct BlockTaps<float> {
   Ints first, second;
   Floats near() const { return as_floats(first); }
   Floats far() const { return as_floats(second); }
@@ -54,9 +54,9 @@ template <typename T, bool blends, int shape>
 }
 
 template <typename T, int shape>
-[[gnu::always_inline]] inline Taps<T> taps_from(const FrameRow& row,
-                                                const std::uint8_t* records,
-                                                std::int64_t block) {
+[[gnu::always_inline]] inline BlockTaps<T> taps_from(const FrameRow& row,
+                                                     const std::uint8_t* records,
+                                                     std::int64_t block) {
   if constexpr (sizeof(T) < 4) {
     return {picked_from<T, true, shape>(row, records, block)};
   } else {
@@ -66,7 +66,7 @@ template <typename T, int shape>
 }
 
 template <typename T, bool blends>
-void load_loose(const FrameRow& to, const Tables& tables) {
+void load_loose(const FrameRow& to, const PickTables& tables) {
   constexpr Layout layout{sizeof(T), blends};
   const auto at = [&](std::int32_t column) {  // at any address
     T raw;
@@ -75,7 +75,7 @@ void load_loose(const FrameRow& to, const Tables& tables) {
   };
   char* picked = reinterpret_cast<char*>(to.picked);
   for (std::int64_t x = 0; x < tables.columns; ++x) {
-    const Reach& r = tables.across[x];
+    const TapPair& r = tables.across[x];
     if constexpr (layout.wide()) {
       const std::uint16_t value = at(r.near);
       std::memcpy(picked + x * 2, &value, 2);
@@ -128,7 +128,8 @@ class Invalid {
 
   // Whether there may be a tap that is no reading: true as well if one is 0, there
   // being no invalid values at all, or if `blended` is not finite, as it is with NaN.
-  bool may_have_holes(const Taps<T>& a, const Taps<T>& b, Floats blended) const {
+  bool may_be_incomplete(const BlockTaps<T>& a, const BlockTaps<T>& b,
+                         Floats blended) const {
     if constexpr (sizeof(T) < 4) {
       bool found = any_word_is(word_[0], word_[1], a.words, b.words);
 #pragma GCC unroll 1
@@ -190,7 +191,8 @@ struct Weights {
 };
 
 template <typename T>
-inline Floats mean_of(const Taps<T>& above, const Taps<T>& below, const Weights& w) {
+inline Floats mean_of(const BlockTaps<T>& above, const BlockTaps<T>& below,
+                      const Weights& w) {
   return mean_of(mean_of(above.near(), above.far(), w.left, w.right),
                  mean_of(below.near(), below.far(), w.left, w.right), w.above, w.below);
 }
@@ -202,7 +204,7 @@ struct Share {
 };
 
 template <typename T>
-inline Share share_of(const Taps<T>& taps, const Weights& w,
+inline Share share_of(const BlockTaps<T>& taps, const Weights& w,
                       const Invalid<T>& invalid) {
   const Floats none = all(0.0f), near = taps.near(), far = taps.far();
   const Mask left_is = invalid.readings(near), right_is = invalid.readings(far);
@@ -215,7 +217,7 @@ inline Share share_of(const Taps<T>& taps, const Weights& w,
 
 // blend() of a block where some are no readings.
 template <typename T>
-inline Blended blended_around(const Taps<T>& above, const Taps<T>& below,
+inline Blended blended_around(const BlockTaps<T>& above, const BlockTaps<T>& below,
                               const Weights& w, const Invalid<T>& invalid) {
   const Share a = share_of(above, w, invalid), b = share_of(below, w, invalid);
   const Floats weight = mean_of(a.weight, b.weight, w.above, w.below);

@@ -66,14 +66,14 @@ struct PackDepth {
 
 // The one or two of the frame's rows, or columns, that a position of the picture reads.
 // With one, `far` is `near` and its weight 0.
-struct Reach {
+struct TapPair {
   std::int32_t near;
   std::int32_t far;
   float near_weight;
   float far_weight;
 };
 
-FUSEG_BOTH inline Reach reach(const Side& side, std::int64_t i, Filter filter) {
+FUSEG_BOTH inline TapPair tap_pair(const AxisMap& side, std::int64_t i, Filter filter) {
   if (filter != Filter::kBilinear) {
     const std::int64_t only = side.frame(nearest_tap(i, side.in, side.out, filter));
     const std::int32_t index = static_cast<std::int32_t>(only);
@@ -100,8 +100,8 @@ FUSEG_BOTH inline float mean(float near, float far, float near_weight,
 }
 
 // The blend of tap[row][column], or NaN if none of those that count is a reading.
-FUSEG_BOTH inline float blend(const float (&tap)[2][2], const Reach& row,
-                              const Reach& column, const PackDepth& job) {
+FUSEG_BOTH inline float blend(const float (&tap)[2][2], const TapPair& row,
+                              const TapPair& column, const PackDepth& job) {
   float sum[2], weight[2];
   bool whole = true;
   for (int r = 0; r < 2; ++r) {

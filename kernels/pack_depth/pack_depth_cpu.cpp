@@ -11,15 +11,15 @@ namespace fuseg {
 namespace {
 
 // A row of the picture wants a row of the frame, or, turned, a column.
-struct Spot {
-  Reach row;
-  Reach column;
+struct PixelTaps {
+  TapPair row;
+  TapPair column;
 };
 
-inline Spot spot_at(const PackDepth& job, const Reaches& reaches, std::int64_t y,
-                    std::int64_t x) {
-  const Reach down = reaches.rows[y], across = reaches.columns[x];
-  return job.geometry.transposed() ? Spot{across, down} : Spot{down, across};
+inline PixelTaps taps_at(const PackDepth& job, const TapPairs& pairs, std::int64_t y,
+                         std::int64_t x) {
+  const TapPair down = pairs.rows[y], across = pairs.columns[x];
+  return job.geometry.transposed() ? PixelTaps{across, down} : PixelTaps{down, across};
 }
 
 template <typename T>
@@ -32,8 +32,8 @@ inline float raw_at(const PackDepth& job, std::int64_t y, std::int64_t x) {
 
 // NaN where there is no reading.
 template <typename T>
-inline float raw_of(const PackDepth& job, const Spot& spot) {
-  const Reach &row = spot.row, &column = spot.column;
+inline float raw_of(const PackDepth& job, const PixelTaps& taps) {
+  const TapPair &row = taps.row, &column = taps.column;
   if (job.filter != Filter::kBilinear) {
     const float raw = raw_at<T>(job, row.near, column.near);
     return is_reading(raw, job) ? raw : std::numeric_limits<float>::quiet_NaN();
@@ -49,7 +49,7 @@ inline void put(float value, Half* out) { *out = to_half(value); }
 inline void put(float value, std::int8_t* out) { *out = depth_to_int8(value); }
 
 template <typename T, typename U>
-std::int64_t pack_rows(const PackDepth& job, const Reaches& reaches, std::int64_t first,
+std::int64_t pack_rows(const PackDepth& job, const TapPairs& pairs, std::int64_t first,
                        std::int64_t end) {
   const Geometry& g = job.geometry;
   std::int64_t readings = 0;
@@ -61,7 +61,7 @@ std::int64_t pack_rows(const PackDepth& job, const Reaches& reaches, std::int64_
       float value = job.fill;
       bool valid = false;
       if (!beside && across >= 0 && across < g.picture_width) {
-        const float raw = raw_of<T>(job, spot_at(job, reaches, in_picture, across));
+        const float raw = raw_of<T>(job, taps_at(job, pairs, in_picture, across));
         valid = raw == raw;
         if (valid) value = normalised(raw, job);
       }
@@ -76,23 +76,23 @@ std::int64_t pack_rows(const PackDepth& job, const Reaches& reaches, std::int64_
 }
 
 template <typename T>
-std::int64_t pack_band(const PackDepth& job, const Reaches& reaches, std::int64_t first,
+std::int64_t pack_band(const PackDepth& job, const TapPairs& pairs, std::int64_t first,
                        std::int64_t end) {
   switch (job.out_type) {
     case PackDepth::Out::kFloat16:
-      return pack_rows<T, Half>(job, reaches, first, end);
+      return pack_rows<T, Half>(job, pairs, first, end);
     case PackDepth::Out::kInt8:
-      return pack_rows<T, std::int8_t>(job, reaches, first, end);
+      return pack_rows<T, std::int8_t>(job, pairs, first, end);
     default:
-      return pack_rows<T, float>(job, reaches, first, end);
+      return pack_rows<T, float>(job, pairs, first, end);
   }
 }
 
 template <typename T>
-bool any_reading(const PackDepth& job, const Reaches& reaches) {
+bool any_reading(const PackDepth& job, const TapPairs& pairs) {
   for (std::int64_t y = 0; y < job.geometry.picture_height; ++y) {
     for (std::int64_t x = 0; x < job.geometry.picture_width; ++x) {
-      const float raw = raw_of<T>(job, spot_at(job, reaches, y, x));
+      const float raw = raw_of<T>(job, taps_at(job, pairs, y, x));
       if (raw == raw) return true;
     }
   }
@@ -103,30 +103,30 @@ bool any_reading(const PackDepth& job, const Reaches& reaches) {
 
 std::int64_t pack_depth_memory_bytes_cpu(const PackDepth& job) {
   Scratch measure(nullptr);
-  reaches_in(measure, job);
+  tap_pairs_in(measure, job);
   return measure.bytes();
 }
 
 void pack_depth_prepare_cpu(const PackDepth& job) {
   Scratch memory(job.memory);
-  write_reaches(job, reaches_in(memory, job));
+  write_tap_pairs(job, tap_pairs_in(memory, job));
 }
 
 void pack_depth_cpu(const PackDepth& job) {
   Scratch memory(job.memory);
-  const Reaches reaches = reaches_in(memory, job);
+  const TapPairs pairs = tap_pairs_in(memory, job);
   std::atomic<std::int64_t> readings{0};
   in_bands(job.geometry.out_height, job.threads, 1,
            [&](int, std::int64_t first, std::int64_t end) {
              switch (job.in) {
                case PackDepth::In::kUint8:
-                 readings += pack_band<std::uint8_t>(job, reaches, first, end);
+                 readings += pack_band<std::uint8_t>(job, pairs, first, end);
                  break;
                case PackDepth::In::kUint16:
-                 readings += pack_band<std::uint16_t>(job, reaches, first, end);
+                 readings += pack_band<std::uint16_t>(job, pairs, first, end);
                  break;
                case PackDepth::In::kFloat32:
-                 readings += pack_band<float>(job, reaches, first, end);
+                 readings += pack_band<float>(job, pairs, first, end);
              }
            });
   *job.readings = readings;
@@ -134,14 +134,14 @@ void pack_depth_cpu(const PackDepth& job) {
 
 bool has_reading_cpu(const PackDepth& job) {
   Scratch memory(job.memory);
-  const Reaches reaches = reaches_in(memory, job);
+  const TapPairs pairs = tap_pairs_in(memory, job);
   switch (job.in) {
     case PackDepth::In::kUint8:
-      return any_reading<std::uint8_t>(job, reaches);
+      return any_reading<std::uint8_t>(job, pairs);
     case PackDepth::In::kUint16:
-      return any_reading<std::uint16_t>(job, reaches);
+      return any_reading<std::uint16_t>(job, pairs);
     default:
-      return any_reading<float>(job, reaches);
+      return any_reading<float>(job, pairs);
   }
 }
 

@@ -9,16 +9,17 @@ constexpr int kTileWidth = 128;
 constexpr int kTileHeight = 16;
 constexpr int kAtOnce = 4;  // elements of a thread
 
-// The reaches of a tile's columns and rows of the output; `near` is negative beside the
+// The taps of a tile's columns and rows of the output; `near` is negative beside the
 // picture.
 struct Tile {
-  Reach column[kTileWidth];
-  Reach row[kTileHeight];
+  TapPair column[kTileWidth];
+  TapPair row[kTileHeight];
 };
 
-__device__ Reach reach_in_picture(const Side& side, std::int64_t at, Filter filter) {
+__device__ TapPair tap_pair_in_picture(const AxisMap& side, std::int64_t at,
+                                       Filter filter) {
   if (at < 0 || at >= side.out) return {-1, -1, 0.0f, 0.0f};
-  return reach(side, at, filter);
+  return tap_pair(side, at, filter);
 }
 
 template <typename In>
@@ -29,7 +30,8 @@ __device__ float raw_at(const PackDepth& job, std::int64_t y, std::int64_t x) {
 
 // NaN where there is no reading.
 template <typename In>
-__device__ float raw_of(const PackDepth& job, const Reach& row, const Reach& column) {
+__device__ float raw_of(const PackDepth& job, const TapPair& row,
+                        const TapPair& column) {
   if (job.filter != Filter::kBilinear) {
     const float raw = raw_at<In>(job, row.near, column.near);
     return is_reading(raw, job) ? raw : NAN;
@@ -67,10 +69,11 @@ __global__ void __launch_bounds__(kThreads, 4)
   const std::int64_t top = std::int64_t{blockIdx.y} * kTileHeight;
   if (thread < kTileWidth) {
     tile.column[thread] =
-        reach_in_picture(g.columns(), left + thread - g.picture_left, job.filter);
+        tap_pair_in_picture(g.columns(), left + thread - g.picture_left, job.filter);
   } else if (thread < kTileWidth + kTileHeight) {
     const int row = thread - kTileWidth;
-    tile.row[row] = reach_in_picture(g.rows(), top + row - g.picture_top, job.filter);
+    tile.row[row] =
+        tap_pair_in_picture(g.rows(), top + row - g.picture_top, job.filter);
   }
   __syncthreads();
 
@@ -81,12 +84,12 @@ __global__ void __launch_bounds__(kThreads, 4)
     const std::int64_t y = top + row;
     const std::int64_t x = left + first;
     if (y >= g.out_height || x >= g.out_width) continue;
-    const Reach down = tile.row[row];
+    const TapPair down = tile.row[row];
     alignas(16) Out value[kAtOnce];
     alignas(4) std::uint8_t valid[kAtOnce];
 #pragma unroll
     for (int k = 0; k < kAtOnce; ++k) {
-      const Reach across = tile.column[first + k * kApart];
+      const TapPair across = tile.column[first + k * kApart];
       float raw = NAN;
       if (down.near >= 0 && across.near >= 0) {
         raw = g.transposed() ? raw_of<In>(job, across, down)

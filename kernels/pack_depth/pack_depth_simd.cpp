@@ -84,14 +84,14 @@ class StripRow {
   float* row_;
 };
 
-// The rows of the frame that come next, asked for block by block. A frame fresh from a
+// The rows of the frame that come next, prefetched block by block. A frame fresh from a
 // camera is seldom in the cache, and no processor guesses which rows a resize skips.
 template <int rows>
 struct Ahead {
   const char* row[rows];
   std::int64_t step;  // bytes a block
 
-  void ask(std::int64_t block) const {
+  void prefetch(std::int64_t block) const {
     for (std::int64_t at = block * step; at < (block + 1) * step; at += 64) {
       for (const char* r : row) __builtin_prefetch(r + at);
     }
@@ -103,17 +103,17 @@ class Picture {
   static constexpr Layout kLayout{sizeof(T), blends};
 
  public:
-  Picture(const PackDepth& job, const Tables& tables, int part)
+  Picture(const PackDepth& job, const PickTables& tables, int part)
       : job_(job),
         tables_(tables),
         invalid_(job),
         picked_(tables.picked + part * tables.padded * 4),
-        holed_(tables.holed + part * tables.padded / kLanes) {}
+        incomplete_(tables.incomplete + part * tables.padded / kLanes) {}
 
   // Returns the readings.
   template <typename Sink>
   std::int64_t row(std::int64_t r, Sink& sink) const {
-    const Reach& down = tables_.down[r];
+    const TapPair& down = tables_.down[r];
     const FrameRow above = frame_row(down.near, 0);
     if constexpr (!blends) {
       return plain_row(above, after(r), sink);
@@ -135,7 +135,7 @@ class Picture {
   }
 
   auto after(std::int64_t r) const {
-    const Reach& next = tables_.down[std::min(r + 1, tables_.rows - 1)];
+    const TapPair& next = tables_.down[std::min(r + 1, tables_.rows - 1)];
     const std::int64_t item = sizeof(T), left = job_.geometry.left * item;
     const std::int64_t blocks = tables_.padded / kLayout.lanes();
     const std::int64_t step = (job_.geometry.width * item + blocks - 1) / blocks;
@@ -155,7 +155,7 @@ class Picture {
     const std::int64_t blocks = tables_.columns / kLayout.lanes();
     std::int64_t readings = 0;
     for (std::int64_t block = 0; block < blocks; ++block) {
-      ahead.ask(block);
+      ahead.prefetch(block);
       const std::int64_t x = block * kLayout.lanes();
       const Ints values = picked_from<T, false, shape>(row, records, block);
       if constexpr (kLayout.wide()) {
@@ -203,37 +203,39 @@ class Picture {
   // Every block is blended as if all were readings; where that was wrong it is done
   // again, so that the first loop has no branch and the second one no idle turn.
   template <typename Sink>
-  [[gnu::noinline]] std::int64_t blended_row(FrameRow above, FrameRow below, Reach down,
-                                             Ahead<2> ahead, Sink sink) const {
+  [[gnu::noinline]] std::int64_t blended_row(FrameRow above, FrameRow below,
+                                             TapPair down, Ahead<2> ahead,
+                                             Sink sink) const {
     const Invalid<T> invalid = invalid_;
     const std::uint8_t* records = tables_.records;
-    std::int32_t* const to_do = holed_;
+    std::int32_t* const to_do = incomplete_;
     const std::int64_t blocks = tables_.columns / kLanes;
     const Floats weight_above = all(down.near_weight);
     const Floats weight_below = all(down.far_weight);
-    std::int64_t holed = 0;
+    std::int64_t incomplete = 0;
     for (std::int64_t block = 0; block < blocks; ++block) {
-      ahead.ask(block);
-      const Taps<T> a = taps_from<T, shape>(above, records, block);
-      const Taps<T> b = taps_from<T, shape>(below, records, block);
+      ahead.prefetch(block);
+      const BlockTaps<T> a = taps_from<T, shape>(above, records, block);
+      const BlockTaps<T> b = taps_from<T, shape>(below, records, block);
       const Floats raw =
           mean_of(a, b, weights(records, block, weight_above, weight_below));
       sink.put_all(block * kLanes, raw);
-      to_do[holed] = static_cast<std::int32_t>(block);
-      holed += invalid.may_have_holes(a, b, raw);
+      to_do[incomplete] = static_cast<std::int32_t>(block);
+      incomplete += invalid.may_be_incomplete(a, b, raw);
     }
     sink.put_valid(blocks * kLanes);
-    std::int64_t readings = (blocks - holed) * kLanes;
-    if (holed > 0 || tables_.columns % kLanes > 0) {
-      readings += blend_holed(above, below, down, holed, sink);
+    std::int64_t readings = (blocks - incomplete) * kLanes;
+    if (incomplete > 0 || tables_.columns % kLanes > 0) {
+      readings += blend_incomplete(above, below, down, incomplete, sink);
     }
     return readings;
   }
 
   // And the block that the end of the row cuts.
   template <typename Sink>
-  [[gnu::noinline]] std::int64_t blend_holed(FrameRow above, FrameRow below, Reach down,
-                                             std::int64_t holed, Sink sink) const {
+  [[gnu::noinline]] std::int64_t blend_incomplete(FrameRow above, FrameRow below,
+                                                  TapPair down, std::int64_t incomplete,
+                                                  Sink sink) const {
     const Floats weight_above = all(down.near_weight);
     const Floats weight_below = all(down.far_weight);
     const std::uint8_t* records = tables_.records;
@@ -244,9 +246,9 @@ class Picture {
                             invalid_);
     };
     std::int64_t readings = 0;
-    for (std::int64_t i = 0; i < holed; ++i) {
-      const Blended b = blend_block(holed_[i]);
-      sink.put(std::int64_t{holed_[i]} * kLanes, b.raw, b.readings);
+    for (std::int64_t i = 0; i < incomplete; ++i) {
+      const Blended b = blend_block(incomplete_[i]);
+      sink.put(std::int64_t{incomplete_[i]} * kLanes, b.raw, b.readings);
       readings += count(b.readings);
     }
     const std::int64_t blocks = tables_.columns / kLanes;
@@ -264,10 +266,10 @@ class Picture {
   }
 
   const PackDepth& job_;
-  const Tables tables_;
+  const PickTables tables_;
   const Invalid<T> invalid_;
   std::int32_t* picked_;
-  std::int32_t* holed_;
+  std::int32_t* incomplete_;
 };
 
 // Writes what lies beside the picture.
@@ -294,7 +296,7 @@ void fill_beside(const PackDepth& job) {
 // `strip` holds rows [first, first + count) of the picture in the frame's orientation:
 // columns of the output.
 template <typename U>
-void stand_up(const PackDepth& job, const Tables& t, const float* strip,
+void stand_up(const PackDepth& job, const PickTables& t, const float* strip,
               std::int64_t first, std::int64_t count, Plane<U>& plane) {
   const std::int64_t pitch = t.padded;
   const Geometry& g = job.geometry;
@@ -320,7 +322,7 @@ void stand_up(const PackDepth& job, const Tables& t, const float* strip,
 
 // Rows [first, end) of the picture in the frame's orientation; returns the readings.
 template <typename U, typename T, bool blends, int shape>
-std::int64_t pack_band(const PackDepth& job, const Tables& tables, int part,
+std::int64_t pack_band(const PackDepth& job, const PickTables& tables, int part,
                        std::int64_t first, std::int64_t end) {
   const Geometry& g = job.geometry;
   const Picture<T, blends, shape> picture(job, tables, part);
@@ -345,7 +347,7 @@ std::int64_t pack_band(const PackDepth& job, const Tables& tables, int part,
   return readings;
 }
 
-using Band = std::int64_t (*)(const PackDepth&, const Tables&, int, std::int64_t,
+using Band = std::int64_t (*)(const PackDepth&, const PickTables&, int, std::int64_t,
                               std::int64_t);
 
 template <typename U, typename T, bool blends, int shape = kLoose>
@@ -358,13 +360,13 @@ Band band_shaped(int wanted) {
 }
 
 template <typename U, typename T>
-Band band_from(const Choice& choice) {
+Band band_from(const PickChoice& choice) {
   return choice.blends ? band_shaped<U, T, true>(choice.shape)
                        : band_shaped<U, T, false>(choice.shape);
 }
 
 template <typename U>
-std::int64_t pack_to(const PackDepth& job, const Tables& tables) {
+std::int64_t pack_to(const PackDepth& job, const PickTables& tables) {
   const Geometry& g = job.geometry;
   if (g.picture_height != g.out_height || g.picture_width != g.out_width) {
     fill_beside<U>(job);
@@ -398,7 +400,7 @@ void pack_depth_prepare_simd(const PackDepth& job) {
 void pack_depth_simd(const PackDepth& job) {
   if (job.planes.step != 1) return pack_depth_cpu(job);  // a GPU's layout
   Scratch memory(job.memory);
-  const Tables tables = tables_in(memory, job);
+  const PickTables tables = tables_in(memory, job);
   switch (job.out_type) {
     case PackDepth::Out::kFloat32:
       *job.readings = pack_to<float>(job, tables);

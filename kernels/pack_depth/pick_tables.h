@@ -35,69 +35,69 @@ struct Layout {
   constexpr int record_bytes() const { return index_at(picks()); }
 };
 
-struct Choice {
+struct PickChoice {
   int shape;    // of kWindowShapes, or kLoose: every value is loaded by itself
   bool blends;  // whether any pixel has a second tap
 };
 
 // A row of the picture, in the frame's orientation, is cut into blocks.
-struct Tables {
-  const Reach* down;    // for every row
-  const Reach* across;  // for every column
+struct PickTables {
+  const TapPair* down;    // for every row
+  const TapPair* across;  // for every column
   std::int64_t rows;
   std::int64_t columns;
   std::int64_t padded;  // a whole number of the longest blocks
-  Choice* choice;
-  std::uint8_t* records;  // for every block
-  std::int32_t* picked;   // scratch of every thread: two rows' taps
-  std::int32_t* holed;    // scratch of every thread: the blocks to do again
-  float* strip;           // scratch of every thread: kStrip rows
+  PickChoice* choice;
+  std::uint8_t* records;     // for every block
+  std::int32_t* picked;      // scratch of every thread: two rows' taps
+  std::int32_t* incomplete;  // scratch of every thread: the blocks to do again
+  float* strip;              // scratch of every thread: kStrip rows
 };
 
 int item_bytes(const PackDepth& job) {
   return job.in == PackDepth::In::kUint8 ? 1 : job.in == PackDepth::In::kUint16 ? 2 : 4;
 }
 
-Tables tables_in(Scratch& memory, const PackDepth& job) {
-  const Reaches reaches = reaches_in(memory, job);
+PickTables tables_in(Scratch& memory, const PackDepth& job) {
+  const TapPairs pairs = tap_pairs_in(memory, job);
   const Geometry& g = job.geometry;
   const bool turned = g.transposed();
-  Tables t{};
-  t.down = turned ? reaches.columns : reaches.rows;
-  t.across = turned ? reaches.rows : reaches.columns;
+  PickTables t{};
+  t.down = turned ? pairs.columns : pairs.rows;
+  t.across = turned ? pairs.rows : pairs.columns;
   t.rows = turned ? g.picture_width : g.picture_height;
   t.columns = turned ? g.picture_height : g.picture_width;
   t.padded = (t.columns + 2 * kLanes - 1) / (2 * kLanes) * (2 * kLanes);
   const std::int64_t blocks = t.padded / kLanes;
   const Layout largest{4, true};
-  t.choice = memory.take<Choice>(1);
+  t.choice = memory.take<PickChoice>(1);
   t.records = memory.take<std::uint8_t>(blocks * largest.record_bytes());
   t.picked = memory.take<std::int32_t>(t.padded * 4 * job.threads);
-  t.holed = memory.take<std::int32_t>(blocks * job.threads);
+  t.incomplete = memory.take<std::int32_t>(blocks * job.threads);
   t.strip = memory.take<float>(turned ? kStrip * t.padded * job.threads : 0);
   return t;
 }
 
-const Reach& across_at(const Tables& t, std::int64_t x) {
+const TapPair& across_at(const PickTables& t, std::int64_t x) {
   return t.across[std::min(x, t.columns - 1)];
 }
 
-bool blends(const Tables& t) {
-  const auto two = [](const Reach& reach) { return reach.far_weight > 0; };
+bool blends(const PickTables& t) {
+  const auto two = [](const TapPair& reach) { return reach.far_weight > 0; };
   return std::any_of(t.down, t.down + t.rows, two) ||
          std::any_of(t.across, t.across + t.columns, two);
 }
 
 // The first and last of the frame's columns that `count` of the picture's read.
-struct Extent {
+struct ColumnSpan {
   std::int32_t first;
   std::int32_t last;
 };
 
-Extent extent_of(const Tables& t, std::int64_t x, int count) {
-  Extent e{across_at(t, x).near, across_at(t, x).near};
+ColumnSpan columns_of(const PickTables& t, std::int64_t x, int count) {
+  ColumnSpan e{across_at(t, x).near, across_at(t, x).near};
   for (int i = 0; i < count; ++i) {
-    const Reach& r = across_at(t, x + i);
+    const TapPair& r = across_at(t, x + i);
     e.first = std::min(e.first, std::min(r.near, r.far));
     e.last = std::max(e.last, std::max(r.near, r.far));
   }
@@ -106,7 +106,7 @@ Extent extent_of(const Tables& t, std::int64_t x, int count) {
 
 // Sets every window's base, if windows of this shape reach everything and lie inside
 // the crop.
-bool fits(const PackDepth& job, const Tables& t, const Layout& layout,
+bool fits(const PackDepth& job, const PickTables& t, const Layout& layout,
           const WindowShape& shape) {
   const std::int64_t reach = shape.parts * kPartBytes / layout.item;
   const std::int64_t crop_end = job.geometry.left + job.geometry.width;
@@ -115,7 +115,7 @@ bool fits(const PackDepth& job, const Tables& t, const Layout& layout,
   for (std::int64_t block = 0; block < t.padded / layout.lanes(); ++block) {
     std::int32_t bases[kMostGroups] = {};
     for (int group = 0; group < shape.groups; ++group) {
-      const Extent e = extent_of(t, block * layout.lanes() + group * lanes, lanes);
+      const ColumnSpan e = columns_of(t, block * layout.lanes() + group * lanes, lanes);
       const std::int64_t base = std::min<std::int64_t>(e.first, crop_end - reach);
       if (e.last >= base + reach) return false;
       bases[group] = static_cast<std::int32_t>(base * layout.item);
@@ -126,7 +126,7 @@ bool fits(const PackDepth& job, const Tables& t, const Layout& layout,
   return true;
 }
 
-void write_index(const Tables& t, const Layout& layout, const WindowShape& shape) {
+void write_index(const PickTables& t, const Layout& layout, const WindowShape& shape) {
   const int item = layout.item, lanes = layout.lanes();
   for (std::int64_t block = 0; block < t.padded / lanes; ++block) {
     std::uint8_t* record = t.records + block * layout.record_bytes();
@@ -135,7 +135,7 @@ void write_index(const Tables& t, const Layout& layout, const WindowShape& shape
     std::memcpy(bases, record + layout.base_at(), sizeof bases);
     clear_index(index, kIndexParts * layout.picks());
     for (int lane = 0; lane < lanes; ++lane) {
-      const Reach& r = across_at(t, block * lanes + lane);
+      const TapPair& r = across_at(t, block * lanes + lane);
       const int base = bases[lane * shape.groups / lanes] / item;
       if (layout.wide()) {
         set_index(index, item, word_slot(lane, item), r.near - base);
@@ -152,7 +152,7 @@ void write_index(const Tables& t, const Layout& layout, const WindowShape& shape
   }
 }
 
-void write_weights(const Tables& t, const Layout& layout) {
+void write_weights(const PickTables& t, const Layout& layout) {
   for (std::int64_t x = 0; x < t.padded; ++x) {
     std::uint8_t* record = t.records + x / kLanes * layout.record_bytes();
     const std::int64_t at = x % kLanes * 4;
@@ -162,7 +162,7 @@ void write_weights(const Tables& t, const Layout& layout) {
 }
 
 // `t.down` and `t.across` are there already.
-void write_tables(const PackDepth& job, const Tables& t) {
+void write_tables(const PackDepth& job, const PickTables& t) {
   const Layout layout{item_bytes(job), blends(t)};
   *t.choice = {kLoose, layout.blends};
   if (layout.blends) write_weights(t, layout);

@@ -7,23 +7,23 @@
 
 namespace fuseg {
 
-struct Reaches {
-  Reach* rows;
-  Reach* columns;
+struct TapPairs {
+  TapPair* rows;
+  TapPair* columns;
 };
 
-inline Reaches reaches_in(Scratch& memory, const PackDepth& job) {
-  Reach* rows = memory.take<Reach>(job.geometry.picture_height);
-  return {rows, memory.take<Reach>(job.geometry.picture_width)};
+inline TapPairs tap_pairs_in(Scratch& memory, const PackDepth& job) {
+  TapPair* rows = memory.take<TapPair>(job.geometry.picture_height);
+  return {rows, memory.take<TapPair>(job.geometry.picture_width)};
 }
 
-inline void write_reaches(const PackDepth& job, const Reaches& reaches) {
-  const Side rows = job.geometry.rows(), columns = job.geometry.columns();
+inline void write_tap_pairs(const PackDepth& job, const TapPairs& pairs) {
+  const AxisMap rows = job.geometry.rows(), columns = job.geometry.columns();
   for (std::int64_t y = 0; y < rows.out; ++y) {
-    reaches.rows[y] = reach(rows, y, job.filter);
+    pairs.rows[y] = tap_pair(rows, y, job.filter);
   }
   for (std::int64_t x = 0; x < columns.out; ++x) {
-    reaches.columns[x] = reach(columns, x, job.filter);
+    pairs.columns[x] = tap_pair(columns, x, job.filter);
   }
 }
 

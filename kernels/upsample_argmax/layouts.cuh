@@ -21,10 +21,11 @@ struct InPlanes {
   using Blend = Some;
 
   __device__ static Some some(const Score* from) { return {read(from)}; }
-  __device__ static Blend across(const Score* row, std::int64_t, const Place& column) {
+  __device__ static Blend across(const Score* row, std::int64_t,
+                                 const WeightedTap& column) {
     return {fuseg::across(row, column)};
   }
-  __device__ static Blend blend(Blend above, Blend below, const Place& row) {
+  __device__ static Blend blend(Blend above, Blend below, const WeightedTap& row) {
     return {row.first * above.score + row.second * below.score};
   }
   __device__ static std::int64_t class_at(std::int32_t c, std::int64_t height,
@@ -41,7 +42,7 @@ struct SideBySide {
   static constexpr int kMany = 8;
 
   struct Some {
-    Sixteen halves;
+    Vec16 halves;
     __device__ float operator[](int i) const {
       return float_of(
           Half{static_cast<std::uint16_t>(halves.word[i / 2] >> i % 2 * 16)});
@@ -54,18 +55,18 @@ struct SideBySide {
   };
 
   template <typename Many>
-  __device__ static Blend blend(const Many& a, const Many& b, const Place& place) {
+  __device__ static Blend blend(const Many& a, const Many& b, const WeightedTap& tap) {
     Blend blend;
 #pragma unroll
     for (int i = 0; i < kMany; ++i) {
-      blend.score[i] = place.first * a[i] + place.second * b[i];
+      blend.score[i] = tap.first * a[i] + tap.second * b[i];
     }
     return blend;
   }
 
   // A sample of weight 0 does not count.
   __device__ static Blend across(const Score* row, std::int64_t next,
-                                 const Place& column) {
+                                 const WeightedTap& column) {
     const bool one = column.first == 0.0f || column.second == 0.0f;
     if (!one) return blend(some(row), some(row + next), column);
     const Some only = some(column.second == 0.0f ? row : row + next);

@@ -50,13 +50,13 @@ struct UpsampleArgmax {
   std::int32_t* nan_samples;
   std::int64_t out_height;
   std::int64_t out_width;
-  Line rows;
-  Line columns;
+  AffineAxis rows;
+  AffineAxis columns;
   int threads;
   // On the CPU: the tables of `rows` and `columns`, and memory for
   // upsample_argmax_scratch_bytes().
-  Taps row_taps;
-  Taps column_taps;
+  AxisTaps row_taps;
+  AxisTaps column_taps;
   void* scratch;
 
   // Elements from one class to the next, and from one sample to the next in its row.

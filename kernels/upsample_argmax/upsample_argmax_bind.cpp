@@ -13,7 +13,7 @@ namespace {
 // (h, w, pitch); its tables and scratch.
 class Plan {
  public:
-  using Fractions = std::array<std::int64_t, 3>;  // of common/resample.h's Line
+  using Fractions = std::array<std::int64_t, 3>;  // of common/resample.h's AffineAxis
 
   Plan(const Shape& shape, py::dtype dtype, const std::array<std::int64_t, 2>& size,
        const Fractions& rows, const Fractions& columns, int threads, std::int64_t pitch)
@@ -44,8 +44,8 @@ class Plan {
     memory_ = std::make_unique<std::uint8_t[]>(static_cast<std::size_t>(bytes));
     Scratch memory(memory_.get());
     cut(memory);
-    lay_taps(job_.rows, job_.row_taps);
-    lay_taps(job_.columns, job_.column_taps);
+    fill_taps(job_.rows, job_.row_taps);
+    fill_taps(job_.columns, job_.column_taps);
     job_.scratch = memory_.get() + tables;
   }
 

@@ -24,7 +24,7 @@ struct Plane {
   const Score* upper;  // null for the added class
   const Score* lower;
   float fraction;
-  const Taps& columns;
+  const AxisTaps& columns;
   std::int64_t step;
 
   double at(std::int64_t x) const {
@@ -45,7 +45,7 @@ struct Plane {
 template <typename Score>
 Plane<Score> plane(const UpsampleArgmax& job, std::int64_t image, std::int64_t rival,
                    std::int64_t y) {
-  const Taps& rows = job.row_taps;
+  const AxisTaps& rows = job.row_taps;
   const std::int64_t c = rival - (job.rivals() - job.classes);
   if (c < 0) return {nullptr, nullptr, 0.0f, job.column_taps, 0};
   const Score* first = static_cast<const Score*>(job.scores) +
@@ -116,7 +116,7 @@ struct Span {
   std::int64_t end;
 };
 
-Span span_of(const Taps& taps) {
+Span span_of(const AxisTaps& taps) {
   return {taps.first[0], taps.second[taps.count - 1] + std::int64_t{1}};
 }
 

@@ -5,7 +5,7 @@
 // A block labels one tile of the image. It first finds the winners of the samples under
 // the tile, each class read once. Bilinear weights are never negative and sum to 1, so
 // where the four samples around agree, the label is known and nothing is interpolated.
-// What is disputed goes on a list of units, a column of a cell and up to eight of its
+// The rest goes on a list of units, a column of a cell and up to eight of its
 // rows, so that all threads of a warp have the same work: every class once, two sums
 // across and one step per row. Labels are collected on chip and leave 16 bytes at a
 // time. Scores at the image's size exist in registers only.
@@ -17,10 +17,10 @@ constexpr int kTileWidth = 64;
 constexpr int kTileHeight = kWarp;  // the rows are cut by one warp's votes
 constexpr int kParts = 4;           // threads that share the classes of a sample
 constexpr int kSamplesAtOnce = kWarp / kParts;
-constexpr float kCareful = 1e37f;  // from here on differences may leave float32
-constexpr std::int32_t kOdd = 1
-                              << 30;  // beside a winner: a score is not below kCareful
-constexpr int kFewestPixels = 3;      // of a cell, times 2: below 1.5, cells cost more
+constexpr float kSafeBelow = 1e37f;  // from here on differences may leave float32
+constexpr std::int32_t kUnsafe =
+    1 << 30;                      // beside a winner: a score is not below kSafeBelow
+constexpr int kFewestPixels = 3;  // of a cell, times 2: below 1.5, cells cost more
 
 struct Task {
   const void* scores;
@@ -32,8 +32,8 @@ struct Task {
   std::int64_t pitch;
   std::int64_t out_height;
   std::int64_t out_width;
-  Line rows;
-  Line columns;
+  AffineAxis rows;
+  AffineAxis columns;
   std::int64_t above;  // rows of the first tile that lie above the image
   int samples_wide;    // at most, under a tile
   std::int32_t classes;
@@ -50,8 +50,8 @@ struct Group {
 
 // What the threads of a block share. Samples and units lie behind it.
 struct Tile {
-  Place column[kTileWidth];
-  Place row[kTileHeight];
+  WeightedTap column[kTileWidth];
+  WeightedTap row[kTileHeight];
   Group group[kTileHeight];
   std::int32_t groups;
   std::int32_t units;
@@ -63,12 +63,12 @@ struct Tile {
 };
 
 // Every column has a sample to its right: the last one is also the cell's before it.
-__device__ Place column_of(const Task& task, std::int64_t x, std::int64_t from) {
+__device__ WeightedTap column_of(const Task& task, std::int64_t x, std::int64_t from) {
   const Tap tap = task.columns.tap(x, task.width);
   if (task.by_cells && tap.index == task.width - 1) {
     return {static_cast<std::int32_t>(tap.index - 1 - from), 0.0f, 1.0f};
   }
-  return place_of(tap, from);
+  return weighted_tap(tap, from);
 }
 
 struct Best {
@@ -76,7 +76,7 @@ struct Best {
   std::int32_t winner;
 
   // Whether it does is false for NaN, and for a tie with a smaller class.
-  __device__ void meet(float other, std::int32_t c) {
+  __device__ void update(float other, std::int32_t c) {
     if (other > score) {
       score = other;
       winner = c;
@@ -84,14 +84,15 @@ struct Best {
   }
 };
 
-// The winner of one sample, and whether all its scores are tame, by kParts threads.
+// The winner of one sample, and whether all its scores are finite_safe, by kParts
+// threads.
 template <typename Layout>
 __device__ std::int32_t winner_of(const Task& task,
                                   const typename Layout::Score* __restrict__ sample,
                                   int part) {
   constexpr int kMany = Layout::kMany;
   Best best{task.one_added ? 0.0f : -INFINITY, 0};
-  bool tame = true;
+  bool finite_safe = true;
 #pragma unroll(8 / kMany)
   for (std::int32_t c = part * kMany; c < task.classes; c += kParts * kMany) {
     const typename Layout::Some some =
@@ -99,27 +100,27 @@ __device__ std::int32_t winner_of(const Task& task,
 #pragma unroll
     for (int i = 0; i < kMany; ++i) {
       if (i > 0 && c + i >= task.classes) break;
-      tame &= fabsf(some[i]) < kCareful;
-      best.meet(some[i], c + i + task.one_added);
+      finite_safe &= fabsf(some[i]) < kSafeBelow;
+      best.update(some[i], c + i + task.one_added);
     }
   }
 #pragma unroll
   for (int step = kSamplesAtOnce; step < kWarp; step *= 2) {
     const float score = __shfl_xor_sync(~0u, best.score, step);
     const std::int32_t winner = __shfl_xor_sync(~0u, best.winner, step);
-    tame &= __shfl_xor_sync(~0u, static_cast<int>(tame), step) != 0;
+    finite_safe &= __shfl_xor_sync(~0u, static_cast<int>(finite_safe), step) != 0;
     if (score > best.score || (score == best.score && winner < best.winner)) {
       best = {score, winner};
     }
   }
-  return best.winner | (tame ? 0 : kOdd);
+  return best.winner | (finite_safe ? 0 : kUnsafe);
 }
 
 // The definition of some classes, at one pixel; `corner` is its upper left sample.
 template <typename Layout>
 __device__ typename Layout::Blend blend_at(
     const Task& task, const typename Layout::Score* __restrict__ corner,
-    const Place& row, const Place& column) {
+    const WeightedTap& row, const WeightedTap& column) {
   const std::int64_t next = Layout::sample_step(task.pitch);
   const typename Layout::Blend above = Layout::across(corner, next, column);
   if (row.second == 0.0f) return above;
@@ -130,7 +131,7 @@ __device__ typename Layout::Blend blend_at(
 template <typename Layout>
 __device__ Best label_by_definition(const Task& task,
                                     const typename Layout::Score* corner,
-                                    const Place& row, const Place& column,
+                                    const WeightedTap& row, const WeightedTap& column,
                                     float* confidence) {
   constexpr int kMany = Layout::kMany;
   Best best{task.one_added ? 0.0f : -INFINITY, 0};
@@ -141,7 +142,7 @@ __device__ Best label_by_definition(const Task& task,
 #pragma unroll
     for (int i = 0; i < kMany; ++i) {
       if (i > 0 && c + i >= task.classes) break;
-      best.meet(score[i], c + i + task.one_added);
+      best.update(score[i], c + i + task.one_added);
     }
   }
   if (confidence != nullptr) {
@@ -179,7 +180,7 @@ struct Cell {
         below_left(Layout::some(below)),
         below_right(Layout::some(below + next)) {}
 
-  __device__ Slope slope(int i, const Place& column) const {
+  __device__ Slope slope(int i, const WeightedTap& column) const {
     const float start =
         fmaf(column.second, above_right[i], column.first * above_left[i]);
     const float end = fmaf(column.second, below_right[i], column.first * below_left[i]);
@@ -187,12 +188,13 @@ struct Cell {
   }
 };
 
-// The rows of a group at one column, in a cell with tame scores.
+// The rows of a group at one column, in a cell with finite_safe scores.
 template <typename Layout, int kRows, bool kConfident>
 __device__ void label_unit(const Task& task,
                            const typename Layout::Score* __restrict__ corner, bool last,
-                           const Tile& tile, const Group& group, const Place& column,
-                           Best (&best)[kRows], float (&confidence)[kRows]) {
+                           const Tile& tile, const Group& group,
+                           const WeightedTap& column, Best (&best)[kRows],
+                           float (&confidence)[kRows]) {
   using Score = typename Layout::Score;
   constexpr int kMany = Layout::kMany;
   const std::int64_t step = Layout::class_at(kMany, task.height, task.width);
@@ -216,7 +218,7 @@ __device__ void label_unit(const Task& task,
       const Slope slope = cell.slope(i, column);
 #pragma unroll
       for (int r = 0; r < kRows; ++r) {
-        best[r].meet(fmaf(down[r], slope.step, slope.start), c + i + task.one_added);
+        best[r].update(fmaf(down[r], slope.step, slope.start), c + i + task.one_added);
       }
     }
     above += step;
@@ -302,7 +304,7 @@ __global__ void __launch_bounds__(kThreads, 4)
   } else if (thread < kTileWidth + kTileHeight) {
     const int row = thread - kTileWidth;
     const std::int64_t y = top + max(first_row, min(row, rows - 1));
-    tile.row[row] = place_of(task.rows.tap(y, task.height), from_y);
+    tile.row[row] = weighted_tap(task.rows.tap(y, task.height), from_y);
   }
   __syncthreads();
 
@@ -342,7 +344,7 @@ __global__ void __launch_bounds__(kThreads, 4)
           winners + tile.row[group.row].index * wide + tile.column[x].index;
       const std::int32_t winner = corner[0];
       const bool agreed = winner == corner[1] && winner == corner[wide] &&
-                          winner == corner[wide + 1] && winner < kOdd;
+                          winner == corner[wide + 1] && winner < kUnsafe;
       for (int r = 0; r < group.count; ++r) {
         tile.label[group.row + r][x] = static_cast<std::uint16_t>(winner);
       }
@@ -355,14 +357,14 @@ __global__ void __launch_bounds__(kThreads, 4)
     for (int k = thread; k < tile.units; k += kThreads) {
       const Group group = tile.group[units[k] / kTileWidth];
       const int x = units[k] % kTileWidth;
-      const Place column = tile.column[x];
+      const WeightedTap column = tile.column[x];
       const int y = tile.row[group.row].index;
       const std::int32_t* corner = winners + y * wide + column.index;
       const std::int32_t all = corner[0] | corner[1] | corner[wide] | corner[wide + 1];
       const Score* from = scores + (y * task.width + column.index) * next;
       const bool agreed = corner[0] == corner[1] && corner[0] == corner[wide] &&
                           corner[0] == corner[wide + 1];
-      if (all >= kOdd) {
+      if (all >= kUnsafe) {
         for (int r = group.row; r < group.row + group.count; ++r) {
           float* to = kConfident ? confidence + r * task.out_width + x : nullptr;
           const Best best =
@@ -432,7 +434,7 @@ __global__ void count_nan_samples_kernel(const __grid_constant__ Task task) {
 }
 
 // The most samples that `pixels` neighbours have around them.
-std::int64_t samples_under(const Line& line, std::int64_t pixels,
+std::int64_t samples_under(const AffineAxis& line, std::int64_t pixels,
                            std::int64_t samples) {
   return min((pixels - 1) * line.step / line.unit + 3, samples + 1);
 }

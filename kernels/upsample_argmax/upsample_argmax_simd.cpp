@@ -27,8 +27,9 @@ void label(const UpsampleArgmax& job) {
     return PlanesRow<Score>{row, plane, static_cast<int>(job.classes),
                             static_cast<int>(job.rivals() - job.classes)};
   };
-  const bool tame = label_images(labels, sources, works, job.threads);
-  if (job.nan_samples != nullptr) *job.nan_samples = tame ? 0 : count_nan_samples(job);
+  const bool finite_safe = label_images(labels, sources, works, job.threads);
+  if (job.nan_samples != nullptr)
+    *job.nan_samples = finite_safe ? 0 : count_nan_samples(job);
 }
 
 }  // namespace
