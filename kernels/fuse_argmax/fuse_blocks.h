@@ -7,7 +7,6 @@
 
 #include "fuse_argmax/fuse_candidates.h"
 #include "fuse_argmax/map_blocks.h"
-#include "fuse_argmax/read_labels.h"
 #include "label/exponential.h"
 
 namespace fuseg::FUSEG_LEVEL::fusing {

@@ -89,7 +89,7 @@ inline void write_source_row(MapBlocks& blocks, const BlockPixels& pixels,
     source_lanes = select(here, contribution.argmax_map(y), source_lanes);
   }
   source_lanes = select(any_map(blocks), source_lanes, all(kNoMap));
-  pixels.write(source, y, [&](std::uint8_t* out) { store_bytes(out, source_lanes); });
+  pixels.write(source, y, [&](std::uint8_t* out) { store_labels(out, source_lanes); });
 }
 
 // Whether the scores of each map change linearly from row to row. Above the centres of
@@ -122,7 +122,7 @@ inline void write_source(MapBlocks& blocks, const BlockPixels& pixels,
       if (bits(same) == (1u << kLanes) - 1) {
         for (std::int64_t y = pixels.first; y < pixels.end; ++y) {
           pixels.write(source, y,
-                       [&](std::uint8_t* out) { store_bytes(out, source_lanes); });
+                       [&](std::uint8_t* out) { store_labels(out, source_lanes); });
         }
         return;
       }

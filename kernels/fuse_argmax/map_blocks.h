@@ -6,7 +6,7 @@
 
 #include "fuse_argmax/logarithm.h"
 #include "fuse_argmax/map_rows.h"
-#include "simd/simd_labels.h"
+#include "simd/simd.h"
 
 namespace fuseg::FUSEG_LEVEL::fusing {
 

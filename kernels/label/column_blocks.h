@@ -6,7 +6,7 @@
 #include "label/axis_taps.h"
 #include "label/pack_row.h"
 #include "label/packed_row.h"
-#include "simd/simd_labels.h"
+#include "simd/simd.h"
 
 namespace fuseg::FUSEG_LEVEL {
 

@@ -1,7 +1,7 @@
 // e^x for vectors.
 #pragma once
 
-#include "simd/simd_labels.h"
+#include "simd/simd.h"
 
 namespace fuseg::FUSEG_LEVEL {
 

@@ -12,7 +12,7 @@
 #include <limits>
 
 #include "label/packed_row.h"
-#include "simd/simd_labels.h"
+#include "simd/simd.h"
 
 namespace fuseg::FUSEG_LEVEL {
 

@@ -123,10 +123,10 @@ inline void label_two_class_block(const PackedRow& upper, const PackedRow& lower
   };
   const Floats above = lead(upper);
   const Floats rise = sub(lead(lower), above);
-  const Choice<Label> choice(two.low, two.high);
   for (std::int64_t y = 0; y < rows; ++y) {
     const Floats score = fma(rise, all(fraction[y]), above);
-    choice.store(out + y * width, greater(score, all(0.0f)));
+    const Mask higher = greater(score, all(0.0f));
+    store_either(out + y * width, higher, two.high, two.low);
   }
 }
 

@@ -118,7 +118,7 @@ class Invalid {
   }
 
   Mask readings(Floats raw) const {
-    Mask are = first_lanes_of(kLanes);
+    Mask are = lanes_mask((1u << kLanes) - 1);
     if constexpr (sizeof(T) == 4) are = both(are, inside(raw, raw));
     are = differ(differ(are, raw, value_[0]), raw, value_[1]);
 #pragma GCC unroll 1

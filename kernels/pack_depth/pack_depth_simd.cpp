@@ -195,7 +195,7 @@ class Picture {
   std::int64_t put_some(std::int64_t x, Floats raw, Mask readings, int lanes,
                         Sink& sink) const {
     lanes = std::min(lanes, kLanes);
-    readings = both(readings, first_lanes_of(lanes));
+    readings = both(readings, lanes_mask((1u << lanes) - 1));
     sink.put_some(x, raw, readings, lanes);
     return count(readings);
   }

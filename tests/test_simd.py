@@ -1,0 +1,31 @@
+"""The headers of the instruction sets have the same functions; one page lists them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+SIMD = Path(__file__).parents[1] / "kernels" / "simd"
+SETS = ("avx512", "avx2", "sse4", "neon")
+FUNCTION = re.compile(r"^inline ([\w:]+ \w+\([^)]*\)) \{", re.MULTILINE)
+
+
+def functions(header: str) -> list[str]:
+    """What they return, their names and types, in order: "Mask both(Mask, Mask)"."""
+    text = (SIMD / f"{header}.h").read_text()
+    found = [
+        re.sub(r" \w+(?=[,)])", "", " ".join(f.split())) for f in FUNCTION.findall(text)
+    ]
+    assert len(found) == text.count("\ninline ")
+    return found
+
+
+def test_every_instruction_set_has_the_same_functions_in_the_same_order():
+    wanted = functions("avx512")
+    assert len(set(wanted)) == len(wanted) > 50
+    assert {name: functions(name) for name in SETS} == dict.fromkeys(SETS, wanted)
+
+
+def test_the_page_has_every_function():
+    listed = set(re.findall(r"`(\w+)", (SIMD / "README.md").read_text()))
+    assert {re.split(r"[ (]", name)[1] for name in functions("avx2")} <= listed
