@@ -40,6 +40,7 @@ COMPILED = ROOT / "out" / "inductor"
 PACKAGES = ("numpy", "cv2", "onnxruntime", "openvino", "torch")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PLAIN: Any = {"title_justify": "left", "title_style": "bold", "box": box.SIMPLE_HEAD}
+LEVELS = {"sse4": 2, "avx2": 3}  # of kernels/simd/level.h
 ONLY = "FUSEG_BENCH_ONLY"  # how a run's own process learns of --only
 
 
@@ -59,7 +60,7 @@ def report(title: str, cases: Callable[[], list[Row]]) -> None:
     add("--strict", action="store_true", help="fail if a bar was missed")
     add("--machine", metavar="NAME", help="keep the results as those of this machine")
     add("--save", type=Path, metavar="FILE", help="keep the results in FILE")
-    add("--level", choices=["avx2"], help="lower the kernels to this instruction set")
+    add("--level", choices=LEVELS, help="lower the kernels to this instruction set")
     add("--only", default="", metavar="WORDS", help="only cases with WORDS in the name")
     add("--rows", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -104,8 +105,8 @@ def run(cases: Callable[[], list[Row]], level: str | None, target: Path) -> None
             getattr(sys.modules[package], hold)(1)
     if level:
         # No public name does this: it is for who measures and who tests.
-        importlib.import_module("fuseg._kernels").use_level(3)
-        timing.lower_to_avx2()
+        importlib.import_module("fuseg._kernels").use_level(LEVELS[level])
+        timing.lower_to(level)
     rows = cases()
     target.write_text(json.dumps([kept(row) for row in rows]))
 

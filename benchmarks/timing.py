@@ -219,18 +219,20 @@ def bars_of() -> str:
     """Whose bars hold here: "avx512", "avx2" or, where none were set, "none"."""
     if platform.machine() != "x86_64":
         return "none"
-    flags = Path("/proc/cpuinfo").read_text().split()
+    flags = set(Path("/proc/cpuinfo").read_text().split())
     wide = {"avx512bw", "avx512vbmi", "avx512_vbmi2", "avx512_vnni"}
-    return "avx512" if wide <= set(flags) and not _lowered else "avx2"
+    if wide <= flags and not _lowered:
+        return "avx512"
+    return "avx2" if "avx2" in flags and "sse4" not in _lowered else "none"
 
 
-def lower_to_avx2() -> None:
-    """Judge by the bars of AVX2; the caller has seen to it that it is what runs."""
-    _lowered.append(True)
+def lower_to(level: str) -> None:
+    """Judge by the bars of this level, which the caller has made sure is what runs."""
+    _lowered.append(level)
     bars_of.cache_clear()
 
 
-_lowered: list[bool] = []
+_lowered: list[str] = []
 
 
 @cache

@@ -18,7 +18,14 @@ void bind_upsample_argmax(py::module_& m);
 }  // namespace fuseg
 
 PYBIND11_MODULE(_kernels, m) {
-  m.def("widest_level", [] { return static_cast<int>(fuseg::widest_level()); });
+  // Those this machine can run, the widest last.
+  m.def("levels", [] {
+    py::list numbers;
+    for (const fuseg::Level level : fuseg::kLevels) {
+      if (level <= fuseg::widest_level()) numbers.append(static_cast<int>(level));
+    }
+    return numbers;
+  });
   m.def(
       "use_level",
       [](int level) {

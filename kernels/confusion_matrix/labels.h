@@ -110,6 +110,37 @@ inline std::uint64_t changes(const std::uint16_t* truth,
   return half(0) | std::uint64_t{half(32)} << 32;
 }
 
+#elif defined(__SSE4_1__)
+
+inline __m128i load_16(const void* from) {
+  return _mm_loadu_si128(static_cast<const __m128i*>(from));
+}
+
+inline std::uint64_t changes(const std::uint8_t* truth,
+                             const std::uint8_t* prediction) {
+  const auto quarter = [&](int at) {
+    const __m128i same = _mm_and_si128(
+        _mm_cmpeq_epi8(load_16(truth + at), load_16(truth + at - 1)),
+        _mm_cmpeq_epi8(load_16(prediction + at), load_16(prediction + at - 1)));
+    return static_cast<std::uint64_t>(_mm_movemask_epi8(same));
+  };
+  return ~(quarter(0) | quarter(16) << 16 | quarter(32) << 32 | quarter(48) << 48);
+}
+
+inline std::uint64_t changes(const std::uint16_t* truth,
+                             const std::uint16_t* prediction) {
+  const auto same = [&](int at) {
+    return _mm_and_si128(
+        _mm_cmpeq_epi16(load_16(truth + at), load_16(truth + at - 1)),
+        _mm_cmpeq_epi16(load_16(prediction + at), load_16(prediction + at - 1)));
+  };
+  const auto quarter = [&](int at) {
+    const __m128i packed = _mm_packs_epi16(same(at), same(at + 8));
+    return static_cast<std::uint64_t>(_mm_movemask_epi8(packed));
+  };
+  return ~(quarter(0) | quarter(16) << 16 | quarter(32) << 32 | quarter(48) << 48);
+}
+
 #elif defined(__aarch64__)
 
 // A bit of each of 64 bytes that are all ones or 0.
@@ -158,7 +189,7 @@ inline int append(std::uint16_t* to, std::uint64_t bits, int from) {
 
 #endif
 
-#if defined(__x86_64__)
+#if defined(__AVX2__)
 
 constexpr int kSome = 16;
 
@@ -195,6 +226,40 @@ class SomeCells {
   }
 
   __m256i classes_, ignore_, ignores_, last_;
+};
+
+#elif defined(__SSE4_1__)
+
+constexpr int kSome = 8;
+
+class SomeCells {
+ public:
+  SomeCells(int classes, int ignore)
+      : classes_(all(classes)),
+        ignore_(all(ignore)),
+        ignores_(all(ignore < 0 ? 0 : -1)),
+        last_(all(classes + 1)) {}
+
+  template <typename Label, class Use>
+  void of(const Label* truth, const Label* prediction, const Use& use) const {
+    const __m128i t = load(truth);
+    const __m128i ignored = _mm_and_si128(_mm_cmpeq_epi16(t, ignore_), ignores_);
+    const __m128i y = _mm_blendv_epi8(_mm_min_epu16(t, classes_), last_, ignored);
+    const __m128i x = _mm_min_epu16(load(prediction), classes_);
+    const __m128i cells = _mm_add_epi16(_mm_mullo_epi16(y, last_), x);
+    for_quarters(use, word(_mm_cvtsi128_si64(cells)),
+                 word(_mm_extract_epi64(cells, 1)));
+  }
+
+ private:
+  static std::uint64_t word(long long from) { return static_cast<std::uint64_t>(from); }
+  static __m128i all(int value) { return _mm_set1_epi16(static_cast<short>(value)); }
+  static __m128i load(const std::uint8_t* from) {
+    return _mm_cvtepu8_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
+  }
+  static __m128i load(const std::uint16_t* from) { return load_16(from); }
+
+  __m128i classes_, ignore_, ignores_, last_;
 };
 
 #elif defined(__aarch64__)

@@ -28,6 +28,8 @@ struct Plane {
 #include "overlay/pixels_avx512.h"
 #elif defined(__AVX2__)
 #include "overlay/pixels_avx2.h"
+#elif defined(__SSE4_1__)
+#include "overlay/pixels_sse4.h"
 #elif defined(__aarch64__)
 #include "overlay/pixels_neon.h"
 #endif

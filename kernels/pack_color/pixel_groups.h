@@ -119,6 +119,42 @@ inline void put(std::int8_t* to, Floats v) {
   _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packs_epi16(words, words));
 }
 
+#elif defined(__SSE4_1__)
+
+inline Ints load_groups(const std::uint8_t* row, const std::int32_t* offset) {
+  return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(row + offset[0]));
+}
+inline Floats load_fours(const float* row, const std::int32_t* offset) {
+  return _mm_loadu_ps(row + offset[0]);
+}
+inline Floats load_bytes(const std::uint8_t* from) {
+  return to_floats(load_labels(from));
+}
+inline Ints choose(Ints groups, const std::uint8_t* index) {
+  return _mm_shuffle_epi8(groups,
+                          _mm_loadu_si128(reinterpret_cast<const __m128i*>(index)));
+}
+inline Floats spread(Floats v, int j) { return permute(v, all(j)); }
+inline Ints spread(Ints v, int j) { return permute(v, all(j)); }
+inline Ints dot(Ints a, Ints b) { return _mm_madd_epi16(a, b); }
+inline Ints fine_dot(Ints a, Ints b, Ints rest) {
+  return _mm_add_epi32(_mm_slli_epi32(dot(a, b), 8), dot(a, rest));
+}
+inline void transpose(Floats (&v)[4]) {
+  const Floats a = _mm_unpacklo_ps(v[0], v[1]), b = _mm_unpacklo_ps(v[2], v[3]);
+  const Floats c = _mm_unpackhi_ps(v[0], v[1]), d = _mm_unpackhi_ps(v[2], v[3]);
+  v[0] = _mm_movelh_ps(a, b);
+  v[1] = _mm_movehl_ps(b, a);
+  v[2] = _mm_movelh_ps(c, d);
+  v[3] = _mm_movehl_ps(d, c);
+}
+inline void put(std::int8_t* to, Floats v) {
+  const Ints whole = _mm_cvtps_epi32(v);
+  const Ints words = _mm_packs_epi32(whole, whole);
+  const std::int32_t four = _mm_cvtsi128_si32(_mm_packs_epi16(words, words));
+  std::memcpy(to, &four, sizeof four);
+}
+
 #elif defined(__aarch64__)
 
 inline Ints load_groups(const std::uint8_t* row, const std::int32_t* offset) {

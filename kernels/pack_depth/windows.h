@@ -132,10 +132,29 @@ template <int item, Fill fill, int groups, int parts>
   return picked;
 }
 
-#elif defined(__aarch64__)
+#else
 
 constexpr WindowShape kWindowShapes[] = {{1, 1}, {1, 2}, {1, 4}};
 constexpr int kMostGroups = 1;
+
+#if defined(__SSE4_1__)
+
+template <int item, Fill fill, int groups, int parts>
+[[gnu::always_inline]] inline Ints pick(const char* row, const std::int32_t* base,
+                                        const std::uint8_t* index) {
+  Ints picked = _mm_setzero_si128();
+  for (int part = 0; part < parts; ++part) {
+    const auto sixteen = [](const void* from) {
+      return _mm_loadu_si128(static_cast<const __m128i*>(from));
+    };
+    const Ints window = sixteen(row + base[0] + part * kPartBytes);
+    const Ints some = _mm_shuffle_epi8(window, sixteen(index + part * kVectorBytes));
+    picked = part == 0 ? some : _mm_or_si128(picked, some);
+  }
+  return picked;
+}
+
+#elif defined(__aarch64__)
 
 template <int item, Fill fill, int groups, int parts>
 [[gnu::always_inline]] inline Ints pick(const char* row, const std::int32_t* base,
@@ -150,6 +169,7 @@ template <int item, Fill fill, int groups, int parts>
   return vreinterpretq_s32_u8(picked);
 }
 
+#endif
 #endif
 #endif
 

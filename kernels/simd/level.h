@@ -12,11 +12,21 @@ namespace fuseg {
 enum class Level {
   kPlain = 0,
   kNeon = 1,    // every aarch64
+  kSse4 = 2,    // x86-64-v2: SSE4.2; since Nehalem, Silvermont and Bulldozer
   kAvx2 = 3,    // x86-64-v3: AVX2, FMA, F16C; since Haswell and Zen
   kAvx512 = 4,  // x86-64-v4 with VBMI, VBMI2 and VNNI; since Ice Lake and Zen 4
 };
 
-// The widest that this processor and this compiler have.
+// Those that this compiler made, the widest last.
+#if defined(FUSEG_X86_LEVELS)
+constexpr Level kLevels[] = {Level::kPlain, Level::kSse4, Level::kAvx2, Level::kAvx512};
+#elif defined(__aarch64__)
+constexpr Level kLevels[] = {Level::kPlain, Level::kNeon};
+#else
+constexpr Level kLevels[] = {Level::kPlain};
+#endif
+
+// The widest of them that this processor has.
 Level widest_level();
 
 // Lowered by tests and by whoever looks for a faulty level; never by an op. It lives in
@@ -31,6 +41,9 @@ inline Level level() { return level_in_use.load(std::memory_order_relaxed); }
 // that was compiled; FUSEG_PICK(room) is the best of them, or room_cpu.
 #if defined(FUSEG_X86_LEVELS)
 #define FUSEG_SIMD(...) \
+  namespace sse4 {      \
+  __VA_ARGS__;          \
+  }                     \
   namespace avx2 {      \
   __VA_ARGS__;          \
   }                     \
@@ -40,6 +53,7 @@ inline Level level() { return level_in_use.load(std::memory_order_relaxed); }
 #define FUSEG_PICK(room)                                             \
   (::fuseg::level() >= ::fuseg::Level::kAvx512 ? avx512::room##_simd \
    : ::fuseg::level() >= ::fuseg::Level::kAvx2 ? avx2::room##_simd   \
+   : ::fuseg::level() >= ::fuseg::Level::kSse4 ? sse4::room##_simd   \
                                                : room##_cpu)
 #elif defined(__aarch64__)
 #define FUSEG_SIMD(...) \

@@ -32,8 +32,7 @@ pytest() {  # FOLDER [pytest's arguments]
   PYTHONPATH=$1:$packages PYTHONDONTWRITEBYTECODE=1 \
     "$python" -S -m pytest tests/kernels -p no:cacheprovider -q "${@:2}"
 }
-levels=$("$python" -c 'import platform
-print(*(0, 3, 4) if platform.machine() == "x86_64" else (0, 1))')
+levels=$("$python" -c 'from fuseg import _kernels; print(*_kernels.levels())')
 runtimes="$(g++ -print-file-name=libasan.so) $(g++ -print-file-name=libstdc++.so)"
 
 for level in $levels; do

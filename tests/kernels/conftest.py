@@ -10,7 +10,6 @@ import importlib.util
 import math
 import mmap
 import os
-import platform
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -21,9 +20,7 @@ from hypothesis import settings
 
 from fuseg import _kernels
 
-# The levels of kernels/simd/level.h that can run here.
-ORDER = (0, 1) if platform.machine() == "aarch64" else (0, 3, 4)
-LEVELS = [level for level in ORDER if level <= _kernels.widest_level()]
+LEVELS = _kernels.levels()  # of kernels/simd/level.h, those that can run here
 ONLY = os.environ.get("FUSEG_LEVEL")  # `make sanitize` runs every test at every level
 if ONLY:
     LEVELS = [level for level in LEVELS if level == int(ONLY)]
@@ -49,6 +46,11 @@ class Absent(types.ModuleType):
         pytest.skip(f"{self.__name__} is not installed here")
 
 
+def level_of(item: pytest.Item) -> int | None:
+    call = getattr(item, "callspec", None)
+    return call.params.get("level") if call else None
+
+
 for peer in ("cv2", "torch"):
     if importlib.util.find_spec(peer) is None:
         sys.modules[peer] = Absent(peer)
@@ -56,6 +58,8 @@ for peer in ("cv2", "torch"):
 
 @pytest.hookimpl(tryfirst=True)  # before -m is looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if ONLY:
+        items[:] = [item for item in items if level_of(item) in {None, int(ONLY)}]
     for item in items:
         if "fenced" in getattr(item, "fixturenames", ()):
             item.add_marker("fenced")

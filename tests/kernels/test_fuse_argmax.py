@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import platform
 import random
 from collections.abc import Iterator
 from fractions import Fraction
@@ -20,9 +19,7 @@ from fuseg import _kernels
 from fuseg.errors import ArgumentError, DTypeError, FusegError, LayoutError, ShapeError
 from fuseg.ops import FuseArgmax, fuse_argmax
 
-# simd/level.h: plain, then those of this processor.
-LEVELS = (0, 1) if platform.machine() == "aarch64" else (0, 3, 4)
-LEVELS = tuple(level for level in LEVELS if level <= _kernels.widest_level())
+LEVELS = _kernels.levels()
 # classes, grids, labels: one sample, slivers, odd ratios, one grid, whole ratios, ends
 # in mid-vector, smaller, equal, many classes.
 SIZES = [
@@ -52,7 +49,7 @@ HOW = pytest.mark.parametrize("mode", MODES)
 def level(request: pytest.FixtureRequest) -> Iterator[int]:
     _kernels.use_level(request.param)
     yield request.param
-    _kernels.use_level(_kernels.widest_level())
+    _kernels.use_level(LEVELS[-1])
 
 
 @functools.cache

@@ -24,6 +24,7 @@ from .training_half import INSTALL
 
 _LEVELS = {
     0: "the compiler's baseline",
+    2: "x86-64-v2 (SSE4)",
     3: "x86-64-v3 (AVX2)",
     4: "x86-64-v4 (AVX-512)",
 }
@@ -86,7 +87,7 @@ def _tuned_line(row: dict[str, str | int | float | bool]) -> str:
 
 
 def _native() -> Finding:
-    level = _kernels.widest_level()
+    level = _kernels.levels()[-1]
     return Finding("kernels", "ok", _LEVELS.get(level, f"level {level}"), required=True)
 
 
