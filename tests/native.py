@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import importlib.machinery
 import importlib.util
+import platform
+import re
 import subprocess
 import sys
 import sysconfig
@@ -31,6 +33,7 @@ EMULATOR_FLAGS = (
     f"-isystem{sysconfig.get_path('include')}",
 )
 COUNTER_FLAGS = ("-shared", "-fPIC", "-O1", "-std=c++17")
+SIMD_FLAGS = ("-std=c++17", "-O0", "-DFUSEG_X86_LEVELS", f"-I{KERNELS}")
 
 
 def emulated_kernels() -> ModuleType:
@@ -53,6 +56,12 @@ def allocation_counter() -> Path:
     return _built(_counter())
 
 
+def simd_objects() -> list[Path]:
+    """The kernels' code of every instruction set, with nothing inlined that need not
+    be: LEVEL/ROOM.o."""
+    return [_built(target) for _, target, _ in _simd()]
+
+
 def build() -> None:
     """Compile what is not there for the present sources and flags."""
     library = _emulator()
@@ -71,6 +80,24 @@ def build() -> None:
     if not _counter().exists():
         _counter().parent.mkdir(parents=True, exist_ok=True)
         _link(_counter(), *COUNTER_FLAGS, COUNTER)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(_compile_simd, *zip(*_simd(), strict=True)))
+
+
+def _simd() -> list[tuple[Path, Path, list[str]]]:
+    """Sources, objects and flags."""
+    cmake = TESTS.parent / "CMakeLists.txt"
+    files = [*KERNELS.rglob("*.h"), *KERNELS.rglob("*.cpp"), cmake]
+    folder = OUT / _digest(files, SIMD_FLAGS)
+    arm = platform.machine() == "aarch64"
+    return [
+        (source, folder / level / f"{source.stem}.o", flags.split())
+        for level, flags in re.findall(
+            r"set\(FUSEG_FLAGS_(\w+)([^)]*)\)", cmake.read_text()
+        )
+        if (level == "neon") == arm
+        for source in sorted(KERNELS.glob("*/*_simd.cpp"))
+    ]
 
 
 def _emulator() -> Path:
@@ -91,6 +118,14 @@ def _digest(files: list[Path], flags: tuple[str, ...]) -> str:
 def _built(library: Path) -> Path:
     assert library.exists(), f"{library} is not built: run `make test-native`"
     return library
+
+
+def _compile_simd(source: Path, target: Path, flags: list[str]) -> None:
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    level = f"-DFUSEG_LEVEL={target.parent.name}"
+    _link(target, *SIMD_FLAGS, level, *flags, "-c", source)
 
 
 def _compile(source: Path, target: Path) -> None:

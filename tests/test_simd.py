@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import native
+from checks.simd_objects import strangers
+
 SIMD = Path(__file__).parents[1] / "kernels" / "simd"
 SETS = ("avx512", "avx2", "sse4", "neon")
 FUNCTION = re.compile(r"^inline ([\w:]+ \w+\([^)]*\)) \{", re.MULTILINE)
@@ -29,3 +32,10 @@ def test_every_instruction_set_has_the_same_functions_in_the_same_order():
 def test_the_page_has_every_function():
     listed = set(re.findall(r"`(\w+)", (SIMD / "README.md").read_text()))
     assert {re.split(r"[ (]", name)[1] for name in functions("avx2")} <= listed
+
+
+def test_no_instruction_set_defines_a_function_that_another_could_take_for_its_own():
+    """Without the optimizer, so that no inlining hides one."""
+    objects = native.simd_objects()
+    assert len(objects) >= 6
+    assert [s for found in objects for s in strangers(found, found.parent.name)] == []

@@ -9,10 +9,11 @@ namespace fuseg {
 // size asked for and the buffers used cannot drift apart.
 class Scratch {
  public:
-  explicit Scratch(void* block) : next_(reinterpret_cast<std::uintptr_t>(block)) {}
+  [[gnu::always_inline]] explicit Scratch(void* block)
+      : next_(reinterpret_cast<std::uintptr_t>(block)) {}
 
   template <typename T>
-  T* take(std::int64_t count) {
+  [[gnu::always_inline]] T* take(std::int64_t count) {
     next_ = (next_ + kLine - 1) / kLine * kLine;
     T* buffer = reinterpret_cast<T*>(next_);
     next_ += static_cast<std::uintptr_t>(count) * sizeof(T);
@@ -20,7 +21,9 @@ class Scratch {
   }
 
   // Meaningful over address 0 only; a block may start anywhere, hence one line more.
-  std::int64_t bytes() const { return static_cast<std::int64_t>(next_ + kLine); }
+  [[gnu::always_inline]] std::int64_t bytes() const {
+    return static_cast<std::int64_t>(next_ + kLine);
+  }
 
  private:
   static constexpr std::uintptr_t kLine = 64;

@@ -62,9 +62,11 @@ struct ConfusionCells {
 
 // Tables that a thread may count into in turn: an increment need not wait for the one
 // before it. One where four would be too large for the cache.
-inline int confusion_matrix_tables(int classes) { return classes <= 160 ? 4 : 1; }
+FUSEG_BOTH inline int confusion_matrix_tables(int classes) {
+  return classes <= 160 ? 4 : 1;
+}
 
-inline std::int64_t confusion_matrix_scratch(int classes, int threads) {
+FUSEG_BOTH inline std::int64_t confusion_matrix_scratch(int classes, int threads) {
   return ConfusionCells(classes, -1).size() * confusion_matrix_tables(classes) *
          threads;
 }

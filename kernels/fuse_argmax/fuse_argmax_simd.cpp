@@ -1,7 +1,7 @@
-#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
+#include "common/scalar.h"
 #include "common/threads.h"
 #include "fuse_argmax/fuse_argmax.h"
 #include "fuse_argmax/fuse_blocks.h"
@@ -80,13 +80,13 @@ void softmax_max_block(MapBlocks& blocks, const BlockPixels& pixels,
 // No map counts.
 template <typename Label>
 void write_no_map(const FuseArgmax& job, const BlockPixels& pixels) {
-  const std::int64_t count = std::min<std::int64_t>(kLanes, job.out_width);
+  const std::int64_t count = fuseg::min<std::int64_t>(kLanes, job.out_width);
   for (std::int64_t y = pixels.first; y < pixels.end; ++y) {
     const std::int64_t at = y * job.out_width + pixels.x;
-    std::fill_n(static_cast<Label*>(job.labels) + at, count,
-                static_cast<Label>(job.ignore));
-    if (job.confidence != nullptr) std::fill_n(job.confidence + at, count, 0.0f);
-    if (job.source != nullptr) std::fill_n(job.source + at, count, kNoMap);
+    fuseg::fill_n(static_cast<Label*>(job.labels) + at, count,
+                  static_cast<Label>(job.ignore));
+    if (job.confidence != nullptr) fuseg::fill_n(job.confidence + at, count, 0.0f);
+    if (job.source != nullptr) fuseg::fill_n(job.source + at, count, kNoMap);
   }
 }
 
@@ -161,9 +161,9 @@ struct FusedBand {
 
   template <typename Body>
   void each_block(const Body& body) const {
-    const std::int64_t last = std::max<std::int64_t>(job.out_width - kLanes, 0);
+    const std::int64_t last = fuseg::max<std::int64_t>(job.out_width - kLanes, 0);
     for (std::int64_t x = 0; x < job.out_width; x += kLanes) {
-      body(BlockPixels{job.out_width, std::min(x, last), first, end});
+      body(BlockPixels{job.out_width, fuseg::min(x, last), first, end});
     }
   }
 
@@ -189,7 +189,7 @@ void fuse_rows(const FuseArgmax& job, const PresentMaps& present, FuseWork work,
     std::int64_t stop = job.out_height;
     for (int i = 0; i < present.count; ++i) {
       bands[i] = walks.at[i].band_at(y);
-      stop = std::min(stop, walks.at[i].end_of_band(y));
+      stop = fuseg::min(stop, walks.at[i].end_of_band(y));
     }
     const FusedBand<kMode, kArithmetic, Label> band{
         job,
@@ -243,9 +243,9 @@ void fuse(const FuseArgmax& job) {
   Scratch memory(job.scratch);
   const PresentMaps present = find_present(job, memory);
   if (present.count == 0) {
-    const std::int64_t last = std::max<std::int64_t>(job.out_width - kLanes, 0);
+    const std::int64_t last = fuseg::max<std::int64_t>(job.out_width - kLanes, 0);
     for (std::int64_t x = 0; x < job.out_width; x += kLanes) {
-      write_no_map<Label>(job, {job.out_width, std::min(x, last), 0, job.out_height});
+      write_no_map<Label>(job, {job.out_width, fuseg::min(x, last), 0, job.out_height});
     }
     return;
   }

@@ -50,7 +50,8 @@ inline BandTraits band_traits(const FuseArgmax& job, const JobTraits& traits,
                               const MapBand* bands, int maps) {
   BandTraits band{true, job.mode == FusionMode::kMultiply && traits.unweighted};
   for (int i = 0; i < maps; ++i) {
-    for (const PackedRow* row : {bands[i].upper, bands[i].lower}) {
+    const PackedRow* const rows[] = {bands[i].upper, bands[i].lower};
+    for (const PackedRow* row : rows) {
       band.finite_safe &= row->finite_safe;
       if (job.mode == FusionMode::kMultiply) band.finite_safe &= row->lowest >= 0.0f;
       band.products &= row->largest <= 2.0f;

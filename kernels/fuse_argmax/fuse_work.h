@@ -22,7 +22,8 @@ struct Missing {
   std::int64_t stride;
 };
 
-inline Missing cut_missing(Scratch& scratch, const ScoreMap& map) {
+[[gnu::always_inline]] inline Missing cut_missing(Scratch& scratch,
+                                                  const ScoreMap& map) {
   const std::int64_t stride = map.width + PackedRow::kSpare;
   return {scratch.take<std::int32_t>(map.height * stride), stride};
 }

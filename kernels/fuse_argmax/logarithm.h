@@ -1,6 +1,7 @@
 // log(x) for vectors.
 #pragma once
 
+#include <cmath>
 #include <limits>
 
 #include "simd/simd.h"
@@ -31,8 +32,7 @@ inline Floats logarithm(Floats v) {
   tail = fma(square, all(-0.5f), tail);
   const Floats finite = fma(power, all(0.693359375f), add(x, tail));
   const Floats zero = all(0.0f);
-  const Floats rest = select(equal(v, zero), all(-kInfinite),
-                             all(std::numeric_limits<float>::quiet_NaN()));
+  const Floats rest = select(equal(v, zero), all(-kInfinite), all(NAN));
   const Mask infinite = equal(v, all(kInfinite));
   return select(infinite, v, select(greater(v, zero), finite, rest));
 }

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <utility>
 
 #include "common/half.h"
 #include "fuse_argmax/fuse_argmax.h"
@@ -193,8 +192,11 @@ class MapWalk {
     const std::int64_t row = map().rows.first[y];
     const std::int64_t next = row + 1 < map().height ? row + 1 : row;
     if (row != upper_ && row == lower_) {
-      std::swap(work_.upper, work_.lower);
-      std::swap(upper_, lower_);
+      const PackedRow packed = work_.upper;
+      work_.upper = work_.lower;
+      work_.lower = packed;
+      lower_ = upper_;
+      upper_ = row;
     }
     if (row != upper_) pack(row, work_.upper, upper_);
     if (next != row && next != lower_) pack(next, work_.lower, lower_);

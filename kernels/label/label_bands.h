@@ -7,10 +7,9 @@
 // compared.
 #pragma once
 
-#include <algorithm>
-#include <atomic>
 #include <cstdint>
 
+#include "common/scalar.h"
 #include "common/threads.h"
 #include "label/candidates.h"
 #include "label/confidence.h"
@@ -198,8 +197,8 @@ struct ConfidenceTile {
 template <typename Label>
 inline void softmax_max_band(const BandWork& work, const Band<Label>& band) {
   const LabelJob<Label>& job = band.job;
-  const float apart = std::max(work.upper.largest, work.lower.largest) -
-                      std::min(work.upper.lowest, work.lower.lowest);
+  const float apart = fuseg::max(work.upper.largest, work.lower.largest) -
+                      fuseg::min(work.upper.lowest, work.lower.lowest);
   const bool narrow =
       work.upper.finite_safe && work.lower.finite_safe && apart < kNarrowSpread;
   std::int64_t moving = band.first;  // rows before this one lie on the samples
@@ -239,7 +238,7 @@ class PackedPair {
 
   void move_to(std::int64_t image, std::int64_t y) {
     work_.upper = packed(image, y);
-    work_.lower = packed(image, std::min(y + 1, samples_ - 1));
+    work_.lower = packed(image, fuseg::min(y + 1, samples_ - 1));
   }
 
  private:
@@ -267,10 +266,9 @@ template <typename Label, typename Sources>
 inline bool label_images(const LabelJob<Label>& job, const Sources& sources,
                          BandWork* works, int parts) {
   const AxisTaps& rows = *job.rows;
-  std::atomic<bool> all_finite_safe{true};
+  bool unsafe[kMostThreads] = {};
   const auto some = [&](int part, std::int64_t first, std::int64_t end) {
     BandWork work = works[part];
-    bool finite_safe = true;
     for (int c = 0; c < job.classes; ++c) work.all_classes[c] = c;
     const std::int64_t blocks = write_column_blocks(*job.columns, work.blocks);
     PackedPair<Sources> pair(work, sources, rows, job.columns->samples,
@@ -282,14 +280,15 @@ inline bool label_images(const LabelJob<Label>& job, const Sources& sources,
                              image * rows.count * job.columns->count, blocks};
       if (band.first == band.end) continue;
       pair.move_to(image, y);
-      finite_safe = finite_safe && work.upper.finite_safe && work.lower.finite_safe;
+      if (!work.upper.finite_safe || !work.lower.finite_safe) unsafe[part] = true;
       label_band(work, band);
       if (job.confidence != nullptr) softmax_max_band(work, band);
     }
-    if (!finite_safe) all_finite_safe = false;
   };
   in_bands(job.images * rows.samples, parts, 1, some);
-  return all_finite_safe;
+  bool any_unsafe = false;
+  for (const bool one : unsafe) any_unsafe = any_unsafe || one;
+  return !any_unsafe;
 }
 
 }  // namespace fuseg::FUSEG_LEVEL

@@ -23,8 +23,9 @@ struct PackedRow {
   float largest;
 };
 
-inline PackedRow cut_packed_row(Scratch& scratch, std::int64_t classes,
-                                std::int64_t width) {
+[[gnu::always_inline]] inline PackedRow cut_packed_row(Scratch& scratch,
+                                                       std::int64_t classes,
+                                                       std::int64_t width) {
   // An odd number of cache lines: classes must not fall into the same cache sets.
   const std::int64_t stride = ((width + PackedRow::kSpare + 15) / 16 | 1) * 16;
   PackedRow row{};
@@ -63,8 +64,10 @@ struct BandWork {
   std::int32_t* all_classes;  // (C) 0, 1, 2, ...
 };
 
-inline BandWork cut_band_work(Scratch& scratch, std::int64_t classes,
-                              std::int64_t width, std::int64_t out_width) {
+[[gnu::always_inline]] inline BandWork cut_band_work(Scratch& scratch,
+                                                     std::int64_t classes,
+                                                     std::int64_t width,
+                                                     std::int64_t out_width) {
   BandWork work{};
   work.upper = cut_packed_row(scratch, classes, width);
   work.lower = cut_packed_row(scratch, classes, width);

@@ -5,9 +5,9 @@
 // of the frame, or two, become.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 
+#include "common/scalar.h"
 #include "common/scratch.h"
 #include "pack_color/pack_color.h"
 
@@ -77,7 +77,7 @@ inline std::int64_t last_load(const PackColor& job) {
 }
 
 inline std::int64_t widest_support(const AxisMap& side) {
-  return 2 * std::max(side.in, side.out) / side.out + 2;
+  return 2 * fuseg::max(side.in, side.out) / side.out + 2;
 }
 
 inline LineTables cut_tables(Scratch& scratch, const PackColor& job) {
@@ -122,7 +122,7 @@ inline Rows rows_of(const PackColor& job, const AxisMap& across, std::int64_t li
 inline Rows rows_of(const PackColor& job, const AxisMap& across, std::int64_t line,
                     std::int64_t ahead) {
   Rows rows = rows_of(job, across, line);
-  const Rows later = rows_of(job, across, std::min(line + ahead, across.out - 1));
+  const Rows later = rows_of(job, across, fuseg::min(line + ahead, across.out - 1));
   rows.above_ahead = later.above;
   rows.below_ahead = later.below;
   return rows;

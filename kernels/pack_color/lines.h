@@ -2,10 +2,9 @@
 // by one at the row's end, and averaged.
 #pragma once
 
-#include <algorithm>
-#include <array>
 #include <cstdint>
 
+#include "common/scalar.h"
 #include "pack_color/line_tables.h"
 #include "pack_color/pack_color.h"
 #include "pack_color/pixel_groups.h"
@@ -84,15 +83,19 @@ Floats blend(Ints pixels, Ints pair, Ints rest) {
 }
 
 // In 16 bytes: where the channels of a pixel, and of the next one, come from.
+struct Choice {
+  std::uint8_t index[16];
+};
+
 template <int kBytes, bool kNext>
-constexpr std::array<std::uint8_t, 16> choice() {
-  std::array<std::uint8_t, 16> index{};
+constexpr Choice choice() {
+  Choice choice{};
   for (int i = 0; i < 16; ++i) {
     const int channel = i / 4 < 3 && kBytes > 1 ? i / 4 : 0;
     const bool used = i % 4 == 0 || (kNext && i % 4 == 2);
-    index[i] = used ? channel + i % 4 / 2 * kBytes : 0x80;
+    choice.index[i] = used ? channel + i % 4 / 2 * kBytes : 0x80;
   }
-  return index;
+  return choice;
 }
 
 // Positions first to end, kLanes at least, each from eight bytes of the row.
@@ -105,7 +108,7 @@ void pixel_line(const LineTables& tables, std::int64_t first, std::int64_t end,
   const std::uint8_t *const above = rows.above, *const below = rows.below;
   const LineTables t = tables;
   for (std::int64_t x = first; x < end; x += kLanes) {
-    x = std::min(x, end - kLanes);
+    x = fuseg::min(x, end - kLanes);
     for (int i = 0; i < kLanes; i += 4) prefetch<kTwoRows>(rows, t.offset[x + i]);
     const Ints pairs = load(t.pair + x), rests = load(t.rest + x);
     Floats v[4];
@@ -113,7 +116,7 @@ void pixel_line(const LineTables& tables, std::int64_t first, std::int64_t end,
       const Ints pair = spread(pairs, j), rest = spread(rests, j);
       const auto blended = [&](const std::uint8_t* row) {
         const Ints groups = load_groups(row, t.offset + x + j);
-        return blend<kTapKind>(choose(groups, kChoice.data()), pair, rest);
+        return blend<kTapKind>(choose(groups, kChoice.index), pair, rest);
       };
       v[j] = blended(above);
       if constexpr (kTwoRows) v[j] = fma(across, sub(blended(below), v[j]), v[j]);
@@ -174,7 +177,7 @@ void average_rows(const PackColor& job, const LineTables& tables, const AxisMap&
       scratch.row[i] += scratch.weight[k] * static_cast<float>(first[i + k * step]);
     }
   }
-  std::fill_n(scratch.row + bytes, job.pixel_bytes * tables.summary->most + 4, 0.0f);
+  fuseg::fill_n(scratch.row + bytes, job.pixel_bytes * tables.summary->most + 4, 0.0f);
 }
 
 template <typename T>
@@ -185,10 +188,10 @@ void average_line(const PackColor& job, const LineTables& tables, const float* r
   const std::int64_t positions = axes_of(job.geometry).along.out;
   const std::int64_t most = t.summary->most;
   for (std::int64_t x = 0; x < positions; x += kLanes) {
-    if (positions >= kLanes) x = std::min(x, positions - kLanes);
-    const int count = static_cast<int>(std::min<std::int64_t>(kLanes, positions - x));
+    if (positions >= kLanes) x = fuseg::min(x, positions - kLanes);
+    const int count = static_cast<int>(fuseg::min<std::int64_t>(kLanes, positions - x));
     std::int32_t offset[kLanes];
-    for (int i = 0; i < kLanes; ++i) offset[i] = t.offset[x + std::min(i, count - 1)];
+    for (int i = 0; i < kLanes; ++i) offset[i] = t.offset[x + fuseg::min(i, count - 1)];
     Floats v[4] = {all(0.0f), all(0.0f), all(0.0f), all(0.0f)};
     for (std::int64_t k = 0; k < most; ++k) {
       const Floats weights = load_some(t.weight + k * positions + x, count);
@@ -206,7 +209,7 @@ void average_line(const PackColor& job, const LineTables& tables, const float* r
     for (int c = 0; c < 3; ++c) {
       T lanes[kLanes];
       put(lanes, fma(v[c], sink.multiply[c], sink.add[c]));
-      std::copy_n(lanes, count, sink.out[c] + x);
+      fuseg::copy_n(lanes, count, sink.out[c] + x);
     }
   }
 }

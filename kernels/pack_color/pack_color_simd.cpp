@@ -1,7 +1,7 @@
-#include <algorithm>
 #include <cmath>
 #include <cstdint>
 
+#include "common/scalar.h"
 #include "common/threads.h"
 #include "pack_color/line_tables.h"
 #include "pack_color/lines.h"
@@ -176,7 +176,7 @@ void fill_padding(const PackColor& job, T* out) {
     T lanes[kLanes];
     put(lanes, all(job.fill));
     for (; count >= kLanes; to += kLanes, count -= kLanes) put(to, all(job.fill));
-    std::copy_n(lanes, count, to);
+    fuseg::copy_n(lanes, count, to);
   };
   const std::int64_t right = g.picture_left + g.picture_width;
   for (std::int64_t i = 0; i < 3 * g.out_height; ++i) {
@@ -211,7 +211,7 @@ void pack(const PackColor& job) {
              }
              T* strip = static_cast<T*>(scratch.strip);
              for (std::int64_t y = first; y < end; y += kStrip) {
-               const std::int64_t lines = std::min(kStrip, end - y);
+               const std::int64_t lines = fuseg::min(kStrip, end - y);
                for (std::int64_t i = 0; i < lines; ++i) {
                  maker.make(across, y + i, scratch, strip + i * maker.positions,
                             kStrip * maker.positions);
@@ -227,8 +227,8 @@ void pack_color_simd(const PackColor& job) {
   if (job.planes.step != 1) return pack_color_cpu(job);  // a GPU's layout
   // Further than an int32 reaches, int8 would not saturate.
   for (int p = 0; p < 3 && job.element == PackColor::Element::kInt8; ++p) {
-    const float most = 255 * std::abs(job.multiply[p]) + std::abs(job.add[p]);
-    if (std::max(most, std::abs(job.fill)) > 1e9f) return pack_color_cpu(job);
+    const float most = 255 * fabsf(job.multiply[p]) + fabsf(job.add[p]);
+    if (fuseg::max(most, fabsf(job.fill)) > 1e9f) return pack_color_cpu(job);
   }
   switch (job.element) {
     case PackColor::Element::kFloat32:

@@ -2,10 +2,10 @@
 // only.
 #pragma once
 
-#include <algorithm>
+#include <cmath>
 #include <cstring>
-#include <limits>
 
+#include "common/scalar.h"
 #include "pack_depth/pack_depth.h"
 #include "pack_depth/pick_tables.h"
 #include "pack_depth/windows.h"
@@ -104,8 +104,8 @@ class Invalid {
         below_(all(job.below)),
         above_(all(job.above)) {
     for (int i = 0; i < kHeld; ++i) {
-      value_[i] = i < number_ ? value(i) : all(std::numeric_limits<float>::quiet_NaN());
-      word_[i] = number_ > 0 ? word(std::min(i, number_ - 1)) : all(0);
+      value_[i] = i < number_ ? value(i) : all(NAN);
+      word_[i] = number_ > 0 ? word(fuseg::min(i, number_ - 1)) : all(0);
     }
   }
 

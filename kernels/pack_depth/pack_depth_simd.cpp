@@ -1,9 +1,8 @@
-#include <algorithm>
-#include <atomic>
+#include <cmath>
 #include <cstring>
 #include <iterator>
-#include <limits>
 
+#include "common/scalar.h"
 #include "common/threads.h"
 #include "pack_depth/block_taps.h"
 #include "pack_depth/pack_depth.h"
@@ -39,7 +38,7 @@ class Plane {
   void put_all(std::int64_t x, Floats raw) { store(out_ + x, normal(raw)); }
 
   void put_valid(std::int64_t columns) {
-    if (valid_ != nullptr) std::fill_n(valid_, columns, std::uint8_t{1});
+    if (valid_ != nullptr) fuseg::fill_n(valid_, columns, std::uint8_t{1});
   }
 
   void put_some(std::int64_t x, Floats raw, Mask readings, int lanes) {
@@ -70,8 +69,7 @@ class StripRow {
   explicit StripRow(float* row) : row_(row) {}
 
   void put(std::int64_t x, Floats raw, Mask readings) {
-    store(row_ + x,
-          select(readings, raw, all(std::numeric_limits<float>::quiet_NaN())));
+    store(row_ + x, select(readings, raw, all(NAN)));
   }
   // That of a block of readings; put_valid() says so for all of them.
   void put_all(std::int64_t x, Floats raw) { store(row_ + x, raw); }
@@ -135,7 +133,7 @@ class Picture {
   }
 
   auto after(std::int64_t r) const {
-    const TapPair& next = tables_.down[std::min(r + 1, tables_.rows - 1)];
+    const TapPair& next = tables_.down[fuseg::min(r + 1, tables_.rows - 1)];
     const std::int64_t item = sizeof(T), left = job_.geometry.left * item;
     const std::int64_t blocks = tables_.padded / kLayout.lanes();
     const std::int64_t step = (job_.geometry.width * item + blocks - 1) / blocks;
@@ -194,7 +192,7 @@ class Picture {
   template <typename Sink>
   std::int64_t put_some(std::int64_t x, Floats raw, Mask readings, int lanes,
                         Sink& sink) const {
-    lanes = std::min(lanes, kLanes);
+    lanes = fuseg::min(lanes, kLanes);
     readings = both(readings, lanes_mask((1u << lanes) - 1));
     sink.put_some(x, raw, readings, lanes);
     return count(readings);
@@ -280,10 +278,9 @@ void fill_beside(const PackDepth& job) {
   const Geometry& g = job.geometry;
   const auto fill = [&](std::int64_t y, std::int64_t from, std::int64_t to) {
     const std::int64_t at = y * g.out_width;
-    std::fill(static_cast<U*>(job.out) + at + from, static_cast<U*>(job.out) + at + to,
-              values[0]);
+    fuseg::fill_n(static_cast<U*>(job.out) + at + from, to - from, values[0]);
     if (job.valid == nullptr) return;
-    std::fill(job.valid + at + from, job.valid + at + to, std::uint8_t{0});
+    fuseg::fill_n(job.valid + at + from, to - from, std::uint8_t{0});
   };
   for (std::int64_t y = 0; y < g.out_height; ++y) {
     const std::int64_t row = y - g.picture_top;
@@ -301,7 +298,7 @@ void stand_up(const PackDepth& job, const PickTables& t, const float* strip,
   const std::int64_t pitch = t.padded;
   const Geometry& g = job.geometry;
   for (std::int64_t y0 = 0; y0 < t.columns; y0 += kStrip) {
-    const std::int64_t height = std::min(kStrip, t.columns - y0);
+    const std::int64_t height = fuseg::min(kStrip, t.columns - y0);
     float tile[kStrip][kStrip];
     for (std::int64_t y = 0; y < height; ++y) {
       for (std::int64_t i = 0; i < count; ++i) tile[y][i] = strip[i * pitch + y0 + y];
@@ -337,7 +334,7 @@ std::int64_t pack_band(const PackDepth& job, const PickTables& tables, int part,
   }
   float* strip = tables.strip + part * kStrip * tables.padded;
   for (std::int64_t x = first; x < end; x += kStrip) {
-    const std::int64_t count = std::min(kStrip, end - x);
+    const std::int64_t count = fuseg::min(kStrip, end - x);
     for (std::int64_t i = 0; i < count; ++i) {
       StripRow row(strip + i * tables.padded);
       readings += picture.row(x + i, row);
@@ -375,11 +372,13 @@ std::int64_t pack_to(const PackDepth& job, const PickTables& tables) {
       job.in == PackDepth::In::kUint8    ? band_from<U, std::uint8_t>(*tables.choice)
       : job.in == PackDepth::In::kUint16 ? band_from<U, std::uint16_t>(*tables.choice)
                                          : band_from<U, float>(*tables.choice);
-  std::atomic<std::int64_t> readings{0};
+  std::int64_t of_parts[kMostThreads] = {};
   in_bands(tables.rows, job.threads, kStrip,
            [&](int part, std::int64_t first, std::int64_t end) {
-             readings += band(job, tables, part, first, end);
+             of_parts[part] = band(job, tables, part, first, end);
            });
+  std::int64_t readings = 0;
+  for (const std::int64_t some : of_parts) readings += some;
   return readings;
 }
 

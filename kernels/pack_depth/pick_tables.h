@@ -2,9 +2,9 @@
 // only.
 #pragma once
 
-#include <algorithm>
 #include <cstring>
 
+#include "common/scalar.h"
 #include "pack_depth/pack_depth.h"
 #include "pack_depth/tap_pairs.h"
 #include "pack_depth/windows.h"
@@ -79,13 +79,14 @@ PickTables tables_in(Scratch& memory, const PackDepth& job) {
 }
 
 const TapPair& across_at(const PickTables& t, std::int64_t x) {
-  return t.across[std::min(x, t.columns - 1)];
+  return t.across[fuseg::min(x, t.columns - 1)];
 }
 
 bool blends(const PickTables& t) {
-  const auto two = [](const TapPair& reach) { return reach.far_weight > 0; };
-  return std::any_of(t.down, t.down + t.rows, two) ||
-         std::any_of(t.across, t.across + t.columns, two);
+  bool any = false;
+  for (std::int64_t y = 0; y < t.rows; ++y) any = any || t.down[y].far_weight > 0;
+  for (std::int64_t x = 0; x < t.columns; ++x) any = any || t.across[x].far_weight > 0;
+  return any;
 }
 
 // The first and last of the frame's columns that `count` of the picture's read.
@@ -98,8 +99,8 @@ ColumnSpan columns_of(const PickTables& t, std::int64_t x, int count) {
   ColumnSpan e{across_at(t, x).near, across_at(t, x).near};
   for (int i = 0; i < count; ++i) {
     const TapPair& r = across_at(t, x + i);
-    e.first = std::min(e.first, std::min(r.near, r.far));
-    e.last = std::max(e.last, std::max(r.near, r.far));
+    e.first = fuseg::min(e.first, fuseg::min(r.near, r.far));
+    e.last = fuseg::max(e.last, fuseg::max(r.near, r.far));
   }
   return e;
 }
@@ -116,7 +117,7 @@ bool fits(const PackDepth& job, const PickTables& t, const Layout& layout,
     std::int32_t bases[kMostGroups] = {};
     for (int group = 0; group < shape.groups; ++group) {
       const ColumnSpan e = columns_of(t, block * layout.lanes() + group * lanes, lanes);
-      const std::int64_t base = std::min<std::int64_t>(e.first, crop_end - reach);
+      const std::int64_t base = fuseg::min<std::int64_t>(e.first, crop_end - reach);
       if (e.last >= base + reach) return false;
       bases[group] = static_cast<std::int32_t>(base * layout.item);
     }

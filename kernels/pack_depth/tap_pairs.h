@@ -12,7 +12,8 @@ struct TapPairs {
   TapPair* columns;
 };
 
-inline TapPairs tap_pairs_in(Scratch& memory, const PackDepth& job) {
+[[gnu::always_inline]] inline TapPairs tap_pairs_in(Scratch& memory,
+                                                    const PackDepth& job) {
   TapPair* rows = memory.take<TapPair>(job.geometry.picture_height);
   return {rows, memory.take<TapPair>(job.geometry.picture_width)};
 }

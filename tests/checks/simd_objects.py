@@ -15,9 +15,8 @@ import sys
 from pathlib import Path
 
 
-def strangers(found: Path) -> list[str]:
+def strangers(found: Path, level: str) -> list[str]:
     """Functions in an object that other objects could take for theirs."""
-    level = found.parents[2].name.rsplit("_", 1)[1].removesuffix(".dir")
     done = subprocess.run(
         ["nm", "--defined-only", "--demangle", found],
         capture_output=True,
@@ -34,7 +33,12 @@ def strangers(found: Path) -> list[str]:
 
 def main() -> None:
     objects = sorted(Path(sys.argv[1]).rglob("*_simd.cpp.o"))
-    wrong = [line for found in objects for line in strangers(found)]
+    folders = [(found, found.parents[2].name.removesuffix(".dir")) for found in objects]
+    wrong = [
+        line
+        for found, folder in folders  # <room>_<level>.dir
+        for line in strangers(found, folder.rsplit("_", 1)[1])
+    ]
     print(f"{len(objects)} objects of instruction sets, {len(wrong)} strangers")
     if wrong:
         sys.exit("\n".join(wrong))
