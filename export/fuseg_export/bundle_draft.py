@@ -19,9 +19,9 @@ from fuseg.errors import ArgumentError
 
 from .frames.statistics import measure
 from .graphs import NetworkGraphs
+from .network.outputs import Key
 from .network.spec import default_classes
 from .network.target import Target
-from .outputs import Key
 from .passes.cut_tail import Tail
 from .precision.built_variant import BuiltVariant
 from .verify import StageResult

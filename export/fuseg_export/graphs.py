@@ -12,7 +12,7 @@ from torch import Tensor
 from fuseg import bundle
 from fuseg.errors import BundleError, ExportError
 
-from .outputs import OneOutput
+from .network.outputs import OneOutput
 from .passes.cut_tail import Tail, cut_tail, find_tail
 from .passes.simplify import simplify
 from .to_onnx import to_onnx

@@ -131,8 +131,8 @@ def _pytorch(
     from torch.nn import functional as F
 
     from .network.checkpoint import load_checkpoint
+    from .network.outputs import OneOutput, choose
     from .network.target import build_network, tensor_shapes
-    from .outputs import OneOutput, choose
 
     torch.set_num_threads(threads)
     network = build_network(target)

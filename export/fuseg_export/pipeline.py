@@ -23,9 +23,9 @@ from .frames.packing import PackedFrame
 from .frames.selection import ExportFrames, FrameOptions, collect_frames
 from .graphs import NetworkGraphs, export_graphs
 from .network.checkpoint import load_checkpoint
+from .network.outputs import OneOutput
 from .network.single_output import example_tensors, with_one_output
 from .network.target import NetworkOptions, resolve, tensor_shapes
-from .outputs import OneOutput
 from .passes.cut_tail import Tail
 from .passes.tidy import count_nodes
 from .precision.built_variant import BuiltVariant

@@ -17,7 +17,7 @@ from torch import Tensor
 from fuseg.errors import ArgumentError, ExportError
 
 from .errors import first_sentence
-from .outputs import OneOutput
+from .network.outputs import OneOutput
 from .passes.tidy import all_nodes, tidy
 from .stdout import stdout_to
 

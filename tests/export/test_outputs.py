@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fuseg.errors import ExportError
-from fuseg_export.outputs import require_planes
+from fuseg_export.network.outputs import require_planes
 
 VGA = {"rgb": (1, 3, 480, 640)}
 

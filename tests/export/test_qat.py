@@ -17,12 +17,12 @@ from fuseg.errors import ExportError
 from fuseg_export.models import REFERENCE
 from fuseg_export.models.blocks import ConvNorm
 from fuseg_export.models.network import FusionNet
-from fuseg_export.outputs import OneOutput
+from fuseg_export.network.outputs import OneOutput
 from fuseg_export.passes.cut_tail import cut_tail
 from fuseg_export.passes.simplify import simplify
 from fuseg_export.precision.calibrate import Ranges, calibrate
-from fuseg_export.precision.qdq_placement import CPU, TENSORRT
-from fuseg_export.precision.quantize import quantize
+from fuseg_export.precision.int8.qdq_placement import CPU, TENSORRT
+from fuseg_export.precision.int8.quantize import quantize
 from fuseg_export.scenes import render_many
 from fuseg_export.to_onnx import to_onnx
 from fuseg_export.training import fit, qat

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from fuseg_export.outputs import OneOutput
+from fuseg_export.network.outputs import OneOutput
 from fuseg_export.passes import simplify as room
 from fuseg_export.passes.simplify import simplify
 from fuseg_export.passes.tidy import count_nodes

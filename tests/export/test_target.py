@@ -14,10 +14,10 @@ from fuseg.errors import ArgumentError, ExportError, FusegError, InputFileError
 from fuseg.manifest.schema import dump
 from fuseg_export.models import REFERENCE
 from fuseg_export.network.input_options import describe, make_inputs
+from fuseg_export.network.outputs import OneOutput
 from fuseg_export.network.spec import default_classes, parse_classes, read_spec
 from fuseg_export.network.target import resolve, tensor_shapes
 from fuseg_export.ort_session import open_session
-from fuseg_export.outputs import OneOutput
 from fuseg_export.to_onnx import to_onnx
 
 FACTORIES = """

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from fuseg.errors import ArgumentError, ExportError
-from fuseg_export.outputs import OneOutput, choose
+from fuseg_export.network.outputs import OneOutput, choose
 from fuseg_export.passes.tidy import tidy
 from fuseg_export.to_onnx import to_onnx
 

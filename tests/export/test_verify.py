@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from fuseg.errors import ExportError
 from fuseg_export.frames.packing import PackedFrame
-from fuseg_export.outputs import OneOutput
+from fuseg_export.network.outputs import OneOutput
 from fuseg_export.passes.cut_tail import Tail, cut_tail, find_tail
 from fuseg_export.stage_programs import Prediction, onnx_program, torch_program
 from fuseg_export.to_onnx import to_onnx

@@ -12,8 +12,8 @@ from fuseg.errors import ExportError
 
 from ..errors import first_sentence
 from ..frames.frame_set import FrameSet
-from ..outputs import OneOutput, choose, require_planes
 from ..reference import preprocess
+from .outputs import OneOutput, choose, require_planes
 from .target import Target, tensor_shapes
 
 __all__ = ["example_tensors", "with_one_output"]

@@ -1,1 +1,1 @@
-"""The same network in fewer bits: calibrated, placed, judged, repaired."""
+"""The same network in fewer bits: calibrated, built, evaluated, kept or refused."""

@@ -16,12 +16,12 @@ from .built_variant import BuiltVariant
 from .calibrate import Ranges
 from .evaluate import Task
 from .fp16_overflow import overflow_risks
+from .int8.ort_fusion_check import left_in_float
+from .int8.qdq_placement import CPU, TENSORRT, QdqScheme
+from .int8.quantize import quantizable, quantize
+from .int8.tensorrt_rules import check_for_tensorrt
 from .mixed_precision_search import MixedPrecision, search
 from .options import Budget
-from .ort_fusion_check import left_in_float
-from .qdq_placement import CPU, TENSORRT, QdqScheme
-from .quantize import quantizable, quantize
-from .tensorrt_rules import check_for_tensorrt
 
 __all__ = ["build_fp16", "build_fp32", "build_int8"]
 

@@ -1,4 +1,4 @@
-"""What an export variant, told as rows of tables, as sentences and as JSON."""
+"""What an export made, as rows of tables, as sentences and as JSON."""
 
 from __future__ import annotations
 

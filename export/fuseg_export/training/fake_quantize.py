@@ -20,8 +20,8 @@ from onnx import numpy_helper
 from torch import Tensor, fx, nn
 
 from ..precision.calibrate import Ranges
-from ..precision.qdq_placement import QdqScheme
-from ..precision.quantize import quantize
+from ..precision.int8.qdq_placement import QdqScheme
+from ..precision.int8.quantize import quantize
 from .fx_graph import FoldedConv, as_onnx, drawn
 
 __all__ = ["FakeQuantize", "fake_quantized", "ranges_of"]

@@ -19,8 +19,8 @@ from torch.nn import functional as F
 
 from ..frames.packing import PackedFrame
 from ..models import ReferenceModel
+from ..network.outputs import OneOutput
 from ..network.target import tensor_shapes
-from ..outputs import OneOutput
 from ..passes.cut_tail import cut_tail
 from ..passes.simplify import simplify
 from ..precision.calibrate import calibrate
@@ -31,8 +31,8 @@ from ..precision.evaluate import (
     evaluate,
     score_function,
 )
-from ..precision.qdq_placement import CPU, TENSORRT
-from ..precision.quantize import quantize
+from ..precision.int8.qdq_placement import CPU, TENSORRT
+from ..precision.int8.quantize import quantize
 from ..reference import at_size
 from ..to_onnx import to_onnx
 from .data import Frames, pack

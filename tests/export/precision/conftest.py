@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from fuseg_export.outputs import OneOutput
+from fuseg_export.network.outputs import OneOutput
 from fuseg_export.passes.cut_tail import cut_tail
 from fuseg_export.passes.simplify import simplify
 from fuseg_export.to_onnx import to_onnx

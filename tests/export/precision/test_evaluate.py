@@ -9,10 +9,10 @@ from fuseg.errors import ArgumentError
 from fuseg_export.frames.packing import PackedFrame
 from fuseg_export.precision.calibrate import calibrate
 from fuseg_export.precision.evaluate import Task, evaluate, score_function
+from fuseg_export.precision.int8.qdq_placement import CPU
+from fuseg_export.precision.int8.quantize import quantizable, quantize
 from fuseg_export.precision.mixed_precision_search import search, sensitivity
 from fuseg_export.precision.options import Budget
-from fuseg_export.precision.qdq_placement import CPU
-from fuseg_export.precision.quantize import quantizable, quantize
 
 TASK = Task(("floor", "wall", "ball"), 255, (2, 4))
 

@@ -12,9 +12,9 @@ from onnx import numpy_helper
 
 from fuseg_export.precision.calibrate import calibrate
 from fuseg_export.precision.evaluate import Task, score_function
-from fuseg_export.precision.ort_fusion_check import left_in_float
-from fuseg_export.precision.qdq_placement import CPU, TENSORRT
-from fuseg_export.precision.quantize import quantizable, quantize
+from fuseg_export.precision.int8.ort_fusion_check import left_in_float
+from fuseg_export.precision.int8.qdq_placement import CPU, TENSORRT
+from fuseg_export.precision.int8.quantize import quantizable, quantize
 
 
 @pytest.fixture(scope="module", params=["fusing", "dense", "depthwise"])

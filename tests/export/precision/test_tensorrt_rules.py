@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper, parser
 from fuseg_export.ort_session import run_once
 from fuseg_export.passes.float_weights import with_float_weights
 from fuseg_export.passes.to_fp16 import to_fp16
-from fuseg_export.precision.tensorrt_rules import check_for_tensorrt
+from fuseg_export.precision.int8.tensorrt_rules import check_for_tensorrt
 
 GOOD = {
     "scale": np.float32(0.03),

@@ -9,7 +9,7 @@ import onnx
 import onnx_ir as ir
 import onnxruntime
 
-from ..passes.rewrite import WEIGHTED, producer
+from ...passes.rewrite import WEIGHTED, producer
 
 __all__ = ["left_in_float"]
 

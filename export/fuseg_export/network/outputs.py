@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fuseg.errors import ArgumentError, ExportError
 
-from .network.weight_names import some
+from .weight_names import some
 
 __all__ = ["OneOutput", "choose", "require_planes"]
 

@@ -27,8 +27,8 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ..errors import first_sentence
-from ..passes.rewrite import PAIR, WEIGHTED, constant, producer, read, static_shape
+from ...errors import first_sentence
+from ...passes.rewrite import PAIR, WEIGHTED, constant, producer, read, static_shape
 from .qdq_placement import output_axis
 from .tensorrt_operators import Version, unsupported
 

@@ -16,8 +16,8 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from ..passes.rewrite import constant, free, names_in, read, rewrite, store
-from .calibrate import Ranges
+from ...passes.rewrite import constant, free, names_in, read, rewrite, store
+from ..calibrate import Ranges
 from .qdq_placement import (
     QdqScheme,
     output_axis,

@@ -12,7 +12,7 @@ from typing import Literal
 
 import onnx_ir as ir
 
-from ..passes.rewrite import constant, static_shape
+from ...passes.rewrite import constant, static_shape
 
 __all__ = ["Version", "unsupported"]
 

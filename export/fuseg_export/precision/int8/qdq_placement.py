@@ -20,7 +20,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ..passes.rewrite import constant
+from ...passes.rewrite import constant
 
 __all__ = [
     "CPU",
