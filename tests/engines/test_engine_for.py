@@ -116,20 +116,20 @@ def run(version, made, feeds):
     context = engine.create_execution_context()
     stream = machine.create_stream()
     arrays = {}
-    for name, border in made.io_formats.items():
+    for name, tensor in made.io_formats.items():
         shape = tuple(engine.get_tensor_shape(name))
-        stored = plans.stored_shape(shape, border.layout.upper())
-        size = int(np.prod(stored)) * np.dtype(border.dtype).itemsize
+        stored = plans.stored_shape(shape, tensor.layout.upper())
+        size = int(np.prod(stored)) * np.dtype(tensor.dtype).itemsize
         address = machine.allocate_pinned(size)
-        arrays[name] = array(address, stored, border.dtype)
+        arrays[name] = array(address, stored, tensor.dtype)
         assert context.set_tensor_address(name, address)
         if name in feeds:
             value = feeds[name]
-            if border.scale is not None:
-                value = np.rint(value / border.scale).clip(-128, 127)
-            value = value.astype(border.dtype)
+            if tensor.scale is not None:
+                value = np.rint(value / tensor.scale).clip(-128, 127)
+            value = value.astype(tensor.dtype)
             old = arrays[name]
-            old[...] = plans.store(value, border.layout.upper(), old)
+            old[...] = plans.store(value, tensor.layout.upper(), old)
     assert context.execute_async_v3(stream)
     machine.synchronize(stream)
     layout = made.io_formats["scores"].layout.upper()

@@ -60,7 +60,7 @@ def paths() -> list[str]:
 def on_gpu(machine: doubles.Machine) -> Callable[..., fuseg.Segmenter]:  # noqa: ARG001
     """``on_gpu(made, seam=, inputs=, scores=, layouts=) -> Segmenter`` of a `Linear`.
 
-    ``inputs`` and ``scores``: element types at the engine's border; ``layouts``:
+    ``inputs`` and ``scores``: element types of the engine's tensors; ``layouts``:
     TensorRT's names of formats, by tensor; ``options``: the Segmenter's.
     """
 
@@ -76,7 +76,7 @@ def on_gpu(machine: doubles.Machine) -> Callable[..., fuseg.Segmenter]:  # noqa:
         **options: Any,
     ) -> fuseg.Segmenter:
         opened = Bundle.open(made.path)
-        onnx = at_the_border(opened.read("fp32.onnx"), inputs, scores, scale)
+        onnx = with_io_types(opened.read("fp32.onnx"), inputs, scores, scale)
         plan = doubles.tensorrt.plan_of(sys.modules["tensorrt"], onnx, layouts)
         device = open_device(ordinal, seam=seam)
         names = {entry.tensor.name for entry in opened.manifest.inputs}
@@ -108,7 +108,7 @@ def tensors() -> Callable[[fuseg.Segmenter], dict[str, np.ndarray]]:
     return read
 
 
-def at_the_border(onnx: bytes, inputs: str, scores: str, scale: float) -> bytes:
+def with_io_types(onnx: bytes, inputs: str, scores: str, scale: float) -> bytes:
     """The network with other element types at its ends, cast inside."""
     from onnx import ModelProto, helper
 

@@ -1,4 +1,4 @@
-"""Tensors at a network's border on a GPU: element types and layouts."""
+"""Inputs and outputs of a network on a GPU: element types and layouts."""
 
 from __future__ import annotations
 

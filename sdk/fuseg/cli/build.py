@@ -260,7 +260,7 @@ def _result(
         "seconds": record.seconds,
         "plan": {"bytes": record.plan.bytes, "sha256": record.plan.sha256},
         "io_formats": {
-            name: asdict(border) for name, border in record.io_formats.items()
+            name: asdict(tensor) for name, tensor in record.io_formats.items()
         },
         "fallback": record.fallback,
         "reformats": list(record.reformats),
@@ -291,8 +291,8 @@ def _show(result: dict[str, Any]) -> None:
     say(f"engine of {result['variant']}: {how}, {mib:.1f} MiB")
     found = result["fingerprint"]
     say(f"for {found['gpu']}, TensorRT {found['tensorrt']}, driver {found['driver']}")
-    for name, border in result["io_formats"].items():
-        say(f"  {name}: {border['dtype']} {border['layout']}")
+    for name, tensor in result["io_formats"].items():
+        say(f"  {name}: {tensor['dtype']} {tensor['layout']}")
     if result["fallback"] is not None:
         say(f"all inputs and outputs are float32: {result['fallback']}")
     for name in result["reformats"]:

@@ -134,7 +134,7 @@ def _record(event: dict[str, Any], fingerprint: Fingerprint) -> EngineRecord:
         return EngineRecord(
             fingerprint,
             File(hashlib.sha256(plan).hexdigest(), len(plan)),
-            {name: IoTensor(**border) for name, border in event["io_formats"].items()},
+            {name: IoTensor(**tensor) for name, tensor in event["io_formats"].items()},
             event["seconds"],
             f"fuseg {__version__}",
             None if fallback is None else plain(fallback),

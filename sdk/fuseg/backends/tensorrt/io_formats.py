@@ -1,4 +1,4 @@
-"""Ends of a network that need no conversion: float16, or int8 with a known scale.
+"""Inputs and outputs that need no conversion: float16, or int8 with a known scale.
 
 Every variant has float32 inputs and outputs, and begins and ends with casts where it
 computes otherwise. Here the casts move out of the engine, into the kernels that write
@@ -19,7 +19,7 @@ __all__ = ["IoFormat", "move_casts_out"]
 
 @dataclass(frozen=True)
 class IoFormat:
-    """What one end of the engine shall be.
+    """What one input or output of the engine shall be.
 
     Attributes:
         dtype: "float32", "float16" or "int8".
@@ -45,18 +45,18 @@ class _Edits:
 def move_casts_out(
     model: bytes, precision: Mapping[str, str]
 ) -> tuple[bytes, dict[str, IoFormat]]:
-    """The network with as few conversions at its ends as its precision allows.
+    """The network with as few casts at inputs and outputs as its precision allows.
 
     An input that is only quantized (symmetrically, one scale) becomes the int8 tensor.
     One that is only cast to float16 becomes float16, and so does an output that is cast
     from it. The network computes the same numbers as before from rounded inputs.
 
     Args:
-        model: ONNX whose ends are float32.
+        model: ONNX whose inputs and outputs are float32.
         precision: Of its variant, as the manifest has it.
 
     Returns:
-        The new model, ``model`` itself if nothing changes, and each end by name.
+        The new model, ``model`` itself if nothing changes, and each tensor by name.
 
     Raises:
         BundleError: It is no ONNX file.
@@ -65,12 +65,12 @@ def move_casts_out(
         graph = read_graph(model)
     except BundleError as err:
         raise BundleError(f"the network must be exported again: {err}") from err
-    ends = {**graph.inputs, **graph.outputs}
+    tensors = {**graph.inputs, **graph.outputs}
     if precision["kind"] == "fp32":
-        return model, {name: IoFormat(why="the variant is float32") for name in ends}
+        return model, {name: IoFormat(why="the variant is float32") for name in tensors}
     if any(node.nested for node in graph.nodes):
         why = "the network has branches or loops"
-        return model, {name: IoFormat(why=why) for name in ends}
+        return model, {name: IoFormat(why=why) for name in tensors}
     edits = _Edits()
     wanted = {name: _input(graph, name, edits) for name in graph.inputs}
     wanted |= {name: _output(graph, name, edits) for name in graph.outputs}
