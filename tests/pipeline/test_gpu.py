@@ -10,6 +10,11 @@ import pytest
 import fuseg
 from fuseg import errors
 from fuseg.backends.tensorrt.backend import TensorRtBackend
+from fuseg.bundle import Bundle
+from fuseg.cuda import launch
+from fuseg.cuda.buffers import Buffers
+from fuseg.runtime.cuda_graphs import Graphs
+from fuseg.runtime.pipeline import shapes
 
 CAMERA = (61, 83)
 
@@ -51,6 +56,32 @@ def test_a_frame_is_one_graph_and_one_wait_and_allocates_nothing(
         if name in ("run", "push", "use_device", "current_device") or " " in name:
             del calls[name]
     assert calls == {"launch_graph": 1, "synchronize": 1}
+
+
+def test_pycuda_alone_runs_an_engine_and_says_what_it_cannot(
+    both, on_gpu, monkeypatch, machine
+):
+    def missing():
+        raise errors.BackendError("fuseg was built without its module.")
+
+    backend = on_gpu(both, seam="pycuda").backend.clone()
+    monkeypatch.setattr(launch, "kernels", missing)
+    device, ran = backend.device, machine.counts["enqueue"]
+    with device.active():
+        buffers = Buffers(device, backend)
+        stream, other = buffers.stream(), buffers.stream()
+        backend.bind(*shapes(Bundle.open(both.path).manifest), buffers, stream)
+        device.stream_wait(stream, other)
+        graphs = Graphs(device, stream)
+        for _ in range(3):
+            graphs.run("a kind", backend.enqueue)
+        device.synchronize(stream)
+        with pytest.raises(errors.BackendError, match="without its module"):
+            device.stream_wait(stream, 1)
+    assert machine.counts["enqueue"] == ran + 3
+    assert graphs.failed == (
+        "no graph can be captured on GPU 0: fuseg was built without its module"
+    )
 
 
 def test_garbage_that_owns_memory_of_the_gpu_spoils_no_capture(
