@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fuseg import Segmenter, backends
+from fuseg import backends, load
 from fuseg.bench import Frames
 from fuseg.bundle import Bundle
 
@@ -58,7 +58,7 @@ def fuseg_program(bundle: Bundle, variant: str, engine: str) -> Program:
     (member,) = (v.file for v in bundle.manifest.variants if v.name == variant)
     backend = backends.create(engine, bundle.read(member), threads=1)
     # An engine of one's own is taken as it is: random weights pass no replay.
-    segmenter = Segmenter(bundle, backend=backend, variant=variant)
+    segmenter = load(bundle, backend=backend, variant=variant)
     stages: list[Any] = []
 
     def call(frames: Frames) -> NDArray[np.uint8]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fuseg import Segmenter, backends
+from fuseg import backends, load
 from fuseg.bundle import Bundle
 
 BUNDLE = Path(__file__).parents[1] / "out" / "demo" / "rgbd.fuseg"
@@ -24,7 +24,7 @@ def shipped_scores() -> list[np.ndarray]:
     bundle = Bundle.open(BUNDLE)
     network = bundle.read("fp32.onnx")
     backend = backends.create("onnxruntime", network, threads=1)
-    segmenter = Segmenter(bundle, backend=backend, variant="fp32")
+    segmenter = load(bundle, backend=backend, variant="fp32")
     name = bundle.manifest.outputs[0].tensor.name
     scores = []
     for frames, _ in bundle.samples():

@@ -12,9 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fuseg import bundle
+from fuseg import Segmenter, bundle, load
 from fuseg.manifest import Manifest
-from fuseg.segmenter import Segmenter, load
 
 from . import verify
 from .bundle_draft import BundleDraft

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fuseg import bundle
+from fuseg import Segmenter, bundle, load
 from fuseg.errors import ArgumentError, BackendError, ExportError, OutputFileError
-from fuseg.segmenter import Segmenter, load
 
 from .bundle_draft import BundleDraft
 

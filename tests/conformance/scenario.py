@@ -77,7 +77,7 @@ def _use(path: Path) -> None:
         open_engine(b"no plan")
     for variant in (int8, fp32):
         backend = registry.load(opened, "tensorrt", variant)
-        segmenter = fuseg.Segmenter(opened, backend=backend)
+        segmenter = fuseg.load(opened, backend=backend)
         assert segmenter(rgb=np.zeros((*SIZE, 3), np.uint8)).labels.shape == SIZE
 
 

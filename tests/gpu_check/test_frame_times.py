@@ -26,7 +26,7 @@ def small():
 
 @pytest.fixture
 def on_cpu(small):
-    return fuseg.Segmenter(small, backend="onnxruntime")
+    return fuseg.load(small, backend="onnxruntime")
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def checked(segmenters, others, frames, record, **ways):
 def test_a_backend_is_compared_with_the_cpu_and_timed(small, others, some):
     kept = []
     record = {"fuseg": {"variant": "fp32"}}
-    ours = {"fuseg": fuseg.Segmenter(small, backend="onnxruntime")}
+    ours = {"fuseg": fuseg.load(small, backend="onnxruntime")}
     failed = checked(ours, others, some, record, keep=lambda: kept.append(len(record)))
     assert failed == []
     row = record["fuseg"]
@@ -112,7 +112,7 @@ def test_the_usual_recipe_gives_the_labels_of_fuseg(small, on_cpu):
 @pytest.mark.slow
 def test_pytorch_gives_the_labels_of_fuseg(rgbd_bundle):
     bundle = Bundle.open(rgbd_bundle)
-    segmenter = fuseg.Segmenter(bundle, backend="onnxruntime")
+    segmenter = fuseg.load(bundle, backend="onnxruntime")
     label = frame_peers.pytorch(bundle, CHECKPOINT, "eager", device="cpu")
     frames, _ = frame_times.rooms(2, 240, 320)
     for given in frames:

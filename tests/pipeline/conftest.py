@@ -83,7 +83,7 @@ def on_gpu(machine: doubles.Machine) -> Callable[..., fuseg.Segmenter]:  # noqa:
         scales = dict.fromkeys(names, scale if inputs == "int8" else 1.0)
         with device.active():
             backend = TensorRtBackend(open_engine(plan), device, scales)
-        return fuseg.Segmenter(opened, backend=backend, **options)
+        return fuseg.load(opened, backend=backend, **options)
 
     return make
 

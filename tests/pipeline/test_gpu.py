@@ -195,7 +195,7 @@ def test_units_and_channels_of_the_camera(both, frames, on_gpu):
     segmenter = on_gpu(both)
     backend = segmenter.backend.clone()
     words = {"units": {"depth": "0.1mm"}, "channels": {"rgb": "BGRA"}}
-    told = fuseg.Segmenter(segmenter.bundle, backend=backend, **words)
+    told = fuseg.load(segmenter.bundle, backend=backend, **words)
     cpu = fuseg.load(both.path, backend="onnxruntime", **words)
     for seed in range(3):
         given = frames(seed, *CAMERA)

@@ -55,7 +55,7 @@ def on_ort(made, seam="pycuda", ordinal=0):
     opened = Bundle.open(made.path)
     device = open_device(ordinal, seam=seam)
     engine = OnnxRuntimeCudaBackend(opened.read("fp32.onnx"), device)
-    return fuseg.Segmenter(opened, backend=engine)
+    return fuseg.load(opened, backend=engine)
 
 
 def living_sessions():
@@ -284,7 +284,7 @@ def test_a_network_of_other_tensors_is_refused_and_gives_all_back(
         Bundle.open(both.path).read("fp32.onnx"), open_device()
     )
     with pytest.raises(BundleError, match="input tensors must be rgb"):
-        fuseg.Segmenter(other, backend=engine)
+        fuseg.load(other, backend=engine)
     del engine
     assert machine.live() == {}
 

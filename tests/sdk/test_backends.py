@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 import fuseg
-from fuseg import backends, errors
+from fuseg import backends, errors, load
 from fuseg.backends.replay import ReplayBackend
 from fuseg.bundle import Bundle
-from fuseg.segmenter import Segmenter
 
 SCORES = (1, 4, 6, 8)
 
@@ -71,7 +70,7 @@ def test_a_network_that_is_not_the_manifests_is_refused(
     engine = backends.create(backend, onnx, threads=1)
     opened = Bundle.open(make_bundle(color_input()).path)
     with pytest.raises(errors.BundleError, match=says):
-        fuseg.Segmenter(opened, backend=engine)
+        fuseg.load(opened, backend=engine)
 
 
 def test_the_network_that_is_right_in_all_of_that_loads(
@@ -182,7 +181,7 @@ def test_installed_engines_have_a_version():
 
 def test_replay_answers_in_order_and_starts_again(rgbd, frames):
     backend = ReplayBackend([winner(2), winner(3)])
-    segmenter = Segmenter(Bundle.open(rgbd.path), backend=backend)
+    segmenter = load(Bundle.open(rgbd.path), backend=backend)
     seen = [np.unique(segmenter(**frames(i)).labels).tolist() for i in range(3)]
     assert seen == [[2], [3], [2]]
     assert segmenter.backend_name == "replay"

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 import fuseg
-from fuseg import errors
+from fuseg import errors, load
 from fuseg.bundle import Bundle
-from fuseg.segmenter import Segmenter
 from fuseg.selection import tuning_cache
 from fuseg.selection.tuning_cache import Measured
 
@@ -238,5 +237,5 @@ def test_the_replay_leaves_no_held_frame_and_no_clock(sampled, with_variants, fr
 def test_a_backend_object_is_taken_as_it_is(sampled, with_variants, wrong):
     path = with_variants(sampled(), {"int8-cpu": wrong, "fp32": None})
     engine = fuseg.load(path).backend.clone()
-    segmenter = Segmenter(Bundle.open(path), backend=engine)
+    segmenter = load(Bundle.open(path), backend=engine)
     assert (segmenter.variant.name, segmenter.fallback) == ("int8-cpu", None)

@@ -106,7 +106,7 @@ def test_a_changed_file_is_refused(segmenter, rgbd, sampled):
 
 def test_a_backend_object_is_not_pickled(rgbd):
     backend = ReplayBackend([np.zeros((1, 4, 6, 8), np.float32)])
-    segmenter = fuseg.Segmenter(Bundle.open(rgbd.path), backend=backend)
+    segmenter = fuseg.load(Bundle.open(rgbd.path), backend=backend)
     with pytest.raises(ArgumentError, match="backend must be a name for a Segmenter"):
         pickle.dumps(segmenter)
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 import fuseg
+from fuseg import load
 from fuseg.backends import create, onnxruntime
 from fuseg.bundle import Bundle
 from fuseg.dataset import metrics
-from fuseg.segmenter import Segmenter
 
 KEY = "session.x64quantprecision"
 
@@ -83,7 +83,7 @@ def here(int8_bundle):
     """Labels of int8-cpu on this CPU: the right ones, with VNNI or without."""
     bundle = Bundle.open(int8_bundle)
     engine = create("onnxruntime", bundle.read("int8-cpu.onnx"), threads=1)
-    segmenter = Segmenter(bundle, backend=engine, variant="int8-cpu")
+    segmenter = load(bundle, backend=engine, variant="int8-cpu")
     return [segmenter(**frames).labels for frames, _ in bundle.samples()]
 
 

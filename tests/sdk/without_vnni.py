@@ -9,9 +9,9 @@ import sys
 import numpy as np
 
 import fuseg
+from fuseg import load
 from fuseg.backends import create, onnxruntime
 from fuseg.bundle import Bundle
-from fuseg.segmenter import Segmenter
 
 
 def main(path: str, out: str) -> None:
@@ -20,7 +20,7 @@ def main(path: str, out: str) -> None:
 
     def labels():
         engine = create("onnxruntime", network, threads=1)
-        segmenter = Segmenter(bundle, backend=engine, variant="int8-cpu")
+        segmenter = load(bundle, backend=engine, variant="int8-cpu")
         return [segmenter(**frames).labels for frames, _ in bundle.samples()]
 
     facts = {"saturates": onnxruntime.saturates()}

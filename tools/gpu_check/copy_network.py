@@ -103,8 +103,8 @@ class Copying:
     def __init__(self, bundle: Path, seam: str) -> None:
         opened = Bundle.open(bundle)
         self.device = open_device(0, seam=seam)
-        self.cpu = fuseg.Segmenter(opened, backend=CopyOnCpu())
-        self.gpu = fuseg.Segmenter(opened, backend=CopyOnGpu(self.device))
+        self.cpu = fuseg.load(opened, backend=CopyOnCpu())
+        self.gpu = fuseg.load(opened, backend=CopyOnGpu(self.device))
 
     def check(self, frames: list[Frames]) -> dict[str, Any]:
         """The share of labels that are the CPU's, of the worst frame in each way."""

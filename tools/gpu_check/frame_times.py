@@ -58,7 +58,7 @@ def load_all(
     for variant in bundle.manifest.variants:
         name, begin = f"fuseg, {backend}, {variant.name}", time.perf_counter()
         try:
-            found[name] = fuseg.Segmenter(bundle, backend=backend, variant=variant.name)
+            found[name] = fuseg.load(bundle, backend=backend, variant=variant.name)
         except ArgumentError:  # it is meant for another backend
             continue
         except FusegError as error:
@@ -195,7 +195,7 @@ def main() -> int:
     segmenters = load_all(bundle, options.backend, record)
     record["ours"] = list(record)
     keep()
-    on_cpu = fuseg.Segmenter(bundle, backend="onnxruntime", variant="fp32")
+    on_cpu = fuseg.load(bundle, backend="onnxruntime", variant="fp32")
     others = {CPU: lambda: lambda given: on_cpu(**given).labels}
     others |= peers(bundle, options.checkpoint)
     frames, truth = rooms(50, 480, 640)

@@ -22,13 +22,15 @@ from ..bench import (
     percentiles,
     time_frames,
 )
+from ..bundle import Bundle
 from ..dataset import metrics
 from ..dataset.frame_matching import MatchedFrames
 from ..errors import ArgumentError
 from ..host import cpu
 from ..host.files import write_file
-from ..results import Timing
-from ..segmenter import Segmenter, load
+from ..runtime.results import Timing
+from ..segmenter import Segmenter
+from ..selection.load_options import LoadOptions
 from . import training_half
 from .bench_report import show
 from .frame_reader import (
@@ -124,8 +126,7 @@ def bench(
         if value and not sources:
             raise ArgumentError(f"{option} needs frames: --input.")
     require_device(backend, device)
-    segmenter = load(
-        bundle,
+    options = LoadOptions(
         backend=backend,
         variant=variant,
         threads=count,
@@ -135,6 +136,7 @@ def bench(
         channels=orders,
         trust=trust,
     )
+    segmenter = Segmenter(Bundle.open(bundle), options)
     read = FrameReader(segmenter.manifest, orders, assignments("--plane", plane))
     if sources:
         require_names(segmenter.manifest, sources, all_of_them=True)

@@ -14,7 +14,7 @@ from ..dataset.frame_matching import FrameFiles, MatchedFrames, Stamps, match_fr
 from ..dataset.images import read_frame
 from ..errors import ArgumentError, FrameError, FusegError
 from ..manifest import Input, Manifest
-from ..results import Segmentation
+from ..runtime.results import Segmentation
 from ..segmenter import Segmenter
 from .printing import warn
 from .wording import facts, naming_files

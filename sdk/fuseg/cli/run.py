@@ -14,6 +14,7 @@ import typer
 from numpy.typing import NDArray
 
 from .. import ops
+from ..bundle import Bundle
 from ..dataset.frame_matching import FrameFiles, MatchedFrames
 from ..dataset.images import write_labels, write_png
 from ..errors import (
@@ -25,8 +26,9 @@ from ..errors import (
     FusegError,
     InputFileError,
 )
-from ..results import Segmentation
-from ..segmenter import Segmenter, load
+from ..runtime.results import Segmentation
+from ..segmenter import Segmenter
+from ..selection.load_options import LoadOptions
 from .frame_reader import (
     FrameReader,
     assignments,
@@ -110,8 +112,7 @@ def run(
         raise ArgumentError(f"--on-error must be go-on or stop, got {on_error!r}.")
     orders = assignments("--channels", channels)
     require_device(backend, device)
-    segmenter = load(
-        bundle,
+    options = LoadOptions(
         backend=backend,
         variant=variant,
         threads=threads,
@@ -123,6 +124,7 @@ def run(
         hold=False,
         trust=trust,
     )
+    segmenter = Segmenter(Bundle.open(bundle), options)
     sources = assignments("--input", input)
     require_names(segmenter.manifest, sources)
     read = FrameReader(segmenter.manifest, orders, assignments("--plane", plane))

@@ -22,7 +22,8 @@ from ..host import cpu
 from ..manifest import Variant
 from ..segmenter import Segmenter
 from ..selection import tuning_cache
-from ..selection.select import LEAST_AGREEMENT, agreements, run_first
+from ..selection.label_check import LEAST_AGREEMENT, agreements, first_run
+from ..selection.load_options import LoadOptions
 from .options import (
     BundleArgument,
     DeviceOption,
@@ -162,7 +163,7 @@ def _prepare(
     try:
         with _busy(f"preparing {_words(row)}"):
             if not registry.runs_on_gpu(backend):
-                run_first(bundle, backend, variant, trusted=trusted)
+                first_run(bundle, backend, variant, trusted=trusted)
             ready = registry.load(
                 bundle,
                 backend,
@@ -171,7 +172,9 @@ def _prepare(
                 allow_spinning=allow_spinning,
                 device=device,
             )
-            segmenter = Segmenter(bundle, backend=ready, variant=variant.name)
+            segmenter = Segmenter(
+                bundle, LoadOptions(backend=ready, variant=variant.name)
+            )
             row.label_agreement = min(agreements(bundle, segmenter))
     except BackendError as err:
         row.rejected = str(err)

@@ -15,8 +15,10 @@ from ..dataset import metrics
 from ..dataset.frame_matching import FrameFiles, MatchedFrames
 from ..dataset.label_ids import TruthReader
 from ..errors import ArgumentError, BackendError, ShapeError
-from ..segmenter import Segmenter, load
-from ..selection.select import LEAST_AGREEMENT, agreements, candidates, run_first
+from ..segmenter import Segmenter
+from ..selection.label_check import LEAST_AGREEMENT, agreements, first_run
+from ..selection.load_options import LoadOptions
+from ..selection.select import candidates
 from .frame_reader import (
     FrameReader,
     assignments,
@@ -159,8 +161,7 @@ def verify(
         orders = assignments("--channels", channels)
         units = assignments("--unit", unit)
         try:
-            told = load(
-                bundle,
+            options = LoadOptions(
                 backend=backend,
                 variant=variant,
                 threads=threads,
@@ -172,6 +173,7 @@ def verify(
                 hold=False,
                 trust=trust,
             )
+            told = Segmenter(opened, options)
         except BackendError as err:  # the samples say why, and they are shown
             refusals.append(f"nothing is scored, as loading is refused: {err}")
     if truth is not None and told is not None:
@@ -233,12 +235,17 @@ def _replay(
         names = [v.name for v in variants] or names
     samples = []
     for asked in names:
-        first = candidates(
-            bundle, backend, asked, threads, device, allow_spinning=allow_spinning
-        )[0]
+        options = LoadOptions(
+            backend=backend,
+            variant=asked,
+            threads=threads,
+            allow_spinning=allow_spinning,
+            device=device,
+        )
+        first = candidates(bundle, options)[0]
         name, chosen = first.backend, first.variant
         if not registry.runs_on_gpu(name):
-            run_first(bundle, name, chosen, trusted=trusted)
+            first_run(bundle, name, chosen, trusted=trusted)
         loaded = registry.load(
             bundle,
             name,
@@ -247,7 +254,7 @@ def _replay(
             allow_spinning=allow_spinning,
             device=device,
         )
-        segmenter = Segmenter(bundle, backend=loaded, variant=chosen.name)
+        segmenter = Segmenter(bundle, LoadOptions(backend=loaded, variant=chosen.name))
         least = FP32_AGREEMENT if chosen.name == "fp32" else LEAST_AGREEMENT
         for index, share in enumerate(agreements(bundle, segmenter)):
             samples.append(

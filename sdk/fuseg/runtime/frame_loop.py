@@ -5,22 +5,34 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._check import require_size
+from .._kernels import native_call
+from ..backends import Backend, GpuBackend
 from ..errors import ArgumentError, BackendError, FrameError
 from ..manifest import Manifest
 from ..ops.array_checks import require_out
-from ..results import Segmentation, Timing
 from .frame_set import receive
-from .pipeline import MOST_IN_FLIGHT, FrameJob, InFlight, Pipeline
+from .pipeline import MOST_IN_FLIGHT, FrameJob, InFlight, Pipeline, make
 from .preprocess import Plan, Preprocessor
+from .results import Segmentation, Timing
 from .sensor_sync import SyncState, reason
 
 _NS_PER_MS = 1e6
+
+
+class Request(NamedTuple):
+    """One call of a Segmenter; see its arguments."""
+
+    frames: Mapping[str, Any]
+    out: NDArray[np.uint8] | None = None
+    size: tuple[int, int] | None = None
+    confidence: bool = False
+    stamp_ns: int | None = None
 
 
 class Ticket:
@@ -78,27 +90,13 @@ class FrameLoop:
         for ticket in self._tickets():
             ticket._unfinished.clear()
 
-    def label(
-        self,
-        out: NDArray[np.uint8] | None,
-        size: tuple[int, int] | None,
-        confidence: bool,
-        stamp_ns: int | None,
-        frames: Mapping[str, Any],
-    ) -> Segmentation:
+    def label(self, request: Request) -> Segmentation:
         """See `Segmenter`'s call."""
-        return self._finish(self._begin(out, size, confidence, stamp_ns, frames))
+        return self._finish(self._begin(request))
 
-    def submit(
-        self,
-        out: NDArray[np.uint8] | None,
-        size: tuple[int, int] | None,
-        confidence: bool,
-        stamp_ns: int | None,
-        frames: Mapping[str, Any],
-    ) -> Ticket:
+    def submit(self, request: Request) -> Ticket:
         """See `Segmenter.submit`."""
-        ticket = self._begin(out, size, confidence, stamp_ns, frames)
+        ticket = self._begin(request)
         try:
             self._in_flight = [*map(weakref.ref, self._tickets()), weakref.ref(ticket)]
             return ticket
@@ -122,15 +120,9 @@ class FrameLoop:
         known = [ticket for ref in self._in_flight if (ticket := ref()) is not None]
         return [ticket for ticket in known if ticket._unfinished]
 
-    def _begin(
-        self,
-        out: NDArray[np.uint8] | None,
-        size: tuple[int, int] | None,
-        confidence: bool,
-        stamp_ns: int | None,
-        frames: Mapping[str, Any],
-    ) -> Ticket:
+    def _begin(self, request: Request) -> Ticket:
         began = time.perf_counter_ns()
+        frames, out, size, confidence, stamp_ns = request
         if self._in_flight and len(self._tickets()) == MOST_IN_FLIGHT:
             raise ArgumentError(
                 f"submit must have at most {MOST_IN_FLIGHT} frame sets unfinished: "
@@ -242,3 +234,14 @@ class FrameLoop:
                 height, width = arrays[name].shape[:2]
                 return height, width
         return self._output.tail.size
+
+
+def loop_for(manifest: Manifest, backend: Backend | GpuBackend) -> FrameLoop:
+    """A loop that follows the manifest as it is, on a backend that is not bound yet.
+
+    Raises:
+        BundleError, BackendError: as `pipeline.make`.
+    """
+    preprocessor = Preprocessor(manifest)
+    pipeline = native_call(make, backend, manifest, preprocessor)
+    return FrameLoop(manifest, preprocessor, pipeline)

@@ -19,9 +19,9 @@ import numpy as np
 from ..errors import ArgumentError, Cause, Fault
 from ..manifest import Manifest
 from ..ops.placement import place
-from ..results import Source
 from .calibration_checks import CalibrationCheck
 from .frame_set import FrameSet, result_stamp
+from .results import Source
 from .sensor import Packer, Sensor, Tensors
 from .sensor_sync import SensorDecision, SyncState, age_ms, decide, sources_of
 

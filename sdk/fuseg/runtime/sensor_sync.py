@@ -20,8 +20,8 @@ from typing import Literal
 
 from ..errors import Cause, FrameError
 from ..manifest import Missing
-from ..results import Source
 from .frame_set import Clock
+from .results import Source
 
 _NOT_TIME: dict[str, str] = {"absent": "no frame", "invalid": "no valid pixel"}
 _NS_PER_MS = 1e6

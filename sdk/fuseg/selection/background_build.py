@@ -1,4 +1,4 @@
-"""An engine that is made in the background while another one labels frames."""
+"""A backend that is made in the background while another one labels frames."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..backends import Backend, GpuBackend
 from ..errors import FusegError
 from ..manifest import Variant
 from ..runtime.pipeline import Pipeline
@@ -17,21 +16,21 @@ _log = logging.getLogger("fuseg")
 
 
 @dataclass(frozen=True)
-class Ready:
-    """What came of it: a pipeline, or in ``why`` the reason that there is none."""
+class BuildResult:
+    """What came of it: a pipeline, or the reason that there is none."""
 
     pipeline: Pipeline | None
-    why: str | None = None
+    reason: str | None = None
 
 
-class Later:
-    """Makes an engine in a thread.
+class BackgroundBuild:
+    """Makes a pipeline in a thread.
 
     Args:
         subject: What the log's lines begin with.
-        backend: The engine's name.
+        backend: The backend's name.
         variant: What it will run.
-        prepare: Makes the engine, which may take minutes.
+        make: Makes the pipeline, which may take minutes.
     """
 
     def __init__(
@@ -39,34 +38,32 @@ class Later:
         subject: str,
         backend: str,
         variant: Variant,
-        prepare: Callable[[], Backend | GpuBackend],
+        make: Callable[[], Pipeline],
     ) -> None:
         self.variant = variant
-        self._subject, self._backend, self._prepare = subject, backend, prepare
-        self._ready: Ready | None = None
+        self._subject, self._backend, self._make = subject, backend, make
+        self._result: BuildResult | None = None
 
-    def begin(self, bind: Callable[[Backend | GpuBackend], Pipeline]) -> None:
-        """Start; ``bind`` makes a pipeline of the engine."""
-        thread = threading.Thread(
-            target=self._work, args=(bind,), name="fuseg-build", daemon=True
-        )
-        thread.start()
+    def start(self) -> None:
+        """Begin, in a thread that does not keep the process alive."""
+        threading.Thread(target=self._work, name="fuseg-build", daemon=True).start()
 
-    def take(self) -> Ready | None:
+    def result(self) -> BuildResult | None:
         """What came of it; None while it goes on."""
-        return self._ready
+        return self._result
 
-    def _work(self, bind: Callable[[Backend | GpuBackend], Pipeline]) -> None:
+    def _work(self) -> None:
         began = time.perf_counter()
-        told = (self._subject, self.variant.name, self._backend)
         try:
-            pipeline = bind(self._prepare())
+            pipeline = self._make()
         except FusegError as err:
-            why = f"variant {self.variant.name} does not run on {self._backend}: {err}"
-            _log.warning("%s: it stays as it is: %s", self._subject, why)
-            self._ready = Ready(None, why)
+            name = self.variant.name
+            reason = f"variant {name} does not run on {self._backend}: {err}"
+            _log.warning("%s: it stays as it is: %s", self._subject, reason)
+            self._result = BuildResult(None, reason)
             return
         seconds = time.perf_counter() - began
         line = "%s: variant %s on %s from the next frame on, ready after %.1f s"
-        _log.warning(line, *told, seconds)
-        self._ready = Ready(pipeline)
+        log_args = (self._subject, self.variant.name, self._backend, seconds)
+        _log.warning(line, *log_args)
+        self._result = BuildResult(pipeline)

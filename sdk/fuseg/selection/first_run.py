@@ -31,6 +31,7 @@ from ..dataset import metrics
 from ..errors import BackendError, FusegError
 from ..host.child_process import environment
 from ..manifest import Variant
+from ..runtime.frame_loop import Request, loop_for
 
 __all__ = ["Limits", "in_child", "in_process", "limits_of"]
 
@@ -80,25 +81,22 @@ def in_process(bundle: Bundle, backend: str, variant: Variant) -> float | None:
     """Run a network here, on one thread, without limits: on zeros, and on a sample.
 
     Args:
-        backend: The name of a CPU engine.
+        backend: The name of a CPU backend.
 
     Returns:
         The share of the first sample's labels that are the bundle's; None without one.
 
     Raises:
-        BackendError: The engine cannot be made or fails, or each score is NaN.
+        BackendError: The backend cannot be made or fails, or each score is NaN.
         BundleError: The network's tensors are not the manifest's.
     """
-    from ..segmenter import Segmenter  # which imports this module, by way of `choice`
-
-    engine = registry.create(backend, bundle.read(variant.file), threads=1)
-    label = Segmenter(bundle, backend=engine, variant=variant.name)
+    loaded = registry.create(backend, bundle.read(variant.file), threads=1)
+    loop = loop_for(bundle.manifest, loaded)
     share = None
     if bundle.manifest.samples:
         arrays, expected = bundle.samples()[0]
-        frames: dict[str, Any] = {**arrays}
-        share = metrics.label_agreement(expected, label(**frames).labels)
-    if all(np.isnan(scores).all() for scores in engine.outputs.values()):
+        share = metrics.label_agreement(expected, loop.label(Request(arrays)).labels)
+    if all(np.isnan(scores).all() for scores in loaded.outputs.values()):
         raise BackendError(
             f"the scores of variant {variant.name} on {backend} are NaN everywhere: "
             "export the bundle again."

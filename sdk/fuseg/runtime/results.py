@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from . import ops
-from .errors import ArgumentError, Cause, ShapeError
-from .manifest import Class
+from .. import ops
+from ..errors import ArgumentError, Cause, ShapeError
+from ..manifest import Class
 
 State = Literal["fresh", "held", "substituted", "absent"]
 
