@@ -8,7 +8,7 @@ FusegError
 ├── FrameError(ValueError)      a sensor has no usable frame, policy: refuse
 ├── BundleError(ValueError)     the .fuseg file is damaged, foreign or not trusted
 │   └── ManifestError           its manifest breaks the schema
-├── BackendError(RuntimeError)  the engine cannot be made or cannot run
+├── BackendError(RuntimeError)  the backend cannot be loaded or run
 │   ├── BuildError              TensorRT could not build its engine
 │   └── DeviceError             the GPU refused, or was lost
 │       └── DeviceMemoryError(MemoryError)  it is out of memory
@@ -134,7 +134,7 @@ class ManifestError(BundleError):
 
 
 class BackendError(FusegError, RuntimeError):
-    """An engine cannot be made on this machine, or failed while running."""
+    """A backend cannot be loaded on this machine, or failed while running."""
 
 
 class BuildError(BackendError):

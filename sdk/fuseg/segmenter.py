@@ -145,7 +145,7 @@ class Segmenter:
         what became of it. A call that raises leaves the held frames and the clock as
         they were; but a held frame is gone that was found too old, or too far ahead, or
         that the call was about to replace when it was interrupted, and all of them are
-        if the engine failed.
+        if the backend failed.
 
         Nothing the size of an image is allocated but what is returned.
 

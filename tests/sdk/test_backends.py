@@ -1,16 +1,18 @@
-"""Engines: what binds them to a manifest, and how they fail."""
+"""Backends: the registry, what binds them to a manifest, and how they fail."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fuseg
 from fuseg import backends, errors, load
+from fuseg.backends import registry
 from fuseg.backends.replay import ReplayBackend
 from fuseg.bundle import Bundle
 
@@ -22,6 +24,27 @@ def winner(label):
     scores = np.zeros(SCORES, np.float32)
     scores[0, label] = 1
     return scores
+
+
+# The registry
+
+
+def test_auto_is_a_gpu_backend_else_onnxruntime():
+    assert backends.KNOWN[0] == "auto"
+    assert backends.KNOWN[1:] == tuple(
+        info.name for info in (*registry.GPU, *registry.CPU)
+    )
+    assert registry.CPU[0].name == "onnxruntime"
+
+
+def test_every_backend_file_has_a_line_in_the_registry():
+    """But replay, which cannot be loaded by name: it needs recorded outputs."""
+    folder = Path(registry.__file__).parent
+    text = {p.stem: p.read_text() for p in folder.glob("*.py") if p.stem != "registry"}
+    files = {stem for stem, code in text.items() if "Backend:\n" in code}
+    files = {stem for stem in files if stem not in ("base", "replay")}
+    modules = {info.load.__module__.rpartition(".")[2] for info in registry.BACKENDS}
+    assert files | {"backend"} == modules  # tensorrt/backend.py
 
 
 # ONNX Runtime and OpenVINO
@@ -125,7 +148,7 @@ def test_a_failure_while_running_is_a_backend_error(rgbd, frames, backend):
         ("openvino", r'pip install "fuseg\[openvino\]"'),
     ],
 )
-def test_a_missing_engine_is_a_backend_error_that_says_what_to_install(
+def test_a_missing_backend_is_a_backend_error_that_says_what_to_install(
     rgbd, monkeypatch, name, fix
 ):
     monkeypatch.setitem(sys.modules, name, None)
@@ -134,7 +157,7 @@ def test_a_missing_engine_is_a_backend_error_that_says_what_to_install(
         fuseg.load(rgbd.path, backend=name)
 
 
-def test_threads_reach_the_engine(rgbd):
+def test_threads_reach_the_backend(rgbd):
     segmenter = fuseg.load(rgbd.path, threads=1)
     options = segmenter.backend.session.get_session_options()
     assert options.intra_op_num_threads == 1
@@ -169,11 +192,12 @@ def test_a_clone_shares_the_weights_and_no_buffer(rgbd, frames, backend):
     np.testing.assert_array_equal(segmenter(**frames(1)).labels, mine)
 
 
-def test_installed_engines_have_a_version():
+def test_installed_backends_have_a_version():
     found = backends.installed()
-    assert set(found) <= {"onnxruntime", "openvino"}
+    assert set(found) <= {info.name for info in registry.CPU}
     for name, version in found.items():
-        assert importlib.import_module(name).__version__.startswith(version)
+        library = importlib.import_module(registry.info_of(name).module)
+        assert library.__version__.startswith(version)
 
 
 # Replay

@@ -1,6 +1,6 @@
 """What a network may be made of: known operators, and tensors as large as they say.
 
-Checked without an engine: what is refused here no library ever reads.
+Checked before any backend: what is refused here no library ever reads.
 """
 
 from __future__ import annotations

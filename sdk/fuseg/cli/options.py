@@ -117,8 +117,8 @@ NoSpinningOption = Annotated[
 BackendOption = Annotated[
     str,
     typer.Option(
-        help="tensorrt, onnxruntime-cuda, onnxruntime, openvino, or auto: the fastest "
-        "according to fuseg tune, else the first of these that works here."
+        help=f"{', '.join(registry.KNOWN[1:])}, or auto: the fastest according to "
+        "fuseg tune, else the first of these that works here."
     ),
 ]
 DeviceOption = Annotated[

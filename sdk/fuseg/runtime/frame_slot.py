@@ -1,4 +1,4 @@
-"""One frame's place on a GPU: a stream, the engine's context, buffers, graphs."""
+"""One frame's place on a GPU: a stream, the backend's context, buffers, graphs."""
 
 from __future__ import annotations
 

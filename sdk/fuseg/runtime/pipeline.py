@@ -1,7 +1,7 @@
 """From one frame set to labels: on the CPU's memory, or on a GPU's.
 
-`host` runs an engine that reads NumPy arrays; `gpu` one that reads addresses of a GPU,
-packing and labelling there too.
+`executor_cpu` runs a backend that reads NumPy arrays; `executor_cuda` one that reads
+addresses of a GPU, packing and labelling there too.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ class Pipeline(Protocol):
     """Runs one network. Calls come from one thread at a time.
 
     Attributes:
-        name: The engine's.
-        backend: The engine, bound. On a GPU that of the first slot.
+        name: The backend's.
+        backend: The backend, bound. On a GPU that of the first slot.
         on_gpu: Whether it takes frames that are on the GPU.
         cuda_graph_disabled_reason: On a GPU, why frames do not run as one CUDA graph;
             else None.
@@ -93,14 +93,14 @@ class Pipeline(Protocol):
         tensors of inputs that are not held have any content.
 
         Raises:
-            BackendError: the engine failed, at the latest in `finish`.
+            BackendError: the backend failed, at the latest in `finish`.
         """
 
     def finish(self, running: InFlight) -> None:
         """Wait until the labels are where the job wants them; again, if interrupted.
 
         Raises:
-            BackendError: the engine failed.
+            BackendError: the backend failed.
         """
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
@@ -111,24 +111,24 @@ class Pipeline(Protocol):
 
 
 def make(
-    engine: Backend | GpuBackend, manifest: Manifest, preprocessor: Preprocessor
+    backend: Backend | GpuBackend, manifest: Manifest, preprocessor: Preprocessor
 ) -> Pipeline:
-    """Bind an engine and lay its buffers.
+    """Bind a backend and lay its buffers.
 
     Raises:
         BundleError: the network's tensors are not the manifest's.
-        BackendError: the engine refuses the buffers, or fails on its first run.
+        BackendError: the backend refuses the buffers, or fails on its first run.
     """
-    if is_on_gpu(engine):
+    if is_on_gpu(backend):
         from .executor_cuda import GpuPipeline
 
-        return GpuPipeline(engine, manifest, preprocessor)
+        return GpuPipeline(backend, manifest, preprocessor)
     from .executor_cpu import HostPipeline
 
-    return HostPipeline(cast(Backend, engine), manifest, preprocessor)
+    return HostPipeline(cast(Backend, backend), manifest, preprocessor)
 
 
-def require_numbers(engine: str, nan_samples: int, scores: tuple[int, ...]) -> None:
+def require_numbers(backend: str, nan_samples: int, scores: tuple[int, ...]) -> None:
     """Refuse labels of scores that cannot be compared.
 
     Raises:
@@ -137,7 +137,7 @@ def require_numbers(engine: str, nan_samples: int, scores: tuple[int, ...]) -> N
     if nan_samples:
         height, width = scores[-2:]
         raise BackendError(
-            f"{engine} gave scores that are not numbers (NaN or infinity) at "
+            f"{backend} gave scores that are not numbers (NaN or infinity) at "
             f"{nan_samples} of the network's {height} x {width} places: there are no "
             "labels there. Look at what it was fed with, Segmenter.preprocess, and try "
             "another variant, such as fp32."

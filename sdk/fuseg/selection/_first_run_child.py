@@ -21,7 +21,7 @@ from ..errors import BackendError, FusegError
 from ..host.child_process import die_with_parent
 from .first_run import in_process
 
-_NO_MEMORY = ("bad_alloc", "allocate", "out of memory")  # words of the engines
+_NO_MEMORY = ("bad_alloc", "allocate", "out of memory")  # words of the libraries
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ _LARGEST = 1 << 20  # bytes of a file: some dozen rows
 
 @dataclass(frozen=True)
 class Measured:
-    """One engine with one variant: half of its frames took at most ``p50_ms``."""
+    """One backend with one variant: half of its frames took at most ``p50_ms``."""
 
     backend: str
     variant: str
@@ -40,8 +40,8 @@ class Tuned:
 
     Attributes:
         digest: The bundle's.
-        threads: As many as the engines had.
-        versions: Of fuseg and of the engines, then.
+        threads: As many as the backends had.
+        versions: Of fuseg and of the backends, then.
         measured: The fastest first, at least one.
         gpu: What those of a GPU ran on; None if there were none.
         allow_spinning: Whether waiting threads might keep a core busy.
@@ -56,7 +56,7 @@ class Tuned:
 
     @property
     def outdated(self) -> bool:
-        """Whether fuseg or an engine has changed, come or gone since."""
+        """Whether fuseg or a backend has changed, come or gone since."""
         return self.versions != versions()
 
 
@@ -80,7 +80,7 @@ def store(
     """Keep what was measured, in place of what was there; return the file.
 
     Args:
-        gpu: What the engines of a GPU ran on, if there were any, as
+        gpu: What the GPU backends ran on, if there were any, as
             `registry.gpu_name` says it.
 
     Raises:
@@ -105,9 +105,9 @@ def stored(
     several threads of ONNX Runtime are slower, by more the more operators there are.
 
     Nothing, too, if it was measured with another GPU than the one of this number. If
-    there is none now, the times of the CPU's engines still hold.
+    there is none now, the times of the CPU backends still hold.
 
-    ``threads=None``, an engine's own choice, counts as one for each core.
+    ``threads=None``, a backend's own choice, counts as one for each core.
     """
     tuned = _read_tuned(_path("tuned", _tuned_key(digest, threads, allow_spinning)))
     if tuned is None or tuned.gpu is None:
@@ -232,7 +232,7 @@ def _read_tuned(path: Path) -> Tuned | None:
     if not (
         tuned.measured and known and all(0 < m.p50_ms < 1e9 for m in tuned.measured)
     ):
-        _log.warning("%s is ignored, it is damaged: no times of engines.", path)
+        _log.warning("%s is ignored, it is damaged: no times of backends.", path)
         return None
     on_gpu = any(registry.runs_on_gpu(m.backend) for m in tuned.measured)
     if not isinstance(tuned.gpu, str if on_gpu else str | None):
