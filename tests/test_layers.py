@@ -193,7 +193,6 @@ def parts_and_imports() -> dict[str, set[str]]:
     }
 
 
-@pytest.mark.xfail(reason="selection.first_run makes the Segmenter that called it")
 def test_packages_import_one_another_in_one_direction():
     try:
         graphlib.TopologicalSorter(parts_and_imports()).prepare()
@@ -204,7 +203,6 @@ def test_packages_import_one_another_in_one_direction():
 
 def test_packages_lie_in_at_most_nine_layers():
     imports = parts_and_imports()
-    imports["selection"].discard("segmenter")  # see the test before
     graph, layers = graphlib.TopologicalSorter(imports), []
     graph.prepare()
     while graph.is_active():
