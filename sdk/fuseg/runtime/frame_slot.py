@@ -63,7 +63,7 @@ class FrameSlot:
         self._labels = LabelPlan(
             scores.shape[1:], scores.dtype, output, preprocessor, **form
         )
-        self._packing = {
+        self._cuda_inputs = {
             i.name: CudaInput(i, self.inputs[i.tensor.name], preprocessor, pixel)
             for i in manifest.inputs
         }
@@ -221,9 +221,11 @@ class FrameSlot:
     ) -> None:
         for name, decision in job.plan.decisions.items():
             if name in frames:
-                self._packing[name].pack(self._on_gpu(name, frames[name]), self.stream)
+                self._cuda_inputs[name].pack(
+                    self._on_gpu(name, frames[name]), self.stream
+                )
             elif decision.state == "substituted":
-                self._packing[name].substitute(self.stream)
+                self._cuda_inputs[name].substitute(self.stream)
             elif name in held:
                 self._copy_planes(name, held[name])
         self._backend.enqueue()
