@@ -56,7 +56,7 @@ def to_onnx(network: OneOutput, example: Mapping[str, Tensor], opset: int) -> Ex
     """Export a network with the shapes of ``example``.
 
     TorchScript first, because it keeps to ``opset``; torch's newer exporter if that
-    fails. The graph holds nothing of this machine, folder or moment.
+    fails. The graph holds nothing of this machine, folder or time.
 
     Args:
         network: In eval mode, on the CPU.

@@ -23,7 +23,7 @@ SCALARS: dict[Any, dict[str, Any]] = {
     float: {"type": "number"},
     str: {"type": "string", "minLength": 1, "maxLength": 1000},
 }
-# Said by --input and --stack, and measured on the frames.
+# Given by --input and --stack, or measured on the frames.
 NOT_IN_A_SPEC = ("name", "kind", "tensor", "statistics")
 
 

@@ -170,9 +170,9 @@ def _unpickle(path: Path, data: bytes) -> Any:
             warnings.simplefilter("ignore")  # of old formats and deprecated storages
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as err:
-        doubt = "" if "GLOBAL" in str(err) else ", or is damaged"
+        damage = "" if "GLOBAL" in str(err) else ", or is damaged"
         raise CheckpointError(
-            f"the checkpoint {path} holds Python objects beside tensors{doubt}; "
+            f"the checkpoint {path} holds Python objects besides tensors{damage}; "
             f"loading objects could run any code, so it was not loaded. {_CONVERT}"
         ) from err
     except Exception as err:  # a damaged zip or pickle raises nearly anything

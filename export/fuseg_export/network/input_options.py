@@ -19,7 +19,7 @@ __all__ = ["describe", "make_inputs", "override"]
 
 _FORM = "NAME=KIND:HEIGHTxWIDTH, as in rgb=color:480x640"
 _WORD = re.compile(r"(?P<name>[^=]+)=(?P<kind>[^:]+):(?P<height>\d+)x(?P<width>\d+)")
-# Said by --input and --stack, and measured on the frames.
+# Given by --input and --stack, or measured on the frames.
 _FIXED = ("name", "kind", "tensor", "statistics")
 
 _DEFAULTS: dict[str, dict[str, Any]] = {

@@ -43,8 +43,8 @@ def main() -> int:
                 return 0
             if about != request["about"]:
                 raise BuildFailed(
-                    f"TensorRT must be {request['about']['tensorrt']}, as it was a "
-                    f"moment ago, got {trt.__version__}"
+                    f"TensorRT must be {request['about']['tensorrt']}, as when the "
+                    f"build began, got {trt.__version__}"
                 )
             onnx = sys.stdin.buffer.read(request["bytes"])
             plan, facts = _build(trt, onnx, request, reporter)
