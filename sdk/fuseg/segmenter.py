@@ -12,18 +12,12 @@ from numpy.typing import NDArray
 from . import _kernels
 from .backends import Backend, GpuBackend
 from .bundle import Bundle
-from .bundle.signing import require_trusted
 from .errors import ArgumentError, BundleError
-from .host.process import forks
 from .manifest import Manifest, Variant
-from .runtime.frame_loop import FrameLoop, Request, Ticket
-from .runtime.pipeline import Pipeline, make
-from .runtime.policies import in_force
-from .runtime.preprocess import Preprocessor
+from .runtime.frame_loop import Request, Ticket
 from .runtime.results import Segmentation
-from .selection import after_fork
 from .selection.load_options import LoadOptions
-from .selection.select import select_backend
+from .selection.session import Session
 
 
 class Segmenter:
@@ -53,46 +47,28 @@ class Segmenter:
                 f"bundle must be an open Bundle, got {type(bundle).__name__}: "
                 "fuseg.load(path) opens one and makes a Segmenter of it."
             )
-        options = options or LoadOptions()
-        if options.trust is not None:
-            require_trusted(bundle, options.trust)
-        self._bundle, self._options = bundle, options
-        self._manifest = in_force(bundle.manifest, options.missing, hold=options.hold)
-        self._preprocessor = Preprocessor(
-            self._manifest, units=options.units, channels=options.channels
-        )
-        selection = select_backend(bundle, options, self._bind)
-        self._variant, self._fallback = selection.variant, selection.fallback
-        self._loop: FrameLoop | None = FrameLoop(
-            self._manifest,
-            self._preprocessor,
-            selection.pipeline,
-            remember=options.hold,
-        )
-        self._calls, self._forks = _kernels.CallLock(), forks()
-        self._background = selection.background
-        if self._background is not None:
-            self._background.start()
+        self._session = Session(bundle, options or LoadOptions())
+        self._calls = _kernels.CallLock()
 
     @property
     def bundle(self) -> Bundle:
         """The bundle this was loaded from."""
-        return self._bundle
+        return self._session.bundle
 
     @property
     def manifest(self) -> Manifest:
         """The bundle's manifest, with the policies that `load` was told."""
-        return self._manifest
+        return self._session.manifest
 
     @property
     def variant(self) -> Variant:
         """The variant of the network that runs."""
-        return self._variant
+        return self._session.variant
 
     @property
     def backend_name(self) -> str:
         """The backend that runs it, never ``"auto"``."""
-        return self._opened().pipeline.name
+        return self._session.loop.pipeline.name
 
     @property
     def backend(self) -> Backend | GpuBackend:
@@ -102,7 +78,7 @@ class Segmenter:
         scores of the last one; on a GPU they say where the tensors lie. To run the
         network without frames, bind its ``clone()``, which shares the weights.
         """
-        return self._opened().pipeline.backend
+        return self._session.loop.pipeline.backend
 
     @property
     def fallback(self) -> str | None:
@@ -110,7 +86,7 @@ class Segmenter:
 
         Backends that are not installed are not counted.
         """
-        return self._fallback
+        return self._session.fallback
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -121,12 +97,12 @@ class Segmenter:
         warning of the log, too. Nothing is said without ``statistics`` of at least
         eight frames in the manifest, nor of frames that are on a GPU.
         """
-        return self._preprocessor.warnings
+        return self._session.preprocessor.warnings
 
     @property
     def cuda_graph_disabled_reason(self) -> str | None:
         """Why frames do not run as one CUDA graph; None if they do, or on a CPU."""
-        return self._opened().pipeline.cuda_graph_disabled_reason
+        return self._session.loop.pipeline.cuda_graph_disabled_reason
 
     def __call__(
         self,
@@ -250,7 +226,7 @@ class Segmenter:
         lost. Closing again does nothing; every other use raises ArgumentError, but for
         what is known of the bundle. ``with fuseg.load(path) as segmenter:`` closes too.
         """
-        self._calls.call(self._close)
+        self._calls.call(self._session.close)
 
     def __enter__(self) -> Segmenter:  # noqa: PYI034  # Python 3.10 has no Self
         return self
@@ -265,87 +241,38 @@ class Segmenter:
 
     def __repr__(self) -> str:
         where = "closed"
-        if self._loop is not None:
-            where = f"{self._variant.name} on {self._loop.pipeline.name}"
-        inputs = ", ".join(i.name for i in self._manifest.inputs)
-        return f"<fuseg.Segmenter of {self._bundle.path.name} ({inputs}): {where}>"
+        if not self._session.is_closed:
+            where = f"{self.variant.name} on {self.backend_name}"
+        inputs = ", ".join(i.name for i in self.manifest.inputs)
+        return f"<fuseg.Segmenter of {self.bundle.path.name} ({inputs}): {where}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as what it was loaded from, and loaded where it is unpickled."""
-        if not isinstance(self._options.backend, str):
+        backend = self._session.options.backend
+        if not isinstance(backend, str):
             raise ArgumentError(
                 "backend must be a name for a Segmenter to be pickled, got "
-                f"{self._options.backend!r}: make the Segmenter in the process that "
-                "uses it."
+                f"{backend!r}: make the Segmenter in the process that uses it."
             )
-        return _loaded_again, (self._bundle.source, self._bundle.digest, self._options)
-
-    def _bind(self, backend: Backend | GpuBackend) -> Pipeline:
-        return _kernels.native_call(make, backend, self._manifest, self._preprocessor)
+        bundle = self.bundle
+        return _loaded_again, (bundle.source, bundle.digest, self._session.options)
 
     def _label(self, request: Request) -> Segmentation:
-        return self._ready().label(request)
+        return self._session.ready().label(request)
 
     def _submit(self, request: Request) -> Ticket:
-        return self._ready().submit(request)
+        return self._session.ready().submit(request)
 
     def _result(self, ticket: Ticket) -> Segmentation:
-        self._survive_fork()
-        return self._opened().result(ticket)
+        return self._session.current().result(ticket)
 
     def _preprocess(self, frames: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:
-        self._survive_fork()
-        return self._opened().preprocess(frames)
+        return self._session.current().preprocess(frames)
 
     def _clone(self) -> Segmenter:
-        backend = self._ready().pipeline.backend.clone()
-        options = self._options.for_clone(backend, self._variant.name)
-        twin = Segmenter(self._bundle, options)
-        twin._fallback, twin._options = self._fallback, self._options
+        twin = Segmenter.__new__(Segmenter)
+        twin._session, twin._calls = self._session.clone(), _kernels.CallLock()
         return twin
-
-    def _close(self) -> None:
-        loop, self._loop, self._background = self._loop, None, None
-        if loop is not None:
-            loop.close()
-
-    def _opened(self) -> FrameLoop:
-        if self._loop is None:
-            raise ArgumentError(
-                f"the Segmenter of {self._bundle.path.name} was closed: load its "
-                "bundle again."
-            )
-        return self._loop
-
-    def _ready(self) -> FrameLoop:
-        """What labels the next frames."""
-        self._survive_fork()
-        self._switch()
-        return self._opened()
-
-    def _survive_fork(self) -> None:
-        """In a child process: a backend that works there, or one clear error."""
-        if self._forks == forks() or self._loop is None:
-            return
-        backend = after_fork.reloaded(
-            self._bundle, self._variant, self._options, self._loop.pipeline, self._forks
-        )
-        if backend is not None:
-            self._loop.restart(self._bind(backend))
-        self._forks = forks()
-
-    def _switch(self) -> None:
-        """Go on with the backend that was built meanwhile, if it is ready."""
-        background = self._background
-        built = None if background is None else background.result()
-        if background is None or built is None:
-            return
-        if built.pipeline is None:
-            self._fallback = built.reason
-        else:
-            self._opened().switch(built.pipeline)
-            self._variant = background.variant
-        self._background = None  # last: what is interrupted begins again
 
 
 def _loaded_again(source: str | bytes, digest: str, options: LoadOptions) -> Segmenter:
