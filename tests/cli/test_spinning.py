@@ -1,4 +1,4 @@
-"""``--no-spinning`` reaches the engine of every command that runs one."""
+"""``--no-spinning`` reaches the backend of every command that runs one."""
 
 from __future__ import annotations
 

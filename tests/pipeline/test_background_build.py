@@ -1,4 +1,4 @@
-"""Another engine labels frames while TensorRT's is built; then it takes over."""
+"""Another backend labels frames while TensorRT's is built; then it takes over."""
 
 from __future__ import annotations
 

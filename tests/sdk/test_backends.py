@@ -90,10 +90,10 @@ def test_a_network_that_is_not_the_manifests_is_refused(
     make_bundle, color_input, backend, onnx, says
 ):
     """No bundle can hold such a network; an object that a user made may."""
-    engine = backends.create(backend, onnx, threads=1)
+    own = backends.create(backend, onnx, threads=1)
     opened = Bundle.open(make_bundle(color_input()).path)
     with pytest.raises(errors.BundleError, match=says):
-        fuseg.load(opened, backend=engine)
+        fuseg.load(opened, backend=own)
 
 
 def test_the_network_that_is_right_in_all_of_that_loads(
@@ -114,7 +114,7 @@ def test_the_scores_are_the_networks(rgbd, frames, backend):
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
 
 
-def test_a_network_the_engine_cannot_read_is_a_backend_error_with_its_cause(
+def test_a_network_the_backend_cannot_read_is_a_backend_error_with_its_cause(
     make_bundle, color_input, backend, capfd
 ):
     from onnx import helper

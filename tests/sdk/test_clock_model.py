@@ -119,13 +119,13 @@ def bundle(make_bundle, plane_input):
     return make_bundle(*(plane_input(n, fill=FILLS[n], **number) for n in NAMES)).path
 
 
-def observed(segmenter, engine, given, stamp_ns):
+def observed(segmenter, backend, given, stamp_ns):
     """What the model says, of fuseg; the numbers are those the network was fed."""
     frames = {
         name: Frame(np.full((2, 3), value, np.uint16), stamp)
         for name, (stamp, value) in given.items()
     }
-    runs = len(engine.fed)
+    runs = len(backend.fed)
     try:
         result = segmenter(**frames, stamp_ns=stamp_ns)
     except errors.FrameError as err:
@@ -135,14 +135,14 @@ def observed(segmenter, engine, given, stamp_ns):
     else:
         told = {}
         for name, source in result.sources.items():
-            (number,) = np.unique(engine.fed[-1][name])
+            (number,) = np.unique(backend.fed[-1][name])
             age = None if source.age_ms is None else round(source.age_ms * MS)
             told[name] = source.state, age, source.cause, number
             named = f"{name}: {source.state}" in (result.reason or "")
             assert named == (source.cause is not None)
         assert result.degraded == (result.reason is not None)
         found, runs = ("labels", result.stamp_ns, told), runs + 1
-    assert len(engine.fed) == runs
+    assert len(backend.fed) == runs
     return found
 
 
@@ -179,13 +179,13 @@ def test_what_a_call_is_made_from_is_what_the_model_says(
     met = set()
     for rule in RULES:
         rules = {"a": rng.choice(RULES), "b": rule, "c": rng.choice(RULES)}
-        engine = ReplayBackend([np.zeros((1, 4, 2, 3), np.float32)])
+        backend = ReplayBackend([np.zeros((1, 4, 2, 3), np.float32)])
         missing = {name: as_dict(rules[name]) for name in NAMES}
-        segmenter = fuseg.load(bundle, backend=engine, missing=missing, hold=hold)
+        segmenter = fuseg.load(bundle, backend=backend, missing=missing, hold=hold)
         model = Model(rules, hold)
         for arrival.now, stamp_ns, given in events(rng, rules, clock):
             wanted = model(given, stamp_ns, arrival.now)
-            assert observed(segmenter, engine, given, stamp_ns) == wanted
+            assert observed(segmenter, backend, given, stamp_ns) == wanted
             met |= {t[:3:2] for t in wanted[-1].values()} if len(wanted) == 3 else set()
     causes = {"absent", "invalid"} | ({"late", "early"} if clock == "stamps" else set())
     states = {"substituted", "held"} if hold else {"substituted"}

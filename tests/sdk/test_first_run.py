@@ -51,7 +51,7 @@ def test_the_first_load_alone_starts_a_process(sampled, started, frames):
     assert (fuseg.load(path)(**frames(3)).labels == wanted).all()
     assert len(started) == 1
     fuseg.load(path, backend="openvino")
-    assert len(started) == 2  # another engine, another first run
+    assert len(started) == 2  # another backend, another first run
     fuseg.load(path, backend="openvino", threads=1)
     assert len(started) == 2
 
@@ -84,9 +84,9 @@ def test_without_samples_it_runs_all_the_same(rgbd, started, frames):
 
 
 def test_a_backend_object_is_the_users_own_doing(rgbd, started):
-    engine = fuseg.load(rgbd.path).backend.clone()
+    backend = fuseg.load(rgbd.path).backend.clone()
     started.clear()
-    fuseg.load(rgbd.path, backend=engine)
+    fuseg.load(rgbd.path, backend=backend)
     assert started == []
 
 

@@ -1,6 +1,6 @@
 """Bundles whose every digest is right and whose network is hostile.
 
-Each is refused before any engine reads it, or its first run is stopped: in one
+Each is refused before any backend reads it, or its first run is stopped: in one
 sentence, with less than 1 GiB, and without this process doing the work.
 """
 

@@ -156,7 +156,7 @@ def test_a_signal_handlers_exception_comes_out_of_the_engine_as_it_is(
         raise kind("too late")
 
     class Slow:
-        """The engine's run, in the middle of which the alarm goes off."""
+        """The backend's run, in the middle of which the alarm goes off."""
 
         def run(self, *_: object, **__: object) -> None:
             signal.raise_signal(signal.SIGALRM)

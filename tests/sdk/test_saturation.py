@@ -82,8 +82,8 @@ def least_agreement(labels, wanted):
 def here(int8_bundle):
     """Labels of int8-cpu on this CPU: the right ones, with VNNI or without."""
     bundle = Bundle.open(int8_bundle)
-    engine = create("onnxruntime", bundle.read("int8-cpu.onnx"), threads=1)
-    segmenter = load(bundle, backend=engine, variant="int8-cpu")
+    backend = create("onnxruntime", bundle.read("int8-cpu.onnx"), threads=1)
+    segmenter = load(bundle, backend=backend, variant="int8-cpu")
     return [segmenter(**frames).labels for frames, _ in bundle.samples()]
 
 

@@ -1,4 +1,4 @@
-"""Which engine and variant a bundle gets, and whether its labels are believed."""
+"""Which backend and variant a bundle gets, and whether its labels are believed."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_without_fp32_nothing_takes_the_place(sampled, with_variants, wrong):
         fuseg.load(path)
 
 
-def test_a_variant_the_engine_cannot_read_gives_way_too(
+def test_a_variant_the_backend_cannot_read_gives_way_too(
     sampled, with_variants, onnx_of, rgbd
 ):
     broken = onnx_of(rgbd).replace(b"Concat", b"Einsum")
@@ -149,7 +149,7 @@ def test_a_variant_the_engine_cannot_read_gives_way_too(
         fuseg.load(path, variant="fp16")
 
 
-def test_an_engine_that_was_tuned_and_broke_gives_way_to_onnxruntime(
+def test_a_backend_that_was_tuned_and_broke_gives_way_to_onnxruntime(
     sampled, monkeypatch
 ):
     path = sampled()
@@ -182,7 +182,7 @@ def replays(monkeypatch):
     return read
 
 
-def test_the_samples_are_replayed_once_for_each_engine_and_variant(
+def test_the_samples_are_replayed_once_for_each_backend_and_variant(
     sampled, with_variants, nearly, monkeypatch, user_cache
 ):
     path = with_variants(sampled(), {"int8-cpu": nearly, "fp16": None, "fp32": None})
@@ -236,6 +236,6 @@ def test_the_replay_leaves_no_held_frame_and_no_clock(sampled, with_variants, fr
 
 def test_a_backend_object_is_taken_as_it_is(sampled, with_variants, wrong):
     path = with_variants(sampled(), {"int8-cpu": wrong, "fp32": None})
-    engine = fuseg.load(path).backend.clone()
-    segmenter = load(Bundle.open(path), backend=engine)
+    backend = fuseg.load(path).backend.clone()
+    segmenter = load(Bundle.open(path), backend=backend)
     assert (segmenter.variant.name, segmenter.fallback) == ("int8-cpu", None)

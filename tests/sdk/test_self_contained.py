@@ -1,4 +1,4 @@
-"""ONNX members that would make an engine open other files."""
+"""ONNX members that would make a library open other files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Engine threads that wait: busy for a while, as is their default, or asleep."""
+"""Threads of a backend that wait: busy for a while, as is their default, or asleep."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ def test_without_spinning_a_process_burns_nothing_between_calls(
 
 
 def test_a_backend_object_has_its_own_way(rgbd):
-    engine = ReplayBackend([np.zeros((1, 4, 6, 8), np.float32)])
+    backend = ReplayBackend([np.zeros((1, 4, 6, 8), np.float32)])
     with pytest.raises(errors.ArgumentError, match="allow_spinning must be omitted"):
-        fuseg.load(rgbd.path, backend=engine, allow_spinning=False)
+        fuseg.load(rgbd.path, backend=backend, allow_spinning=False)
 
 
 def test_what_was_tuned_with_threads_that_sleep_is_kept_apart():

@@ -19,8 +19,8 @@ def main(path: str, out: str) -> None:
     network = bundle.read("int8-cpu.onnx")
 
     def labels():
-        engine = create("onnxruntime", network, threads=1)
-        segmenter = load(bundle, backend=engine, variant="int8-cpu")
+        backend = create("onnxruntime", network, threads=1)
+        segmenter = load(bundle, backend=backend, variant="int8-cpu")
         return [segmenter(**frames).labels for frames, _ in bundle.samples()]
 
     facts = {"saturates": onnxruntime.saturates()}
