@@ -42,7 +42,7 @@ class Preprocessor:
     Args:
         manifest: Its inputs are followed word by word.
         units: By input name, the unit the camera really delivers; the values are
-            scaled to the manifest's unit. See `fuseg.Segmenter`.
+            scaled to the manifest's unit. See `fuseg.load`.
         channels: By input name, what a colour camera really delivers: ``"RGB"``,
             ``"BGR"``, ``"RGBA"``, ``"BGRA"`` (alpha is not read) or ``"GRAY"``.
 
