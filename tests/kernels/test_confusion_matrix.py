@@ -56,19 +56,19 @@ def patches(shape, count, rng, run, dtype=np.uint8):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("run", [1, 2, 5, 100, 5000])
-@pytest.mark.parametrize("shape", SHAPES)
-def test_matches_the_definition(shape, run, dtype, rng):
-    truth = patches(shape, 11, rng, run, dtype)
-    prediction = patches(shape, 11, rng, run, dtype)
-    for ignore in (None, 3, 255):
-        if ignore == 255:
-            truth[patches(shape, 5, rng, run) == 0] = 255
-        before = truth.copy(), prediction.copy()
-        got = confusion_matrix(truth, prediction, classes=11, ignore=ignore)
-        assert got.dtype == np.int64
-        assert got.tolist() == defined(truth, prediction, 11, ignore)
-        for array, kept in zip((truth, prediction), before, strict=True):
-            np.testing.assert_array_equal(array, kept)
+def test_matches_the_definition(run, dtype, rng):
+    for shape in SHAPES:
+        truth = patches(shape, 11, rng, run, dtype)
+        prediction = patches(shape, 11, rng, run, dtype)
+        for ignore in (None, 3, 255):
+            if ignore == 255:
+                truth[patches(shape, 5, rng, run) == 0] = 255
+            before = truth.copy(), prediction.copy()
+            got = confusion_matrix(truth, prediction, classes=11, ignore=ignore)
+            assert got.dtype == np.int64
+            assert got.tolist() == defined(truth, prediction, 11, ignore)
+            for array, kept in zip((truth, prediction), before, strict=True):
+                np.testing.assert_array_equal(array, kept)
 
 
 # About the limits of 16-bit cells (254), of four tables (160), and of the types.
@@ -195,15 +195,15 @@ def test_a_label_outside_is_refused_and_nothing_counted(at, run, rng):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("run", [1, 100])
-@pytest.mark.parametrize("shape", SHAPES)
-def test_stays_inside_its_arrays(shape, run, dtype, fenced, rng):
-    truth, prediction = fenced(shape, dtype), fenced(shape, dtype)
-    truth[...] = patches(shape, 6, rng, run)
-    prediction[...] = patches(shape, 6, rng, run)
-    out = fenced((6, 6), np.int64)
-    out[...] = 0
-    confusion_matrix(truth, prediction, classes=6, ignore=2, out=out)
-    assert out.tolist() == defined(truth, prediction, 6, 2)
+def test_stays_inside_its_arrays(run, dtype, fenced, rng):
+    for shape in SHAPES:
+        truth, prediction = fenced(shape, dtype), fenced(shape, dtype)
+        truth[...] = patches(shape, 6, rng, run)
+        prediction[...] = patches(shape, 6, rng, run)
+        out = fenced((6, 6), np.int64)
+        out[...] = 0
+        confusion_matrix(truth, prediction, classes=6, ignore=2, out=out)
+        assert out.tolist() == defined(truth, prediction, 6, 2)
 
 
 def test_labels_may_lie_at_odd_addresses(rng):

@@ -68,20 +68,20 @@ def patches(shape, count, rng, patch=9):
 
 @pytest.mark.parametrize("patch", [1, 9, 30])
 @pytest.mark.parametrize("ignore", [None, 3, 255])
-@pytest.mark.parametrize("shape", SHAPES)
-def test_matches_the_definition(shape, ignore, patch, rng):
-    labels = patches(shape, 11, rng, patch)
-    if ignore is not None:
-        labels[rng.random(shape) < 0.2] = ignore
-    palette = rng.integers(0, 256, (11, 3), dtype=np.uint8)
-    frame = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
-    before = labels.copy(), palette.copy(), frame.copy()
-    for given_frame in (frame, None):
-        got = overlay(labels, palette=palette, frame=given_frame, ignore=ignore)
-        wanted = defined(labels, palette, given_frame, ignore=ignore)
-        np.testing.assert_array_equal(got, wanted)
-    for array, kept in zip((labels, palette, frame), before, strict=True):
-        np.testing.assert_array_equal(array, kept)
+def test_matches_the_definition(ignore, patch, rng):
+    for shape in SHAPES:
+        labels = patches(shape, 11, rng, patch)
+        if ignore is not None:
+            labels[rng.random(shape) < 0.2] = ignore
+        palette = rng.integers(0, 256, (11, 3), dtype=np.uint8)
+        frame = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+        before = labels.copy(), palette.copy(), frame.copy()
+        for given_frame in (frame, None):
+            got = overlay(labels, palette=palette, frame=given_frame, ignore=ignore)
+            wanted = defined(labels, palette, given_frame, ignore=ignore)
+            np.testing.assert_array_equal(got, wanted)
+        for array, kept in zip((labels, palette, frame), before, strict=True):
+            np.testing.assert_array_equal(array, kept)
 
 
 @pytest.mark.parametrize("ignore", [None, 0, 255])
@@ -221,17 +221,17 @@ def test_reads_rows_of_the_frame_wherever_they_lie(view, rng):
 
 
 @pytest.mark.parametrize("patch", [1, 9])
-@pytest.mark.parametrize("shape", SHAPES)
-def test_stays_inside_its_arrays(shape, patch, fenced, rng):
-    labels, palette = fenced(shape, np.uint8), fenced((6, 3), np.uint8)
-    frame, out = fenced((*shape, 3), np.uint8), fenced((*shape, 3), np.uint8)
-    labels[...] = patches(shape, 6, rng, patch)
-    picture = overlay(labels, palette=palette, frame=frame, ignore=2, out=out)
-    assert picture is out
-    wanted = overlay(labels.copy(), palette=palette, frame=frame.copy(), ignore=2)
-    np.testing.assert_array_equal(out, wanted)
-    overlay(labels, palette=palette, out=out)
-    np.testing.assert_array_equal(out, palette[labels])
+def test_stays_inside_its_arrays(patch, fenced, rng):
+    for shape in SHAPES:
+        labels, palette = fenced(shape, np.uint8), fenced((6, 3), np.uint8)
+        frame, out = fenced((*shape, 3), np.uint8), fenced((*shape, 3), np.uint8)
+        labels[...] = patches(shape, 6, rng, patch)
+        picture = overlay(labels, palette=palette, frame=frame, ignore=2, out=out)
+        assert picture is out
+        wanted = overlay(labels.copy(), palette=palette, frame=frame.copy(), ignore=2)
+        np.testing.assert_array_equal(out, wanted)
+        overlay(labels, palette=palette, out=out)
+        np.testing.assert_array_equal(out, palette[labels])
 
 
 def test_fills_out_and_nothing_else(poisoned, rng):

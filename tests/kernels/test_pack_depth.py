@@ -93,13 +93,13 @@ def frame_of(dtype, shape, rng):
 
 @pytest.mark.parametrize("filter", FILTERS)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("shape", "size"), SIZES)
-def test_matches_the_definition(shape, size, dtype, filter, rng):
-    frame = frame_of(dtype, shape, rng)
-    before = frame.copy()
-    how = {"filter": filter, "fill": -1.0, **METRES}
-    assert_as_defined(pack_depth(frame, size=size, **how), frame, size, **how)
-    np.testing.assert_array_equal(frame, before)
+def test_matches_the_definition(dtype, filter, rng):
+    for shape, size in SIZES:
+        frame = frame_of(dtype, shape, rng)
+        before = frame.copy()
+        how = {"filter": filter, "fill": -1.0, **METRES}
+        assert_as_defined(pack_depth(frame, size=size, **how), frame, size, **how)
+        np.testing.assert_array_equal(frame, before)
 
 
 @settings(max_examples=80, deadline=None)
@@ -194,20 +194,20 @@ def test_integers_that_leave_float32_are_refused():
 
 @pytest.mark.parametrize("filter", [*FILTERS, "bilinear"])
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
-@pytest.mark.parametrize(("shape", "size"), SIZES)
-def test_a_frame_may_begin_at_any_address(shape, size, dtype, filter, rng):
-    frame = frame_of(dtype, shape, rng)
-    room = np.zeros((shape[0], shape[1] * frame.itemsize + 3), np.uint8)
-    odd = np.ndarray(shape, dtype, room, 1, (room.strides[0], frame.itemsize))
-    odd[...] = frame
-    assert not odd.flags.aligned
-    wanted, readings = pack_depth(frame, size=size, filter=filter)
-    pack = PackDepth(dtype, size=size, filter=filter)
-    for _ in range(2):  # the second one takes the short way
-        made = np.empty(size, np.float32)
-        assert pack(odd, made) == readings
-        np.testing.assert_array_equal(made, wanted)
-    assert pack.has_reading(odd) == (readings > 0)
+def test_a_frame_may_begin_at_any_address(dtype, filter, rng):
+    for shape, size in SIZES:
+        frame = frame_of(dtype, shape, rng)
+        room = np.zeros((shape[0], shape[1] * frame.itemsize + 3), np.uint8)
+        odd = np.ndarray(shape, dtype, room, 1, (room.strides[0], frame.itemsize))
+        odd[...] = frame
+        assert not odd.flags.aligned
+        wanted, readings = pack_depth(frame, size=size, filter=filter)
+        pack = PackDepth(dtype, size=size, filter=filter)
+        for _ in range(2):  # the second one takes the short way
+            made = np.empty(size, np.float32)
+            assert pack(odd, made) == readings
+            np.testing.assert_array_equal(made, wanted)
+        assert pack.has_reading(odd) == (readings > 0)
 
 
 def test_a_mask_is_seen_on_the_short_way_too():
@@ -260,21 +260,23 @@ def test_fill_is_written_as_it_is(fill):
 
 
 @pytest.mark.parametrize("filter", FILTERS)
-@pytest.mark.parametrize(("shape", "size"), SIZES)
-def test_torch_takes_the_same_pixels(shape, size, filter, rng):
-    frame = rng.integers(1, 60000, shape).astype(np.uint16)
-    tensor = torch.from_numpy(frame.astype(np.float64))[None, None]
-    wanted = torch.nn.functional.interpolate(tensor, size, mode=filter)[0, 0].numpy()
-    plane, _ = pack_depth(frame, size=size, filter=filter)
-    np.testing.assert_array_equal(plane, wanted)
+def test_torch_takes_the_same_pixels(filter, rng):
+    for shape, size in SIZES:
+        frame = rng.integers(1, 60000, shape).astype(np.uint16)
+        tensor = torch.from_numpy(frame.astype(np.float64))[None, None]
+        wanted = torch.nn.functional.interpolate(tensor, size, mode=filter)[
+            0, 0
+        ].numpy()
+        plane, _ = pack_depth(frame, size=size, filter=filter)
+        np.testing.assert_array_equal(plane, wanted)
 
 
-@pytest.mark.parametrize(("shape", "size"), SIZES)
-def test_opencv_takes_the_same_pixels(shape, size, rng):
-    frame = rng.integers(1, 60000, shape).astype(np.uint16)
-    wanted = cv2.resize(frame, size[::-1], interpolation=cv2.INTER_NEAREST)
-    plane, _ = pack_depth(frame, size=size)
-    np.testing.assert_array_equal(plane, wanted)
+def test_opencv_takes_the_same_pixels(rng):
+    for shape, size in SIZES:
+        frame = rng.integers(1, 60000, shape).astype(np.uint16)
+        wanted = cv2.resize(frame, size[::-1], interpolation=cv2.INTER_NEAREST)
+        plane, _ = pack_depth(frame, size=size)
+        np.testing.assert_array_equal(plane, wanted)
 
 
 def turned(frame, size, crop, rotate, fit):
@@ -356,24 +358,24 @@ def assert_placed(frame, size, *, fill=-1.0, dtype=np.float32, out_scale=1.0, **
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("shape", "size"), SIZES)
-def test_bilinear_takes_the_mean_of_readings_only(shape, size, dtype, rng):
-    assert_placed(frame_of(dtype, shape, rng), size, filter="bilinear")
-    frame = frame_of(dtype, shape, rng)
-    if dtype is not np.float32:
-        top = np.iinfo(dtype).max
-        assert_placed(frame, size, filter="bilinear", invalid=(0, top))
-        assert_placed(frame, size, filter="bilinear", invalid=(0, top, 1, 2, 3))
-        assert_placed(frame, size, filter="bilinear", invalid=())
+def test_bilinear_takes_the_mean_of_readings_only(dtype, rng):
+    for shape, size in SIZES:
+        assert_placed(frame_of(dtype, shape, rng), size, filter="bilinear")
+        frame = frame_of(dtype, shape, rng)
+        if dtype is not np.float32:
+            top = np.iinfo(dtype).max
+            assert_placed(frame, size, filter="bilinear", invalid=(0, top))
+            assert_placed(frame, size, filter="bilinear", invalid=(0, top, 1, 2, 3))
+            assert_placed(frame, size, filter="bilinear", invalid=())
 
 
-@pytest.mark.parametrize(("shape", "size"), SIZES)
-def test_bilinear_of_readings_is_that_of_torch(shape, size, rng):
-    frame = rng.integers(1, 60000, shape).astype(np.uint16)
-    tensor = torch.from_numpy(frame.astype(np.float64))[None, None]
-    wanted = torch.nn.functional.interpolate(tensor, size, mode="bilinear")[0, 0]
-    plane, _ = pack_depth(frame, size=size, filter="bilinear")
-    np.testing.assert_allclose(plane, wanted.numpy(), rtol=0, atol=2**-20 * 60000)
+def test_bilinear_of_readings_is_that_of_torch(rng):
+    for shape, size in SIZES:
+        frame = rng.integers(1, 60000, shape).astype(np.uint16)
+        tensor = torch.from_numpy(frame.astype(np.float64))[None, None]
+        wanted = torch.nn.functional.interpolate(tensor, size, mode="bilinear")[0, 0]
+        plane, _ = pack_depth(frame, size=size, filter="bilinear")
+        np.testing.assert_allclose(plane, wanted.numpy(), rtol=0, atol=2**-20 * 60000)
 
 
 def test_a_flat_surface_with_holes_stays_flat(rng):
@@ -489,36 +491,34 @@ def test_reads_rows_wherever_they_lie(view, dtype, rng):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("shape", "size"), SIZES)
-def test_stays_inside_its_arrays(shape, size, dtype, fenced, rng):
-    frame = fenced(shape, dtype)
-    frame[...] = frame_of(dtype, shape, rng)
-    before = frame.copy()
-    out = fenced(size, np.float32)
-    plane, readings = pack_depth(frame, size=size, out=out)
-    assert plane is out
-    wanted, count = pack_depth(before, size=size)
-    np.testing.assert_array_equal(out, wanted)
-    assert readings == count
-    pack_depth(frame[::-1], size=size, out=out)
-    pack_depth(frame[-1:, -1:], size=size, out=out)
+def test_stays_inside_its_arrays(dtype, fenced, rng):
+    for shape, size in SIZES:
+        frame = fenced(shape, dtype)
+        frame[...] = frame_of(dtype, shape, rng)
+        before = frame.copy()
+        out = fenced(size, np.float32)
+        plane, readings = pack_depth(frame, size=size, out=out)
+        assert plane is out
+        wanted, count = pack_depth(before, size=size)
+        np.testing.assert_array_equal(out, wanted)
+        assert readings == count
+        pack_depth(frame[::-1], size=size, out=out)
+        pack_depth(frame[-1:, -1:], size=size, out=out)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("rotate", [0, 90])
-@pytest.mark.parametrize(("shape", "size"), SIZES)
-def test_stays_inside_its_arrays_when_it_blends(
-    shape, size, rotate, dtype, fenced, rng
-):
-    frame = fenced(shape, dtype)
-    frame[...] = frame_of(dtype, shape, rng)
-    how = {"size": size, "filter": "bilinear", "rotate": rotate}
-    for kind in (np.float32, np.float16, np.int8):
-        out, valid = fenced(size, kind), fenced(size, np.uint8)
-        pack_depth(frame, out=out, valid=valid, dtype=kind, **how)
-        plane, readings = pack_depth(frame.copy(), dtype=kind, **how)
-        np.testing.assert_array_equal(out, plane)
-        assert valid.sum() == readings
+def test_stays_inside_its_arrays_when_it_blends(rotate, dtype, fenced, rng):
+    for shape, size in SIZES:
+        frame = fenced(shape, dtype)
+        frame[...] = frame_of(dtype, shape, rng)
+        how = {"size": size, "filter": "bilinear", "rotate": rotate}
+        for kind in (np.float32, np.float16, np.int8):
+            out, valid = fenced(size, kind), fenced(size, np.uint8)
+            pack_depth(frame, out=out, valid=valid, dtype=kind, **how)
+            plane, readings = pack_depth(frame.copy(), dtype=kind, **how)
+            np.testing.assert_array_equal(out, plane)
+            assert valid.sum() == readings
 
 
 def test_fills_out_and_nothing_else(poisoned, rng):
@@ -704,18 +704,16 @@ def packer(dtype, size, filter="nearest", **changes):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("filter", FILTERS)
-@pytest.mark.parametrize(("shape", "size"), SIZES)
-def test_one_reading_is_found_exactly_where_it_is_sampled(
-    shape, size, filter, dtype, fenced
-):
-    ask = packer(dtype, size, filter)
-    spots = [(0, 0), (shape[0] - 1, shape[1] - 1), (shape[0] // 2, shape[1] // 3)]
-    for spot in spots:
-        frame = fenced(shape, dtype)
-        frame[:] = 7
-        assert not ask.has_reading(frame)
-        frame[spot] = 9
-        assert ask.has_reading(frame) == (9 in sampled(frame, size, filter))
+def test_one_reading_is_found_exactly_where_it_is_sampled(filter, dtype, fenced):
+    for shape, size in SIZES:
+        ask = packer(dtype, size, filter)
+        spots = [(0, 0), (shape[0] - 1, shape[1] - 1), (shape[0] // 2, shape[1] // 3)]
+        for spot in spots:
+            frame = fenced(shape, dtype)
+            frame[:] = 7
+            assert not ask.has_reading(frame)
+            frame[spot] = 9
+            assert ask.has_reading(frame) == (9 in sampled(frame, size, filter))
 
 
 def test_a_frame_of_nothing_finite_has_no_reading():

@@ -128,16 +128,16 @@ def blobs(classes, grid, rng):
 
 
 @CORNERS
-@pytest.mark.parametrize(("classes", "grid", "size"), SIZES)
-def test_matches_the_definition(classes, grid, size, align_corners, rng):
-    for scores in (
-        rng.standard_normal((classes, *grid), dtype=np.float32),
-        blobs(classes, grid, rng),
-    ):
-        before = scores.copy()
-        labels = upsample_argmax(scores, size=size, align_corners=align_corners)
-        assert_as_defined(labels, scores, size, align_corners)
-        np.testing.assert_array_equal(scores, before)
+def test_matches_the_definition(align_corners, rng):
+    for classes, grid, size in SIZES:
+        for scores in (
+            rng.standard_normal((classes, *grid), dtype=np.float32),
+            blobs(classes, grid, rng),
+        ):
+            before = scores.copy()
+            labels = upsample_argmax(scores, size=size, align_corners=align_corners)
+            assert_as_defined(labels, scores, size, align_corners)
+            np.testing.assert_array_equal(scores, before)
 
 
 @settings(max_examples=100, deadline=None)
@@ -160,29 +160,29 @@ def test_any_size(classes, grid, size, align_corners, smooth, seed):
 
 
 @CORNERS
-@pytest.mark.parametrize(("classes", "grid", "size"), SIZES)
-def test_torch_then_argmax_gives_the_same(classes, grid, size, align_corners, rng):
-    scores = blobs(classes, grid, rng)
-    dense = torch.nn.functional.interpolate(
-        torch.from_numpy(scores)[None].double(),
-        size,
-        mode="bilinear",
-        align_corners=align_corners,
-    )[0]
-    top = dense.topk(2, dim=0).values
-    clear = (top[0] - top[1] > 1e-5).numpy()
-    labels = upsample_argmax(scores, size=size, align_corners=align_corners)
-    np.testing.assert_array_equal(labels[clear], dense.argmax(0).numpy()[clear])
+def test_torch_then_argmax_gives_the_same(align_corners, rng):
+    for classes, grid, size in SIZES:
+        scores = blobs(classes, grid, rng)
+        dense = torch.nn.functional.interpolate(
+            torch.from_numpy(scores)[None].double(),
+            size,
+            mode="bilinear",
+            align_corners=align_corners,
+        )[0]
+        top = dense.topk(2, dim=0).values
+        clear = (top[0] - top[1] > 1e-5).numpy()
+        labels = upsample_argmax(scores, size=size, align_corners=align_corners)
+        np.testing.assert_array_equal(labels[clear], dense.argmax(0).numpy()[clear])
 
 
-@pytest.mark.parametrize(("classes", "grid", "size"), SIZES)
-def test_opencv_then_argmax_gives_the_same(classes, grid, size, rng):
-    scores = blobs(classes, grid, rng)
-    dense = np.stack([cv2.resize(plane, size[::-1]) for plane in scores])
-    top = np.sort(dense, axis=0)
-    clear = top[-1] - top[-2] > 1e-3
-    labels = upsample_argmax(scores, size=size)
-    np.testing.assert_array_equal(labels[clear], dense.argmax(0)[clear])
+def test_opencv_then_argmax_gives_the_same(rng):
+    for classes, grid, size in SIZES:
+        scores = blobs(classes, grid, rng)
+        dense = np.stack([cv2.resize(plane, size[::-1]) for plane in scores])
+        top = np.sort(dense, axis=0)
+        clear = top[-1] - top[-2] > 1e-3
+        labels = upsample_argmax(scores, size=size)
+        np.testing.assert_array_equal(labels[clear], dense.argmax(0)[clear])
 
 
 @pytest.mark.parametrize("classes", [2, 3, 8, 40])
@@ -252,36 +252,34 @@ def test_scores_that_are_refused_are_taken_when_copied_as_told(make, rng):
 
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("confidence", [False, True])
-@pytest.mark.parametrize(("classes", "grid", "size"), SIZES)
-def test_samples_without_a_softmax_are_counted(
-    classes, grid, size, confidence, half, rng
-):
-    dtype = np.float16 if half else np.float32
-    label = UpsampleArgmax((classes, *grid), dtype, size=size)
-    out = np.empty(size, np.uint8 if classes <= 255 else np.uint16)
-    sure = np.empty(size, np.float32) if confidence else None
-    count = np.full(1, 77, np.int32)
-    scores = rng.standard_normal((classes, *grid)).astype(dtype)
-    last = tuple(n - 1 for n in grid)
-    for value, where, wanted in (
-        (0.0, (0, 0, 0), 0),
-        (-np.inf, (0, 0, 0), 0),
-        (np.nan, (classes - 1, *last), 1),
-        (np.inf, (0, *last), 1),
-        (-np.inf, (slice(None), 0, 0), 1),
-        (np.nan, slice(None), grid[0] * grid[1]),
-    ):
-        given = scores.copy()
-        given[where] = value
-        label(given, out=out, confidence=sure, nan_samples=count)
-        if size[0] >= grid[0] and size[1] >= grid[1]:
-            assert count[0] == wanted
-        else:  # some of the samples are needed by no label
-            assert count[0] <= wanted
-        if confidence and not count[0]:
-            assert np.isfinite(sure).all()
-    label(scores, out=out, confidence=sure, nan_samples=count)
-    assert count[0] == 0
+def test_samples_without_a_softmax_are_counted(confidence, half, rng):
+    for classes, grid, size in SIZES:
+        dtype = np.float16 if half else np.float32
+        label = UpsampleArgmax((classes, *grid), dtype, size=size)
+        out = np.empty(size, np.uint8 if classes <= 255 else np.uint16)
+        sure = np.empty(size, np.float32) if confidence else None
+        count = np.full(1, 77, np.int32)
+        scores = rng.standard_normal((classes, *grid)).astype(dtype)
+        last = tuple(n - 1 for n in grid)
+        for value, where, wanted in (
+            (0.0, (0, 0, 0), 0),
+            (-np.inf, (0, 0, 0), 0),
+            (np.nan, (classes - 1, *last), 1),
+            (np.inf, (0, *last), 1),
+            (-np.inf, (slice(None), 0, 0), 1),
+            (np.nan, slice(None), grid[0] * grid[1]),
+        ):
+            given = scores.copy()
+            given[where] = value
+            label(given, out=out, confidence=sure, nan_samples=count)
+            if size[0] >= grid[0] and size[1] >= grid[1]:
+                assert count[0] == wanted
+            else:  # some of the samples are needed by no label
+                assert count[0] <= wanted
+            if confidence and not count[0]:
+                assert np.isfinite(sure).all()
+        label(scores, out=out, confidence=sure, nan_samples=count)
+        assert count[0] == 0
 
 
 def test_of_one_class_against_nothing_minus_infinity_is_a_score():
@@ -390,16 +388,16 @@ def softmax_top(dense):
 
 
 @CORNERS
-@pytest.mark.parametrize(("classes", "grid", "size"), SIZES)
-def test_confidence_is_the_largest_softmax(classes, grid, size, align_corners, rng):
-    for scale in (0.1, 3.0, 30.0):
-        scores = rng.uniform(-scale, scale, (classes, *grid)).astype(np.float32)
-        confidence = np.full(size, -1, np.float32)
-        how = {"size": size, "align_corners": align_corners}
-        labels = upsample_argmax(scores, confidence=confidence, **how)
-        wanted = softmax_top(resized(scores, size, align_corners))
-        assert np.abs(confidence - wanted).max() < 1e-5
-        np.testing.assert_array_equal(labels, upsample_argmax(scores, **how))
+def test_confidence_is_the_largest_softmax(align_corners, rng):
+    for classes, grid, size in SIZES:
+        for scale in (0.1, 3.0, 30.0):
+            scores = rng.uniform(-scale, scale, (classes, *grid)).astype(np.float32)
+            confidence = np.full(size, -1, np.float32)
+            how = {"size": size, "align_corners": align_corners}
+            labels = upsample_argmax(scores, confidence=confidence, **how)
+            wanted = softmax_top(resized(scores, size, align_corners))
+            assert np.abs(confidence - wanted).max() < 1e-5
+            np.testing.assert_array_equal(labels, upsample_argmax(scores, **how))
 
 
 def test_confidence_of_one_class_is_a_sigmoid(rng):
@@ -430,18 +428,18 @@ def test_confidence_of_scores_that_are_not_finite():
 
 
 @CORNERS
-@pytest.mark.parametrize(("classes", "grid", "size"), SIZES)
-def test_stays_inside_its_arrays(classes, grid, size, align_corners, fenced, rng):
-    scores = fenced((classes, *grid), np.float32)
-    scores[...] = rng.standard_normal(scores.shape)
-    out = fenced(size, np.uint8 if classes <= 255 else np.uint16)
-    confidence = fenced(size, np.float32)
-    how = {"size": size, "align_corners": align_corners}
-    labels = upsample_argmax(scores, out=out, confidence=confidence, **how)
-    assert labels is out
-    np.testing.assert_array_equal(out, upsample_argmax(scores.copy(), **how))
-    scores[:, 0, 0] = np.nan
-    upsample_argmax(scores, out=out, confidence=confidence, **how)
+def test_stays_inside_its_arrays(align_corners, fenced, rng):
+    for classes, grid, size in SIZES:
+        scores = fenced((classes, *grid), np.float32)
+        scores[...] = rng.standard_normal(scores.shape)
+        out = fenced(size, np.uint8 if classes <= 255 else np.uint16)
+        confidence = fenced(size, np.float32)
+        how = {"size": size, "align_corners": align_corners}
+        labels = upsample_argmax(scores, out=out, confidence=confidence, **how)
+        assert labels is out
+        np.testing.assert_array_equal(out, upsample_argmax(scores.copy(), **how))
+        scores[:, 0, 0] = np.nan
+        upsample_argmax(scores, out=out, confidence=confidence, **how)
 
 
 def side_by_side(scores, beyond):
