@@ -136,7 +136,8 @@ import sys
 sys.modules["PIL"] = None
 from pathlib import Path
 import numpy as np
-from fuseg import errors, images, pictures
+from fuseg import errors
+from fuseg.dataset import images, pictures
 one = np.zeros((4, 5, 3), np.uint8)
 np.save("one.npy", one)
 assert (images.read_frame(Path("one.npy"), "color") == one).all()
