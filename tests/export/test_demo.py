@@ -29,8 +29,9 @@ def contents(folder):
 def quick(monkeypatch, rgbd_bundle):
     """The demo with a bundle that is there already."""
 
-    def copied(target, checkpoint, out, progress):
-        assert (target, checkpoint.name) == ("rgbd", "rgbd.safetensors")
+    def copied(network, out, progress):
+        assert network.target == "rgbd"
+        assert network.checkpoint.name == "rgbd.safetensors"
         progress("copying")
         shutil.copy(rgbd_bundle, out)
 
