@@ -27,9 +27,9 @@ from fuseg_export.scenes import render_many
 from fuseg_export.to_onnx import to_onnx
 from fuseg_export.training import fit, qat
 from fuseg_export.training.__main__ import main
-from fuseg_export.training.data import Frames, random_batch
+from fuseg_export.training.data import RenderedFrames, random_batch
 from fuseg_export.training.fake_quantize import FakeQuantize, fake_quantized, ranges_of
-from fuseg_export.training.fx_graph import FoldedConv, drawn
+from fuseg_export.training.fx_graph import FoldedConv, traced_graph
 
 SIZE = (64, 128)  # the coarsest features are 2 x 4, which the pools divide
 LOUD = 300.0
@@ -176,7 +176,7 @@ def test_folding_without_rounding_changes_nothing():
     network = small()
     (tensors,) = pictures(1)
     with torch.no_grad():
-        got, expected = drawn(network, 2)(*tensors), network(*tensors)
+        got, expected = traced_graph(network, 2)(*tensors), network(*tensors)
     torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-3)
 
 
@@ -234,7 +234,7 @@ def planted():
         network.mix[1].bias[3] *= LOUD
         network.head.weight[:, 3] /= LOUD
         network.head.weight.mul_(4)
-    return model, network, Frames(*render_many(range(16), *SIZE))
+    return model, network, RenderedFrames(*render_many(range(16), *SIZE))
 
 
 @pytest.fixture

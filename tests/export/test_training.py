@@ -10,7 +10,7 @@ from fuseg_export.models import REFERENCE
 from fuseg_export.reference import preprocess
 from fuseg_export.scenes import render_many
 from fuseg_export.training import fit as training
-from fuseg_export.training.data import Frames, pack, random_batch
+from fuseg_export.training.data import RenderedFrames, pack, random_batch
 from fuseg_export.training.evaluate import held_out_confusion
 
 MODEL = REFERENCE["rgbd"]
@@ -26,7 +26,7 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def frames():
-    return Frames(*render_many(range(2), 240, 320))
+    return RenderedFrames(*render_many(range(2), 240, 320))
 
 
 @pytest.mark.parametrize("index", [0, 1])
@@ -78,7 +78,7 @@ def test_held_out_counts_compare_truth_at_the_centre_of_each_pixel():
     depth = np.full((1, 480, 640), 1000, np.uint16)
     depth[:, :, 320:] = 3000
     labels = (depth > 2000).astype(np.uint8)
-    frames = Frames(np.zeros((1, 480, 640, 3), np.uint8), depth, labels)
+    frames = RenderedFrames(np.zeros((1, 480, 640, 3), np.uint8), depth, labels)
     counts = held_out_confusion(Oracle(), MODEL.inputs, frames, classes=2, ignore=255)
     assert counts.tolist() == [[240 * 160, 0], [0, 240 * 160]]
     blind = held_out_confusion(

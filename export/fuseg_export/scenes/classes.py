@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 
 class SceneClass(NamedTuple):
-    """One class: its name, and the RGB colour (0 to 255) that paints it."""
+    """One class: its name, and the RGB colour (0 to 255) of its overlay."""
 
     name: str
     color: tuple[int, int, int]
 
 
-# Far from each other, and from what the things of the class look like: a room painted
-# in its own colours would look as if nothing had been labelled.
+# Far from each other, and from the look of things of the class: a room overlaid with
+# its own colours would look unlabelled.
 CLASSES: tuple[SceneClass, ...] = (
     SceneClass("floor", (0, 160, 90)),
     SceneClass("wall", (60, 110, 255)),

@@ -1,11 +1,11 @@
-"""Draw a room at random, with everything that stands, lies and hangs in it."""
+"""A random room, furnished where its camera looks."""
 
 from __future__ import annotations
 
 from math import hypot, pi
 
 from . import classes, decals
-from .layout import Plan, draw_camera
+from .layout import Layout, sample_camera
 from .material_sampling import (
     Rng,
     ball_material,
@@ -23,42 +23,43 @@ from .world import Ball, Box, Cylinder, Finish, Light, Room, Vec, World
 def furnish(rng: Rng) -> World:
     """A room of 3 to 7 m, furnished where its camera looks."""
     size = (rng.uniform(3, 7), rng.uniform(3, 7), rng.uniform(2.4, 3.0))
-    plan = Plan(rng, size, draw_camera(rng, size))
+    layout = Layout(rng, size, sample_camera(rng, size))
     floor, wall = (
         floor_material(rng),
         wall_material(rng),
     )
 
     for _ in range(count(rng, 1, 2, 2)):
-        _add_platform(plan, floor)
+        _add_platform(layout, floor)
     for _ in range(count(rng, 1, 2, 2, 3)):
-        _add_pillar(plan, wall)
+        _add_pillar(layout, wall)
     for material, label in (
         (crate_material, classes.CRATE),
         (bin_material, classes.BIN),
     ):
         for _ in range(count(rng, 0, 1, 1, 2, 2, 2)):
-            _add_crate(plan, material(rng), label)
+            _add_crate(layout, material(rng), label)
     for _ in range(count(rng, 0, 1, 1, 2, 2)):
-        _add_ball(plan)
+        _add_ball(layout)
     if rng.random() < 0.25:
-        _add_clutter(plan)
+        _add_clutter(layout)
     for _ in range(count(rng, 1, 1, 2)):
-        decals.add_rug(plan)
+        decals.add_rug(layout)
     for _ in range(count(rng, 1, 2, 2)):
-        decals.add_poster(plan)
-    decals.add_stains(plan)
+        decals.add_poster(layout)
+    decals.add_stains(layout)
 
     finishes = [
-        Finish(wall, classes.WALL, patches=tuple(plan.paint[side])) for side in range(4)
+        Finish(wall, classes.WALL, patches=tuple(layout.patches[side]))
+        for side in range(4)
     ]
-    finishes.append(Finish(floor, classes.FLOOR, patches=tuple(plan.paint[4])))
+    finishes.append(Finish(floor, classes.FLOOR, patches=tuple(layout.patches[4])))
     finishes.append(Finish(ceiling_material(rng), classes.CEILING))
     west, east, south, north, below, above = finishes
     room = Room(size, (west, east, south, north, below, above))
     lights = tuple(_light(rng, size) for _ in range(count(rng, 1, 2)))
     ambient = rng.uniform(0.3, 0.6)
-    return World(room, tuple(plan.things), lights, plan.camera, ambient)
+    return World(room, tuple(layout.things), lights, layout.camera, ambient)
 
 
 def _light(rng: Rng, size: Vec) -> Light:
@@ -68,93 +69,93 @@ def _light(rng: Rng, size: Vec) -> Light:
     return Light((x, y, size[2] - rng.uniform(0.1, 0.5)), rgb)
 
 
-def _add_platform(plan: Plan, floor: Material) -> None:
-    """A low block that wears the floor."""
-    rng = plan.rng
+def _add_platform(layout: Layout, floor: Material) -> None:
+    """A low block with the material of the floor."""
+    rng = layout.rng
     half = (rng.uniform(0.3, 0.65), rng.uniform(0.3, 0.65))
     height = rng.uniform(0.12, 0.4)
     radius = hypot(*half)
-    at = plan.spot(radius, height, 4.5)
+    at = layout.spot(radius, height, 4.5)
     if at is None:
         return
-    plan.taken.append((*at, radius))
+    layout.taken.append((*at, radius))
     # The top is exactly as bright as the floor.
     gains = (*rng.uniform(0.85, 1.1, 6)[:5], 1.0)
     yaw = rng.uniform(-pi, pi)
     center, extent = (*at, height / 2), (*half, height / 2)
     finish = Finish(floor, classes.PLATFORM)
-    plan.things.append(Box(center, extent, yaw, finish, gains, True))
+    layout.things.append(Box(center, extent, yaw, finish, gains, True))
 
 
-def _add_pillar(plan: Plan, wall: Material) -> None:
-    """A block that stands out of a wall and wears it."""
-    rng = plan.rng
-    place = plan.wall_spot(rng.uniform(0.5, 1.8))
+def _add_pillar(layout: Layout, wall: Material) -> None:
+    """A block that juts out of a wall, with its material."""
+    rng = layout.rng
+    place = layout.wall_spot(rng.uniform(0.5, 1.8))
     if place is None:
         return
     side, along = place
     out, wide = rng.uniform(0.25, 0.6), rng.uniform(0.2, 0.55)
     kind = rng.random()
     if kind < 0.5:
-        low, high = 0.0, plan.size[2]
+        low, high = 0.0, layout.size[2]
     elif kind < 0.8:
         low, high = 0.0, rng.uniform(0.9, 2.0)
     else:
         low = rng.uniform(0.5, 1.1)
         high = low + rng.uniform(0.5, 1.0)
-    across = out / 2 if side % 2 == 0 else plan.size[side // 2] - out / 2
+    across = out / 2 if side % 2 == 0 else layout.size[side // 2] - out / 2
     x, y = (across, along) if side < 2 else (along, across)
     radius = max(wide, out / 2)
-    if not plan.free(x, y, radius):
+    if not layout.free(x, y, radius):
         return
-    if hypot(x - plan.camera.position[0], y - plan.camera.position[1]) < 1.2:
+    if hypot(x - layout.camera.position[0], y - layout.camera.position[1]) < 1.2:
         return
-    plan.taken.append((x, y, radius))
+    layout.taken.append((x, y, radius))
     half_xy = (out / 2, wide) if side < 2 else (wide, out / 2)
     gains = rng.uniform(0.9, 1.1, 6)
     gains[side ^ 1] = 1.0  # the front is exactly as bright as the wall
     center, extent = (x, y, (low + high) / 2), (*half_xy, (high - low) / 2)
     finish = Finish(wall, classes.PILLAR)
-    plan.things.append(Box(center, extent, 0.0, finish, tuple(gains), True))
+    layout.things.append(Box(center, extent, 0.0, finish, tuple(gains), True))
 
 
-def _add_crate(plan: Plan, material: Material, label: int) -> None:
-    """A box on the floor; crates and bins are drawn from the same shapes."""
-    rng = plan.rng
+def _add_crate(layout: Layout, material: Material, label: int) -> None:
+    """A box on the floor; crates and bins have the same shapes."""
+    rng = layout.rng
     half = (rng.uniform(0.18, 0.38), rng.uniform(0.18, 0.38))
     height = rng.uniform(0.35, 0.9)
-    at = plan.spot(hypot(*half), height / 2, 4.2)
+    at = layout.spot(hypot(*half), height / 2, 4.2)
     if at is None:
         return
-    plan.taken.append((*at, hypot(*half)))
+    layout.taken.append((*at, hypot(*half)))
     gains = tuple(rng.uniform(0.85, 1.05, 6))
     loss = rng.uniform(0.1, 0.5) if rng.random() < 0.2 else 0.0
     finish = Finish(material, label, depth_loss=loss)
     extent = (*half, height / 2)
     yaw = rng.uniform(-pi, pi)
-    plan.things.append(Box((*at, height / 2), extent, yaw, finish, gains))
+    layout.things.append(Box((*at, height / 2), extent, yaw, finish, gains))
 
 
-def _add_ball(plan: Plan) -> None:
+def _add_ball(layout: Layout) -> None:
     """A ball on the floor."""
-    rng = plan.rng
+    rng = layout.rng
     radius = rng.uniform(0.17, 0.38)
-    at = plan.spot(radius, radius, 3.8)
+    at = layout.spot(radius, radius, 3.8)
     if at is None:
         return
-    plan.taken.append((*at, radius))
+    layout.taken.append((*at, radius))
     loss = rng.uniform(0.1, 0.5) if rng.random() < 0.2 else 0.0
     finish = Finish(ball_material(rng), classes.BALL, depth_loss=loss)
-    plan.things.append(Ball((*at, radius), radius, finish))
+    layout.things.append(Ball((*at, radius), radius, finish))
 
 
-def _add_clutter(plan: Plan) -> None:
-    """Something nobody named: an upright cylinder."""
-    rng = plan.rng
+def _add_clutter(layout: Layout) -> None:
+    """An upright cylinder, which belongs to no class."""
+    rng = layout.rng
     radius, half_height = rng.uniform(0.1, 0.25), rng.uniform(0.1, 0.4)
-    at = plan.spot(radius, half_height, 4.0)
+    at = layout.spot(radius, half_height, 4.0)
     if at is None:
         return
-    plan.taken.append((*at, radius))
+    layout.taken.append((*at, radius))
     finish = Finish(ball_material(rng), classes.IGNORE)
-    plan.things.append(Cylinder((*at, half_height), radius, half_height, finish))
+    layout.things.append(Cylinder((*at, half_height), radius, half_height, finish))

@@ -1,4 +1,4 @@
-"""Where things can go: a room being furnished, and the camera that will see it."""
+"""Where things can go: a room being furnished, and the camera that sees it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .world import Camera, Patch, Thing, Vec
 
 
 @dataclass
-class Plan:
+class Layout:
     """A room being furnished.
 
     Attributes:
-        rng: Where chance comes from.
+        rng: Source of all random choices.
         size: The room, metres.
-        camera: Who looks; things go where it sees them.
-        things: What stands in the room so far.
-        paint: What each side of the room wears, in the order of ``Room.finishes``.
+        camera: Things go where it sees them.
+        things: In the room so far.
+        patches: Decals on each side of the room, in the order of ``Room.finishes``.
         taken: Circles of floor in use: x, y, radius, metres.
     """
 
@@ -28,11 +28,11 @@ class Plan:
     size: Vec
     camera: Camera
     things: list[Thing] = field(default_factory=list)
-    paint: list[list[Patch]] = field(default_factory=lambda: [[] for _ in range(6)])
+    patches: list[list[Patch]] = field(default_factory=lambda: [[] for _ in range(6)])
     taken: list[tuple[float, float, float]] = field(default_factory=list)
 
     def sees(self, x: float, y: float, z: float) -> bool:
-        """Whether the point is in view, walls and things aside."""
+        """Whether the point is in view, if nothing stands in front of it."""
         offset = np.array([x, y, z]) - self.camera.position
         forward, right, up = self.camera.axes() @ offset
         half = self.camera.half_width() * forward
@@ -45,7 +45,7 @@ class Plan:
         for _ in range(25):
             bearing = self.camera.yaw + self.rng.uniform(-0.45, 0.45) * self.camera.fov
             near = 1.1 + radius
-            air = air_ahead(self.size, *self.camera.position[:2], bearing) - radius
+            air = free_distance(self.size, *self.camera.position[:2], bearing) - radius
             if air <= near:
                 continue
             reach = self.rng.uniform(near, min(air, far))
@@ -68,7 +68,7 @@ class Plan:
         for _ in range(25):
             bearing = self.camera.yaw + self.rng.uniform(-0.45, 0.45) * self.camera.fov
             x0, y0 = self.camera.position[:2]
-            air = air_ahead(self.size, x0, y0, bearing)
+            air = free_distance(self.size, x0, y0, bearing)
             x, y = x0 + air * cos(bearing), y0 + air * sin(bearing)
             gaps = (x, self.size[0] - x, y, self.size[1] - y)
             side = int(np.argmin(gaps))
@@ -77,13 +77,13 @@ class Plan:
         return None
 
 
-def draw_camera(rng: Rng, size: Vec) -> Camera:
-    """Somewhere in the room, with three metres of air ahead where it has them."""
+def sample_camera(rng: Rng, size: Vec) -> Camera:
+    """Somewhere in the room, with three metres of free space ahead if there are."""
     best, best_air = (size[0] / 2, size[1] / 2, 0.0), 0.0
     for _ in range(20):
         x, y = rng.uniform(0.4, size[0] - 0.4), rng.uniform(0.4, size[1] - 0.4)
         yaw = rng.uniform(-pi, pi)
-        air = air_ahead(size, x, y, yaw)
+        air = free_distance(size, x, y, yaw)
         if air > best_air:
             best, best_air = (x, y, yaw), air
         if best_air > 3.0:
@@ -100,7 +100,7 @@ def draw_camera(rng: Rng, size: Vec) -> Camera:
     )
 
 
-def air_ahead(size: Vec, x: float, y: float, yaw: float) -> float:
+def free_distance(size: Vec, x: float, y: float, yaw: float) -> float:
     """Level distance from a point to the wall it looks at, metres."""
     c, s = cos(yaw), sin(yaw)
     to_x = ((size[0] if c > 0 else 0.0) - x) / c if abs(c) > 1e-9 else np.inf

@@ -1,4 +1,4 @@
-"""Which materials a room and its things are made of, drawn at random."""
+"""Random materials for a room and the things in it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def pick(rng: Rng, patterns: tuple[Pattern, ...]) -> Pattern:
 
 
 def count(rng: Rng, *choices: int) -> int:
-    """One of the numbers; one given twice is twice as likely."""
+    """One of the numbers; a number given twice is twice as likely."""
     return choices[int(rng.integers(len(choices)))]
 
 
@@ -110,8 +110,8 @@ def ball_material(rng: Rng) -> Material:
     )
 
 
-def print_material(rng: Rng) -> Material:
-    """Cloth or paper: purple to red, which rooms and boxes are not."""
+def decal_material(rng: Rng) -> Material:
+    """Cloth or paper: purple to red, unlike rooms and boxes."""
     hue = rng.uniform(0.74, 1.02)
     return Material(
         pick(rng, ("plain", "checks", "stripes", "speckle", "ribs")),

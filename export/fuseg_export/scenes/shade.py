@@ -29,7 +29,7 @@ class Shaded:
         labels: Class index, shape ``(H, W)``, uint8.
         facing: Cosine between ray and surface normal, shape ``(H, W)``, float32:
             1 head-on, 0 grazing.
-        depth_loss: Share of readings the surface swallows, shape ``(H, W)``,
+        depth_loss: Share of readings lost to the surface, shape ``(H, W)``,
             float32.
     """
 

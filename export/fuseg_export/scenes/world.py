@@ -1,4 +1,4 @@
-"""What stands in a room: plain data, in metres and radians, z up."""
+"""A room and the things in it: plain data, in metres and radians, z up."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Box:
         center: Its middle.
         half: Half its extent along its own axes, before turning.
         yaw: Its rotation about z, radians.
-        finish: What all its sides wear.
+        finish: Of all its sides.
         side_gains: Brightness of the sides -x, +x, -y, +y, -z, +z.
         continues_room: Whether its texture is laid out in world coordinates, so
             that it runs on from the floor or wall of the same material.

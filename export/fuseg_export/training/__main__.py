@@ -20,7 +20,7 @@ from fuseg.errors import FusegError
 from ..models import REFERENCE, ReferenceModel
 from ..network.checkpoint import load_checkpoint
 from ..scenes import HELD_OUT_SEEDS, TRAIN_SEEDS
-from .data import Frames, frames_of
+from .data import RenderedFrames, frames_of
 from .evaluate import held_out_confusion
 from .fit import fit
 from .qat import fine_tune, measure
@@ -91,8 +91,8 @@ def tuned(
     model: ReferenceModel,
     args: argparse.Namespace,
     settings: dict[str, Any],
-    train: Frames,
-    held_out: Frames,
+    train: RenderedFrames,
+    held_out: RenderedFrames,
 ) -> tuple[nn.Module, dict[str, Any]]:
     """A checkpoint's network fine-tuned, and what INT8 was before and is after."""
     before = model.build()
@@ -116,7 +116,7 @@ def tuned(
 
 
 def accuracy(
-    model: ReferenceModel, network: nn.Module, frames: Frames
+    model: ReferenceModel, network: nn.Module, frames: RenderedFrames
 ) -> dict[str, Any]:
     def counts(without: str | None) -> np.ndarray[Any, np.dtype[np.int64]]:
         return held_out_confusion(

@@ -20,11 +20,11 @@ from fuseg.runtime.sensor import Sensor
 from ..reference import at_size
 from ..scenes import render_many
 
-__all__ = ["Frames", "frames_of", "pack", "random_batch"]
+__all__ = ["RenderedFrames", "frames_of", "pack", "random_batch"]
 
 
 @dataclass(frozen=True)
-class Frames:
+class RenderedFrames:
     """``color`` (N, H, W, 3) uint8, ``depth`` (N, H, W) uint16 in mm, ``labels``
     (N, H, W) uint8."""
 
@@ -36,7 +36,9 @@ class Frames:
         return len(self.labels)
 
 
-def frames_of(seeds: Sequence[int], height: int, width: int, cache: Path) -> Frames:
+def frames_of(
+    seeds: Sequence[int], height: int, width: int, cache: Path
+) -> RenderedFrames:
     """The rendered scenes of ``seeds``, from the folder ``cache`` if it has them."""
     stem = f"{seeds[0]}-{seeds[-1]}-{height}x{width}"
     paths = [cache / f"{stem}-{part}.npy" for part in ("color", "depth", "labels")]
@@ -47,7 +49,7 @@ def frames_of(seeds: Sequence[int], height: int, width: int, cache: Path) -> Fra
             unfinished = path.with_suffix(".part.npy")
             np.save(unfinished, np.asarray(part))
             unfinished.replace(path)
-    return Frames(*(np.load(path, mmap_mode="r") for path in paths))
+    return RenderedFrames(*(np.load(path, mmap_mode="r") for path in paths))
 
 
 def pack(spec: Input, frame: NDArray[Any] | None) -> NDArray[np.float32]:
@@ -67,7 +69,7 @@ def _sensor(spec: Input) -> Sensor:
 
 
 def random_batch(
-    frames: Frames,
+    frames: RenderedFrames,
     inputs: Sequence[Input],
     size: int,
     *,

@@ -12,7 +12,7 @@ from fuseg.dataset.metrics import confusion
 from fuseg.manifest import Input
 
 from ..reference import at_size, labels
-from .data import Frames, pack
+from .data import RenderedFrames, pack
 
 __all__ = ["held_out_confusion"]
 
@@ -21,7 +21,7 @@ __all__ = ["held_out_confusion"]
 def held_out_confusion(
     network: nn.Module,
     inputs: Sequence[Input],
-    frames: Frames,
+    frames: RenderedFrames,
     *,
     classes: int,
     ignore: int,

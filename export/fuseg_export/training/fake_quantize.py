@@ -1,9 +1,9 @@
 """A torch network that computes what its INT8 variant will, and can be trained.
 
 Where pairs of QuantizeLinear and DequantizeLinear stand, their scales and zero points
-are the exporter's own: the network is drawn as an ONNX graph, node for node,
-`precision.quantize` writes its pairs into the drawing, and a `FakeQuantize` goes to the
-same places.
+are the exporter's own: the network is traced to an ONNX graph, node for node,
+`int8.quantize` writes its pairs into that graph, and a `FakeQuantize` goes to the same
+places.
 
 Left out is the rounding of an int32 bias: its step is that of a product of two 8-bit
 numbers, far below theirs.
@@ -22,7 +22,7 @@ from torch import Tensor, fx, nn
 from ..precision.calibrate import Ranges
 from ..precision.int8.qdq_placement import QdqScheme
 from ..precision.int8.quantize import quantize
-from .fx_graph import FoldedConv, as_onnx, drawn
+from .fx_graph import FoldedConv, as_onnx, traced_graph
 
 __all__ = ["FakeQuantize", "fake_quantized", "ranges_of"]
 
@@ -62,7 +62,7 @@ def ranges_of(
     Values have the names that `fake_quantized` gives them; each frame is a batch of
     any size.
     """
-    observer = _Observer(drawn(network, sensors))
+    observer = _Observer(traced_graph(network, sensors))
     count = 0
     with torch.no_grad():
         for tensors in frames:
@@ -83,9 +83,9 @@ def fake_quantized(
         ranges: Of `ranges_of`.
 
     Raises:
-        ExportError: See `drawing.drawn`.
+        ExportError: See `fx_graph.traced_graph`.
     """
-    made = drawn(network, sensors)
+    made = traced_graph(network, sensors)
     quantized = quantize(as_onnx(made), ranges, scheme)
     stored = {i.name: i for i in quantized.graph.initializer}
     named = {node.name: node for node in made.graph.nodes}

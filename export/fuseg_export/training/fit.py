@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..models import ReferenceModel
-from .data import Frames, random_batch
+from .data import RenderedFrames, random_batch
 
 __all__ = ["Loss", "fit"]
 
@@ -26,7 +26,7 @@ Loss = Callable[[int, list[Tensor], Tensor], Tensor]  # of step, tensors and lab
 
 def fit(
     model: ReferenceModel,
-    train: Frames,
+    train: RenderedFrames,
     settings: dict[str, Any],
     work: Path,
     *,
@@ -125,7 +125,9 @@ def fit(
     }
 
 
-def _from_labels(model: ReferenceModel, train: Frames) -> tuple[nn.Module, Loss]:
+def _from_labels(
+    model: ReferenceModel, train: RenderedFrames
+) -> tuple[nn.Module, Loss]:
     network = model.build().train()
     weights = class_weights(train, len(model.classes))
 
@@ -136,7 +138,7 @@ def _from_labels(model: ReferenceModel, train: Frames) -> tuple[nn.Module, Loss]
     return network, loss_of
 
 
-def class_weights(train: Frames, classes: int) -> Tensor:
+def class_weights(train: RenderedFrames, classes: int) -> Tensor:
     """Weights ``(classes,)``: inverse square root of frequency, mean 1."""
     sample = train.labels[:: max(1, len(train) // 200)]
     counts = np.bincount(sample.ravel(), minlength=256)[:classes]

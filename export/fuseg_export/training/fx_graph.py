@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from fuseg.errors import ExportError
 
-__all__ = ["FoldedConv", "as_onnx", "drawn"]
+__all__ = ["FoldedConv", "as_onnx", "traced_graph"]
 
 _FUNCTIONS = {
     operator.add: "Add",
@@ -81,14 +81,14 @@ class FoldedConv(nn.Module):
         )
 
 
-def drawn(network: nn.Module, sensors: int) -> fx.GraphModule:
+def traced_graph(network: nn.Module, sensors: int) -> fx.GraphModule:
     """The network as a graph with folded convolutions, which shares its parameters.
 
     Args:
         sensors: How many tensors ``forward`` takes.
 
     Raises:
-        ExportError: ``forward`` does what the exporter's rules are not drawn for here.
+        ExportError: ``forward`` has an operation that this module does not know.
     """
     try:
         traced = fx.GraphModule(network, _Tracer(sensors).trace(network))
@@ -142,7 +142,7 @@ def as_onnx(traced: fx.GraphModule) -> onnx.ModelProto:
         for name in (*inputs, end_name)
     }
     graph = helper.make_graph(
-        nodes, "drawing", [ends[n] for n in inputs], [ends[end_name]], weights
+        nodes, "network", [ends[n] for n in inputs], [ends[end_name]], weights
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
 

@@ -35,7 +35,7 @@ from ..precision.int8.qdq_placement import CPU, TENSORRT
 from ..precision.int8.quantize import quantize
 from ..reference import at_size
 from ..to_onnx import to_onnx
-from .data import Frames, pack
+from .data import RenderedFrames, pack
 from .fake_quantize import fake_quantized, ranges_of
 from .fit import fit
 
@@ -50,7 +50,7 @@ _OPSET = 17
 def fine_tune(
     model: ReferenceModel,
     network: nn.Module,
-    train: Frames,
+    train: RenderedFrames,
     settings: dict[str, Any],
     work: Path,
 ) -> tuple[nn.Module, dict[str, Any]]:
@@ -66,7 +66,7 @@ def fine_tune(
         settings: See `fit.fit`; ``network`` must be among them, as a digest.
 
     Raises:
-        ExportError: See `fake_quantize.drawn`.
+        ExportError: See `fx_graph.traced_graph`.
     """
     network.eval()
     teacher = copy.deepcopy(network).requires_grad_(False)
@@ -97,8 +97,8 @@ def measure(
     model: ReferenceModel,
     before: nn.Module,
     after: nn.Module,
-    train: Frames,
-    held_out: Frames,
+    train: RenderedFrames,
+    held_out: RenderedFrames,
 ) -> dict[str, dict[str, Any]]:
     """Both networks' INT8 variants beside ``before`` in float32, on the same frames.
 
@@ -125,7 +125,7 @@ def measure(
 
 
 def _variants(
-    model: ReferenceModel, network: nn.Module, train: Frames
+    model: ReferenceModel, network: nn.Module, train: RenderedFrames
 ) -> tuple[ScoreFunction, Task, dict[str, ScoreFunction]]:
     shapes = tensor_shapes(model.inputs)
     example = {name: torch.zeros(shape) for name, shape in shapes.items()}
@@ -143,7 +143,7 @@ def _variants(
 
 
 def _packed(
-    model: ReferenceModel, frames: Frames, most: int
+    model: ReferenceModel, frames: RenderedFrames, most: int
 ) -> Iterator[dict[str, np.ndarray[Any, np.dtype[np.float32]]]]:
     """The tensors of the first frames, one at a time."""
     for index in range(min(most, len(frames))):
