@@ -34,7 +34,7 @@ class Engine:
             self._buffers = Buffers(self.device, backend)
             self.stream = self._buffers.stream()
             backend.bind(*shapes(segmenter.manifest), self._buffers, self.stream)
-            self._graphs = Graphs(self.stream)
+            self._graphs = Graphs(self.device, self.stream)
             for _ in range(3):
                 self.launch()
             self.device.synchronize(self.stream)
