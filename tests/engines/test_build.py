@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -211,6 +212,17 @@ def test_a_child_without_its_parent_ends_at_once():
         check=False,
     )
     assert (done.returncode, done.stdout) == (1, b"")
+
+
+def test_a_plan_that_is_cut_off_is_not_an_engine(monkeypatch):
+    said = """print('{"event": "engine", "bytes": 100}'); print("too short")"""
+    command = [sys.executable, "-c", said]
+    monkeypatch.setattr(build_process, "COMMAND", command)
+    child = build_process.Child({}, b"", device=0)
+    try:
+        assert [e for e in child.events() if e["event"] != "tick"] == []
+    finally:
+        child.end()
 
 
 def test_a_child_that_cannot_be_started(trt10, engine, monkeypatch):
