@@ -8,7 +8,7 @@ LONGEST = 200
 
 
 def first_sentence(err: BaseException) -> str:
-    """Name an exception and quote its message's first sentence, without the stop."""
+    """An exception's type and the first sentence of its message, without the period."""
     lines = [line.strip() for line in str(err).splitlines() if line.strip()]
     first = lines[0].split(". ")[0].rstrip(".:") if lines else ""
     if len(first) > LONGEST:

@@ -81,11 +81,14 @@ class FileDataset:
             )
         stamps = files.stamps
         of_stamps = [stamps.reference] if stamps and stamps.reference else []
-        for told, names in (("--plane", files.planes), ("--reference", of_stamps)):
+        for flag, names in (
+            ("--plane", files.planes),
+            ("--reference", of_stamps),
+        ):
             unknown = [name for name in names if name not in wanted]
             if unknown:
                 raise ArgumentError(
-                    f"{told} must name one of {', '.join(wanted)}, got {unknown[0]}."
+                    f"{flag} must name one of {', '.join(wanted)}, got {unknown[0]}."
                 )
         if stamps and stamps.reference:
             stamps = replace(stamps, reference=f"{option} {stamps.reference}")

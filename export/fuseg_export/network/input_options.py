@@ -1,4 +1,4 @@
-"""What the command line says of a network's inputs, as inputs of the manifest.
+"""``--input``, ``--stack`` and ``--spec`` as inputs of the manifest.
 
 A foreign network says nothing about its sensors, so each kind has the usual
 preprocessing as its default, and a spec file overrides any of it.
@@ -63,17 +63,17 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 def make_inputs(
     words: Sequence[str], stacks: Sequence[str], spec: Mapping[str, Any]
 ) -> tuple[Input, ...]:
-    """Make the manifest's inputs from words like ``rgb=color:480x640``.
+    """Make the manifest's inputs from options like ``rgb=color:480x640``.
 
     Args:
-        words: One a sensor, in the order of the forward's positional arguments.
+        words: One per sensor, in the order of the forward's positional arguments.
         stacks: Names joined by commas, as in ``rgb,thermal``: these sensors fill one
             tensor, in this order. It takes the place of the first of them.
         spec: By input name, what differs from the kind's defaults.
 
     Raises:
-        ArgumentError: A word is not of its form, names do not fit, or the result is
-            no input of a manifest.
+        ArgumentError: An option has the wrong form, names do not fit, or the result is
+            not an input of a manifest.
     """
     if not words:
         raise ArgumentError(

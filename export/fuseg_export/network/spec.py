@@ -1,4 +1,4 @@
-"""What a user says beside the input words: a spec file, and the classes."""
+"""``--spec`` and ``--classes``: a spec file, and the names of classes."""
 
 from __future__ import annotations
 

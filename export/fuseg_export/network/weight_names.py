@@ -1,8 +1,8 @@
 """The names of stored weights beside those of the network that they are for.
 
-Trainers put words before every name (DataParallel, Lightning), into names
-(torch.compile) and tensors of their own beside the network's (losses, averages,
-auxiliary heads). `match` takes the words off; `foreign` says what may be left out.
+Trainers add prefixes to every name (DataParallel, Lightning), infixes (torch.compile)
+and tensors of their own beside the network's (losses, averages, auxiliary heads).
+`match` removes what was added to names; `foreign` says what may be left out.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ COMPILED = "_orig_mod"  # what torch.compile calls the module inside its own
 
 
 def unwrapped(network: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
-    """Take off what cannot be traced, or puts a word before the names of weights.
+    """Remove what cannot be traced, or prefixes the names of weights.
 
     Args:
         network: May be, or hold anywhere, what ``torch.compile`` made; may be a
