@@ -1,5 +1,5 @@
-// One GPU besides its kernels: memory, streams, copies, graphs. fuseg.cuda is what calls
-// this. CUDA's runtime from 11.4 on.
+// One GPU besides its kernels: memory, streams, copies, graphs. fuseg.cuda is what
+// calls this. CUDA's runtime from 11.4 on.
 #include <nvtx3/nvToolsExt.h>
 
 #include <new>

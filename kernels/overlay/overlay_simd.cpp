@@ -46,7 +46,7 @@ struct Cover {
   static constexpr bool kReadsFrame = false;
   Pixels operator()(const Pixels&, const Pixels& colour) const { return colour; }
 };
-struct Half {
+struct Average {
   static constexpr bool kReadsFrame = true;
   Pixels operator()(const Pixels& frame, const Pixels& colour) const {
     return average(frame, colour);
@@ -115,8 +115,8 @@ class Painter {
 };
 
 // Rows that follow each other in memory are one line.
-template <class AffineAxis>
-void for_lines(const Overlay& job, const AffineAxis& line) {
+template <class PaintLine>
+void for_lines(const Overlay& job, const PaintLine& line) {
   const auto paint = [&](const std::uint8_t* frame, std::int64_t at,
                          std::int64_t count) {
     line(job.labels + at, frame, job.out + 3 * at, count);
@@ -158,7 +158,7 @@ int overlay_simd(const Overlay& job) {
   if (job.frame == nullptr || job.alpha == 256) {
     paint_with(job, Cover());
   } else if (job.alpha == 128) {
-    paint_with(job, Half());
+    paint_with(job, Average());
   } else if (job.alpha == 0) {
     for_lines(job, [](const std::uint8_t*, const std::uint8_t* frame, std::uint8_t* out,
                       std::int64_t count) {

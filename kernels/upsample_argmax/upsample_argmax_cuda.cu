@@ -274,138 +274,204 @@ __device__ void cut_rows(Tile& tile, int row, int top, int count) {
   }
 }
 
+// The part of the image that a block labels, and what it reads for it.
+template <typename Score>
+struct Part {
+  std::int64_t left;  // of the tile, in the image
+  std::int64_t top;   // negative: the first rows of the tile lie above the image
+  int first_row;      // pixels of the tile in the image: rows first_row to rows - 1,
+  int rows;
+  int columns;          // columns 0 to columns - 1
+  std::int64_t from_y;  // the sample that taps of the tile are counted from
+  std::int64_t from_x;
+  const Score* scores;  // of the first class there
+  float* confidence;    // of the tile's first pixel; or null
+};
+
+template <typename Layout, bool kConfident>
+__device__ Part<typename Layout::Score> part_of(const Task& task) {
+  using Score = typename Layout::Score;
+  const std::int64_t image = blockIdx.z;
+  Part<Score> part;
+  part.left = std::int64_t{blockIdx.x} * kTileWidth;
+  part.top = std::int64_t{blockIdx.y} * kTileHeight - task.above;
+  part.first_row = static_cast<int>(max(-part.top, std::int64_t{0}));
+  part.rows =
+      static_cast<int>(min(task.out_height - part.top, std::int64_t{kTileHeight}));
+  part.columns =
+      static_cast<int>(min(task.out_width - part.left, std::int64_t{kTileWidth}));
+  part.from_y = task.rows.tap(part.top + part.first_row, task.height).index;
+  part.from_x = task.columns.tap(part.left, task.width).index;
+  if (task.by_cells) part.from_x = min(part.from_x, task.width - 2);
+  part.scores =
+      static_cast<const Score*>(task.scores) +
+      image * task.classes * task.height * task.width +
+      (part.from_y * task.width + part.from_x) * Layout::sample_step(task.pitch);
+  part.confidence = nullptr;
+  if (kConfident) {
+    part.confidence = task.confidence +
+                      (image * task.out_height + part.top) * task.out_width + part.left;
+  }
+  return part;
+}
+
+// Phase 1: where the columns and rows of the tile lie among the samples. Threads 0 to
+// 63 take a column each, threads 64 to 95 a row each. Pixels outside of the image get
+// the tap of the nearest one inside.
+template <typename Score>
+__device__ void locate_pixels(const Task& task, const Part<Score>& part, Tile& tile) {
+  const int thread = static_cast<int>(threadIdx.x);  // 0 to 127
+  if (thread < kTileWidth) {
+    const std::int64_t x = part.left + min(thread, part.columns - 1);
+    tile.column[thread] = column_of(task, x, part.from_x);
+  } else if (thread < kTileWidth + kTileHeight) {
+    const int row = thread - kTileWidth;  // 0 to 31
+    const std::int64_t y = part.top + max(part.first_row, min(row, part.rows - 1));
+    tile.row[row] = weighted_tap(task.rows.tap(y, task.height), part.from_y);
+  }
+}
+
+// Phase 2: the winners of the samples under the tile, `high` rows of them. A warp has
+// eight samples at a time, of each four threads share the classes.
+template <typename Layout>
+__device__ void find_winners(const Task& task, const Part<typename Layout::Score>& part,
+                             Tile& tile, int high) {
+  const int thread = static_cast<int>(threadIdx.x);
+  const int wide = task.samples_wide;
+  const int warp = thread / kWarp;                      // 0 to 3
+  const int sample = thread % kSamplesAtOnce;           // 0 to 7, of a warp's
+  const int classes = thread % kWarp / kSamplesAtOnce;  // 0 to 3, which share
+  constexpr int kWarps = kThreads / kWarp;
+  for (int i = warp * kSamplesAtOnce; i < high * wide; i += kWarps * kSamplesAtOnce) {
+    const int at = min(i + sample, high * wide - 1);  // row-major under the tile
+    const std::int64_t y = min(std::int64_t{at / wide}, task.height - 1 - part.from_y);
+    const std::int64_t x = min(std::int64_t{at % wide}, task.width - 1 - part.from_x);
+    const std::int32_t winner = winner_of<Layout>(
+        task, part.scores + (y * task.width + x) * Layout::sample_step(task.pitch),
+        classes);
+    if (classes == 0) tile.winners()[at] = winner;
+  }
+}
+
+// Phase 3a: a thread has one column of one group of rows. Where the four samples around
+// agree, these rows have their label; the others, and with kConfident all, become
+// units.
+template <bool kConfident>
+__device__ void label_agreed(Tile& tile, int columns, int wide, std::uint16_t* units) {
+  for (int i = static_cast<int>(threadIdx.x); i < tile.groups * kTileWidth;
+       i += kThreads) {
+    const Group group = tile.group[i / kTileWidth];
+    const int x = i % kTileWidth;  // 0 to 63
+    const std::int32_t* corner =
+        tile.winners() + tile.row[group.row].index * wide + tile.column[x].index;
+    const std::int32_t winner = corner[0];
+    const bool agreed = winner == corner[1] && winner == corner[wide] &&
+                        winner == corner[wide + 1] && winner < kUnsafe;
+    for (int r = 0; r < group.count; ++r) {
+      tile.label[group.row + r][x] = static_cast<std::uint16_t>(winner);
+    }
+    if (x < columns && (!agreed || kConfident)) {
+      units[atomicAdd(&tile.units, 1)] = static_cast<std::uint16_t>(i);
+    }
+  }
+}
+
+// Phase 3b: a thread has one unit at a time, up to kRows pixels below each other.
+template <typename Layout, int kRows, bool kConfident>
+__device__ void label_units(const Task& task, const Part<typename Layout::Score>& part,
+                            Tile& tile, const std::uint16_t* units) {
+  const int wide = task.samples_wide;
+  for (int k = static_cast<int>(threadIdx.x); k < tile.units; k += kThreads) {
+    const Group group = tile.group[units[k] / kTileWidth];
+    const int x = units[k] % kTileWidth;
+    const WeightedTap column = tile.column[x];
+    const int y = tile.row[group.row].index;
+    const std::int32_t* corner = tile.winners() + y * wide + column.index;
+    const std::int32_t all = corner[0] | corner[1] | corner[wide] | corner[wide + 1];
+    const typename Layout::Score* from =
+        part.scores + (y * task.width + column.index) * Layout::sample_step(task.pitch);
+    const bool agreed = corner[0] == corner[1] && corner[0] == corner[wide] &&
+                        corner[0] == corner[wide + 1];
+    if (all >= kUnsafe) {  // a score around is NaN, infinite or huge
+      for (int r = group.row; r < group.row + group.count; ++r) {
+        float* to = kConfident ? part.confidence + r * task.out_width + x : nullptr;
+        const Best best =
+            label_by_definition<Layout>(task, from, tile.row[r], column, to);
+        tile.label[r][x] = static_cast<std::uint16_t>(best.winner);
+      }
+      continue;
+    }
+    Best best[kRows];
+    float sure[kRows];
+    const bool last = part.from_y + y == task.height - 1;
+    label_unit<Layout, kRows, kConfident>(task, from, last, tile, group, column, best,
+                                          sure);
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      if (r >= group.count) continue;
+      if (!agreed) {
+        tile.label[group.row + r][x] = static_cast<std::uint16_t>(best[r].winner);
+      }
+      if (kConfident) {
+        part.confidence[(group.row + r) * task.out_width + x] = sure[r];
+      }
+    }
+  }
+}
+
+// Instead of phases 2 and 3 where cells are too small to share anything: a thread has
+// one pixel at a time.
+template <typename Layout, bool kConfident>
+__device__ void label_pixels(const Task& task, const Part<typename Layout::Score>& part,
+                             Tile& tile) {
+  for (int i = static_cast<int>(threadIdx.x); i < kTileHeight * kTileWidth;
+       i += kThreads) {
+    const int y = i / kTileWidth;  // 0 to 31
+    const int x = i % kTileWidth;  // 0 to 63
+    if (y < part.first_row || y >= part.rows || x >= part.columns) continue;
+    const typename Layout::Score* from =
+        part.scores + (tile.row[y].index * task.width + tile.column[x].index) *
+                          Layout::sample_step(task.pitch);
+    float* to = kConfident ? part.confidence + y * task.out_width + x : nullptr;
+    const Best best =
+        label_by_definition<Layout>(task, from, tile.row[y], tile.column[x], to);
+    tile.label[y][x] = static_cast<std::uint16_t>(best.winner);
+  }
+}
+
 template <typename Layout, int kRows, bool kConfident>
 __global__ void __launch_bounds__(kThreads, 4)
     upsample_argmax_kernel(const __grid_constant__ Task task) {
-  using Score = typename Layout::Score;
   Tile& tile = *static_cast<Tile*>(shared_block());
   const int thread = static_cast<int>(threadIdx.x);
   if (task.nan_samples != nullptr && thread == 0 && blockIdx.x == 0 &&
       blockIdx.y == 0 && blockIdx.z == 0) {
     *task.nan_samples = 0;  // for the kernel that follows
   }
-  const std::int64_t image = blockIdx.z;
-  const std::int64_t left = std::int64_t{blockIdx.x} * kTileWidth;
-  const std::int64_t top = std::int64_t{blockIdx.y} * kTileHeight - task.above;
-  const auto first_row = static_cast<int>(max(-top, std::int64_t{0}));
-  const auto rows =
-      static_cast<int>(min(task.out_height - top, std::int64_t{kTileHeight}));
-  const auto columns =
-      static_cast<int>(min(task.out_width - left, std::int64_t{kTileWidth}));
-
-  // Where the pixels of the tile lie among the samples.
-  const std::int64_t from_y = task.rows.tap(top + first_row, task.height).index;
-  const Tap leftmost = task.columns.tap(left, task.width);
-  const std::int64_t from_x =
-      task.by_cells ? min(leftmost.index, task.width - 2) : leftmost.index;
-  if (thread < kTileWidth) {
-    const std::int64_t x = left + min(thread, columns - 1);
-    tile.column[thread] = column_of(task, x, from_x);
-  } else if (thread < kTileWidth + kTileHeight) {
-    const int row = thread - kTileWidth;
-    const std::int64_t y = top + max(first_row, min(row, rows - 1));
-    tile.row[row] = weighted_tap(task.rows.tap(y, task.height), from_y);
-  }
+  const auto part = part_of<Layout, kConfident>(task);
+  locate_pixels(task, part, tile);
   __syncthreads();
-
-  const std::int64_t next = Layout::sample_step(task.pitch);
-  const Score* scores = static_cast<const Score*>(task.scores) +
-                        image * task.classes * task.height * task.width +
-                        (from_y * task.width + from_x) * next;
-  float* confidence = nullptr;
-  if (kConfident) {
-    confidence =
-        task.confidence + (image * task.out_height + top) * task.out_width + left;
-  }
 
   if (task.by_cells) {
-    if (thread < kWarp) cut_rows<kRows>(tile, thread, first_row, rows);
-    std::int32_t* winners = tile.winners();
-    const int wide = task.samples_wide;
     const int high = tile.row[kTileHeight - 1].index + 2;
-    auto* units = reinterpret_cast<std::uint16_t*>(winners + high * wide);
-    for (int i = thread / kWarp * kSamplesAtOnce; i < high * wide;
-         i += kThreads / kWarp * kSamplesAtOnce) {
-      const int at = min(i + thread % kSamplesAtOnce, high * wide - 1);
-      const std::int64_t y = min(std::int64_t{at / wide}, task.height - 1 - from_y);
-      const std::int64_t x = min(std::int64_t{at % wide}, task.width - 1 - from_x);
-      const int part = thread % kWarp / kSamplesAtOnce;
-      const std::int32_t winner =
-          winner_of<Layout>(task, scores + (y * task.width + x) * next, part);
-      if (part == 0) winners[at] = winner;
-    }
+    auto* units =
+        reinterpret_cast<std::uint16_t*>(tile.winners() + high * task.samples_wide);
+    if (thread < kWarp) cut_rows<kRows>(tile, thread, part.first_row, part.rows);
+    find_winners<Layout>(task, part, tile, high);
     __syncthreads();
-
-    // Label what is agreed on, list the rest.
-    for (int i = thread; i < tile.groups * kTileWidth; i += kThreads) {
-      const Group group = tile.group[i / kTileWidth];
-      const int x = i % kTileWidth;
-      const std::int32_t* corner =
-          winners + tile.row[group.row].index * wide + tile.column[x].index;
-      const std::int32_t winner = corner[0];
-      const bool agreed = winner == corner[1] && winner == corner[wide] &&
-                          winner == corner[wide + 1] && winner < kUnsafe;
-      for (int r = 0; r < group.count; ++r) {
-        tile.label[group.row + r][x] = static_cast<std::uint16_t>(winner);
-      }
-      if (x < columns && (!agreed || kConfident)) {
-        units[atomicAdd(&tile.units, 1)] = static_cast<std::uint16_t>(i);
-      }
-    }
+    label_agreed<kConfident>(tile, part.columns, task.samples_wide, units);
     __syncthreads();
-
-    for (int k = thread; k < tile.units; k += kThreads) {
-      const Group group = tile.group[units[k] / kTileWidth];
-      const int x = units[k] % kTileWidth;
-      const WeightedTap column = tile.column[x];
-      const int y = tile.row[group.row].index;
-      const std::int32_t* corner = winners + y * wide + column.index;
-      const std::int32_t all = corner[0] | corner[1] | corner[wide] | corner[wide + 1];
-      const Score* from = scores + (y * task.width + column.index) * next;
-      const bool agreed = corner[0] == corner[1] && corner[0] == corner[wide] &&
-                          corner[0] == corner[wide + 1];
-      if (all >= kUnsafe) {
-        for (int r = group.row; r < group.row + group.count; ++r) {
-          float* to = kConfident ? confidence + r * task.out_width + x : nullptr;
-          const Best best =
-              label_by_definition<Layout>(task, from, tile.row[r], column, to);
-          tile.label[r][x] = static_cast<std::uint16_t>(best.winner);
-        }
-        continue;
-      }
-      Best best[kRows];
-      float sure[kRows];
-      const bool last = from_y + y == task.height - 1;
-      label_unit<Layout, kRows, kConfident>(task, from, last, tile, group, column, best,
-                                            sure);
-#pragma unroll
-      for (int r = 0; r < kRows; ++r) {
-        if (r >= group.count) continue;
-        if (!agreed) {
-          tile.label[group.row + r][x] = static_cast<std::uint16_t>(best[r].winner);
-        }
-        if (kConfident) confidence[(group.row + r) * task.out_width + x] = sure[r];
-      }
-    }
+    label_units<Layout, kRows, kConfident>(task, part, tile, units);
   } else {
-    for (int i = thread; i < kTileHeight * kTileWidth; i += kThreads) {
-      const int y = i / kTileWidth;
-      const int x = i % kTileWidth;
-      if (y < first_row || y >= rows || x >= columns) continue;
-      const Score* from =
-          scores + (tile.row[y].index * task.width + tile.column[x].index) * next;
-      float* to = kConfident ? confidence + y * task.out_width + x : nullptr;
-      const Best best =
-          label_by_definition<Layout>(task, from, tile.row[y], tile.column[x], to);
-      tile.label[y][x] = static_cast<std::uint16_t>(best.winner);
-    }
+    label_pixels<Layout, kConfident>(task, part, tile);
   }
   __syncthreads();
-  const std::int64_t at = image * task.out_height * task.out_width;
+
+  const std::int64_t at = std::int64_t{blockIdx.z} * task.out_height * task.out_width;
   void* labels = static_cast<std::uint8_t*>(task.labels) + (task.wide ? 2 * at : at);
-  store_labels(
-      LabelTarget{labels, task.wide, task.out_height, task.out_width, top, left},
-      tile.label);
+  store_labels(LabelTarget{labels, task.wide, task.out_height, task.out_width, part.top,
+                           part.left},
+               tile.label);
 }
 
 // A thread per sample, once they are labelled: most of the scores are in the cache.
