@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 import secrets
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from fuseg import bundle, manifest
 from fuseg.selection import first_run
 
 FUSEG = (sys.executable, "-m", "fuseg")
+os.environ.pop("COLUMNS", None)  # a width for the CLI: pytest-xdist sets it in workers
 
 REFUSE = manifest.Missing("refuse")
 
