@@ -1,4 +1,4 @@
-// The compiled half of fuseg. Each kernel binds itself; this file only lists them.
+// The compiled half of fuseg. Each kernel binds itself.
 #include <pybind11/pybind11.h>
 
 #include <algorithm>
@@ -8,13 +8,11 @@
 namespace py = pybind11;
 
 namespace fuseg {
-void bind_confusion_matrix(py::module_& m);
-void bind_fuse_argmax(py::module_& m);
 void bind_native_calls(py::module_& m);
-void bind_overlay(py::module_& m);
-void bind_pack_color(py::module_& m);
-void bind_pack_depth(py::module_& m);
-void bind_upsample_argmax(py::module_& m);
+
+#define FUSEG_KERNEL(name, Struct) void bind_##name(py::module_& m);
+#include "kernels.inc"
+#undef FUSEG_KERNEL
 }  // namespace fuseg
 
 PYBIND11_MODULE(_kernels, m) {
@@ -34,10 +32,8 @@ PYBIND11_MODULE(_kernels, m) {
       },
       py::arg("level"));
   fuseg::bind_native_calls(m);
-  fuseg::bind_confusion_matrix(m);
-  fuseg::bind_fuse_argmax(m);
-  fuseg::bind_overlay(m);
-  fuseg::bind_pack_color(m);
-  fuseg::bind_pack_depth(m);
-  fuseg::bind_upsample_argmax(m);
+
+#define FUSEG_KERNEL(name, Struct) fuseg::bind_##name(m);
+#include "kernels.inc"
+#undef FUSEG_KERNEL
 }

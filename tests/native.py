@@ -70,7 +70,6 @@ def build() -> None:
         sources = [
             KERNELS / "cuda" / "module_cuda.cpp",
             KERNELS / "cuda" / "device_cuda.cpp",
-            *sorted(KERNELS.glob("*/*_bind_cuda.cpp")),
             *sorted(KERNELS.glob("*/*_cuda.cu")),
         ]
         objects = [library.parent / f"{source.stem}.o" for source in sources]

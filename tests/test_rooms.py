@@ -19,7 +19,6 @@ FURNITURE = [
     "kernels/{0}/{0}_cpu.cpp",
     "kernels/{0}/{0}_bind.cpp",
     "kernels/{0}/{0}_cuda.cu",
-    "kernels/{0}/{0}_bind_cuda.cpp",
     "sdk/fuseg/ops/{0}.py",
     "tests/kernels/test_{0}.py",
     "benchmarks/bench_{0}.py",
@@ -33,9 +32,7 @@ def test_rooms_are_complete():
 
 def test_rooms_are_built_and_bound():
     wanted = {
-        "CMakeLists.txt": r"fuseg_add_kernel\({0}\b",
-        "kernels/module.cpp": r"\bbind_{0}\(m\);",
-        "kernels/cuda/module_cuda.cpp": r"\bbind_{0}_cuda\(m\);",
+        "kernels/kernels.inc": r"FUSEG_KERNEL\({0}, \w+\)",
     }
     missing = [
         f"{room} in {file}"

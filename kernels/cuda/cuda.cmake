@@ -59,10 +59,9 @@ if(FUSEG_HAS_CUDA)
   install(TARGETS _kernels_cuda DESTINATION fuseg)
 endif()
 
-# Called for every room that fuseg_add_kernel names.
+# Called for every kernel that fuseg_add_kernel names.
 function(fuseg_add_cuda_kernel name)
   if(FUSEG_HAS_CUDA AND EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/kernels/${name}/${name}_cuda.cu)
-    target_sources(_kernels_cuda PRIVATE kernels/${name}/${name}_cuda.cu
-                                         kernels/${name}/${name}_bind_cuda.cpp)
+    target_sources(_kernels_cuda PRIVATE kernels/${name}/${name}_cuda.cu)
   endif()
 endfunction()

@@ -2,23 +2,21 @@
 #include <cstdint>
 #include <vector>
 
-#include "common/bind.h"
+#include "common/kernel.h"
 #include "pack_color/pack_color.h"
 
 namespace fuseg {
 namespace {
 
-// A job whose settings were checked, with proper sentences, by fuseg.ops.pack_color,
-// for frames of one shape; its tables and scratch. One thread at a time uses it.
-class ColorPlan {
+// For frames of one shape. One thread at a time uses it.
+class PackColorKernel : public KernelOf<PackColor, PackColorKernel> {
  public:
-  ColorPlan(std::int64_t height, std::int64_t width,
-            const std::array<std::int64_t, 11>& placement, int pixel_bytes,
-            const std::array<int, 3>& channel, int filter,
-            const std::array<float, 3>& multiply, const std::array<float, 3>& add,
-            float fill, int element, py::dtype out, int threads,
-            std::int64_t chw4_channel)
-      : height_(height), width_(width), out_(out), chw4_channel_(chw4_channel), job_{} {
+  PackColorKernel(std::int64_t height, std::int64_t width,
+                  const std::array<std::int64_t, 11>& placement, int pixel_bytes,
+                  const std::array<int, 3>& channel, int filter,
+                  const std::array<float, 3>& multiply, const std::array<float, 3>& add,
+                  float fill, int element, py::dtype out, std::int64_t chw4_channel,
+                  int threads) {
     job_.geometry = geometry_from(placement);
     job_.pixel_bytes = pixel_bytes;
     job_.filter = static_cast<Filter>(filter);
@@ -30,45 +28,28 @@ class ColorPlan {
     job_.fill = fill;
     job_.element = static_cast<PackColor::Element>(element);
     job_.threads = threads;
-    const std::int64_t pixels = job_.geometry.out_height * job_.geometry.out_width;
-    job_.planes = OutPlanes<3>::from(chw4_channel, pixels);
+    const Geometry& g = job_.geometry;
+    job_.planes = OutPlanes<3>::from(chw4_channel, g.out_height * g.out_width);
+
+    Array& frame =
+        input(job_.frame, py::dtype("uint8"), {height, width, job_.pixel_bytes});
+    frame.row_bytes = field(job_.row_bytes);
+    frame.gray = pixel_bytes == 1;
+    output(job_.out, out, {3, g.out_height, g.out_width}).chw4_channel = chw4_channel;
+
     tables_.resize(pack_color_tables_bytes(job_));
     scratch_.resize(pack_color_scratch_bytes(job_));
     pack_color_tables(job_, tables_.data());
+    job_.tables = tables_.data();
+    job_.scratch = scratch_.data();
   }
 
-  // False, and nothing written, for arrays that the plan is not for.
-  bool pack(py::handle frame, py::handle out) {
-    const Geometry& g = job_.geometry;
-    if (!takes(frame) ||
-        !holds_planes(out, out_, {3, g.out_height, g.out_width}, chw4_channel_) ||
-        meet(bytes_of(frame), bytes_of(out))) {
-      return false;
-    }
-    const auto pixels = py::reinterpret_borrow<py::array>(frame);
-    PackColor job = job_;
-    job.frame = static_cast<const std::uint8_t*>(pixels.data());
-    job.row_bytes = pixels.strides(0);
-    job.out = memory_of(out);
-    job.tables = tables_.data();
-    job.scratch = scratch_.data();
-    const WithoutGil nogil;
+  bool call(const PackColor& job) {
     FUSEG_PICK(pack_color)(job);
     return true;
   }
 
-  bool takes(py::handle frame) const {
-    const auto bytes = py::dtype::of<std::uint8_t>();
-    return has_dense_rows(frame, bytes, {height_, width_, job_.pixel_bytes}) ||
-           (job_.pixel_bytes == 1 && has_dense_rows(frame, bytes, {height_, width_}));
-  }
-
  private:
-  std::int64_t height_;
-  std::int64_t width_;
-  py::dtype out_;
-  std::int64_t chw4_channel_;
-  PackColor job_;
   std::vector<std::uint8_t> tables_;
   std::vector<std::uint8_t> scratch_;
 };
@@ -76,16 +57,14 @@ class ColorPlan {
 }  // namespace
 
 void bind_pack_color(py::module_& m) {
-  py::class_<ColorPlan>(m, "ColorPlan")
+  bind_kernel<PackColorKernel>(m, "PackColor", "pack_color")
       .def(py::init<std::int64_t, std::int64_t, const std::array<std::int64_t, 11>&,
                     int, const std::array<int, 3>&, int, const std::array<float, 3>&,
-                    const std::array<float, 3>&, float, int, py::dtype, int,
-                    std::int64_t>(),
+                    const std::array<float, 3>&, float, int, py::dtype, std::int64_t,
+                    int>(),
            "height"_a, "width"_a, "placement"_a, "pixel_bytes"_a, "channel"_a,
            "filter"_a, "multiply"_a, "add"_a, "fill"_a, "element"_a, "out_dtype"_a,
-           "threads"_a, "chw4_channel"_a)
-      .def("pack", &ColorPlan::pack, "frame"_a, "out"_a)
-      .def("takes", &ColorPlan::takes, "frame"_a);
+           "chw4_channel"_a, "threads"_a);
 }
 
 }  // namespace fuseg

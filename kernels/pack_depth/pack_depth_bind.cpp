@@ -3,27 +3,20 @@
 #include <cstdint>
 #include <vector>
 
-#include "common/bind.h"
+#include "common/kernel.h"
 #include "pack_depth/pack_depth.h"
 
 namespace fuseg {
 namespace {
 
-// A job whose settings were checked, with proper sentences, by fuseg.ops.pack_depth,
-// for frames of one shape; its tables and scratch.
-class DepthPlan {
+// For frames of one shape. One thread at a time uses it.
+class PackDepthKernel : public KernelOf<PackDepth, PackDepthKernel> {
  public:
-  DepthPlan(py::dtype frame, std::int64_t height, std::int64_t width,
-            const std::array<std::int64_t, 11>& placement, int filter,
-            const std::vector<float>& invalid, float below, float above, float multiply,
-            float add, float fill, py::dtype out, int threads,
-            std::int64_t chw4_channel)
-      : in_(frame),
-        height_(height),
-        width_(width),
-        out_(out),
-        chw4_channel_(chw4_channel),
-        job_() {
+  PackDepthKernel(py::dtype frame, std::int64_t height, std::int64_t width,
+                  const std::array<std::int64_t, 11>& placement, int filter,
+                  const std::vector<float>& invalid, float below, float above,
+                  float multiply, float add, float fill, py::dtype out,
+                  std::int64_t chw4_channel, int threads) {
     job_.in = frame.itemsize() == 1   ? PackDepth::In::kUint8
               : frame.itemsize() == 2 ? PackDepth::In::kUint16
                                       : PackDepth::In::kFloat32;
@@ -40,56 +33,41 @@ class DepthPlan {
     job_.add = add;
     job_.fill = fill;
     job_.threads = threads;
-    const std::int64_t pixels = job_.geometry.out_height * job_.geometry.out_width;
-    job_.planes = OutPlanes<1>::from(chw4_channel, pixels);
+    const Geometry& g = job_.geometry;
+    job_.planes = OutPlanes<1>::from(chw4_channel, g.out_height * g.out_width);
+
+    input(job_.frame, frame, {height, width}).row_bytes = field(job_.row_bytes);
+    output(job_.out, out, {g.out_height, g.out_width}).chw4_channel = chw4_channel;
+    output(job_.valid, py::dtype("uint8"), {g.out_height, g.out_width}).optional = true;
     prepare();
   }
 
-  // How many readings there are, or -1 for arrays that the plan is not for.
-  std::int64_t pack(py::handle frame, py::handle out, py::handle valid) {
-    PackDepth job = job_;
-    if (!set_frame(job, frame)) return -1;
-    const Geometry& g = job.geometry;
-    if (!holds_planes(out, out_, {g.out_height, g.out_width}, chw4_channel_) ||
-        meet(bytes_of(frame), bytes_of(out))) {
-      return -1;
-    }
-    job.out = memory_of(out);
-    if (!valid.is_none()) {
-      if (!is_writable(valid, py::dtype::of<std::uint8_t>(),
-                       {g.out_height, g.out_width}) ||
-          meet(bytes_of(frame), bytes_of(valid)) ||
-          meet(bytes_of(out), bytes_of(valid))) {
-        return -1;
-      }
-      job.valid = static_cast<std::uint8_t*>(memory_of(valid));
-    }
+  // How many readings there are.
+  std::int64_t call(PackDepth& job) {
     if (level_ != level()) prepare();
     job.memory = job_.memory;
     std::int64_t readings = 0;
     job.readings = &readings;
-    const WithoutGil nogil;
     FUSEG_PICK(pack_depth)(job);
     return readings;
   }
 
-  // 1 or 0, or -1 for a frame that the plan is not for.
-  int has_reading(py::handle frame) const {
+  // Whether a call would find any; None for a frame that does not fit.
+  py::object has_reading(py::handle frame) const {
+    if (!takes(frame)) return py::none();
+    const auto array = py::reinterpret_borrow<py::array>(frame);
     PackDepth job = job_;
-    if (!set_frame(job, frame)) return -1;
-    const WithoutGil nogil;
-    return has_reading_cpu(job);
+    job.frame = array.data();
+    job.row_bytes = array.strides(0);
+    bool found = false;
+    {
+      const WithoutGil nogil;
+      found = has_reading_cpu(job);
+    }
+    return py::bool_(found);
   }
 
  private:
-  bool set_frame(PackDepth& job, py::handle frame) const {
-    if (!has_dense_rows(frame, in_, {height_, width_})) return false;
-    const auto array = py::reinterpret_borrow<py::array>(frame);
-    job.frame = array.data();
-    job.row_bytes = array.strides(0);
-    return true;
-  }
-
   void prepare() {
     level_ = level();
     const std::int64_t bytes = FUSEG_PICK(pack_depth_memory_bytes)(job_);
@@ -98,12 +76,6 @@ class DepthPlan {
     FUSEG_PICK(pack_depth_prepare)(job_);
   }
 
-  py::dtype in_;
-  std::int64_t height_;
-  std::int64_t width_;
-  py::dtype out_;
-  std::int64_t chw4_channel_;
-  PackDepth job_;
   Level level_;
   std::vector<std::uint8_t> memory_;
 };
@@ -111,15 +83,14 @@ class DepthPlan {
 }  // namespace
 
 void bind_pack_depth(py::module_& m) {
-  py::class_<DepthPlan>(m, "DepthPlan")
+  bind_kernel<PackDepthKernel>(m, "PackDepth", "pack_depth")
       .def(py::init<py::dtype, std::int64_t, std::int64_t,
                     const std::array<std::int64_t, 11>&, int, const std::vector<float>&,
-                    float, float, float, float, float, py::dtype, int, std::int64_t>(),
+                    float, float, float, float, float, py::dtype, std::int64_t, int>(),
            "frame_dtype"_a, "height"_a, "width"_a, "placement"_a, "filter"_a,
            "invalid"_a, "below"_a, "above"_a, "multiply"_a, "add"_a, "fill"_a,
-           "out_dtype"_a, "threads"_a, "chw4_channel"_a)
-      .def("pack", &DepthPlan::pack, "frame"_a, "out"_a, "valid"_a)
-      .def("has_reading", &DepthPlan::has_reading, "frame"_a);
+           "out_dtype"_a, "chw4_channel"_a, "threads"_a)
+      .def("has_reading", &PackDepthKernel::has_reading, "frame"_a);
 }
 
 }  // namespace fuseg

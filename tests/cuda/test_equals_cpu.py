@@ -143,7 +143,7 @@ def test_fuse_argmax(gpu, rng, shapes, dtypes, size, how, kind):
         (planes, by_class if classes < 224 else [0.5] * len(maps)),
     ):
         grids = [s[1:] for s in shapes]
-        label = ops.FuseArgmax(classes, grids, size=size, how=how, weights=weights)
+        label = ops.FuseArgmax(classes, grids, size=size, mode=how, weights=weights)
         sure, whose = poison(size, np.float32), poison(size, np.uint8)
         wanted = label(maps, valid=valid, confidence=sure, source=whose)
         out = gpu.put(poison(size, label.dtype))

@@ -7,8 +7,9 @@ import ctypes
 import numpy as np
 import pytest
 
-from fuseg import ops
+from fuseg import _kernels, ops
 from fuseg.cuda import launch
+from fuseg.cuda.array_view import view_at
 
 
 @pytest.fixture
@@ -69,7 +70,12 @@ def test_kernels_take_page_locked_memory(module):
     host, address = module.allocate_pinned(8 * 9 * 4)
     shared = np.ctypeslib.as_array((ctypes.c_uint8 * (8 * 9 * 4)).from_address(host))
     shared[:72] = labels.ravel()
-    module.overlay_cuda(address, 8, 9, palette, 0, 0, 256, -1, address + 72, 1)
+    kernel = _kernels.Overlay(
+        height=8, width=9, palette=palette, alpha=256, ignore=-1, threads=1
+    )
+    given = view_at(address, (8, 9), np.uint8)
+    out = view_at(address + 72, (8, 9, 3), np.uint8)
+    module.launch(kernel, (given, None, out), 1)
     painted = shared[72:].reshape(8, 9, 3).copy()
     module.free_pinned(host)
     np.testing.assert_array_equal(painted, ops.overlay(labels, palette=palette))

@@ -12,7 +12,6 @@ from doubles.arrays import OnMachine
 from doubles.memory import POISON
 
 from fuseg import ops
-from fuseg.cuda import launch
 
 
 def named(module):
@@ -37,7 +36,7 @@ def test_it_has_the_functions_of_the_module_with_their_parameters(emulated):
 def test_the_module_says_what_its_parameters_are_called(emulated):
     assert parameters(emulated.copy) == ["to", "source", "size", "stream"]
     assert parameters(emulated.device_count) == []
-    assert parameters(emulated.overlay_cuda)[3] == "palette"
+    assert parameters(emulated.launch) == ["kernel", "views", "stream"]
 
 
 @pytest.fixture
@@ -83,10 +82,8 @@ def test_settings_are_those_of_the_call_though_the_work_is_late(
     labels = rng.integers(0, 4, (8, 9), dtype=np.uint8)
     palette = rng.integers(0, 256, (4, 3), dtype=np.uint8)
     given, out = palette.copy(), blank((8, 9, 3), np.uint8)
-    array = put(labels)
-    launch.kernels().overlay_cuda(
-        *(array.address, 8, 9, given, 0, 0, 256, -1, out.address, 1)
-    )
+    paint = ops.Overlay(given)
+    paint(put(labels), out=out)
     given[...] = 0
     np.testing.assert_array_equal(done(out), palette[labels])
     assert gpu.counts["overlay_cuda"] == gpu.counts["kernel"] == 1

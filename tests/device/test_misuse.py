@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from doubles import Misuse
 from doubles.memory import view
+
+from fuseg import _kernels
+from fuseg.cuda.array_view import view_at
 
 MISUSES = {}
 
@@ -178,26 +182,45 @@ def a_kernel_on_pinned_memory_that_is_not_mapped(b):
 
 @misuse("is no multiple of 4 bytes")
 def an_address_that_splits_elements(b):
-    b.kernels.upsample_argmax_cuda(
-        *(b.there + 2, False, (1, 2, 3, 3), b.there + 512, 0, 0, 3, 3),
-        *((0, 1, 1), (0, 1, 1), 0, b.stream),
-    )
+    scores = view_at(b.there + 2, (2, 3, 3), np.float32)
+    label(b, scores, shape=(2, 3, 3), dtype=np.dtype(np.float32), pitch=0)
 
 
 @misuse("is no multiple of 16 bytes")
 def scores_in_groups_of_eight_between_sixteens(b):
-    b.kernels.upsample_argmax_cuda(
-        *(b.there + 8, True, (1, 5, 3, 3), b.there + 512, 0, 0, 3, 3),
-        *((0, 1, 1), (0, 1, 1), 8, b.stream),
+    scores = view_at(b.there + 8, (3, 3, 8), np.float16)
+    label(b, scores, shape=(5, 3, 3), dtype=np.dtype(np.float16), pitch=8)
+
+
+def label(b, scores, **settings):
+    kernel = _kernels.UpsampleArgmax(
+        size=(3, 3), rows=(0, 1, 1), columns=(0, 1, 1), threads=1, **settings
     )
+    labels = view_at(b.there + 512, (3, 3), np.uint8)
+    b.kernels.launch(kernel, (scores, labels, None, None), b.stream)
 
 
 @misuse("split the elements")
 def rows_that_split_elements(b):
-    b.kernels.pack_depth_cuda(
-        *(b.there, 1, 7, (0, 0, 2, 3, 0, 2, 3, 0, 0, 2, 3), 0, []),
-        *(0.0, 9e9, 1.0, 0.0, 0.0, b.there + 512, 0, 0, -1, b.stream),
+    kernel = _kernels.PackDepth(
+        frame_dtype=np.dtype(np.uint16),
+        height=2,
+        width=3,
+        placement=(0, 0, 2, 3, 0, 2, 3, 0, 0, 2, 3),
+        filter=0,
+        invalid=[],
+        below=0.0,
+        above=9e9,
+        multiply=1.0,
+        add=0.0,
+        fill=0.0,
+        out_dtype=np.dtype(np.float32),
+        chw4_channel=-1,
+        threads=1,
     )
+    frame = replace(view_at(b.there, (2, 3), np.uint16), strides=(7, 2))
+    out = view_at(b.there + 512, (2, 3), np.float32)
+    b.kernels.launch(kernel, (frame, out, None), b.stream)
 
 
 @misuse("beside the device memory of 1000 bytes")

@@ -1,7 +1,7 @@
 """A double of ``fuseg._kernels_cuda``: its functions over a `machine.Machine`.
 
-The device half asks the machine; the rooms run fuseg's CPU kernels on the addresses,
-when the stream's turn comes.
+The device half asks the machine; kernels run on the CPU, on the addresses, when the
+stream's turn comes.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from types import ModuleType
 from typing import Any
 
 from .machine import Machine, Refused
-from .rooms import rooms, said
+from .rooms import launch_on, said
 
 
 def make(machine: Machine) -> ModuleType:
     """The module; every function has the parameters that the real one names."""
     module = ModuleType("fuseg._kernels_cuda", __doc__)
-    for function in (*_device(machine), *rooms(machine)):
+    for function in (*_device(machine), launch_on(machine)):
         setattr(module, function.__name__, function)
     return module
 

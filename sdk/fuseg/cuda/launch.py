@@ -20,14 +20,13 @@ from ..errors import ArgumentError, BackendError, DeviceError
 from .array_view import DEFAULT_STREAM, CudaArrayView
 
 
-def launch(kernel: str, *arguments: Any, stream: Any = None) -> None:
-    """Start a CUDA kernel by its name in ``_kernels_cuda`` and do not wait for it.
+def launch(kernel: Any, *views: Any, stream: Any = None) -> None:
+    """Start a kernel of ``_kernels`` on a GPU and do not wait for it.
 
-    `CudaArrayView` arguments become addresses, None becomes 0, in lists too. The work
-    is put on ``stream`` or, without one, where the arrays' owners say their own is.
+    Its arrays, in its own order, are `CudaArrayView` or None. The work is put on
+    ``stream`` or, without one, where the arrays' owners say their own is.
     """
-    listed = [a for b in arguments for a in (b if isinstance(b, list) else [b])]
-    arrays = [a for a in listed if isinstance(a, CudaArrayView)]
+    arrays: list[CudaArrayView] = [view for view in views if view is not None]
     handle = stream_handle(stream)
     if handle is None:
         theirs = [a.stream for a in arrays if a.stream is not None]
@@ -35,10 +34,10 @@ def launch(kernel: str, *arguments: Any, stream: Any = None) -> None:
     for array in arrays:
         _wait_for_owner(array, handle, stream_wait)
     try:
-        getattr(kernels(), kernel)(*(_plain(a) for a in arguments), handle)
+        kernels().launch(kernel, views, handle)
     except RuntimeError as err:
         raise DeviceError(
-            f"{kernel.removesuffix('_cuda')} could not be started on the GPU: {err}."
+            f"{kernel.name} could not be started on the GPU: {err}."
         ) from err
 
 
@@ -134,11 +133,3 @@ def _wait_for_owner(
         array.owner.__dlpack__(stream=stream)
     elif array.stream is not None and array.stream != stream:
         wait(stream, array.stream)
-
-
-def _plain(argument: Any) -> Any:
-    if isinstance(argument, list):
-        return [_plain(a) for a in argument]
-    if isinstance(argument, CudaArrayView):
-        return argument.pointer
-    return 0 if argument is None else argument

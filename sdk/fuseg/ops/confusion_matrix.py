@@ -87,8 +87,8 @@ def confusion_matrix(
 class ConfusionMatrix:
     """`confusion_matrix` for many images.
 
-    Settings are checked and scratch memory is taken once. One object serves one caller
-    at a time.
+    Settings are checked once; scratch memory is kept while images have the same shape.
+    One object serves one caller at a time.
 
     Args:
         dtype: Element type of the labels.
@@ -126,9 +126,7 @@ class ConfusionMatrix:
             -1 if ignore is None else require_whole("ignore", ignore, 0, largest)
         )
         self._threads = require_whole("threads", threads, 1, 64)
-        self._scratch = np.empty(
-            _kernels.confusion_matrix_scratch(self.classes, self._threads), np.uint32
-        )
+        self._kernel = self._kernel_for((1,))
 
     def __call__(
         self,
@@ -139,6 +137,17 @@ class ConfusionMatrix:
         stream: Any = None,
     ) -> NDArray[np.int64]:
         """Count one image; see `confusion_matrix`."""
+        outside = None
+        if stream is None:
+            outside = self._kernel.run(truth, prediction, out)
+        if outside is None:
+            return self._checked(truth, prediction, out, stream)
+        self._refuse(*outside)
+        return out  # type: ignore[return-value]  # the kernel takes no None
+
+    def _checked(
+        self, truth: Any, prediction: Any, out: NDArray[np.int64] | None, stream: Any
+    ) -> NDArray[np.int64]:
         truth = as_view("truth", truth)
         axes = ("N",) * max(truth.ndim, 1)
         require("truth", truth, self._dtype, axes)
@@ -155,17 +164,24 @@ class ConfusionMatrix:
         else:
             inputs = {"truth": truth, "prediction": prediction}
             target = require_out("out", out, np.int64, shape, **inputs)
+        self._kernel = self._kernel_for(truth.shape)
         if gpu:
-            launch(
-                "confusion_matrix_cuda",
-                *(truth, prediction, truth.itemsize, truth.size),
-                *(self.classes, self._ignore, target),
-                stream=stream,
-            )
-            return out
-        wrong_truth, wrong_prediction = _kernels.confusion_matrix_cpu(
-            truth, prediction, self._ignore, self._threads, self._scratch, target
+            launch(self._kernel, truth, prediction, target, stream=stream)
+        else:
+            self._refuse(*self._kernel.run(truth, prediction, target))
+        return out
+
+    def _kernel_for(self, shape: tuple[int, ...]) -> _kernels.ConfusionMatrix:
+        return _kernels.ConfusionMatrix(
+            shape=shape,
+            dtype=self._dtype,
+            classes=self.classes,
+            ignore=self._ignore,
+            threads=self._threads,
         )
+
+    def _refuse(self, wrong_truth: int, wrong_prediction: int) -> None:
+        """Raise if a label is out of its range; -1: none is."""
         if wrong_truth >= 0:
             unless = f", or ignore ({self._ignore})" if self._ignore >= 0 else ""
             raise ArgumentError(
@@ -176,4 +192,3 @@ class ConfusionMatrix:
                 f"prediction must be 0 to {self.classes - 1} where the truth counts, "
                 f"got {wrong_prediction}."
             )
-        return out

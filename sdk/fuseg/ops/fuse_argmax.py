@@ -205,17 +205,16 @@ class FuseArgmax:
         self._shapes = [(classes, *grid) for grid in grids]
         self._no_planes = [None] * len(grids)
         table = _weights_of(weights, mode, len(grids), classes)
-        self._settings = (table, _MODES.index(mode), bool(align_corners), ignore)
         try:
-            self._plan = _kernels.FuseArgmaxPlan(
-                classes,
-                grids,
-                self.size,
-                _MODES.index(mode),
-                bool(align_corners),
-                table,
-                ignore,
-                require_whole("threads", threads, 1, _MOST_THREADS),
+            self._kernel = _kernels.FuseArgmax(
+                classes=classes,
+                grids=grids,
+                size=self.size,
+                mode=_MODES.index(mode),
+                align_corners=bool(align_corners),
+                weights=table,
+                ignore=ignore,
+                threads=require_whole("threads", threads, 1, _MOST_THREADS),
             )
         except MemoryError as err:
             raise ShapeError(
@@ -238,6 +237,9 @@ class FuseArgmax:
         planes = list(self._no_planes)
         if valid is not None:
             planes = self._one_per_map("valid", valid)
+        results = (out, confidence, source)
+        if stream is None and self._kernel.run(*maps, *planes, *results):
+            return out  # type: ignore[return-value]  # the kernel takes no None
         given: dict[str, Any] = {}
         for i, (scores, plane, shape) in enumerate(
             zip(maps, planes, self._shapes, strict=True)
@@ -259,18 +261,12 @@ class FuseArgmax:
             given["confidence"] = confidence
         if source is not None:
             source = require_out("source", source, np.uint8, self.size, **given)
+        arrays = (*maps, *planes, target, confidence, source)
         if gpu:
-            launch(
-                "fuse_argmax_cuda",
-                maps,
-                [bool(scores.dtype == np.float16) for scores in maps],
-                planes,
-                [shape[1:] for shape in self._shapes],
-                *(*self._settings, target, confidence, source, *self.size),
-                stream=stream,
-            )
-            return out
-        self._plan.run(maps, planes, target, confidence, source)
+            launch(self._kernel, *arrays, stream=stream)
+        else:
+            ran = self._kernel.run(*arrays)
+            assert ran, "the kernel refuses what the checks above let pass"
         return out
 
     def _one_per_map(self, name: str, values: Any) -> list[Any]:

@@ -113,6 +113,7 @@ class Overlay:
         self._alpha = int(alpha * 256 + 0.5)
         self._ignore = -1 if ignore is None else require_whole("ignore", ignore, 0, 255)
         self._threads = require_whole("threads", threads, 1, 64)
+        self._kernel = self._kernel_for((1, 1))
 
     def __call__(
         self,
@@ -123,9 +124,20 @@ class Overlay:
         stream: Any = None,
     ) -> NDArray[np.uint8]:
         """Paint one frame; see `overlay`."""
+        largest = None
+        if stream is None:
+            largest = self._kernel.run(labels, frame, out)
+        if largest is None:
+            return self._checked(labels, frame, out, stream)
+        self._refuse(largest)
+        return out  # type: ignore[return-value]  # the kernel takes no None
+
+    def _checked(
+        self, labels: Any, frame: Any, out: NDArray[np.uint8] | None, stream: Any
+    ) -> NDArray[np.uint8]:
         labels = require("labels", labels, np.uint8, ("H", "W"))
         shape = (*labels.shape, 3)
-        if frame is not None and not _is_dense(frame, shape):
+        if frame is not None:
             frame = require_rows("frame", frame, (np.uint8,), shape)
         gpu = on_gpu(out, stream, labels=labels, frame=frame)
         if out is None:
@@ -134,37 +146,27 @@ class Overlay:
             target = require_out(
                 "out", out, np.uint8, shape, labels=labels, frame=frame
             )
+        kernel = self._kernel = self._kernel_for(labels.shape)
         if gpu:
-            row_bytes = 0 if frame is None else frame.strides[0]
-            launch(
-                "overlay_cuda",
-                *(labels, *labels.shape, self._palette, frame, row_bytes),
-                *(self._alpha, self._ignore, target),
-                stream=stream,
-            )
-            return out
-        largest = _kernels.overlay_cpu(
-            labels,
-            self._palette,
-            frame,
-            self._alpha,
-            self._ignore,
-            self._threads,
-            target,
+            launch(kernel, labels, frame, target, stream=stream)
+        else:
+            self._refuse(kernel.run(labels, frame, target))
+        return out
+
+    def _kernel_for(self, shape: tuple[int, int]) -> _kernels.Overlay:
+        return _kernels.Overlay(
+            height=shape[0],
+            width=shape[1],
+            palette=self._palette,
+            alpha=self._alpha,
+            ignore=self._ignore,
+            threads=self._threads,
         )
+
+    def _refuse(self, largest: int) -> None:
+        """Raise if a label has no colour."""
         if largest >= len(self._palette):
             raise ArgumentError(
                 f"labels must be below {len(self._palette)}, the number of colours in "
                 f"palette, got {largest}. Add its colour, or pass ignore={largest}."
             )
-        return out
-
-
-def _is_dense(frame: Any, shape: tuple[int, ...]) -> bool:
-    """Whether this is the usual frame, which needs no closer look."""
-    return (
-        type(frame) is np.ndarray
-        and frame.shape == shape
-        and frame.dtype == np.uint8
-        and frame.flags.c_contiguous
-    )

@@ -13,7 +13,7 @@ from ..cuda.launch import launch
 from ..errors import ArgumentError
 from .array_checks import require_rows
 from .layouts import OutPlanes
-from .placement import Placement, place
+from .placement import place
 
 __all__ = ["PackColor", "pack_color"]
 
@@ -208,18 +208,23 @@ class PackColor:
         multiply, add = _fold(scale, mean, std, out_scale)
         self._pixel_bytes = CHANNELS[channels]
         gray = channels == "GRAY"
-        self._settings: tuple[Any, ...] = (
-            [0, 0, 0] if gray else [channels.index(letter) for letter in planes],
-            _FILTERS.index(filter),
-            multiply,
-            add,
-            fill,
-            _DTYPES.index(self.dtype.name),
-        )
-        self._threads = require_whole("threads", threads, 1, 64)
+        threads = require_whole("threads", threads, 1, 64)
         shape = (3, *self.size)
         self._planes = OutPlanes(layout, channel, shape=shape, dtype=self.dtype)
-        self._plan: _kernels.ColorPlan | None = None
+        self._settings: dict[str, Any] = {
+            "pixel_bytes": self._pixel_bytes,
+            "channel": [0] * 3 if gray else [channels.index(p) for p in planes],
+            "filter": _FILTERS.index(filter),
+            "multiply": multiply,
+            "add": add,
+            "fill": fill,
+            "element": _DTYPES.index(self.dtype.name),
+            "out_dtype": self.dtype,
+            "chw4_channel": self._planes.chw4_channel,
+            "threads": threads,
+        }
+        self._kernel: _kernels.PackColor | None = None
+        self._frame_size = (0, 0)  # that it is for
 
     def __call__(
         self,
@@ -229,24 +234,20 @@ class PackColor:
         stream: Any = None,
     ) -> NDArray[Any]:
         """Pack one frame; see `pack_color` for the arrays and what is raised."""
-        if self._plan is not None and stream is None and self._plan.pack(frame, out):
-            return out  # type: ignore[return-value]  # the plan takes no None
+        kernel = self._kernel
+        if kernel is not None and stream is None and kernel.run(frame, out):
+            return out  # type: ignore[return-value]  # the kernel takes no None
         frame = self._require(frame)
         gpu = on_gpu(out, stream, frame=frame)
         if out is None:
             out = self._planes.make()
         target = self._planes.require(out, frame=frame)
+        kernel = self._kernel_for(frame)
         if gpu:
-            launch(
-                "pack_color_cuda",
-                *(frame, frame.strides[0], self._placed(frame)),
-                *(self._pixel_bytes, *self._settings),
-                *(target, self._planes.chw4_channel),
-                stream=stream,
-            )
-        elif self._plan is None or not self._plan.pack(frame, target):
-            packed = self._plan_for(frame).pack(frame, target)
-            assert packed, "the plan refuses what the checks above let pass"
+            launch(kernel, frame, target, stream=stream)
+        else:
+            ran = kernel.run(frame, target)
+            assert ran, "the kernel refuses what the checks above let pass"
         return out
 
     def check(self, frame: NDArray[np.uint8]) -> None:
@@ -255,12 +256,8 @@ class PackColor:
         Raises:
             ShapeError, LayoutError, DTypeError, ArgumentError: As `pack_color`.
         """
-        if self._plan is None or not self._plan.takes(frame):
-            frame = self._require(frame)
-            if isinstance(frame, np.ndarray):
-                self._plan_for(frame)
-            else:
-                self._placed(frame)
+        if self._kernel is None or not self._kernel.takes(frame):
+            self._kernel_for(self._require(frame))
 
     def _require(self, frame: Any) -> Any:
         pixel = () if self._pixel_bytes == 1 else (self._pixel_bytes,)
@@ -268,19 +265,22 @@ class PackColor:
             pixel = (1,)
         return require_rows("frame", frame, (np.uint8,), ("H", "W", *pixel))
 
-    def _plan_for(self, frame: NDArray[np.uint8]) -> _kernels.ColorPlan:
+    def _kernel_for(self, frame: Any) -> _kernels.PackColor:
         height, width = frame.shape[:2]
-        channel = self._planes.chw4_channel
-        self._plan = _kernels.ColorPlan(
-            *(height, width, self._placed(frame)),
-            *(self._pixel_bytes, *self._settings, self.dtype, self._threads, channel),
-        )
-        return self._plan
-
-    def _placed(self, frame: Any) -> Placement:
-        height, width = frame.shape[:2]
-        crop, rotate, fit = self._crop, self._rotate, self._fit
-        return place((height, width), self.size, crop=crop, rotate=rotate, fit=fit)
+        if self._kernel is None or self._frame_size != (height, width):
+            placement = place(
+                (height, width),
+                self.size,
+                crop=self._crop,
+                rotate=self._rotate,
+                fit=self._fit,
+            )
+            self._frame_size = (0, 0)  # until all is there, whatever interrupts
+            self._kernel = _kernels.PackColor(
+                height=height, width=width, placement=placement, **self._settings
+            )
+            self._frame_size = (height, width)
+        return self._kernel
 
 
 def _result_dtype(dtype: Any) -> np.dtype[Any]:

@@ -22,7 +22,7 @@ from ..errors import ArgumentError
 from .array_checks import require_out, require_rows
 from .finite import readings_between
 from .layouts import OutPlanes
-from .placement import LONGEST_FRAME, Placement, place
+from .placement import LONGEST_FRAME, place
 
 __all__ = ["PackDepth", "pack_depth"]
 
@@ -224,7 +224,6 @@ class PackDepth:
         self.size = require_size("size", size)
         self.dtype = require_dtype("dtype", dtype, _PLANES)
         require_choice("filter", filter, tuple(_FILTERS))
-        self._filter = _FILTERS[filter]
         self._crop, self._rotate, self._fit = crop, rotate, fit
         place(_BOUNDLESS, self.size, crop=crop, rotate=rotate, fit=fit)
         self.invalid = _invalid_in(self._frame_dtype, invalid)
@@ -237,10 +236,23 @@ class PackDepth:
             blends=filter == "bilinear",
             valid_range=valid_range,
         )
-        self._numbers = (*between, multiply, add, fill)
-        self._threads = require_whole("threads", threads, 1, _MOST_THREADS)
+        threads = require_whole("threads", threads, 1, _MOST_THREADS)
         self._planes = OutPlanes(layout, channel, shape=self.size, dtype=self.dtype)
-        self._plan: _kernels.DepthPlan | None = None
+        self._settings: dict[str, Any] = {
+            "frame_dtype": self._frame_dtype,
+            "filter": _FILTERS[filter],
+            "invalid": self.invalid,
+            "below": between[0],
+            "above": between[1],
+            "multiply": multiply,
+            "add": add,
+            "fill": fill,
+            "out_dtype": self.dtype,
+            "chw4_channel": self._planes.chw4_channel,
+            "threads": threads,
+        }
+        self._kernel: _kernels.PackDepth | None = None
+        self._frame_size = (0, 0)  # that it is for
 
     def __call__(
         self,
@@ -255,32 +267,24 @@ class PackDepth:
         Raises:
             ShapeError, LayoutError, DTypeError, ArgumentError: As `pack_depth`.
         """
-        readings = -1
-        if self._plan is not None and stream is None:
-            readings = self._plan.pack(frame, out, valid)
-        if readings >= 0:
-            return readings
+        readings = None
+        if self._kernel is not None and stream is None:
+            readings = self._kernel.run(frame, out, valid)
+        if readings is not None:
+            return int(readings)
         frame = require_rows("frame", frame, (self._frame_dtype,), ("H", "W"))
         gpu = on_gpu(out, stream, frame=frame, valid=valid)
         target = self._planes.require(out, frame=frame)
         if valid is not None:
             inputs = {"frame": frame, "out": target}
             valid = require_out("valid", valid, np.uint8, self.size, **inputs)
-        if not gpu:
-            if self._plan is not None:  # for arrays that were not NumPy's
-                readings = self._plan.pack(frame, target, valid)
-            if readings < 0:
-                readings = self._plan_for(frame).pack(frame, target, valid)
-            assert readings >= 0, "the plan refuses what the checks above let pass"
-            return readings
-        launch(
-            "pack_depth_cuda",
-            *(frame, _FRAMES.index(self._frame_dtype), frame.strides[0]),
-            *(self._placed(frame.shape), self._filter, self.invalid, *self._numbers),
-            *(target, _PLANES.index(self.dtype), valid, self._planes.chw4_channel),
-            stream=stream,
-        )
-        return readings
+        kernel = self._kernel_for(frame)
+        if gpu:
+            launch(kernel, frame, target, valid, stream=stream)
+            return -1
+        readings = kernel.run(frame, target, valid)
+        assert readings is not None, "the kernel refuses what the checks let pass"
+        return int(readings)
 
     def has_reading(self, frame: NDArray[Any]) -> bool:
         """Whether a call would find a reading at all; nothing is written.
@@ -288,33 +292,30 @@ class PackDepth:
         Raises:
             ShapeError, LayoutError, DTypeError, ArgumentError: As `pack_depth`.
         """
-        found = -1
-        if self._plan is not None:
-            found = self._plan.has_reading(frame)
-        if found < 0:
+        found = None
+        if self._kernel is not None:
+            found = self._kernel.has_reading(frame)
+        if found is None:
             frame = require_rows("frame", frame, (self._frame_dtype,), ("H", "W"))
-            found = self._plan_for(on_cpu("frame", frame)).has_reading(frame)
-        return found > 0
+            found = self._kernel_for(on_cpu("frame", frame)).has_reading(frame)
+        return bool(found)
 
-    def _plan_for(self, frame: NDArray[Any]) -> _kernels.DepthPlan:
+    def _kernel_for(self, frame: Any) -> _kernels.PackDepth:
         height, width = frame.shape
-        self._plan = _kernels.DepthPlan(
-            self._frame_dtype,
-            height,
-            width,
-            self._placed((height, width)),
-            self._filter,
-            self.invalid,
-            *self._numbers,
-            self.dtype,
-            self._threads,
-            self._planes.chw4_channel,
-        )
-        return self._plan
-
-    def _placed(self, shape: tuple[int, int]) -> Placement:
-        crop, rotate, fit = self._crop, self._rotate, self._fit
-        return place(shape, self.size, crop=crop, rotate=rotate, fit=fit)
+        if self._kernel is None or self._frame_size != (height, width):
+            placement = place(
+                (height, width),
+                self.size,
+                crop=self._crop,
+                rotate=self._rotate,
+                fit=self._fit,
+            )
+            self._frame_size = (0, 0)  # until all is there, whatever interrupts
+            self._kernel = _kernels.PackDepth(
+                height=height, width=width, placement=placement, **self._settings
+            )
+            self._frame_size = (height, width)
+        return self._kernel
 
 
 def _numbers(

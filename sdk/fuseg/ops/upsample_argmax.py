@@ -196,7 +196,7 @@ class UpsampleArgmax:
     ) -> None:
         given = _require_shape(shape)
         self._scores_dtype = require_dtype("dtype", dtype, _FLOATS)
-        images, classes, height, width = (1, *given)[-4:]
+        classes, height, width = given[-3:]
         require_choice("layout", layout, _LAYOUTS)
         self._scores, self._pitch = given, 0
         if layout == "hwc8":
@@ -228,10 +228,16 @@ class UpsampleArgmax:
         threads = require_whole("threads", threads, 1, _MOST_THREADS)
         self.shape = (*given[:-3], *size)
         self.dtype = np.dtype(np.uint8 if classes <= _MOST_IN_A_BYTE else np.uint16)
-        self._settings = ((images, classes, height, width), size, rows, columns)
-        settings = (self._scores_dtype, size, rows, columns, threads, self._pitch)
         try:
-            self._plan = _kernels.UpsampleArgmaxPlan(given, *settings)
+            self._kernel = _kernels.UpsampleArgmax(
+                shape=given,
+                dtype=self._scores_dtype,
+                size=size,
+                rows=rows,
+                columns=columns,
+                pitch=self._pitch,
+                threads=threads,
+            )
         except MemoryError as err:
             raise ShapeError(
                 f"shape and size must be of scores whose tables fit the memory of this "
@@ -255,8 +261,8 @@ class UpsampleArgmax:
                 are -infinity. Labels and confidence near them mean nothing. Samples
                 that no label needs may be left out.
         """
-        if stream is None and self._plan.run(scores, out, confidence, nan_samples):
-            return out  # type: ignore[return-value]  # the plan takes no None
+        if stream is None and self._kernel.run(scores, out, confidence, nan_samples):
+            return out  # type: ignore[return-value]  # the kernel takes no None
         scores = require_one_of("scores", scores, (self._scores_dtype,), self._scores)
         more = {"confidence": confidence, "nan_samples": nan_samples}
         gpu = on_gpu(out, stream, scores=scores, **more)
@@ -273,20 +279,14 @@ class UpsampleArgmax:
             nan_samples = require_out(
                 "nan_samples", nan_samples, np.int32, (1,), **inputs
             )
+        arrays = (scores, target, confidence, nan_samples)
         if gpu:
             if self._pitch:
                 require_sixteens(scores)
-            shape, size, rows, columns = self._settings
-            half = bool(self._scores_dtype == np.float16)
-            launch(
-                "upsample_argmax_cuda",
-                *(scores, half, shape, target, confidence, nan_samples, *size),
-                *(rows, columns, self._pitch),
-                stream=stream,
-            )
+            launch(self._kernel, *arrays, stream=stream)
         else:
-            ran = self._plan.run(scores, target, confidence, nan_samples)
-            assert ran, "the plan refuses what the checks above let pass"
+            ran = self._kernel.run(*arrays)
+            assert ran, "the kernel refuses what the checks above let pass"
         return out
 
 
