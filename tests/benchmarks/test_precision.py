@@ -33,9 +33,10 @@ def npy(array: np.ndarray) -> bytes:
 def bench(monkeypatch):
     """The modules by name."""
     monkeypatch.syspath_prepend(BENCHMARKS)
+    monkeypatch.syspath_prepend(BENCHMARKS.parent / "tools" / "docs")
     names = (
         *("bench_precision", "precision_cases", "precision_peers"),
-        *("precision_programs", "readme"),
+        *("precision_programs", "benchmark_tables"),
     )
     return SimpleNamespace(**{name: importlib.import_module(name) for name in names})
 
@@ -215,9 +216,9 @@ def test_a_bar_is_set_against_the_fastest_peer_of_the_right_labels(bench, networ
     ]
 
 
-def test_the_readme_tells_what_was_missed_and_who_labels_otherwise(bench, network):
+def test_the_table_tells_what_was_missed_and_who_labels_otherwise(bench, network):
     found = rows(base=20.0, ours=10.0, peer=15.0, wrong=11.0)
-    line = bench.readme.precision_line(
+    line = bench.benchmark_tables.precision_line(
         {
             "summary": "a case",
             "weights": "random",
@@ -231,7 +232,7 @@ def test_the_readme_tells_what_was_missed_and_who_labels_otherwise(bench, networ
         "| a case; random weights | 20.0 / 21.0 | 10.0 / 11.0 (int8-cpu, openvino) | "
         "15.0 / 16.0 (int8-cpu, f32) | absent | 2.00 x fp32 (2.5, missed); 1.50 x "
         "OpenVINO's pipeline (1.2); 1.10 x OpenVINO int8-cpu, bf16, which gives 50% of "
-        "the labels (no bar) |"
+        "the labels (no target) |"
     )
 
 

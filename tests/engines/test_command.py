@@ -178,4 +178,4 @@ def test_help_says_that_there_is_no_dla(run):
     code, out, _ = run("--help", whole=True)
     assert code == 0
     words = " ".join(out.replace("│", " ").split())
-    assert "DLA is not offered: it still takes implicit quantization only" in words
+    assert "DLA is not supported: it only accepts implicit quantization" in words
