@@ -7,6 +7,7 @@ the result tells, by a Segmenter that holds nothing.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -48,6 +49,7 @@ def interrupted(call: Callable[[], Any], line: int) -> tuple[int, str]:
 
     before = sys.gettrace()
     made = None  # whose destructors are no part of the call
+    gc.disable()  # nor are those of what other tests left behind
     sys.settrace(trace)
     try:
         made = call()
@@ -55,6 +57,7 @@ def interrupted(call: Callable[[], Any], line: int) -> tuple[int, str]:
         pass
     finally:
         sys.settrace(before)
+        gc.enable()
     del made
     return seen, where
 
