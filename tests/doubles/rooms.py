@@ -38,37 +38,13 @@ def launch_on(machine: Machine) -> Callable[..., None]:
                 None if a is None else view(a.pointer, a.shape, a.dtype, a.strides)
                 for a in views
             ]
-            answer = _LENIENT.get(kernel.name, _run)(kernel, *arrays)
+            answer = kernel.run(*arrays)
             assert answer is not None, f"{kernel.name} refuses its arrays"
 
         with said(f"{kernel.name} could not be launched"):
             machine.kernel(f"{kernel.name}_cuda", stream, thunk, reads, writes)
 
     return launch
-
-
-def _run(kernel: Any, *arrays: Any) -> Any:
-    return kernel.run(*arrays)
-
-
-# The CPU refuses labels out of their range, and writes nothing.
-
-
-def _overlay(kernel: Any, labels: Any, frame: Any, out: Any) -> Any:
-    bare = labels >= kernel.colours
-    answer = kernel.run(np.where(bare, np.uint8(0), labels), frame, out)
-    out[bare] = 0 if frame is None else frame[bare]
-    return answer
-
-
-def _confusion_matrix(kernel: Any, truth: Any, prediction: Any, counts: Any) -> Any:
-    classes = len(counts)
-    known = (truth < classes) & (prediction < classes) & (truth != kernel.ignore)
-    np.add.at(counts, (truth[known], prediction[known]), 1)
-    return counts
-
-
-_LENIENT = {"overlay": _overlay, "confusion_matrix": _confusion_matrix}
 
 
 def _range(kernel: Any, a: Any) -> tuple[int, int, int]:
