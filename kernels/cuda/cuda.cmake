@@ -1,24 +1,24 @@
-# The CUDA rooms, in a module of their own that is loaded only where there is a driver.
+# The CUDA kernels, in a module of their own that is loaded only where there is a driver.
 #
 #   FUSEG_CUDA                AUTO (where nvcc is found), ON or OFF
 #   CMAKE_CUDA_ARCHITECTURES  default: of the GPU in this machine; without one 75-virtual,
 #                             which every driver can finish compiling as it loads it
-set(FUSEG_CUDA AUTO CACHE STRING "Build the CUDA rooms: AUTO (where nvcc is found), ON, OFF")
+set(FUSEG_CUDA AUTO CACHE STRING "Build the CUDA kernels: AUTO (where nvcc is found), ON, OFF")
 set_property(CACHE FUSEG_CUDA PROPERTY STRINGS AUTO ON OFF)
 set(FUSEG_CUDA_RELEASE_ARCHS 75;80;86;87;89;90;100;110;120)
 
 set(FUSEG_HAS_CUDA OFF)
 if(FUSEG_CUDA STREQUAL "OFF")
-  message(STATUS "CUDA rooms: not built, FUSEG_CUDA=OFF")
+  message(STATUS "CUDA kernels: not built, FUSEG_CUDA=OFF")
 elseif(FUSEG_CUDA STREQUAL "AUTO" AND CMAKE_CROSSCOMPILING)
-  message(STATUS "CUDA rooms: not built for another machine than this one")
+  message(STATUS "CUDA kernels: not built for another machine than this one")
 else()
   include(CheckLanguage)
   check_language(CUDA)
   if(CMAKE_CUDA_COMPILER)
     set(FUSEG_HAS_CUDA ON)
   elseif(FUSEG_CUDA STREQUAL "AUTO")
-    message(STATUS "CUDA rooms: not built, nvcc was not found")
+    message(STATUS "CUDA kernels: not built, nvcc was not found")
   else()
     message(FATAL_ERROR "FUSEG_CUDA=${FUSEG_CUDA}, but nvcc was not found. Put it on PATH, "
                         "or set CMAKE_CUDA_COMPILER.")
@@ -42,7 +42,7 @@ if(FUSEG_HAS_CUDA)
   set(CMAKE_CUDA_STANDARD_REQUIRED ON)
   set(CMAKE_CUDA_EXTENSIONS OFF)
   set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
-  message(STATUS "CUDA rooms: built for ${CMAKE_CUDA_ARCHITECTURES} "
+  message(STATUS "CUDA kernels: built for ${CMAKE_CUDA_ARCHITECTURES} "
                  "by nvcc ${CMAKE_CUDA_COMPILER_VERSION}")
 
   pybind11_add_module(_kernels_cuda kernels/cuda/module_cuda.cpp

@@ -1,5 +1,5 @@
 // A first pass looks for the largest label, at the speed of memory; only then is
-// anything written. A second one paints, kPixels at a time.
+// anything written. A second one blends, kPixels at a time.
 #include <cstring>
 
 #include "common/threads.h"
@@ -41,7 +41,7 @@ int largest_label(const std::uint8_t* labels, std::int64_t count, int ignore) {
   return largest;
 }
 
-// What a pixel becomes, given the frame's and the label's colour.
+// A mode: what a pixel becomes, given the frame's and the label's colour.
 struct Cover {
   static constexpr bool kReadsFrame = false;
   Pixels operator()(const Pixels&, const Pixels& colour) const { return colour; }
@@ -57,18 +57,18 @@ struct Mix : Blend {
   using Blend::Blend;
 };
 
-template <bool kIgnores, class Palette, class Paint>
-class Painter {
+template <bool kIgnores, class Palette, class Mode>
+class RowBlender {
  public:
-  Painter(const Palette& palette, const Paint& paint, int ignore)
-      : palette_(palette), paint_(paint), ignored_(all_labels(ignore)) {}
+  RowBlender(const Palette& palette, const Mode& mode, int ignore)
+      : palette_(palette), mode_(mode), ignored_(all_labels(ignore)) {}
 
-  // `frame` may be null where the paint reads none.
-  void line(const std::uint8_t* labels, const std::uint8_t* frame, std::uint8_t* out,
-            std::int64_t count) const {
+  // `frame` may be null where the mode reads none.
+  void blend(const std::uint8_t* labels, const std::uint8_t* frame, std::uint8_t* out,
+             std::int64_t count) const {
     // Copies of which the compiler knows that writing to `out` leaves them alone.
     const Palette palette = palette_;
-    const Paint paint = paint_;
+    const Mode mode = mode_;
     const Labels ignored = ignored_;
     std::int64_t x = 0;
     for (; x + kPixels <= count; x += kPixels) {
@@ -78,7 +78,7 @@ class Painter {
         continue;
       }
       Pixels picture = palette.of(read);
-      if (Paint::kReadsFrame) picture = paint(load_pixels(frame + 3 * x), picture);
+      if (Mode::kReadsFrame) picture = mode(load_pixels(frame + 3 * x), picture);
       store_pixels(out + 3 * x, picture);
     }
     if (x == count) return;
@@ -94,7 +94,7 @@ class Painter {
                               std::uint8_t* out) const {
     const Labels read = load_labels(labels);
     const Pixels under = frame ? load_pixels(frame) : black();
-    Pixels picture = paint_(under, palette_.of(read));
+    Pixels picture = mode_(under, palette_.of(read));
     if (kIgnores) picture = select(thrice(same(read, ignored_)), under, picture);
     store_pixels(out, picture);
   }
@@ -110,42 +110,43 @@ class Painter {
   }
 
   Palette palette_;
-  Paint paint_;
+  Mode mode_;
   Labels ignored_;
 };
 
-// Rows that follow each other in memory are one line.
-template <class PaintLine>
-void for_lines(const Overlay& job, const PaintLine& line) {
-  const auto paint = [&](const std::uint8_t* frame, std::int64_t at,
-                         std::int64_t count) {
-    line(job.labels + at, frame, job.out + 3 * at, count);
+// Rows that follow each other in memory are one.
+template <class Row>
+void for_rows(const Overlay& job, const Row& row) {
+  const auto at_pixel = [&](const std::uint8_t* frame, std::int64_t at,
+                            std::int64_t count) {
+    row(job.labels + at, frame, job.out + 3 * at, count);
   };
   if (job.frame == nullptr || job.row_bytes == 3 * job.width) {
     in_bands(job.height * job.width, job.threads, kGrain,
              [&](int, std::int64_t first, std::int64_t end) {
-               paint(job.frame ? job.frame + 3 * first : nullptr, first, end - first);
+               at_pixel(job.frame ? job.frame + 3 * first : nullptr, first,
+                        end - first);
              });
     return;
   }
   in_bands(job.height, job.threads, 1, [&](int, std::int64_t first, std::int64_t end) {
     for (std::int64_t y = first; y < end; ++y) {
-      paint(job.frame + y * job.row_bytes, y * job.width, job.width);
+      at_pixel(job.frame + y * job.row_bytes, y * job.width, job.width);
     }
   });
 }
 
-template <class Paint>
-void paint_with(const Overlay& job, const Paint& paint) {
+template <class Mode>
+void blend_with(const Overlay& job, const Mode& mode) {
   with_colours(job.palette, job.colours, [&](const auto& palette) {
-    const auto painted = [&](const auto& painter) {
-      for_lines(job, [&](auto... line) { painter.line(line...); });
+    const auto blended = [&](const auto& blender) {
+      for_rows(job, [&](auto... row) { blender.blend(row...); });
     };
     using Palette = std::decay_t<decltype(palette)>;
     if (job.ignore < 0) {
-      painted(Painter<false, Palette, Paint>(palette, paint, 0));
+      blended(RowBlender<false, Palette, Mode>(palette, mode, 0));
     } else {
-      painted(Painter<true, Palette, Paint>(palette, paint, job.ignore));
+      blended(RowBlender<true, Palette, Mode>(palette, mode, job.ignore));
     }
   });
 }
@@ -156,16 +157,16 @@ int overlay_simd(const Overlay& job) {
   const int largest = largest_label(job.labels, job.height * job.width, job.ignore);
   if (largest >= job.colours) return largest;
   if (job.frame == nullptr || job.alpha == 256) {
-    paint_with(job, Cover());
+    blend_with(job, Cover());
   } else if (job.alpha == 128) {
-    paint_with(job, Average());
+    blend_with(job, Average());
   } else if (job.alpha == 0) {
-    for_lines(job, [](const std::uint8_t*, const std::uint8_t* frame, std::uint8_t* out,
-                      std::int64_t count) {
+    for_rows(job, [](const std::uint8_t*, const std::uint8_t* frame, std::uint8_t* out,
+                     std::int64_t count) {
       std::memcpy(out, frame, 3 * static_cast<std::size_t>(count));
     });
   } else {
-    paint_with(job, Mix(job.alpha));
+    blend_with(job, Mix(job.alpha));
   }
   return largest;
 }

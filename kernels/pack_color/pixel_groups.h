@@ -1,4 +1,5 @@
-// Pixels of interleaved bytes to vectors of one channel each, for <room>_simd.cpp only.
+// Pixels of interleaved bytes to vectors of one channel each, for <kernel>_simd.cpp
+// only.
 //
 // A vector is seen as groups of four lanes, one group per pixel; the vectors v[0] to
 // v[3] hold kLanes pixels, pixel j + 4 * g in group g of v[j].

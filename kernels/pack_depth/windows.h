@@ -1,4 +1,4 @@
-// Values picked out of a row at places that a table holds, for <room>_simd.cpp only:
+// Values picked out of a row at places that a table holds, for <kernel>_simd.cpp only:
 // whole windows of the row are loaded and shuffled. A gather would load every value by
 // itself.
 //

@@ -1,8 +1,9 @@
-// Which instruction set the rooms run on: one decision, made here, as the process runs.
+// Which instruction set the kernels run on: one decision, made here, as the process
+// starts.
 //
-// A room is written twice: <room>_cpu.cpp in plain C++, which every machine can run and
-// which is the reference, and <room>_simd.cpp, which CMake compiles once per level into
-// a namespace of its own.
+// A kernel is written twice: <kernel>_cpu.cpp in plain C++, which every machine can run
+// and which is the reference, and <kernel>_simd.cpp, which CMake compiles once per
+// level into a namespace of its own.
 #pragma once
 
 #include <atomic>
@@ -37,8 +38,8 @@ inline Level level() { return level_in_use.load(std::memory_order_relaxed); }
 
 }  // namespace fuseg
 
-// FUSEG_SIMD(void room_simd(const Room& room)) declares the function at every level
-// that was compiled; FUSEG_PICK(room) is the best of them, or room_cpu.
+// FUSEG_SIMD(void kernel_simd(const Kernel& job)) declares the function at every level
+// that was compiled; FUSEG_PICK(kernel) is the best of them, or kernel_cpu.
 #if defined(FUSEG_X86_LEVELS)
 #define FUSEG_SIMD(...) \
   namespace sse4 {      \
@@ -50,19 +51,19 @@ inline Level level() { return level_in_use.load(std::memory_order_relaxed); }
   namespace avx512 {    \
   __VA_ARGS__;          \
   }
-#define FUSEG_PICK(room)                                             \
-  (::fuseg::level() >= ::fuseg::Level::kAvx512 ? avx512::room##_simd \
-   : ::fuseg::level() >= ::fuseg::Level::kAvx2 ? avx2::room##_simd   \
-   : ::fuseg::level() >= ::fuseg::Level::kSse4 ? sse4::room##_simd   \
-                                               : room##_cpu)
+#define FUSEG_PICK(kernel)                                             \
+  (::fuseg::level() >= ::fuseg::Level::kAvx512 ? avx512::kernel##_simd \
+   : ::fuseg::level() >= ::fuseg::Level::kAvx2 ? avx2::kernel##_simd   \
+   : ::fuseg::level() >= ::fuseg::Level::kSse4 ? sse4::kernel##_simd   \
+                                               : kernel##_cpu)
 #elif defined(__aarch64__)
 #define FUSEG_SIMD(...) \
   namespace neon {      \
   __VA_ARGS__;          \
   }
-#define FUSEG_PICK(room) \
-  (::fuseg::level() == ::fuseg::Level::kPlain ? room##_cpu : neon::room##_simd)
+#define FUSEG_PICK(kernel) \
+  (::fuseg::level() == ::fuseg::Level::kPlain ? kernel##_cpu : neon::kernel##_simd)
 #else
 #define FUSEG_SIMD(...)
-#define FUSEG_PICK(room) room##_cpu
+#define FUSEG_PICK(kernel) kernel##_cpu
 #endif

@@ -1,6 +1,6 @@
 // Vectors of float32 and int32 as wide as an instruction set has them, for
-// <room>_simd.cpp only. README.md here says what every function does; the four headers
-// below have the same ones, in the same order.
+// <kernel>_simd.cpp only. README.md here says what every function does; the four
+// headers below have the same ones, in the same order.
 #pragma once
 
 #if defined(__AVX512VBMI__)

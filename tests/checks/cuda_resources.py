@@ -1,4 +1,4 @@
-"""Compile the CUDA rooms for every release architecture; keep what each kernel takes.
+"""Compile the CUDA kernels for every release architecture; keep what each kernel takes.
 
     python tests/checks/cuda_resources.py --save FILE.json
 

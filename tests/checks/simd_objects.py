@@ -3,9 +3,9 @@
 python tests/checks/simd_objects.py BUILD
 
 The linker keeps one copy of a function that several objects define, and asks no
-processor which. So every function that an object of <room>_simd.cpp defines for others
-to see must have its level in the name: its own namespace, or a type of that namespace
-among its arguments.
+processor which. So every function that an object of <kernel>_simd.cpp defines for
+others to see must have its level in the name: its own namespace, or a type of that
+namespace among its arguments.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main() -> None:
     folders = [(found, found.parents[2].name.removesuffix(".dir")) for found in objects]
     wrong = [
         line
-        for found, folder in folders  # <room>_<level>.dir
+        for found, folder in folders  # <kernel>_<level>.dir
         for line in strangers(found, folder.rsplit("_", 1)[1])
     ]
     print(f"{len(objects)} objects of instruction sets, {len(wrong)} strangers")

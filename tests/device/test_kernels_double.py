@@ -89,7 +89,7 @@ def test_settings_are_those_of_the_call_though_the_work_is_late(
     assert gpu.counts["overlay_cuda"] == gpu.counts["kernel"] == 1
 
 
-def test_a_room_works_on_pinned_memory_as_on_an_integrated_gpu(gpu, done, rng):
+def test_a_kernel_works_on_pinned_memory_as_on_an_integrated_gpu(gpu, done, rng):
     labels = rng.integers(0, 4, (8, 9), dtype=np.uint8)
     palette = rng.integers(0, 256, (4, 3), dtype=np.uint8)
     given = OnMachine(gpu, labels, pinned=True)

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from .kernel_launch import launch_on, said
 from .machine import Machine, Refused
-from .rooms import launch_on, said
 
 
 def make(machine: Machine) -> ModuleType:

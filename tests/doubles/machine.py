@@ -41,7 +41,7 @@ class Machine:
     ``counts``: how often each call was made: allocate, free, pinned, free_pinned,
     create_stream, destroy_stream, upload, download, copy, synchronize, begin_capture,
     end_capture, launch_graph, destroy_graph, stream_wait, memory, use_device, kernel
-    (and the name of the room), enqueue (by an engine), run (work that is due).
+    (and the name of the kernel), enqueue (by an engine), run (work that is due).
     """
 
     devices: int = 1
@@ -228,15 +228,15 @@ class Machine:
     @_alone
     def kernel(
         self,
-        room: str,
+        kernel: str,
         stream: int,
         thunk: Callable[[], None],
         reads: Iterable[tuple[int, ...]],
         writes: Iterable[tuple[int, ...]],
     ) -> None:
         """`enqueue` for a kernel of fuseg."""
-        work = Work(room, thunk, list(reads), list(writes))
-        self._put(("kernel", room), stream, work)
+        work = Work(kernel, thunk, list(reads), list(writes))
+        self._put(("kernel", kernel), stream, work)
 
     @_alone
     def copy(self, to: int, source: int, size: int, stream: int) -> None:

@@ -603,14 +603,14 @@ def scored(kind, shape, rng):
         scores *= np.float32(1e-41)
     elif kind == "huge":
         scores *= np.float32(1e37)
-    elif kind == "wild":
+    elif kind == "non_finite":
         scores[rng.random(shape) < 0.003] = np.nan
         scores[rng.random(shape) < 0.003] = np.inf
         scores[rng.random(shape) < 0.003] = -np.inf
     return np.ascontiguousarray(scores)
 
 
-KINDS = ["blobs", "noise", "ties", "flat", "negative", "denormal", "huge", "wild"]
+KINDS = ["blobs", "noise", "ties", "flat", "negative", "denormal", "huge", "non_finite"]
 
 
 @CORNERS
@@ -715,7 +715,7 @@ def test_two_bytes_where_one_is_too_few(classes, rng):
     np.testing.assert_array_equal(labels, argmax(resized(scores, (16, 48), False)))
 
 
-@pytest.mark.parametrize("kind", ["blobs", "noise", "wild"])
+@pytest.mark.parametrize("kind", ["blobs", "noise", "non_finite"])
 def test_a_batch_is_its_images(kind, rng):
     scores = np.stack([scored(kind, (4, 7, 19), rng) for _ in range(3)])
     for size in [(29, 50), (7, 19), (3, 4)]:
@@ -728,7 +728,7 @@ def test_a_batch_is_its_images(kind, rng):
         np.testing.assert_array_equal(*confidence)
 
 
-@pytest.mark.parametrize("kind", ["blobs", "noise", "wild"])
+@pytest.mark.parametrize("kind", ["blobs", "noise", "non_finite"])
 def test_threads_do_not_change_the_result(kind, rng):
     scores = np.stack([scored(kind, (6, 11, 37), rng) for _ in range(2)])
     for size in [(70, 99), (11, 37), (4, 9)]:

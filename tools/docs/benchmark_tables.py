@@ -80,8 +80,8 @@ def kernels(results: Path) -> str:
     for path in sorted(results.glob("bench_*--*.json")):
         result = json.loads(path.read_text())
         if "runs" in result:
-            room, machine = path.stem.removeprefix("bench_").split("--", 1)
-            machines.setdefault(machine, []).append(result | {"room": room})
+            kernel, machine = path.stem.removeprefix("bench_").split("--", 1)
+            machines.setdefault(machine, []).append(result | {"kernel": kernel})
     return "\n\n".join(starmap(kernel_table, machines.items()))
 
 
@@ -96,7 +96,7 @@ def kernel_table(machine: str, results: list[dict[str, Any]]) -> str:
         for case in dict.fromkeys(row["case"] for row in result["runs"][0]):
             rows = [[r for r in run if r["case"] == case] for run in result["runs"]]
             if any(row["bars"] for row in rows[0]):
-                lines.append(f"| {result['room']}, {kernel_line(case, rows)} |")
+                lines.append(f"| {result['kernel']}, {kernel_line(case, rows)} |")
     return "\n".join(lines)
 
 

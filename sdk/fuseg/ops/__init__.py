@@ -1,4 +1,4 @@
-"""One public function per kernel, same name as its room under kernels/.
+"""One public function per kernel, same name as its folder under kernels/.
 
 Arrays may be NumPy's, or anything that shares its memory through DLPack, as PyTorch's
 CPU tensors do. They may also all be on one CUDA GPU, with the CUDA Array Interface or

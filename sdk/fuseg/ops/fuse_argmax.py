@@ -22,7 +22,7 @@ from .array_checks import require, require_one_of, require_out
 
 __all__ = ["FuseArgmax", "fuse_argmax"]
 
-_MODES = ("add", "multiply", "max")  # Fusing of fuse_argmax.h
+_MODES = ("add", "multiply", "max")  # FusionMode of fuse_argmax.h
 _MOST_MAPS = 4
 _MOST_CLASSES = 65535
 _MOST_THREADS = 64

@@ -19,9 +19,9 @@ from .._check import (
 from ..cuda.array_view import as_view, on_gpu
 from ..cuda.launch import launch
 from ..errors import ArgumentError, ShapeError
+from .affine_axis import affine_axis
 from .array_checks import require_one_of, require_out
 from .layouts import hwc8_shape, require_sixteens
-from .lines import line
 
 __all__ = ["UpsampleArgmax", "upsample_argmax"]
 
@@ -215,7 +215,7 @@ class UpsampleArgmax:
             top, left, crop_height, crop_width = require_box("crop", crop, whole)
             sides = (top, crop_height), (left, crop_width)
         rows, columns = (
-            line(
+            affine_axis(
                 *(samples, pixels),
                 align_corners=bool(align_corners),
                 crop=side,

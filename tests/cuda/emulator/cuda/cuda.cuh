@@ -173,17 +173,17 @@ struct Exactly {
   using Type = T;
 };
 
-[[noreturn]] inline void refuse(const char* room, const char* why) {
-  throw std::runtime_error(std::string(room) + " could not be launched: " + why);
+[[noreturn]] inline void refuse(const char* name, const char* why) {
+  throw std::runtime_error(std::string(name) + " could not be launched: " + why);
 }
 
 template <typename... Taken>
-void launch(const char* room, void (*kernel)(Taken...), dim3 blocks, unsigned threads,
+void launch(const char* name, void (*kernel)(Taken...), dim3 blocks, unsigned threads,
             std::size_t shared_bytes, CUstream_st*,
             typename Exactly<Taken>::Type... taken) {
   if (blocks.x == 0 || blocks.y == 0 || blocks.z == 0 || blocks.y > 65535 ||
       blocks.z > 65535 || threads == 0 || threads > 1024 || shared_bytes > 48 << 10) {
-    refuse(room, "its sizes are not a GPU's");
+    refuse(name, "its sizes are not a GPU's");
   }
   emulator::body = [&] { kernel(taken...); };
   blockDim = {threads, 1, 1};

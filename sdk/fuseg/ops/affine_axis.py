@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["Line", "line"]
+__all__ = ["AffineAxis", "affine_axis"]
 
-Line = tuple[int, int, int]
-"""Position ``i`` is ``(first + i * step) / unit``; ``Line`` of common/resample.h."""
+AffineAxis = tuple[int, int, int]
+"""Position ``i`` is ``(first + i * step) / unit``; the same of common/resample.h."""
 
 
-def line(
+def affine_axis(
     samples: int,
     out: int,
     *,
     align_corners: bool,
     crop: tuple[int, int] | None = None,
     whole: int | None = None,
-) -> Line:
+) -> AffineAxis:
     """Lay ``out`` pixels over a grid of ``samples`` along one axis.
 
     Args:
@@ -44,6 +44,6 @@ def line(
     return _reduced(start, 2 * length * (samples - 1), 2 * out * (whole - 1))
 
 
-def _reduced(first: int, step: int, unit: int) -> Line:
+def _reduced(first: int, step: int, unit: int) -> AffineAxis:
     common = math.gcd(first, step, unit)
     return first // common, step // common, unit // common
