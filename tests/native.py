@@ -24,7 +24,7 @@ TESTS = Path(__file__).parent
 OUT = TESTS.parent / "out" / "native"
 KERNELS = TESTS.parent / "kernels"
 EMULATOR = TESTS / "cuda" / "emulator"
-COUNTER = TESTS / "sdk" / "big_mallocs.cpp"
+COUNTER = TESTS / "runtime" / "big_mallocs.cpp"
 EMULATOR_FLAGS = (
     *("-std=c++17", "-O1", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"),
     "-U_FORTIFY_SOURCE",  # it takes a fiber's longjmp for a mistake

@@ -37,7 +37,7 @@ ROOT = HERE.parents[1]
 WORK = ROOT / "out" / "gpu-check"
 BUNDLE = WORK / "rgbd.fuseg"
 CHECKPOINT = ROOT / "export" / "checkpoints" / "rgbd.safetensors"
-TESTS = ("tests/cuda", "tests/device", "tests/pipeline")
+TESTS = ("tests/cuda", "tests/runtime/gpu")
 SKIPPED_FOR_NO_GPU = r"SKIPPED.*(no CUDA device|no real GPU through native)"
 
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 from doubles import tensorrt_plan as plans
-from engines.networks import network
+from backends.tensorrt.networks import network
 
 from fuseg.backends.tensorrt import build_process, cache, engines
 from fuseg.cuda import DeviceProperties

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from engines.networks import PRECISIONS, network
+from backends.tensorrt.networks import PRECISIONS, network
 from onnx import TensorProto, helper, numpy_helper
 
 from fuseg.backends.tensorrt.io_formats import IoFormat, move_casts_out

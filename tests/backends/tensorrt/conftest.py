@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 from doubles import tensorrt
 from doubles.bounded import bounded  # noqa: F401
-from engines.networks import CLASSES, PRECISIONS, SIZE, network
+from backends.tensorrt.networks import CLASSES, PRECISIONS, SIZE, network
 
 from fuseg import bundle as bundles
 from fuseg.backends.tensorrt import build_parent, engines
 from fuseg.cuda import DeviceProperties
 from fuseg.manifest import Variant
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 FACTS = DeviceProperties("Pretend GPU", (8, 7), 8 << 30, True, "12.6")
 
 
