@@ -5,6 +5,7 @@ Usage: forking.py BUNDLE BACKEND THREADS [in-a-call]
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import sys
@@ -34,7 +35,8 @@ def work() -> None:
 
 
 def child() -> int:
-    signal.alarm(10)  # a child that hangs is killed, and is "signal 14"
+    faulthandler.dump_traceback_later(40)  # to stderr: where a child hangs
+    signal.alarm(50)  # and then it is killed, and is "signal14"
     refused = 0
     for use in (segmenter, segmenter.clone):
         try:

@@ -21,6 +21,7 @@ def children(bundle: Path, backend: str, threads: int, *how: str) -> list[str]:
     done = subprocess.run(
         words, capture_output=True, text=True, check=True, timeout=110
     )
+    print(done.stderr)  # shown when the test fails
     return done.stdout.split()
 
 
