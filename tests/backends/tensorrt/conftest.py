@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from backends.tensorrt.networks import CLASSES, PRECISIONS, SIZE, network
 from doubles import tensorrt
 from doubles.bounded import bounded  # noqa: F401
-from backends.tensorrt.networks import CLASSES, PRECISIONS, SIZE, network
 
 from fuseg import bundle as bundles
 from fuseg.backends.tensorrt import build_parent, engines

@@ -9,8 +9,8 @@ import sys
 import time
 
 import pytest
-from doubles import tensorrt_plan as plans
 from backends.tensorrt.networks import network
+from doubles import tensorrt_plan as plans
 
 from fuseg.backends.tensorrt import build_process, cache, engines
 from fuseg.cuda import DeviceProperties
