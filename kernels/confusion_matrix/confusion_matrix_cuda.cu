@@ -50,7 +50,7 @@ __device__ std::int64_t cell_of(const Counted& job, std::uint32_t truth,
 template <int kLabelBytes, typename Table>
 __device__ void count_into(const Counted& job, Table* table) {
   constexpr std::uint32_t kLabel = kLabelBytes == 1 ? 0xff : 0xffff;
-  const std::int64_t stride = std::int64_t{gridDim.x} * kThreads * 16;
+  const std::int64_t stride = std::int64_t{gridDim.x} * kThreads * 16;  // bytes
   std::int64_t at = (std::int64_t{blockIdx.x} * kThreads + threadIdx.x) * 16;
   for (; at < job.bytes; at += stride) {
     const std::int64_t left = job.bytes - at;
@@ -58,9 +58,9 @@ __device__ void count_into(const Counted& job, Table* table) {
     const Vec16 prediction = load_bytes(job.prediction + at, left);
     Runs<Table> runs{table};
 #pragma unroll
-    for (int i = 0; i < 16; i += kLabelBytes) {
+    for (int i = 0; i < 16; i += kLabelBytes) {  // the label's first byte
       if (i >= left) continue;
-      const int shift = i % 4 * 8;
+      const int shift = i % 4 * 8;  // in its word: 0, 8, 16 or 24
       runs.meet(cell_of(job, truth.word[i / 4] >> shift & kLabel,
                         prediction.word[i / 4] >> shift & kLabel));
     }
@@ -68,17 +68,24 @@ __device__ void count_into(const Counted& job, Table* table) {
   }
 }
 
-// Every block counts on chip, and adds what it found to the whole.
+// Every block counts on chip, and adds what it found to the whole. In phases 1 and 3
+// thread t has cells t, t + 256, t + 512 and so on, row-major.
 template <int kLabelBytes>
 __global__ void __launch_bounds__(kThreads, 4)
     confusion_matrix_kernel(const __grid_constant__ Counted job) {
   auto* table = static_cast<std::uint32_t*>(shared_block());
-  const auto cells = static_cast<int>(job.classes * job.classes);
-  const int thread = static_cast<int>(threadIdx.x);
+  const auto cells = static_cast<int>(job.classes * job.classes);  // up to 12,288
+  const int thread = static_cast<int>(threadIdx.x);                // 0 to 255
+
+  // Phase 1: an empty table.
   for (int i = thread; i < cells; i += kThreads) table[i] = 0;
   __syncthreads();
+
+  // Phase 2: the block's share of the pixels.
   count_into<kLabelBytes>(job, table);
   __syncthreads();
+
+  // Phase 3: what it found, to the whole.
   for (int i = thread; i < cells; i += kThreads) {
     const std::uint32_t found = table[i];
     if (found != 0) {

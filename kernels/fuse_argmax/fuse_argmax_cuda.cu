@@ -143,12 +143,16 @@ __global__ void __launch_bounds__(kThreads, 4)
                        const __grid_constant__ Weights weights) {
   constexpr int kTileHeight = kStrips * kRows;
   __shared__ Tile<kRows> tile;
-  const int thread = static_cast<int>(threadIdx.x);
-  const std::int64_t left = std::int64_t{blockIdx.x} * kTileWidth;
+  const int thread = static_cast<int>(threadIdx.x);                 // 0 to 127
+  const std::int64_t left = std::int64_t{blockIdx.x} * kTileWidth;  // of the tile
   const std::int64_t top = std::int64_t{blockIdx.y} * kTileHeight;
+
+  // Phase 1: where the columns and rows of the tile lie among each map's samples. A
+  // thread has one column or row of one map at a time; those outside of the image get
+  // the tap of the last one inside.
   for (int i = thread; i < job.count * (kTileWidth + kTileHeight); i += kThreads) {
-    const int m = i / (kTileWidth + kTileHeight);
-    const int k = i % (kTileWidth + kTileHeight);
+    const int m = i / (kTileWidth + kTileHeight);  // the map: 0 to 3
+    const int k = i % (kTileWidth + kTileHeight);  // 64 columns, then the rows
     const ScoreMap& map = job.maps[m];
     if (k < kTileWidth) {
       const std::int64_t x = min(left + k, job.out_width - 1);
@@ -162,8 +166,10 @@ __global__ void __launch_bounds__(kThreads, 4)
   }
   __syncthreads();
 
-  const int first = thread / kTileWidth * kRows;
-  const int x = thread % kTileWidth;
+  // Phase 2: a thread has a strip, kRows pixels below each other. At which of them each
+  // map counts, and in which maps they share a cell.
+  const int first = thread / kTileWidth * kRows;  // 0 or kRows
+  const int x = thread % kTileWidth;              // 0 to 63
   Strip<kRows> strip{job, weights, tile, first, x, 0, 0};
 #pragma unroll
   for (int m = 0; m < kMostMaps; ++m) {
@@ -183,6 +189,7 @@ __global__ void __launch_bounds__(kThreads, 4)
     strip.one_cell |= static_cast<unsigned>(one_cell) << m;
   }
 
+  // Phase 3: every class at the strip's pixels, and the best of them.
   float best[kRows];
   int label[kRows];
 #pragma unroll
@@ -202,6 +209,7 @@ __global__ void __launch_bounds__(kThreads, 4)
     }
   }
 
+  // Phase 4: for the confidence, every class again beside the best.
   float total[kRows];
 #pragma unroll
   for (int r = 0; r < kRows; ++r) total[r] = 0.0f;
@@ -214,6 +222,8 @@ __global__ void __launch_bounds__(kThreads, 4)
     }
   }
 
+  // Phase 5: the strip's results. Labels are collected on chip first, so that they can
+  // leave 16 bytes at a time.
 #pragma unroll
   for (int r = 0; r < kRows; ++r) {
     bool some = false;

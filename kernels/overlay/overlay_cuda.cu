@@ -5,8 +5,8 @@ namespace fuseg {
 namespace {
 
 constexpr int kThreads = 192;
-constexpr int kBlockBytes = kThreads * 16;
-constexpr int kBlockPixels = kBlockBytes / 3;
+constexpr int kBlockBytes = kThreads * 16;     // 3,072
+constexpr int kBlockPixels = kBlockBytes / 3;  // 1,024
 
 // By label: red, green, blue, and 255 above them where the frame shows through.
 struct Palette {
@@ -70,7 +70,10 @@ __global__ void __launch_bounds__(kThreads)
   alignas(16) __shared__ std::uint8_t labels[kBlockPixels + 16];
   const std::int64_t first = std::int64_t{blockIdx.x} * kBlockPixels;
   const std::int64_t count = min(job.pixels - first, std::int64_t{kBlockPixels});
-  const int thread = static_cast<int>(threadIdx.x);
+  const int thread = static_cast<int>(threadIdx.x);  // 0 to 191
+
+  // Phase 1: colours and labels on chip. Each thread takes one or two of the 256
+  // colours; threads 0 to 63 take 16 labels each.
   for (int i = thread; i < 256; i += kThreads) colour[i] = palette.colour[i];
   if (thread * 16 < count) {
     const Vec16 some =
@@ -79,11 +82,13 @@ __global__ void __launch_bounds__(kThreads)
   }
   __syncthreads();
 
-  const int byte = thread * 16;
-  const std::int64_t left = 3 * count - byte;
+  // Phase 2: the 18 bytes of the six pixels that this thread's 16 are part of, as
+  // words: `paint` their colours, `keep` a mask of those where the frame shows through.
+  const int byte = thread * 16;                // of the block's: 0 to 3,056
+  const std::int64_t left = 3 * count - byte;  // bytes from there to the end
   if (left <= 0) return;
   // Six pixels are eighteen bytes; `skip` of them lie before this thread's first.
-  const int skip = byte % 3;
+  const int skip = byte % 3;  // 0 to 2
   std::uint32_t pixel[6];
 #pragma unroll
   for (int i = 0; i < 6; ++i) {
@@ -96,6 +101,8 @@ __global__ void __launch_bounds__(kThreads)
     // Word i of the eighteen bytes begins in pixel `p`, at its byte `from`.
     const int p = 4 * i / 3;
     const int from = 4 * i % 3;
+    // The four bytes from there on, of (red, green, blue, flag) twice. As marks, bytes
+    // 3 and 7: the flag of the pixel that each of the four belongs to.
     const std::uint32_t picks = from == 0 ? 0x4210 : from == 1 ? 0x5421 : 0x6542;
     const std::uint32_t marks = from == 0 ? 0x7333 : from == 1 ? 0x7733 : 0x7773;
     paint[i] = __byte_perm(pixel[p], pixel[p + 1], picks);
@@ -104,6 +111,7 @@ __global__ void __launch_bounds__(kThreads)
   paint[4] = __byte_perm(pixel[5], 0, 0x4421);
   keep[4] = __byte_perm(pixel[5], 0, 0x4433);
 
+  // Phase 3: this thread's bytes of the 18, blended with the frame's and stored.
   Vec16 under = {{0, 0, 0, 0}};
   const std::int64_t at = 3 * first + byte;
   if (job.frame != nullptr) under = load_frame(job, at, left);

@@ -159,20 +159,26 @@ __global__ void __launch_bounds__(kThreads, 4)
     pack_color_kernel(const __grid_constant__ PackColor job) {
   __shared__ Tile tile;
   const Geometry& g = job.geometry;
-  const int thread = static_cast<int>(threadIdx.x);
-  const std::int64_t left = std::int64_t{blockIdx.x} * kTileWidth;
+  const int thread = static_cast<int>(threadIdx.x);                 // 0 to 255
+  const std::int64_t left = std::int64_t{blockIdx.x} * kTileWidth;  // of the tile
   const std::int64_t top = std::int64_t{blockIdx.y} * kTileHeight;
+
+  // Phase 1: what the columns and rows of the tile read of the frame. Threads 0 to 63
+  // take a column each, threads 64 to 79 a row each.
   if (thread < kTileWidth) {
     tile.column[thread] =
         frame_span_of(g.columns(), left + thread - g.picture_left, job.filter);
   } else if (thread < kTileWidth + kTileHeight) {
-    const int row = thread - kTileWidth;
+    const int row = thread - kTileWidth;  // 0 to 15
     tile.row[row] = frame_span_of(g.rows(), top + row - g.picture_top, job.filter);
   }
   __syncthreads();
 
-  const int row = thread * kAtOnce / kTileWidth;
-  constexpr int kApart = kGrouped ? kTileWidth / kAtOnce : 1;
+  // Phase 2: a thread makes four pixels of one row, kApart apart: its pixel k is column
+  // `first` + k * kApart of the tile.
+  constexpr int kApart = kGrouped ? kTileWidth / kAtOnce : 1;  // 16 or 1
+  const int row = thread * kAtOnce / kTileWidth;               // 0 to 15
+  // 0 to 15, or every fourth of 0 to 60.
   const int first = kGrouped ? thread % kApart : thread * kAtOnce % kTileWidth;
   const std::int64_t y = top + row;
   const std::int64_t x = left + first;
@@ -196,6 +202,8 @@ __global__ void __launch_bounds__(kThreads, 4)
       put(&value[p][k], pixel.channel[p] * job.multiply[p] + job.add[p]);
     }
   }
+
+  // Phase 3: the same thread stores them, `count` of the four if the output ends there.
   const std::int64_t at = y * g.out_width + x;
   const auto count =
       static_cast<int>(min(ceil_div(g.out_width - x, kApart), std::int64_t{kAtOnce}));

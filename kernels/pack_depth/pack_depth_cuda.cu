@@ -64,22 +64,28 @@ __global__ void __launch_bounds__(kThreads, 4)
     pack_depth_kernel(const __grid_constant__ PackDepth job) {
   __shared__ Tile tile;
   const Geometry& g = job.geometry;
-  const int thread = static_cast<int>(threadIdx.x);
-  const std::int64_t left = std::int64_t{blockIdx.x} * kTileWidth;
+  const int thread = static_cast<int>(threadIdx.x);                 // 0 to 255
+  const std::int64_t left = std::int64_t{blockIdx.x} * kTileWidth;  // of the tile
   const std::int64_t top = std::int64_t{blockIdx.y} * kTileHeight;
+
+  // Phase 1: where the columns and rows of the tile lie in the frame. Threads 0 to 127
+  // take a column each, threads 128 to 143 a row each.
   if (thread < kTileWidth) {
     tile.column[thread] =
         tap_pair_in_picture(g.columns(), left + thread - g.picture_left, job.filter);
   } else if (thread < kTileWidth + kTileHeight) {
-    const int row = thread - kTileWidth;
+    const int row = thread - kTileWidth;  // 0 to 15
     tile.row[row] =
         tap_pair_in_picture(g.rows(), top + row - g.picture_top, job.filter);
   }
   __syncthreads();
 
+  // Phase 2: a thread makes four elements of one row, twice: rows 0 to 7 and 8 to 15.
+  // They are kApart apart: element k is column `first` + k * kApart of the tile.
   for (int i = thread; i < kTileHeight * kTileWidth / kAtOnce; i += kThreads) {
-    constexpr int kApart = kGrouped ? kTileWidth / kAtOnce : 1;
-    const int row = i * kAtOnce / kTileWidth;
+    constexpr int kApart = kGrouped ? kTileWidth / kAtOnce : 1;  // 32 or 1
+    const int row = i * kAtOnce / kTileWidth;                    // 0 to 15
+    // 0 to 31, or every fourth of 0 to 124.
     const int first = kGrouped ? i % kApart : i * kAtOnce % kTileWidth;
     const std::int64_t y = top + row;
     const std::int64_t x = left + first;
@@ -98,6 +104,8 @@ __global__ void __launch_bounds__(kThreads, 4)
       valid[k] = raw == raw;
       put(raw == raw ? normalised(raw, job) : job.fill, value + k);
     }
+
+    // Phase 3: and stores them, `count` of the four if the output ends there.
     const std::int64_t at = y * g.out_width + x;
     const auto count =
         static_cast<int>(min(ceil_div(g.out_width - x, kApart), std::int64_t{kAtOnce}));
