@@ -189,82 +189,84 @@ inline int append(std::uint16_t* to, std::uint64_t bits, int from) {
 
 #endif
 
+// kSome unsigned words.
 #if defined(__AVX2__)
 
 constexpr int kSome = 16;
+using Words = __m256i;
 
-class SomeCells {
- public:
-  SomeCells(int classes, int ignore)
-      : classes_(all(classes)),
-        ignore_(all(ignore)),
-        ignores_(all(ignore < 0 ? 0 : -1)),
-        last_(all(classes + 1)) {}
-
-  template <typename Label, class Use>
-  void of(const Label* truth, const Label* prediction, const Use& use) const {
-    const __m256i t = load(truth);
-    const __m256i ignored = _mm256_and_si256(_mm256_cmpeq_epi16(t, ignore_), ignores_);
-    const __m256i y = _mm256_blendv_epi8(_mm256_min_epu16(t, classes_), last_, ignored);
-    const __m256i x = _mm256_min_epu16(load(prediction), classes_);
-    const __m256i cells = _mm256_add_epi16(_mm256_mullo_epi16(y, last_), x);
-    const __m128i low = _mm256_castsi256_si128(cells);
-    const __m128i high = _mm256_extracti128_si256(cells, 1);
-    for_quarters(use, word(_mm_cvtsi128_si64(low)), word(_mm_extract_epi64(low, 1)),
-                 word(_mm_cvtsi128_si64(high)), word(_mm_extract_epi64(high, 1)));
-  }
-
- private:
-  static std::uint64_t word(long long from) { return static_cast<std::uint64_t>(from); }
-  static __m256i all(int value) { return _mm256_set1_epi16(static_cast<short>(value)); }
-  static __m256i load(const std::uint8_t* from) {
-    return _mm256_cvtepu8_epi16(
-        _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
-  }
-  static __m256i load(const std::uint16_t* from) {
-    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
-  }
-
-  __m256i classes_, ignore_, ignores_, last_;
-};
+inline Words all(int value) { return _mm256_set1_epi16(static_cast<short>(value)); }
+inline Words load(const std::uint16_t* from) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+}
+inline Words load(const std::uint8_t* from) {
+  return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+}
+inline Words both(Words a, Words b) { return _mm256_and_si256(a, b); }
+inline Words equal(Words a, Words b) { return _mm256_cmpeq_epi16(a, b); }
+inline Words min(Words a, Words b) { return _mm256_min_epu16(a, b); }
+inline Words add(Words a, Words b) { return _mm256_add_epi16(a, b); }
+inline Words mul(Words a, Words b) { return _mm256_mullo_epi16(a, b); }
+inline Words select(Words mask, Words yes, Words no) {
+  return _mm256_blendv_epi8(no, yes, mask);
+}
+template <class Use>
+inline void for_words(Words words, const Use& use) {
+  const auto quarter = [](long long from) { return static_cast<std::uint64_t>(from); };
+  const __m128i low = _mm256_castsi256_si128(words);
+  const __m128i high = _mm256_extracti128_si256(words, 1);
+  for_quarters(use, quarter(_mm_cvtsi128_si64(low)), quarter(_mm_extract_epi64(low, 1)),
+               quarter(_mm_cvtsi128_si64(high)), quarter(_mm_extract_epi64(high, 1)));
+}
 
 #elif defined(__SSE4_1__)
 
 constexpr int kSome = 8;
+using Words = __m128i;
 
-class SomeCells {
- public:
-  SomeCells(int classes, int ignore)
-      : classes_(all(classes)),
-        ignore_(all(ignore)),
-        ignores_(all(ignore < 0 ? 0 : -1)),
-        last_(all(classes + 1)) {}
-
-  template <typename Label, class Use>
-  void of(const Label* truth, const Label* prediction, const Use& use) const {
-    const __m128i t = load(truth);
-    const __m128i ignored = _mm_and_si128(_mm_cmpeq_epi16(t, ignore_), ignores_);
-    const __m128i y = _mm_blendv_epi8(_mm_min_epu16(t, classes_), last_, ignored);
-    const __m128i x = _mm_min_epu16(load(prediction), classes_);
-    const __m128i cells = _mm_add_epi16(_mm_mullo_epi16(y, last_), x);
-    for_quarters(use, word(_mm_cvtsi128_si64(cells)),
-                 word(_mm_extract_epi64(cells, 1)));
-  }
-
- private:
-  static std::uint64_t word(long long from) { return static_cast<std::uint64_t>(from); }
-  static __m128i all(int value) { return _mm_set1_epi16(static_cast<short>(value)); }
-  static __m128i load(const std::uint8_t* from) {
-    return _mm_cvtepu8_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
-  }
-  static __m128i load(const std::uint16_t* from) { return load_16(from); }
-
-  __m128i classes_, ignore_, ignores_, last_;
-};
+inline Words all(int value) { return _mm_set1_epi16(static_cast<short>(value)); }
+inline Words load(const std::uint16_t* from) { return load_16(from); }
+inline Words load(const std::uint8_t* from) {
+  return _mm_cvtepu8_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
+}
+inline Words both(Words a, Words b) { return _mm_and_si128(a, b); }
+inline Words equal(Words a, Words b) { return _mm_cmpeq_epi16(a, b); }
+inline Words min(Words a, Words b) { return _mm_min_epu16(a, b); }
+inline Words add(Words a, Words b) { return _mm_add_epi16(a, b); }
+inline Words mul(Words a, Words b) { return _mm_mullo_epi16(a, b); }
+inline Words select(Words mask, Words yes, Words no) {
+  return _mm_blendv_epi8(no, yes, mask);
+}
+template <class Use>
+inline void for_words(Words words, const Use& use) {
+  const auto quarter = [](long long from) { return static_cast<std::uint64_t>(from); };
+  for_quarters(use, quarter(_mm_cvtsi128_si64(words)),
+               quarter(_mm_extract_epi64(words, 1)));
+}
 
 #elif defined(__aarch64__)
 
 constexpr int kSome = 8;
+using Words = uint16x8_t;
+
+inline Words all(int value) { return vdupq_n_u16(static_cast<std::uint16_t>(value)); }
+inline Words load(const std::uint16_t* from) { return vld1q_u16(from); }
+inline Words load(const std::uint8_t* from) { return vmovl_u8(vld1_u8(from)); }
+inline Words both(Words a, Words b) { return vandq_u16(a, b); }
+inline Words equal(Words a, Words b) { return vceqq_u16(a, b); }
+inline Words min(Words a, Words b) { return vminq_u16(a, b); }
+inline Words add(Words a, Words b) { return vaddq_u16(a, b); }
+inline Words mul(Words a, Words b) { return vmulq_u16(a, b); }
+inline Words select(Words mask, Words yes, Words no) {
+  return vbslq_u16(mask, yes, no);
+}
+template <class Use>
+inline void for_words(Words words, const Use& use) {
+  const uint64x2_t quarters = vreinterpretq_u64_u16(words);
+  for_quarters(use, vgetq_lane_u64(quarters, 0), vgetq_lane_u64(quarters, 1));
+}
+
+#endif
 
 class SomeCells {
  public:
@@ -276,24 +278,15 @@ class SomeCells {
 
   template <typename Label, class Use>
   void of(const Label* truth, const Label* prediction, const Use& use) const {
-    const uint16x8_t t = load(truth);
-    const uint16x8_t ignored = vandq_u16(vceqq_u16(t, ignore_), ignores_);
-    const uint16x8_t y = vbslq_u16(ignored, last_, vminq_u16(t, classes_));
-    const uint16x8_t x = vminq_u16(load(prediction), classes_);
-    const uint64x2_t cells = vreinterpretq_u64_u16(vmlaq_u16(x, y, last_));
-    for_quarters(use, vgetq_lane_u64(cells, 0), vgetq_lane_u64(cells, 1));
+    const Words t = load(truth);
+    const Words ignored = both(equal(t, ignore_), ignores_);
+    const Words y = select(ignored, last_, min(t, classes_));
+    const Words x = min(load(prediction), classes_);
+    for_words(add(mul(y, last_), x), use);
   }
 
  private:
-  static uint16x8_t all(int value) {
-    return vdupq_n_u16(static_cast<std::uint16_t>(value));
-  }
-  static uint16x8_t load(const std::uint8_t* from) { return vmovl_u8(vld1_u8(from)); }
-  static uint16x8_t load(const std::uint16_t* from) { return vld1q_u16(from); }
-
-  uint16x8_t classes_, ignore_, ignores_, last_;
+  Words classes_, ignore_, ignores_, last_;
 };
-
-#endif
 
 }  // namespace fuseg::FUSEG_LEVEL
