@@ -267,11 +267,11 @@ class PackDepth:
         Raises:
             ShapeError, LayoutError, DTypeError, ArgumentError: As `pack_depth`.
         """
-        readings = None
+        readings: int | None = None
         if self._kernel is not None and stream is None:
             readings = self._kernel.run(frame, out, valid)
         if readings is not None:
-            return int(readings)
+            return readings
         frame = require_rows("frame", frame, (self._frame_dtype,), ("H", "W"))
         gpu = on_gpu(out, stream, frame=frame, valid=valid)
         target = self._planes.require(out, frame=frame)
@@ -284,7 +284,7 @@ class PackDepth:
             return -1
         readings = kernel.run(frame, target, valid)
         assert readings is not None, "the kernel refuses what the checks let pass"
-        return int(readings)
+        return readings
 
     def has_reading(self, frame: NDArray[Any]) -> bool:
         """Whether a call would find a reading at all; nothing is written.
