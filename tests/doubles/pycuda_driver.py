@@ -163,9 +163,6 @@ def _classes(state: State) -> list[Any]:
             with state.said("cuStreamSynchronize"):
                 machine.synchronize(self._handle)
 
-        def is_done(self) -> bool:
-            return not machine.pending(self._handle)
-
         def wait_for_event(self, event: Event, /) -> None:
             state.current("Stream.wait_for_event")
             with state.said("cuStreamWaitEvent"):
@@ -241,9 +238,6 @@ def _classes(state: State) -> list[Any]:
                 if not self._flags & host_alloc_flags.DEVICEMAP:
                     raise Refused("cudaErrorInvalidValue", "invalid argument")
             return self._address
-
-        def get_flags(self) -> int:
-            return self._flags
 
         def _give_back(self) -> None:
             machine.free_pinned(self._address)

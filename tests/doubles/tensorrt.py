@@ -14,7 +14,6 @@ from typing import Any
 from . import tensorrt_build, tensorrt_enums, tensorrt_network, tensorrt_run
 from .memory import Misuse
 from .tensorrt_api import State, expect, versioned
-from .tensorrt_plan import NUMPY
 
 __all__ = ["VERSIONS", "make", "plan_of"]
 
@@ -36,14 +35,6 @@ class Logger:
         if min_severity is not None:
             self._least = expect(min_severity, kind, "Logger")
         self._made = True
-
-    @property
-    def min_severity(self) -> Any:
-        return self._least
-
-    @min_severity.setter
-    def min_severity(self, severity: Any) -> None:
-        self._least = expect(severity, self._state.module.Logger.Severity, "Logger")
 
     def log(self, severity: Any, msg: str) -> None:
         if int(severity) <= int(self._least):
@@ -83,7 +74,6 @@ def make(machine: Any, version: str) -> Any:
         **tensorrt_run.classes(state),
         **tensorrt_network.classes(state),
         **tensorrt_build.classes(state),
-        "nptype": _nptype,
     }
     for kind in (base, members["Logger"]):
         for name, word in words.items():
@@ -121,9 +111,3 @@ def plan_of(trt: Any, onnx: bytes, formats: dict[str, str] | None = None) -> byt
     for flag in () if typed else ("FP16", "INT8"):
         config.set_flag(getattr(trt.BuilderFlag, flag))
     return bytes(builder.build_serialized_network(network, config))
-
-
-def _nptype(trt_type: Any) -> Any:
-    if trt_type.name not in NUMPY:
-        raise TypeError(f"Could not resolve TensorRT datatype to NumPy: {trt_type}")
-    return NUMPY[trt_type.name]

@@ -38,10 +38,10 @@ class State:
     def note(self, *use: Any) -> None:
         self.uses.append(Use(*use))
 
-    def allows(self, span: tuple[int, ...] | None, until: int | None) -> bool:
-        return (span is None or self.number >= span) and (
-            until is None or self.number[0] < until
-        )
+    def has(self, member: Any) -> bool:
+        """Whether this version has what a template has."""
+        target = member.fget if isinstance(member, property) else member
+        return self.number >= getattr(target, "_since", ())
 
     def refused(self, call: str, logger: Any) -> bool:
         """Whether the machine lets this call fail, as TensorRT would say it: a log."""
@@ -60,12 +60,11 @@ class State:
         logger.log(self.module.Logger.Severity.WARNING, sentence)
 
 
-def only(since: tuple[int, ...] | None = None, until: int | None = None) -> Any:
-    """Marks a member of a template: from this version on, before that major one."""
+def since(*version: int) -> Any:
+    """Marks a template, or a member of one: it is there from this version on."""
 
     def mark(member: Any) -> Any:
-        target = member.fget if isinstance(member, property) else member
-        target._span = (since, until)
+        member._since = version
         return member
 
     return mark
@@ -79,17 +78,14 @@ def versioned(template: type, state: State, *bases: type) -> type:
     """
     name = template.__name__
     body: dict[str, Any] = {}
-    public = set()
     for key, member in vars(template).items():
-        if key in ("__dict__", "__weakref__", "__module__", "__doc__", "span"):
+        if key in ("__dict__", "__weakref__", "__module__", "__doc__", "_since"):
             continue
         if key.startswith("_") and not key.startswith("__"):
             body[key] = member
             continue
-        target = member.fget if isinstance(member, property) else member
-        if not state.allows(*getattr(target, "_span", (None, None))):
+        if not state.has(member):
             continue
-        public.add(key)
         if isinstance(member, property):
             body[key] = _noted_property(member, name, key, state)
         elif inspect.isfunction(member):
@@ -143,10 +139,7 @@ def _noted_property(found: property, where: str, member: str, state: State) -> p
         state.note(where, member, "set")
         found.fset(self, value)
 
-    writable = found.fset is not None
-    if writable and hasattr(found.fset, "_span"):
-        writable = state.allows(*found.fset._span)
-    return property(get, put if writable else None)
+    return property(get, put if found.fset is not None else None)
 
 
 class _EnumType(type):

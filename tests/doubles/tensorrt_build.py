@@ -13,7 +13,7 @@ from typing import Any
 
 from . import tensorrt_faults as faults
 from . import tensorrt_plan as plans
-from .tensorrt_api import State, expect, only, versioned
+from .tensorrt_api import State, expect, since, versioned
 from .tensorrt_network import FORMATS, allowed_formats, ios, layout_of
 
 
@@ -31,10 +31,6 @@ class ITimingCache:
         self._found["timed"] = sorted({*self._found["timed"], *other["timed"]})
         return True
 
-    def reset(self) -> bool:
-        self._found["timed"] = []
-        return True
-
 
 class IBuilderConfig:
     def __init__(self) -> None:
@@ -42,7 +38,6 @@ class IBuilderConfig:
         self._pools: dict[str, int] = {}
         self._level, self._cache, self._monitor = 3, None, None
         module = self._state.module
-        self._verbosity = module.ProfilingVerbosity.LAYER_NAMES_ONLY
         self._compatibility = module.HardwareCompatibilityLevel.NONE
 
     def set_flag(self, flag: Any) -> None:
@@ -52,19 +47,10 @@ class IBuilderConfig:
         kind = self._state.module.BuilderFlag
         self._flags.discard(expect(flag, kind, "clear_flag").name)
 
-    def get_flag(self, flag: Any) -> bool:
-        kind = self._state.module.BuilderFlag
-        return expect(flag, kind, "get_flag").name in self._flags
-
     def set_memory_pool_limit(self, pool: Any, pool_size: int) -> None:
         kind = self._state.module.MemoryPoolType
         size = expect(pool_size, int, "set_memory_pool_limit")
         self._pools[expect(pool, kind, "set_memory_pool_limit").name] = size
-
-    def get_memory_pool_limit(self, pool: Any) -> int:
-        kind = self._state.module.MemoryPoolType
-        name = expect(pool, kind, "get_memory_pool_limit").name
-        return self._pools.get(name, faults.MEMORY)
 
     @property
     def builder_optimization_level(self) -> int:
@@ -94,18 +80,6 @@ class IBuilderConfig:
         self._cache = cache
         return True
 
-    def get_timing_cache(self) -> Any:
-        return self._cache
-
-    @property
-    def profiling_verbosity(self) -> Any:
-        return self._verbosity
-
-    @profiling_verbosity.setter
-    def profiling_verbosity(self, verbosity: Any) -> None:
-        kind = self._state.module.ProfilingVerbosity
-        self._verbosity = expect(verbosity, kind, "profiling_verbosity")
-
     @property
     def hardware_compatibility_level(self) -> Any:
         return self._compatibility
@@ -116,7 +90,7 @@ class IBuilderConfig:
         self._compatibility = expect(level, kind, "hardware_compatibility_level")
 
     @property
-    @only((10,))
+    @since(10)
     def progress_monitor(self) -> Any:
         return self._monitor
 
@@ -126,7 +100,7 @@ class IBuilderConfig:
         self._monitor = expect(monitor, kind, "progress_monitor")
 
 
-@only((10,))
+@since(10)
 class IProgressMonitor:
     def __init__(self) -> None:
         self._made = True
@@ -242,8 +216,6 @@ def _header(network: Any, config: Any) -> dict[str, Any]:
         "level": config._level,
         "version_compatible": "VERSION_COMPATIBLE" in config._flags,
         "hardware_compatibility": config._compatibility.name,
-        "profiling_verbosity": config._verbosity.name,
-        "memory": 1 << 20,
     }
 
 
@@ -256,5 +228,5 @@ def classes(state: State) -> dict[str, type]:
     return {
         template.__name__: versioned(template, state)
         for template in made
-        if state.allows(*getattr(template, "_span", (None, None)))
+        if state.has(template)
     }

@@ -20,21 +20,7 @@ class IExecutionContext:
         self._engine = engine  # which the real one keeps alive too
         self._addresses: dict[str, int] = {}
         self._pending: dict[int, int] = {}
-        self._verbosity = self._state.module.ProfilingVerbosity.LAYER_NAMES_ONLY
         self._closed = False
-
-    @property
-    def engine(self) -> Any:
-        return self._engine
-
-    @property
-    def nvtx_verbosity(self) -> Any:
-        return self._verbosity
-
-    @nvtx_verbosity.setter
-    def nvtx_verbosity(self, verbosity: Any) -> None:
-        kind = self._state.module.ProfilingVerbosity
-        self._verbosity = expect(verbosity, kind, "nvtx_verbosity")
 
     def set_tensor_address(self, name: str, memory: int) -> bool:
         memory = expect(memory, int, "set_tensor_address")
@@ -42,10 +28,6 @@ class IExecutionContext:
             return False
         self._addresses[name] = memory
         return True
-
-    def get_tensor_address(self, name: str) -> int:
-        self._engine._tensor(name)
-        return self._addresses.get(name, 0)
 
     def get_tensor_shape(self, name: str) -> Any:
         return self._engine.get_tensor_shape(name)

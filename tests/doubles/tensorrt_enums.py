@@ -79,26 +79,19 @@ _BY_VERSION: dict[str, tuple[dict[str, int], ...]] = {
             "HWC16 DHWC",
         ),
     ),
-    "ProfilingVerbosity": ({"LAYER_NAMES_ONLY": 0, "NONE": 1, "DETAILED": 2},),
     "LayerInformationFormat": ({"ONELINE": 0, "JSON": 1},),
     "TensorIOMode": ({"NONE": 0, "INPUT": 1, "OUTPUT": 2},),
-    "TensorLocation": ({"DEVICE": 0, "HOST": 1},),
 }
-_STRATEGIES = {"STATIC": 0, "ON_PROFILE_CHANGE": 1, "USER_MANAGED": 2}
 _SEVERITIES = {"INTERNAL_ERROR": 0, "ERROR": 1, "WARNING": 2, "INFO": 3, "VERBOSE": 4}
 
 
 def enums(state: State) -> dict[str, Any]:
     """By name, those of the version."""
     at = VERSIONS.index(state.version)
-    made = {
+    return {
         name: enum(name, state, by[min(at, len(by) - 1)])
         for name, by in _BY_VERSION.items()
     }
-    if state.number[0] >= 10:
-        name = "ExecutionContextAllocationStrategy"
-        made[name] = enum(name, state, _STRATEGIES)
-    return made
 
 
 def severity(state: State) -> type:

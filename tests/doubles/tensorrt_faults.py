@@ -15,7 +15,6 @@ import signal
 import time
 from typing import Any
 
-MEMORY = 8 << 30
 _NAME = "FUSEG_TENSORRT_DOUBLE_"
 _STEPS = 8
 

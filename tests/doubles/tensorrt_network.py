@@ -6,7 +6,7 @@ from typing import Any
 
 from . import tensorrt_faults as faults
 from . import tensorrt_plan as plans
-from .tensorrt_api import State, expect, only, versioned
+from .tensorrt_api import State, expect, versioned
 
 FORMATS = {"FLOAT": {"LINEAR"}, "HALF": {"LINEAR", "CHW4", "HWC8"}} | {
     "INT8": {"LINEAR", "CHW4"}
@@ -24,18 +24,6 @@ class ITensor:
     @property
     def dtype(self) -> Any:
         return getattr(self._state.module.DataType, self._io.dtype)
-
-    @property
-    def shape(self) -> Any:
-        return self._state.module.Dims(self._io.shape)
-
-    @property
-    def is_network_input(self) -> bool:
-        return self._io.mode == "INPUT"
-
-    @property
-    def is_network_output(self) -> bool:
-        return self._io.mode == "OUTPUT"
 
     @property
     def allowed_formats(self) -> int:
@@ -61,10 +49,6 @@ class INetworkDefinition:
         self._tensors: dict[str, list[Any]] = {"INPUT": [], "OUTPUT": []}
 
     @property
-    def name(self) -> str:
-        return "Unnamed Network 0"
-
-    @property
     def num_inputs(self) -> int:
         return len(self._tensors["INPUT"])
 
@@ -72,25 +56,11 @@ class INetworkDefinition:
     def num_outputs(self) -> int:
         return len(self._tensors["OUTPUT"])
 
-    @property
-    def num_layers(self) -> int:
-        return 0 if self._model is None else len(self._model.graph.node)
-
     def get_input(self, index: int) -> Any:
         return self._tensors["INPUT"][index]
 
     def get_output(self, index: int) -> Any:
         return self._tensors["OUTPUT"][index]
-
-    @property
-    @only((10,))
-    def flags(self) -> int:
-        return self._flags
-
-    @only((10,))
-    def get_flag(self, flag: Any) -> bool:
-        kind = self._state.module.NetworkDefinitionCreationFlag
-        return bool(self._flags >> int(expect(flag, kind, "get_flag")) & 1)
 
     def _has(self, flag: str) -> bool:
         kind = self._state.module.NetworkDefinitionCreationFlag
@@ -107,12 +77,6 @@ class ParserError:
 
     def desc(self) -> str:
         return self._sentence
-
-    def node(self) -> int:
-        return -1
-
-    def __str__(self) -> str:
-        return f"In node -1: {self._sentence}"
 
 
 class OnnxParser:
@@ -152,9 +116,6 @@ class OnnxParser:
 
     def get_error(self, index: int) -> Any:
         return self._errors[index]
-
-    def clear_errors(self) -> None:
-        self._errors.clear()
 
     def _fail(self, sentence: str) -> bool:
         self._errors.append(self._state.module.ParserError(sentence))

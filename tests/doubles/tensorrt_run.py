@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 
 from . import tensorrt_plan as plans
-from .tensorrt_api import State, expect, only, versioned
+from .tensorrt_api import State, expect, versioned
 from .tensorrt_context import IExecutionContext
 
 
 class Dims:
     """A shape: a sequence, and no tuple."""
-
-    MAX_DIMS = 8
 
     def __init__(self, shape: Any = ()) -> None:
         self._shape = tuple(int(n) for n in shape)
@@ -87,18 +85,6 @@ class ICudaEngine:
     def num_io_tensors(self) -> int:
         return len(self._tensors)
 
-    @property
-    def name(self) -> str:
-        return "Unnamed Network 0"
-
-    @property
-    def num_layers(self) -> int:
-        return len(self._header["layers"])
-
-    @property
-    def num_optimization_profiles(self) -> int:
-        return 1
-
     def get_tensor_name(self, index: int) -> str:
         return list(self._tensors)[index]
 
@@ -113,46 +99,17 @@ class ICudaEngine:
     def get_tensor_shape(self, name: str) -> Any:
         return self._state.module.Dims(self._tensor(name).get("shape", ()))
 
-    def get_tensor_location(self, name: str) -> Any:
-        self._tensor(name)
-        return self._state.module.TensorLocation.DEVICE
-
     def get_tensor_format(self, name: str) -> Any:
         layout = self._tensor(name).get("format", "LINEAR")
         return getattr(self._state.module.TensorFormat, layout)
 
-    def get_tensor_components_per_element(self, name: str) -> int:
-        vector = plans.VECTORS[self._tensor(name).get("format", "LINEAR")]
-        return -1 if vector == 1 else vector
-
-    def get_tensor_bytes_per_component(self, name: str) -> int:
-        tensor = self._tensor(name)
-        if tensor.get("format", "LINEAR") == "LINEAR":
-            return -1
-        return int(np.dtype(plans.NUMPY[tensor["dtype"]]).itemsize)
-
-    def get_tensor_vectorized_dim(self, name: str) -> int:
-        return -1 if self._tensor(name).get("format", "LINEAR") == "LINEAR" else 1
-
-    def create_execution_context(self, **strategy: Any) -> Any:
-        if strategy.keys() - {"strategy"} or (strategy and self._state.number[0] < 10):
-            raise TypeError("create_execution_context(): incompatible arguments")
+    def create_execution_context(self) -> Any:
         if self._state.refused("create_execution_context", self._logger):
             return None
         return self._state.module.IExecutionContext(self)
 
     def create_engine_inspector(self) -> Any:
         return self._state.module.EngineInspector(self)
-
-    @property
-    @only(until=11)
-    def device_memory_size(self) -> int:
-        return int(self._header["memory"])
-
-    @property
-    @only((10, 1))
-    def device_memory_size_v2(self) -> int:
-        return int(self._header["memory"])
 
     def _tensor(self, name: str) -> dict[str, Any]:
         expect(name, str, "name")
@@ -189,11 +146,8 @@ class EngineInspector:
         header = self._engine._header
         if int(format) == 0:
             return "\n".join(["Layers:", *header["layers"], "", "Bindings:"])
-        layers: list[Any] = header["layers"]
-        if header["profiling_verbosity"] == "DETAILED":
-            layers = [{"Name": name, "LayerType": name.split()[0]} for name in layers]
         bindings = list(self._engine._tensors)
-        return json.dumps({"Layers": layers, "Bindings": bindings})
+        return json.dumps({"Layers": header["layers"], "Bindings": bindings})
 
 
 def classes(state: State) -> dict[str, type]:
