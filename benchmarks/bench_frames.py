@@ -37,7 +37,7 @@ def main() -> int:
         ("1-thread-240x320", 1, halves()),
         ("2-threads", 2, []),
     ):
-        bundle = str(BUNDLE.relative_to(ROOT))  # it is told in the results
+        bundle = str(BUNDLE.relative_to(ROOT))  # as the results name it
         words = [sys.executable, "-m", "fuseg", "bench", bundle, *inputs]
         words += ["--threads", str(threads), "--rounds", str(options.rounds)]
         words += ["--torch", "rgbd", "--checkpoint", str(CHECKPOINT)]

@@ -4,7 +4,7 @@ python benchmarks/bench_precision.py [--rounds 50] [--machine NAME] [--only ship
 
 Camera bytes to uint8 labels at the camera's 480 x 640, one thread on one core, rounds
 interleaved in one process. First the labels: those of a peer must be fuseg's with the
-same variant and engine, else it is timed and told of, but not what a bar is set
+same variant and engine, else it is timed and listed, but not what a bar is set
 against. Random weights decide by hairs, so that already bfloat16, or another engine's
 rounding of INT8, labels otherwise. The bundles are made anew, unless --keep is given.
 """
@@ -131,7 +131,7 @@ def bars(network: Network, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The fastest fuseg beside the baseline, and beside the fastest peer.
 
     That one is the fastest with the right labels; if one with others is faster still,
-    it is told of without a bar.
+    it is listed without a bar.
     """
     ours = fastest(rows, "fuseg", least=0)
     baseline = next(r for r in rows if r["name"] == BASELINE)

@@ -23,7 +23,7 @@ class Program:
     """One way from frames to labels.
 
     Attributes:
-        kind: "fuseg", "peer", or "recipe", which is told of and has no bar.
+        kind: "fuseg", "peer", or "recipe", which is listed and has no bar.
         like: Name of the program whose labels it must give.
         stages: Of fuseg: where each call leaves its Timing.
     """

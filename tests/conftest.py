@@ -249,7 +249,7 @@ def rgbd(make_bundle: Callable[..., Linear]) -> Linear:
 
 @pytest.fixture
 def load(make_bundle: Callable[..., Linear]) -> Callable[..., fuseg.Segmenter]:
-    """``load(rgb=policy, depth=policy) -> Segmenter``, refusing unless told else."""
+    """``load(rgb=policy, depth=policy) -> Segmenter``, refusing by default."""
 
     def make(
         rgb: manifest.Missing = REFUSE, depth: manifest.Missing = REFUSE

@@ -127,8 +127,8 @@ def test_the_code_of_a_page_runs_in_order_as_written(page, folder):
     for block in blocks(page):
         if block.language == "python":
             exec(compile(block.text, block.name, "exec"), namespace)  # noqa: S102
-            for told in re.finditer(r'(?m)^([^#\n]+)  # ("[^"]*")', block.text):
-                assert eval(told[1], namespace) == eval(told[2]), told[0]
+            for shown in re.finditer(r'(?m)^([^#\n]+)  # ("[^"]*")', block.text):
+                assert eval(shown[1], namespace) == eval(shown[2]), shown[0]
             continue
         if block.language == "json":
             (folder / "spec.json").write_text(block.text)

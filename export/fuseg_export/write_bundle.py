@@ -62,7 +62,7 @@ def write_bundle(draft: BundleDraft, out: Path) -> tuple[str, list[str]]:
     """Write the bundle beside ``out``, replay its samples, then replace ``out``.
 
     Returns:
-        The digest, and a warning if no device runs it unless told to trust it.
+        The digest, and a warning if devices run it only with trust=.
     """
     part = out.parent / f".{secrets.token_hex(6)}.part"
     try:
@@ -92,7 +92,7 @@ def _loaded(part: Path, digest: str) -> tuple[Segmenter, list[str]]:
         segmenter = load(
             part, backend="onnxruntime", variant="fp32", threads=1, trust=digest
         )
-        return segmenter, [f"a device has to be told to trust this bundle: {err}"]
+        return segmenter, [f"devices load this bundle only with trust=: {err}"]
 
 
 def usable_labels(

@@ -57,7 +57,7 @@ class Segmenter:
 
     @property
     def manifest(self) -> Manifest:
-        """The bundle's manifest, with the policies that `load` was told."""
+        """The bundle's manifest, with the policies given to `load`."""
         return self._session.manifest
 
     @property

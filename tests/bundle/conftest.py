@@ -81,7 +81,7 @@ END = {"disk": 0, "first_disk": 0, "here": 0, "count": 0, "size": 0, "at": 0, "n
 
 
 def forge(entries: list[dict[str, Any]], *, end: dict[str, int] | None = None) -> bytes:
-    """Write a zip file by hand, as fuseg lays it out except where told otherwise.
+    """Write a zip file by hand, as fuseg lays it out except where asked otherwise.
 
     An entry has ``name`` and ``data`` and may have ``local`` and ``central``, header
     fields to overwrite; ``local_name``; ``before``, bytes in front of it; ``extra``,

@@ -316,7 +316,7 @@ def not_a_number(model):
 
 
 MEMORY = r"takes more than \d+ MiB of memory and was stopped: if the file is known"
-# Huge by what a node computes: told by the first run alone.
+# Huge by what a node computes: found by the first run alone.
 COMPUTED = {
     "ConstantOfShape of 4 GiB": (
         largest(node("ConstantOfShape", ["s"], ["huge"]), ints("s", GIB)),
@@ -418,14 +418,14 @@ import json, re, resource, sys
 import fuseg
 try:
     fuseg.load(sys.argv[1], backend="onnxruntime")
-    told = "it was loaded"
+    outcome = "it was loaded"
 except fuseg.errors.FusegError as err:
-    told = str(err)
+    outcome = str(err)
 here, child = (resource.getrusage(who) for who in
                (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 # Not ru_maxrss: that begins with the memory of who started this process.
 most = int(re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())[1])
-print(json.dumps({"told": told, "kib": [most, child.ru_maxrss],
+print(json.dumps({"outcome": outcome, "kib": [most, child.ru_maxrss],
                   "seconds": [here.ru_utime + here.ru_stime,
                               child.ru_utime + child.ru_stime]}))
 """
@@ -437,7 +437,7 @@ def test_its_first_run_is_stopped(forged, name):
     command = [sys.executable, "-c", LOAD, forged(network)]
     done = subprocess.run(command, capture_output=True, check=True, text=True)
     found = json.loads(done.stdout)
-    assert re.search(sentence, found["told"]), found["told"]
+    assert re.search(sentence, found["outcome"]), found["outcome"]
     assert done.stderr == ""
     assert max(found["kib"]) < 1 << 20
     assert found["seconds"][0] < 5  # of processor time, importing NumPy included

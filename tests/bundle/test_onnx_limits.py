@@ -1,4 +1,4 @@
-"""What a network in a bundle may be made of, told before any backend reads it."""
+"""What a network in a bundle may be made of, checked before any backend reads it."""
 
 from __future__ import annotations
 

@@ -21,11 +21,11 @@ def refused(fuseg, rgbd, tmp_path):
         assert done.stderr.startswith("error: ")
         assert done.stderr.count("\n") == 1
         assert not out.exists()
-        told = fuseg("run", bundle, *words, "--out", out, *more, "--json")
-        assert told.code == 2
+        done = fuseg("run", bundle, *words, "--out", out, *more, "--json")
+        assert done.code == 2
         sentence = done.stderr.removeprefix("error: ").rstrip("\n")
-        assert told.json["error"]["message"] == sentence
-        return told.json["error"]["type"], sentence
+        assert done.json["error"]["message"] == sentence
+        return done.json["error"]["type"], sentence
 
     return call
 

@@ -58,23 +58,23 @@ def timed(fuseg, path, *words):
 
 def test_json_has_the_promised_keys(fuseg, sampled, peers, honest):
     peers(Peer(RECIPE, honest, pre=lambda frames: None))  # noqa: ARG005
-    told = timed(fuseg, sampled())
-    assert list(told) == [
+    report = timed(fuseg, sampled())
+    assert list(report) == [
         *("bundle", "digest", "model", "variant", "backend", "machine", "versions"),
         *("settings", "total_ms", "stages_ms", "peers", "pre_post", "noise"),
     ]
-    assert set(told["machine"]) == {"cpu", "cores", "system"}
-    assert set(told["total_ms"]) == {"p50", "p90", "p99"}
-    assert list(told["stages_ms"]) == ["pack", "network", "label", "overhead"]
-    assert told["settings"]["frames"] == 2
-    assert told["settings"]["rounds"] == 6
-    assert told["settings"]["pause_ms"] == 60
-    assert told["settings"]["frame_shapes"] == {"rgb": [60, 80, 3], "depth": [60, 80]}
-    assert told["settings"]["threads"] == told["machine"]["cores"]
-    peer = told["peers"][RECIPE]
+    assert set(report["machine"]) == {"cpu", "cores", "system"}
+    assert set(report["total_ms"]) == {"p50", "p90", "p99"}
+    assert list(report["stages_ms"]) == ["pack", "network", "label", "overhead"]
+    assert report["settings"]["frames"] == 2
+    assert report["settings"]["rounds"] == 6
+    assert report["settings"]["pause_ms"] == 60
+    assert report["settings"]["frame_shapes"] == {"rgb": [60, 80, 3], "depth": [60, 80]}
+    assert report["settings"]["threads"] == report["machine"]["cores"]
+    peer = report["peers"][RECIPE]
     assert set(peer) == {"p50", "p90", "p99", "ratio", "label_agreement"}
     assert peer["label_agreement"] == 1.0
-    assert peer["ratio"] == pytest.approx(peer["p50"] / told["total_ms"]["p50"])
+    assert peer["ratio"] == pytest.approx(peer["p50"] / report["total_ms"]["p50"])
 
 
 def test_what_the_recipe_does_around_the_engine_is_compared(
@@ -85,8 +85,8 @@ def test_what_the_recipe_does_around_the_engine_is_compared(
         return honest(frames)
 
     peers(Peer(RECIPE, slow, pre=lambda frames: time.sleep(0.005)))  # noqa: ARG005
-    told = timed(fuseg, sampled())
-    row, total = told["pre_post"], told["peers"][RECIPE]["p50"]
+    report = timed(fuseg, sampled())
+    row, total = report["pre_post"], report["peers"][RECIPE]["p50"]
     assert 20 <= row["recipe_ms"] < total
     assert row["recipe_share"] == pytest.approx(row["recipe_ms"] / total)
     assert 5 <= row["recipe_pre_ms"] < row["recipe_ms"]
@@ -94,7 +94,7 @@ def test_what_the_recipe_does_around_the_engine_is_compared(
         row["recipe_ms"] - row["recipe_pre_ms"]
     )
     assert row["fuseg_share"] == pytest.approx(
-        row["fuseg_ms"] / told["total_ms"]["p50"]
+        row["fuseg_ms"] / report["total_ms"]["p50"]
     )
     assert row["ratio"] == pytest.approx(row["recipe_ms"] / row["fuseg_ms"])
 
@@ -156,9 +156,9 @@ def test_peers_are_asked_for_the_same_threads_and_network(
 
 def test_a_peer_that_cannot_run_is_listed_with_the_reason(fuseg, sampled, peers):
     peers(Peer(RECIPE, None, unavailable="OpenCV is not installed"))
-    told = timed(fuseg, sampled())
-    assert told["peers"] == {RECIPE: {"unavailable": "OpenCV is not installed"}}
-    assert told["pre_post"] is None
+    report = timed(fuseg, sampled())
+    assert report["peers"] == {RECIPE: {"unavailable": "OpenCV is not installed"}}
+    assert report["pre_post"] is None
 
 
 def test_a_peer_with_other_labels_is_listed_as_wrong_and_not_timed(
@@ -173,8 +173,8 @@ def test_a_peer_with_other_labels_is_listed_as_wrong_and_not_timed(
         return labels
 
     peers(Peer(RECIPE, wrong))
-    told = timed(fuseg, sampled())
-    assert told["peers"][RECIPE] == {
+    report = timed(fuseg, sampled())
+    assert report["peers"][RECIPE] == {
         "label_agreement": 0.5,
         "unavailable": (
             "wrong: only 50.00% of its labels equal fuseg's, at least 98% must."
@@ -191,12 +191,12 @@ def test_without_the_training_half_the_recipe_is_listed_with_what_to_install(
         raise ModuleNotFoundError(name, name=missing)
 
     monkeypatch.setattr(training_half, "load", load)
-    told = timed(fuseg, sampled(), "--torch", "rgbd", "--checkpoint", "w")
+    report = timed(fuseg, sampled(), "--torch", "rgbd", "--checkpoint", "w")
     reason = (
         f"fuseg bench needs {missing}, which is not installed here: "
         'pip install "fuseg[export]".'
     )
-    assert told["peers"] == {
+    assert report["peers"] == {
         RECIPE: {"unavailable": reason},
         "pytorch": {"unavailable": reason},
     }
@@ -204,15 +204,15 @@ def test_without_the_training_half_the_recipe_is_listed_with_what_to_install(
 
 def test_the_users_frames_are_timed(fuseg, rgbd, pair_of_files, peers):
     peers()
-    told = timed(fuseg, rgbd.path, *pair_of_files)
-    assert told["settings"]["frame_shapes"] == {"rgb": [6, 8, 3], "depth": [6, 8]}
+    report = timed(fuseg, rgbd.path, *pair_of_files)
+    assert report["settings"]["frame_shapes"] == {"rgb": [6, 8, 3], "depth": [6, 8]}
 
 
 def test_save_writes_what_json_prints(fuseg, sampled, peers, tmp_path):
     peers()
     path = tmp_path / "results" / "here.json"
-    told = timed(fuseg, sampled(), "--save", path)
-    assert json.loads(path.read_text()) == told
+    report = timed(fuseg, sampled(), "--save", path)
+    assert json.loads(path.read_text()) == report
 
 
 def test_without_frames_it_says_what_to_give(fuseg, rgbd, pair_of_files):
@@ -242,9 +242,9 @@ def test_frames_of_another_unit_order_and_plane_are_timed_without_peers(
         *("--input", f"depth={saved('d.png', arrays['depth'])}"),
         *("--channels", "rgb=BGR", "--unit", "depth=0.1mm", "--threads", "1"),
     ]
-    told = timed(fuseg, rgbd.path, *words)
-    assert told["settings"]["frame_shapes"] == {"rgb": [6, 8, 3], "depth": [6, 8]}
-    assert "without --unit, --channels" in told["peers"][RECIPE]["unavailable"]
+    report = timed(fuseg, rgbd.path, *words)
+    assert report["settings"]["frame_shapes"] == {"rgb": [6, 8, 3], "depth": [6, 8]}
+    assert "without --unit, --channels" in report["peers"][RECIPE]["unavailable"]
     assert asked == {}
 
 

@@ -17,13 +17,13 @@ from fuseg.manifest import Manifest, Missing
 
 def test_json_is_the_manifest_and_the_digest_of_the_file(fuseg, sampled):
     path = sampled()
-    told = fuseg("inspect", path, "--json").json
-    assert list(told) == ["bundle", "digest", "bytes", "manifest"]
-    assert told["digest"] == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert told["bytes"] == path.stat().st_size
+    report = fuseg("inspect", path, "--json").json
+    assert list(report) == ["bundle", "digest", "bytes", "manifest"]
+    assert report["digest"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert report["bytes"] == path.stat().st_size
     import json
 
-    again = Manifest.parse(json.dumps(told["manifest"]))
+    again = Manifest.parse(json.dumps(report["manifest"]))
     assert again == Bundle.open(path).manifest
 
 
@@ -105,8 +105,8 @@ def with_samples(make_bundle, color_input, plane_input, tmp_path):
 def test_extracted_files_hold_what_the_bundle_holds(fuseg, with_samples, tmp_path):
     path, arrays, labels = with_samples
     out = tmp_path / "out"
-    told = fuseg("inspect", path, "--extract", out, "--json").json
-    assert {*told["extracted"]} == {str(p) for p in out.rglob("*") if p.is_file()}
+    report = fuseg("inspect", path, "--extract", out, "--json").json
+    assert {*report["extracted"]} == {str(p) for p in out.rglob("*") if p.is_file()}
     with zipfile.ZipFile(path) as archive:
         for name in ("manifest.json", "fp32.onnx"):
             assert (out / name).read_bytes() == archive.read(name)

@@ -132,9 +132,9 @@ def test_without_the_training_half_its_commands_say_what_to_install(fuseg, comma
             f"error: fuseg {command} needs fuseg_export, which is not installed here: "
             'pip install "fuseg[export]".\n'
         )
-    told = fuseg(command, "--json").json["error"]
-    assert told["type"] == "ModuleNotFoundError"
-    assert told["message"].endswith('pip install "fuseg[export]".')
+    error = fuseg(command, "--json").json["error"]
+    assert error["type"] == "ModuleNotFoundError"
+    assert error["message"].endswith('pip install "fuseg[export]".')
 
 
 @pytest.mark.usefixtures("half")
@@ -149,8 +149,8 @@ def test_a_training_half_without_torch_says_what_to_install(fuseg):
 def test_errors_of_the_training_half_are_one_sentence(fuseg):
     done = fuseg("export", "broken")
     assert (done.code, done.stderr) == (2, "error: the checkpoint is broken.\n")
-    told = fuseg("export", "broken", "--json")
-    assert (told.code, told.json) == (
+    done = fuseg("export", "broken", "--json")
+    assert (done.code, done.json) == (
         2,
         {"error": {"type": "CheckpointError", "message": "the checkpoint is broken."}},
     )
@@ -167,8 +167,8 @@ def test_a_defect_keeps_its_traceback(fuseg):
 @pytest.mark.usefixtures("half")
 def test_ctrl_c_ends_with_130(fuseg):
     assert fuseg("export", "ctrl-c").code == 130
-    told = fuseg("export", "ctrl-c", "--json")
-    assert (told.code, told.json["error"]["type"]) == (130, "KeyboardInterrupt")
+    done = fuseg("export", "ctrl-c", "--json")
+    assert (done.code, done.json["error"]["type"]) == (130, "KeyboardInterrupt")
 
 
 @pytest.mark.parametrize(
@@ -186,12 +186,12 @@ def test_wrong_usage_ends_with_2_and_is_told_in_json_too(fuseg, words):
     done = fuseg(*words)
     assert (done.code, done.stdout) == (2, "")
     assert "Error" in done.stderr
-    told = fuseg(*words, "--json") if words != ["rum"] else fuseg("--json", "rum")
-    assert told.code == 2
+    done = fuseg(*words, "--json") if words != ["rum"] else fuseg("--json", "rum")
+    assert done.code == 2
 
 
 def test_usage_errors_of_a_command_are_json_too(fuseg):
-    told = fuseg("run", "bundle", "--json")
-    assert told.code == 2
-    assert told.json["error"]["type"] == "UsageError"
-    assert "out" in told.json["error"]["message"]
+    done = fuseg("run", "bundle", "--json")
+    assert done.code == 2
+    assert done.json["error"]["type"] == "UsageError"
+    assert "out" in done.json["error"]["message"]

@@ -132,23 +132,23 @@ def test_a_file_is_not_written_into_by_who_thinks_it_is_stdout(sampled, tmp_path
 
 
 def test_quiet_and_steady_times_get_no_warning():
-    told = noise.describe_noise({"fuseg": [1.0, 1.01, 0.99, 1.0]}, 0.02)
-    assert told["warnings"] == []
-    assert told["spread"]["fuseg"] == pytest.approx(0.005)
+    noise_report = noise.describe_noise({"fuseg": [1.0, 1.01, 0.99, 1.0]}, 0.02)
+    assert noise_report["warnings"] == []
+    assert noise_report["spread"]["fuseg"] == pytest.approx(0.005)
 
 
 def test_a_busy_machine_is_named():
-    told = noise.describe_noise({"fuseg": [1.0, 1.0]}, 1.3)
-    assert len(told["warnings"]) == 1
-    assert "other programs kept 1.3 of" in told["warnings"][0]
+    noise_report = noise.describe_noise({"fuseg": [1.0, 1.0]}, 1.3)
+    assert len(noise_report["warnings"]) == 1
+    assert "other programs kept 1.3 of" in noise_report["warnings"][0]
 
 
 def test_times_that_spread_are_named_with_their_program():
-    told = noise.describe_noise(
+    noise_report = noise.describe_noise(
         {"fuseg": [1.0] * 4, "peer": [1.0, 2.0, 3.0, 4.0]}, None
     )
-    assert len(told["warnings"]) == 1
-    assert "(peer 60%;" in told["warnings"][0]
+    assert len(noise_report["warnings"]) == 1
+    assert "(peer 60%;" in noise_report["warnings"][0]
 
 
 def test_the_time_of_other_programs_is_what_is_busy_without_our_own(

@@ -132,10 +132,10 @@ def test_a_unit_given_by_the_user_scales_the_depth(
     color = saved("rgb.png", arrays["rgb"])
     tenths = saved("depth.png", arrays["depth"] * np.uint16(10))
     words = "--input", f"rgb={color}", "--input", f"depth={tenths}"
-    told = fuseg(
+    done = fuseg(
         *("run", rgbd.path, *words, "--out", tmp_path / "a", "--unit", "depth=0.1mm")
     )
-    assert told.code == 0
+    assert done.code == 0
     np.testing.assert_array_equal(picture(tmp_path / "a/labels/rgb.png")[1], expected)
     fuseg("run", rgbd.path, *words, "--out", tmp_path / "b")
     assert (picture(tmp_path / "b/labels/rgb.png")[1] != expected).any()
@@ -478,9 +478,9 @@ def test_where_stamps_do_not_pair_by_name_the_option_is_named_and_works(
     done = fuseg("run", rgbd.path, *stamped)
     assert done.code == 1
     advice = re.search(r"--pair stamp --slop \w+", done.stderr)
-    told = fuseg("run", rgbd.path, *stamped, *advice[0].split())
-    assert told.code == 0
-    assert told.json["frames"]
+    done = fuseg("run", rgbd.path, *stamped, *advice[0].split())
+    assert done.code == 0
+    assert done.json["frames"]
 
 
 @pytest.mark.parametrize(
@@ -512,9 +512,9 @@ def test_rgb_and_thermal_come_from_one_file_as_the_error_says(
     file = saved("mf/00001D.png", np.dstack([rgb, warmth]))
     words = "--input", f"rgb={file}", "--input", f"thermal={file}"
     words = "run", path, *words, "--out", tmp_path / "out"
-    told = fuseg(*words)
-    assert told.code == 2
-    advice = re.findall(r"--plane (\w+=\w+)", told.stderr)
+    done = fuseg(*words)
+    assert done.code == 2
+    advice = re.findall(r"--plane (\w+=\w+)", done.stderr)
     assert advice == ["rgb=RGB", "OTHER=A"]
     done = fuseg(*words, "--plane", "rgb=RGB", "--plane", "thermal=A")
     assert (done.code, done.stderr) == (0, "")
@@ -532,9 +532,9 @@ def test_a_gray_camera_is_taken_as_the_error_says(
     files = saved(name, gray), saved("d.png", arrays["depth"])
     words = "--input", f"rgb={files[0]}", "--input", f"depth={files[1]}"
     words = "run", rgbd.path, *words, "--out", tmp_path / "out"
-    told = fuseg(*words)
-    assert told.code == 2
-    advice = re.search(r"--channels rgb=GRAY", told.stderr)
+    done = fuseg(*words)
+    assert done.code == 2
+    advice = re.search(r"--channels rgb=GRAY", done.stderr)
     assert fuseg(*words, *advice[0].split()).code == 0
     expected = library.load(rgbd.path, channels={"rgb": "GRAY"})
     expected = expected(rgb=gray, depth=arrays["depth"]).labels

@@ -36,8 +36,8 @@ def test_a_bundle_that_is_not_trusted_runs_in_no_command(fuseg, sampled, words):
     command, *more = words
     done = fuseg(command, path, *more, "--trust", "0" * 64)
     assert done.code == 2
-    told = " ".join(done.stderr.split())
-    assert told.startswith(
+    message = " ".join(done.stderr.split())
+    assert message.startswith(
         f"error: {path}: it does not have the sha256 that is trusted"
     )
 

@@ -53,14 +53,14 @@ def test_the_fastest_with_the_right_labels_is_chosen_and_loaded(
     installed = {"onnxruntime": "1", "openvino": "2"}
     monkeypatch.setattr("fuseg.backends.registry.installed", lambda: installed)
     asked = measured({"onnxruntime fp32": 8.0, "openvino fp16": 2.0})
-    told = run(fuseg, several, "--threads", "1")
-    assert list(told) == [
+    report = run(fuseg, several, "--threads", "1")
+    assert list(report) == [
         *("bundle", "digest", "machine", "gpu", "versions", "settings", "rows"),
         "stored",
     ]
-    assert told["settings"]["threads"] == 1
-    assert told["gpu"] is None
-    rows = {(r["backend"], r["variant"]): r for r in told["rows"]}
+    assert report["settings"]["threads"] == 1
+    assert report["gpu"] is None
+    rows = {(r["backend"], r["variant"]): r for r in report["rows"]}
     assert len(rows) == 6  # nothing for TensorRT
     best = rows["openvino", "fp16"]
     assert best == {
@@ -79,7 +79,7 @@ def test_the_fastest_with_the_right_labels_is_chosen_and_loaded(
         assert row["rejected"].endswith("of the labels of a sample agree, 0.995 must.")
         assert (row["p50_ms"], row["speedup"], row["chosen"]) == (None, None, False)
         assert f"{backend} int8-cpu" not in asked
-    assert sum(r["chosen"] for r in told["rows"]) == 1
+    assert sum(r["chosen"] for r in report["rows"]) == 1
 
     segmenter = library.load(several, threads=1)
     assert (segmenter.backend_name, segmenter.variant.name) == ("openvino", "fp16")
@@ -206,7 +206,7 @@ def test_verify_replays_every_variant_for_a_cpu(fuseg, several):
 
 
 def test_inspect_shows_every_variant_and_how_good_it_is(fuseg, several):
-    told = fuseg("inspect", several).stdout
+    report = fuseg("inspect", several).stdout
     for words in (
         "variant int8-trt: int8-trt.onnx",
         "for tensorrt",
@@ -217,4 +217,4 @@ def test_inspect_shows_every_variant_and_how_good_it_is(fuseg, several):
         "0.997100",
         "0.9510",
     ):
-        assert words in told, words
+        assert words in report, words

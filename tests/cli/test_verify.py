@@ -254,14 +254,14 @@ def test_a_0_255_mask_is_warned_about_and_the_advice_scores_it(
     assert warning.startswith("the truth looks like a 0/255 mask: 255 means ignore")
     assert f"warning: {warning}\n" in done.stderr
     (tmp_path / "map.txt").write_text(quoted(warning))
-    told = fuseg(*words, "--truth-map", tmp_path / "map.txt", "--json")
-    assert told.code == 0
-    assert told.json["truth"]["ignored_share"] == 0
-    assert "mask" not in told.stderr
+    done = fuseg(*words, "--truth-map", tmp_path / "map.txt", "--json")
+    assert done.code == 0
+    assert done.json["truth"]["ignored_share"] == 0
+    assert "mask" not in done.stderr
     mask = np.ones((6, 8), int)
     mask[0, :4] = 0
     right = np.count_nonzero(mask == labels) / 48
-    assert told.json["truth"]["pixel_accuracy"] == pytest.approx(right)
+    assert done.json["truth"]["pixel_accuracy"] == pytest.approx(right)
 
 
 def test_labels_from_1_with_0_for_void_are_warned_about_and_the_advice_works(
@@ -275,8 +275,8 @@ def test_labels_from_1_with_0_for_void_are_warned_about_and_the_advice_works(
     warning = done.json["truth"]["warnings"][0]
     assert warning.startswith("the truth's ids look one too high: ")
     (tmp_path / "map.txt").write_text(quoted(warning))
-    told = fuseg(*scored, "--truth-map", tmp_path / "map.txt", "--json")
-    assert (told.code, told.json["truth"]["miou"]) == (0, 1.0)
+    done = fuseg(*scored, "--truth-map", tmp_path / "map.txt", "--json")
+    assert (done.code, done.json["truth"]["miou"]) == (0, 1.0)
 
 
 def test_a_truth_map_without_truth_is_refused(fuseg, rgbd, tmp_path):

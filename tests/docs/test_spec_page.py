@@ -33,8 +33,10 @@ def test_the_defaults_are_the_exporters(column):
         for part in key.strip("`").split("."):
             found = getattr(found, part)
         cell = cells[column - 1].strip("`")
-        told = json.loads(cell) if cell else None
-        assert found == (tuple(told) if isinstance(told, list) else told), key
+        documented = json.loads(cell) if cell else None
+        assert found == (
+            tuple(documented) if isinstance(documented, list) else documented
+        ), key
 
 
 def test_every_key_of_the_format_is_on_the_page():

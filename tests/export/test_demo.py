@@ -78,10 +78,10 @@ def test_what_it_tells_to_type_next_works_as_printed(tmp_path, capsys):
         [*call, *verify, "--json"], check=True, capture_output=True, text=True
     )
     scored = json.loads(done.stdout)
-    told = json.loads((folder / "demo.json").read_text())
-    assert told["miou"] == pytest.approx(scored["truth"]["miou"], abs=1e-9)
+    report = json.loads((folder / "demo.json").read_text())
+    assert report["miou"] == pytest.approx(scored["truth"]["miou"], abs=1e-9)
     assert f"mIoU {scored['truth']['miou']:.4f}" in printed
-    assert told["digest"] == scored["digest"]
+    assert report["digest"] == scored["digest"]
 
 
 @pytest.mark.usefixtures("quick")

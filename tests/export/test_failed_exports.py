@@ -193,7 +193,7 @@ def test_a_network_beyond_the_limits_of_a_first_run_is_exported_with_a_warning(
     report = export_two()
     assert report.bundle == home / "out" / "two.fuseg"
     assert report.warnings[-1] == (
-        "a device has to be told to trust this bundle: the first run takes more than 3 "
+        "devices load this bundle only with trust=: the first run takes more than 3 "
         "s of processor time."
     )
     assert fuseg.load(report.bundle, trust=report.digest)

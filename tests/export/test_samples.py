@@ -183,12 +183,12 @@ def test_frames_that_do_not_fit_are_refused(folders, rgb, depth, sentence):
 @pytest.mark.parametrize("declared", ["uint16", "float32"])
 def test_the_spec_that_is_told_takes_the_frames_as_they_are(tmp_path, declared):
     """Of the same scene in millimetres and in metres the tensors are the same."""
-    told = (
+    settings = (
         {}
         if declared == "uint16"
         else {"depth": {"dtype": "float32", "unit": "m", "scale": 1.0, "invalid": [0]}}
     )
-    inputs = make_inputs(["depth=depth:6x8"], [], told)
+    inputs = make_inputs(["depth=depth:6x8"], [], settings)
     depth = np.random.default_rng(0).integers(300, 6000, (6, 8)).astype(np.uint16)
     depth[0, 0] = 0
     metres = depth.astype(np.float32) / 1000
@@ -198,7 +198,7 @@ def test_the_spec_that_is_told_takes_the_frames_as_they_are(tmp_path, declared):
     with pytest.raises(ArgumentError) as caught:
         read(inputs, {"depth": str(path)})
     advice = json.loads(re.search(r"such as (\{.*\}) in a file", str(caught.value))[1])
-    changed = make_inputs(["depth=depth:6x8"], [], {**told, **advice["inputs"]})
+    changed = make_inputs(["depth=depth:6x8"], [], {**settings, **advice["inputs"]})
     (frame,) = read(changed, {"depth": str(path)})
     made = preprocess(changed, frame.arrays)["depth"]
     wanted = preprocess(inputs, {"depth": own})["depth"]

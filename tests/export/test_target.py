@@ -166,8 +166,8 @@ def test_every_input_is_exported_with_limits_of_its_age():
 
 
 def test_the_limits_are_told_to_whom_exports():
-    told = describe(only("rgb=color:4x6"))
-    assert "if missing: refuse; late after 500 ms, early by 100 ms; change it" in told
+    text = describe(only("rgb=color:4x6"))
+    assert "if missing: refuse; late after 500 ms, early by 100 ms; change it" in text
 
 
 def test_a_spec_may_take_hold_from_a_reference_model(tmp_path):

@@ -28,8 +28,8 @@ def test_its_labels_are_the_cpus_in_every_way_to_give_frames(copying, some):
     assert found.pop("frames on the GPU") is None  # there is none
     assert found.keys() == WAYS
     assert min(found.values()) >= copy_network.LEAST
-    told = copy_network.wrong(found, copying.gpu.cuda_graph_disabled_reason)
-    assert [sentence.split(":")[0] for sentence in told] == ["no CUDA graph"]
+    faults = copy_network.wrong(found, copying.gpu.cuda_graph_disabled_reason)
+    assert [sentence.split(":")[0] for sentence in faults] == ["no CUDA graph"]
 
 
 @pytest.mark.parametrize("seam", ["native", "pycuda"])
@@ -73,8 +73,8 @@ def test_a_way_that_fails_loses_no_other(copying, some, monkeypatch):
     monkeypatch.setattr(copying.gpu, "submit", lost)
     found = copying.check(some)
     assert found["one call a frame"] >= copy_network.LEAST
-    told = copy_network.wrong(found, None)
-    assert told == ["submit and result failed: RuntimeError: lost"]
+    faults = copy_network.wrong(found, None)
+    assert faults == ["submit and result failed: RuntimeError: lost"]
 
 
 @pytest.mark.parametrize("seam", ["native", "pycuda"])

@@ -78,9 +78,9 @@ def test_labels_that_are_not_the_cpus_are_an_error(others, some):
             return type("Result", (), {"labels": labels, "timing": timing})
 
     record = {"fuseg": {"variant": "fp32"}}
-    (told,) = checked({"fuseg": Wrong()}, others, some, record)
-    assert told.startswith("fuseg: 0.")
-    assert told.endswith(" of the labels are the CPU's")
+    (fault,) = checked({"fuseg": Wrong()}, others, some, record)
+    assert fault.startswith("fuseg: 0.")
+    assert fault.endswith(" of the labels are the CPU's")
 
 
 def test_a_variant_that_cannot_be_loaded_is_an_error_and_loses_no_other(
@@ -97,8 +97,8 @@ def test_a_variant_that_cannot_be_loaded_is_an_error_and_loses_no_other(
     assert found.popitem()[1].backend_name == "onnxruntime-cuda"
     names = [f"fuseg, onnxruntime-cuda, {name}" for name in ("fp32", "fp16")]
     assert list(record) == names  # the third is meant for TensorRT
-    (told,) = frame_times.wrong(names[1:], record)
-    assert told.startswith(names[1])
+    (fault,) = frame_times.wrong(names[1:], record)
+    assert fault.startswith(names[1])
 
 
 def test_the_usual_recipe_gives_the_labels_of_fuseg(small, on_cpu):

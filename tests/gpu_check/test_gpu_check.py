@@ -42,8 +42,8 @@ def test_a_dry_run_names_every_stage_and_its_commands():
 @pytest.mark.parametrize("script", ["kernel_times", "copy_network", "frame_times"])
 def test_the_scripts_know_their_options(script):
     command = [sys.executable, gpu_check.HERE / f"{script}.py", "--help"]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert "--save FILE" in told or "--save SAVE" in told
+    usage = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "--save FILE" in usage or "--save SAVE" in usage
 
 
 def test_only_the_stages_that_were_asked_for_are_named():

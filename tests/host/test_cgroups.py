@@ -22,9 +22,9 @@ def system(tmp_path):
     """``system(cgroup, mounts, {path: text})``: a root that holds these files."""
 
     def make(cgroup, mounts, files):
-        told = {"proc/self/cgroup": cgroup, "proc/self/mountinfo": mounts}
+        proc = {"proc/self/cgroup": cgroup, "proc/self/mountinfo": mounts}
         limits = {f"sys/fs/cgroup/{name}": text for name, text in files.items()}
-        for name, text in {**told, **limits}.items():
+        for name, text in {**proc, **limits}.items():
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)

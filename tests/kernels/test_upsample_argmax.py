@@ -241,9 +241,9 @@ def test_scores_that_are_not_finite(share, size, align_corners, rng):
 def test_scores_that_are_refused_are_taken_when_copied_as_told(make, rng):
     scores = rng.standard_normal((3, 4, 5)).astype(np.float32)
     odd = make(scores)
-    with pytest.raises(LayoutError) as told:
+    with pytest.raises(LayoutError) as caught:
         upsample_argmax(odd, size=(8, 40))
-    advice = str(told.value).split(": ")[-1].removesuffix(".")
+    advice = str(caught.value).split(": ")[-1].removesuffix(".")
     copied = eval(advice, {"np": np, "scores": odd})
     np.testing.assert_array_equal(
         upsample_argmax(copied, size=(8, 40)), upsample_argmax(scores, size=(8, 40))

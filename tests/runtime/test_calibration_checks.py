@@ -1,4 +1,4 @@
-"""Live frames that are far from those a bundle was made with are told, once."""
+"""Live frames that are far from those a bundle was made with are warned about once."""
 
 from __future__ import annotations
 
@@ -114,10 +114,10 @@ def test_a_dark_picture_is_one_of_any_channels(known, order):
         "GRAY": lambda r: np.ascontiguousarray(r["rgb"][..., 0]),
         "RGBA": lambda r: np.dstack([r["rgb"], np.full((60, 80), 255, np.uint8)]),
     }[order]
-    told = {"channels": {"rgb": order}}
-    assert labelled(known, lambda r: {"rgb": lit(r)}, **told).warnings == ()
+    options = {"channels": {"rgb": order}}
+    assert labelled(known, lambda r: {"rgb": lit(r)}, **options).warnings == ()
     dark = labelled(
-        known, lambda r: {"rgb": lit(r | {"rgb": r["rgb"] // 64})}, count=3, **told
+        known, lambda r: {"rgb": lit(r | {"rgb": r["rgb"] // 64})}, count=3, **options
     )
     assert "rgb: it is dark" in dark.warnings[0]
 
@@ -220,10 +220,10 @@ def test_a_real_room_is_like_the_rendered_ones_if_its_unit_is_said(rgbd_bundle):
         "rgb": read_frame(REAL / "real_rgb.png", "color"),
         "depth": read_frame(REAL / "real_depth.png", "depth"),
     }
-    told = fuseg.load(rgbd_bundle, units={"depth": "0.1mm"})
-    untold = fuseg.load(rgbd_bundle)
+    segmenter = fuseg.load(rgbd_bundle, units={"depth": "0.1mm"})
+    unsegmenter = fuseg.load(rgbd_bundle)
     for _ in range(3):
-        told(**given)
-        untold(**given)
-    assert told.warnings == ()
-    assert "If its frames are not in mm, say so when loading" in untold.warnings[0]
+        segmenter(**given)
+        unsegmenter(**given)
+    assert segmenter.warnings == ()
+    assert "If its frames are not in mm, say so when loading" in unsegmenter.warnings[0]

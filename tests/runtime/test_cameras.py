@@ -82,8 +82,8 @@ def test_a_camera_of_any_order_feeds_the_same_network(rgbd, frames, order):
     pixels = given["rgb"][..., ::-1] if order.startswith("BGR") else given["rgb"]
     delivered = np.concatenate([pixels, alpha], axis=2)[..., : len(order)].copy()
     plain = fuseg.load(rgbd.path)
-    told = fuseg.load(rgbd.path, channels={"rgb": order})
-    wanted, made = plain(**given), told(rgb=delivered, depth=given["depth"])
+    segmenter = fuseg.load(rgbd.path, channels={"rgb": order})
+    wanted, made = plain(**given), segmenter(rgb=delivered, depth=given["depth"])
     np.testing.assert_array_equal(made.labels, wanted.labels)
     painted = made.overlay()
     assert painted.shape == (12, 16, 3)
@@ -97,9 +97,9 @@ def test_a_gray_camera_fills_all_three_planes(rgbd, frames):
     gray = np.ascontiguousarray(given["rgb"][..., 0])
     given["rgb"] = np.repeat(gray[..., None], 3, axis=2)
     wanted = fuseg.load(rgbd.path)(**given)
-    told = fuseg.load(rgbd.path, channels={"rgb": "GRAY"})
+    segmenter = fuseg.load(rgbd.path, channels={"rgb": "GRAY"})
     for frame in (gray, gray[..., None]):
-        made = told(rgb=frame, depth=given["depth"])
+        made = segmenter(rgb=frame, depth=given["depth"])
         np.testing.assert_array_equal(made.labels, wanted.labels)
         np.testing.assert_array_equal(made.overlay(), wanted.overlay())
 

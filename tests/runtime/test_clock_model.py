@@ -63,19 +63,19 @@ class Model:
             return ("no time",)
         else:
             reference = now
-        told = {n: self._one(n, frames.get(n), reference) for n in NAMES}
-        refused = {n: t[2] for n, t in told.items() if t[0] == "refused"}
+        sources = {n: self._one(n, frames.get(n), reference) for n in NAMES}
+        refused = {n: t[2] for n, t in sources.items() if t[0] == "refused"}
         if refused:
             for name in refused:
                 self.held.pop(name, None)
             return "refused", refused
-        for name, (state, *_) in told.items():
+        for name, (state, *_) in sources.items():
             if state == "fresh" and self.hold:
                 self.held[name] = frames[name]
             elif state == "substituted":
                 self.held.pop(name, None)
         self.on_callers_clock |= stamped and self.hold
-        return "labels", reference, told
+        return "labels", reference, sources
 
     def _one(self, name, frame, reference):
         (policy, then), *limits = self.rules[name]
@@ -133,15 +133,15 @@ def observed(segmenter, backend, given, stamp_ns):
     except errors.ArgumentError as err:
         found = ("no time",) if "stamp_ns must be given" in str(err) else (str(err),)
     else:
-        told = {}
+        sources = {}
         for name, source in result.sources.items():
             (number,) = np.unique(backend.fed[-1][name])
             age = None if source.age_ms is None else round(source.age_ms * MS)
-            told[name] = source.state, age, source.cause, number
+            sources[name] = source.state, age, source.cause, number
             named = f"{name}: {source.state}" in (result.reason or "")
             assert named == (source.cause is not None)
         assert result.degraded == (result.reason is not None)
-        found, runs = ("labels", result.stamp_ns, told), runs + 1
+        found, runs = ("labels", result.stamp_ns, sources), runs + 1
     assert len(backend.fed) == runs
     return found
 

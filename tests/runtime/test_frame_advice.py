@@ -127,13 +127,13 @@ def test_raw_pictures_converted_as_told_are_the_cameras(rgbd, scene, make, code,
     given = make(picture)
     scene["rgb"] = picture
     wanted = fuseg.load(rgbd.path)(**scene).labels
-    told = {"channels": {"rgb": order}}
-    sentence = refused(rgbd, scene | {"rgb": given}, errors.ShapeError, **told)
+    options = {"channels": {"rgb": order}}
+    sentence = refused(rgbd, scene | {"rgb": given}, errors.ShapeError, **options)
     (line,) = [c for c in code_in(sentence, "rgb") if code in c]
     made = eval(line, {"cv2": cv2, "rgb": given})
     in_order = picture if order == "RGB" else picture[..., ::-1]
     assert np.abs(made.astype(int) - in_order)[2:-2, 2:-2].max() <= 6
-    assert agreement(rgbd, scene | {"rgb": made}, wanted, **told) > 0.97
+    assert agreement(rgbd, scene | {"rgb": made}, wanted, **options) > 0.97
 
 
 def test_gray_is_one_possibility_of_a_plane_and_not_the_only_one(rgbd, scene):
@@ -160,9 +160,9 @@ def test_the_channels_that_are_told_to_be_said_are_taken(rgbd, scene, order):
         given = np.concatenate([given, given[..., :1]], axis=2)
         told_before = {"channels": {"rgb": order[:3]}}
     sentence = refused(rgbd, scene | {"rgb": given}, errors.ShapeError, **told_before)
-    told = eval(re.search(r"channels=(\{.*?\})", sentence)[1])
-    assert told == {"rgb": order}
-    assert agreement(rgbd, scene | {"rgb": given}, wanted, channels=told) == 1
+    options = eval(re.search(r"channels=(\{.*?\})", sentence)[1])
+    assert options == {"rgb": order}
+    assert agreement(rgbd, scene | {"rgb": given}, wanted, channels=options) == 1
 
 
 @pytest.mark.parametrize(

@@ -44,20 +44,27 @@ def test_metres_label_like_the_millimetres(
     depth = plane_input()
     depth = replace(depth, resize=replace(depth.resize, filter=filter))
     bundle = make_bundle(color_input(), depth)
-    plain, told = fuseg.load(bundle.path), fuseg.load(bundle.path, units={"depth": "m"})
+    plain, converted = (
+        fuseg.load(bundle.path),
+        fuseg.load(bundle.path, units={"depth": "m"}),
+    )
     given = scene | {"depth": metres(scene["depth"])}
     tensor = plain.preprocess(**scene)["depth"]
-    np.testing.assert_allclose(told.preprocess(**given)["depth"], tensor, atol=2e-6)
-    np.testing.assert_array_equal(told(**given).labels, plain(**scene).labels)
+    np.testing.assert_allclose(
+        converted.preprocess(**given)["depth"], tensor, atol=2e-6
+    )
+    np.testing.assert_array_equal(converted(**given).labels, plain(**scene).labels)
 
 
 def test_millimetres_label_like_the_metres(ranged, scene):
     given = scene | {"depth": metres(scene["depth"])}
     plain = fuseg.load(ranged.path)
-    told = fuseg.load(ranged.path, units={"depth": "mm"})
+    converted = fuseg.load(ranged.path, units={"depth": "mm"})
     tensor = plain.preprocess(**given)["depth"]
-    np.testing.assert_allclose(told.preprocess(**scene)["depth"], tensor, atol=2e-6)
-    np.testing.assert_array_equal(told(**scene).labels, plain(**given).labels)
+    np.testing.assert_allclose(
+        converted.preprocess(**scene)["depth"], tensor, atol=2e-6
+    )
+    np.testing.assert_array_equal(converted(**scene).labels, plain(**given).labels)
 
 
 @pytest.mark.parametrize("which", ["rgbd", "ranged"])
@@ -119,9 +126,11 @@ def test_a_type_without_a_unit_is_not_guessed(rgbd, ranged, scene):
 def test_whole_numbers_of_metres_are_taken_for_a_mistake(rgbd, scene):
     """units={"depth": "m"} is said for 32FC1; 16UC1 of the same topic is in mm."""
     segmenter = fuseg.load(rgbd.path, units={"depth": "m"})
-    with pytest.raises(errors.DTypeError, match="must be float32, got uint16") as told:
+    with pytest.raises(
+        errors.DTypeError, match="must be float32, got uint16"
+    ) as caught:
         segmenter(**scene)
-    assert str(BOTH) in str(told.value)
+    assert str(BOTH) in str(caught.value)
 
 
 def test_8_bits_are_never_taken_for_more(rgbd, scene):
@@ -149,9 +158,9 @@ def test_temperatures_too(make_bundle, plane_input):
     bundle = make_bundle(replace(thermal, mean=(290.0,), std=(10.0,), invalid=(0,)))
     raw = np.arange(28000, 28048, dtype=np.uint16).reshape(6, 8)
     plain = fuseg.load(bundle.path).preprocess(thermal=raw)
-    told = fuseg.load(bundle.path, units={"thermal": "K"})
+    converted = fuseg.load(bundle.path, units={"thermal": "K"})
     kelvin = (raw / 100).astype(np.float32)
-    made = told.preprocess(thermal=kelvin)
+    made = converted.preprocess(thermal=kelvin)
     np.testing.assert_allclose(made["thermal"], plain["thermal"], atol=1e-5)
 
 

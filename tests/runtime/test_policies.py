@@ -89,7 +89,7 @@ def test_a_clock_an_hour_ahead_is_named_by_all_it_makes_late(load, frames):
     with pytest.raises(errors.FrameError, match=r"^rgb .* older than depth's") as late:
         load()(**given)
     assert late.value.causes == {"rgb": "late"}
-    # With the time told, the one that is wrong is the one that is not used.
+    # With the time given, the one that is wrong is the one that is not used.
     with pytest.raises(errors.FrameError, match=r"^depth .*ahead of stamp_ns") as early:
         load()(**given, stamp_ns=0)
     assert early.value.causes == {"depth": "early"}

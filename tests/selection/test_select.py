@@ -29,14 +29,14 @@ def nearly(rgbd, onnx_of):
 
 @pytest.fixture
 def log(caplog):
-    """``log()``: level and sentence of what the logger ``fuseg`` was told, newest
+    """``log()``: level and sentence of what reached the logger ``fuseg``, newest
     last; then it is empty again."""
     caplog.set_level(logging.INFO, logger="fuseg")
 
     def read():
-        told = [(r.levelname, r.getMessage()) for r in caplog.records]
+        logged = [(r.levelname, r.getMessage()) for r in caplog.records]
         caplog.clear()
-        return told
+        return logged
 
     return read
 
@@ -216,9 +216,9 @@ def test_where_nothing_can_be_kept_the_samples_are_replayed_each_time(
         log()
         assert fuseg.load(path).variant.name == "int8-cpu"
         assert len(read) == count
-        told = log()
-        assert {level for level, _ in told} == {"INFO"}
-        assert "the next load will replay the samples again" in told[-1][1]
+        logged = log()
+        assert {level for level, _ in logged} == {"INFO"}
+        assert "the next load will replay the samples again" in logged[-1][1]
 
 
 def test_the_users_units_are_not_for_the_samples(sampled, with_variants):

@@ -50,9 +50,11 @@ def test_a_file_with_the_trusted_sha256_needs_no_process(
 def test_another_sha256_is_refused_and_the_sentence_has_the_right_one(path, refused):
     digest = Bundle.open(path).digest
     other = digest[:-1] + ("0" if digest[-1] != "0" else "1")
-    told = refused(other)
-    assert told.startswith("it does not have the sha256 that is trusted but ")
-    assert fuseg.load(path, trust=told.split("but ")[1][:64])  # what the sentence says
+    message = refused(other)
+    assert message.startswith("it does not have the sha256 that is trusted but ")
+    assert fuseg.load(
+        path, trust=message.split("but ")[1][:64]
+    )  # what the sentence says
 
 
 @pytest.mark.usefixtures("first_run_child")

@@ -207,9 +207,9 @@ def refused(warnings):
     def look(path):
         assert tuning_cache.stored(DIGEST, 2) is None
         assert tuning_cache.everything() == []
-        told = {*warnings()}
-        assert len(told) == 1
-        return told.pop().removeprefix(f"{path} is ignored: ")
+        messages = {*warnings()}
+        assert len(messages) == 1
+        return messages.pop().removeprefix(f"{path} is ignored: ")
 
     return look
 

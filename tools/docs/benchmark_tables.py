@@ -157,14 +157,14 @@ def precision_line(network: dict[str, Any]) -> str:
     rows = {row["name"]: row for row in network["programs"]}
     over = {bar["than"]: bar for bar in network["bars"]}
     recipes = [row for row in rows.values() if row["kind"] == "recipe"]
-    told: list[tuple[dict[str, Any], str] | None] = [
+    entries: list[tuple[dict[str, Any], str] | None] = [
         (rows[over["fp32"]["theirs"]], ""),
         (rows[over["fp32"]["ours"]], "fuseg "),
         (rows[over["peer"]["theirs"]], "OpenVINO ") if "peer" in over else None,
         (recipes[0], "") if recipes else None,
     ]
     cells = [f"{network['summary']}; {network['weights']} weights"]
-    for entry in told:
+    for entry in entries:
         if entry is None:
             cells.append("absent")
             continue

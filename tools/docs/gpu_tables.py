@@ -45,8 +45,8 @@ def states(record: dict[str, Any]) -> str:
     sections = {n: s for n, s in record.items() if isinstance(s, dict)}
     failed = [name for name, section in sections.items() if "error" in section]
     fine = [n for n, s in sections.items() if not {"error", "skipped"} & s.keys()]
-    told = f"Ran: {', '.join(fine) or 'nothing'}."
-    return f"{told} **Failed: {', '.join(failed)}.**" if failed else told
+    shown = f"Ran: {', '.join(fine) or 'nothing'}."
+    return f"{shown} **Failed: {', '.join(failed)}.**" if failed else shown
 
 
 def frames(section: str, entry: dict[str, Any]) -> list[str]:
@@ -61,7 +61,7 @@ def frames(section: str, entry: dict[str, Any]) -> list[str]:
     )
     lines = head(columns)
     for name, row in times.items():
-        told = f"**{name}**" if name in ours else name
+        shown = f"**{name}**" if name in ours else name
         ms = " | ".join(f"{row[p]:.3f}" for p in ("p50", "p90", "p99"))
         ratio = f"{row['p50'] / best:.2f}" if best else ""
         known = entry.get(name, {})
@@ -69,7 +69,7 @@ def frames(section: str, entry: dict[str, Any]) -> list[str]:
             f"{known[key]:.{digits}f}" if key in known else ""
             for key, digits in ((CPU, 5), ("miou", 4))
         )
-        lines.append(f"| {told} | {ms} | {ratio} | {share} | {miou} |")
+        lines.append(f"| {shown} | {ms} | {ratio} | {share} | {miou} |")
     return lines
 
 

@@ -29,19 +29,19 @@ def keys(record: type) -> list[Key]:
     Raises:
         ValueError: Its docstring has no ``Attributes:``, or not those of its fields.
     """
-    hints, told = get_type_hints(record), meanings(record)
+    hints, documented = get_type_hints(record), meanings(record)
     names = [field.name for field in fields(record)]
-    if list(told) != names:
+    if list(documented) != names:
         raise ValueError(
             f"Attributes of {record.__name__} must be {', '.join(names)}, got "
-            f"{', '.join(told)}."
+            f"{', '.join(documented)}."
         )
     return [
         Key(
             str(field.metadata.get("key", field.name)),
             hints[field.name],
             default_of(field),
-            told[field.name],
+            documented[field.name],
             field.metadata.get("range"),
         )
         for field in fields(record)

@@ -158,14 +158,14 @@ def wrong(
     found: Mapping[str, Any], cuda_graph_disabled_reason: str | None
 ) -> list[str]:
     """A sentence for each way that fails, or whose labels are not the CPU's."""
-    told = [
+    faults = [
         f"{way}: {share:.5f} of the labels fit"
         if isinstance(share, float)
         else f"{way} {share}"
         for way, share in found.items()
         if isinstance(share, str) or (share is not None and share < LEAST)
     ]
-    return told + (
+    return faults + (
         [f"no CUDA graph: {cuda_graph_disabled_reason}"]
         if cuda_graph_disabled_reason
         else []

@@ -109,15 +109,15 @@ def judge(
 
 def wrong(ours: list[str], record: Mapping[str, Any]) -> list[str]:
     """A sentence for each of ours that failed, or whose labels are not the CPU's."""
-    told = []
+    faults = []
     for name in ours:
         row = record[name]
         if "unavailable" in row:
-            told.append(f"{name}: {row['unavailable']}")
+            faults.append(f"{name}: {row['unavailable']}")
         elif row.get(f"labels as {CPU}", 0.0) < LEAST[row["variant"]]:
             share = row.get(f"labels as {CPU}", 0.0)
-            told.append(f"{name}: {share:.5f} of the labels are the CPU's")
-    return told
+            faults.append(f"{name}: {share:.5f} of the labels are the CPU's")
+    return faults
 
 
 def alone(

@@ -96,9 +96,9 @@ def machine(run: Commands, record: dict[str, Any]) -> None:
         record["commit"] = run("git", "describe", "--always", "--dirty", seconds=30)
     record["nvcc"] = run("nvcc", "--version", seconds=30).splitlines()[-2:]
     code = "import torch as t; print(t.cuda.get_device_name(), t.__version__, sep='|')"
-    told = run.python("-c", code, seconds=120)
+    output = run.python("-c", code, seconds=120)
     if not run.dry:
-        record["gpu"], record["torch"] = told.strip().split("|")
+        record["gpu"], record["torch"] = output.strip().split("|")
     if shutil.which("nvidia-smi") or run.dry:  # older Jetsons have none
         query = "--query-gpu=name,driver_version,clocks.sm,clocks.mem,power.limit"
         record["nvidia-smi"] = run("nvidia-smi", query, "--format=csv", seconds=30)
@@ -118,10 +118,10 @@ def tests(run: Commands, record: dict[str, Any]) -> None:
     """Every test marked gpu: each kernel against the CPU's, memory, streams, frames."""
     words = ("-q", "-rs", "-m", "gpu", "-W", "default", "-p", "no:cacheprovider")
     words += ("--continue-on-collection-errors", *TESTS)
-    told = run.python("-m", "pytest", *words, seconds=600)
-    record["pytest"] = told.splitlines()[-8:]
-    if re.search(SKIPPED_FOR_NO_GPU, told):
-        raise RuntimeError(f"tests found no CUDA device:\n{told[-2000:]}")
+    output = run.python("-m", "pytest", *words, seconds=600)
+    record["pytest"] = output.splitlines()[-8:]
+    if re.search(SKIPPED_FOR_NO_GPU, output):
+        raise RuntimeError(f"tests found no CUDA device:\n{output[-2000:]}")
 
 
 def memcheck(run: Commands, record: dict[str, Any]) -> None:
@@ -140,8 +140,8 @@ def sanitize(run: Commands, record: dict[str, Any], tool: str) -> None:
         return
     words = ("--tool", tool, "--error-exitcode", "9", sys.executable)
     script = (HERE / "kernel_times.py", "--small")
-    told = run("compute-sanitizer", *words, *script, seconds=300)
-    record["summary"] = [line for line in told.splitlines() if "=====" in line][-3:]
+    output = run("compute-sanitizer", *words, *script, seconds=300)
+    record["summary"] = [line for line in output.splitlines() if "=====" in line][-3:]
 
 
 def times(run: Commands, record: dict[str, Any]) -> None:

@@ -185,8 +185,8 @@ def _cryptography() -> tuple[Any, Any]:
 
 
 def _no_key(option: str, path: Path, kind: str, err: Exception | None) -> str:
-    told = "" if err is None else f" ({str(err)[:100]})"
+    reason = "" if err is None else f" ({str(err)[:100]})"
     return (
         f"{option} must name a {kind} Ed25519 key in PEM form, without a password; "
-        f"{path} is none{told}."
+        f"{path} is none{reason}."
     )

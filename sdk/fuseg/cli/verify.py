@@ -154,7 +154,7 @@ def verify(
         min_agreement,
         trusted=trust is not None,
     )
-    score = scores = told = None
+    score = scores = segmenter = None
     refusals = []
     unscored = "no frame has a labelled pixel."
     if truth is not None:
@@ -173,11 +173,11 @@ def verify(
                 hold=False,
                 trust=trust,
             )
-            told = Segmenter(opened, options)
+            segmenter = Segmenter(opened, options)
         except BackendError as err:  # the samples say why, and they are shown
             refusals.append(f"nothing is scored, as loading is refused: {err}")
-    if truth is not None and told is not None:
-        require_names(told.manifest, sources)
+    if truth is not None and segmenter is not None:
+        require_names(segmenter.manifest, sources)
         pairs = pair_files(
             {**sources, _TRUTH: truth}, pair, slop, reference, policies(missing)
         )
@@ -186,7 +186,7 @@ def verify(
             unscored = nothing_pairs(pairs)
         planes = assignments("--plane", plane)
         reader = FrameReader(opened.manifest, orders, planes)
-        score = _score(told, pairs, reader, read_truth)
+        score = _score(segmenter, pairs, reader, read_truth)
         scores = {"frames": len(pairs.frames), **asdict(score)}
         scores["unpaired"] = unpaired_json(pairs)
 

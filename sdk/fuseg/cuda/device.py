@@ -53,7 +53,7 @@ class Device(Protocol):
     All methods but `active` are called inside ``with device.active():``, on any thread.
 
     Every method raises `DeviceError` for what the GPU refuses; a fault in work that was
-    queued may be told by a later call.
+    queued may be raised by a later call.
 
     Attributes:
         name: ``"pycuda"`` or ``"native"``.

@@ -53,7 +53,7 @@ def _affinity() -> Collection[int]:
 
 
 def _physical(logical: Collection[int], root: Path) -> int:
-    """Cores that these logical ones lie on; each counts as one where it is not told."""
+    """Cores that these logical ones lie on; each counts as one where unknown."""
     found = set()
     for number in logical:
         cpu = root / f"sys/devices/system/cpu/cpu{number}"

@@ -22,7 +22,9 @@ __all__ = ["CalibrationCheck"]
 _GRID = 32  # rows and columns of pixels that are looked at
 _FIRST = 8  # frames that are looked at, each
 _EVERY = 256  # after that
-_IN_A_ROW = 3  # of those looked at, before one that sees nothing is told: it may start
+_IN_A_ROW = (
+    3  # of those looked at, before one that sees nothing is reported: it may start
+)
 _FEWEST_FRAMES = 8  # of the bundle's statistics, to go by them
 _FAR = 2.0  # a distance is far outside beyond this times the largest, or its inverse
 _FEW = 0.25  # of the share of readings that there was

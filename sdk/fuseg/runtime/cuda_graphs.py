@@ -61,7 +61,7 @@ class Graphs:
         """Capture no longer, and collect garbage again; nothing to do but after an
         exception, which may have come at any line."""
         while self._capturing:
-            with suppress(DeviceError):  # the first error is to be told
+            with suppress(DeviceError):  # the first error is the one to raise
                 self._unused.append(self._ended())
         if self._collecting:
             gc.enable()

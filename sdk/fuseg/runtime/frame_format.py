@@ -38,13 +38,13 @@ class DepthFormat:
 
 
 def formats(
-    spec: Input, told: str | Mapping[str, str] | None
+    spec: Input, given: str | Mapping[str, str] | None
 ) -> dict[np.dtype[Any], DepthFormat]:
     """The frames an input takes, by element type.
 
     Args:
         spec: A depth-like input.
-        told: What the user said of its unit: nothing, one unit for frames of any type,
+        given: What the user said of its unit: nothing, one unit for frames of any type,
             or one for each type. A type that is not the manifest's is taken only with
             a unit, and never 8 bits for more. One unit of a metre or more is not that
             of whole numbers, unless it is the manifest's.
@@ -55,11 +55,11 @@ def formats(
     """
     own: str = spec.dtype
     units = {own: str(spec.unit)}
-    if told is not None and not isinstance(told, Mapping):
+    if given is not None and not isinstance(given, Mapping):
         taken = dict.fromkeys((own, *_taken(spec)))
-        units = {d: told for d in taken if not _too_coarse(spec, d, told)}
-    elif told is not None:
-        units |= told
+        units = {d: given for d in taken if not _too_coarse(spec, d, given)}
+    elif given is not None:
+        units |= given
         for dtype in units:
             if dtype not in (own, *_taken(spec)):
                 words = " or ".join(dict.fromkeys((own, *_taken(spec))))

@@ -36,8 +36,8 @@ class Sensor:
 
     def __init__(self, spec: Input) -> None:
         self.input = spec
-        self._order: str = spec.channels or "RGB"  # of the planes, and unless told else
-        self.channels: str = self._order  # of the camera
+        self._order: str = spec.channels or "RGB"  # of the planes
+        self.channels: str = self._order  # of the camera; the same by default
         self.formats = {} if spec.kind == "color" else formats(spec, None)
         self._packers = self.packers()
 

@@ -1,4 +1,4 @@
-"""The child that builds: what reaches TensorRT, what is told, and how it may end."""
+"""The child that builds: what reaches TensorRT, what it reports, and how it may end."""
 
 from __future__ import annotations
 
@@ -82,25 +82,27 @@ def test_without_options_the_workspace_is_what_fits(engine, gib, workspace):
 def test_tensorrt_10_and_later_tell_how_far_they_are(with_tensorrt, engine):
     for version in ("10.3.0", "11.4.0"):
         with_tensorrt(version).set(seconds=1.6)
-        told = []
-        engine("fp16", progress=told.append)
-        fractions = [p.fraction for p in told if p.fraction is not None]
+        reports = []
+        engine("fp16", progress=reports.append)
+        fractions = [p.fraction for p in reports if p.fraction is not None]
         assert fractions == sorted(fractions)
         assert len(set(fractions)) >= 4
         assert 0 <= fractions[0] < 0.3
         assert 0.3 < fractions[-1] <= 1
         assert (
-            {"Timing"} <= {p.phase for p in told} <= {"", "Timing", "Building Engine"}
+            {"Timing"}
+            <= {p.phase for p in reports}
+            <= {"", "Timing", "Building Engine"}
         )
 
 
 def test_before_10_only_the_time_is_told(with_tensorrt, engine):
     with_tensorrt("8.6.1").set(seconds=1.6)
-    told = []
-    engine("fp16", progress=told.append)
-    assert {p.fraction for p in told} == {None}
-    assert len(told) >= 3
-    seconds = [p.seconds for p in told]
+    reports = []
+    engine("fp16", progress=reports.append)
+    assert {p.fraction for p in reports} == {None}
+    assert len(reports) >= 3
+    seconds = [p.seconds for p in reports]
     assert seconds == sorted(seconds)
     assert seconds[-1] > 1
 

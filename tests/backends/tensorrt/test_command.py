@@ -48,29 +48,29 @@ def test_it_builds_keeps_and_tells(run, trt10):
 def test_json_has_stable_keys_and_nothing_else_is_on_stdout(run):
     code, out, _ = run("--variant", "fp16", "--json")
     assert code == 0
-    told = json.loads(out)
-    assert list(told) == KEYS
-    assert told["built"] is True
-    assert told["variant"] == "fp16"
-    assert told["io_formats"]["scores"] == {
+    report = json.loads(out)
+    assert list(report) == KEYS
+    assert report["built"] is True
+    assert report["variant"] == "fp16"
+    assert report["io_formats"]["scores"] == {
         "dtype": "float16",
         "layout": "hwc8",
         "scale": None,
     }
-    assert list(told["fingerprint"])[:4] == ["bundle", "variant", "onnx", "tensorrt"]
+    assert list(report["fingerprint"])[:4] == ["bundle", "variant", "onnx", "tensorrt"]
     assert json.loads(run("--variant", "fp16", "--json")[1])["built"] is False
 
 
 def test_options_are_passed_on(run):
     words = ["--workspace", 3, "--optimization-level", 0, "--io-formats", "float32"]
     words += ["--version-compatible", "--hardware-compatible", "--variant", "fp32"]
-    told = json.loads(run(*words, "--json")[1])
-    found = told["fingerprint"]
+    report = json.loads(run(*words, "--json")[1])
+    found = report["fingerprint"]
     assert (found["workspace_mb"], found["optimization_level"]) == (3, 0)
     assert found["io_formats"] == "float32"
     assert found["version_compatible"] is True
     assert found["hardware_compatible"] is True
-    assert told["variant"] == "fp32"
+    assert report["variant"] == "fp32"
 
 
 def test_a_build_that_fails_is_one_sentence(run, trt10):
@@ -128,18 +128,18 @@ def test_signed_pack(run, tmp_path):
         )
     )
     path = tmp_path / "it.pack"
-    told = json.loads(run("--pack", path, "--sign-key", private, "--json")[1])
-    assert told["pack"]["path"] == str(path)
+    report = json.loads(run("--pack", path, "--sign-key", private, "--json")[1])
+    assert report["pack"]["path"] == str(path)
     run("--clear", whole=True)
-    told = json.loads(run("--from", path, "--trust", public, "--json")[1])
-    assert (told["built"], told["from"]) == (False, str(path))
+    report = json.loads(run("--from", path, "--trust", public, "--json")[1])
+    assert (report["built"], report["from"]) == (False, str(path))
 
 
 def test_clear(run):
     run("--variant", "fp32")
     run("--variant", "fp16")
-    told = json.loads(run("--clear", "--keep-newest", 1, "--json", whole=True)[1])
-    assert len(told["deleted"]) == 1
+    report = json.loads(run("--clear", "--keep-newest", 1, "--json", whole=True)[1])
+    assert len(report["deleted"]) == 1
     code, out, _ = run("--clear", whole=True)
     assert (code, out.split(",")[0]) == (0, "2 files deleted")  # and the timings
     assert json.loads(run("--clear", "--json", whole=True)[1]) == {

@@ -1,4 +1,4 @@
-"""Unusual inputs are told before anybody trusts their ranges."""
+"""Unusual inputs are warned about before anybody trusts their ranges."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ INPUTS = make_inputs(
 )
 
 
-def told(depth, rgb=None):
+def warnings(depth, rgb=None):
     checks = CalibrationChecks(INPUTS)
     rng = np.random.default_rng(0)
     color, distance = (i.tensor.name for i in INPUTS)
@@ -30,15 +30,15 @@ def readings(count=4, low=-1.0, high=3.0):
 
 def test_usual_frames_raise_no_warning():
     depth = readings()
-    assert told(depth) == []
+    assert warnings(depth) == []
     depth[:, :, :, :8] = -2.0
-    assert told(depth) == []
+    assert warnings(depth) == []
 
 
 def test_mostly_holes():
     depth = readings()
     depth[:, :, :, :, :20] = -2.0
-    (warning,) = told(depth)
+    (warning,) = warnings(depth)
     assert warning.startswith("depth: 62% of the calibration's pixels have no reading")
 
 
@@ -48,7 +48,7 @@ def test_one_value_far_away(holes):
     depth[2, 0, 0, 5, 5] = 60
     if holes:
         depth[:, :, :, :4] = -2.0
-    (warning,) = told(depth)
+    (warning,) = warnings(depth)
     assert warning.startswith("depth: one value lies 29")
     assert warning.endswith("try --calibration-method percentile")
 
@@ -56,13 +56,13 @@ def test_one_value_far_away(holes):
 def test_a_tail_in_a_picture():
     rgb = np.random.default_rng(2).normal(0, 1, (1, 3, 32, 32))
     rgb[0, :, 3, :1] = 90  # every third value is looked at
-    assert any(d.startswith("rgb: one value lies") for d in told(readings(1), rgb))
+    assert any(d.startswith("rgb: one value lies") for d in warnings(readings(1), rgb))
 
 
 def test_a_fill_value_beyond_all_readings():
     depth = readings(low=10.0, high=12.0)
     depth[:, :, :, :4] = -2.0
-    (warning,) = told(depth)
+    (warning,) = warnings(depth)
     assert warning.startswith(
         "depth: its fill value -2 lies beyond all readings (10 to 12)"
     )

@@ -43,13 +43,13 @@ def test_at_80_columns_no_word_of_the_table_is_split(monkeypatch, capsys):
 
 
 def test_what_the_table_has_no_room_for_is_a_sentence():
-    told = " ".join(remarks([FP32, variant(0.0123, 0.0362)]))
+    text = " ".join(remarks([FP32, variant(0.0123, 0.0362)]))
     for fact in (
         *("fp32 43.60 (onnxruntime)", "int8-trt8 1234.50 (openvino)"),
         *("-0.0153 to -0.0093 in 95 %", "is refused: IoU of platform falls by 0.0362"),
         "2 of 2 layers stay in float (one, two)",
     ):
-        assert fact in told
+        assert fact in text
 
 
 @pytest.mark.parametrize("nothing", [0.0, 1e-6, -1e-6])

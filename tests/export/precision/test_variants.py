@@ -175,11 +175,11 @@ def test_the_command_tells_it_as_a_table_as_json_and_as_a_page(home, monkeypatch
     assert all(source.startswith("data:image/png;base64,") for source in pictures)
 
     done = CliRunner().invoke(app, ["export", *words, "--json"])
-    told = {v["name"]: v for v in json.loads(done.stdout)["variants"]}
-    assert set(told) == set(ALL)
-    assert told["int8-cpu"]["precision"]["activations"] == "uint8"
-    assert told["fp32"]["label_agreement"] is None
-    assert 0 <= told["int8-trt"]["label_agreement"] <= 1
+    report = {v["name"]: v for v in json.loads(done.stdout)["variants"]}
+    assert set(report) == set(ALL)
+    assert report["int8-cpu"]["precision"]["activations"] == "uint8"
+    assert report["fp32"]["label_agreement"] is None
+    assert 0 <= report["int8-trt"]["label_agreement"] <= 1
 
 
 @pytest.mark.parametrize(
@@ -206,6 +206,6 @@ def test_bad_words_are_one_sentence_and_write_nothing(home, words, sentence):
     given += ["--input", "rgb=color:48x64", "--input", "depth=depth:48x64", *words]
     done = CliRunner().invoke(app, ["export", *given])
     assert done.exit_code != 0
-    told = str(done.exception) + done.output
-    assert sentence in told
+    output = str(done.exception) + done.output
+    assert sentence in output
     assert list((home / "out").iterdir()) == []

@@ -56,9 +56,11 @@ def test_labels_come_at_once_and_every_frame_once_across_the_switch(
         wanted = cpu(**frames(index % 7, *CAMERA), stamp_ns=index * MS)
         np.testing.assert_array_equal(result.labels, wanted.labels)
     assert builds() == 1
-    told = [r.message for r in caplog.records if "from the next frame on" in r.message]
-    assert len(told) == 1
-    assert "variant fp16 on tensorrt" in told[0]
+    messages = [
+        r.message for r in caplog.records if "from the next frame on" in r.message
+    ]
+    assert len(messages) == 1
+    assert "variant fp16 on tensorrt" in messages[0]
 
 
 def test_moments_that_were_submitted_before_the_switch_are_not_lost(

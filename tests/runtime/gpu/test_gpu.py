@@ -195,12 +195,12 @@ def test_units_and_channels_of_the_camera(both, frames, on_gpu):
     segmenter = on_gpu(both)
     backend = segmenter.backend.clone()
     words = {"units": {"depth": "0.1mm"}, "channels": {"rgb": "BGRA"}}
-    told = fuseg.load(segmenter.bundle, backend=backend, **words)
+    segmenter = fuseg.load(segmenter.bundle, backend=backend, **words)
     cpu = fuseg.load(both.path, backend="onnxruntime", **words)
     for seed in range(3):
         given = frames(seed, *CAMERA)
         given["rgb"] = np.dstack([given["rgb"], given["rgb"][..., :1]])
-        np.testing.assert_array_equal(told(**given).labels, cpu(**given).labels)
+        np.testing.assert_array_equal(segmenter(**given).labels, cpu(**given).labels)
 
 
 def test_the_type_of_depth_may_change_from_frame_to_frame(both, on_gpu, frames, seam):

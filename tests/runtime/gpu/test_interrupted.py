@@ -81,7 +81,7 @@ class Story:
         return {"rgb": frame(rgb, self.now), "depth": frame(depth, self.now)}
 
     def check(self, result: fuseg.Segmentation, rgb: Any, where: str) -> None:
-        """The labels are of the depth frame whose age is told, and of this colour."""
+        """The labels are of the depth frame whose age is given, and of this colour."""
         source = result.sources["depth"]
         depth = None
         if source.state != "substituted":

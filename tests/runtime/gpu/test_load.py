@@ -136,10 +136,10 @@ def test_without_pycuda_the_native_seam_gives_the_same_labels(
     caplog.clear()
     caplog.set_level(logging.INFO, logger="fuseg")
     segmenter = fuseg.load(path)
-    told = [
+    messages = [
         r.message for r in caplog.records if "PyCUDA cannot be imported" in r.message
     ]
-    assert len(told) == 1
+    assert len(messages) == 1
     assert ran(segmenter) == ("tensorrt", "fp16")
     np.testing.assert_array_equal(segmenter(**given).labels, wanted)
 

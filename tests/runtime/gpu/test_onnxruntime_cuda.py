@@ -334,8 +334,8 @@ def test_a_session_that_the_provider_refuses_is_one_sentence(both, ort, machine)
     machine.fail("InferenceSession", error=doubles.Refused("CUDA failure 35", "a\nb"))
     with pytest.raises(BackendError) as caught:
         on_ort(both)
-    told = "ONNX Runtime refuses the network on the GPU: CUDA failure 35: a b."
-    assert str(caught.value) == told
+    sentence = "ONNX Runtime refuses the network on the GPU: CUDA failure 35: a b."
+    assert str(caught.value) == sentence
     del caught  # its traceback
     gc.collect()  # the double's error and its frame hold each other
     assert machine.live() == {}
@@ -353,7 +353,7 @@ def test_a_provider_that_does_not_load_is_one_sentence_and_keeps_stdout_clean(
         on_ort(both)
     if provider == "raises":
         how = "did not load, and it fell back to the CPU (EP Error "
-        if version != "1.18.1":  # which can be told not to
+        if version != "1.18.1":  # which has an option against it
             how = "refuses the network on the GPU: "
         assert f"{how}CUDA_PATH is set but CUDA wasn't able" in str(caught.value)
     else:
@@ -436,8 +436,8 @@ def test_without_tensorrt_it_is_the_first_choice_and_the_line_says_so(
     segmenter, cpu = fuseg.load(path), fuseg.load(path, backend="onnxruntime")
     assert ran(segmenter) == ("onnxruntime-cuda", "fp16")
     assert segmenter.fallback is None
-    told = [r.message for r in caplog.records if ": variant " in r.message]
-    assert told[0] == (
+    messages = [r.message for r in caplog.records if ": variant " in r.message]
+    assert messages[0] == (
         f"{path}: variant fp16 on onnxruntime-cuda, by default: not tensorrt: tensorrt "
         "is not installed; nothing is tuned here (fuseg tune)"
     )

@@ -66,8 +66,8 @@ def ran(segmenter):
     return segmenter.backend_name, segmenter.variant.name
 
 
-def engines_of(told):
-    return [(row["backend"], row["variant"]) for row in told["rows"]]
+def engines_of(report):
+    return [(row["backend"], row["variant"]) for row in report["rows"]]
 
 
 def test_engines_of_the_gpu_are_measured_with_the_variants_that_they_take(
@@ -75,19 +75,19 @@ def test_engines_of_the_gpu_are_measured_with_the_variants_that_they_take(
 ):
     variants = {"fp32": None, "fp16": None, "int8-trt": None, "int8-cpu": None}
     path = with_variants(base, variants)
-    told = run(path, {"tensorrt fp16": 1.0, "onnxruntime-cuda fp16": 2.0})
-    assert engines_of(told)[:5] == [
+    report = run(path, {"tensorrt fp16": 1.0, "onnxruntime-cuda fp16": 2.0})
+    assert engines_of(report)[:5] == [
         *((TENSORRT, "int8-trt"), (TENSORRT, "fp16"), (TENSORRT, "fp32")),
         *((ORT, "fp16"), (ORT, "fp32")),
     ]
-    assert ("onnxruntime", "int8-cpu") in engines_of(told)
+    assert ("onnxruntime", "int8-cpu") in engines_of(report)
     assert builds() == 3
     assert len(ort.sessions) == 2
-    assert told["gpu"] == "Pretend GPU, 1024 MiB, driver 12.6"
-    assert told["versions"]["tensorrt"] == "10.3.0"
-    assert all(row["label_agreement"] == 1.0 for row in told["rows"])
-    assert [r["variant"] for r in told["rows"] if r["chosen"]] == ["fp16"]
-    assert told["rows"][1]["speedup"] == 10.0
+    assert report["gpu"] == "Pretend GPU, 1024 MiB, driver 12.6"
+    assert report["versions"]["tensorrt"] == "10.3.0"
+    assert all(row["label_agreement"] == 1.0 for row in report["rows"])
+    assert [r["variant"] for r in report["rows"] if r["chosen"]] == ["fp16"]
+    assert report["rows"][1]["speedup"] == 10.0
 
     segmenter = fuseg.load(path)
     assert ran(segmenter) == (TENSORRT, "fp16")
@@ -133,9 +133,9 @@ def test_the_second_of_two_gpus(path, run, ort, machine, monkeypatch):
     machine.devices = 2
     unlike = {0: "One", 1: "Another"}.get
     monkeypatch.setattr(registry, "gpu_name", unlike)
-    told = run(path, {"onnxruntime-cuda fp16": 1.0}, "--device", "1")
-    assert told["settings"]["device"] == 1
-    assert told["gpu"] == "Another"
+    report = run(path, {"onnxruntime-cuda fp16": 1.0}, "--device", "1")
+    assert report["settings"]["device"] == 1
+    assert report["gpu"] == "Another"
     assert {options["device_id"] for options in ort.sessions} == {"1"}
     segmenter = fuseg.load(path, device=1)
     assert ran(segmenter) == (ORT, "fp16")
@@ -149,8 +149,8 @@ def test_an_engine_that_cannot_be_built_is_a_row_with_the_reason(
     path, run, monkeypatch
 ):
     monkeypatch.setenv("FUSEG_TENSORRT_DOUBLE_FAULT", "kill")
-    told = run(path, {"onnxruntime-cuda fp16": 1.0})
-    rows = [row for row in told["rows"] if row["backend"] == TENSORRT]
+    report = run(path, {"onnxruntime-cuda fp16": 1.0})
+    rows = [row for row in report["rows"] if row["backend"] == TENSORRT]
     assert len(rows) == 1
     assert all("was killed" in row["rejected"] for row in rows)
     assert ran(fuseg.load(path)) == (ORT, "fp16")
@@ -161,20 +161,20 @@ def test_labels_that_are_wrong_on_the_gpu_are_not_timed(
 ):
     wrong = onnx_of(rgbd, bias=rgbd.bias + np.float32([3, 0, 0, 0]))
     path = with_variants(base, {"int8-cpu": None, "fp16": wrong})
-    told = run(path, {"onnxruntime int8-cpu": 1.0})
-    for row in told["rows"]:
+    report = run(path, {"onnxruntime int8-cpu": 1.0})
+    for row in report["rows"]:
         assert (row["rejected"] is None) == (row["variant"] == "int8-cpu")
         assert (row["p50_ms"] is None) == (row["variant"] == "fp16")
-    assert {TENSORRT, ORT} <= {backend for backend, _ in engines_of(told)}
-    assert told["gpu"] is not None
+    assert {TENSORRT, ORT} <= {backend for backend, _ in engines_of(report)}
+    assert report["gpu"] is not None
     assert machine.live() == {}
 
 
 def test_a_gpu_that_is_full_is_a_row_with_the_reason(path, run, machine):
     run(path, {})  # builds
     hog = machine.allocate(machine.memory()[0] - 512)
-    told = run(path, {"onnxruntime fp16": 1.0})
-    on_gpu = [r for r in told["rows"] if registry.runs_on_gpu(r["backend"])]
+    report = run(path, {"onnxruntime fp16": 1.0})
+    on_gpu = [r for r in report["rows"] if registry.runs_on_gpu(r["backend"])]
     assert len(on_gpu) == 2
     assert all("MiB" in row["rejected"] for row in on_gpu)
     machine.free(hog)
@@ -185,9 +185,9 @@ def test_a_bundle_that_only_a_gpu_runs_can_be_tuned(
     base, with_variants, run, builds, ort
 ):
     path = with_variants(base, {"int8-trt": None})
-    told = run(path, {"tensorrt int8-trt": 1.0})
-    assert engines_of(told) == [(TENSORRT, "int8-trt")]
-    assert (told["rows"][0]["speedup"], told["rows"][0]["chosen"]) == (None, True)
+    report = run(path, {"tensorrt int8-trt": 1.0})
+    assert engines_of(report) == [(TENSORRT, "int8-trt")]
+    assert (report["rows"][0]["speedup"], report["rows"][0]["chosen"]) == (None, True)
     assert ran(fuseg.load(path)) == (TENSORRT, "int8-trt")
     assert builds() == 1
     assert ort.runs == []
@@ -203,8 +203,8 @@ def test_tensorrt_that_cannot_be_asked_is_left_out_with_a_warning(
 
     real = registry.variants_for
     monkeypatch.setattr(registry, "variants_for", broken)
-    told = run(path, {"onnxruntime-cuda fp16": 1.0})
-    assert TENSORRT not in {backend for backend, _ in engines_of(told)}
+    report = run(path, {"onnxruntime-cuda fp16": 1.0})
+    assert TENSORRT not in {backend for backend, _ in engines_of(report)}
     assert capsys.readouterr().out == ""
 
 

@@ -39,9 +39,9 @@ class BuildLog:
 
     def reason(self, otherwise: str) -> str:
         """The errors since the last call, in one sentence."""
-        told = "; ".join(plain(e).rstrip(".") for e in self.errors[-3:]) or otherwise
+        reason = "; ".join(plain(e).rstrip(".") for e in self.errors[-3:]) or otherwise
         self.errors.clear()
-        return told
+        return reason
 
 
 class Reporter:

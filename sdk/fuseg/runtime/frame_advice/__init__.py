@@ -25,7 +25,7 @@ def refuse(spec: Input, array: Any, *, channels: str, units: Units) -> NoReturn:
     """Raise what is wrong with a frame that the kernels do not take.
 
     Args:
-        channels: Of a colour camera, as told.
+        channels: Of a colour camera, as given to `load`.
         units: The element types that are taken, and the unit of each; of colour "".
 
     Raises:

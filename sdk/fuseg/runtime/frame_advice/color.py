@@ -63,7 +63,7 @@ def how_to_convert(name: str, found: np.dtype[Any]) -> Advice:
 def how_to_reshape(name: str, array: Any, channels: str) -> Advice:
     shape, yuv = array.shape, f"cv2.cvtColor({name}, cv2.COLOR_YUV2{channels}"
 
-    def told(orders: list[str], why: str = "Say") -> Advice:
+    def advice(orders: list[str], why: str = "Say") -> Advice:
         others = "".join(f", or {order!r}" for order in orders[1:])
         options = " or ".join(f"--channels {name}={order}" for order in orders)
         return Advice(
@@ -86,10 +86,10 @@ def how_to_reshape(name: str, array: Any, channels: str) -> Advice:
         orders = [order for order, many in CHANNELS.items() if many == count]
         if channels.startswith("BGR"):
             orders.reverse()
-        return told(orders) if orders else NONE
+        return advice(orders) if orders else NONE
     if count == 0:
         return NONE
-    python, command = told(["GRAY"], "If it is gray, say")
+    python, command = advice(["GRAY"], "If it is gray, say")
     if len(shape) == 2:
         if shape[0] % 3 == 0 and shape[1] % 2 == 0:
             python += f" If it is NV12, with H * 3 / 2 rows: {yuv}_NV12)."
