@@ -68,7 +68,7 @@ class Segmenter:
     @property
     def backend_name(self) -> str:
         """The backend that runs it, never ``"auto"``."""
-        return self._session.loop.pipeline.name
+        return self._session.loop.executor.name
 
     @property
     def backend(self) -> Backend | GpuBackend:
@@ -78,7 +78,7 @@ class Segmenter:
         scores of the last one; on a GPU they say where the tensors lie. To run the
         network without frames, bind its ``clone()``, which shares the weights.
         """
-        return self._session.loop.pipeline.backend
+        return self._session.loop.executor.backend
 
     @property
     def fallback(self) -> str | None:
@@ -102,7 +102,7 @@ class Segmenter:
     @property
     def cuda_graph_disabled_reason(self) -> str | None:
         """Why frames do not run as one CUDA graph; None if they do, or on a CPU."""
-        return self._session.loop.pipeline.cuda_graph_disabled_reason
+        return self._session.loop.executor.cuda_graph_disabled_reason
 
     def __call__(
         self,

@@ -19,7 +19,7 @@ from copy_network import Frames, two_in_flight
 import fuseg
 from fuseg.cuda.buffers import Buffers
 from fuseg.runtime.cuda_graphs import Graphs
-from fuseg.runtime.pipeline import shapes
+from fuseg.runtime.executor import shapes
 
 RATE, BEYOND_US, TAIL = 0.97, 30.0, 1.1
 

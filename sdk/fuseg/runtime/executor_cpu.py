@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from ..backends import Backend, GpuBackend
 from ..manifest import Manifest
+from .executor import FrameJob, InFlight, require_numbers, shapes
 from .label_plan import LabelPlan
-from .pipeline import FrameJob, InFlight, require_numbers, shapes
 from .preprocess import Preprocessor
 
 
-class HostPipeline:
-    """See `Pipeline`; all is done in `start`."""
+class CpuExecutor:
+    """See `Executor`; all is done in `start`."""
 
     on_gpu = False
     cuda_graph_disabled_reason: str | None = None
@@ -36,7 +36,7 @@ class HostPipeline:
         )
 
     def start(self, job: FrameJob) -> InFlight:
-        """See `Pipeline.start`."""
+        """See `Executor.start`."""
         self._preprocessor.fill(job.plan, job.arrays, self._backend.inputs)
         running = InFlight(job, time.perf_counter_ns())
         self._backend.run()
@@ -53,13 +53,13 @@ class HostPipeline:
         return running
 
     def finish(self, running: InFlight) -> None:
-        """See `Pipeline.finish`."""
+        """See `Executor.finish`."""
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
-        """See `Pipeline.tensors`."""
+        """See `Executor.tensors`."""
         return {name: t.copy() for name, t in self._backend.inputs.items()}
 
     def load_state(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
-        """See `Pipeline.load_state`."""
+        """See `Executor.load_state`."""
         for name, tensor in tensors.items():
             np.copyto(self._backend.inputs[name], tensor)

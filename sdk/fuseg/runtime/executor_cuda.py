@@ -21,15 +21,15 @@ from ..backends import Backend, GpuBackend
 from ..backends.tensors import decode, encode
 from ..errors import BackendError, DeviceError
 from ..manifest import Manifest
+from .executor import MOST_IN_FLIGHT, FrameJob, InFlight, require_numbers
 from .frame_slot import FrameSlot
-from .pipeline import MOST_IN_FLIGHT, FrameJob, InFlight, require_numbers
 from .preprocess import Preprocessor
 
 _log = logging.getLogger("fuseg")
 
 
-class GpuPipeline:
-    """See `Pipeline`.
+class CudaExecutor:
+    """See `Executor`.
 
     Attributes:
         cuda_graph_disabled_reason: Why frames run without a CUDA graph; None while
@@ -64,7 +64,7 @@ class GpuPipeline:
         first.try_out()
 
     def start(self, job: FrameJob) -> InFlight:
-        """See `Pipeline.start`."""
+        """See `Executor.start`."""
         slot = self._free_slot(job)
         running = InFlight(job, 0, slot=slot)
         held = self._held(job, slot)
@@ -82,7 +82,7 @@ class GpuPipeline:
         return running
 
     def finish(self, running: InFlight) -> None:
-        """See `Pipeline.finish`."""
+        """See `Executor.finish`."""
         if running.done:  # `start` needed its slot
             if running.failure is not None:
                 raise running.failure
@@ -101,7 +101,7 @@ class GpuPipeline:
         running.done = True
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
-        """See `Pipeline.tensors`."""
+        """See `Executor.tensors`."""
         found: dict[str, NDArray[np.float32]] = {}
         for entry in self._manifest.inputs:
             slot = self._newest.get(entry.name, self._slots[0])
@@ -112,7 +112,7 @@ class GpuPipeline:
         return found
 
     def load_state(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
-        """See `Pipeline.load_state`."""
+        """See `Executor.load_state`."""
         first = self._slots[0]
         for name, values in tensors.items():
             first.write(name, encode(values, first.inputs[name]))

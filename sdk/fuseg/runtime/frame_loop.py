@@ -1,4 +1,4 @@
-"""One frame set after another through a pipeline: checks, what is held, results."""
+"""One frame set after another through an executor: checks, what is held, results."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ..backends import Backend, GpuBackend
 from ..errors import ArgumentError, BackendError, FrameError
 from ..manifest import Manifest
 from ..ops.array_checks import require_out
+from .executor import MOST_IN_FLIGHT, Executor, FrameJob, InFlight, make
 from .frame_set import receive
-from .pipeline import MOST_IN_FLIGHT, FrameJob, InFlight, Pipeline, make
 from .preprocess import Plan, Preprocessor
 from .results import Segmentation, Timing
 from .sensor_sync import SyncState, reason
@@ -38,8 +38,8 @@ class Request(NamedTuple):
 class Ticket:
     """A frame set that `Segmenter.submit` took; `Segmenter.result` has its labels."""
 
-    def __init__(self, running: InFlight, pipeline: Pipeline, began_ns: int) -> None:
-        self._unfinished = [(running, pipeline)]  # nothing once the labels were taken
+    def __init__(self, running: InFlight, executor: Executor, began_ns: int) -> None:
+        self._unfinished = [(running, executor)]  # nothing once the labels were taken
         self._began_ns, self._begun_ns = began_ns, time.perf_counter_ns()
 
 
@@ -51,18 +51,18 @@ class FrameLoop:
             the frames to hold.
 
     Attributes:
-        pipeline: What the next frame set runs on.
+        executor: What the next frame set runs on.
     """
 
     def __init__(
         self,
         manifest: Manifest,
         preprocessor: Preprocessor,
-        pipeline: Pipeline,
+        executor: Executor,
         *,
         remember: bool = True,
     ) -> None:
-        self.pipeline = pipeline
+        self.executor = executor
         self._preprocessor = preprocessor
         self._output = manifest.outputs[0]
         palette = np.array([c.color for c in self._output.classes], np.uint8)
@@ -75,18 +75,18 @@ class FrameLoop:
         self._sync_state = SyncState()
         self._remember = remember
 
-    def switch(self, pipeline: Pipeline) -> None:
-        """Go on with another pipeline of the same bundle, and with what is held."""
-        pipeline.load_state(self.pipeline.tensors())
-        self.pipeline = pipeline
+    def switch(self, executor: Executor) -> None:
+        """Go on with another executor of the same bundle, and with what is held."""
+        executor.load_state(self.executor.tensors())
+        self.executor = executor
 
-    def restart(self, pipeline: Pipeline) -> None:
-        """Go on with another pipeline, and with nothing of what was before."""
+    def restart(self, executor: Executor) -> None:
+        """Go on with another executor, and with nothing of what was before."""
         self._sync_state, self._in_flight = SyncState(), []
-        self.pipeline = pipeline
+        self.executor = executor
 
     def close(self) -> None:
-        """Let go of the pipeline in tickets whose labels were not asked for."""
+        """Let go of the executor in tickets whose labels were not asked for."""
         for ticket in self._tickets():
             ticket._unfinished.clear()
 
@@ -133,7 +133,7 @@ class FrameLoop:
         )
         try:
             plan = self._preprocessor.plan(
-                frame_set, self._sync_state, on_gpu=self.pipeline.on_gpu
+                frame_set, self._sync_state, on_gpu=self.executor.on_gpu
             )
         except FrameError as err:
             # A clock that goes back later must not make them look young again.
@@ -154,13 +154,13 @@ class FrameLoop:
         # early, a stamp never belongs to other pixels.
         self._hold_only(n for n, d in plan.decisions.items() if d.state == "held")
         try:
-            running = self.pipeline.start(job)
+            running = self.executor.start(job)
         except BackendError:
             self._hold_only(())
             raise
         if self._remember:
             self._sync_state = plan.sync_state
-        return Ticket(running, self.pipeline, began)
+        return Ticket(running, self.executor, began)
 
     def _hold_only(self, names: Iterable[str]) -> None:
         """Forget every other held frame."""
@@ -171,9 +171,9 @@ class FrameLoop:
 
     def _finish(self, ticket: Ticket) -> Segmentation:
         entered = time.perf_counter_ns()
-        [(running, pipeline)] = ticket._unfinished
+        [(running, executor)] = ticket._unfinished
         try:
-            pipeline.finish(running)
+            executor.finish(running)
         except BackendError:
             ticket._unfinished.clear()
             lost = running.job.plan.sync_state.held
@@ -184,7 +184,7 @@ class FrameLoop:
         plan, arrays = job.plan, job.arrays
         color = self._preprocessor.fresh_color(plan)
         shown = None if color is None else arrays[color]
-        if pipeline.on_gpu and not isinstance(shown, np.ndarray):
+        if executor.on_gpu and not isinstance(shown, np.ndarray):
             shown = None  # not to be painted on without a copy
         why = reason(plan.decisions)
         packed, scored = running.packed_ns, running.scored_ns
@@ -214,7 +214,7 @@ class FrameLoop:
             frames, names=self._names, stamp_ns=None, clock=self._sync_state.clock
         )
         # Copies of the bound tensors: what is held lies there.
-        tensors = self.pipeline.tensors()
+        tensors = self.executor.tensors()
         plan = self._preprocessor.plan(frame_set, self._sync_state, on_gpu=False)
         self._preprocessor.fill(plan, frame_set.arrays, tensors)
         return tensors
@@ -240,8 +240,8 @@ def loop_for(manifest: Manifest, backend: Backend | GpuBackend) -> FrameLoop:
     """A loop that follows the manifest as it is, on a backend that is not bound yet.
 
     Raises:
-        BundleError, BackendError: as `pipeline.make`.
+        BundleError, BackendError: as `executor.make`.
     """
     preprocessor = Preprocessor(manifest)
-    pipeline = native_call(make, backend, manifest, preprocessor)
-    return FrameLoop(manifest, preprocessor, pipeline)
+    executor = native_call(make, backend, manifest, preprocessor)
+    return FrameLoop(manifest, preprocessor, executor)

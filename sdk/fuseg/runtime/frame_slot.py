@@ -19,8 +19,8 @@ from ..errors import DeviceError
 from ..manifest import Manifest
 from .cuda_graphs import Graphs
 from .cuda_input import CudaInput
+from .executor import FrameJob, shapes
 from .label_plan import LabelPlan
-from .pipeline import FrameJob, shapes
 from .preprocess import Preprocessor
 
 _MOST_VIEWS = 32

@@ -10,27 +10,27 @@ from dataclasses import dataclass
 
 from ..errors import FusegError
 from ..manifest import Variant
-from ..runtime.pipeline import Pipeline
+from ..runtime.executor import Executor
 
 _log = logging.getLogger("fuseg")
 
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What came of it: a pipeline, or the reason that there is none."""
+    """What came of it: an executor, or the reason that there is none."""
 
-    pipeline: Pipeline | None
+    executor: Executor | None
     reason: str | None = None
 
 
 class BackgroundBuild:
-    """Makes a pipeline in a thread.
+    """Makes an executor in a thread.
 
     Args:
         subject: What the log's lines begin with.
         backend: The backend's name.
         variant: What it will run.
-        make: Makes the pipeline, which may take minutes.
+        make: Makes the executor, which may take minutes.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class BackgroundBuild:
         subject: str,
         backend: str,
         variant: Variant,
-        make: Callable[[], Pipeline],
+        make: Callable[[], Executor],
     ) -> None:
         self.variant = variant
         self._subject, self._backend, self._make = subject, backend, make
@@ -55,7 +55,7 @@ class BackgroundBuild:
     def _work(self) -> None:
         began = time.perf_counter()
         try:
-            pipeline = self._make()
+            executor = self._make()
         except FusegError as err:
             name = self.variant.name
             reason = f"variant {name} does not run on {self._backend}: {err}"
@@ -66,4 +66,4 @@ class BackgroundBuild:
         line = "%s: variant %s on %s from the next frame on, ready after %.1f s"
         log_args = (self._subject, self.variant.name, self._backend, seconds)
         _log.warning(line, *log_args)
-        self._result = BuildResult(pipeline)
+        self._result = BuildResult(executor)

@@ -12,7 +12,7 @@ from ..backends.base import is_on_gpu, require_threads
 from ..bundle import Bundle
 from ..errors import ArgumentError, BackendError
 from ..manifest import Variant
-from ..runtime.pipeline import Pipeline
+from ..runtime.executor import Executor
 from . import label_check, tuning_cache
 from .background_build import BackgroundBuild
 from .load_options import LoadOptions
@@ -25,13 +25,13 @@ class Selection:
     """A backend that runs.
 
     Attributes:
-        pipeline: Frames to labels with it.
+        executor: Frames to labels with it.
         variant: What it runs.
         fallback: Why that is not the first choice; None if it is.
         background: A build under way, whose result is to take this one's place.
     """
 
-    pipeline: Pipeline
+    executor: Executor
     variant: Variant
     fallback: str | None = None
     background: BackgroundBuild | None = None
@@ -49,7 +49,7 @@ class Candidate:
 def select_backend(
     bundle: Bundle,
     options: LoadOptions,
-    bind: Callable[[Backend | GpuBackend], Pipeline],
+    bind: Callable[[Backend | GpuBackend], Executor],
 ) -> Selection:
     """Choose backend and variant, and load it; one line of the log says which.
 
@@ -58,7 +58,7 @@ def select_backend(
     Else the next candidate takes its place, or the call is refused if there is none.
 
     Args:
-        bind: Makes a pipeline of a backend.
+        bind: Makes an executor of a backend.
 
     Raises:
         ArgumentError: no such backend or variant; ``threads`` is no count, or was
@@ -234,14 +234,14 @@ def _background(
     bundle: Bundle,
     chosen: Candidate,
     options: LoadOptions,
-    bind: Callable[[Backend | GpuBackend], Pipeline],
+    bind: Callable[[Backend | GpuBackend], Executor],
 ) -> BackgroundBuild | None:
     """What builds the candidate's engine; None if it has one, or needs none."""
     name, variant = chosen.backend, chosen.variant
     if not registry.must_be_built(bundle, name, variant, options.device):
         return None
 
-    def make() -> Pipeline:
+    def make() -> Executor:
         backend, reason = _load(bundle, chosen, options)
         if backend is None:
             raise BackendError(reason)

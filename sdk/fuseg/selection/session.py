@@ -9,8 +9,8 @@ from ..bundle import Bundle
 from ..bundle.signing import require_trusted
 from ..errors import ArgumentError, BackendError
 from ..host.process import forks, was_cut
+from ..runtime.executor import Executor, make
 from ..runtime.frame_loop import FrameLoop
-from ..runtime.pipeline import Pipeline, make
 from ..runtime.policies import in_force
 from ..runtime.preprocess import Preprocessor
 from .load_options import LoadOptions
@@ -39,7 +39,7 @@ class Session:
         selection = select_backend(bundle, options, self._bind)
         self.variant, self.fallback = selection.variant, selection.fallback
         self._loop: FrameLoop | None = FrameLoop(
-            self.manifest, self.preprocessor, selection.pipeline, remember=options.hold
+            self.manifest, self.preprocessor, selection.executor, remember=options.hold
         )
         self._forks, self._background = forks(), selection.background
         if self._background is not None:
@@ -70,7 +70,7 @@ class Session:
             BackendError: no backend of this name works in a child process.
         """
         if self._loop is not None and self._forks != forks():
-            backend = self._reloaded(self._loop.pipeline)
+            backend = self._reloaded(self._loop.executor)
             if backend is not None:
                 self._loop.restart(self._bind(backend))
             self._forks = forks()
@@ -81,17 +81,17 @@ class Session:
         loop, background = self.current(), self._background
         built = None if background is None else background.result()
         if background is not None and built is not None:
-            if built.pipeline is None:
+            if built.executor is None:
                 self.fallback = built.reason
             else:
-                loop.switch(built.pipeline)
+                loop.switch(built.executor)
                 self.variant = background.variant
             self._background = None  # last: what is interrupted begins again
         return loop
 
     def clone(self) -> Session:
         """One with the same weights, and buffers of its own."""
-        backend = self.ready().pipeline.backend.clone()
+        backend = self.ready().executor.backend.clone()
         twin = Session(self.bundle, self.options.for_clone(backend, self.variant.name))
         twin.fallback, twin.options = self.fallback, self.options
         return twin
@@ -102,18 +102,18 @@ class Session:
         if loop is not None:
             loop.close()
 
-    def _bind(self, backend: Backend | GpuBackend) -> Pipeline:
+    def _bind(self, backend: Backend | GpuBackend) -> Executor:
         return native_call(make, backend, self.manifest, self.preprocessor)
 
-    def _reloaded(self, pipeline: Pipeline) -> Backend | GpuBackend | None:
+    def _reloaded(self, executor: Executor) -> Backend | GpuBackend | None:
         """A new backend in a child process; None if the parent's works there."""
         named = isinstance(self.options.backend, str)
-        if pipeline.survives_fork and not (named and was_cut(self._forks)):
+        if executor.survives_fork and not (named and was_cut(self._forks)):
             return None
-        info = registry.info_of(pipeline.name) if named else None
+        info = registry.info_of(executor.name) if named else None
         if not isinstance(info, CpuBackendInfo) or not info.survives_fork:
             raise BackendError(
-                f"{pipeline.name} does not work in a process that fork made of one "
+                f"{executor.name} does not work in a process that fork made of one "
                 "that used it: start the process with spawn "
                 "(multiprocessing.get_context('spawn')) and load the bundle there."
             )

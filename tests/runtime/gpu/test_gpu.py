@@ -14,7 +14,7 @@ from fuseg.bundle import Bundle
 from fuseg.cuda import launch
 from fuseg.cuda.buffers import Buffers
 from fuseg.runtime.cuda_graphs import Graphs
-from fuseg.runtime.pipeline import shapes
+from fuseg.runtime.executor import shapes
 
 CAMERA = (61, 83)
 

@@ -23,7 +23,7 @@ from fuseg.bundle import Bundle
 from fuseg.cuda import open_device
 from fuseg.cuda.buffers import Buffers
 from fuseg.errors import BackendError, BundleError, DeviceError, DeviceMemoryError
-from fuseg.runtime import pipeline
+from fuseg.runtime import executor
 
 CAMERA = (61, 83)
 
@@ -268,7 +268,7 @@ def test_buffers_that_go_wait_for_the_network_first(both, machine, seam):
     with device.active():
         buffers = Buffers(device, backend)
         stream = buffers.stream()
-        backend.bind(*pipeline.shapes(opened.manifest), buffers, stream)
+        backend.bind(*executor.shapes(opened.manifest), buffers, stream)
         backend.enqueue()
         assert machine.pending(stream) == ["enqueue"]
         del buffers

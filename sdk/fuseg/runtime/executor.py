@@ -21,9 +21,9 @@ from .preprocess import Plan, Preprocessor
 
 __all__ = [
     "MOST_IN_FLIGHT",
+    "Executor",
     "FrameJob",
     "InFlight",
-    "Pipeline",
     "make",
     "require_numbers",
     "shapes",
@@ -39,7 +39,7 @@ class FrameJob:
     Attributes:
         plan: The decisions about each input; its camera is that of the labels.
         arrays: The frames, by input name.
-        labels: (H, W) uint8, written by `Pipeline.finish` at the latest.
+        labels: (H, W) uint8, written by `Executor.finish` at the latest.
         confidence: (H, W) float32, likewise, or None.
     """
 
@@ -67,7 +67,7 @@ class InFlight:
     failure: BackendError | None = None  # met before `finish`, which tells it
 
 
-class Pipeline(Protocol):
+class Executor(Protocol):
     """Runs one network. Calls come from one thread at a time.
 
     Attributes:
@@ -107,12 +107,12 @@ class Pipeline(Protocol):
         """Copies of the network's input tensors as they are now, as float32."""
 
     def load_state(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
-        """Begin with these input tensors, another pipeline's: what is held is there."""
+        """Begin with these input tensors, another executor's: what is held is there."""
 
 
 def make(
     backend: Backend | GpuBackend, manifest: Manifest, preprocessor: Preprocessor
-) -> Pipeline:
+) -> Executor:
     """Bind a backend and lay its buffers.
 
     Raises:
@@ -120,12 +120,12 @@ def make(
         BackendError: the backend refuses the buffers, or fails on its first run.
     """
     if is_on_gpu(backend):
-        from .executor_cuda import GpuPipeline
+        from .executor_cuda import CudaExecutor
 
-        return GpuPipeline(backend, manifest, preprocessor)
-    from .executor_cpu import HostPipeline
+        return CudaExecutor(backend, manifest, preprocessor)
+    from .executor_cpu import CpuExecutor
 
-    return HostPipeline(cast(Backend, backend), manifest, preprocessor)
+    return CpuExecutor(cast(Backend, backend), manifest, preprocessor)
 
 
 def require_numbers(backend: str, nan_samples: int, scores: tuple[int, ...]) -> None:
