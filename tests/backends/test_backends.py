@@ -298,12 +298,12 @@ def test_doctor_finds_the_clash_and_its_fix(
     also_installed, tmp_path, has_gpu, jetson, cuda, install
 ):
     from fuseg.cli.doctor_engines import onnxruntime_packages
-    from fuseg.cli.findings import Place
+    from fuseg.cli.findings import Machine
 
-    place = Place(tmp_path, jetson, has_gpu, cuda, "x86_64")
-    assert onnxruntime_packages(place) == []
+    machine = Machine(tmp_path, jetson, has_gpu, cuda, "x86_64")
+    assert onnxruntime_packages(machine) == []
     also_installed("onnxruntime-gpu", "9.9.1")
-    (found,) = onnxruntime_packages(place)
+    (found,) = onnxruntime_packages(machine)
     assert (found.name, found.state) == ("onnxruntime packages", "broken")
     assert found.detail.endswith("and onnxruntime-gpu 9.9.1 share one folder")
     both = "pip uninstall -y onnxruntime onnxruntime-gpu; "

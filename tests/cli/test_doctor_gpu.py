@@ -74,8 +74,8 @@ def desktop(tmp_path):
 
 
 @pytest.fixture
-def ask(monkeypatch):
-    """``ask(root, "x86_64", driver=Answer, ...)``: the findings there, by name.
+def findings(monkeypatch):
+    """``findings(root, "x86_64", driver=Answer, ...)``: the findings there, by name.
 
     A library that has no answer is not installed; ``pypi`` are the installed packages.
     """
@@ -84,20 +84,20 @@ def ask(monkeypatch):
         names = {"kernels": "fuseg._kernels_cuda"}
         modules = {names.get(name, name) for name in answers}
         monkeypatch.setattr(doctor_gpu, "find_spec", lambda name: name in modules)
-        monkeypatch.setattr(probe, "ask", answers.__getitem__)
+        monkeypatch.setattr(probe, "query", answers.__getitem__)
         monkeypatch.setattr("platform.machine", lambda: arch)
         monkeypatch.setattr(doctor_engines, "_installed_from_pypi", lambda: [*pypi])
         monkeypatch.setenv("PATH", path)
-        found = doctor_gpu.findings(power.describe(root), root)
-        for finding in found:
+        listed = doctor_gpu.findings(power.describe(root), root)
+        for finding in listed:
             assert (finding.impact is None) == (finding.state == "ok")
-        return {finding.name: finding for finding in found}
+        return {finding.name: finding for finding in listed}
 
     return put
 
 
-def test_a_jetson_where_all_is_well(jetson, ask):
-    found = ask(
+def test_a_jetson_where_all_is_well(jetson, findings):
+    found = findings(
         jetson,
         "aarch64",
         driver=Answer(ORIN, None),
@@ -113,15 +113,15 @@ def test_a_jetson_where_all_is_well(jetson, ask):
         assert found[name].state == "ok"
 
 
-def test_the_clocks_of_a_jetson_are_judged_and_not_touched(jetson, ask):
-    clocks = ask(jetson, "aarch64", driver=Answer(ORIN, None))["power and clocks"]
+def test_the_clocks_of_a_jetson_are_judged_and_not_touched(jetson, findings):
+    clocks = findings(jetson, "aarch64", driver=Answer(ORIN, None))["power and clocks"]
     assert clocks.state == "slow"
     assert "mode 15W, 17000000.gpu at 306 of 612 MHz" in clocks.detail
     assert clocks.impact == "comparable benchmarks"
     assert clocks.fix == "sudo nvpmodel -m 2 && sudo jetson_clocks"
 
 
-def test_no_fix_on_a_jetson_installs_pypis_tensorrt_or_ubuntus_cuda(jetson, ask):
+def test_no_fix_on_a_jetson_installs_pypis_tensorrt_or_ubuntus_cuda(jetson, findings):
     bare = Answer(None, "OSError: libcuda.so.1: cannot open shared object file")
     broken = Answer(None, "ended the process by SIGABRT")
     for answers in (
@@ -129,7 +129,7 @@ def test_no_fix_on_a_jetson_installs_pypis_tensorrt_or_ubuntus_cuda(jetson, ask)
         {"driver": Answer(ORIN, None)},
         {"driver": Answer(ORIN, None), "tensorrt": broken, "kernels": TOO_OLD},
     ):
-        for finding in ask(jetson, "aarch64", **answers).values():
+        for finding in findings(jetson, "aarch64", **answers).values():
             fix = finding.fix or ""
             assert "fuseg[tensorrt]" not in fix
             assert "install tensorrt" not in fix
@@ -140,37 +140,41 @@ def test_no_fix_on_a_jetson_installs_pypis_tensorrt_or_ubuntus_cuda(jetson, ask)
 @pytest.mark.parametrize(
     ("cuda", "wheels"), [("12.6", "jetson-ai-lab.io/jp6/cu126"), ("13.0", "jetson.md")]
 )
-def test_an_onnxruntime_for_the_gpu_of_a_jetson_is_not_pypis(jetson, ask, cuda, wheels):
+def test_an_onnxruntime_for_the_gpu_of_a_jetson_is_not_pypis(
+    jetson, findings, cuda, wheels
+):
     driver = Answer(ORIN | {"cuda": cuda}, None)
-    fix = ask(jetson, "aarch64", driver=driver)["onnxruntime cuda"].fix
+    fix = findings(jetson, "aarch64", driver=driver)["onnxruntime cuda"].fix
     assert fix.startswith("pip uninstall -y onnxruntime; ")
     assert fix.endswith(wheels)
 
 
-def test_a_venv_that_does_not_see_jetpacks_tensorrt_is_told_how_to_be_made(jetson, ask):
-    found = ask(jetson, "aarch64", driver=Answer(ORIN, None))["tensorrt"]
+def test_a_venv_that_does_not_see_jetpacks_tensorrt_is_told_how_to_be_made(
+    jetson, findings
+):
+    found = findings(jetson, "aarch64", driver=Answer(ORIN, None))["tensorrt"]
     assert found.state == "missing"
     assert found.detail == "JetPack's is for the system's Python 3.10"
     assert found.fix == "python3.10 -m venv --system-site-packages ENV"
 
 
-def test_a_jetpack_whose_python_is_too_old_for_fuseg_is_told_so(jetson, ask):
+def test_a_jetpack_whose_python_is_too_old_for_fuseg_is_told_so(jetson, findings):
     old = jetson / "usr/lib/python3.10"
     old.rename(old.with_name("python3.8"))
-    found = ask(jetson, "aarch64", driver=Answer(ORIN, None))["tensorrt"]
+    found = findings(jetson, "aarch64", driver=Answer(ORIN, None))["tensorrt"]
     assert found.fix == "JetPack 6 or later"
 
 
-def test_a_jetson_without_tensorrt_gets_it_from_jetpack(jetson, ask):
+def test_a_jetson_without_tensorrt_gets_it_from_jetpack(jetson, findings):
     (jetson / "usr/lib/python3.10/dist-packages/tensorrt/__init__.py").unlink()
     (jetson / "usr/lib/python3.10/dist-packages/tensorrt").rmdir()
-    found = ask(jetson, "aarch64", driver=Answer(ORIN, None))
+    found = findings(jetson, "aarch64", driver=Answer(ORIN, None))
     assert found["tensorrt"].fix == "sudo apt install nvidia-jetpack"
     assert found["nvcc"].fix == "sudo apt install nvidia-cuda-dev"
 
 
-def test_a_tensorrt_of_pypi_on_a_jetson_is_a_fault_even_if_it_imports(jetson, ask):
-    found = ask(
+def test_a_tensorrt_of_pypi_on_a_jetson_is_a_fault_even_if_it_imports(jetson, findings):
+    found = findings(
         jetson,
         "aarch64",
         driver=Answer(ORIN, None),
@@ -181,16 +185,18 @@ def test_a_tensorrt_of_pypi_on_a_jetson_is_a_fault_even_if_it_imports(jetson, as
     assert found.fix == "pip uninstall tensorrt tensorrt_cu13_libs"
 
 
-def test_a_jetson_that_hides_its_gpu_from_this_user_names_the_groups(jetson, ask):
+def test_a_jetson_that_hides_its_gpu_from_this_user_names_the_groups(jetson, findings):
     hidden = {"cuda": "12.6", "gpus": [], "fault_of_gpus": "CUDA_ERROR_UNKNOWN"}
-    found = ask(jetson, "aarch64", driver=Answer(hidden, None))["gpu"]
+    found = findings(jetson, "aarch64", driver=Answer(hidden, None))["gpu"]
     assert found.state == "broken"
     assert found.detail == "the driver lists none: CUDA_ERROR_UNKNOWN"
     assert found.fix.startswith("sudo usermod -aG video,render")
 
 
-def test_a_driver_too_old_for_the_cuda_module_is_named_with_both_ways_out(desktop, ask):
-    found = ask(desktop, "x86_64", driver=Answer(RTX, None), kernels=TOO_OLD)
+def test_a_driver_too_old_for_the_cuda_module_is_named_with_both_ways_out(
+    desktop, findings
+):
+    found = findings(desktop, "x86_64", driver=Answer(RTX, None), kernels=TOO_OLD)
     kernels = found["cuda kernels"]
     assert kernels.state == "broken"
     assert kernels.detail == "built with a newer CUDA than the driver supports, 12.4"
@@ -198,22 +204,22 @@ def test_a_driver_too_old_for_the_cuda_module_is_named_with_both_ways_out(deskto
     assert "pip install --force-reinstall" in kernels.fix
 
 
-def test_a_cuda_module_that_fails_otherwise_gives_its_own_reason(desktop, ask):
+def test_a_cuda_module_that_fails_otherwise_gives_its_own_reason(desktop, findings):
     answer = Answer({"gpus": 0, "why_none": "cudaSetDevice: cudaErrorUnknown: x"}, None)
-    found = ask(desktop, "x86_64", driver=Answer(RTX, None), kernels=answer)
+    found = findings(desktop, "x86_64", driver=Answer(RTX, None), kernels=answer)
     assert (
         found["cuda kernels"].detail == "built, but: cudaSetDevice: cudaErrorUnknown: x"
     )
 
 
-def test_a_fuseg_without_cuda_module_needs_nvcc_first(desktop, ask, tmp_path):
-    found = ask(desktop, "x86_64", driver=Answer(RTX, None))
+def test_a_fuseg_without_cuda_module_needs_nvcc_first(desktop, findings, tmp_path):
+    found = findings(desktop, "x86_64", driver=Answer(RTX, None))
     assert found["cuda kernels"].fix.startswith("install nvcc first")
     assert found["nvcc"].fix == "sudo apt install nvidia-cuda-toolkit"
     nvcc = tmp_path / "usr/local/cuda/bin/nvcc"
     nvcc.parent.mkdir(parents=True)
     nvcc.touch()
-    found = ask(desktop, "x86_64", driver=Answer(RTX, None))
+    found = findings(desktop, "x86_64", driver=Answer(RTX, None))
     assert found["cuda kernels"].fix.startswith("PATH=/usr/local/cuda/bin")
     assert found["nvcc"].detail == str(nvcc)
 
@@ -227,14 +233,14 @@ def test_a_fuseg_without_cuda_module_needs_nvcc_first(desktop, ask, tmp_path):
     ],
 )
 def test_the_tensorrt_of_a_desktop_is_one_that_its_driver_takes(
-    desktop, ask, cuda, fix
+    desktop, findings, cuda, fix
 ):
-    found = ask(desktop, "x86_64", driver=Answer(RTX | {"cuda": cuda}, None))
+    found = findings(desktop, "x86_64", driver=Answer(RTX | {"cuda": cuda}, None))
     assert found["tensorrt"].fix.partition(":")[0] == fix
 
 
-def test_a_tensorrt_for_a_newer_cuda_is_broken_though_it_imports(desktop, ask):
-    found = ask(
+def test_a_tensorrt_for_a_newer_cuda_is_broken_though_it_imports(desktop, findings):
+    found = findings(
         desktop,
         "x86_64",
         driver=Answer(RTX, None),
@@ -249,15 +255,17 @@ def test_a_tensorrt_for_a_newer_cuda_is_broken_though_it_imports(desktop, ask):
     )
 
 
-def test_an_arm_server_is_no_jetson(desktop, ask):
-    found = ask(desktop, "aarch64", driver=Answer(RTX, None))["tensorrt"]
+def test_an_arm_server_is_no_jetson(desktop, findings):
+    found = findings(desktop, "aarch64", driver=Answer(RTX, None))["tensorrt"]
     assert found.fix.startswith("NVIDIA's apt repository for arm64-sbsa")
 
 
-def test_an_onnxruntime_that_offers_cuda_and_does_not_run_there_is_broken(desktop, ask):
+def test_an_onnxruntime_that_offers_cuda_and_does_not_run_there_is_broken(
+    desktop, findings
+):
     log = "libcublasLt.so.13: cannot open shared object file"
     answer = Answer({"offered": True, "runs": False}, None, log)
-    found = ask(desktop, "x86_64", driver=Answer(RTX, None), onnxruntime=answer)
+    found = findings(desktop, "x86_64", driver=Answer(RTX, None), onnxruntime=answer)
     ort = found["onnxruntime cuda"]
     assert ort.state == "broken"
     assert ort.detail == f"listed, but a session does not use it: {log}"
@@ -265,14 +273,14 @@ def test_an_onnxruntime_that_offers_cuda_and_does_not_run_there_is_broken(deskto
 
 
 def test_a_card_without_driver_is_named_and_a_machine_without_card_gets_no_fix(
-    desktop, ask
+    desktop, findings
 ):
     none = Answer(None, "OSError: libcuda.so.1: cannot open shared object file")
-    found = ask(desktop, "x86_64", driver=none)
+    found = findings(desktop, "x86_64", driver=none)
     assert found["gpu driver"].fix == "sudo ubuntu-drivers install"
     assert found["gpu driver"].detail.startswith("an NVIDIA device without a driver")
     (desktop / "sys/bus/pci/devices/0000:01:00.0/vendor").unlink()
-    found = ask(desktop, "x86_64", driver=none, kernels=TOO_OLD)
+    found = findings(desktop, "x86_64", driver=none, kernels=TOO_OLD)
     assert "gpu" not in found
     assert found["cuda kernels"].detail == "built; no NVIDIA GPU here"
     assert {finding.fix for finding in found.values()} == {None}

@@ -38,7 +38,7 @@ def package(tmp_path, monkeypatch):
 
 def test_a_library_that_aborts_is_reported_and_does_not_end_this_process(package):
     package("tensorrt", "import os; os.abort()")
-    answer = probe.ask("tensorrt")
+    answer = probe.query("tensorrt")
     assert answer.facts is None
     assert answer.fault == "ended the process by SIGABRT"
 
@@ -46,7 +46,7 @@ def test_a_library_that_aborts_is_reported_and_does_not_end_this_process(package
 def test_a_library_that_hangs_is_given_up(package, monkeypatch):
     monkeypatch.setattr(probe, "SECONDS", 2.0)
     package("tensorrt", "import time; time.sleep(60)")
-    assert probe.ask("tensorrt").fault == "did not answer within 2 seconds"
+    assert probe.query("tensorrt").fault == "did not answer within 2 seconds"
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_library_that_hangs_is_given_up(package, monkeypatch):
 )
 def test_a_library_that_does_not_import_says_why(package, code, fault):
     package("tensorrt", code)
-    assert probe.ask("tensorrt").fault.startswith(fault)
+    assert probe.query("tensorrt").fault.startswith(fault)
 
 
 def test_a_library_that_talks_as_it_is_imported_and_dies_at_exit_is_understood(package):
@@ -76,15 +76,17 @@ def test_a_library_that_talks_as_it_is_imported_and_dies_at_exit_is_understood(p
         __version__ = "10.3.0"
         """,
     )
-    assert probe.ask("tensorrt") == Answer({"version": "10.3.0"}, None)
+    assert probe.query("tensorrt") == Answer({"version": "10.3.0"}, None)
 
 
 def test_pycuda_is_asked_for_its_driver_module(package):
     package("pycuda.__init__", "VERSION_TEXT = '2026.1'")
     package("pycuda.driver", "")
-    assert probe.ask("pycuda").facts == {"version": "2026.1"}
+    assert probe.query("pycuda").facts == {"version": "2026.1"}
     package("pycuda.driver", "raise ImportError('undefined symbol: cuCtxCreate_v4')")
-    assert probe.ask("pycuda").fault == "ImportError: undefined symbol: cuCtxCreate_v4"
+    assert (
+        probe.query("pycuda").fault == "ImportError: undefined symbol: cuCtxCreate_v4"
+    )
 
 
 def test_onnxruntime_is_asked_for_a_session_not_for_its_list(package):
@@ -105,7 +107,7 @@ def test_onnxruntime_is_asked_for_a_session_not_for_its_list(package):
             return ["CUDAExecutionProvider", "CPUExecutionProvider"]
         """,
     )
-    answer = probe.ask("onnxruntime")
+    answer = probe.query("onnxruntime")
     assert answer.facts == {"offered": True, "runs": False}
     assert answer.log == "libcublas is missing"
 
@@ -169,4 +171,4 @@ def test_the_driver_is_asked_for_its_version_and_its_gpus(
     words = [compiler, "-shared", "-fPIC", f"-DINIT={code}", "-o", library, source]
     subprocess.run(words, check=True)
     monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
-    assert probe.ask("driver") == Answer(expected, None)
+    assert probe.query("driver") == Answer(expected, None)

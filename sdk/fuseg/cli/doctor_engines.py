@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..backends.onnxruntime import clashing_packages
 from ..host.probe import Answer
-from .findings import JETPACK, NEW_DRIVER, NO_GPU, Finding, Place
+from .findings import JETPACK, NEW_DRIVER, NO_GPU, Finding, Machine
 
 _PIP_TENSORRT = re.compile(r"tensorrt[-_]cu\d\d([-_](libs|bindings))?$")
 
@@ -17,50 +17,52 @@ _JETPACK_6_ONNXRUNTIME = (
 )
 
 
-def tensorrt(place: Place, answer: Answer | None) -> Finding:
+def tensorrt(machine: Machine, answer: Answer | None) -> Finding:
     name, impact = "tensorrt", "backend tensorrt, fuseg build"
     if answer is None:
         detail = "not installed"
-        fix: str | None = _install_tensorrt(place)
-        if place.is_jetson and (python := _python_with_tensorrt(place.root)):
+        fix: str | None = _install_tensorrt(machine)
+        if machine.is_jetson and (python := _python_with_tensorrt(machine.root)):
             detail = f"JetPack's is for the system's Python 3.{python}"
             fix = f"python3.{python} -m venv --system-site-packages ENV"
             if python < 10:
                 detail += "; fuseg needs 3.10 or later"
                 fix = "JetPack 6 or later"
-        elif not place.has_gpu:
+        elif not machine.has_gpu:
             detail, fix = detail + NO_GPU, None
         return Finding(name, "missing", detail, False, impact, fix)
     foreign = _installed_from_pypi()
-    if place.is_jetson and foreign:
+    if machine.is_jetson and foreign:
         detail = f"{' '.join(foreign)} from PyPI: hides JetPack's"
         fix = f"pip uninstall tensorrt {' '.join(foreign)}"
         return Finding(name, "broken", detail, False, impact, fix)
     if answer.facts is None:
-        fix = _install_tensorrt(place)
+        fix = _install_tensorrt(machine)
         if fix.startswith("pip"):
             fix += " --force-reinstall"
-        if place.is_jetson:
+        if machine.is_jetson:
             fix = "sudo apt install --reinstall python3-libnvinfer"
         return Finding(name, "broken", str(answer.fault), False, impact, fix)
     made_for = max((int(n.partition("cu")[2][:2]) for n in foreign), default=0)
     version = answer.facts["version"]
-    if place.cuda and made_for > place.cuda[0]:
-        detail = f"{version} is for CUDA {made_for}, the driver for {place.cuda[0]}"
-        fix = f"pip uninstall tensorrt {' '.join(foreign)}; {_install_tensorrt(place)}"
+    if machine.cuda and made_for > machine.cuda[0]:
+        detail = f"{version} is for CUDA {made_for}, the driver for {machine.cuda[0]}"
+        fix = (
+            f"pip uninstall tensorrt {' '.join(foreign)}; {_install_tensorrt(machine)}"
+        )
         return Finding(name, "broken", detail, False, impact, fix)
     return Finding(name, "ok", f"{version}, imports")
 
 
-def _install_tensorrt(place: Place) -> str:
+def _install_tensorrt(machine: Machine) -> str:
     """Never from PyPI on a Jetson: those wheels are for servers."""
-    if place.is_jetson:
+    if machine.is_jetson:
         return JETPACK
-    if place.arch != "x86_64":
+    if machine.arch != "x86_64":
         return "NVIDIA's apt repository for arm64-sbsa: sudo apt install tensorrt"
-    if place.cuda and place.cuda[0] < 12:
+    if machine.cuda and machine.cuda[0] < 12:
         return f"{NEW_DRIVER}: TensorRT on PyPI is for CUDA 12 and 13"
-    if place.cuda and place.cuda[0] == 12:
+    if machine.cuda and machine.cuda[0] == 12:
         return "pip install tensorrt-cu12"
     return 'pip install "fuseg[tensorrt]"'
 
@@ -77,27 +79,27 @@ def _installed_from_pypi() -> list[str]:
     return sorted(name for name in names if _PIP_TENSORRT.match(name))
 
 
-def pycuda(place: Place, answer: Answer | None) -> Finding:
+def pycuda(machine: Machine, answer: Answer | None) -> Finding:
     name = "pycuda"
     impact = "sharing the GPU through pycuda; not needed by fuseg itself"
     fix: str | None = 'PATH=/usr/local/cuda/bin:$PATH pip install "fuseg[pycuda]"'
     if answer is None:
-        if not place.has_gpu:
+        if not machine.has_gpu:
             return Finding(name, "missing", f"not installed{NO_GPU}", False, impact)
         return Finding(name, "missing", "not installed", False, impact, fix)
     if answer.facts is None:
-        if not place.has_gpu:
+        if not machine.has_gpu:
             fix = None
         again = fix and f"{fix} --force-reinstall --no-cache-dir"
         return Finding(name, "broken", str(answer.fault), False, impact, again)
     return Finding(name, "ok", f"{answer.facts['version']}, imports")
 
 
-def onnxruntime(place: Place, answer: Answer | None) -> Finding:
+def onnxruntime(machine: Machine, answer: Answer | None) -> Finding:
     """Its list of providers proves nothing; a session that starts on the GPU does."""
     name, impact = "onnxruntime cuda", "backend onnxruntime-cuda"
-    fix: str | None = f"pip uninstall -y onnxruntime; {_install_onnxruntime(place)}"
-    if not place.has_gpu:
+    fix: str | None = f"pip uninstall -y onnxruntime; {_install_onnxruntime(machine)}"
+    if not machine.has_gpu:
         fix = None
     if answer is None:
         return Finding(
@@ -114,25 +116,25 @@ def onnxruntime(place: Place, answer: Answer | None) -> Finding:
     return Finding(name, "ok", "available, and a session runs on it")
 
 
-def onnxruntime_packages(place: Place) -> list[Finding]:
+def onnxruntime_packages(machine: Machine) -> list[Finding]:
     """Nothing, unless several packages share ONNX Runtime's folder."""
     found = clashing_packages()
     if not found:
         return []
     both = " and ".join(f"{name} {version}" for name, version in found.items())
     impact = "backends onnxruntime and onnxruntime-cuda: either may run"
-    fix = f"pip uninstall -y {' '.join(found)}; {_install_onnxruntime(place)}"
+    fix = f"pip uninstall -y {' '.join(found)}; {_install_onnxruntime(machine)}"
     detail = f"{both} share one folder"
     return [Finding("onnxruntime packages", "broken", detail, False, impact, fix)]
 
 
-def _install_onnxruntime(place: Place) -> str:
-    if not place.has_gpu:
+def _install_onnxruntime(machine: Machine) -> str:
+    if not machine.has_gpu:
         return "pip install onnxruntime"
-    if place.is_jetson and place.cuda == (12, 6):
+    if machine.is_jetson and machine.cuda == (12, 6):
         return _JETPACK_6_ONNXRUNTIME
-    if place.is_jetson:
+    if machine.is_jetson:
         return "install a wheel for this JetPack: docs/jetson.md"
-    if place.cuda and place.cuda[0] == 12:
+    if machine.cuda and machine.cuda[0] == 12:
         return 'pip install "onnxruntime-gpu[cuda,cudnn]<1.27"'  # the last for 12
     return 'pip install "onnxruntime-gpu[cuda,cudnn]"'

@@ -13,7 +13,7 @@ from ..host import probe
 from ..host.power import jetson
 from ..host.probe import Answer
 from .doctor_engines import onnxruntime, onnxruntime_packages, pycuda, tensorrt
-from .findings import JETPACK, NEW_DRIVER, NO_GPU, Finding, Place
+from .findings import JETPACK, NEW_DRIVER, NO_GPU, Finding, Machine
 
 _NVCC = "/usr/local/cuda/bin/nvcc"
 _GPU_BACKENDS = "backends tensorrt and onnxruntime-cuda"
@@ -35,29 +35,29 @@ def findings(power: dict[str, Any], root: Path = Path("/")) -> list[Finding]:
     here = [name for name, module in modules.items() if find_spec(module)]
     questions = ["driver", *here]
     with ThreadPoolExecutor() as pool:
-        asked = dict(zip(questions, pool.map(probe.ask, questions), strict=True))
-    driver = asked["driver"]
-    place = _place(root, driver)
+        answers = dict(zip(questions, pool.map(probe.query, questions), strict=True))
+    driver = answers["driver"]
+    machine = _machine(root, driver)
     found = [
-        _driver(place, driver, power),
-        *_gpus(place, driver),
-        tensorrt(place, asked.get("tensorrt")),
-        pycuda(place, asked.get("pycuda")),
-        _kernels(place, asked.get("kernels")),
-        onnxruntime(place, asked.get("onnxruntime")),
-        *onnxruntime_packages(place),
-        _nvcc(place),
+        _driver(machine, driver, power),
+        *_gpus(machine, driver),
+        tensorrt(machine, answers.get("tensorrt")),
+        pycuda(machine, answers.get("pycuda")),
+        _kernels(machine, answers.get("kernels")),
+        onnxruntime(machine, answers.get("onnxruntime")),
+        *onnxruntime_packages(machine),
+        _nvcc(machine),
     ]
     if power["kind"] != "other":
         found.append(_power(power))
     return found
 
 
-def _place(root: Path, driver: Answer) -> Place:
+def _machine(root: Path, driver: Answer) -> Machine:
     version = (driver.facts or {}).get("cuda")
     major, _, minor = (version or "").partition(".")
     is_jetson = jetson.is_jetson(root)
-    return Place(
+    return Machine(
         root=root,
         is_jetson=is_jetson,
         has_gpu=is_jetson
@@ -73,25 +73,25 @@ def _on_the_bus(root: Path) -> bool:
     return any(vendor.read_text().strip() == "0x10de" for vendor in vendors)
 
 
-def _driver(place: Place, driver: Answer, power: dict[str, Any]) -> Finding:
+def _driver(machine: Machine, driver: Answer, power: dict[str, Any]) -> Finding:
     name, impact = "gpu driver", f"{_GPU_BACKENDS}, CUDA arrays"
     if driver.facts:
         versions = [gpu["driver"] for gpu in power["gpus"] if gpu["driver"]][:1]
-        if place.is_jetson:
+        if machine.is_jetson:
             versions = [f"Jetson Linux {power['release'] or 'of unknown version'}"]
         supported = f"supports CUDA {driver.facts['cuda']}"
         return Finding(name, "ok", ", ".join([*versions, supported]))
-    if place.is_jetson:
+    if machine.is_jetson:
         detail = f"{driver.fault}: in a container, start it with --runtime nvidia"
         return Finding(name, "broken", detail, False, impact, JETPACK)
-    if place.has_gpu:
+    if machine.has_gpu:
         fix = NEW_DRIVER
         detail = f"an NVIDIA device without a driver ({driver.fault})"
         return Finding(name, "missing", detail, False, impact, fix)
     return Finding(name, "missing", "no NVIDIA GPU", False, impact)
 
 
-def _gpus(place: Place, driver: Answer) -> list[Finding]:
+def _gpus(machine: Machine, driver: Answer) -> list[Finding]:
     """A line for each; nothing where there is no driver to show them."""
     if driver.facts is None:
         return []
@@ -109,13 +109,13 @@ def _gpus(place: Place, driver: Answer) -> list[Finding]:
         return found
     fault = driver.facts["fault_of_gpus"] or "no reason given"
     fix = "reboot, then run nvidia-smi: it says what is wrong"
-    if place.is_jetson:
+    if machine.is_jetson:
         fix = "sudo usermod -aG video,render $USER, then log in again"
     detail = f"the driver lists none: {fault}"
     return [Finding("gpu", "broken", detail, False, _GPU_BACKENDS, fix)]
 
 
-def _kernels(place: Place, answer: Answer | None) -> Finding:
+def _kernels(machine: Machine, answer: Answer | None) -> Finding:
     """fuseg's own CUDA module: built or not, and accepted by the driver or not."""
     name, impact = "cuda kernels", f"{_GPU_BACKENDS}, fuseg.ops on CUDA arrays"
     fix = (
@@ -123,9 +123,9 @@ def _kernels(place: Place, answer: Answer | None) -> Finding:
         "fuseg-*.tar.gz (fuseg's sdist, built here)"
     )
     if answer is None:
-        nvcc = _find_nvcc(place)
+        nvcc = _find_nvcc(machine)
         detail = "not built into this fuseg"
-        if not place.has_gpu:
+        if not machine.has_gpu:
             return Finding(name, "missing", detail + NO_GPU, False, impact)
         if nvcc is None:
             fix = f"install nvcc first (see below), then {fix}"
@@ -135,34 +135,34 @@ def _kernels(place: Place, answer: Answer | None) -> Finding:
     if answer.facts["gpus"]:
         return Finding(name, "ok", "built, and accepted by the driver")
     why = answer.facts["why_none"] or "it sees no GPU"
-    if not place.has_gpu:
+    if not machine.has_gpu:
         return Finding(name, "ok", f"built{NO_GPU}")
     if "InsufficientDriver" in why:
-        known = f", {place.cuda[0]}.{place.cuda[1]}" if place.cuda else ""
+        known = f", {machine.cuda[0]}.{machine.cuda[1]}" if machine.cuda else ""
         detail = f"built with a newer CUDA than the driver supports{known}"
-        if not place.is_jetson:
+        if not machine.is_jetson:
             fix = f"a newer driver ({NEW_DRIVER}), or {fix}"
         return Finding(name, "broken", detail, False, impact, fix)
     return Finding(name, "broken", f"built, but: {why}", False, impact, fix)
 
 
-def _nvcc(place: Place) -> Finding:
-    found = _find_nvcc(place)
+def _nvcc(machine: Machine) -> Finding:
+    found = _find_nvcc(machine)
     if found:
         return Finding("nvcc", "ok", found)
     impact = "building fuseg's CUDA kernels here"
     fix: str | None = "sudo apt install nvidia-cuda-toolkit"
-    if place.is_jetson:  # Ubuntu's toolkit is not made for a Jetson
+    if machine.is_jetson:  # Ubuntu's toolkit is not made for a Jetson
         fix = "sudo apt install nvidia-cuda-dev"
-    elif not place.has_gpu:
+    elif not machine.has_gpu:
         fix = None
     return Finding("nvcc", "missing", "not found", False, impact, fix)
 
 
-def _find_nvcc(place: Place) -> str | None:
+def _find_nvcc(machine: Machine) -> str | None:
     if path := shutil.which("nvcc"):
         return path
-    there = place.root / _NVCC.lstrip("/")
+    there = machine.root / _NVCC.lstrip("/")
     return str(there) if there.is_file() else None
 
 

@@ -33,7 +33,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Place:
+class Machine:
     """The machine, as far as a fix depends on it."""
 
     root: Path

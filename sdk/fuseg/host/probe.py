@@ -1,7 +1,7 @@
 """Questions to libraries that can end the process which asks them.
 
 A TensorRT or a CUDA module made for another driver may abort as it is imported, or
-hang. So `ask` starts ``python -m fuseg.host.probe NAME``, which answers with one line
+hang. So `query` starts ``python -m fuseg.host.probe NAME``, which answers with one line
 of JSON, and waits for it with a limit.
 """
 
@@ -38,7 +38,7 @@ class Answer(NamedTuple):
     log: str = ""
 
 
-def ask(name: str) -> Answer:
+def query(name: str) -> Answer:
     """Put the question ``name`` of this module to its library, in another process."""
     try:
         done = subprocess.run(
