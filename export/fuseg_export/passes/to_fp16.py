@@ -1,4 +1,4 @@
-"""A network in float16: typed in the graph, float32 at its ends and where it must be.
+"""A network in float16: typed in the graph, float32 in, out and where it must be.
 
 Of the graphs in the tests ONNX Runtime's converter breaks a third: branches and loops,
 Constant nodes, names used twice, pairs of INT8; and it rounds and clamps constants even
@@ -144,12 +144,12 @@ class _ToFp16(ir.passes.InPlacePass):
         for value in (node.outputs[i] for i in outputs):
             self._half.add(value)
             if value.is_graph_output():
-                end = ir.val(value.name, ir.DataType.FLOAT, value.shape)
+                output = ir.val(value.name, ir.DataType.FLOAT, value.shape)
                 value.name = free(self._taken, f"{value.name}_float16")
-                casts.append(_cast(value, end, ir.DataType.FLOAT))
-                self._other[value] = end
-                ends = self._graph.outputs
-                ends[ends.index(value)] = end
+                casts.append(_cast(value, output, ir.DataType.FLOAT))
+                self._other[value] = output
+                graph_outputs = self._graph.outputs
+                graph_outputs[graph_outputs.index(value)] = output
         node.append(casts)
 
     def _keep_full(self, node: ir.Node) -> None:

@@ -21,7 +21,7 @@ class BuiltVariant:
 
     Attributes:
         name, targets, precision: As the manifest has them.
-        model: The graph, float32 at its ends.
+        model: The graph, with float32 inputs and outputs.
         frames: How many it was evaluated on; 0 if it was not.
         score: On their true labels; None if those are not known.
         comparison: With fp32 on the same frames; None for fp32 itself.

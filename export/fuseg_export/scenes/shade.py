@@ -49,8 +49,10 @@ def shade(world: World, hits: Hits) -> Shaded:
     surface = hits.surface.ravel()
     order = np.argsort(surface, kind="stable")
     counts = np.bincount(surface, minlength=1)
-    ends = np.cumsum(counts)
-    runs = [(int(k), slice(ends[k] - counts[k], ends[k])) for k in counts.nonzero()[0]]
+    stops = np.cumsum(counts)
+    runs = [
+        (int(k), slice(stops[k] - counts[k], stops[k])) for k in counts.nonzero()[0]
+    ]
     points = np.take(image_points.reshape(3, -1), order, axis=1)
 
     normals = np.empty_like(points)

@@ -137,12 +137,12 @@ def as_onnx(traced: fx.GraphModule) -> onnx.ModelProto:
         end_name = nodes.pop().input[0]  # the tail that the exporter cuts off
     else:
         end_name = end.name
-    ends = {
+    infos = {
         name: helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
         for name in (*inputs, end_name)
     }
     graph = helper.make_graph(
-        nodes, "network", [ends[n] for n in inputs], [ends[end_name]], weights
+        nodes, "network", [infos[n] for n in inputs], [infos[end_name]], weights
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
 

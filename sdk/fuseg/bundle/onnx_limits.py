@@ -30,7 +30,9 @@ _SHAPE_INPUT |= {"Unsqueeze": 1}
 
 
 Shapes = Mapping[str, tuple[int, ...]]
-_End = tuple[int, tuple[int, ...]]  # element type and sides; -1 where none is fixed
+_TensorType = tuple[
+    int, tuple[int, ...]
+]  # element type and sides; -1 where none is fixed
 
 
 def require_bounded(
@@ -76,8 +78,8 @@ def require_bounded(
         if set(found) != {wanted}:
             got = ", ".join(map(str, found[:5])) or "none"
             raise BundleError(f"its {what} must be the manifest's {wanted}, got {got}.")
-    graph.require_ends("input", inputs)
-    graph.require_ends("output", outputs)
+    graph.require_tensors("input", inputs)
+    graph.require_tensors("output", outputs)
 
 
 class _Graph:
@@ -87,7 +89,10 @@ class _Graph:
         self._reader = reader
         self._lengths: dict[bytes, int] = {}
         self._shapes: list[tuple[str, bytes]] = []
-        self._ends: dict[str, list[tuple[str, _End]]] = {"input": [], "output": []}
+        self._tensors: dict[str, list[tuple[str, _TensorType]]] = {
+            "input": [],
+            "output": [],
+        }
 
     def require(self, start: int, end: int) -> None:
         for number, wire, first, last in self._reader.fields(start, end):
@@ -103,7 +108,7 @@ class _Graph:
             elif number in (11, 12, 13):
                 value = self._value(first, last)
                 if number != 13:
-                    self._ends["input" if number == 11 else "output"].append(value)
+                    self._tensors["input" if number == 11 else "output"].append(value)
         for node, name in self._shapes:
             if self._lengths.get(name, 0) > _MOST_DIMS:
                 raise BundleError(
@@ -111,18 +116,20 @@ class _Graph:
                     f"{_MOST_DIMS} are the most."
                 )
 
-    def require_ends(self, what: str, wanted: Shapes | None) -> None:
+    def require_tensors(self, what: str, wanted: Shapes | None) -> None:
         """Refuse inputs or outputs that are not these; stored values are no inputs."""
         if wanted is None:
             return
-        ends = self._ends[what]
+        found = self._tensors[what]
         if what == "input":
-            ends = [end for end in ends if end[0].encode() not in self._lengths]
-        if sorted(ends) != sorted((n, (1, tuple(s))) for n, s in wanted.items()):
-            asked = [(name, (1, tuple(shape))) for name, shape in wanted.items()]
+            found = [
+                tensor for tensor in found if tensor[0].encode() not in self._lengths
+            ]
+        if sorted(found) != sorted((n, (1, tuple(s))) for n, s in wanted.items()):
+            expected = [(name, (1, tuple(shape))) for name, shape in wanted.items()]
             raise BundleError(
-                f"its {what} tensors must be {_spell(asked)}, as the manifest says, "
-                f"got {_spell(ends)}: export the bundle again."
+                f"its {what} tensors must be {_spell(expected)}, as the manifest says, "
+                f"got {_spell(found)}: export the bundle again."
             )
 
     def _node(self, start: int, end: int) -> None:
@@ -198,7 +205,7 @@ class _Graph:
             raise BundleError(f"its {shown} states {count} values and holds fewer.")
         return name, count
 
-    def _value(self, start: int, end: int) -> tuple[str, _End]:
+    def _value(self, start: int, end: int) -> tuple[str, _TensorType]:
         """A ValueInfoProto: name (1), type (2), tensor_type (1), shape (2), dim (1)."""
         reader = self._reader
         name, kind, dims = "", 0, []
@@ -253,10 +260,10 @@ def _size(shown: str, dims: list[int], axes: int) -> int:
     return count
 
 
-def _spell(ends: list[tuple[str, _End]]) -> str:
+def _spell(found: list[tuple[str, _TensorType]]) -> str:
     spelled = [
         f"{ascii(name[:40])[1:-1]} {_TYPES.get(kind, kind)} {_sides(dims)}"
-        for name, (kind, dims) in sorted(ends)
+        for name, (kind, dims) in sorted(found)
     ]
     return ", ".join(spelled[:5]) or "none"
 

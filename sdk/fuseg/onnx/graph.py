@@ -41,7 +41,7 @@ class Constant(NamedTuple):
 
 
 @dataclass(frozen=True)
-class End:
+class ValueInfo:
     """An input or output of the graph; a dimension that is not fixed is -1."""
 
     data_type: int
@@ -62,13 +62,13 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes in order, and by name: stored tensors, ends, types of values between."""
+    """Nodes in order, and by name: stored tensors, inputs, outputs, values between."""
 
     nodes: tuple[Node, ...]
     constants: Mapping[str, Constant]
-    inputs: Mapping[str, End]
-    outputs: Mapping[str, End]
-    values: Mapping[str, End]
+    inputs: Mapping[str, ValueInfo]
+    outputs: Mapping[str, ValueInfo]
+    values: Mapping[str, ValueInfo]
 
     def readers(self, value: str) -> list[Node]:
         """The nodes that have it among their inputs."""
@@ -80,25 +80,25 @@ class Graph:
 
 
 def read_graph(model: bytes) -> Graph:
-    """Read nodes and ends of an ONNX model.
+    """Read the nodes, inputs and outputs of an ONNX model.
 
     Raises:
         BundleError: It is not an ONNX file.
     """
     nodes: list[Node] = []
     constants: dict[str, Constant] = {}
-    ends: dict[int, dict[str, End]] = {_INPUT: {}, _OUTPUT: {}, _VALUE_INFO: {}}
+    infos: dict[int, dict[str, ValueInfo]] = {_INPUT: {}, _OUTPUT: {}, _VALUE_INFO: {}}
     for field in fields(_graph_of(model)):
         if field.number == _NODE:
             nodes.append(_read_node(len(nodes), field.message))
         elif field.number == _INITIALIZER:
             name, constant = _read_tensor(field.message)
             constants[name] = constant
-        elif field.number in ends:
-            name, end = _read_value_info(field.message)
-            ends[field.number][name] = end
-    inputs = {name: e for name, e in ends[_INPUT].items() if name not in constants}
-    return Graph(tuple(nodes), constants, inputs, ends[_OUTPUT], ends[_VALUE_INFO])
+        elif field.number in infos:
+            name, info = _read_value_info(field.message)
+            infos[field.number][name] = info
+    inputs = {name: i for name, i in infos[_INPUT].items() if name not in constants}
+    return Graph(tuple(nodes), constants, inputs, infos[_OUTPUT], infos[_VALUE_INFO])
 
 
 def rewrite(
@@ -109,7 +109,7 @@ def rewrite(
     dropped: frozenset[int],
     renamed: Mapping[str, str],
 ) -> bytes:
-    """A copy of a model with other ends.
+    """A copy of a model with other inputs and outputs.
 
     Args:
         types: New element type of graph inputs and outputs, by name.
@@ -222,19 +222,19 @@ def _read_scalar(field: Field, data_type: int) -> float | None:
     return float(struct.unpack(code, content)[0])
 
 
-def _read_value_info(message: memoryview) -> tuple[str, End]:
-    name, end = "", End(0, ())
+def _read_value_info(message: memoryview) -> tuple[str, ValueInfo]:
+    name, info = "", ValueInfo(0, ())
     for field in fields(message):
         if field.number == 1:
             name = field.text
         elif field.number == 2:
             for kind in fields(field.message):
                 if kind.number == 1:
-                    end = _read_tensor_type(kind.message)
-    return name, end
+                    info = _read_tensor_type(kind.message)
+    return name, info
 
 
-def _read_tensor_type(message: memoryview) -> End:
+def _read_tensor_type(message: memoryview) -> ValueInfo:
     data_type = 0
     shape: list[int] = []
     for field in fields(message):
@@ -244,7 +244,7 @@ def _read_tensor_type(message: memoryview) -> End:
             for dim in fields(field.message):
                 fixed = [f.whole for f in fields(dim.message) if f.number == 1]
                 shape.append(fixed[0] if fixed else -1)
-    return End(data_type, tuple(shape))
+    return ValueInfo(data_type, tuple(shape))
 
 
 def _graph_of(model: bytes) -> memoryview:

@@ -61,7 +61,7 @@ def limits_of(bundle: Bundle, variant: Variant) -> Limits:
     """Those of one variant: more for more weights and for larger tensors.
 
     2 s, 0.1 s for a MiB of weights and 20 s for a million pixels; 512 MiB, 6 times the
-    weights, 8 times the tensors at both ends and 1 KiB a pixel, as 256 planes of the
+    weights, 8 times the inputs and outputs and 1 KiB a pixel, as 256 planes of the
     network's size would take; but never more than 120 s, nor, from 256 MiB on, than
     half of the memory that is free.
     """
@@ -71,8 +71,8 @@ def limits_of(bundle: Bundle, variant: Variant) -> Limits:
     pixels = max(shape[2] * shape[3] for shape in shapes.values())
     weights = bundle.manifest.files[variant.file].bytes
     seconds = 2 + math.ceil(0.1 * weights / _MIB + 20e-6 * pixels)
-    ends = sum(4 * math.prod(shape) for shape in shapes.values())
-    wanted = 512 * _MIB + 6 * weights + 8 * ends + 1024 * pixels
+    tensors = sum(4 * math.prod(shape) for shape in shapes.values())
+    wanted = 512 * _MIB + 6 * weights + 8 * tensors + 1024 * pixels
     most = max(_free_memory() // 2, _LEAST_BYTES)
     return Limits(min(seconds, _LONGEST_S), min(wanted, most))
 
@@ -117,7 +117,7 @@ def in_child(bundle: Bundle, backend: str, variant: Variant) -> float | None:
     limits = limits_of(bundle, variant)
     request = {"backend": backend, "seconds": limits.seconds, "bytes": limits.bytes}
     line = json.dumps(request).encode() + b"\n"
-    code, answer, log = _ask(line + _part_of(bundle, variant), limits, subject)
+    code, answer, log = _run_child(line + _part_of(bundle, variant), limits, subject)
     if answer is None:
         raise BackendError(f"{subject} {_how_it_ended(code, limits, log)}: {_ADVICE}.")
     if answer.get("error") == "MemoryError":
@@ -138,7 +138,7 @@ def _part_of(bundle: Bundle, variant: Variant) -> bytes:
     return pack(text, {name: bundle.read(name) for name in files})
 
 
-def _ask(
+def _run_child(
     request: bytes, limits: Limits, subject: str
 ) -> tuple[int | None, dict[str, Any] | None, str]:
     """The child's exit code, None if it was ended here, its answer and last words."""

@@ -19,7 +19,7 @@ INT8 = {"kind": "int8"}
 
 
 def model(nodes, stored=(), *, inputs=("x",), outputs=("y",), opset=19, **graph):
-    """One of images of 3 x 4 x 4, float32 at its ends."""
+    """One of images of 3 x 4 x 4, float32 in and out."""
     info = helper.make_tensor_value_info
     made = helper.make_graph(
         [helper.make_node(*node, **how) for *node, how in nodes],
@@ -49,7 +49,7 @@ SCALE = {"s": np.float32(0.5), "z": np.int8(0)}
 
 
 def edited(made, precision):
-    """The new model and its ends, valid and typed."""
+    """The new model, its inputs and outputs, valid and typed."""
     data = made if isinstance(made, bytes) else made.SerializeToString()
     found, wanted = move_casts_out(data, precision)
     onnx.checker.check_model(onnx.load_from_string(found), full_check=True)
@@ -87,7 +87,7 @@ def test_the_network_computes_the_same(name):
 
 
 def test_what_is_not_at_the_ends_stays_byte_for_byte():
-    """All but types of the ends, the Cast's target, and the nodes that went."""
+    """All but types of inputs and outputs, a Cast's target, nodes that went."""
     data = network("int8-trt")
     old = onnx.load_from_string(data)
     new = onnx.load_from_string(edited(data, INT8)[0])

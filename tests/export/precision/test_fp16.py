@@ -52,8 +52,8 @@ def agrees(model, keep=(), tolerance=5e-3, **feed):
     onnx.checker.check_model(made, full_check=True)
     again = to_fp16(model, keep)
     assert made.SerializeToString() == again.SerializeToString()
-    ends = [(v.name, v.type.SerializeToString()) for v in model.graph.output]
-    assert [(v.name, v.type.SerializeToString()) for v in made.graph.output] == ends
+    outputs = [(v.name, v.type.SerializeToString()) for v in model.graph.output]
+    assert [(v.name, v.type.SerializeToString()) for v in made.graph.output] == outputs
     assert list(made.graph.input) == list(model.graph.input)
     expected = open_session(model).run(None, feed)
     for got, want in zip(open_session(made).run(None, feed), expected, strict=True):

@@ -52,7 +52,7 @@ def test_a_value_of_unknown_range_is_a_risk():
 
 
 @pytest.mark.parametrize(
-    ("ends", "names"),
+    ("limits", "names"),
     [
         ((1e-12, 3), ["Relu_0", "Div_2"]),
         ((-3, -1e-12), ["Relu_0", "Div_2"]),
@@ -60,11 +60,11 @@ def test_a_value_of_unknown_range_is_a_risk():
         ((-3, -0.01), []),
     ],
 )
-def test_a_divisor_near_zero_is_a_risk(ends, names):
+def test_a_divisor_near_zero_is_a_risk(limits, names):
     model = net(
         "agraph (float[1] x) => (float[1] y) { a = Relu(x) b = Neg(x) y = Div(b, a) }"
     )
-    assert overflow_risks({**CALM, "a": ends}, model) == names
+    assert overflow_risks({**CALM, "a": limits}, model) == names
 
 
 def test_a_square_is_a_risk_and_a_product_is_not():

@@ -42,14 +42,14 @@ STORED = ("wq = QuantizeLinear<axis=0>(kernel, scales, zeros)", "")
 READ_STORED = ("<axis=0>(wq,", "<axis=0>(whole,")
 
 
-def net(changes=(), constants=None, opset=17, body=BODY, ends=None):
+def net(changes=(), constants=None, opset=17, body=BODY, signature=None):
     """The good graph with changes: (old, new) of its text, constants by name."""
     for old, new in changes:
         assert old in body
         body = body.replace(old, new)
-    ends = ends or "(float[1,1,8,8] x) => (float[1,8,4,4] y)"
+    signature = signature or "(float[1,1,8,8] x) => (float[1,8,4,4] y)"
     model = parser.parse_model(
-        f'<ir_version: 8, opset_import: ["": {opset}]> agraph {ends} {{ {body} }}'
+        f'<ir_version: 8, opset_import: ["": {opset}]> agraph {signature} {{ {body} }}'
     )
     for name, values in {**GOOD, **(constants or {})}.items():
         if any(name in node.input for node in model.graph.node):
@@ -141,8 +141,8 @@ def test_scales_lie_on_the_output_channels(kind, axis):
         "scales": np.full(size, 0.01, np.float32),
         "zeros": np.zeros(size, np.int8),
     }
-    ends = f"(float[1,1,8,8] x) => ({made} y)"
-    model = net(body=body, constants=constants, ends=ends)
+    signature = f"(float[1,1,8,8] x) => ({made} y)"
+    model = net(body=body, constants=constants, signature=signature)
     if axis == right or size == 1:
         assert broken(model) == []
     else:
@@ -159,7 +159,9 @@ def test_scales_of_a_gemm_follow_its_flag(transposed, right):
     """
     constants = {"whole": np.ones((4, 4), np.int8)}
     model = to_fp16(
-        net(body=body, constants=constants, ends="(float[2,4] x) => (float[2,4] y)")
+        net(
+            body=body, constants=constants, signature="(float[2,4] x) => (float[2,4] y)"
+        )
     )
     sentences = broken(model, "10.3")
     assert len(sentences) == (right != 0)
@@ -205,8 +207,8 @@ def test_weights_are_brought_to_what_8_6_takes(scales):
         y = Conv(xd, wd, bias)
     """
     constants = {"scales": scales, "zeros": zeros, "whole": whole}
-    ends = "(float[1,7,8,8] x) => (float[1,4,6,6] y)"
-    model = net(body=body, constants=constants, ends=ends)
+    signature = "(float[1,7,8,8] x) => (float[1,4,6,6] y)"
+    model = net(body=body, constants=constants, signature=signature)
     made = with_float_weights(model)
     onnx.checker.check_model(made, full_check=True)
     assert broken(made, "8.6") == []
@@ -257,13 +259,13 @@ FOUR = "(float[1,1,8,8] x) => (float[1,4,8,8] y)"
 
 
 def test_what_a_relu_makes_is_quantized_not_what_it_reads():
-    model = net(body=PREACTIVATED, ends=FOUR)
+    model = net(body=PREACTIVATED, signature=FOUR)
     assert_breaks(model, "q must quantize what r makes of Conv c, not what it reads")
 
 
 def test_an_addition_may_read_what_a_relu_reads_too():
     changes = [("m = MaxPool<kernel_shape=[1,1]>(d)", "m = Add(d, d)")]
-    assert broken(net(changes, body=PREACTIVATED, ends=FOUR)) == []
+    assert broken(net(changes, body=PREACTIVATED, signature=FOUR)) == []
 
 
 def test_both_inputs_of_an_addition_are_quantized_or_none():
@@ -286,9 +288,9 @@ def test_eight_bits_are_read_by_a_dequantizer_only():
         m = MaxPool<kernel_shape=[2,2]>(xq)
         y = DequantizeLinear(m, scale, zero)
     """
-    ends = "(float[1,1,8,8] x) => (float[1,1,7,7] y)"
+    signature = "(float[1,1,8,8] x) => (float[1,1,7,7] y)"
     assert_breaks(
-        net(body=body, ends=ends), "MaxPool m must read float, but xq is in 8"
+        net(body=body, signature=signature), "MaxPool m must read float, but xq is in 8"
     )
 
 
@@ -346,10 +348,10 @@ def test_operators_and_their_limits(text, sentence, versions):
         "flat": np.int64([1, 4, 64]),
         "back": np.int64([1, 4, 8, 8]),
     }
-    ends = "(float[1,4,8,8] x) => (float[1,4,8,8] y)"
+    signature = "(float[1,4,8,8] x) => (float[1,4,8,8] y)"
     if "Det" in text:
-        ends = "(float[1,4,8,8] x) => (float[1,4] y)"
-    model = net(body=text, ends=ends, constants=constants)
+        signature = "(float[1,4,8,8] x) => (float[1,4] y)"
+    model = net(body=text, signature=signature, constants=constants)
     for version in ("8.6", "10.3"):
         if sentence is not None and version in versions:
             assert_breaks(model, sentence.replace("8.6", version), version)
@@ -358,10 +360,12 @@ def test_operators_and_their_limits(text, sentence, versions):
 
 
 def test_axes_are_stored():
-    ends = "(float[1,4,8,8] x, int64[1] axes) => (float[4,8,8] y)"
-    model = net(body="y = Squeeze(x, axes)", ends=ends)
+    signature = "(float[1,4,8,8] x, int64[1] axes) => (float[4,8,8] y)"
+    model = net(body="y = Squeeze(x, axes)", signature=signature)
     assert_breaks(model, "input 1 of Squeeze y must be stored in the graph")
-    stored = net(body="y = Squeeze(x, o)", ends=ends, constants={"o": np.int64([0])})
+    stored = net(
+        body="y = Squeeze(x, o)", signature=signature, constants={"o": np.int64([0])}
+    )
     assert broken(stored) == []
 
 

@@ -93,12 +93,12 @@ class _Quantize(ir.passes.InPlacePass):
         self, sources: dict[ir.Value, ir.Value], groups: Iterator[list[ir.Value]]
     ) -> dict[ir.Value, _Scale]:
         of = self._ranges.of
-        ends = {value: of[own.name or ""] for value, own in sources.items()}
+        ranges = {value: of[own.name or ""] for value, own in sources.items()}
         for group in groups:
-            low = min(ends[value][0] for value in group)
-            high = max(ends[value][1] for value in group)
-            ends.update(dict.fromkeys(group, (low, high)))
-        return {value: self._scale(*end) for value, end in ends.items()}
+            low = min(ranges[value][0] for value in group)
+            high = max(ranges[value][1] for value in group)
+            ranges.update(dict.fromkeys(group, (low, high)))
+        return {value: self._scale(*limits) for value, limits in ranges.items()}
 
     def _pairs(
         self, values: Collection[ir.Value], scales: dict[ir.Value, _Scale]

@@ -106,14 +106,14 @@ def modes(table: str) -> list[Mode]:
     Their numbers say nothing of their speed: 0 is the fastest of an AGX Orin, 15 W of
     an Orin Nano. What a mode leaves uncapped tells.
     """
-    places = [*_HEADING.finditer(table)]
-    ends = [*(place.start() for place in places[1:]), len(table)]
+    headings = [*_HEADING.finditer(table)]
+    stops = [*(heading.start() for heading in headings[1:]), len(table)]
     found = []
-    for place, end in zip(places, ends, strict=False):  # no heading, one end
-        words = dict(re.findall(r"(\w+)\s*=\s*(\S+)", place[2]))
+    for heading, end in zip(headings, stops, strict=False):  # no heading, one end
+        words = dict(re.findall(r"(\w+)\s*=\s*(\S+)", heading[2]))
         number = str(words.get("ID", ""))
-        if place[1] == "POWER_MODEL" and number.isdigit():
-            body = table[place.end() : end]
+        if heading[1] == "POWER_MODEL" and number.isdigit():
+            body = table[heading.end() : end]
             name = str(words.get("NAME", number))
             found.append(Mode(int(number), name, _rank(name, body)))
     return found
