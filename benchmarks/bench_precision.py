@@ -186,9 +186,9 @@ def show(result: dict[str, Any]) -> None:
     console.print(table)
     for bar in result["bars"]:
         word = {True: "met   ", False: "MISSED", None: "no bar"}[bar["met"]]
-        asked = "" if bar["least"] is None else f", {bar['least']:g} x asked"
+        target = "" if bar["least"] is None else f", {bar['least']:g} x wanted"
         console.print(
-            f"  {word} {bar['ours']}: {bar['reached']:.2f} x {bar['theirs']}{asked}"
+            f"  {word} {bar['ours']}: {bar['reached']:.2f} x {bar['theirs']}{target}"
         )
     console.print()
 

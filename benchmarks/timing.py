@@ -58,8 +58,8 @@ class Verdict:
     reached: float
 
     def words(self) -> str:
-        asked = f"{self.least:.0%} of" if self.least < 1 else f"{self.least:.3g} x"
-        return f"{asked} {self.peer}"
+        target = f"{self.least:.0%} of" if self.least < 1 else f"{self.least:.3g} x"
+        return f"{target} {self.peer}"
 
     @property
     def met(self) -> bool:

@@ -26,19 +26,19 @@ class Peer:
 
 @pytest.fixture
 def peers(monkeypatch):
-    """``peers(peer, ...)`` are what the training half offers; returns what it was
-    asked with."""
-    asked = {}
+    """``peers(peer, ...)`` are what the training half offers; returns the options of
+    the request."""
+    request = {}
 
     def offer(*made):
-        def make_peers(bundle, **how):
-            asked.update(how, bundle=bundle)
+        def make_peers(bundle, **options):
+            request.update(options, bundle=bundle)
             return list(made)
 
         monkeypatch.setattr(
             training_half, "load", {"bench-peers": make_peers}.__getitem__
         )
-        return asked
+        return request
 
     return offer
 
@@ -142,11 +142,11 @@ def test_people_read_the_same(fuseg, sampled, peers, honest):
 def test_peers_are_asked_for_the_same_threads_and_network(
     fuseg, sampled, peers, tmp_path
 ):
-    asked = peers()
+    request = peers()
     path, weights = sampled(), tmp_path / "w.safetensors"
     words = "--threads", 1, "--torch", "a.b:c", "--checkpoint", weights
     assert timed(fuseg, path, *words)["settings"]["threads"] == 1
-    assert asked == {
+    assert request == {
         "bundle": path,
         "threads": 1,
         "torch_target": "a.b:c",
@@ -234,7 +234,7 @@ def test_torch_and_checkpoint_belong_together(fuseg, sampled):
 def test_frames_of_another_unit_order_and_plane_are_timed_without_peers(
     fuseg, rgbd, frames, saved, peers
 ):
-    asked = peers()
+    request = peers()
     arrays = frames()
     four = np.dstack([arrays["rgb"][..., ::-1], arrays["rgb"][..., 0]])
     words = [
@@ -245,7 +245,7 @@ def test_frames_of_another_unit_order_and_plane_are_timed_without_peers(
     report = timed(fuseg, rgbd.path, *words)
     assert report["settings"]["frame_shapes"] == {"rgb": [6, 8, 3], "depth": [6, 8]}
     assert "without --unit, --channels" in report["peers"][RECIPE]["unavailable"]
-    assert asked == {}
+    assert request == {}
 
 
 def test_options_of_frames_need_frames(fuseg, sampled):

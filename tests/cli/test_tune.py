@@ -17,17 +17,17 @@ def measured(monkeypatch):
     named takes 10. Returns the programs that were timed."""
 
     def make(times):
-        asked = []
+        timed = []
 
         def time_frames(programs, frames, rounds):
             for program in programs.values():
                 program(frames[0])
-            asked[:] = programs
+            timed[:] = programs
             assert len(list(rounds)) == 4
             return {name: [times.get(name, 10.0)] * 4 for name in programs}
 
         monkeypatch.setattr(tune, "time_frames", time_frames)
-        return asked
+        return timed
 
     return make
 
@@ -52,7 +52,7 @@ def test_the_fastest_with_the_right_labels_is_chosen_and_loaded(
 ):
     installed = {"onnxruntime": "1", "openvino": "2"}
     monkeypatch.setattr("fuseg.backends.registry.installed", lambda: installed)
-    asked = measured({"onnxruntime fp32": 8.0, "openvino fp16": 2.0})
+    timed = measured({"onnxruntime fp32": 8.0, "openvino fp16": 2.0})
     report = run(fuseg, several, "--threads", "1")
     assert list(report) == [
         *("bundle", "digest", "machine", "gpu", "versions", "settings", "rows"),
@@ -78,7 +78,7 @@ def test_the_fastest_with_the_right_labels_is_chosen_and_loaded(
         row = rows[backend, "int8-cpu"]
         assert row["rejected"].endswith("of the labels of a sample agree, 0.995 must.")
         assert (row["p50_ms"], row["speedup"], row["chosen"]) == (None, None, False)
-        assert f"{backend} int8-cpu" not in asked
+        assert f"{backend} int8-cpu" not in timed
     assert sum(r["chosen"] for r in report["rows"]) == 1
 
     segmenter = library.load(several, threads=1)

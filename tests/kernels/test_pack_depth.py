@@ -706,22 +706,22 @@ def packer(dtype, size, filter="nearest", **changes):
 @pytest.mark.parametrize("filter", FILTERS)
 def test_one_reading_is_found_exactly_where_it_is_sampled(filter, dtype, fenced):
     for shape, size in SIZES:
-        ask = packer(dtype, size, filter)
-        spots = [(0, 0), (shape[0] - 1, shape[1] - 1), (shape[0] // 2, shape[1] // 3)]
-        for spot in spots:
+        pack = packer(dtype, size, filter)
+        pixels = [(0, 0), (shape[0] - 1, shape[1] - 1), (shape[0] // 2, shape[1] // 3)]
+        for pixel in pixels:
             frame = fenced(shape, dtype)
             frame[:] = 7
-            assert not ask.has_reading(frame)
-            frame[spot] = 9
-            assert ask.has_reading(frame) == (9 in sampled(frame, size, filter))
+            assert not pack.has_reading(frame)
+            frame[pixel] = 9
+            assert pack.has_reading(frame) == (9 in sampled(frame, size, filter))
 
 
 def test_a_frame_of_nothing_finite_has_no_reading():
     frame = np.array([[np.nan, np.inf], [-np.inf, 0.0]], np.float32)
-    ask = packer(np.float32, (2, 2))
-    assert not ask.has_reading(frame)
+    pack = packer(np.float32, (2, 2))
+    assert not pack.has_reading(frame)
     frame[1, 1] = 1e-30
-    assert ask.has_reading(frame)
+    assert pack.has_reading(frame)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

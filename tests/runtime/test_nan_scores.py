@@ -51,7 +51,7 @@ def test_the_next_frame_is_labelled_again(frames, linear_of):
 
     backend.run = once
     given = frames(1, 60, 80)
-    with pytest.raises(BackendError, match=r"at 1 of the network's 12 x 16 places"):
+    with pytest.raises(BackendError, match=r"at 1 of the network's 12 x 16 positions"):
         segmenter(**given)
     assert segmenter(**given).labels.shape == (60, 80)
 

@@ -304,7 +304,7 @@ def test_the_child_finds_what_this_process_put_on_its_path(
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path), "", "relative"])
     seen = []
     monkeypatch.setattr(
-        "fuseg.selection.first_run._ask",
+        "fuseg.selection.first_run._run_child",
         lambda *_: (
             seen.append(first_run._python_path()) or (0, {"agreement": None}, "")
         ),

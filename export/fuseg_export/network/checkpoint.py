@@ -148,8 +148,8 @@ def _remarks(
     notes = []
     beside = counted(Counter(name.split(".")[0] for name in found.beside))
     if left_out or beside:
-        places = some([*left_out, *beside])
-        notes.append(f"left out what the network has no place for: {places}")
+        names = some([*left_out, *beside])
+        notes.append(f"left out what the network has no place for: {names}")
     if filled:
         parts = counted(Counter(name.split(".")[-1] for name in filled))
         notes.append(f"kept the network's own where the file has none: {some(parts)}")

@@ -105,14 +105,14 @@ class BackendInfo:
         name: As in ``fuseg.load(..., backend=name)``.
         module: The library that it needs.
         packages: Of pip, that may hold it; the first one found tells the version.
-        ask_version: Asks the library itself, where pip may not know its version; may
+        query_version: Asks the library itself, where pip may not know its version; may
             raise BuildError.
     """
 
     name: str
     module: str
     packages: tuple[str, ...]
-    ask_version: Callable[[], str] | None = None
+    query_version: Callable[[], str] | None = None
 
     def is_installed(self) -> bool:
         """Whether the library is there; it is not imported."""

@@ -113,7 +113,7 @@ def installed_for_gpu() -> dict[str, str]:
     return {
         info.name: version
         for info, version in found
-        if version != UNKNOWN or (info.ask_version and info.is_installed())
+        if version != UNKNOWN or (info.query_version and info.is_installed())
     }
 
 
@@ -121,16 +121,16 @@ def versions() -> dict[str, str]:
     """Of every installed backend; libraries that pip does not know are asked."""
     found = installed() | installed_for_gpu()
     for info in BACKENDS:
-        if found.get(info.name) == UNKNOWN and info.ask_version is not None:
+        if found.get(info.name) == UNKNOWN and info.query_version is not None:
             with suppress(BuildError):  # it cannot be imported
-                found[info.name] = info.ask_version()
+                found[info.name] = info.query_version()
     return found
 
 
 def version_of(name: str) -> str | None:
     """Of one backend; its library is asked only if pip does not know it."""
     found = (installed() | installed_for_gpu()).get(name)
-    if found == UNKNOWN and info_of(name).ask_version is not None:
+    if found == UNKNOWN and info_of(name).query_version is not None:
         return versions()[name]
     return found
 
@@ -159,22 +159,22 @@ def variants_for(bundle: Bundle, name: str) -> list[Variant]:
     return info_of(name).variants(bundle.manifest)
 
 
-def variant_for(bundle: Bundle, name: str, asked: str | None = None) -> Variant:
-    """The variant that this backend runs, the one of the name ``asked`` if it is given.
+def variant_for(bundle: Bundle, name: str, variant: str | None = None) -> Variant:
+    """The variant that this backend runs, the one named ``variant`` if that is given.
 
     Raises:
         ArgumentError: There is no such variant, or none for this backend.
         BuildError: TensorRT cannot be imported.
     """
-    fitting = {variant.name: variant for variant in variants_for(bundle, name)}
-    if asked is None and fitting:
+    fitting = {v.name: v for v in variants_for(bundle, name)}
+    if variant is None and fitting:
         return next(iter(fitting.values()))
-    if asked not in fitting:
+    if variant not in fitting:
         raise ArgumentError(
             f"variant must be one of {', '.join(fitting) or 'none'}, those of this "
-            f"bundle that {name} runs here, got {asked!r}."
+            f"bundle that {name} runs here, got {variant!r}."
         )
-    return fitting[asked]
+    return fitting[variant]
 
 
 def must_be_built(bundle: Bundle, name: str, variant: Variant, device: int) -> bool:

@@ -234,10 +234,10 @@ def _replay(
     if variant is None:
         names = [v.name for v in variants] or names
     samples = []
-    for asked in names:
+    for wanted in names:
         options = LoadOptions(
             backend=backend,
-            variant=asked,
+            variant=wanted,
             threads=threads,
             allow_spinning=allow_spinning,
             device=device,

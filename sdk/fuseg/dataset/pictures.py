@@ -56,18 +56,18 @@ def with_legend(
     widths = [int(font.getlength(text)) + 2 * line for text, _ in entries]
     width = max(width, *widths, 0) if widths else width
     rows = _wrapped(caption, font, width - line) if caption else []
-    places, x, y = [], line // 2, (len(rows) + 0.25) * line
+    texts, x, y = [], line // 2, (len(rows) + 0.25) * line
     for (text, color), taken in zip(entries, widths, strict=True):
         if x + taken > width and x > line // 2:
             x, y = line // 2, y + line
-        places.append((x, int(y), text, color))
+        texts.append((x, int(y), text, color))
         x += taken
     below = int(y + line * (1.5 if entries else 0.25))
     strip = Image.new("RGB", (width, below), _PAPER)
     pen = ImageDraw.Draw(strip)
     for number, text in enumerate(rows):
         pen.text((line // 2, int((number + 0.2) * line)), text, _INK, font)
-    for x, y, text, color in places:
+    for x, y, text, color in texts:
         side = line * 2 // 3
         box = (x, y + line // 5, x + side, y + line // 5 + side)
         pen.rectangle(box, fill=color, outline=_INK)

@@ -50,8 +50,8 @@ class CalibrationCheck:
             known if known is not None and known.frames >= _FEWEST_FRAMES else None
         )
         self._looked, self._outside, self._wait = 0, 0, 0
-        self._size: tuple[int, ...] = ()  # of the frames that these places are of
-        self._places: tuple[NDArray[np.int64], ...] = ()
+        self._size: tuple[int, ...] = ()  # of the frames that this grid is of
+        self._grid: tuple[NDArray[np.int64], ...] = ()
 
     def look(self, frame: Any) -> None:
         """Look at a frame, if it is this one's turn; what is on a GPU is not read."""
@@ -77,8 +77,8 @@ class CalibrationCheck:
             rows, columns = (
                 np.linspace(0, n - 1, min(n, _GRID)).astype(int) for n in size
             )
-            self._size, self._places = size, np.ix_(rows, columns)
-        pixels = frame[self._places]
+            self._size, self._grid = size, np.ix_(rows, columns)
+        pixels = frame[self._grid]
         if self._spec.kind == "color":
             pixels = pixels.reshape(*pixels.shape[:2], -1)
             return True, _about_brightness(pixels, known)

@@ -138,9 +138,9 @@ def require_numbers(backend: str, nan_samples: int, scores: tuple[int, ...]) -> 
         height, width = scores[-2:]
         raise BackendError(
             f"{backend} gave scores that are not numbers (NaN or infinity) at "
-            f"{nan_samples} of the network's {height} x {width} places: there are no "
-            "labels there. Look at what it was fed with, Segmenter.preprocess, and try "
-            "another variant, such as fp32."
+            f"{nan_samples} of the network's {height} x {width} positions: there are "
+            "no labels there. Look at what it was fed with, Segmenter.preprocess, and "
+            "try another variant, such as fp32."
         )
 
 

@@ -114,7 +114,7 @@ def candidates(bundle: Bundle, options: LoadOptions) -> list[Candidate]:
     """
     backend = str(options.backend)
     registry.require_known(backend)
-    asked = _named(bundle, options.variant)
+    wanted = _named(bundle, options.variant)
     if options.threads is not None:
         options = replace(options, threads=require_threads(options.threads))
     if registry.runs_on_gpu(backend):
@@ -123,18 +123,18 @@ def candidates(bundle: Bundle, options: LoadOptions) -> list[Candidate]:
             raise BackendError(f"backend {backend} cannot run here: {lacks}.")
         chosen = registry.variant_for(bundle, backend, options.variant)
         return [Candidate(backend, chosen, "as asked")]
-    if backend != "auto" and asked is not None:
-        return [Candidate(backend, asked, "as asked")]
+    if backend != "auto" and wanted is not None:
+        return [Candidate(backend, wanted, "as asked")]
     tuned, note = _tuned(bundle, backend, options)
     if tuned is not None:
-        return [tuned, *_spare(bundle, backend, asked, tuned)]
+        return [tuned, *_spare(bundle, backend, wanted, tuned)]
     if backend != "auto":
-        return _on_cpu(bundle, backend, asked, f"by default: {note}")
+        return _on_cpu(bundle, backend, wanted, f"by default: {note}")
     on_gpu, without = _on_gpu(bundle, options)
     why = f"by default: {without}{note}"
     found = [replace(candidate, why=why) for candidate in on_gpu]
     if not found or any(v.fits_cpu for v in bundle.manifest.variants):
-        found += _on_cpu(bundle, backend, asked, why)
+        found += _on_cpu(bundle, backend, wanted, why)
     return found
 
 
@@ -185,20 +185,20 @@ def _on_gpu(bundle: Bundle, options: LoadOptions) -> tuple[list[Candidate], str]
 
 
 def _on_cpu(
-    bundle: Bundle, backend: str, asked: Variant | None, why: str
+    bundle: Bundle, backend: str, wanted: Variant | None, why: str
 ) -> list[Candidate]:
     name = registry.CPU[0].name if backend == "auto" else backend
-    chosen = Candidate(name, asked or _first(bundle), why)
-    return [chosen, *_spare(bundle, backend, asked, chosen)]
+    chosen = Candidate(name, wanted or _first(bundle), why)
+    return [chosen, *_spare(bundle, backend, wanted, chosen)]
 
 
 def _spare(
-    bundle: Bundle, backend: str, asked: Variant | None, chosen: Candidate
+    bundle: Bundle, backend: str, wanted: Variant | None, chosen: Candidate
 ) -> list[Candidate]:
     """fp32 on the backend that is always there, unless something was asked for."""
     spare = bundle.manifest.full
     safe = registry.CPU[0].name if backend == "auto" else backend
-    if asked is not None or spare is None:
+    if wanted is not None or spare is None:
         return []
     if (chosen.backend, chosen.variant) == (safe, spare):
         return []

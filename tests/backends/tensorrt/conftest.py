@@ -86,7 +86,7 @@ class Doubled:
         return [json.loads(line) for line in lines]
 
 
-ASKED: dict[str, engines.TensorRT] = {}  # by version: to ask takes a second
+VERSIONS: dict[str, engines.TensorRT] = {}  # by version: a query takes a second
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def with_tensorrt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str], Doubled]:
     """``with_tensorrt("10.3.0") -> Doubled``, from here to the end of the test."""
-    ask = build_parent._asked.__wrapped__
+    query = build_parent._query_child.__wrapped__
 
     def use(version: str) -> Doubled:
         paths = [str(TESTS / "doubles" / "site"), os.environ.get("PYTHONPATH", "")]
@@ -102,9 +102,9 @@ def with_tensorrt(
         monkeypatch.setenv("FUSEG_TENSORRT_DOUBLE", version)
         found = Doubled(version, tmp_path, monkeypatch)
         found.set(builds=tmp_path / "builds", uses=tmp_path / "uses")
-        if version not in ASKED:
-            ASKED[version] = ask()
-        monkeypatch.setattr(build_parent, "_asked", lambda: ASKED[version])
+        if version not in VERSIONS:
+            VERSIONS[version] = query()
+        monkeypatch.setattr(build_parent, "_query_child", lambda: VERSIONS[version])
         return found
 
     return use

@@ -238,7 +238,9 @@ def test_without_tensorrt_the_sentence_says_how_to_get_it(
 ):
     (tmp_path / "tensorrt.py").write_text("raise ImportError('libnvinfer.so.10: gone')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(build_parent, "_asked", build_parent._asked.__wrapped__)
+    monkeypatch.setattr(
+        build_parent, "_query_child", build_parent._query_child.__wrapped__
+    )
     with pytest.raises(BuildError, match=r"libnvinfer.so.10: gone.*pip install"):
         engine()
 

@@ -49,8 +49,8 @@ def clock(monkeypatch, **ms):
 
 def test_every_variant_is_in_the_bundle_and_labels_like_fp32(export_two, monkeypatch):
     clock(monkeypatch, **{"int8-cpu": 4.0, "fp16": 10.0})
-    asked = Precision(("fp32", "fp16", "int8"), budget=FREE)
-    report = export_two(precision=asked)
+    wanted = Precision(("fp32", "fp16", "int8"), budget=FREE)
+    report = export_two(precision=wanted)
     bundle = Bundle.open(report.bundle)
     names = [v.name for v in bundle.manifest.variants]
     assert names == ["int8-cpu", "fp32", "fp16", "int8-trt", "int8-trt8"]
@@ -80,8 +80,8 @@ def test_every_variant_is_in_the_bundle_and_labels_like_fp32(export_two, monkeyp
 
 def test_the_same_bytes_again(export_two, monkeypatch):
     clock(monkeypatch, **{"int8-cpu": 4.0})
-    asked = Precision(("fp32", "int8"), budget=FREE)
-    assert export_two(precision=asked).digest == export_two(precision=asked).digest
+    wanted = Precision(("fp32", "int8"), budget=FREE)
+    assert export_two(precision=wanted).digest == export_two(precision=wanted).digest
 
 
 def test_what_was_asked_for_and_is_over_its_budget_fails_the_export(export_two, home):

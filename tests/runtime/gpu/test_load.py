@@ -156,7 +156,9 @@ def test_tensorrt_that_cannot_be_imported_gives_way(path, monkeypatch, log):
     from fuseg.backends.tensorrt import build_parent
 
     monkeypatch.delitem(sys.modules, "tensorrt")
-    monkeypatch.setattr(build_parent, "_asked", build_parent._asked.__wrapped__)
+    monkeypatch.setattr(
+        build_parent, "_query_child", build_parent._query_child.__wrapped__
+    )
     monkeypatch.setenv("FUSEG_TENSORRT_DOUBLE", "no version")
     monkeypatch.setattr(tensorrt_backend, "find_spec", lambda _: object())
     segmenter = fuseg.load(path)

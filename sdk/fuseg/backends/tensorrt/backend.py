@@ -206,7 +206,7 @@ def _load(bundle: Bundle, variant: Variant, device: int) -> TensorRtBackend:
         return TensorRtBackend(engine, gpu, scales)
 
 
-def _ask_version() -> str:
+def _query_version() -> str:
     from . import engines
 
     return engines.installed().tensorrt
@@ -220,5 +220,5 @@ INFO = GpuBackendInfo(
     variants=_variants,
     load=_load,
     is_built=_is_built,
-    ask_version=_ask_version,
+    query_version=_query_version,
 )

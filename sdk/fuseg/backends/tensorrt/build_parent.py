@@ -54,13 +54,13 @@ def installed() -> TensorRT:
     """
     loaded = sys.modules.get("tensorrt")
     if loaded is None:
-        return _asked()
+        return _query_child()
     kind = loaded.NetworkDefinitionCreationFlag
     return TensorRT(loaded.__version__, hasattr(kind, "STRONGLY_TYPED"))
 
 
 @functools.cache
-def _asked() -> TensorRT:
+def _query_child() -> TensorRT:
     child = Child({"do": "about"}, b"", device=0)
     try:
         for event in child.events():

@@ -211,17 +211,17 @@ def _inspect(
     io_formats: dict[str, dict[str, Any]] = {}
     for index in range(engine.num_io_tensors):
         name = engine.get_tensor_name(index)
-        asked = wanted.get(name, IoFormat())
+        spec = wanted.get(name, IoFormat())
         dtype = word_of(trt.DataType, TYPES, engine.get_tensor_dtype(name))
         layout = word_of(trt.TensorFormat, LAYOUTS, engine.get_tensor_format(name))
-        if dtype != asked.dtype or layout not in asked.layouts:
+        if dtype != spec.dtype or layout not in spec.layouts:
             raise BuildFailed(
-                f"tensor {name} must be {asked.dtype} {' or '.join(asked.layouts)}, "
+                f"tensor {name} must be {spec.dtype} {' or '.join(spec.layouts)}, "
                 f"got {dtype} {layout}"
             )
         io_formats[name] = {"dtype": dtype, "layout": layout}
-        if asked.scale is not None:
-            io_formats[name]["scale"] = asked.scale
+        if spec.scale is not None:
+            io_formats[name]["scale"] = spec.scale
     return {"io_formats": io_formats, "reformats": _reformats(trt, engine)}
 
 
