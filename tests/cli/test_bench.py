@@ -249,7 +249,7 @@ def test_frames_of_another_unit_order_and_plane_are_timed_without_peers(
 
 
 def test_options_of_frames_need_frames(fuseg, sampled):
-    for words in (["--unit", "depth=mm"], ["--plane", "rgb=RGB"], ["--pair", "stamp"]):
+    for words in (["--unit", "depth=mm"], ["--plane", "rgb=RGB"], ["--match", "stamp"]):
         done = fuseg("bench", sampled(), *words)
         assert done.code == 2
         assert f"error: {words[0]} needs frames: --input" in done.stderr

@@ -58,7 +58,7 @@ def test_json_has_the_promised_keys_and_is_all_of_stdout(
 ):
     done = fuseg("run", rgbd.path, *pair_of_files, "--out", tmp_path, "--json")
     assert done.code == 0
-    assert list(done.json) == ["frames", "failed", "unpaired"]
+    assert list(done.json) == ["frames", "failed", "unmatched"]
     assert done.json["failed"] == []
     (frame,) = done.json["frames"]
     assert list(frame) == [
@@ -73,7 +73,7 @@ def test_json_has_the_promised_keys_and_is_all_of_stdout(
         f"class{i}": np.count_nonzero(labels == i) / 48 for i in range(4)
     }
     assert set(frame["timing_ms"]) == {"pack", "network", "label", "total"}
-    assert done.json["unpaired"] == {}
+    assert done.json["unmatched"] == {}
 
 
 def test_people_read_shares_and_times(fuseg, rgbd, pair_of_files, tmp_path):
@@ -100,7 +100,7 @@ def test_folders_run_in_order_and_list_what_has_no_partner(fuseg, rgbd, tmp_path
     )
     assert done.code == 0
     assert [frame["key"] for frame in done.json["frames"]] == ["2", "3"]
-    assert done.json["unpaired"] == {
+    assert done.json["unmatched"] == {
         "rgb": [f"{tmp_path}/rgb/1.png"],
         "depth": [f"{tmp_path}/depth/4.png"],
     }
@@ -114,7 +114,7 @@ def test_folders_run_in_order_and_list_what_has_no_partner(fuseg, rgbd, tmp_path
 
 
 @pytest.mark.usefixtures("folders")
-def test_nothing_that_pairs_ends_with_1(fuseg, rgbd, tmp_path):
+def test_nothing_that_matches_ends_with_1(fuseg, rgbd, tmp_path):
     done = fuseg(
         *("run", rgbd.path, "--out", tmp_path / "out"),
         *("--input", f"rgb={tmp_path}/rgb/1*png", "--input", f"depth={tmp_path}/depth"),
@@ -456,10 +456,10 @@ def stamped(frames, saved, tmp_path):
     ]
 
 
-def test_files_pair_by_stamp_and_what_is_dropped_is_one_line(
+def test_files_match_by_stamp_and_what_is_dropped_is_one_line(
     fuseg, rgbd, stamped, tmp_path
 ):
-    done = fuseg("run", rgbd.path, *stamped, "--pair", "stamp", "--slop", "15ms")
+    done = fuseg("run", rgbd.path, *stamped, "--match", "stamp", "--slop", "15ms")
     assert done.code == 0
     assert [frame["key"] for frame in done.json["frames"]] == ["17.000", "17.066"]
     assert done.stderr == (
@@ -467,17 +467,17 @@ def test_files_pair_by_stamp_and_what_is_dropped_is_one_line(
         f"{tmp_path}/rgb/17.033.png).\n"
     )
     done = fuseg(
-        *("run", rgbd.path, *stamped, "--pair", "stamp", "--reference", "depth")
+        *("run", rgbd.path, *stamped, "--match", "stamp", "--reference", "depth")
     )
     assert [frame["key"] for frame in done.json["frames"]] == ["17.010", "17.080"]
 
 
-def test_where_stamps_do_not_pair_by_name_the_option_is_named_and_works(
+def test_where_stamps_do_not_match_by_name_the_option_is_named_and_works(
     fuseg, rgbd, stamped
 ):
     done = fuseg("run", rgbd.path, *stamped)
     assert done.code == 1
-    advice = re.search(r"--pair stamp --slop \w+", done.stderr)
+    advice = re.search(r"--match stamp --slop \w+", done.stderr)
     done = fuseg("run", rgbd.path, *stamped, *advice[0].split())
     assert done.code == 0
     assert done.json["frames"]
@@ -486,10 +486,10 @@ def test_where_stamps_do_not_pair_by_name_the_option_is_named_and_works(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--pair", "time"], "--pair must be name or stamp, got 'time'."),
-        (["--slop", "20ms"], "--slop needs --pair stamp."),
-        (["--reference", "rgb"], "--reference needs --pair stamp."),
-        (["--pair", "stamp", "--slop", "x"], "--slop must be a time such as 20ms"),
+        (["--match", "time"], "--match must be name or stamp, got 'time'."),
+        (["--slop", "20ms"], "--slop needs --match stamp."),
+        (["--reference", "rgb"], "--reference needs --match stamp."),
+        (["--match", "stamp", "--slop", "x"], "--slop must be a time such as 20ms"),
         (["--plane", "x=A"], "--plane must name an input of the bundle (rgb, depth)"),
         (["--plane", "rgb=A"], "--plane rgb must be RGB, got 'A'."),
         (["--plane", "depth=RGB"], "--plane depth must be R or G or B or A or L, got"),

@@ -97,7 +97,7 @@ def test_true_labels_give_iou_by_their_definition(fuseg, rgbd, scored, frames):
     assert truth["ignored_pixels"] == 6
     assert truth["ignored_share"] == 6 / 96
     assert truth["miou_classes"] == occurring.sum()
-    assert truth["unpaired"] == {}
+    assert truth["unmatched"] == {}
 
 
 def test_a_miou_below_its_bar_ends_with_1(fuseg, scored):
@@ -149,11 +149,11 @@ def test_missing_without_frames_to_score_is_refused(fuseg, rgbd):
 def test_truth_without_a_partner_is_listed(fuseg, scored, saved):
     extra = saved("truth/9.png", np.zeros((6, 8), np.uint8))
     done = fuseg(*scored, "--json")
-    assert done.json["truth"]["unpaired"] == {"--truth": [str(extra)]}
+    assert done.json["truth"]["unmatched"] == {"--truth": [str(extra)]}
     assert f"are skipped: 1 of --truth (the first: {extra})." in done.stderr
 
 
-def test_truth_that_pairs_with_nothing_ends_with_1(fuseg, scored, tmp_path):
+def test_truth_that_matches_with_nothing_ends_with_1(fuseg, scored, tmp_path):
     for index in (0, 1):
         (tmp_path / f"truth/{index}.png").rename(tmp_path / f"truth/x{index}.png")
     done = fuseg(*scored)
@@ -175,12 +175,12 @@ def test_truth_without_a_labelled_pixel_ends_with_1(fuseg, scored, saved):
     assert "failed: nothing to score: no frame has a labelled pixel." in done.stderr
 
 
-def test_truth_pairs_by_stamp_too(fuseg, scored, tmp_path):
+def test_truth_matches_by_stamp_too(fuseg, scored, tmp_path):
     for name in ("rgb", "depth", "truth"):
         for index in (0, 1):
             file = tmp_path / f"{name}/{index}.png"
             file.rename(tmp_path / f"{name}/{index}.{len(name)}.png")
-    done = fuseg(*scored, "--json", "--pair", "stamp", "--slop", "0.5s")
+    done = fuseg(*scored, "--json", "--match", "stamp", "--slop", "0.5s")
     assert (done.code, done.json["truth"]["frames"]) == (0, 2)
 
 
@@ -283,7 +283,7 @@ def test_a_truth_map_without_truth_is_refused(fuseg, rgbd, tmp_path):
     done = fuseg("verify", rgbd.path, "--truth-map", tmp_path / "map.txt")
     assert done.code == 2
     assert "error: --truth-map needs frames to score" in done.stderr
-    for words in (["--unit", "depth=m"], ["--pair", "stamp"], ["--plane", "rgb=RGB"]):
+    for words in (["--unit", "depth=m"], ["--match", "stamp"], ["--plane", "rgb=RGB"]):
         done = fuseg("verify", rgbd.path, *words)
         assert (done.code, done.stderr) == (
             2,

@@ -128,7 +128,7 @@ def test_a_mask_of_0_and_255_is_warned_about(folder):
     assert f"left out: {59 / 64:.2%}" in done.stdout
 
 
-STAMPED = ("--frames", "rgb=t_rgb", "--frames", "depth=t_depth", "--pair", "stamp")
+STAMPED = ("--frames", "rgb=t_rgb", "--frames", "depth=t_depth", "--match", "stamp")
 
 
 def has_three_frames(of):
@@ -139,7 +139,7 @@ PLAIN = {
     "--classes": (["--classes", "names.txt"], lambda of: of.names == [*"abcde"]),
     "--spec": (["--spec", "spec.json"], lambda of: of.output.ignore == 250),
     "--frames": ([*FRAMES], has_three_frames),
-    "--pair": ([*STAMPED, "--slop", "30ms"], has_three_frames),
+    "--match": ([*STAMPED, "--slop", "30ms"], has_three_frames),
     "--slop": ([*STAMPED, "--slop", "30ms"], has_three_frames),
     "--plane": (
         ["--frames", "rgb=rgbt", *FRAMES[2:], "--plane", "rgb=RGB"],
@@ -214,9 +214,9 @@ REFUSED = [
     ),
     ("--frames", ["--frames", "rgb=rgbt", *FRAMES[2:]], "--plane rgb=RGB"),
     ("--frames", STAMPED[:4], "each input: their names are times, 25 ms apart or more"),
-    ("--slop", STAMPED, "--pair stamp --slop 25ms would pair at least half of them."),
-    ("--slop", [*FRAMES, "--slop", "1s"], "--slop needs --pair stamp"),
-    ("--pair", ["--pair", "stamp"], "--pair needs --frames or --calibration"),
+    ("--slop", STAMPED, "--match stamp --slop 25ms would match at least half of them."),
+    ("--slop", [*FRAMES, "--slop", "1s"], "--slop needs --match stamp"),
+    ("--match", ["--match", "stamp"], "--match needs --frames or --calibration"),
     ("--plane", ["--plane", "rgb=RGB"], "--plane needs --frames or --calibration"),
     ("--plane", [*FRAMES, "--plane", "x=A"], "--plane must name one of rgb, depth"),
     (

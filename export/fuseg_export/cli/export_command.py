@@ -9,7 +9,7 @@ from typing import Any
 from fuseg.cli.frame_reader import assignments, stamps_of
 from fuseg.cli.options import (
     JsonOption,
-    PairOption,
+    MatchOption,
     PlaneOption,
     ReferenceOption,
     SlopOption,
@@ -77,7 +77,7 @@ def export(
     truth: TruthOption = None,
     truth_map: TruthMapOption = None,
     plane: PlaneOption = None,
-    pair: PairOption = "name",
+    match: MatchOption = "name",
     slop: SlopOption = None,
     reference: ReferenceOption = None,
     max_miou_drop: MaxMiouDropOption = None,
@@ -100,7 +100,7 @@ def export(
             "--truth": truth,
             "--truth-map": truth_map,
             "--plane": plane,
-            "--pair": None if pair == "name" else pair,
+            "--match": None if match == "name" else match,
             "--max-miou-drop": max_miou_drop,
         },
     )
@@ -134,7 +134,7 @@ def export(
                 truth,
                 truth_map,
                 FileOptions(
-                    stamps_of(pair, slop, reference), assignments("--plane", plane)
+                    stamps_of(match, slop, reference), assignments("--plane", plane)
                 ),
             ),
             precision=Precision(

@@ -38,7 +38,7 @@ def require_effect(
                 f"{name} needs --precision fp16, int8 or auto: it is for variants "
                 "other than fp32, and none was requested."
             )
-    for name in ("--plane", "--pair"):
+    for name in ("--plane", "--match"):
         if name in given and not {"--frames", "--calibration"} & given:
             raise ArgumentError(f"{name} needs --frames or --calibration.")
     if "--truth" in given and "--frames" not in given:

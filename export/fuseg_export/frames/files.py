@@ -56,7 +56,7 @@ class FileDataset:
         files: How they are read and matched.
 
     Attributes:
-        unpaired: A sentence on each sensor some of whose files have no partner.
+        unmatched: A sentence on each sensor some of whose files have no partner.
 
     Raises:
         ArgumentError: Names do not fit, or no frame has a file of every input.
@@ -94,17 +94,18 @@ class FileDataset:
             stamps = replace(stamps, reference=f"{option} {stamps.reference}")
         named = {f"{option} {name}": sources[name] for name in wanted}
         every = named if truth is None else {**named, _TRUTH: truth}
-        pairs = match_frames(every, stamps)
-        if not pairs.frames:
+        matched = match_frames(every, stamps)
+        if not matched.frames:
             each = "each input" if truth is None else "each input and of --truth"
             raise ArgumentError(
-                f"{option} must pair, but no frame has a file of {each}: {pairs.hint}."
+                f"{option} must match, but no frame has a file of {each}: "
+                f"{matched.hint}."
             )
-        self._frames = pairs.frames
-        self.unpaired = tuple(
+        self._frames = matched.frames
+        self.unmatched = tuple(
             f"{name}: {len(files)} without a partner are left out, the first is "
             f"{files[0]}"
-            for name, files in pairs.unpaired.items()
+            for name, files in matched.unmatched.items()
         )
 
     def __len__(self) -> int:

@@ -38,7 +38,7 @@ class FrameOptions:
             None: rendered rooms.
         truth: Source of the true labels of ``frames``.
         truth_map: What the ids in these labels mean, see `TruthReader`.
-        files: How frames and label maps are read and paired.
+        files: How frames and label maps are read and matched.
     """
 
     frames: Mapping[str, str] | None = None
@@ -131,7 +131,7 @@ def collect_frames(
             has_truth=options.truth is not None,
             truth_map=options.truth_map,
             notes=tuple(notes),
-            warnings=frames.unpaired,
+            warnings=frames.unmatched,
         )
     if options.truth is not None:
         raise ArgumentError("--truth needs --frames, whose labels it holds.")
@@ -239,7 +239,7 @@ def split(
     to_calibrate: Dataset = RenderedDataset(inputs, _CALIBRATION_ROOMS, labelled=known)
     if calibration is not None:
         to_calibrate = calibration
-        warnings += calibration.unpaired
+        warnings += calibration.unmatched
     elif frames is not None:
         to_calibrate = held_out
         warnings.append(

@@ -37,9 +37,9 @@ from .frame_reader import (
     FrameReader,
     assignments,
     label,
-    nothing_pairs,
-    pair_files,
-    report_unpaired,
+    match_files,
+    nothing_matches,
+    report_unmatched,
     require_names,
 )
 from .options import (
@@ -49,8 +49,8 @@ from .options import (
     DeviceOption,
     InputOption,
     JsonOption,
+    MatchOption,
     NoSpinningOption,
-    PairOption,
     PlaneOption,
     ReferenceOption,
     SlopOption,
@@ -81,7 +81,7 @@ def bench(
     unit: UnitOption = None,
     channels: ChannelsOption = None,
     plane: PlaneOption = None,
-    pair: PairOption = "name",
+    match: MatchOption = "name",
     slop: SlopOption = None,
     reference: ReferenceOption = None,
     rounds: Annotated[
@@ -119,7 +119,7 @@ def bench(
     sources = assignments("--input", input)
     units, orders = assignments("--unit", unit), assignments("--channels", channels)
     of_files = {"--unit": unit, "--channels": channels, "--plane": plane}
-    of_files["--pair"] = None if pair == "name" else [pair]
+    of_files["--match"] = None if match == "name" else [match]
     of_files["--slop"] = None if slop is None else [slop]
     of_files["--reference"] = None if reference is None else [reference]
     for option, value in of_files.items():
@@ -140,8 +140,8 @@ def bench(
     read = FrameReader(segmenter.manifest, orders, assignments("--plane", plane))
     if sources:
         require_names(segmenter.manifest, sources, all_of_them=True)
-        pairs = pair_files(sources, pair, slop, reference)
-        frames = _read(segmenter, pairs, read)
+        matched = match_files(sources, match, slop, reference)
+        frames = _read(segmenter, matched, read)
     else:
         frames = _samples(segmenter)
     peers: list[Any] = []
@@ -189,15 +189,15 @@ def _samples(segmenter: Segmenter) -> list[Frames]:
 
 
 def _read(
-    segmenter: Segmenter, pairs: MatchedFrames, read: FrameReader
+    segmenter: Segmenter, matched: MatchedFrames, read: FrameReader
 ) -> list[Frames]:
     """The first of the user's frames, each tried once so that a bad one is named."""
-    report_unpaired(pairs)
-    if not pairs.frames:
-        report("error", nothing_pairs(pairs))
+    report_unmatched(matched)
+    if not matched.frames:
+        report("error", nothing_matches(matched))
         raise typer.Exit(1)
     frames = []
-    for frame in pairs.frames[:MOST_FRAMES]:
+    for frame in matched.frames[:MOST_FRAMES]:
         arrays = read(frame)
         label(segmenter, frame, arrays, all_of_them=True)
         frames.append(arrays)

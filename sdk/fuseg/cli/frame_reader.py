@@ -75,23 +75,23 @@ def _may_lack(entry: Input) -> bool:
 
 
 def stamps_of(by: str, slop: str | None, reference: str | None) -> Stamps | None:
-    """What ``--pair``, ``--slop`` and ``--reference`` say; None pairs by name.
+    """What ``--match``, ``--slop`` and ``--reference`` say; None matches by name.
 
     Raises:
-        ArgumentError: ``--pair`` is unknown, or another option has no effect.
+        ArgumentError: ``--match`` is unknown, or another option has no effect.
     """
     if by not in ("name", "stamp"):
-        raise ArgumentError(f"--pair must be name or stamp, got {by!r}.")
+        raise ArgumentError(f"--match must be name or stamp, got {by!r}.")
     if by == "stamp":
         stamps = Stamps(reference=reference)
         return stamps if slop is None else replace(stamps, slop=slop)
     for option, value in (("--slop", slop), ("--reference", reference)):
         if value is not None:
-            raise ArgumentError(f"{option} needs --pair stamp.")
+            raise ArgumentError(f"{option} needs --match stamp.")
     return None
 
 
-def pair_files(
+def match_files(
     sources: Mapping[str, str],
     by: str,
     slop: str | None,
@@ -225,23 +225,23 @@ def label(
         raise naming_files(err, frame.files) from err
 
 
-def report_unpaired(pairs: MatchedFrames) -> None:
+def report_unmatched(matched: MatchedFrames) -> None:
     """Count on stderr, in one line, the files without a partner, if there are any."""
-    if pairs.frames and pairs.unpaired:
+    if matched.frames and matched.unmatched:
         counts = ", ".join(
             f"{len(files)} of {name} (the first: {files[0]})"
-            for name, files in pairs.unpaired.items()
+            for name, files in matched.unmatched.items()
         )
         warn(f"files without a partner are skipped: {counts}.")
 
 
-def nothing_pairs(pairs: MatchedFrames) -> str:
+def nothing_matches(matched: MatchedFrames) -> str:
     """The error's sentence where no frame is complete."""
-    hint = f": {pairs.hint}." if pairs.hint else "."
+    hint = f": {matched.hint}." if matched.hint else "."
     return f"no frame has a file from every input{hint}"
 
 
-def unpaired_json(pairs: MatchedFrames) -> dict[str, list[str]]:
+def unmatched_json(matched: MatchedFrames) -> dict[str, list[str]]:
     return {
-        name: [str(path) for path in files] for name, files in pairs.unpaired.items()
+        name: [str(path) for path in files] for name, files in matched.unmatched.items()
     }

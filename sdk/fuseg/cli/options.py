@@ -23,10 +23,10 @@ InputOption = Annotated[
         show_default=False,
     ),
 ]
-PairOption = Annotated[
+MatchOption = Annotated[
     str,
     typer.Option(
-        "--pair",
+        "--match",
         metavar="name|stamp",
         help="Which files form one frame. name: equal star parts (in a folder, equal "
         "names without suffix); stamp: nearest in time.",
@@ -36,7 +36,7 @@ SlopOption = Annotated[
     str | None,
     typer.Option(
         metavar="TIME",
-        help="With --pair stamp, how far apart two stamps may be: 20ms, 0.05s, or a "
+        help="With --match stamp, how far apart two stamps may be: 20ms, 0.05s, or a "
         "number in the names' own unit.",
         show_default="20ms",
     ),
@@ -45,7 +45,7 @@ ReferenceOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="With --pair stamp, the input that the others are matched to.",
+        help="With --match stamp, the input that the others are matched to.",
         show_default="the first --input",
     ),
 ]

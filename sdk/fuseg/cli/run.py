@@ -33,12 +33,12 @@ from .frame_reader import (
     FrameReader,
     assignments,
     label,
-    nothing_pairs,
-    pair_files,
+    match_files,
+    nothing_matches,
     policies,
-    report_unpaired,
+    report_unmatched,
     require_names,
-    unpaired_json,
+    unmatched_json,
 )
 from .options import (
     AlphaOption,
@@ -48,9 +48,9 @@ from .options import (
     DeviceOption,
     InputOption,
     JsonOption,
+    MatchOption,
     MissingOption,
     NoSpinningOption,
-    PairOption,
     PlaneOption,
     ReferenceOption,
     SlopOption,
@@ -78,7 +78,7 @@ def run(
     channels: ChannelsOption = None,
     missing: MissingOption = None,
     plane: PlaneOption = None,
-    pair: PairOption = "name",
+    match: MatchOption = "name",
     slop: SlopOption = None,
     reference: ReferenceOption = None,
     on_error: Annotated[
@@ -128,16 +128,16 @@ def run(
     sources = assignments("--input", input)
     require_names(segmenter.manifest, sources)
     read = FrameReader(segmenter.manifest, orders, assignments("--plane", plane))
-    pairs = pair_files(sources, pair, slop, reference, policies(missing))
-    _spare_the_inputs(pairs, out)
-    report_unpaired(pairs)
+    matched = match_files(sources, match, slop, reference, policies(missing))
+    _spare_the_inputs(matched, out)
+    report_unmatched(matched)
 
     done: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []
-    stop_at_once = on_error == "stop" or len(pairs.frames) == 1
+    stop_at_once = on_error == "stop" or len(matched.frames) == 1
     stopped: BaseException | None = None
     try:
-        frames = progress(pairs.frames, what="labelling", total=len(pairs.frames))
+        frames = progress(matched.frames, what="labelling", total=len(matched.frames))
         for frame in frames:
             try:
                 done.append(_labelled(segmenter, read, frame, out, alpha))
@@ -150,21 +150,25 @@ def run(
         stopped = err
 
     if json:
-        result = {"frames": done, "failed": failed, "unpaired": unpaired_json(pairs)}
+        result = {
+            "frames": done,
+            "failed": failed,
+            "unmatched": unmatched_json(matched),
+        }
         if stopped is not None:
             result["error"] = _error(stopped)
         print_json(result)
     else:
         _show(done, failed, out)
     if isinstance(stopped, KeyboardInterrupt):
-        left = len(pairs.frames) - len(done) - len(failed)
+        left = len(matched.frames) - len(done) - len(failed)
         report("error", f"interrupted, {plural(left, 'frame')} not labelled.")
         raise typer.Exit(130)
     if stopped is not None:
         report("error", str(stopped))
         raise typer.Exit(2)
-    if not pairs.frames:
-        report("error", nothing_pairs(pairs))
+    if not matched.frames:
+        report("error", nothing_matches(matched))
     if failed or not done:
         raise typer.Exit(1)
 
@@ -200,9 +204,11 @@ def _paths(out: Path, frame: FrameFiles) -> tuple[Path, Path]:
     return out / "labels" / name, out / "overlay" / name
 
 
-def _spare_the_inputs(pairs: MatchedFrames, out: Path) -> None:
-    read = {os.path.realpath(f) for frame in pairs.frames for f in frame.files.values()}
-    for frame in pairs.frames:
+def _spare_the_inputs(matched: MatchedFrames, out: Path) -> None:
+    read = {
+        os.path.realpath(f) for frame in matched.frames for f in frame.files.values()
+    }
+    for frame in matched.frames:
         for path in _paths(out, frame):
             if os.path.realpath(path) in read:
                 raise ArgumentError(

@@ -23,12 +23,12 @@ from .frame_reader import (
     FrameReader,
     assignments,
     label,
-    nothing_pairs,
-    pair_files,
+    match_files,
+    nothing_matches,
     policies,
-    report_unpaired,
+    report_unmatched,
     require_names,
-    unpaired_json,
+    unmatched_json,
 )
 from .options import (
     BackendOption,
@@ -37,9 +37,9 @@ from .options import (
     DeviceOption,
     InputOption,
     JsonOption,
+    MatchOption,
     MissingOption,
     NoSpinningOption,
-    PairOption,
     PlaneOption,
     ReferenceOption,
     SlopOption,
@@ -89,7 +89,7 @@ def verify(
     channels: ChannelsOption = None,
     missing: MissingOption = None,
     plane: PlaneOption = None,
-    pair: PairOption = "name",
+    match: MatchOption = "name",
     slop: SlopOption = None,
     reference: ReferenceOption = None,
     min_agreement: Annotated[
@@ -131,7 +131,7 @@ def verify(
         "--channels": channels,
         "--missing": missing,
         "--plane": plane,
-        "--pair": None if pair == "name" else pair,
+        "--match": None if match == "name" else match,
         "--slop": slop,
         "--reference": reference,
     }
@@ -178,17 +178,17 @@ def verify(
             refusals.append(f"nothing is scored, as loading is refused: {err}")
     if truth is not None and segmenter is not None:
         require_names(segmenter.manifest, sources)
-        pairs = pair_files(
-            {**sources, _TRUTH: truth}, pair, slop, reference, policies(missing)
+        matched = match_files(
+            {**sources, _TRUTH: truth}, match, slop, reference, policies(missing)
         )
-        report_unpaired(pairs)
-        if not pairs.frames:
-            unscored = nothing_pairs(pairs)
+        report_unmatched(matched)
+        if not matched.frames:
+            unscored = nothing_matches(matched)
         planes = assignments("--plane", plane)
         reader = FrameReader(opened.manifest, orders, planes)
-        score = _score(segmenter, pairs, reader, read_truth)
-        scores = {"frames": len(pairs.frames), **asdict(score)}
-        scores["unpaired"] = unpaired_json(pairs)
+        score = _score(segmenter, matched, reader, read_truth)
+        scores = {"frames": len(matched.frames), **asdict(score)}
+        scores["unmatched"] = unmatched_json(matched)
 
     failures = _failures(samples, scores, min_miou, unscored) + refusals
     if json:
@@ -271,14 +271,14 @@ def _replay(
 
 def _score(
     segmenter: Segmenter,
-    pairs: MatchedFrames,
+    matched: MatchedFrames,
     read: FrameReader,
     read_truth: TruthReader,
 ) -> metrics.Score:
     output = segmenter.manifest.outputs[0]
     count, ignored = len(output.classes), 0
     table = np.zeros((count, count), np.int64)
-    for frame in progress(pairs.frames, what="scoring", total=len(pairs.frames)):
+    for frame in progress(matched.frames, what="scoring", total=len(matched.frames)):
         files = dict(frame.files)
         path = files.pop(_TRUTH)
         given = FrameFiles(frame.key, files)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import ArgumentError
 from .file_search import file_at, files_by_key, is_single
-from .matching_hints import how_to_pair
+from .matching_hints import how_to_match
 from .stamps import Stamps, nearest
 
 __all__ = ["FrameFiles", "MatchedFrames", "Stamps", "match_frames"]
@@ -27,11 +27,11 @@ class MatchedFrames:
     """Frames in the order of their keys, and per sensor the files left over.
 
     Attributes:
-        hint: Where nothing pairs, what may help, for the end of a sentence; else "".
+        hint: Where nothing matches, what may help, for the end of a sentence; else "".
     """
 
     frames: tuple[FrameFiles, ...]
-    unpaired: dict[str, tuple[Path, ...]]
+    unmatched: dict[str, tuple[Path, ...]]
     hint: str = ""
 
 
@@ -40,25 +40,25 @@ def match_frames(
     stamps: Stamps | None = None,
     optional: Collection[str] = (),
 ) -> MatchedFrames:
-    """Pair the files of several sensors.
+    """Match the files of several sensors.
 
     Args:
         sources: For each sensor's name a file, a folder, or a pattern: a path in
             which each ``*`` stands for any part of one file or folder name, and
             ``**`` for any number of folders.
-        stamps: Pair by the time in the names, each file with the nearest; None pairs
+        stamps: Match by the time in the names, each file with the nearest; None matches
             equal keys.
         optional: Sensors that a frame may lack.
 
     Returns:
         If every source is a single file: one frame, whatever the names; its key is
-        the first file's stem. Otherwise frames pair by key, which is what the stars
+        the first file's stem. Otherwise frames match by key, which is what the stars
         stood for, joined by "/", or the stem of a file in a folder or given by name.
         In folders only images count (`images.SUFFIXES`), hidden files do not;
         one without images is searched with all below it, and the names of the folders
         on the way become part of the key. Keys are not empty and come sorted.
-        ``unpaired`` has an entry for each sensor with files that lack a partner; it is
-        no error if nothing pairs.
+        ``unmatched`` has an entry for each sensor with files that lack a partner; it is
+        no error if nothing matches.
 
     Raises:
         InputFileError: A file, folder or match does not exist or cannot be read.
@@ -89,11 +89,11 @@ def match_frames(
         FrameFiles(key, {name: found[name][own] for name, own in keys.items()})
         for key, keys in rows
     )
-    unpaired = {}
+    unmatched = {}
     for name, files in found.items():
         used = {keys.get(name) for _, keys in rows}
         left = tuple(path for key, path in files.items() if key not in used)
         if left:
-            unpaired[name] = left
-    hint = "" if frames else how_to_pair(sources, found, stamps)
-    return MatchedFrames(frames, unpaired, hint)
+            unmatched[name] = left
+    hint = "" if frames else how_to_match(sources, found, stamps)
+    return MatchedFrames(frames, unmatched, hint)

@@ -17,8 +17,10 @@ _DEFAULT_SLOP_MS = 20
 _MOST_PARTNERS = 16  # that are tried for one name
 
 
-def how_to_pair(sources: Mapping[str, str], found: Found, stamps: Stamps | None) -> str:
-    """The end of a sentence: the options or patterns that pair these files."""
+def how_to_match(
+    sources: Mapping[str, str], found: Found, stamps: Stamps | None
+) -> str:
+    """The end of a sentence: the options or patterns that match these files."""
     first = next(iter(found))
     general = (
         "give patterns whose stars match what the names have in common, such as "
@@ -30,7 +32,7 @@ def how_to_pair(sources: Mapping[str, str], found: Found, stamps: Stamps | None)
     if patterns is None:
         return general
     spelled = " and ".join(f"{name}='{word}'" for name, word in patterns.items())
-    return f"{spelled} would pair them"
+    return f"{spelled} would match them"
 
 
 def _by_time(found: Found, stamps: Stamps | None) -> str | None:
@@ -38,14 +40,14 @@ def _by_time(found: Found, stamps: Stamps | None) -> str | None:
     if not gaps:
         return None
     if not gaps[0] and stamps is None:
-        return "the same numbers are written in two ways: --pair stamp --slop 0"
+        return "the same numbers are written in two ways: --match stamp --slop 0"
     if not all(are_times(files) for files in found.values()):
         return None
     middle = gaps[len(gaps) // 2]
     slop = max(_DEFAULT_SLOP_MS, -(-middle // 10**6))
     return (
-        f"their names are times, {_spell(gaps[0])} apart or more: --pair stamp "
-        f"--slop {slop}ms would pair at least half of them"
+        f"their names are times, {_spell(gaps[0])} apart or more: --match stamp "
+        f"--slop {slop}ms would match at least half of them"
     )
 
 
@@ -54,7 +56,7 @@ def _spell(ns: int) -> str:
 
 
 def _patterns(sources: Mapping[str, str], found: Found) -> dict[str, str] | None:
-    """Patterns that pair names which begin or end in different ways."""
+    """Patterns that match names which begin or end in different ways."""
     first, *others = found
     affixes: dict[str, Affix] = {}
     for other in others:

@@ -1,4 +1,4 @@
-"""Pairing files by the time that is in their names."""
+"""Matching files by the time that is in their names."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _NEIGHBOURS = 8  # on each side of a stamp, that may be its partner
 
 @dataclass(frozen=True)
 class Stamps:
-    """Frames pair by the time in their names; each file is used once.
+    """Frames match by the time in their names; each file is used once.
 
     A key is a time in seconds if it has decimals, as in 1305031102.175304. A whole
     number is in s, ms, us or ns by its digits: up to 11, 14, 17, or more, which is
-    right for times since 1970. Keys with folders pair within the same folders.
+    right for times since 1970. Keys with folders match within the same folders.
 
     Attributes:
         slop: The most that two stamps may differ, as in 20ms; without a unit it is in
@@ -44,7 +44,7 @@ class Stamps:
 def nearest(
     found: Mapping[str, Mapping[str, Path]], stamps: Stamps, optional: Collection[str]
 ) -> list[tuple[str, dict[str, str]]]:
-    """For each frame its key and each sensor's: the closest pairs are made first.
+    """For each frame its key and each sensor's: the closest matches are made first.
 
     Raises:
         ArgumentError: A key is no time, or the reference is no sensor.
@@ -104,7 +104,7 @@ def _times(name: str, files: Mapping[str, Path]) -> dict[str, int]:
     for key, path in files.items():
         if _NUMBER.fullmatch(_name(key)) is None:
             raise ArgumentError(
-                f"--pair stamp: {name}: {path} must have a time as its name, in "
+                f"--match stamp: {name}: {path} must have a time as its name, in "
                 "seconds with decimals or in whole s, ms, us or ns: give a pattern "
                 f"whose star matches it, such as {name}='FOLDER/frame_*.png'."
             )
