@@ -97,9 +97,9 @@ class _Int8Builder:
         )
 
     def tensorrt(self, mixed: MixedPrecision) -> BuiltVariant:
-        risks = overflow_risks(self.ranges.of, self.network)
-        model = to_fp16(self._quantized(TENSORRT, mixed.float_nodes), risks)
-        _require_rules(check_for_tensorrt(model, version="10.3", keep=risks))
+        overflowing = overflow_risks(self.ranges.of, self.network)
+        model = to_fp16(self._quantized(TENSORRT, mixed.float_nodes), overflowing)
+        _require_rules(check_for_tensorrt(model, version="10.3", keep=overflowing))
         return BuiltVariant(
             "int8-trt",
             ("tensorrt",),

@@ -1,9 +1,8 @@
 """Synthetic rooms: colour, depth and labels from a seed.
 
-Made so that fusion pays. A rug or a poster is flat, and a crate differs from a
-bin by its colour alone: depth cannot tell. A platform is made like the floor and a
-pillar like the wall, while decals show boxes that are not there: colour cannot
-tell. A network needs both.
+Neither sensor is enough. A rug or a poster is flat, and a crate differs from a bin by
+its colour alone: depth cannot tell. A platform is made like the floor and a pillar
+like the wall, while decals show boxes that are not there: colour cannot tell.
 """
 
 from __future__ import annotations

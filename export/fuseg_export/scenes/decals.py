@@ -14,7 +14,7 @@ def add_rug(layout: Layout) -> None:
     """A rug on the floor, at times with boxes woven into it."""
     rng = layout.rng
     half = (rng.uniform(0.4, 1.0), rng.uniform(0.4, 0.8))
-    at = layout.spot(0.3, 0.0, 4.0, flat=True)
+    at = layout.free_position(0.3, 0.0, 4.0, flat=True)
     if at is None:
         return
     yaw = rng.uniform(-pi, pi)
@@ -27,9 +27,9 @@ def add_poster(layout: Layout) -> None:
     door = rng.random() < 0.2
     half = (rng.uniform(0.35, 0.5), 1.0) if door else tuple(rng.uniform(0.3, 0.7, 2))
     middle = 1.0 if door else rng.uniform(0.8, 1.7)
-    place = layout.wall_spot(middle)
-    if place is not None:
-        side, along = place
+    position = layout.free_wall_position(middle)
+    if position is not None:
+        side, along = position
         _add_decal(layout, side, (along, middle), half, 0.0, classes.POSTER)
 
 
@@ -73,15 +73,15 @@ def add_stains(layout: Layout) -> None:
     rng = layout.rng
     stains: list[tuple[int, Patch]] = []
     for _ in range(count(rng, 1, 2, 3)):
-        at = layout.spot(0.2, 0.0, 4.5, flat=True)
+        at = layout.free_position(0.2, 0.0, 4.5, flat=True)
         if at is not None:
             yaw, gain = rng.uniform(-pi, pi), rng.uniform(0.6, 0.95)
             half = (rng.uniform(0.3, 0.8), rng.uniform(0.08, 0.5))
             stains.append((4, Patch(at, half, yaw, gain=gain)))
     for _ in range(count(rng, 1, 2, 3)):
-        place = layout.wall_spot(1.2)
-        if place is not None:
-            side, along = place
+        position = layout.free_wall_position(1.2)
+        if position is not None:
+            side, along = position
             wide = rng.uniform(0.2, 0.55)
             strip = rng.uniform(0.05, 0.25)
             high = layout.size[2] / 2 if rng.random() < 0.5 else rng.uniform(0.4, 1.0)

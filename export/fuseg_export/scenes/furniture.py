@@ -20,7 +20,7 @@ from .materials import Material
 from .world import Ball, Box, Cylinder, Finish, Light, Room, Vec, World
 
 
-def furnish(rng: Rng) -> World:
+def make_room(rng: Rng) -> World:
     """A room of 3 to 7 m, furnished where its camera looks."""
     size = (rng.uniform(3, 7), rng.uniform(3, 7), rng.uniform(2.4, 3.0))
     layout = Layout(rng, size, sample_camera(rng, size))
@@ -75,7 +75,7 @@ def _add_platform(layout: Layout, floor: Material) -> None:
     half = (rng.uniform(0.3, 0.65), rng.uniform(0.3, 0.65))
     height = rng.uniform(0.12, 0.4)
     radius = hypot(*half)
-    at = layout.spot(radius, height, 4.5)
+    at = layout.free_position(radius, height, 4.5)
     if at is None:
         return
     layout.taken.append((*at, radius))
@@ -90,10 +90,10 @@ def _add_platform(layout: Layout, floor: Material) -> None:
 def _add_pillar(layout: Layout, wall: Material) -> None:
     """A block that juts out of a wall, with its material."""
     rng = layout.rng
-    place = layout.wall_spot(rng.uniform(0.5, 1.8))
-    if place is None:
+    position = layout.free_wall_position(rng.uniform(0.5, 1.8))
+    if position is None:
         return
-    side, along = place
+    side, along = position
     out, wide = rng.uniform(0.25, 0.6), rng.uniform(0.2, 0.55)
     kind = rng.random()
     if kind < 0.5:
@@ -124,7 +124,7 @@ def _add_crate(layout: Layout, material: Material, label: int) -> None:
     rng = layout.rng
     half = (rng.uniform(0.18, 0.38), rng.uniform(0.18, 0.38))
     height = rng.uniform(0.35, 0.9)
-    at = layout.spot(hypot(*half), height / 2, 4.2)
+    at = layout.free_position(hypot(*half), height / 2, 4.2)
     if at is None:
         return
     layout.taken.append((*at, hypot(*half)))
@@ -140,7 +140,7 @@ def _add_ball(layout: Layout) -> None:
     """A ball on the floor."""
     rng = layout.rng
     radius = rng.uniform(0.17, 0.38)
-    at = layout.spot(radius, radius, 3.8)
+    at = layout.free_position(radius, radius, 3.8)
     if at is None:
         return
     layout.taken.append((*at, radius))
@@ -153,7 +153,7 @@ def _add_clutter(layout: Layout) -> None:
     """An upright cylinder, which belongs to no class."""
     rng = layout.rng
     radius, half_height = rng.uniform(0.1, 0.25), rng.uniform(0.1, 0.4)
-    at = layout.spot(radius, half_height, 4.0)
+    at = layout.free_position(radius, half_height, 4.0)
     if at is None:
         return
     layout.taken.append((*at, radius))

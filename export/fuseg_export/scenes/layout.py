@@ -38,7 +38,7 @@ class Layout:
         half = self.camera.half_width() * forward
         return bool(forward > 0.3 and abs(right) < 0.95 * half and abs(up) < 0.7 * half)
 
-    def spot(
+    def free_position(
         self, radius: float, z: float, far: float, *, flat: bool = False
     ) -> tuple[float, float] | None:
         """A free place on the floor, in view at height ``z``; None if none."""
@@ -63,7 +63,7 @@ class Layout:
         """Whether a circle on the floor touches nothing."""
         return all(hypot(x - a, y - b) > radius + r for a, b, r in self.taken)
 
-    def wall_spot(self, z: float) -> tuple[int, float] | None:
+    def free_wall_position(self, z: float) -> tuple[int, float] | None:
         """A side of the room and a coordinate along it, in view at height ``z``."""
         for _ in range(25):
             bearing = self.camera.yaw + self.rng.uniform(-0.45, 0.45) * self.camera.fov

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fuseg.errors import ArgumentError
 
-from .furniture import furnish
+from .furniture import make_room
 from .raycast import cast
 from .sensors import Exposure, draw_exposure, measure_depth, photograph
 from .shade import shade
@@ -59,7 +59,7 @@ def render(seed: int, height: int = 240, width: int = 320) -> Scene:
         ArgumentError: ``seed`` is negative, or a side is under 8.
     """
     _check(seed, height, width)
-    world = furnish(np.random.default_rng([seed, 0]))
+    world = make_room(np.random.default_rng([seed, 0]))
     exposure = draw_exposure(np.random.default_rng([seed, 1]))
     noise = np.random.default_rng([seed, 2])
     return capture(world, exposure, height, width, noise)

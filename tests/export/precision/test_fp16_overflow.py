@@ -47,8 +47,8 @@ def test_risks_follow_the_ranges(changed, names):
 
 def test_a_value_of_unknown_range_is_a_risk():
     known = {k: v for k, v in CALM.items() if k != "b"}
-    risks = overflow_risks(known, net(RISKY))
-    assert risks == ["Sigmoid_1", "Mul_2", "Softmax_3"]
+    overflowing = overflow_risks(known, net(RISKY))
+    assert overflowing == ["Sigmoid_1", "Mul_2", "Softmax_3"]
 
 
 @pytest.mark.parametrize(
