@@ -17,7 +17,7 @@ from ..backends import Backend, GpuBackend, Shapes
 from ..backends.base import is_on_gpu
 from ..errors import BackendError
 from ..manifest import Manifest
-from .preprocess import Plan, Preprocessor
+from .preprocess import FramePlan, Preprocessor
 
 __all__ = [
     "MOST_IN_FLIGHT",
@@ -43,7 +43,7 @@ class FrameJob:
         confidence: (H, W) float32, likewise, or None.
     """
 
-    plan: Plan
+    plan: FramePlan
     arrays: Mapping[str, Any]
     labels: NDArray[np.uint8]
     confidence: NDArray[np.float32] | None

@@ -18,7 +18,7 @@ from ..manifest import Manifest
 from ..ops.array_checks import require_out
 from .executor import MOST_IN_FLIGHT, Executor, FrameJob, InFlight, make
 from .frame_set import receive
-from .preprocess import Plan, Preprocessor
+from .preprocess import FramePlan, Preprocessor
 from .results import Segmentation, Timing
 from .sensor_sync import SyncState, reason
 
@@ -222,7 +222,7 @@ class FrameLoop:
     def _size(
         self,
         size: tuple[int, int] | None,
-        plan: Plan,
+        plan: FramePlan,
         arrays: Mapping[str, NDArray[Any]],
     ) -> tuple[int, int]:
         if size is not None:

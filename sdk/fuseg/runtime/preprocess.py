@@ -27,7 +27,7 @@ from .sensor_sync import SensorDecision, SyncState, age_ms, decide, sources_of
 
 
 @dataclass(frozen=True)
-class Plan:
+class FramePlan:
     """What one call is made from, and what to remember once it is written."""
 
     decisions: dict[str, SensorDecision]
@@ -69,7 +69,7 @@ class Preprocessor:
         }
         self._first = manifest.inputs[0]
 
-    def plan(self, frame_set: FrameSet, state: SyncState, *, on_gpu: bool) -> Plan:
+    def plan(self, frame_set: FrameSet, state: SyncState, *, on_gpu: bool) -> FramePlan:
         """Check a call's frames and decide what each input is made from.
 
         Args:
@@ -104,9 +104,11 @@ class Preprocessor:
             )
         sources = sources_of(decisions)
         state = self._remember(frame_set, state, decisions)
-        return Plan(decisions, sources, stamp_ns, state)
+        return FramePlan(decisions, sources, stamp_ns, state)
 
-    def fill(self, plan: Plan, arrays: Mapping[str, Any], tensors: Tensors) -> None:
+    def fill(
+        self, plan: FramePlan, arrays: Mapping[str, Any], tensors: Tensors
+    ) -> None:
         """Write what `plan` decided into ``tensors``; every plane is then valid."""
         for name, decision in plan.decisions.items():
             if decision.state == "fresh":
@@ -114,7 +116,7 @@ class Preprocessor:
             elif decision.state == "substituted":
                 self._sensors[name].substitute(tensors)
 
-    def look(self, plan: Plan, arrays: Mapping[str, Any]) -> None:
+    def look(self, plan: FramePlan, arrays: Mapping[str, Any]) -> None:
         """See whether fresh frames are like those the bundle was made with."""
         for name, decision in plan.decisions.items():
             if decision.state == "fresh":
@@ -126,7 +128,7 @@ class Preprocessor:
         found = (check.warning for check in self._checks.values())
         return tuple(warning for warning in found if warning is not None)
 
-    def fresh_color(self, plan: Plan) -> str | None:
+    def fresh_color(self, plan: FramePlan) -> str | None:
         """The first colour input that is fresh, in the manifest's order."""
         for name, decision in plan.decisions.items():
             if decision.state == "fresh" and self._sensors[name].input.kind == "color":
