@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ..backends import Backend, GpuBackend
 from ..manifest import Manifest
 from .executor import FrameJob, InFlight, require_numbers, shapes
-from .label_plan import LabelPlan
 from .preprocess import Preprocessor
+from .upsample_cache import UpsampleCache
 
 
 class CpuExecutor:
@@ -31,7 +31,7 @@ class CpuExecutor:
         self.backend: Backend | GpuBackend = backend
         self._scores = backend.outputs[manifest.outputs[0].tensor.name][0]
         self._nan_samples = np.zeros(1, np.int32)
-        self._labels = LabelPlan(
+        self._upsample = UpsampleCache(
             self._scores.shape, self._scores.dtype, manifest.outputs[0], preprocessor
         )
 
@@ -41,7 +41,7 @@ class CpuExecutor:
         running = InFlight(job, time.perf_counter_ns())
         self._backend.run()
         running.scored_ns = time.perf_counter_ns()
-        label = self._labels.of(job.size, job.plan.sync_state.camera)
+        label = self._upsample.of(job.size, job.plan.sync_state.camera)
         label(
             self._scores,
             out=job.labels,

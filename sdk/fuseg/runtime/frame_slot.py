@@ -20,8 +20,8 @@ from ..manifest import Manifest
 from .cuda_graphs import Graphs
 from .cuda_input import CudaInput
 from .executor import FrameJob, shapes
-from .label_plan import LabelPlan
 from .preprocess import Preprocessor
+from .upsample_cache import UpsampleCache
 
 _MOST_VIEWS = 32
 
@@ -60,7 +60,7 @@ class FrameSlot:
         output = manifest.outputs[0]
         self._scores = scores = backend.outputs[output.tensor.name]
         form = {} if scores.layout == "linear" else {"layout": scores.layout}
-        self._labels = LabelPlan(
+        self._upsample = UpsampleCache(
             scores.shape[1:], scores.dtype, output, preprocessor, **form
         )
         self._cuda_inputs = {
@@ -236,7 +236,7 @@ class FrameSlot:
         scores = view_at(self._scores.address, self._scores.stored, self._scores.dtype)
         nan_samples = self._result("nan_samples", (1,), np.int32)
         more: dict[str, Any] = {"confidence": likely, "nan_samples": nan_samples}
-        label: Any = self._labels.of(job.size, job.plan.sync_state.camera)
+        label: Any = self._upsample.of(job.size, job.plan.sync_state.camera)
         label(scores, out=labels, **more, stream=self.stream)
         for name, result in ({"labels": labels} | more).items():
             buffer = self._pinned.get(name)

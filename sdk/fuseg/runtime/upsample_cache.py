@@ -1,4 +1,4 @@
-"""The plan that turns a network's scores into labels, made anew for new sizes."""
+"""The kernel that turns a network's scores into labels, made anew for new sizes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from ..manifest import Output
 from .preprocess import Preprocessor
 
 
-class LabelPlan:
-    """The plan of the last frame, or a new one if the sizes are new.
+class UpsampleCache:
+    """The last frame's `ops.UpsampleArgmax`, or a new one if the sizes are new.
 
     Args:
         shape, dtype: Of the scores, as `ops.UpsampleArgmax` takes them.
@@ -31,17 +31,17 @@ class LabelPlan:
             **form,
         }
         self._preprocessor = preprocessor
-        self._plans: dict[object, ops.UpsampleArgmax] = {}  # the last one
+        self._last: dict[object, ops.UpsampleArgmax] = {}  # at most one
 
     def of(
         self, size: tuple[int, int], camera: tuple[int, int] | None
     ) -> ops.UpsampleArgmax:
         """For labels of ``size`` (height, width), seen by a camera of that size."""
-        plan = self._plans.get((size, camera))
-        if plan is None:
+        upsample = self._last.get((size, camera))
+        if upsample is None:
             shown: dict[str, Any] = self._preprocessor.shown(camera)
-            plan = ops.UpsampleArgmax(
+            upsample = ops.UpsampleArgmax(
                 self._shape, self._dtype, size=size, **self._form, **shown
             )
-            self._plans = {(size, camera): plan}
-        return plan
+            self._last = {(size, camera): upsample}
+        return upsample
