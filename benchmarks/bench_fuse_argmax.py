@@ -23,7 +23,7 @@ SIZE = (1024, 2048)
 
 
 @dataclass(frozen=True)
-class Case:
+class FusionCase:
     """Two sensors over one scene, or over none."""
 
     name: str
@@ -40,17 +40,17 @@ class Case:
 SAME = ((128, 256), (128, 256))
 OTHER = ((128, 256), (64, 128))
 CASES = [
-    Case("add", SAME, bars=[Bar(100, FRAMEWORKS), Bar(30, OPENCV)]),
-    Case("add, noise", SAME, kind="noise"),
-    Case("add with confidence", SAME, results=("confidence",)),
-    Case("add with source", SAME, results=("source",)),
-    Case("add", OTHER),
-    Case("add, one map with holes", SAME, holes=True),
-    Case("multiply", SAME, "multiply"),
-    Case("multiply", OTHER, "multiply"),
-    Case("max", SAME, "max"),
-    Case("max", OTHER, "max"),
-    Case("add", ((60, 80), (60, 80)), classes=12, size=(480, 640)),
+    FusionCase("add", SAME, bars=[Bar(100, FRAMEWORKS), Bar(30, OPENCV)]),
+    FusionCase("add, noise", SAME, kind="noise"),
+    FusionCase("add with confidence", SAME, results=("confidence",)),
+    FusionCase("add with source", SAME, results=("source",)),
+    FusionCase("add", OTHER),
+    FusionCase("add, one map with holes", SAME, holes=True),
+    FusionCase("multiply", SAME, "multiply"),
+    FusionCase("multiply", OTHER, "multiply"),
+    FusionCase("max", SAME, "max"),
+    FusionCase("max", OTHER, "max"),
+    FusionCase("add", ((60, 80), (60, 80)), classes=12, size=(480, 640)),
 ]
 
 
@@ -145,7 +145,7 @@ def opencv_program(maps: list[np.ndarray], size: tuple[int, int], mode: str) -> 
     return tuned
 
 
-def bench(case: Case, rng: np.random.Generator) -> list[Row]:
+def bench(case: FusionCase, rng: np.random.Generator) -> list[Row]:
     maps = scene(case.classes, case.grids, rng)
     if case.kind == "noise":
         maps = [rng.standard_normal(m.shape, dtype=np.float32) for m in maps]

@@ -22,7 +22,7 @@ from .graphs import NetworkGraphs
 from .network.outputs import Key
 from .network.spec import default_classes
 from .network.target import Target
-from .passes.cut_tail import Tail
+from .passes.cut_tail import CutTail
 from .precision.built_variant import BuiltVariant
 from .verify import StageResult
 
@@ -167,7 +167,7 @@ class BundleDraft:
         self.manifest = replace(self.manifest, **fields)
 
 
-def _output(target: Target, network: onnx.ModelProto, tail: Tail) -> m.Output:
+def _output(target: Target, network: onnx.ModelProto, tail: CutTail) -> m.Output:
     (scores,) = network.graph.output
     shape = tuple(d.dim_value for d in scores.type.tensor_type.shape.dim)
     return m.Output(

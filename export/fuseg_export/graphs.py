@@ -13,7 +13,7 @@ from fuseg import bundle
 from fuseg.errors import BundleError, ExportError
 
 from .network.outputs import OneOutput
-from .passes.cut_tail import Tail, cut_tail, find_tail
+from .passes.cut_tail import CutTail, cut_tail, find_tail
 from .passes.simplify import simplify
 from .to_onnx import to_onnx
 
@@ -37,13 +37,13 @@ class NetworkGraphs:
 
     stages: Mapping[str, onnx.ModelProto]
     network: onnx.ModelProto
-    tail: Tail
+    tail: CutTail
     opset: int
     exporter: str
     simplifier: str
     warnings: tuple[str, ...]
 
-    def whole_tail(self) -> Tail:
+    def whole_tail(self) -> CutTail:
         """The longest tail of a stage: onnxsim may drop a softmax before an argmax."""
         tails = [find_tail(graph)[1] for graph in self.stages.values()]
         return max(tails, key=lambda tail: len(tail.removed))

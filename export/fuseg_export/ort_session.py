@@ -15,10 +15,10 @@ from fuseg.errors import ExportError
 
 from .errors import first_sentence
 
-__all__ = ["open_session", "run_once"]
+__all__ = ["open_cpu_session", "run_once"]
 
 
-def open_session(model: onnx.ModelProto, threads: int = 1) -> Any:
+def open_cpu_session(model: onnx.ModelProto, threads: int = 1) -> Any:
     """Open a session on the CPU.
 
     Raises:
@@ -43,7 +43,7 @@ def open_session(model: onnx.ModelProto, threads: int = 1) -> Any:
 def run_once(model: onnx.ModelProto, feed: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
     """The first output of a graph."""
     try:
-        output = open_session(model).run(None, dict(feed))[0]
+        output = open_cpu_session(model).run(None, dict(feed))[0]
     except ExportError:
         raise
     except Exception as err:  # its exceptions share no narrower base

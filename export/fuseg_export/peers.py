@@ -75,7 +75,7 @@ def _recipe(bundle: Bundle, threads: int) -> Peer:
             RECIPE,
             unavailable="OpenCV is not installed: pip install opencv-python-headless.",
         )
-    from .ort_session import open_session
+    from .ort_session import open_cpu_session
     from .passes.restore_tail import with_tail
 
     full = bundle.manifest.full
@@ -84,7 +84,7 @@ def _recipe(bundle: Bundle, threads: int) -> Peer:
     cv2.setNumThreads(threads)
     inputs, (output,) = bundle.manifest.inputs, bundle.manifest.outputs
     model = with_tail(bundle.read(full.file), output)
-    session = open_session(model, threads)
+    session = open_cpu_session(model, threads)
 
     def pre(frames: Frames) -> dict[str, NDArray[np.float32]]:
         tensors = {i.tensor.name: np.empty(i.tensor.shape, np.float32) for i in inputs}

@@ -25,7 +25,7 @@ from .network.checkpoint import load_checkpoint
 from .network.outputs import OneOutput
 from .network.single_output import example_tensors, with_one_output
 from .network.target import NetworkOptions, resolve, tensor_shapes
-from .passes.cut_tail import Tail
+from .passes.cut_tail import CutTail
 from .passes.tidy import count_nodes
 from .precision.built_variant import BuiltVariant
 from .precision.make_variants import make_variants
@@ -80,7 +80,7 @@ class ExportReport:
     digest: str
     bytes: int
     stages: tuple[Stage, ...]
-    tail: Tail
+    tail: CutTail
     opset: int
     exporter: str
     notes: tuple[str, ...]

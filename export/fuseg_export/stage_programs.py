@@ -22,8 +22,8 @@ from fuseg.errors import ExportError
 
 from . import reference
 from .frames.packing import Tensors
-from .ort_session import open_session
-from .passes.cut_tail import Tail, find_tail
+from .ort_session import open_cpu_session
+from .passes.cut_tail import CutTail, find_tail
 
 __all__ = ["Prediction", "Program", "onnx_program", "torch_program"]
 
@@ -46,7 +46,7 @@ class Prediction:
 Program = Callable[[Tensors], Prediction]
 
 
-def torch_program(network: nn.Module, names: Sequence[str], tail: Tail) -> Program:
+def torch_program(network: nn.Module, names: Sequence[str], tail: CutTail) -> Program:
     """A torch network; ``tail`` is that of its graph, before it is cut."""
 
     def program(tensors: Tensors) -> Prediction:
@@ -69,7 +69,7 @@ def torch_program(network: nn.Module, names: Sequence[str], tail: Tail) -> Progr
     return program
 
 
-def onnx_program(model: onnx.ModelProto, tail: Tail) -> Program:
+def onnx_program(model: onnx.ModelProto, tail: CutTail) -> Program:
     """An ONNX graph. What it lacks of ``tail``, the whole one, is done in torch."""
     nodes, own = find_tail(model)
     lacking = [op for op in tail.removed if op not in own.removed]
@@ -79,7 +79,7 @@ def onnx_program(model: onnx.ModelProto, tail: Tail) -> Program:
         scores = nodes[own.removed.index("ArgMax")].inputs[0]
         assert scores is not None, "an ArgMax has an input"
         shown.graph.output.append(onnx.ValueInfoProto(name=scores.name))
-    session = open_session(shown)
+    session = open_cpu_session(shown)
 
     def program(tensors: Tensors) -> Prediction:
         *labels, scores = session.run(None, dict(tensors))
@@ -107,7 +107,7 @@ class _ArgMaxTap(torch.overrides.TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _predict(scores: Tensor, tail: Tail, lacking: Sequence[str]) -> Prediction:
+def _predict(scores: Tensor, tail: CutTail, lacking: Sequence[str]) -> Prediction:
     """Run the operators that a graph lacks of its tail, then label.
 
     They run in torch, as in the network: its float32 resize is what the graph's stages

@@ -11,7 +11,7 @@ from fuseg.bundle import Bundle
 from fuseg_export.bundle_draft import BundleDraft
 from fuseg_export.graphs import NetworkGraphs
 from fuseg_export.network.target import resolve
-from fuseg_export.passes.cut_tail import Tail
+from fuseg_export.passes.cut_tail import CutTail
 from fuseg_export.precision.built_variant import BuiltVariant
 from fuseg_export.precision.evaluate import Comparison
 from fuseg_export.precision.mixed_precision_search import MixedPrecision
@@ -62,7 +62,7 @@ def test_the_layers_that_stay_in_float_are_a_list_however_many(tmp_path, count):
             mixed_precision=MixedPrecision(layers, {}, equal, equal),
         ),
     ]
-    tail = Tail((), (240, 320), False, None)
+    tail = CutTail((), (240, 320), False, None)
     graphs = NetworkGraphs({}, model, tail, 17, "torchscript", "no", ())
     draft = BundleDraft(resolve("rgbd"), graphs, checkpoint_sha256="0" * 64)
     draft.add_variants(built)

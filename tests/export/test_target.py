@@ -17,7 +17,7 @@ from fuseg_export.network.input_options import describe, make_inputs
 from fuseg_export.network.outputs import OneOutput
 from fuseg_export.network.spec import default_classes, parse_classes, read_spec
 from fuseg_export.network.target import resolve, tensor_shapes
-from fuseg_export.ort_session import open_session
+from fuseg_export.ort_session import open_cpu_session
 from fuseg_export.to_onnx import to_onnx
 
 FACTORIES = """
@@ -232,7 +232,7 @@ def test_what_training_put_around_a_network_is_taken_off(name, wrappers):
         expected += target.network.conv.bias[:, None, None]
     example = {"rgb": frame}
     model = to_onnx(OneOutput(target.network, None), example, 17).model
-    (got,) = open_session(model).run(None, {"rgb": frame.numpy()})
+    (got,) = open_cpu_session(model).run(None, {"rgb": frame.numpy()})
     np.testing.assert_allclose(got, expected.numpy(), atol=1e-6)
     notes = [f"took {wrapper} off the network" for wrapper in wrappers]
     assert list(target.adapted) == notes

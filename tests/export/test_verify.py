@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from fuseg.errors import ExportError
 from fuseg_export.frames.packing import PackedFrame
 from fuseg_export.network.outputs import OneOutput
-from fuseg_export.passes.cut_tail import Tail, cut_tail, find_tail
+from fuseg_export.passes.cut_tail import CutTail, cut_tail, find_tail
 from fuseg_export.stage_programs import Prediction, onnx_program, torch_program
 from fuseg_export.to_onnx import to_onnx
 from fuseg_export.verify import compare
@@ -235,7 +235,7 @@ def test_labels_whose_scores_cannot_be_seen_are_refused():
         def forward(self, x):
             return (x[:, 0] > x[:, 1]).long()
 
-    tail = Tail(("ArgMax",), SIZE, align_corners=False, kept=None)
+    tail = CutTail(("ArgMax",), SIZE, align_corners=False, kept=None)
     with pytest.raises(ExportError, match="cannot see the scores"):
         torch_program(Thresholds(), ["x"], tail)(feed())
 

@@ -18,7 +18,7 @@ from copy_network import Frames, two_in_flight
 
 import fuseg
 from fuseg.cuda.buffers import Buffers
-from fuseg.runtime.cuda_graphs import Graphs
+from fuseg.runtime.cuda_graphs import CudaGraphs
 from fuseg.runtime.executor import shapes
 
 RATE, BEYOND_US, TAIL = 0.97, 30.0, 1.1
@@ -34,7 +34,7 @@ class Engine:
             self._buffers = Buffers(self.device, backend)
             self.stream = self._buffers.stream()
             backend.bind(*shapes(segmenter.manifest), self._buffers, self.stream)
-            self._graphs = Graphs(self.device, self.stream)
+            self._graphs = CudaGraphs(self.device, self.stream)
             for _ in range(3):
                 self.launch()
             self.device.synchronize(self.stream)

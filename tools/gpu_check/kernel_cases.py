@@ -26,7 +26,7 @@ SCORES = (  # classes, the network's grid, the camera's
 
 
 @dataclass
-class Case:
+class KernelCase:
     """``ours(out, *inputs, stream)`` and ``peer(*inputs)`` do the same work."""
 
     name: str
@@ -43,9 +43,11 @@ class Case:
         return sum(a.numel() * a.element_size() for a in [*self.inputs, self.out])
 
 
-def all_cases(rng: np.random.Generator, device: str, scale: int = 1) -> list[Case]:
+def all_cases(
+    rng: np.random.Generator, device: str, scale: int = 1
+) -> list[KernelCase]:
     """Every case on this PyTorch device, its sides divided by ``scale``."""
-    made: list[Case] = []
+    made: list[KernelCase] = []
     for make in (label_cases, fuse_cases, pack_cases, picture_cases):
         made += make(rng, device, scale)
     return made
@@ -70,7 +72,9 @@ def upsampled(scores: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     return F.interpolate(scores[None].float(), size=size, mode="bilinear")[0]
 
 
-def label_cases(rng: np.random.Generator, device: str, scale: int) -> Iterator[Case]:
+def label_cases(
+    rng: np.random.Generator, device: str, scale: int
+) -> Iterator[KernelCase]:
     for classes, grid, size in SCORES:
         low, high = shrunk(grid, scale), shrunk(size, scale)
         for kind in ("scene", "noise"):
@@ -91,7 +95,7 @@ def label_case(
     device: str,
     dtype: str,
     layout: str,
-) -> Case:
+) -> KernelCase:
     label = ops.UpsampleArgmax(planes.shape, dtype, size=size, layout=layout)
     scores, linear = planes.astype(dtype), f"{name} {dtype}"
     if layout == "hwc8":
@@ -105,7 +109,7 @@ def label_case(
             given = given[..., :classes].permute(2, 0, 1)
         return upsampled(given, size).argmax(0).to(torch.uint8)
 
-    return Case(
+    return KernelCase(
         linear if layout == "linear" else f"{linear} {layout}",
         [torch.from_numpy(scores).to(device)],
         torch.empty(size, dtype=torch.uint8, device=device),
@@ -116,7 +120,9 @@ def label_case(
     )
 
 
-def fuse_cases(rng: np.random.Generator, device: str, scale: int) -> Iterator[Case]:
+def fuse_cases(
+    rng: np.random.Generator, device: str, scale: int
+) -> Iterator[KernelCase]:
     classes, grid, size = SCORES[0]
     low, high = shrunk(grid, scale), shrunk(size, scale)
     maps = [torch.from_numpy(scene(rng, classes, low)).to(device) for _ in range(2)]
@@ -125,7 +131,7 @@ def fuse_cases(rng: np.random.Generator, device: str, scale: int) -> Iterator[Ca
     def peer(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return (upsampled(a, high) + upsampled(b, high)).argmax(0).to(torch.uint8)
 
-    yield Case(
+    yield KernelCase(
         f"fuse_argmax 2 x C{classes} {low} -> {high}",
         maps,
         torch.empty(high, dtype=torch.uint8, device=device),
@@ -135,7 +141,9 @@ def fuse_cases(rng: np.random.Generator, device: str, scale: int) -> Iterator[Ca
     )
 
 
-def pack_cases(rng: np.random.Generator, device: str, scale: int) -> Iterator[Case]:
+def pack_cases(
+    rng: np.random.Generator, device: str, scale: int
+) -> Iterator[KernelCase]:
     camera, size = shrunk(CAMERA, scale), shrunk(NETWORK, scale)
     rgb = torch.from_numpy(rng.integers(0, 256, (*camera, 3), dtype=np.uint8))
     depth = torch.from_numpy(rng.integers(1, 9000, camera).astype(np.float32))
@@ -172,7 +180,7 @@ def pack_case(
     frame: torch.Tensor,
     planes: Callable[[torch.Tensor], torch.Tensor],
     form: dict[str, Any],
-) -> Case:
+) -> KernelCase:
     """``planes`` gives (C, h, w) float32, before it is brought into its form."""
     dtype, layout = form["dtype"], form["layout"]
 
@@ -186,7 +194,7 @@ def pack_case(
         return values if frame.dim() == 3 else values[0]
 
     linear = f"{name} {dtype}"
-    return Case(
+    return KernelCase(
         linear if layout == "linear" else f"{linear} {layout}",
         [frame],
         torch.zeros_like(peer(frame)),  # what pads chw4 is not written
@@ -197,7 +205,9 @@ def pack_case(
     )
 
 
-def picture_cases(rng: np.random.Generator, device: str, scale: int) -> Iterator[Case]:
+def picture_cases(
+    rng: np.random.Generator, device: str, scale: int
+) -> Iterator[KernelCase]:
     size, classes = (1024 // scale, 2048 // scale), 19
     palette = rng.integers(0, 256, (classes, 3), dtype=np.uint8)
     coarse = rng.integers(0, classes, (size[0] // 16, size[1] // 16), dtype=np.uint8)
@@ -215,14 +225,14 @@ def picture_cases(rng: np.random.Generator, device: str, scale: int) -> Iterator
         cells = (truth.long() * classes + guess.long()).flatten()
         return torch.bincount(cells, minlength=classes**2).reshape(classes, classes)
 
-    yield Case(
+    yield KernelCase(
         f"overlay {size}",
         [labels, frame.to(device)],
         torch.empty((*size, 3), dtype=torch.uint8, device=device),
         lambda out, a, b, stream: paint(a, frame=b, out=out, stream=stream),
         blend,
     )
-    yield Case(
+    yield KernelCase(
         f"confusion_matrix {size} C{classes}",
         [labels, labels.roll(3, 0).contiguous()],
         torch.zeros((classes, classes), dtype=torch.int64, device=device),

@@ -23,12 +23,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from kernel_cases import Case, all_cases
+from kernel_cases import KernelCase, all_cases
 
 COLD_BYTES = 256 << 20  # beyond every L2 cache
 
 
-def wrong(case: Case) -> str | None:
+def wrong(case: KernelCase) -> str | None:
     """How the answer differs from the peer's, if it does."""
     case.ours(case.out, *case.inputs, stream=None)
     if case.out.is_cuda:
@@ -68,7 +68,7 @@ def graph_us(calls: list[Callable[[], object]]) -> float:
     return event_us(graph.replay, 10) / len(calls)
 
 
-def calls_on_copies(case: Case, count: int) -> list[Callable[[], object]]:
+def calls_on_copies(case: KernelCase, count: int) -> list[Callable[[], object]]:
     """Calls on ``count`` copies of the arrays, on the stream that is current then."""
 
     def one(out: torch.Tensor, inputs: list[torch.Tensor]) -> Callable[[], object]:
@@ -88,7 +88,7 @@ def copy_gb_per_s() -> float:
     return 2 * source.numel() * 4 / event_us(lambda: target.copy_(source), 10) / 1e3
 
 
-def time_case(case: Case, copy: float) -> dict[str, Any]:
+def time_case(case: KernelCase, copy: float) -> dict[str, Any]:
     copies = max(2, min(64, COLD_BYTES // case.bytes))
     warm = graph_us(calls_on_copies(case, 1) * 50)
     cold = graph_us(calls_on_copies(case, copies))
@@ -114,7 +114,9 @@ def time_case(case: Case, copy: float) -> dict[str, Any]:
     return row
 
 
-def beside_linear(row: dict[str, Any], case: Case, rows: list[dict[str, Any]]) -> None:
+def beside_linear(
+    row: dict[str, Any], case: KernelCase, rows: list[dict[str, Any]]
+) -> None:
     """Say how long the same work takes in planes, if that was timed before."""
     for other in rows:
         if other["case"] == case.linear:

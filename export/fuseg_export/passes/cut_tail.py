@@ -14,7 +14,7 @@ What is cut must not change a label:
    scale the ratio of the sizes. The runtime does the same, only to another size.
 
 The graph keeps one output, so nothing but its tail can read what is cut. The rest
-stays; `Tail.kept` says why.
+stays; `CutTail.kept` says why.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from fuseg.errors import ExportError
 
 from .rewrite import constant, free, names_in, producer, read, rewrite, static_shape
 
-__all__ = ["SCORES", "Tail", "cut_tail", "find_tail"]
+__all__ = ["SCORES", "CutTail", "cut_tail", "find_tail"]
 
 SCORES = "logits"
 MOST_CLASSES = 255  # a label is one byte, and one value is kept for "ignore"
@@ -45,7 +45,7 @@ _LABEL_TYPES = {
 
 
 @dataclass(frozen=True)
-class Tail:
+class CutTail:
     """What was at the end of a graph.
 
     Attributes:
@@ -61,7 +61,7 @@ class Tail:
     kept: str | None
 
 
-def cut_tail(model: onnx.ModelProto) -> tuple[onnx.ModelProto, Tail]:
+def cut_tail(model: onnx.ModelProto) -> tuple[onnx.ModelProto, CutTail]:
     """Cut the tail off a graph's first output.
 
     Args:
@@ -78,7 +78,7 @@ def cut_tail(model: onnx.ModelProto) -> tuple[onnx.ModelProto, Tail]:
     return rewrite(model, cut, RemoveUnusedNodesPass()), cut.tail
 
 
-def find_tail(model: onnx.ModelProto) -> tuple[list[ir.Node], Tail]:
+def find_tail(model: onnx.ModelProto) -> tuple[list[ir.Node], CutTail]:
     """The nodes that `cut_tail` cuts, in the graph's order, and what they are.
 
     Raises:
@@ -88,7 +88,7 @@ def find_tail(model: onnx.ModelProto) -> tuple[list[ir.Node], Tail]:
 
 
 class _CutTail(ir.passes.InPlacePass):
-    tail: Tail
+    tail: CutTail
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         outputs = model.graph.outputs
@@ -105,7 +105,7 @@ def _source(nodes: Sequence[ir.Node], output: ir.Value) -> ir.Value:
     return nodes[0].inputs[0] or output if nodes else output
 
 
-def _find(output: ir.Value) -> tuple[list[ir.Node], Tail]:
+def _find(output: ir.Value) -> tuple[list[ir.Node], CutTail]:
     nodes, kept = _walk(output)
     removed = tuple(node.op_type for node in nodes)
     _require_scores(_source(nodes, output), kept)
@@ -114,7 +114,7 @@ def _find(output: ir.Value) -> tuple[list[ir.Node], Tail]:
         uncut = nodes[removed.index("ArgMax")].inputs[0]
     _, _, height, width = static_shape(uncut) or (0, 0, 0, 0)
     grids = [_grid(node) for node in nodes if node.op_type == "Resize"]
-    return nodes, Tail(removed, (height, width), grids == ["align_corners"], kept)
+    return nodes, CutTail(removed, (height, width), grids == ["align_corners"], kept)
 
 
 def _walk(output: ir.Value) -> tuple[list[ir.Node], str | None]:

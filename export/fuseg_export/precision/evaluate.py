@@ -17,7 +17,7 @@ from fuseg.manifest import Output
 from fuseg.ops import upsample_argmax
 
 from ..frames.packing import PackedFrame, Tensors
-from ..ort_session import open_session
+from ..ort_session import open_cpu_session
 from .options import Budget
 
 __all__ = [
@@ -140,7 +140,7 @@ class Comparison:
 
 def score_function(model: onnx.ModelProto) -> ScoreFunction:
     """A network with one output as a function, run by ONNX Runtime."""
-    session = open_session(model)
+    session = open_cpu_session(model)
 
     def scores(tensors: Tensors) -> NDArray[np.float32]:
         (found,) = session.run(None, dict(tensors))

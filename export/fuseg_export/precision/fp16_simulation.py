@@ -49,7 +49,7 @@ def simulate(model: onnx.ModelProto) -> Scores:
     disabled = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.graph_optimization_level = disabled
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # as in `open_session`
+    options.log_severity_level = 3  # as in `open_cpu_session`
     graph = rounded(model).SerializeToString()
     try:
         session = onnxruntime.InferenceSession(

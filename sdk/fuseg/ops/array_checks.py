@@ -12,7 +12,9 @@ from ..cuda.array_view import as_view, share_memory
 from ..errors import ArgumentError, DTypeError, LayoutError, ShapeError
 
 
-def require(name: str, array: Any, dtype: DTypeLike, shape: Sequence[int | str]) -> Any:
+def require_array(
+    name: str, array: Any, dtype: DTypeLike, shape: Sequence[int | str]
+) -> Any:
     """Refuse ``array`` unless it is dense and has this dtype and this shape.
 
     In ``shape`` a number asks for exactly that size; a letter names an axis of
@@ -27,7 +29,7 @@ def require(name: str, array: Any, dtype: DTypeLike, shape: Sequence[int | str])
 def require_one_of(
     name: str, array: Any, dtypes: Sequence[DTypeLike], shape: Sequence[int | str]
 ) -> Any:
-    """Refuse ``array`` unless it is dense and has one of these dtypes; as `require`."""
+    """Refuse ``array`` unless it is dense and has one of these dtypes."""
     array = _require_elements(name, array, dtypes, shape)
     if not array.flags.aligned:
         raise LayoutError(
@@ -48,7 +50,7 @@ def require_rows(
     """Refuse ``array`` unless each of its rows is dense, wherever the rows lie.
 
     Crops and flips of a larger image pass; they are read where they are, on the CPU at
-    any address. Returns the array to work on, as `require`.
+    any address. Returns the array to work on, as `require_array`.
     """
     array = _require_elements(name, array, dtypes, shape)
     dense = array.itemsize
@@ -70,10 +72,10 @@ def require_out(
 ) -> Any:
     """Refuse ``array`` unless it can be written without touching ``inputs``.
 
-    ``inputs`` went through `require`. Returns the array to write, as `require`.
+    ``inputs`` went through `require_array`. Returns the array to write.
     """
     given_out = array
-    array = require(name, array, dtype, shape)
+    array = require_array(name, array, dtype, shape)
     if not array.flags.writeable:
         if array is given_out:
             raise ArgumentError(f"{name} must be writable, got a read-only array.")

@@ -10,7 +10,7 @@ from .._check import require_dtype, require_whole
 from ..cuda.array_view import as_view, on_gpu
 from ..cuda.launch import launch
 from ..errors import ArgumentError, ShapeError
-from .array_checks import require, require_one_of, require_out
+from .array_checks import require_array, require_one_of, require_out
 
 __all__ = ["ConfusionMatrix", "confusion_matrix"]
 
@@ -150,8 +150,8 @@ class ConfusionMatrix:
     ) -> NDArray[np.int64]:
         truth = as_view("truth", truth)
         axes = ("N",) * max(truth.ndim, 1)
-        require("truth", truth, self._dtype, axes)
-        prediction = require("prediction", prediction, self._dtype, truth.shape)
+        require_array("truth", truth, self._dtype, axes)
+        prediction = require_array("prediction", prediction, self._dtype, truth.shape)
         if truth.size > _MOST_PIXELS:
             raise ShapeError(
                 f"truth must have at most {_MOST_PIXELS} pixels, got {truth.size}: "

@@ -18,7 +18,7 @@ from .._check import (
 from ..cuda.array_view import on_gpu
 from ..cuda.launch import launch
 from ..errors import ArgumentError, DTypeError, ShapeError
-from .array_checks import require, require_one_of, require_out
+from .array_checks import require_array, require_one_of, require_out
 
 __all__ = ["FuseArgmax", "fuse_argmax"]
 
@@ -248,7 +248,9 @@ class FuseArgmax:
             given[name] = maps[i] = require_one_of(name, scores, _FLOATS, shape)
             if plane is not None:
                 name = f"valid[{i}]"
-                given[name] = planes[i] = require(name, plane, np.uint8, shape[1:])
+                given[name] = planes[i] = require_array(
+                    name, plane, np.uint8, shape[1:]
+                )
         gpu = on_gpu(out, stream, **given, confidence=confidence, source=source)
         if out is None:
             out = np.empty(self.size, self.dtype)

@@ -10,7 +10,7 @@ from .._check import require_number, require_whole
 from ..cuda.array_view import on_cpu, on_gpu
 from ..cuda.launch import launch
 from ..errors import ArgumentError, ShapeError
-from .array_checks import require, require_out, require_rows
+from .array_checks import require_array, require_out, require_rows
 
 __all__ = ["Overlay", "overlay"]
 
@@ -72,7 +72,7 @@ def overlay(
     Source:
         Definition: the formula above, on ``palette[labels]``.
     """
-    labels = require("labels", labels, np.uint8, ("H", "W"))
+    labels = require_array("labels", labels, np.uint8, ("H", "W"))
     paint = Overlay(palette, alpha=alpha, ignore=ignore, threads=threads)
     if isinstance(out, np.ndarray) and np.may_share_memory(out, palette):
         require_out("out", out, np.uint8, (*labels.shape, 3), palette=palette)
@@ -103,7 +103,9 @@ class Overlay:
         ignore: int | None = None,
         threads: int = 1,
     ) -> None:
-        palette = on_cpu("palette", require("palette", palette, np.uint8, ("K", 3)))
+        palette = on_cpu(
+            "palette", require_array("palette", palette, np.uint8, ("K", 3))
+        )
         if len(palette) > 256:
             raise ShapeError(f"palette must have 1 to 256 colours, got {len(palette)}.")
         alpha = require_number("alpha", alpha)
@@ -135,7 +137,7 @@ class Overlay:
     def _checked(
         self, labels: Any, frame: Any, out: NDArray[np.uint8] | None, stream: Any
     ) -> NDArray[np.uint8]:
-        labels = require("labels", labels, np.uint8, ("H", "W"))
+        labels = require_array("labels", labels, np.uint8, ("H", "W"))
         shape = (*labels.shape, 3)
         if frame is not None:
             frame = require_rows("frame", frame, (np.uint8,), shape)

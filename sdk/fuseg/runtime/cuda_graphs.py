@@ -14,7 +14,7 @@ from ..errors import BackendError, DeviceError
 _MOST = 8  # kinds: frame sizes, sensors that are missing, addresses
 
 
-class Graphs:
+class CudaGraphs:
     """Runs work directly the first time it is of a new kind, and captures it the second
     time: addresses that never come again cost no capture.
 

@@ -17,7 +17,7 @@ from ..cuda.buffers import Buffers
 from ..cuda.launch import nvtx_range, ordered_on
 from ..errors import DeviceError
 from ..manifest import Manifest
-from .cuda_graphs import Graphs
+from .cuda_graphs import CudaGraphs
 from .cuda_input import CudaInput
 from .executor import FrameJob, shapes
 from .preprocess import Preprocessor
@@ -53,7 +53,7 @@ class FrameSlot:
         with self._device.active():
             self._buffers = Buffers(self._device, backend)
             self.stream = self._buffers.stream()
-            self.graphs = Graphs(self._device, self.stream)
+            self.graphs = CudaGraphs(self._device, self.stream)
             backend.bind(*shapes(manifest), self._buffers, self.stream)
             pixel = self._buffers.memory(1)
         self.inputs = backend.inputs

@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, numpy_helper, parser
 
 from fuseg.errors import ArgumentError, ExportError
-from fuseg_export.ort_session import open_session, run_once
+from fuseg_export.ort_session import open_cpu_session, run_once
 from fuseg_export.passes.to_fp16 import to_fp16, to_opset
 from fuseg_export.precision.fp16_simulation import simulate
 
@@ -55,8 +55,8 @@ def agrees(model, keep=(), tolerance=5e-3, **feed):
     outputs = [(v.name, v.type.SerializeToString()) for v in model.graph.output]
     assert [(v.name, v.type.SerializeToString()) for v in made.graph.output] == outputs
     assert list(made.graph.input) == list(model.graph.input)
-    expected = open_session(model).run(None, feed)
-    for got, want in zip(open_session(made).run(None, feed), expected, strict=True):
+    expected = open_cpu_session(model).run(None, feed)
+    for got, want in zip(open_cpu_session(made).run(None, feed), expected, strict=True):
         assert got.dtype == want.dtype
         np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
     return made
@@ -207,7 +207,7 @@ def test_two_nodes_of_one_name():
     assert [computes_in(made, op) for op in ("Relu", "Exp")] == [HALF, HALF]
     made = to_fp16(model, keep=["twin"])
     assert [computes_in(made, op) for op in ("Relu", "Exp")] == [FLOAT, FLOAT]
-    open_session(made)  # refuses a name that two nodes have
+    open_cpu_session(made)  # refuses a name that two nodes have
 
 
 def test_an_output_that_is_read_inside_and_one_that_is_an_input():
@@ -313,7 +313,7 @@ def test_a_newer_opset_computes_the_same(opset):
     names = [n.name for n in model.graph.node]
     assert [n.name for n in made.graph.node if n.op_type != "Constant"] == names
     feed = {"x": random(1, 4, 6, 6)}
-    results = (open_session(m).run(None, feed) for m in (made, model))
+    results = (open_cpu_session(m).run(None, feed) for m in (made, model))
     for got, want in zip(*results, strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-6)
 

@@ -13,7 +13,7 @@ from fuseg.backends.tensorrt.backend import TensorRtBackend
 from fuseg.bundle import Bundle
 from fuseg.cuda import launch
 from fuseg.cuda.buffers import Buffers
-from fuseg.runtime.cuda_graphs import Graphs
+from fuseg.runtime.cuda_graphs import CudaGraphs
 from fuseg.runtime.executor import shapes
 
 CAMERA = (61, 83)
@@ -72,7 +72,7 @@ def test_pycuda_alone_runs_an_engine_and_says_what_it_cannot(
         stream, other = buffers.stream(), buffers.stream()
         backend.bind(*shapes(Bundle.open(both.path).manifest), buffers, stream)
         device.stream_wait(stream, other)
-        graphs = Graphs(device, stream)
+        graphs = CudaGraphs(device, stream)
         for _ in range(3):
             graphs.run("a kind", backend.enqueue)
         device.synchronize(stream)
