@@ -28,12 +28,12 @@ def in_force(manifest: Manifest, changes: Changes | None, *, hold: bool) -> Mani
     first = manifest.inputs[0].name
     example = f"{{{first!r}: {{'policy': 'substitute'}}}}"
     wanted = {} if changes is None else changes
-    for name, keys in _mapping("missing", wanted, example).items():
+    for name, keys in require_mapping("missing", wanted, example).items():
         if name not in policies:
             problem = f"must name inputs of the bundle ({', '.join(policies)}), got "
             raise ArgumentError.of(Fault("missing", None, f"{problem}{name!r}."))
         argument = f"missing[{name!r}]"
-        keys = _mapping(argument, keys, "{'policy': 'substitute'}")
+        keys = require_mapping(argument, keys, "{'policy': 'substitute'}")
         try:
             policies[name] = policies[name].changed(keys)
         except ManifestError as err:
@@ -44,7 +44,8 @@ def in_force(manifest: Manifest, changes: Changes | None, *, hold: bool) -> Mani
     return manifest if inputs == manifest.inputs else replace(manifest, inputs=inputs)
 
 
-def _mapping(argument: str, value: object, example: str) -> Mapping[Any, Any]:
+def require_mapping(argument: str, value: object, example: str) -> Mapping[Any, Any]:
+    """Refuse an argument of `fuseg.load` that is no mapping."""
     if isinstance(value, Mapping):
         return value
     raise ArgumentError(f"{argument} must be a dict, as in {example}, got {value!r}.")

@@ -21,9 +21,12 @@ from ..manifest import Manifest
 from ..ops.placement import place
 from .calibration_checks import CalibrationCheck
 from .frame_set import FrameSet, result_stamp
+from .policies import require_mapping
 from .results import Source
 from .sensor import Packer, Sensor, Tensors
 from .sensor_sync import SensorDecision, SyncState, age_ms, decide, sources_of
+
+_UNITS, _CHANNELS = "{'depth': 'mm'}", "{'rgb': 'BGR'}"  # examples
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,8 @@ class Preprocessor:
             ``"BGR"``, ``"RGBA"``, ``"BGRA"`` (alpha is not read) or ``"GRAY"``.
 
     Raises:
-        ArgumentError: a name that is no input, or none that has a unit (channels); a
-            unit that is unknown or measures something else.
+        ArgumentError: no mapping; a name that is no input, or none that has a unit
+            (channels); a unit that is unknown or measures something else.
     """
 
     def __init__(
@@ -59,10 +62,12 @@ class Preprocessor:
         channels: Mapping[str, str] | None = None,
     ) -> None:
         self._sensors = {i.name: Sensor(i) for i in manifest.inputs}
-        for name, unit in (units or {}).items():
-            self._named("units", name).set_camera_unit(unit)
-        for name, order in (channels or {}).items():
-            self._named("channels", name).set_camera_channels(order)
+        if units is not None:
+            for name, unit in require_mapping("units", units, _UNITS).items():
+                self._named("units", name).set_camera_unit(unit)
+        if channels is not None:
+            for name, order in require_mapping("channels", channels, _CHANNELS).items():
+                self._named("channels", name).set_camera_channels(order)
         self._checks = {
             name: CalibrationCheck(sensor.input, sensor.formats)
             for name, sensor in self._sensors.items()
