@@ -15,7 +15,7 @@ class OnMachine:
     Interface; `numpy` looks at it without waiting for anything."""
 
     def __init__(
-        self, machine: Machine, array: np.ndarray, *, pinned: bool = False
+        self, machine: Machine, array: np.ndarray, pinned: bool = False
     ) -> None:
         low, end = span(0, array.shape, array.itemsize, array.strides)
         take = machine.allocate_pinned if pinned else machine.allocate
