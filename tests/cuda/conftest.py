@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -121,6 +122,18 @@ def gpu(request: pytest.FixtureRequest) -> Emulated | Real:
     launch.kernels.cache_clear()
     launch.kernels()
     return Real(torch)
+
+
+@pytest.fixture
+def poison() -> Callable[[Any, Any], np.ndarray]:
+    """``poison(shape, dtype)``: an array of nonsense."""
+
+    def make(shape: Any, dtype: Any) -> np.ndarray:
+        array = np.empty(shape, dtype)
+        array.view(np.uint8)[...] = 0xA5
+        return array
+
+    return make
 
 
 @pytest.fixture(scope="session")
