@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -13,7 +15,7 @@ from fuseg.cuda import launch
 from . import kernels_cuda, pycuda_driver
 from .machine import Machine, Misuse, OutOfMemory, Refused
 
-__all__ = ["Machine", "Misuse", "OutOfMemory", "Refused", "install"]
+__all__ = ["Machine", "Misuse", "OutOfMemory", "Refused", "in_children", "install"]
 
 
 def install(
@@ -31,3 +33,14 @@ def install(
     monkeypatch.setitem(sys.modules, "pycuda", package)
     monkeypatch.setitem(sys.modules, "pycuda.driver", driver)
     return machine
+
+
+def in_children(monkeypatch: pytest.MonkeyPatch, version: str, **words: object) -> None:
+    """Let child processes import the double of this TensorRT; the ``words``, such as
+    ``fault="kill"``, are those of `tensorrt_faults` and of site/tensorrt."""
+    site = str(Path(__file__).parent / "site")
+    paths = [site, os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+    monkeypatch.setenv("FUSEG_TENSORRT_DOUBLE", version)
+    for name, word in words.items():
+        monkeypatch.setenv(f"FUSEG_TENSORRT_DOUBLE_{name.upper()}", str(word))

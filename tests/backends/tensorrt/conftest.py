@@ -2,51 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from backends.tensorrt.networks import CLASSES, PRECISIONS, SIZE, network
-from doubles import tensorrt
+from backends.tensorrt.networks import PRECISIONS, network, write_bundle
+from doubles import in_children, tensorrt
 from doubles.bounded import bounded  # noqa: F401
 
 from fuseg import bundle as bundles
 from fuseg.backends.tensorrt import build_parent, engines
 from fuseg.cuda import DeviceProperties
-from fuseg.manifest import Variant
 
-TESTS = Path(__file__).parents[2]
 FACTS = DeviceProperties("Pretend GPU", (8, 7), 8 << 30, True, "12.6")
 
 
 @pytest.fixture
-def make_bundle_of(rgbd: Any, tmp_path: Path) -> Callable[..., bundles.Bundle]:
+def make_bundle_of(tmp_path: Path) -> Callable[..., bundles.Bundle]:
     """``make_bundle_of("fp16", ..., onnx=bytes)``: fp32 and these variants."""
 
     def make(*names: str, onnx: bytes | None = None) -> bundles.Bundle:
-        old = bundles.Bundle.open(rgbd.path).manifest
-        (output,) = old.outputs
-        tensor = replace(output.tensor, shape=(1, CLASSES, *SIZE))
-        words = [f"class{i}" for i in range(CLASSES)]
-        classes = tuple(replace(output.classes[0], name=word) for word in words)
-        output = replace(output, tensor=tensor, classes=classes)
-        variants, members = [], {}
-        for name in dict.fromkeys((*names, "fp32")):
-            target, precision = PRECISIONS[name]
-            opset = 19 if name == "int8-trt" else 17
-            file = f"{name}.onnx"
-            variants.append(Variant(name, file, opset, 9, (target,), precision, ()))
-            members[file] = onnx or network(name)
-        path = tmp_path / "precise.fuseg"
-        whole = replace(old, outputs=(output,), variants=tuple(variants), files={})
-        bundles.write(path, whole, members)
-        return bundles.Bundle.open(path)
+        wanted = dict.fromkeys((*names, "fp32"))
+        made = {name: onnx or network(name) for name in wanted}
+        return write_bundle(tmp_path / "precise.fuseg", made)
 
     return make
 
@@ -72,18 +54,12 @@ class Doubled:
 
     def set(self, **words: object) -> None:
         """``seconds``, ``fault``, ``gpu``: see tests/doubles/tensorrt_faults.py."""
-        for name, word in words.items():
-            self.patch.setenv(f"FUSEG_TENSORRT_DOUBLE_{name.upper()}", str(word))
+        in_children(self.patch, self.version, **words)
 
     def builds(self) -> list[str]:
         """A line for each build that began."""
         path = self.folder / "builds"
         return path.read_text().splitlines() if path.exists() else []
-
-    def uses(self) -> list[Any]:
-        """What the children used, as [class, member, positional, keywords]."""
-        lines = (self.folder / "uses").read_text().splitlines()
-        return [json.loads(line) for line in lines]
 
 
 VERSIONS: dict[str, engines.TensorRT] = {}  # by version: a query takes a second
@@ -97,11 +73,8 @@ def with_tensorrt(
     query = build_parent._query_child.__wrapped__
 
     def use(version: str) -> Doubled:
-        paths = [str(TESTS / "doubles" / "site"), os.environ.get("PYTHONPATH", "")]
-        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
-        monkeypatch.setenv("FUSEG_TENSORRT_DOUBLE", version)
         found = Doubled(version, tmp_path, monkeypatch)
-        found.set(builds=tmp_path / "builds", uses=tmp_path / "uses")
+        found.set(builds=tmp_path / "builds")
         if version not in VERSIONS:
             VERSIONS[version] = query()
         monkeypatch.setattr(build_parent, "_query_child", lambda: VERSIONS[version])

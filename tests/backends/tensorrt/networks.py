@@ -1,9 +1,17 @@
-"""Small networks with casts and pairs where the exporter puts them."""
+"""Small networks with casts and pairs where the exporter puts them; their bundles."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
+
+from fuseg import bundle
+from fuseg.manifest import OutputTensor, Tail, Variant
+
+FORMAT1 = Path(__file__).parents[2] / "data" / "format1.fuseg"
 
 SIZE = (6, 8)
 SCALES = {"rgb": 0.03125, "depth": 0.0234375}  # float16 holds them exactly
@@ -67,3 +75,41 @@ def network(name: str, *, opset: int | None = None, seed: int = 3) -> bytes:
     imports = [helper.make_opsetid("", used)]
     model = helper.make_model(graph, opset_imports=imports, ir_version=9)
     return model.SerializeToString()
+
+
+def write_bundle(path: Path, networks: dict[str, bytes]) -> bundle.Bundle:
+    """A bundle of colour and depth with these variants, by name, in this order."""
+    old = bundle.Bundle.open(FORMAT1).manifest
+    inputs = tuple(
+        replace(
+            i,
+            resize=replace(i.resize, height=SIZE[0], width=SIZE[1]),
+            tensor=replace(i.tensor, shape=(1, i.tensor.shape[1], *SIZE)),
+        )
+        for i in old.inputs
+    )
+    (output,) = old.outputs
+    words = [f"class{i}" for i in range(CLASSES)]
+    output = replace(
+        output,
+        tensor=OutputTensor("scores", (1, CLASSES, *SIZE)),
+        classes=tuple(replace(output.classes[0], name=word) for word in words),
+        tail=Tail(("Resize", "ArgMax"), SIZE),
+    )
+    variants = []
+    for name in networks:
+        target, precision = PRECISIONS[name]
+        opset = 19 if name == "int8-trt" else 17
+        file = f"{name}.onnx"
+        variants.append(Variant(name, file, opset, 9, (target,), precision, ()))
+    whole = replace(
+        old,
+        inputs=inputs,
+        outputs=(output,),
+        variants=tuple(variants),
+        samples=(),
+        files={},
+    )
+    members = {f"{name}.onnx": data for name, data in networks.items()}
+    bundle.write(path, whole, members)
+    return bundle.Bundle.open(path)

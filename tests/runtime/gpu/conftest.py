@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.machinery
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,7 +23,6 @@ from fuseg.bundle import Bundle
 from fuseg.cuda import open_device
 from fuseg.cuda.buffers import Buffers
 
-SEAMS = ("pycuda", "native")
 ELEMENTS = {"float32": 1, "float16": 10, "int8": 3}  # ONNX's numbers
 
 
@@ -38,22 +36,21 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> doubles.Machine:
     return made
 
 
+@pytest.fixture(params=["pycuda", "native"])
+def seam(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
 @pytest.fixture
 def builds(
     machine: doubles.Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Callable[[], int]:
     """TensorRT 10.3 that child processes build with, too; ``builds()``: how often."""
-    site = str(Path(doubles.__file__).parent / "site")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([site, *paths()]))
-    monkeypatch.setenv("FUSEG_TENSORRT_DOUBLE", "10.3.0")
     log = tmp_path / "builds"
-    monkeypatch.setenv("FUSEG_TENSORRT_DOUBLE_BUILDS", str(log))
+    doubles.in_children(monkeypatch, "10.3.0", builds=log)
     assert machine.name == "Pretend GPU"
     return lambda: len(log.read_text().splitlines()) if log.exists() else 0
-
-
-def paths() -> list[str]:
-    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
 
 
 @pytest.fixture

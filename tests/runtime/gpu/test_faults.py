@@ -18,11 +18,6 @@ CALLS = (
 )
 
 
-@pytest.fixture(params=["pycuda", "native"])
-def seam(request):
-    return request.param
-
-
 @pytest.fixture
 def story(held, on_gpu, frames, seam):
     """``story()``: load, some frames of every kind, another size, two at a time."""

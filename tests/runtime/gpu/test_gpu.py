@@ -19,11 +19,6 @@ from fuseg.runtime.executor import shapes
 CAMERA = (61, 83)
 
 
-@pytest.fixture(params=["pycuda", "native"])
-def seam(request):
-    return request.param
-
-
 def test_labels_are_those_of_the_cpu_direct_captured_and_from_the_graph(
     both, on_gpu, frames, seam, machine
 ):

@@ -28,11 +28,6 @@ from fuseg.runtime import executor
 CAMERA = (61, 83)
 
 
-@pytest.fixture(params=["pycuda", "native"])
-def seam(request):
-    return request.param
-
-
 @pytest.fixture
 def install(machine, monkeypatch):
     """``install(...)``: the double in place of onnxruntime; see its `make`."""
@@ -391,13 +386,13 @@ def test_two_threads_that_listen_leave_stdout_as_it_was():
 
 
 def test_what_another_thread_prints_meanwhile_goes_on(capsys):
-    with onnxruntime_cuda._what_it_prints() as said:
+    with onnxruntime_cuda._what_it_prints() as printed:
         print("mine")
         other = threading.Thread(target=print, args=["yours"])
         other.start()
         other.join()
         assert sys.stdout.isatty() is False
-    assert said == ["mine"]
+    assert printed == ["mine"]
     assert capsys.readouterr().out == "yours\n"
 
 
