@@ -18,7 +18,7 @@ from typing import Any
 from .faults import Faults, OutOfMemory, Refused
 from .memory import Memory, Misuse
 from .queues import DEFAULT_STREAM, Queues
-from .streams import Capture, Wait, Work, meet
+from .streams import Capture, Task, Wait, meet
 
 __all__ = ["Machine", "Misuse", "OutOfMemory", "Refused"]
 
@@ -155,9 +155,9 @@ class Machine:
     def _give_back(self, call: str, address: int, kind: str) -> None:
         self._refuse_in_capture(call)
         found = self._memory.find(address, 1, call)
-        for work in self._queues.works():
-            if meet([(found.base, found.size)], work.reads + work.writes):
-                raise Misuse(f"{call}: '{work.what}' is queued and uses the {found}")
+        for task in self._queues.tasks():
+            if meet([(found.base, found.size)], task.reads + task.writes):
+                raise Misuse(f"{call}: '{task.what}' is queued and uses the {found}")
         self.maybe_fail(call)
         self._memory.give_back(address, kind)
 
@@ -223,7 +223,7 @@ class Machine:
         ``reads`` and ``writes`` are all that it touches: (address, bytes) or (address,
         bytes, what the address must be a multiple of).
         """
-        self._put(("enqueue",), stream, Work(what, thunk, list(reads), list(writes)))
+        self._put(("enqueue",), stream, Task(what, thunk, list(reads), list(writes)))
 
     @_alone
     def kernel(
@@ -235,22 +235,22 @@ class Machine:
         writes: Iterable[tuple[int, ...]],
     ) -> None:
         """`enqueue` for a kernel of fuseg."""
-        work = Work(kernel, thunk, list(reads), list(writes))
-        self._put(("kernel", kernel), stream, work)
+        task = Task(kernel, thunk, list(reads), list(writes))
+        self._put(("kernel", kernel), stream, task)
 
     @_alone
     def copy(self, to: int, source: int, size: int, stream: int) -> None:
         kinds = [self._memory.find(a, size, "copy").kind for a in (source, to)]
         names = {("pinned", "device"): "upload", ("device", "pinned"): "download"}
         call = names.get((kinds[0], kinds[1]), "copy")
-        work = Work(
+        task = Task(
             call,
             lambda: ctypes.memmove(to, source, size),
             [(source, size)],
             [(to, size)],
             by_kernel=False,
         )
-        self._put((call,), stream, work)
+        self._put((call,), stream, task)
 
     # Graphs ----------------------------------------------------------------------
 
@@ -284,8 +284,8 @@ class Machine:
         """Do again what was captured, with what is at its addresses by then."""
         found = self._queues.graph(graph, "launch_graph")
         self.maybe_fail("launch_graph")
-        for work in found.works:
-            self._put((), stream, work.again())
+        for task in found.tasks:
+            self._put((), stream, task.again())
 
     @_alone
     def destroy_graph(self, graph: int) -> None:
@@ -331,12 +331,12 @@ class Machine:
     @_alone
     def pending(self, stream: int) -> list[str]:
         """What is queued on a stream."""
-        return [w.what for w in self._queues.stream(stream, "pending").works()]
+        return [w.what for w in self._queues.stream(stream, "pending").tasks()]
 
     @_alone
     def check(self) -> None:
         """Raise `Misuse` for bytes written where nobody may."""
         self._memory.check()
 
-    def _put(self, calls: tuple[str, ...], stream: int, work: Work) -> None:
-        self._queues.put(calls, stream, work, self.current_device())
+    def _put(self, calls: tuple[str, ...], stream: int, task: Task) -> None:
+        self._queues.put(calls, stream, task, self.current_device())

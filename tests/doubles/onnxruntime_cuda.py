@@ -133,11 +133,11 @@ class InferenceSession(real.InferenceSession):
         **kwargs: Any,
     ) -> None:
         self._cuda: Provider | None = None
-        asked = dict(p if isinstance(p, tuple) else (p, {}) for p in providers or ())
-        if PROVIDER in asked and self._offered:
+        wanted = dict(p if isinstance(p, tuple) else (p, {}) for p in providers or ())
+        if PROVIDER in wanted and self._offered:
             fallback = int(kwargs.get("enable_fallback", 1)) == 1
             fallback = fallback or self._state.number < (1, 23)
-            given = {str(key): str(value) for key, value in asked[PROVIDER].items()}
+            given = {str(key): str(value) for key, value in wanted[PROVIDER].items()}
             try:
                 self._cuda = self._begin(given)
             except (ValueError, RuntimeError) as err:

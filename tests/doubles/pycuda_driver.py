@@ -58,7 +58,7 @@ def _classes(state: State) -> list[Any]:
             raise RuntimeError("This class cannot be instantiated from Python")
 
         def push(self) -> None:
-            with state.said("cuCtxPushCurrent"):
+            with state.reworded("cuCtxPushCurrent"):
                 machine.maybe_fail("push")
                 if self.device is None:
                     raise Refused("cudaErrorInvalidValue", "invalid device context")
@@ -101,7 +101,7 @@ def _classes(state: State) -> list[Any]:
     class Device:
         def __init__(self, ordinal: int, /) -> None:
             _ready("Device")
-            with state.said("cuDeviceGet"):
+            with state.reworded("cuDeviceGet"):
                 if ordinal not in range(machine.devices):
                     raise Refused("cudaErrorInvalidDevice", "invalid device ordinal")
             self._ordinal = ordinal
@@ -137,7 +137,7 @@ def _classes(state: State) -> list[Any]:
             )
 
         def retain_primary_context(self) -> Any:
-            with state.said("cuDevicePrimaryCtxRetain"):
+            with state.reworded("cuDevicePrimaryCtxRetain"):
                 machine.maybe_fail("retain_primary_context")
             made = object.__new__(Context)
             made.device, made.thread = self._ordinal, threading.get_ident()
@@ -151,7 +151,7 @@ def _classes(state: State) -> list[Any]:
                 raise Misuse(
                     "Stream: it must be non-blocking, or the default stream waits"
                 )
-            with state.said("cuStreamCreate"):
+            with state.reworded("cuStreamCreate"):
                 self._handle = machine.create_stream()
 
         @property
@@ -160,12 +160,12 @@ def _classes(state: State) -> list[Any]:
 
         def synchronize(self) -> None:
             state.current("Stream.synchronize")
-            with state.said("cuStreamSynchronize"):
+            with state.reworded("cuStreamSynchronize"):
                 machine.synchronize(self._handle)
 
         def wait_for_event(self, event: Event, /) -> None:
             state.current("Stream.wait_for_event")
-            with state.said("cuStreamWaitEvent"):
+            with state.reworded("cuStreamWaitEvent"):
                 machine.stream_wait(self._handle, event._recorded_on())
 
         def __del__(self, finalizing: Any = sys.is_finalizing) -> None:
@@ -234,7 +234,7 @@ def _classes(state: State) -> list[Any]:
 
         def get_device_pointer(self) -> int:
             state.current("get_device_pointer")
-            with state.said("cuMemHostGetDevicePointer"):
+            with state.reworded("cuMemHostGetDevicePointer"):
                 if not self._flags & host_alloc_flags.DEVICEMAP:
                     raise Refused("cudaErrorInvalidValue", "invalid argument")
             return self._address
@@ -272,7 +272,7 @@ def _functions(state: State) -> list[Any]:
     machine = state.machine
 
     def init(flags: int = 0) -> None:  # noqa: ARG001
-        with state.said("cuInit"):
+        with state.reworded("cuInit"):
             machine.maybe_fail("init")
             if not machine.devices:
                 raise Refused("cudaErrorNoDevice", "no CUDA-capable device is detected")
@@ -287,12 +287,12 @@ def _functions(state: State) -> list[Any]:
 
     def mem_get_info() -> tuple[int, int]:
         state.current("mem_get_info")
-        with state.said("cuMemGetInfo"):
+        with state.reworded("cuMemGetInfo"):
             return machine.memory()
 
     def mem_alloc(size: int, /) -> Any:
         context = state.current("mem_alloc")
-        with state.said("cuMemAlloc"):
+        with state.reworded("cuMemAlloc"):
             address = machine.allocate(size)
         made = object.__new__(state.DeviceAllocation)
         made._address, made._context = address, context
@@ -306,7 +306,7 @@ def _functions(state: State) -> list[Any]:
             raise Misuse("pagelocked_empty: fuseg has no use for another order than C")
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        with state.said("cuMemHostAlloc"):
+        with state.reworded("cuMemHostAlloc"):
             address = machine.allocate_pinned(size, bool(mem_flags & 2))
         made = object.__new__(state.PagelockedHostAllocation)
         made._address, made._context, made._flags = address, context, mem_flags
@@ -344,7 +344,7 @@ def _functions(state: State) -> list[Any]:
         state.current(routine)
         if stream is not None and not isinstance(stream, state.Stream):
             raise TypeError(f"No registered converter from {type(stream).__name__}")
-        with state.said(routine):
+        with state.reworded(routine):
             machine.copy(to, source, size, 0 if stream is None else stream.handle)
 
     return [

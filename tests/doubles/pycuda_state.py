@@ -40,7 +40,7 @@ class State:
         return context
 
     @contextmanager
-    def said(self, routine: str) -> Iterator[None]:
+    def reworded(self, routine: str) -> Iterator[None]:
         try:
             yield
         except Refused as err:
@@ -61,8 +61,8 @@ class State:
         if active:
             yield True
         elif threading.get_ident() != context.thread:
-            said = f"{kind} in out-of-thread context could not be cleaned up"
-            warnings.warn(said, UserWarning, stacklevel=4)
+            sentence = f"{kind} in out-of-thread context could not be cleaned up"
+            warnings.warn(sentence, UserWarning, stacklevel=4)
             yield False
         else:
             context.push()

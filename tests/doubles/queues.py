@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from .faults import Faults, Refused
 from .memory import Allocation, Memory, Misuse, view
-from .streams import Capture, Graph, Range, Stream, Wait, Work, meet
+from .streams import Capture, Graph, Range, Stream, Task, Wait, meet
 
 DEFAULT_STREAM = 1  # as CUDA calls the one that is there without being made
 _HANDLES = itertools.count(0x51000000, 0x100)
@@ -33,7 +33,7 @@ class Queues:
 
     def add_graph(self, capture: Capture) -> int:
         handle = next(_HANDLES)
-        self._graphs[handle] = Graph(handle, capture.origin.device, capture.works)
+        self._graphs[handle] = Graph(handle, capture.origin.device, capture.tasks)
         return handle
 
     def stream(self, handle: int, what: str) -> Stream:
@@ -50,9 +50,9 @@ class Queues:
             raise Misuse(f"{what}: graph {handle!r} is {why}")
         return found
 
-    def works(self) -> Iterator[Work]:
+    def tasks(self) -> Iterator[Task]:
         """All that is queued."""
-        return (w for s in list(self._streams.values()) for w in s.works())
+        return (w for s in list(self._streams.values()) for w in s.tasks())
 
     def captures_on(self, thread: threading.Thread) -> bool:
         """Whether a capture is under way that this thread has begun."""
@@ -66,15 +66,15 @@ class Queues:
         return sum(g.alive for g in self._graphs.values())
 
     def put(
-        self, calls: tuple[str, ...], handle: int, work: Work, current: int
+        self, calls: tuple[str, ...], handle: int, task: Task, current: int
     ) -> None:
         """Queue or record work; ``calls``: what it counts as."""
-        stream = self.stream(handle, work.what)
+        stream = self.stream(handle, task.what)
         if stream.device not in (None, current):
             raise Misuse(
-                f"{work.what}: device {current} is current, and {stream} is another's"
+                f"{task.what}: device {current} is current, and {stream} is another's"
             )
-        touched = self._check(work, stream)
+        touched = self._check(task, stream)
         try:
             for call in calls:
                 self._faults.count(call)
@@ -83,44 +83,44 @@ class Queues:
                 stream.capture.spoiled = True
             raise
         if stream.capture is not None:
-            stream.capture.record(stream, work)
+            stream.capture.record(stream, task)
             return
-        self._refuse_race(stream, work)
-        for allocation, (address, size, *_) in touched[: len(work.reads)]:
+        self._refuse_race(stream, task)
+        for allocation, (address, size, *_) in touched[: len(task.reads)]:
             if allocation.kind == "pinned" and not self._awaits(address, size):
-                work.sums[address, size] = zlib.crc32(view(address, (size,)))
-        stream.add(work)
+                task.sums[address, size] = zlib.crc32(view(address, (size,)))
+        stream.add(task)
 
-    def _check(self, work: Work, stream: Stream) -> list[tuple[Allocation, Range]]:
+    def _check(self, task: Task, stream: Stream) -> list[tuple[Allocation, Range]]:
         touched = []
-        for address, size, *align in work.reads + work.writes:
-            found = self._memory.find(address, size, work.what)
+        for address, size, *align in task.reads + task.writes:
+            found = self._memory.find(address, size, task.what)
             if found.kind == "device" and stream.device not in (None, found.device):
-                raise Misuse(f"{work.what}: the {found} is on another device")
-            if work.by_kernel and not found.mapped:
-                raise Misuse(f"{work.what}: the GPU cannot see the {found}")
+                raise Misuse(f"{task.what}: the {found} is on another device")
+            if task.by_kernel and not found.mapped:
+                raise Misuse(f"{task.what}: the GPU cannot see the {found}")
             if align and address % align[0]:
                 raise Misuse(
-                    f"{work.what}: {address:#x} is no multiple of {align[0]} bytes"
+                    f"{task.what}: {address:#x} is no multiple of {align[0]} bytes"
                 )
             touched.append((found, (address, size)))
         return touched
 
     def _awaits(self, address: int, size: int) -> bool:
         """Whether queued work will write there."""
-        return any(meet([(address, size)], work.writes) for work in self.works())
+        return any(meet([(address, size)], task.writes) for task in self.tasks())
 
-    def _refuse_race(self, stream: Stream, work: Work) -> None:
+    def _refuse_race(self, stream: Stream, task: Task) -> None:
         for other in list(self._streams.values()):
             known = stream.knows.get(other.handle, 0)
             for position, item in list(other.queue):
-                if other is stream or position <= known or not isinstance(item, Work):
+                if other is stream or position <= known or not isinstance(item, Task):
                     continue
-                if meet(work.writes, item.reads + item.writes) or meet(
-                    work.reads, item.writes
+                if meet(task.writes, item.reads + item.writes) or meet(
+                    task.reads, item.writes
                 ):
                     raise Misuse(
-                        f"{work.what} on {stream} and {item.what} on {other} share "
+                        f"{task.what} on {stream} and {item.what} on {other} share "
                         "memory and nothing orders them"
                     )
 

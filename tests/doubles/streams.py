@@ -20,7 +20,7 @@ def meet(some: Iterable[Range], others: Iterable[Range]) -> bool:
 
 
 @dataclass
-class Work:
+class Task:
     """Something to do later, and all memory that it touches. ``sums``: checksums of the
     CPU's memory that it reads, which nobody may change before it ran."""
 
@@ -31,8 +31,8 @@ class Work:
     by_kernel: bool = True
     sums: dict[tuple[int, int], int] = field(default_factory=dict)
 
-    def again(self) -> Work:
-        return Work(self.what, self.thunk, self.reads, self.writes, self.by_kernel)
+    def again(self) -> Task:
+        return Task(self.what, self.thunk, self.reads, self.writes, self.by_kernel)
 
 
 @dataclass
@@ -47,13 +47,13 @@ class Wait:
 class Stream:
     handle: int
     device: int | None  # None: of whichever is current
-    queue: deque[tuple[int, Work | Wait]] = field(default_factory=deque)
+    queue: deque[tuple[int, Task | Wait]] = field(default_factory=deque)
     put: int = 0  # items so far
     knows: dict[int, int] = field(default_factory=dict)
     capture: Capture | None = None
     alive: bool = True
 
-    def add(self, item: Work | Wait) -> None:
+    def add(self, item: Task | Wait) -> None:
         self.put += 1
         self.queue.append((self.put, item))
 
@@ -62,8 +62,8 @@ class Stream:
         for handle, position in {**other.knows, other.handle: other.put}.items():
             self.knows[handle] = max(self.knows.get(handle, 0), position)
 
-    def works(self) -> list[Work]:
-        return [item for _, item in list(self.queue) if isinstance(item, Work)]
+    def tasks(self) -> list[Task]:
+        return [item for _, item in list(self.queue) if isinstance(item, Task)]
 
     def __str__(self) -> str:
         return f"stream {self.handle:#x}"
@@ -76,13 +76,13 @@ class Capture:
 
     origin: Stream
     thread: threading.Thread
-    works: list[Work] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)
     members: list[Stream] = field(default_factory=list)
     loose: set[Stream] = field(default_factory=set)
     spoiled: bool = False
 
-    def record(self, stream: Stream, work: Work) -> None:
-        self.works.append(work)
+    def record(self, stream: Stream, task: Task) -> None:
+        self.tasks.append(task)
         if stream is not self.origin:
             self.loose.add(stream)
 
@@ -116,5 +116,5 @@ class Capture:
 class Graph:
     handle: int
     device: int | None
-    works: list[Work]
+    tasks: list[Task]
     alive: bool = True

@@ -119,8 +119,8 @@ class Builder:
     def __init__(self, logger: Any) -> None:
         self._logger = expect(logger, self._state.module.ILogger, "Builder")
         if faults.is_on("no gpu"):
-            told = "createInferBuilder: CUDA initialization failure with error: 35"
-            self._state.error(logger, told)
+            sentence = "createInferBuilder: CUDA initialization failure with error: 35"
+            self._state.error(logger, sentence)
             raise TypeError("pybind11::init(): factory function returned nullptr")
 
     def create_network(self, flags: int = 0) -> Any:

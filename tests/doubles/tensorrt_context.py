@@ -50,7 +50,7 @@ class IExecutionContext:
                 self._misused(f"address {address:#x} of tensor {name} is not aligned")
             ranges[tensor["mode"]].append((address, _bytes(tensor)))
         capturing = machine.is_capturing(stream)
-        thunk = _Work(self, dict(self._addresses), None if capturing else stream)
+        thunk = _Run(self, dict(self._addresses), None if capturing else stream)
         try:
             machine.enqueue(
                 stream, "enqueue", thunk, reads=ranges["INPUT"], writes=ranges["OUTPUT"]
@@ -70,7 +70,7 @@ class IExecutionContext:
         raise self._state.misuse(sentence)
 
 
-class _Work:
+class _Run:
     """One run, with the addresses that were set when it was put on the stream.
 
     It keeps the context no more alive than a stream does.

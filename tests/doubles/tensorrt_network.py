@@ -40,7 +40,7 @@ class Io:
         self.mode, self.name = mode, info.name
         self.dtype = plans.OF_ONNX.get(tensor.elem_type, "?")
         self.shape = tuple(d.dim_value for d in tensor.shape.dim)
-        self.formats = 0  # none was asked for
+        self.formats = 0  # none was set
 
 
 class INetworkDefinition:
@@ -129,8 +129,8 @@ def ios(network: Any) -> list[Any]:
 
 def allowed_formats(network: Any, io: Any) -> set[str]:
     members = network._state.module.TensorFormat.__members__
-    asked = {name for name, f in members.items() if io.formats >> int(f) & 1}
-    return asked or {"LINEAR"}
+    wanted = {name for name, f in members.items() if io.formats >> int(f) & 1}
+    return wanted or {"LINEAR"}
 
 
 def layout_of(network: Any, io: Any) -> str:

@@ -217,8 +217,8 @@ def test_a_child_without_its_parent_ends_at_once():
 
 
 def test_a_plan_that_is_cut_off_is_not_an_engine(monkeypatch):
-    said = """print('{"event": "engine", "bytes": 100}'); print("too short")"""
-    command = [sys.executable, "-c", said]
+    script = """print('{"event": "engine", "bytes": 100}'); print("too short")"""
+    command = [sys.executable, "-c", script]
     monkeypatch.setattr(build_process, "COMMAND", command)
     child = build_process.Child({}, b"", device=0)
     try:

@@ -79,8 +79,8 @@ def test_a_damaged_engine_is_built_again(kept, engine, trt10, caplog, damage):
     kept.write_bytes(damage(kept.read_bytes()))
     again = engine("fp16")
     assert again.built
-    (said,) = warnings(caplog)
-    assert re.match(rf"{kept} is not used but built again: ", said)
+    (warning,) = warnings(caplog)
+    assert re.match(rf"{kept} is not used but built again: ", warning)
     assert not engine("fp16").built
     assert len(trt10.builds()) == 2
 
@@ -108,9 +108,9 @@ def test_an_engine_of_something_else_is_built_again(
         with_tensorrt("10.3.0")
     foreign.rename(kept)
     assert engine("fp16").built
-    (said,) = warnings(caplog)
+    (warning,) = warnings(caplog)
     named = {"fp32": "of another variant, onnx", "11.4.0": "of another tensorrt"}
-    assert named[other] in said
+    assert named[other] in warning
 
 
 def test_a_link_is_not_followed(kept, engine, tmp_path, caplog):

@@ -186,8 +186,8 @@ def test_io_formats_that_cannot_be_built_become_float32_and_that_is_said(
         ("float32", "linear")
     }
     assert "no implementation for" in made.record.fallback
-    (said,) = [r for r in caplog.records if r.levelno == logging.WARNING]
-    assert "all inputs and outputs are float32" in said.getMessage()
+    (warning,) = [r for r in caplog.records if r.levelno == logging.WARNING]
+    assert "all inputs and outputs are float32" in warning.getMessage()
     assert engine("fp16").record.fallback == made.record.fallback
 
 

@@ -66,7 +66,7 @@ def ran(segmenter):
     return segmenter.backend_name, segmenter.variant.name
 
 
-def engines_of(report):
+def measured(report):
     return [(row["backend"], row["variant"]) for row in report["rows"]]
 
 
@@ -76,11 +76,11 @@ def test_engines_of_the_gpu_are_measured_with_the_variants_that_they_take(
     variants = {"fp32": None, "fp16": None, "int8-trt": None, "int8-cpu": None}
     path = with_variants(base, variants)
     report = run(path, {"tensorrt fp16": 1.0, "onnxruntime-cuda fp16": 2.0})
-    assert engines_of(report)[:5] == [
+    assert measured(report)[:5] == [
         *((TENSORRT, "int8-trt"), (TENSORRT, "fp16"), (TENSORRT, "fp32")),
         *((ORT, "fp16"), (ORT, "fp32")),
     ]
-    assert ("onnxruntime", "int8-cpu") in engines_of(report)
+    assert ("onnxruntime", "int8-cpu") in measured(report)
     assert builds() == 3
     assert len(ort.sessions) == 2
     assert report["gpu"] == "Pretend GPU, 1024 MiB, driver 12.6"
@@ -165,7 +165,7 @@ def test_labels_that_are_wrong_on_the_gpu_are_not_timed(
     for row in report["rows"]:
         assert (row["rejected"] is None) == (row["variant"] == "int8-cpu")
         assert (row["p50_ms"] is None) == (row["variant"] == "fp16")
-    assert {TENSORRT, ORT} <= {backend for backend, _ in engines_of(report)}
+    assert {TENSORRT, ORT} <= {backend for backend, _ in measured(report)}
     assert report["gpu"] is not None
     assert machine.live() == {}
 
@@ -186,7 +186,7 @@ def test_a_bundle_that_only_a_gpu_runs_can_be_tuned(
 ):
     path = with_variants(base, {"int8-trt": None})
     report = run(path, {"tensorrt int8-trt": 1.0})
-    assert engines_of(report) == [(TENSORRT, "int8-trt")]
+    assert measured(report) == [(TENSORRT, "int8-trt")]
     assert (report["rows"][0]["speedup"], report["rows"][0]["chosen"]) == (None, True)
     assert ran(fuseg.load(path)) == (TENSORRT, "int8-trt")
     assert builds() == 1
@@ -204,7 +204,7 @@ def test_tensorrt_that_cannot_be_asked_is_left_out_with_a_warning(
     real = registry.variants_for
     monkeypatch.setattr(registry, "variants_for", broken)
     report = run(path, {"onnxruntime-cuda fp16": 1.0})
-    assert TENSORRT not in {backend for backend, _ in engines_of(report)}
+    assert TENSORRT not in {backend for backend, _ in measured(report)}
     assert capsys.readouterr().out == ""
 
 
