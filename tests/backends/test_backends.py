@@ -297,7 +297,7 @@ def test_one_package_of_onnxruntime_is_none(rgbd, also_installed, caplog):
 def test_doctor_finds_the_clash_and_its_fix(
     also_installed, tmp_path, has_gpu, jetson, cuda, install
 ):
-    from fuseg.cli.doctor_engines import onnxruntime_packages
+    from fuseg.cli.doctor_backends import onnxruntime_packages
     from fuseg.cli.findings import Machine
 
     machine = Machine(tmp_path, jetson, has_gpu, cuda, "x86_64")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fuseg import power
-from fuseg.cli import doctor_engines, doctor_gpu
+from fuseg.cli import doctor_backends, doctor_gpu
 from fuseg.host import probe
 from fuseg.host.probe import Answer
 
@@ -86,7 +86,7 @@ def findings(monkeypatch):
         monkeypatch.setattr(doctor_gpu, "find_spec", lambda name: name in modules)
         monkeypatch.setattr(probe, "query", answers.__getitem__)
         monkeypatch.setattr("platform.machine", lambda: arch)
-        monkeypatch.setattr(doctor_engines, "_installed_from_pypi", lambda: [*pypi])
+        monkeypatch.setattr(doctor_backends, "_installed_from_pypi", lambda: [*pypi])
         monkeypatch.setenv("PATH", path)
         listed = doctor_gpu.findings(power.describe(root), root)
         for finding in listed:

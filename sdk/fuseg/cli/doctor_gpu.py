@@ -12,7 +12,7 @@ from typing import Any
 from ..host import probe
 from ..host.power import jetson
 from ..host.probe import Answer
-from .doctor_engines import onnxruntime, onnxruntime_packages, pycuda, tensorrt
+from .doctor_backends import onnxruntime, onnxruntime_packages, pycuda, tensorrt
 from .findings import JETPACK, NEW_DRIVER, NO_GPU, Finding, Machine
 
 _NVCC = "/usr/local/cuda/bin/nvcc"
