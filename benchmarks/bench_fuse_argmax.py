@@ -14,7 +14,7 @@ import torch
 from onnx import helper
 
 from fuseg.ops import FuseArgmax
-from peers import FRAMEWORKS, OPENCV, engines, onnx_model, torch_ways
+from peers import FRAMEWORKS, OPENCV, onnx_model, runtimes, torch_ways
 from record import Bar, Call, Row, compare, report
 from scenes import DRIFT, MARGIN, NOISE, mixed, scene_labels
 
@@ -91,7 +91,7 @@ CV2 = {"add": cv2.add, "multiply": cv2.multiply, "max": cv2.max}
 def frameworks(
     maps: list[np.ndarray], size: tuple[int, int], mode: str
 ) -> dict[str, Call]:
-    """The engines and torch: labels first in a list, (1, H, W)."""
+    """The runtimes and torch: labels first in a list, (1, H, W)."""
 
     def fuse(a: torch.Tensor, b: torch.Tensor) -> list[torch.Tensor]:
         dense = [
@@ -113,7 +113,7 @@ def frameworks(
     feed = {f"scores{i}": scores[None] for i, scores in enumerate(maps)}
     model = onnx_model(nodes, feed, {"labels": np.int64}, ratios)
     images = [torch.from_numpy(scores)[None] for scores in maps]
-    return {**engines(model, feed), **torch_ways(fuse, *images)}
+    return {**runtimes(model, feed), **torch_ways(fuse, *images)}
 
 
 def opencv_program(maps: list[np.ndarray], size: tuple[int, int], mode: str) -> Call:

@@ -4,8 +4,8 @@ python benchmarks/bench_precision.py [--rounds 50] [--machine NAME] [--only ship
 
 Camera bytes to uint8 labels at the camera's 480 x 640, one thread on one core, rounds
 interleaved in one process. First the labels: those of a peer must be fuseg's with the
-same variant and engine, else it is timed and listed, but not what a bar is set
-against. Random weights decide by hairs, so that already bfloat16, or another engine's
+same variant and backend, else it is timed and listed, but not what a bar is set
+against. Random weights decide by hairs, so that already bfloat16, or another runtime's
 rounding of INT8, labels otherwise. The bundles are made anew, unless --keep is given.
 """
 

@@ -12,7 +12,7 @@ from onnx import helper
 from shipped import shipped_scores
 
 from fuseg.ops import UpsampleArgmax, upsample_argmax
-from peers import FRAMEWORKS, OPENCV, engines, onnx_model, torch_ways
+from peers import FRAMEWORKS, OPENCV, onnx_model, runtimes, torch_ways
 from record import Bar, Call, Row, compare, cores, report
 from scenes import mixed, scene_scores
 
@@ -59,7 +59,7 @@ def opencv_program(scores: np.ndarray, size: tuple[int, int]) -> Call:
 def resize_argmax(
     scores: np.ndarray, size: tuple[int, int], *, confidence: bool
 ) -> dict[str, Call]:
-    """The same graph for torch in its three ways and for the two engines."""
+    """The same graph for torch in its three ways and for the two runtimes."""
 
     def function(scores: torch.Tensor) -> tuple[torch.Tensor, ...]:
         dense = torch.nn.functional.interpolate(scores, size, mode="bilinear")
@@ -88,7 +88,9 @@ def resize_argmax(
     feed = {"scores": scores[None]}
     constants = {"ratios": np.array(ratios, np.float32)}
     model = onnx_model(nodes, feed, outputs, constants)
-    return torch_ways(function, torch.from_numpy(feed["scores"])) | engines(model, feed)
+    return torch_ways(function, torch.from_numpy(feed["scores"])) | runtimes(
+        model, feed
+    )
 
 
 def bench(

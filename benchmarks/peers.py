@@ -1,4 +1,4 @@
-"""The engines that a kernel is measured against, each held to one thread.
+"""The runtimes that a kernel is measured against, each held to one thread.
 
 A peer that is not installed is left out, and the record says that it is absent.
 """
@@ -63,7 +63,7 @@ def onnx_model(
     return model.SerializeToString()
 
 
-def engines(model: bytes, feed: Mapping[str, np.ndarray]) -> dict[str, Call]:
+def runtimes(model: bytes, feed: Mapping[str, np.ndarray]) -> dict[str, Call]:
     """ONNX Runtime and OpenVINO on ``model``; a call returns the list of outputs."""
     calls = {ONNXRUNTIME: _onnxruntime(model, feed)}
     if importlib.util.find_spec("openvino"):

@@ -41,9 +41,9 @@ def programs(path: Path) -> list[Program]:
     manifest = bundle.manifest
     variants = [v for v in manifest.variants if v.name in ("fp32", "int8-cpu")]
     found = [
-        fuseg_program(bundle, variant.name, engine)
+        fuseg_program(bundle, variant.name, backend)
         for variant in sorted(variants, key=lambda v: v.name)
-        for engine in backends.installed()
+        for backend in backends.installed()
     ]
     if "openvino" in backends.installed():
         found += [p for v in variants for p in openvino_programs(bundle, v)]
@@ -54,11 +54,11 @@ def programs(path: Path) -> list[Program]:
     return found
 
 
-def fuseg_program(bundle: Bundle, variant: str, engine: str) -> Program:
+def fuseg_program(bundle: Bundle, variant: str, backend: str) -> Program:
     (member,) = (v.file for v in bundle.manifest.variants if v.name == variant)
-    backend = backends.create(engine, bundle.read(member), threads=1)
-    # An engine of one's own is taken as it is: random weights pass no replay.
-    segmenter = load(bundle, backend=backend, variant=variant)
+    created = backends.create(backend, bundle.read(member), threads=1)
+    # A backend of one's own is taken as it is: random weights pass no replay.
+    segmenter = load(bundle, backend=created, variant=variant)
     stages: list[Any] = []
 
     def call(frames: Frames) -> NDArray[np.uint8]:
@@ -66,7 +66,7 @@ def fuseg_program(bundle: Bundle, variant: str, engine: str) -> Program:
         stages.append(result.timing)
         return result.labels
 
-    name = f"fuseg {variant}, {engine}"
+    name = f"fuseg {variant}, {backend}"
     return Program(name, "fuseg", call, f"fuseg {variant}, onnxruntime", stages)
 
 

@@ -24,7 +24,7 @@ def test_it_loads_and_gives_the_labels_it_was_published_with(path):
     assert samples
     segmenter = fuseg.load(path)
     for frames, labels in samples:
-        # Another processor's engine may round a tie to the other side.
+        # Another processor's runtime may round a tie to the other side.
         assert label_agreement(segmenter(**frames).labels, labels) >= 0.999
         assert len(np.unique(labels)) > 1
 

@@ -52,7 +52,7 @@ def make_peers(
     Args:
         bundle_path: What fuseg runs. The recipe runs the same network, with what was
             cut off its end back in the graph.
-        threads: For the engines, and OpenCV.
+        threads: For the runtimes, and OpenCV.
         torch_target, checkpoint: The network before it was exported, for plain
             PyTorch; see ``fuseg export``.
 

@@ -164,9 +164,9 @@ def test_trained_weights_with_wrong_labels_are_not_timed(
     both()
     call = bench.precision_programs.fuseg_program
 
-    def wrong(opened, variant, engine):
-        program = call(opened, variant, engine)
-        if (variant, engine) != ("int8-cpu", "openvino"):
+    def wrong(opened, variant, backend):
+        program = call(opened, variant, backend)
+        if (variant, backend) != ("int8-cpu", "openvino"):
             return program
         return replace(program, call=lambda given: 1 - program.call(given))
 

@@ -54,7 +54,7 @@ class Demo:
         frames: How many pairs of rgb/NNNN.png (RGB) and depth/NNNN.png (uint16,
             millimetres, 0 is no reading) there are; truth/NNNN.png are their labels.
         miou: Of fuseg's labels on these frames, at the camera's size.
-        backend: The engine that ran it.
+        backend: The backend that ran it.
         picture: Colour, depth, truth and labels side by side.
         seconds: What making it took.
     """

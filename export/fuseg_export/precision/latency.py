@@ -1,4 +1,4 @@
-"""What a run of each variant costs on this machine, engine by engine."""
+"""What a run of each variant costs on this machine, backend by backend."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _ROUNDS = 15
 
 
 def median_ms(networks: Sequence[onnx.ModelProto]) -> list[dict[str, float]]:
-    """Median milliseconds of a run of each network, by engine: one thread, in turns.
+    """Median milliseconds of a run of each network, by backend: one thread, in turns.
 
     Raises:
-        BackendError: An engine that is installed refuses one of them.
+        BackendError: A backend that is installed refuses one of them.
     """
     running = []
     for index, network in enumerate(networks):

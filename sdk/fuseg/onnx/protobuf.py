@@ -52,7 +52,7 @@ class Reader:
             self._count(1)
             tag, start = _varint(data, start, end)
             number, wire = tag >> 3, tag & 7
-            if not 0 < number < 1 << 29:  # engines cut a longer tag to 32 bits
+            if not 0 < number < 1 << 29:  # runtimes cut a longer tag to 32 bits
                 raise BundleError(NOT_ONNX)
             if wire == VARINT:
                 value, start = _varint(data, start, end)

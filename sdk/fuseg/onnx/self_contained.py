@@ -1,4 +1,4 @@
-"""Finding what would make an engine open other files, without the onnx package.
+"""Finding what would make a runtime open other files, without the onnx package.
 
 This walks the fields that lead to tensors and nodes and steps over all others, so a
 file of any size is scanned in a few milliseconds.
