@@ -225,8 +225,8 @@ def plane_input() -> Callable[..., Any]:
 def make_bundle(tmp_path: Path) -> Callable[..., Linear]:
     """``make_bundle(*inputs, classes=4, stride=1, **output) -> Linear``."""
     count = itertools.count()
-    return lambda *inputs, **how: write_linear(
-        tmp_path / f"linear{next(count)}.fuseg", *inputs, **how
+    return lambda *inputs, **options: write_linear(
+        tmp_path / f"linear{next(count)}.fuseg", *inputs, **options
     )
 
 

@@ -15,9 +15,9 @@ from fuseg.bundle.npy import read_npy
 from fuseg.errors import BundleError
 
 
-def npy(array, **how):
+def npy(array, **options):
     file = io.BytesIO()
-    np.lib.format.write_array(file, np.asanyarray(array), **how)
+    np.lib.format.write_array(file, np.asanyarray(array), **options)
     return file.getvalue()
 
 

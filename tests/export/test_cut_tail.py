@@ -48,8 +48,8 @@ def ops(model):
     return [n.op_type for n in model.graph.node if n.op_type != "Constant"]
 
 
-def up(x, **how):
-    return F.interpolate(x, **{"size": SIZE, "mode": "bilinear", **how})
+def up(x, **options):
+    return F.interpolate(x, **{"size": SIZE, "mode": "bilinear", **options})
 
 
 TAILS = {

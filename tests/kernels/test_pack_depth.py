@@ -67,9 +67,9 @@ NUMBERS = {"scale": 1.0, "mean": 0.0, "std": 1.0}
 METRES = {"scale": 0.001, "mean": 2.3, "std": 1.7}
 
 
-def assert_as_defined(result, frame, size, **how):
+def assert_as_defined(result, frame, size, **options):
     plane, readings = result
-    wanted, error, count = defined(frame, size, **how)
+    wanted, error, count = defined(frame, size, **options)
     assert plane.dtype == np.float32
     assert readings == count
     assert type(readings) is int
@@ -97,8 +97,10 @@ def test_matches_the_definition(dtype, filter, rng):
     for shape, size in SIZES:
         frame = frame_of(dtype, shape, rng)
         before = frame.copy()
-        how = {"filter": filter, "fill": -1.0, **METRES}
-        assert_as_defined(pack_depth(frame, size=size, **how), frame, size, **how)
+        options = {"filter": filter, "fill": -1.0, **METRES}
+        assert_as_defined(
+            pack_depth(frame, size=size, **options), frame, size, **options
+        )
         np.testing.assert_array_equal(frame, before)
 
 
@@ -115,9 +117,9 @@ def test_matches_the_definition(dtype, filter, rng):
 def test_any_size_and_any_numbers(shape, size, dtype, filter, invalid, numbers, seed):
     frame = np.random.default_rng(seed).integers(0, 256, shape).astype(dtype)
     scale, mean, fill = numbers
-    how = {"invalid": invalid, "filter": filter, "fill": fill}
-    how |= {"scale": scale, "mean": mean, "std": 3.0}
-    assert_as_defined(pack_depth(frame, size=size, **how), frame, size, **how)
+    options = {"invalid": invalid, "filter": filter, "fill": fill}
+    options |= {"scale": scale, "mean": mean, "std": 3.0}
+    assert_as_defined(pack_depth(frame, size=size, **options), frame, size, **options)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -160,16 +162,16 @@ def test_what_does_not_stay_finite_is_no_reading(scale, mean, dtype, filter, rng
         valid = np.isfinite(scaled.astype(dtype)) & np.isfinite(frame)
     if filter == "bilinear":
         valid &= np.abs(frame) <= 2.0**126
-    how = {"scale": scale, "mean": mean, "invalid": (), "fill": -7.0}
-    how |= {"filter": filter, "dtype": dtype}
+    options = {"scale": scale, "mean": mean, "invalid": (), "fill": -7.0}
+    options |= {"filter": filter, "dtype": dtype}
     flags = np.empty((31, 83), np.uint8)
-    plane, count = pack_depth(frame, size=(31, 83), valid=flags, **how)
+    plane, count = pack_depth(frame, size=(31, 83), valid=flags, **options)
     np.testing.assert_array_equal(flags, valid)
     assert count == valid.sum()
     assert 0 < count < valid.size
     assert np.isfinite(plane).all()
     np.testing.assert_array_equal(plane[~valid], -7.0)
-    assert np.isfinite(pack_depth(frame, size=(13, 29), **how)[0]).all()
+    assert np.isfinite(pack_depth(frame, size=(13, 29), **options)[0]).all()
 
 
 def test_a_range_of_readings_is_that_of_the_sensor(rng):
@@ -329,7 +331,9 @@ def placed(frame, size, filter="nearest", invalid=(0,), **where):
     return raw, valid
 
 
-def assert_placed(frame, size, *, fill=-1.0, dtype=np.float32, out_scale=1.0, **how):
+def assert_placed(
+    frame, size, *, fill=-1.0, dtype=np.float32, out_scale=1.0, **options
+):
     flags = np.full(size, 9, np.uint8)
     plane, readings = pack_depth(
         frame,
@@ -339,9 +343,9 @@ def assert_placed(frame, size, *, fill=-1.0, dtype=np.float32, out_scale=1.0, **
         out_scale=out_scale,
         valid=flags,
         **METRES,
-        **how,
+        **options,
     )
-    raw, valid = placed(frame, size, **how)
+    raw, valid = placed(frame, size, **options)
     np.testing.assert_array_equal(flags, valid)
     assert readings == valid.sum()
     assert plane.dtype == dtype
@@ -403,7 +407,7 @@ def test_a_pixel_of_weight_0_is_not_read():
     box=st.none() | st.tuples(*[st.floats(0, 1)] * 4),
     dtype=st.sampled_from(DTYPES),
     seed=st.integers(0, 99),
-    how=st.fixed_dictionaries(
+    options=st.fixed_dictionaries(
         {
             "filter": st.sampled_from([*FILTERS, "bilinear"]),
             "rotate": st.sampled_from([0, 90, 180, 270]),
@@ -413,7 +417,7 @@ def test_a_pixel_of_weight_0_is_not_read():
     ),
     out=st.sampled_from([(np.float32, 1.0), (np.float16, 1.0), (np.int8, 0.03)]),
 )
-def test_any_geometry(shape, size, box, dtype, seed, how, out):
+def test_any_geometry(shape, size, box, dtype, seed, options, out):
     crop = None
     if box is not None:
         (height, width), (y, x, h, w) = shape, box
@@ -425,14 +429,15 @@ def test_any_geometry(shape, size, box, dtype, seed, how, out):
             1 + int(w * (width - left - 1)),
         )
     frame = frame_of(dtype, shape, np.random.default_rng(seed))
-    threads = how.pop("threads")
-    assert_placed(frame, size, crop=crop, dtype=out[0], out_scale=out[1], **how)
+    threads = options.pop("threads")
+    assert_placed(frame, size, crop=crop, dtype=out[0], out_scale=out[1], **options)
     one, several = (
-        pack_depth(frame, size=size, crop=crop, threads=n, **how) for n in (1, threads)
+        pack_depth(frame, size=size, crop=crop, threads=n, **options)
+        for n in (1, threads)
     )
     np.testing.assert_array_equal(one[0], several[0])
     assert one[1] == several[1]
-    found = PackDepth(dtype, size=size, crop=crop, **how).has_reading(frame)
+    found = PackDepth(dtype, size=size, crop=crop, **options).has_reading(frame)
     assert found == (one[1] > 0)
 
 
@@ -441,11 +446,11 @@ def test_any_geometry(shape, size, box, dtype, seed, how, out):
 def test_what_lies_outside_the_crop_does_not_count(filter, rotate, rng):
     frame = frame_of(np.uint16, (50, 150), rng)
     crop = (7, 11, 31, 97)
-    how = {"size": (40, 60), "filter": filter, "rotate": rotate, "crop": crop}
-    plane, readings = pack_depth(frame, **how)
+    options = {"size": (40, 60), "filter": filter, "rotate": rotate, "crop": crop}
+    plane, readings = pack_depth(frame, **options)
     other = frame_of(np.uint16, (50, 150), rng)
     other[7:38, 11:108] = frame[7:38, 11:108]
-    again, count = pack_depth(other, **how)
+    again, count = pack_depth(other, **options)
     np.testing.assert_array_equal(plane, again)
     assert readings == count
 
@@ -512,11 +517,11 @@ def test_stays_inside_its_arrays_when_it_blends(rotate, dtype, fenced, rng):
     for shape, size in SIZES:
         frame = fenced(shape, dtype)
         frame[...] = frame_of(dtype, shape, rng)
-        how = {"size": size, "filter": "bilinear", "rotate": rotate}
+        options = {"size": size, "filter": "bilinear", "rotate": rotate}
         for kind in (np.float32, np.float16, np.int8):
             out, valid = fenced(size, kind), fenced(size, np.uint8)
-            pack_depth(frame, out=out, valid=valid, dtype=kind, **how)
-            plane, readings = pack_depth(frame.copy(), dtype=kind, **how)
+            pack_depth(frame, out=out, valid=valid, dtype=kind, **options)
+            plane, readings = pack_depth(frame.copy(), dtype=kind, **options)
             np.testing.assert_array_equal(out, plane)
             assert valid.sum() == readings
 
@@ -787,36 +792,36 @@ def any_array(draw, dtypes):
 @st.composite
 def calls(draw):
     """Arguments of which some are wrong."""
-    how = {"size": (2, 3)}
+    options = {"size": (2, 3)}
     names = ["size", "scale", "mean", "std", "invalid", "fill", "filter", "crop"]
     names += ["rotate", "fit", "dtype", "out_scale", "threads", "layout", "channel"]
     for name in draw(st.lists(st.sampled_from(names), max_size=2)):
-        how[name] = draw(st.sampled_from(WORDS))
+        options[name] = draw(st.sampled_from(WORDS))
     kinds = [np.uint16, np.uint8, np.float32, np.float16, np.int8, np.int32, ">u2"]
     frame = any_array(draw, kinds)
     for name in ("out", "valid"):
         choice = draw(st.sampled_from(["none", "none", "any", "frame"]))
         if choice == "any":
-            how[name] = any_array(draw, kinds)
+            options[name] = any_array(draw, kinds)
         elif choice == "frame":
-            how[name] = frame.reshape(-1)[: frame.size // 3 * 3].reshape(-1, 3)
-    return frame, how
+            options[name] = frame.reshape(-1)[: frame.size // 3 * 3].reshape(-1, 3)
+    return frame, options
 
 
 @settings(max_examples=700, deadline=None)  # at each of three levels
 @given(calls())
 def test_misuse(call):
-    frame, how = call
-    kept = {name: how[name].copy() for name in ("out", "valid") if name in how}
+    frame, options = call
+    kept = {name: options[name].copy() for name in ("out", "valid") if name in options}
     try:
-        plane, readings = pack_depth(frame, **how)
+        plane, readings = pack_depth(frame, **options)
     except FusegError as refused:
         sentence = str(refused)
         for name, before in kept.items():
-            np.testing.assert_array_equal(how[name], before)
+            np.testing.assert_array_equal(options[name], before)
     else:
         sentence = "fine"
-        assert plane.shape == tuple(how["size"])
+        assert plane.shape == tuple(options["size"])
         assert 0 <= readings <= plane.size
     assert sentence
     assert "\n" not in sentence

@@ -393,11 +393,11 @@ def test_confidence_is_the_largest_softmax(align_corners, rng):
         for scale in (0.1, 3.0, 30.0):
             scores = rng.uniform(-scale, scale, (classes, *grid)).astype(np.float32)
             confidence = np.full(size, -1, np.float32)
-            how = {"size": size, "align_corners": align_corners}
-            labels = upsample_argmax(scores, confidence=confidence, **how)
+            options = {"size": size, "align_corners": align_corners}
+            labels = upsample_argmax(scores, confidence=confidence, **options)
             wanted = softmax_top(resized(scores, size, align_corners))
             assert np.abs(confidence - wanted).max() < 1e-5
-            np.testing.assert_array_equal(labels, upsample_argmax(scores, **how))
+            np.testing.assert_array_equal(labels, upsample_argmax(scores, **options))
 
 
 def test_confidence_of_one_class_is_a_sigmoid(rng):
@@ -434,12 +434,12 @@ def test_stays_inside_its_arrays(align_corners, fenced, rng):
         scores[...] = rng.standard_normal(scores.shape)
         out = fenced(size, np.uint8 if classes <= 255 else np.uint16)
         confidence = fenced(size, np.float32)
-        how = {"size": size, "align_corners": align_corners}
-        labels = upsample_argmax(scores, out=out, confidence=confidence, **how)
+        options = {"size": size, "align_corners": align_corners}
+        labels = upsample_argmax(scores, out=out, confidence=confidence, **options)
         assert labels is out
-        np.testing.assert_array_equal(out, upsample_argmax(scores.copy(), **how))
+        np.testing.assert_array_equal(out, upsample_argmax(scores.copy(), **options))
         scores[:, 0, 0] = np.nan
-        upsample_argmax(scores, out=out, confidence=confidence, **how)
+        upsample_argmax(scores, out=out, confidence=confidence, **options)
 
 
 def side_by_side(scores, beyond):
@@ -462,10 +462,10 @@ def test_in_hwc8_labels_are_those_of_planes(
         spoiled[rng.random(spoiled.shape) < 0.05] = value
     for scores in (*kinds, spoiled):
         half = scores.astype(np.float16)
-        how = {"size": size, "align_corners": align_corners}
+        options = {"size": size, "align_corners": align_corners}
         sure = np.empty(size, np.float32)
         _kernels.use_level(0)
-        wanted = upsample_argmax(half, confidence=sure, **how)
+        wanted = upsample_argmax(half, confidence=sure, **options)
         _kernels.use_level(level)
         for beyond in (np.nan, np.inf, 60000.0):
             laid = side_by_side(half, beyond)
@@ -473,19 +473,19 @@ def test_in_hwc8_labels_are_those_of_planes(
             confidence = poisoned(size, np.float32)
             hwc8 = {"layout": "hwc8", "classes": classes}
             buffers = {"out": out, "confidence": confidence}
-            assert upsample_argmax(laid, **how, **hwc8, **buffers) is out
+            assert upsample_argmax(laid, **options, **hwc8, **buffers) is out
             np.testing.assert_array_equal(out, wanted)
             np.testing.assert_array_equal(confidence, sure)
 
 
 def test_a_labeler_in_hwc8_labels_frame_after_frame_and_a_crop(level, rng):
-    how = {"size": (31, 53), "crop": (3, 0, 26, 40), "input_size": (32, 40)}
-    label = UpsampleArgmax((9, 8, 10), np.float16, layout="hwc8", threads=2, **how)
+    options = {"size": (31, 53), "crop": (3, 0, 26, 40), "input_size": (32, 40)}
+    label = UpsampleArgmax((9, 8, 10), np.float16, layout="hwc8", threads=2, **options)
     assert label.shape == (31, 53)
     for _ in range(3):
         half = blobs(9, (8, 10), rng).astype(np.float16)
         _kernels.use_level(0)
-        wanted = upsample_argmax(half, **how)
+        wanted = upsample_argmax(half, **options)
         _kernels.use_level(level)
         laid = side_by_side(half, np.inf)
         out = np.empty((31, 53), np.uint8)
@@ -522,7 +522,7 @@ def halves(*shape):
 
 
 @pytest.mark.parametrize(
-    ("scores", "how", "error", "words"),
+    ("scores", "options", "error", "words"),
     [
         (halves(3, 4, 8), {"layout": "nhwc"}, ArgumentError, "'hwc8', got 'nhwc'"),
         (
@@ -569,9 +569,9 @@ def halves(*shape):
         ),
     ],
 )
-def test_refuses_what_hwc8_is_not(scores, how, error, words):
+def test_refuses_what_hwc8_is_not(scores, options, error, words):
     with pytest.raises(error, match=words) as caught:
-        upsample_argmax(scores, size=(6, 8), **how)
+        upsample_argmax(scores, size=(6, 8), **options)
     assert str(caught.value).count("\n") == 0
 
 
@@ -768,7 +768,7 @@ def test_a_labeler_refuses_other_arrays():
 
 
 @pytest.mark.parametrize(
-    ("how", "error", "words"),
+    ("options", "error", "words"),
     [
         ({"shape": (2, 3)}, ShapeError, r"shape must be \(C, h, w\) or"),
         ({"shape": (2, 0, 3)}, ShapeError, "each above 0"),
@@ -805,8 +805,8 @@ def test_a_labeler_refuses_other_arrays():
         ),
     ],
 )
-def test_a_labeler_refuses_settings(how, error, words):
-    given = {"shape": (2, 3, 4), "dtype": np.float32, "size": (6, 8)} | how
+def test_a_labeler_refuses_settings(options, error, words):
+    given = {"shape": (2, 3, 4), "dtype": np.float32, "size": (6, 8)} | options
     with pytest.raises(error, match=words):
         UpsampleArgmax(given.pop("shape"), given.pop("dtype"), **given)
 

@@ -160,7 +160,9 @@ def test_the_plan_is_kept_between_frames(rgbd, frames, monkeypatch):
     monkeypatch.setattr(
         ops.UpsampleArgmax,
         "__init__",
-        lambda self, *args, **how: (made.append(1), plain(self, *args, **how))[1],
+        lambda self, *args, **options: (made.append(1), plain(self, *args, **options))[
+            1
+        ],
     )
     segmenter = fuseg.load(rgbd.path)
     for seed in range(3):

@@ -297,8 +297,8 @@ class Lent:
     def __init__(self, array):
         self._array = array
 
-    def __dlpack__(self, **how):
-        return self._array.__dlpack__(**how)
+    def __dlpack__(self, **options):
+        return self._array.__dlpack__(**options)
 
     def __dlpack_device__(self):
         return self._array.__dlpack_device__()

@@ -154,8 +154,8 @@ def main() -> int:
             )
             if options.save:
                 options.save.write_text(json.dumps(record))
-    for name, how in failed.items():
-        print(f"WRONG {name}: {how}")
+    for name, fault in failed.items():
+        print(f"WRONG {name}: {fault}")
     print(f"{len(cases)} cases, {len(failed)} wrong")
     return int(bool(failed))
 

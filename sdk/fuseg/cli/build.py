@@ -284,11 +284,11 @@ def _show(result: dict[str, Any]) -> None:
         files = plural(len(result["deleted"]), "file")
         say(f"{files} deleted, {result['bytes'] / 2**20:.1f} MiB")
         return
-    how = f"built in {result['seconds']:.1f} s" if result["built"] else "cached"
+    origin = f"built in {result['seconds']:.1f} s" if result["built"] else "cached"
     if result["from"] is not None:
-        how = f"taken from {result['from']}"
+        origin = f"taken from {result['from']}"
     mib = result["plan"]["bytes"] / 2**20
-    say(f"engine of {result['variant']}: {how}, {mib:.1f} MiB")
+    say(f"engine of {result['variant']}: {origin}, {mib:.1f} MiB")
     found = result["fingerprint"]
     say(f"for {found['gpu']}, TensorRT {found['tensorrt']}, driver {found['driver']}")
     for name, tensor in result["io_formats"].items():

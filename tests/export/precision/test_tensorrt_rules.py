@@ -60,13 +60,13 @@ def net(changes=(), constants=None, opset=17, body=BODY, signature=None):
     return model
 
 
-def half(changes=(), constants=None, **how):
+def half(changes=(), constants=None, **options):
     """The same with stored int8 weights, brought to float16."""
-    return to_fp16(net([STORED, READ_STORED, *changes], constants, **how))
+    return to_fp16(net([STORED, READ_STORED, *changes], constants, **options))
 
 
-def broken(model, version="8.6", **how):
-    sentences = check_for_tensorrt(model, version=version, **how)
+def broken(model, version="8.6", **options):
+    sentences = check_for_tensorrt(model, version=version, **options)
     assert all(s.endswith(".") and "\n" not in s for s in sentences)
     return sentences
 

@@ -165,12 +165,12 @@ def _ended(fingerprint: Fingerprint, child: Child) -> str:
             "other programs, or build on a board of the same kind with more memory "
             "free and bring the engine with --pack."
         )
-    how = f"ended with exit code {code}"
+    outcome = f"ended with exit code {code}"
     if code is not None and code < 0:
-        how = f"crashed with signal {-code}"
+        outcome = f"crashed with signal {-code}"
         with suppress(ValueError):
-            how = f"crashed with {signal.Signals(-code).name}"
+            outcome = f"crashed with {signal.Signals(-code).name}"
     return (
-        f"{what} {how}; its last words: {child.last_words()}. {_HARMLESS} Try another "
+        f"{what} {outcome}; its last words: {child.last_words()}. {_HARMLESS} Try another "
         "--variant or --io-formats float32."
     )

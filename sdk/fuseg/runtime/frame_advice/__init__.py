@@ -78,14 +78,14 @@ def refuse_mask(spec: Input) -> NoReturn:
     name = spec.name
     problem = "must be a plain array, got a masked one that hides pixels."
     if spec.kind == "color":
-        how = f"Colour has no value for that; if they may be black: {name}.filled(0)."
+        fix = f"Colour has no value for that; if they may be black: {name}.filled(0)."
     else:
-        how = (
+        fix = (
             "The bundle has no raw value for no reading; NaN is one: "
             f"{name}.astype(np.float32).filled(np.nan), loaded with "
             f"units={{{name!r}: {spec.unit!r}}}."
         )
-    raise DTypeError.of(Fault("frame", name, problem, how))
+    raise DTypeError.of(Fault("frame", name, problem, fix))
 
 
 def _shape(spec: Input, array: Any, channels: str) -> tuple[str | int, ...]:
