@@ -171,6 +171,6 @@ def _ended(fingerprint: Fingerprint, child: Child) -> str:
         with suppress(ValueError):
             outcome = f"crashed with {signal.Signals(-code).name}"
     return (
-        f"{what} {outcome}; its last words: {child.last_words()}. {_HARMLESS} Try another "
-        "--variant or --io-formats float32."
+        f"{what} {outcome}; its last words: {child.last_words()}. {_HARMLESS} Try "
+        "another --variant or --io-formats float32."
     )
