@@ -115,7 +115,7 @@ def test_threads_do_not_change_the_picture(rows, rng):
             np.testing.assert_array_equal(picture, pictures[0])
 
 
-def test_a_painter_paints_frames_of_any_size(rng):
+def test_an_overlay_paints_frames_of_any_size(rng):
     palette = rng.integers(0, 256, (5, 3), dtype=np.uint8)
     paint = Overlay(palette, alpha=0.7, ignore=2)
     kept = palette.copy()

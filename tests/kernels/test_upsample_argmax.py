@@ -478,7 +478,7 @@ def test_in_hwc8_labels_are_those_of_planes(
             np.testing.assert_array_equal(confidence, sure)
 
 
-def test_a_labeler_in_hwc8_labels_frame_after_frame_and_a_crop(level, rng):
+def test_an_upsample_argmax_in_hwc8_labels_frame_after_frame_and_a_crop(level, rng):
     options = {"size": (31, 53), "crop": (3, 0, 26, 40), "input_size": (32, 40)}
     label = UpsampleArgmax((9, 8, 10), np.float16, layout="hwc8", threads=2, **options)
     assert label.shape == (31, 53)
@@ -742,7 +742,7 @@ def test_threads_do_not_change_the_result(kind, rng):
         assert len(set(results)) == 1
 
 
-def test_a_labeler_serves_many_frames(rng):
+def test_an_upsample_argmax_serves_many_frames(rng):
     label = UpsampleArgmax((4, 9, 14), np.float32, size=(31, 53), threads=2)
     out, confidence = np.empty((31, 53), np.uint8), np.empty((31, 53), np.float32)
     for kind in (*KINDS, *KINDS[::-1]):
@@ -756,7 +756,7 @@ def test_a_labeler_serves_many_frames(rng):
         np.testing.assert_array_equal(label(scores), wanted)
 
 
-def test_a_labeler_refuses_other_arrays():
+def test_an_upsample_argmax_refuses_other_arrays():
     label = UpsampleArgmax((2, 3, 4), np.float32, size=(6, 8))
     for bad in (zeros(3, 3, 4), zeros(1, 2, 3, 4), zeros(2, 3, 5)):
         with pytest.raises(ShapeError, match=r"scores must have shape \(2, 3, 4\)"):
@@ -805,7 +805,7 @@ def test_a_labeler_refuses_other_arrays():
         ),
     ],
 )
-def test_a_labeler_refuses_settings(options, error, words):
+def test_an_upsample_argmax_refuses_settings(options, error, words):
     given = {"shape": (2, 3, 4), "dtype": np.float32, "size": (6, 8)} | options
     with pytest.raises(error, match=words):
         UpsampleArgmax(given.pop("shape"), given.pop("dtype"), **given)

@@ -17,7 +17,7 @@ SIDES_PER_THING = 6
 
 @dataclass(frozen=True)
 class Rays:
-    """A fan of rays ``origin + t * (base + a * across + b * down)``.
+    """A bundle of rays ``origin + t * (base + a * across + b * down)``.
 
     Written so, a ray's direction along any axis is one outer sum. For a camera
     ``base`` has length 1 along the optical axis, hence ``t`` is the depth.

@@ -163,7 +163,7 @@ def build(
             wanted = fingerprint_of(opened, chosen, properties, about.tensorrt, options)
             engine = pack.install(pack_from, trust, wanted)
         else:
-            with _bar(chosen.name) as watcher:
+            with _bar(chosen.name) as show_progress:
                 engine = engines.engine_for(
                     opened,
                     chosen,
@@ -171,7 +171,7 @@ def build(
                     options=options,
                     device=device,
                     rebuild=rebuild,
-                    progress=watcher,
+                    progress=show_progress,
                 )
         digest = None
         if pack_to is not None:
@@ -236,12 +236,12 @@ def _bar(name: str) -> Iterator[ProgressCallback | None]:
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(f"building {name}", total=None, phase="")
 
-        def watcher(progress: engines.Progress) -> None:
+        def show_progress(progress: engines.Progress) -> None:
             total = None if progress.fraction is None else 1.0
             done = progress.fraction or 0.0
             bar.update(task, total=total, completed=done, phase=progress.phase[:40])
 
-        yield watcher
+        yield show_progress
 
 
 def _result(

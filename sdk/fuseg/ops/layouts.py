@@ -13,7 +13,7 @@ from ..cuda.array_view import as_view
 from ..errors import ArgumentError, DTypeError, LayoutError, ShapeError
 from .array_checks import require_out
 
-__all__ = ["OutPlanes", "hwc8_shape", "require_sixteens"]
+__all__ = ["OutPlanes", "hwc8_shape", "require_16_byte_alignment"]
 
 _LAYOUTS = ("linear", "chw4")
 _GROUP = 4  # common/out_planes.h
@@ -97,7 +97,7 @@ def hwc8_shape(shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[int, int, 
     return height, width, -(-classes // _EIGHT) * _EIGHT
 
 
-def require_sixteens(scores: Any) -> None:
+def require_16_byte_alignment(scores: Any) -> None:
     """Refuse scores on the GPU whose classes cannot be read eight at a time."""
     if scores.pointer % 16:
         raise LayoutError(

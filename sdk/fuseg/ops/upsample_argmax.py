@@ -21,7 +21,7 @@ from ..cuda.launch import launch
 from ..errors import ArgumentError, ShapeError
 from .affine_axis import affine_axis
 from .array_checks import require_one_of, require_out
-from .layouts import hwc8_shape, require_sixteens
+from .layouts import hwc8_shape, require_16_byte_alignment
 
 __all__ = ["UpsampleArgmax", "upsample_argmax"]
 
@@ -282,7 +282,7 @@ class UpsampleArgmax:
         arrays = (scores, target, confidence, nan_samples)
         if gpu:
             if self._pitch:
-                require_sixteens(scores)
+                require_16_byte_alignment(scores)
             launch(self._kernel, *arrays, stream=stream)
         else:
             ran = self._kernel.run(*arrays)

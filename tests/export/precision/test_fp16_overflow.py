@@ -25,7 +25,7 @@ RISKY = """agraph (float[1,2,8,8] x) => (float[1,2,1,1] y) {
     e = Add(d, c)
     y = GlobalAveragePool(e)
 }"""
-CALM = dict.fromkeys("xabcdey", (-1.0, 1.0))
+IN_RANGE = dict.fromkeys("xabcdey", (-1.0, 1.0))
 
 
 @pytest.mark.parametrize(
@@ -42,11 +42,11 @@ CALM = dict.fromkeys("xabcdey", (-1.0, 1.0))
     ],
 )
 def test_risks_follow_the_ranges(changed, names):
-    assert overflow_risks({**CALM, **changed}, net(RISKY)) == names
+    assert overflow_risks({**IN_RANGE, **changed}, net(RISKY)) == names
 
 
 def test_a_value_of_unknown_range_is_a_risk():
-    known = {k: v for k, v in CALM.items() if k != "b"}
+    known = {k: v for k, v in IN_RANGE.items() if k != "b"}
     overflowing = overflow_risks(known, net(RISKY))
     assert overflowing == ["Sigmoid_1", "Mul_2", "Softmax_3"]
 
@@ -64,16 +64,16 @@ def test_a_divisor_near_zero_is_a_risk(limits, names):
     model = net(
         "agraph (float[1] x) => (float[1] y) { a = Relu(x) b = Neg(x) y = Div(b, a) }"
     )
-    assert overflow_risks({**CALM, "a": limits}, model) == names
+    assert overflow_risks({**IN_RANGE, "a": limits}, model) == names
 
 
 def test_a_square_is_a_risk_and_a_product_is_not():
     model = net("agraph (float[1] x) => (float[1] y) { a = Mul(x, x) y = Mul(a, x) }")
-    assert overflow_risks(CALM, model) == ["Mul_0"]
+    assert overflow_risks(IN_RANGE, model) == ["Mul_0"]
 
 
 def test_a_risk_without_a_name_is_refused():
     model = net(RISKY)
     model.graph.node[3].name = ""
     with pytest.raises(ExportError, match="Softmax that makes d must stay float32"):
-        overflow_risks(CALM, model)
+        overflow_risks(IN_RANGE, model)

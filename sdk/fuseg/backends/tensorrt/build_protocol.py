@@ -56,9 +56,9 @@ class Reporter:
             self._stream.write(line.encode() + data)
             self._stream.flush()
 
-    def progress(self, meter: ProgressTracker) -> None:
+    def progress(self, tracker: ProgressTracker) -> None:
         now = time.monotonic()
         if now - self._last >= _PAUSE_S:
             self._last = now
-            phase = plain(meter.phase)
-            self.say("progress", fraction=meter.fraction, phase=phase)
+            phase = plain(tracker.phase)
+            self.say("progress", fraction=tracker.fraction, phase=phase)

@@ -237,7 +237,7 @@ def _reformats(trt: Any, engine: Any) -> list[str]:
 
 
 def _monitor(trt: Any, reporter: Reporter) -> Any:
-    meter = ProgressTracker()
+    tracker = ProgressTracker()
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -246,17 +246,17 @@ def _monitor(trt: Any, reporter: Reporter) -> Any:
         def phase_start(
             self, phase_name: str, parent_phase: Any, num_steps: int
         ) -> None:
-            meter.start(phase_name, parent_phase, num_steps)
-            reporter.progress(meter)
+            tracker.start(phase_name, parent_phase, num_steps)
+            reporter.progress(tracker)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            meter.step(phase_name, step)
-            reporter.progress(meter)
+            tracker.step(phase_name, step)
+            reporter.progress(tracker)
             return True
 
         def phase_finish(self, phase_name: str) -> None:
-            meter.finish(phase_name)
-            reporter.progress(meter)
+            tracker.finish(phase_name)
+            reporter.progress(tracker)
 
     return Monitor()
 
