@@ -90,7 +90,7 @@ class OnnxRuntimeCudaBackend:
         except Exception as err:  # its exceptions have no common base but this one
             require_from("onnxruntime", err, called=type(session))
             what = "ONNX Runtime failed to run the network on the GPU"
-            raise _refused(what, err, self.device) from err
+            raise _backend_error(what, err, self.device) from err
 
     def clone(self) -> OnnxRuntimeCudaBackend:
         """See `GpuBackend.clone`; but the weights are loaded again, for its session."""
@@ -138,7 +138,7 @@ def _session(model: bytes, device: Device, stream: int) -> Any:
         except Exception as err:  # its exceptions have no common base but this one
             require_from("onnxruntime", err, called=onnxruntime.InferenceSession)
             what = "ONNX Runtime refuses the network on the GPU"
-            raise _refused(what, err, device) from err
+            raise _backend_error(what, err, device) from err
     if PROVIDER not in session.get_providers():  # what it offers may not load
         first = said[0] if said else "why is on stderr"
         why = next((line for line in said if line.startswith("EP Error ")), first)
@@ -187,7 +187,7 @@ def _what_it_prints() -> Iterator[list[str]]:
                 _log.info("ONNX Runtime: %s", line)
 
 
-def _refused(what: str, err: Exception, device: Device) -> BackendError:
+def _backend_error(what: str, err: Exception, device: Device) -> BackendError:
     said = str(err)
     sentence = f"{what}: {_short(said)}"
     if not any(words in said for words in _OUT_OF_MEMORY):

@@ -103,20 +103,20 @@ def sources_of(decisions: Mapping[str, SensorDecision]) -> dict[str, Source]:
     Raises:
         FrameError: the policy of some inputs is to refuse; the sentence names each.
     """
-    refused: dict[str, SensorDecision] = {}
+    refusals: dict[str, SensorDecision] = {}
     found = {}
     for name, decision in decisions.items():
         if decision.state == "refused":
-            refused[name] = decision
+            refusals[name] = decision
         else:
             found[name] = Source(decision.state, decision.age_ms, decision.cause)
-    if refused:
-        listed = ", ".join(f"{name} ({d.why})" for name, d in refused.items())
-        way_out = {name: {"policy": "substitute"} for name in refused}
+    if refusals:
+        listed = ", ".join(f"{name} ({d.why})" for name, d in refusals.items())
+        way_out = {name: {"policy": "substitute"} for name in refusals}
         raise FrameError(
             f"{listed}: no usable frame, and the policy is to refuse then. Give a "
             f"usable frame, or go on without one: fuseg.load(..., missing={way_out}).",
-            causes={name: d.cause for name, d in refused.items() if d.cause},
+            causes={name: d.cause for name, d in refusals.items() if d.cause},
         )
     return found
 
