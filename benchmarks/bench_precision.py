@@ -31,7 +31,7 @@ from fuseg.bench import Frames, percentiles, time_frames
 from fuseg.bundle import Bundle
 from fuseg.dataset import metrics
 
-# Peers resize and round in other places than fuseg does: edges differ a little.
+# Peers resize and round elsewhere than fuseg does: edges differ a little.
 LEAST_AGREEMENT = 0.98
 BUNDLES = Path(__file__).parent / "precision_bundles.py"
 

@@ -49,7 +49,7 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class BarResult:
     """A bar beside what was reached; ``peer`` was the fastest of ``than``."""
 
     than: str
@@ -86,7 +86,7 @@ class Row:
     bytes_written: int
     ratio: float
     floor_share: float
-    bars: tuple[Verdict, ...] = ()
+    bars: tuple[BarResult, ...] = ()
     notes: str = ""
 
     @property
@@ -199,7 +199,7 @@ def _floor_of(name: str, medians: dict[str, float]) -> float:
 
 def _judge(
     bar: Bar, medians: dict[str, float], ours: str
-) -> tuple[str, Verdict] | None:
+) -> tuple[str, BarResult] | None:
     least = {"avx512": bar.least, "avx2": bar.avx2, "none": None}[bars_of()]
     if least is None:
         return None
@@ -211,7 +211,7 @@ def _judge(
     fastest = min(present, key=present.__getitem__)
     own = medians[OURS_COLD if fastest == COLD else judged]
     reached = present[fastest] / own
-    return judged, Verdict(" | ".join(names), least, fastest, reached)
+    return judged, BarResult(" | ".join(names), least, fastest, reached)
 
 
 @cache

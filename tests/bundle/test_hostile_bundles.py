@@ -106,11 +106,11 @@ FUZZ = settings(
 
 
 @FUZZ
-@given(places=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=12))
-def test_any_bytes_changed_are_refused_or_harmless(good, path, places):
+@given(changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=12))
+def test_any_bytes_changed_are_refused_or_harmless(good, path, changes):
     data = good.forge(good.entries())
     changed = bytearray(data)
-    for where, value in places:
+    for where, value in changes:
         changed[int(where * (len(data) - 1))] = value
     path.unlink(missing_ok=True)
     path.write_bytes(bytes(changed))

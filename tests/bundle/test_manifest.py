@@ -253,14 +253,14 @@ def test_a_manifest_error_is_a_bundle_error():
     assert issubclass(ManifestError, BundleError)
 
 
-def places(value, path=()):
+def paths(value, path=()):
     """Every path in a JSON value."""
     if path:
         yield path
     if isinstance(value, (dict, list)):
         inside = value.items() if isinstance(value, dict) else enumerate(value)
         for key, entry in inside:
-            yield from places(entry, (*path, key))
+            yield from paths(entry, (*path, key))
 
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9)
@@ -274,7 +274,7 @@ ANY_JSON = st.recursive(
 
 
 @settings(max_examples=300, deadline=None)
-@given(path=st.sampled_from(list(places(GOOD))), value=ANY_JSON)
+@given(path=st.sampled_from(list(paths(GOOD))), value=ANY_JSON)
 def test_any_value_anywhere_is_understood_or_refused_in_one_sentence(path, value):
     try:
         manifest = parse(changed(path, value))

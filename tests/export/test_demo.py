@@ -17,7 +17,7 @@ from fuseg_export.scenes import TRAIN_SEEDS, render
 KEYS = [f"{number:04}" for number in range(8)]
 
 
-def contents(folder):
+def files_in(folder):
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
@@ -59,7 +59,7 @@ def test_it_writes_frames_as_the_cameras_give_them(demo_folder):
 def test_a_second_demo_replaces_the_first_with_the_same_bytes(demo_folder, tmp_path):
     for _ in range(2):
         command.make_demo(tmp_path / "again")
-        assert contents(tmp_path / "again") == contents(demo_folder)
+        assert files_in(tmp_path / "again") == files_in(demo_folder)
 
 
 @pytest.mark.usefixtures("quick")
@@ -92,7 +92,7 @@ def test_frames_of_the_users_own_are_never_overwritten(tmp_path, name):
     own.write_bytes(b"mine")
     with pytest.raises(OutputFileError, match=rf"--out must be .*, where {name} is"):
         command.make_demo(tmp_path)
-    assert contents(tmp_path) == {f"{name}/0000.png": b"mine"}
+    assert files_in(tmp_path) == {f"{name}/0000.png": b"mine"}
 
 
 def test_without_the_weights_it_says_where_they_are(monkeypatch, tmp_path):

@@ -214,7 +214,7 @@ def test_an_opset_out_of_range_is_refused(opset):
 
 
 A, B = torch.zeros(1, 4, 2, 3), torch.zeros(1, 4, 8, 9)
-Pair = namedtuple("Pair", ["first", "second"])
+Both = namedtuple("Both", ["first", "second"])
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ Pair = namedtuple("Pair", ["first", "second"])
         ({"main": A}, None, "main", "took the network's output main$"),
         ((A, B), "1", 1, None),
         ([A], None, 0, "took the network's output 0$"),
-        (Pair(A, B), "0", 0, None),
+        (Both(A, B), "0", 0, None),
     ],
 )
 def test_the_segmentation_is_chosen(returned, word, key, note):

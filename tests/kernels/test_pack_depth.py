@@ -325,9 +325,9 @@ def placed(frame, size, filter="nearest", invalid=(0,), **where):
         for value in invalid:
             is_valid &= inner != np.float32(value)
     raw, valid = np.zeros(size), np.zeros(size, bool)
-    spot = np.s_[top : top + picture[0], left : left + picture[1]]
-    raw[spot] = np.where(is_valid, inner, 0)
-    valid[spot] = is_valid
+    window = np.s_[top : top + picture[0], left : left + picture[1]]
+    raw[window] = np.where(is_valid, inner, 0)
+    valid[window] = is_valid
     return raw, valid
 
 

@@ -43,7 +43,7 @@ class DrawnFrame:
 def draw(variants: Variants, manifest: Manifest) -> tuple[DrawnFrame, ...]:
     """Draw the frames of an evaluation that are worth a look.
 
-    Side by side: the sensors, the truth if it is known, the labels, and what differs. A
+    In a row: the sensors, the truth if it is known, the labels, and what differs. A
     variant is left out where too few labels differ to be seen; so is a frame where that
     leaves no variant.
     """

@@ -3,7 +3,7 @@
 Where pairs of QuantizeLinear and DequantizeLinear stand, their scales and zero points
 are the exporter's own: the network is traced to an ONNX graph, node for node,
 `int8.quantize` writes its pairs into that graph, and a `FakeQuantize` goes to the same
-places.
+positions.
 
 Left out is the rounding of an int32 bias: its step is that of a product of two 8-bit
 numbers, far below theirs.

@@ -30,7 +30,7 @@ Samples = list[tuple[dict[str, NDArray[Any]], NDArray[np.uint8]]]
 def write(
     path: str | os.PathLike[str], manifest: Manifest, members: Mapping[str, bytes]
 ) -> str:
-    """Write a bundle, whole or not at all; equal contents give equal bytes.
+    """Write a bundle, whole or not at all; equal members give equal bytes.
 
     Args:
         path: The file to make or to replace.

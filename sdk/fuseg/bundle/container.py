@@ -34,7 +34,7 @@ _LARGEST_MANIFEST = 4 << 20
 
 
 def pack(manifest: bytes, members: Mapping[str, bytes]) -> bytes:
-    """Lay out a bundle; the same contents give the same bytes.
+    """Lay out a bundle; the same members give the same bytes.
 
     Raises:
         BundleError: there are too many members, or they are 4 GiB or more.

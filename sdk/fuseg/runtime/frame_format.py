@@ -14,7 +14,7 @@ from ..manifest.units import parse_unit, unit_factor
 
 __all__ = ["DepthFormat", "formats"]
 
-_DELIVERED = ("uint16", "float32")  # what drivers publish
+_DELIVERED = ("uint16", "float32")  # what drivers deliver
 
 
 @dataclass(frozen=True)

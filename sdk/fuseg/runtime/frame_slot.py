@@ -27,7 +27,7 @@ _MOST_VIEWS = 32
 
 
 class PinnedBuffer(NamedTuple):
-    """Pinned memory, and where the GPU has its contents."""
+    """Pinned memory, and where the GPU has its copy."""
 
     pinned: Pinned
     address: int

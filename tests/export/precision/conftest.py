@@ -16,7 +16,7 @@ from fuseg_export.to_onnx import to_onnx
 SIZE = (32, 48)
 
 
-class Fusing(nn.Module):
+class FusionNet(nn.Module):
     """Two sensors, a branch, a skip over an addition, a gate, a concatenation."""
 
     def __init__(self):
@@ -80,7 +80,7 @@ class Depthwise(nn.Module):
         return F.interpolate(self.head(x), SIZE, mode="bilinear")
 
 
-NETWORKS = {"fusing": Fusing, "dense": Dense, "depthwise": Depthwise}
+NETWORKS = {"fusing": FusionNet, "dense": Dense, "depthwise": Depthwise}
 
 
 @pytest.fixture(scope="session")
@@ -103,7 +103,7 @@ def exported():
 
 @pytest.fixture(scope="session")
 def frames():
-    """``frames(name, count)``: tensors that are smooth in places, as pictures are."""
+    """``frames(name, count)``: tensors that are smooth locally, as pictures are."""
 
     def draw(name, count):
         rng = np.random.default_rng(0)
