@@ -64,13 +64,13 @@ def tops(path: Path) -> set[str]:
     return {name.split(".")[0] for name in imported(path)}
 
 
-def named(path: Path) -> str:
+def module_path(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
 def including(pattern: str, files: list[Path]) -> list[str]:
     """The files in which ``pattern`` occurs."""
-    return [named(p) for p in files if re.search(pattern, p.read_text())]
+    return [module_path(p) for p in files if re.search(pattern, p.read_text())]
 
 
 def test_there_is_something_to_check():
@@ -88,7 +88,7 @@ def test_the_runtime_needs_neither_torch_nor_the_exporter():
             own = {"tensorrt"}
         never = HEAVY - own | {"fuseg_export", "sdk", "export"}
         if found := never & tops(path):
-            wrong[named(path)] = found
+            wrong[module_path(path)] = found
     assert wrong == {}
 
 
@@ -102,7 +102,7 @@ def test_the_exporter_uses_only_the_open_half_of_the_runtime():
         # both.
         used = {name for name in used if not name.startswith("fuseg.ops.")}
         if used - OPEN_TO_EXPORT:
-            wrong[named(path)] = used - OPEN_TO_EXPORT
+            wrong[module_path(path)] = used - OPEN_TO_EXPORT
     assert wrong == {}
 
 
@@ -116,7 +116,7 @@ def test_benchmarks_use_public_names_only():
         if path.name not in {"precision_bundles.py", "precision_networks.py"}:
             private |= {"fuseg_export"} & tops(path)  # those two make bundles
         if private:
-            wrong[named(path)] = private
+            wrong[module_path(path)] = private
     assert wrong == {}
 
 
@@ -127,7 +127,7 @@ def test_ops_know_no_backend_and_backends_no_op():
         forbidden = {"ops": "fuseg.backends", "backends": "fuseg.ops"}.get(inside)
         found = {n for n in imported(path) if f"{n}.".startswith(f"{forbidden}.")}
         if found:
-            wrong[named(path)] = found
+            wrong[module_path(path)] = found
     assert wrong == {}
 
 
@@ -166,7 +166,7 @@ def test_kernels_include_shared_folders_only():
         may = below.get(path.parent.name, set(below))
         found = set(re.findall(r'#include\s*"(\w+)/', path.read_text()))
         if foreign := found - {path.parent.name, *may}:
-            wrong[named(path)] = foreign
+            wrong[module_path(path)] = foreign
     assert wrong == {}
 
 

@@ -75,7 +75,7 @@ def exported(network):
     return cut_tail(simplify(model, plain)[0])[0]
 
 
-def named(tensors):
+def by_name(tensors):
     return {n: t.numpy() for n, t in zip(("rgb", "depth"), tensors, strict=True)}
 
 
@@ -87,7 +87,7 @@ def as_written(model):
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    return lambda tensors: session.run(None, named(tensors))[0]
+    return lambda tensors: session.run(None, by_name(tensors))[0]
 
 
 class Skipping(nn.Module):
@@ -112,7 +112,7 @@ def test_it_computes_what_the_exported_graph_does(scheme):
     torch.manual_seed(0)
     network, given = as_trained(Skipping()), list(pictures(4))
     model = exported(network)
-    written = quantize(model, calibrate(model, map(named, given)), scheme)
+    written = quantize(model, calibrate(model, map(by_name, given)), scheme)
     expected, full = as_written(written), as_written(model)
     made = fake_quantized(network, ranges_of(network, given, 2), scheme, 2)
     scores = []
@@ -131,7 +131,7 @@ def test_it_computes_what_the_exported_graph_does(scheme):
 def test_scales_and_zero_points_are_the_exported_graphs(scheme):
     network = small()
     model, given = exported(network), list(pictures(2))
-    written = quantize(model, calibrate(model, map(named, given)), scheme)
+    written = quantize(model, calibrate(model, map(by_name, given)), scheme)
     stored = {i.name: numpy_helper.to_array(i) for i in written.graph.initializer}
     expected = sorted(
         (float(stored[n.input[1]]), int(stored[n.input[2]]))

@@ -53,8 +53,8 @@ class CalibrationCheck:
         self._size: tuple[int, ...] = ()  # of the frames that this grid is of
         self._grid: tuple[NDArray[np.int64], ...] = ()
 
-    def look(self, frame: Any) -> None:
-        """Look at a frame, if it is this one's turn; what is on a GPU is not read."""
+    def check(self, frame: Any) -> None:
+        """Check a frame, if it is its turn; what is on a GPU is not read."""
         if self._wait:
             self._wait -= 1
             return

@@ -149,7 +149,7 @@ class FrameLoop:
             np.empty(size, np.uint8) if out is None else out,
             np.empty(size, np.float32) if confidence else None,
         )
-        self._preprocessor.look(plan, frame_set.arrays)
+        self._preprocessor.check_calibration(plan, frame_set.arrays)
         # While tensors are written nothing is known of their planes; whatever ends this
         # early, a stamp never belongs to other pixels.
         self._hold_only(n for n, d in plan.decisions.items() if d.state == "held")

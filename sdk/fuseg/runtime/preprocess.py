@@ -121,15 +121,15 @@ class Preprocessor:
             elif decision.state == "substituted":
                 self._sensors[name].substitute(tensors)
 
-    def look(self, plan: FramePlan, arrays: Mapping[str, Any]) -> None:
+    def check_calibration(self, plan: FramePlan, arrays: Mapping[str, Any]) -> None:
         """See whether fresh frames are like those the bundle was made with."""
         for name, decision in plan.decisions.items():
             if decision.state == "fresh":
-                self._checks[name].look(arrays[name])
+                self._checks[name].check(arrays[name])
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What `look` found, a sentence an input at most."""
+        """What `check_calibration` found, a sentence an input at most."""
         found = (check.warning for check in self._checks.values())
         return tuple(warning for warning in found if warning is not None)
 
