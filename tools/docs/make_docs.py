@@ -14,6 +14,7 @@ import benchmark_tables as benchmarks
 import json_schema
 import key_tables
 from gpu_tables import gpu
+from variant_table import variants
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "0.1.0"
@@ -31,6 +32,7 @@ def sections() -> dict[str, dict[str, str]]:
             "kernels": benchmarks.kernels(RESULTS),
             "gpu": gpu(RESULTS),
         },
+        "docs/export.md": {"variants": variants(RESULTS)},
         "docs/spec.md": {
             "manifest": key_tables.manifest(),
             "spec": key_tables.spec(),
