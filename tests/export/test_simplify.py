@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from fuseg_export.network.outputs import OneOutput
-from fuseg_export.passes import simplify as room
+from fuseg_export.passes import simplify as simplify_pass
 from fuseg_export.passes.simplify import simplify
 from fuseg_export.passes.tidy import count_nodes
 from fuseg_export.to_onnx import to_onnx
@@ -41,7 +41,7 @@ def run(model):
 
 def child(monkeypatch, code):
     """Let other code be what runs in the child process."""
-    monkeypatch.setattr(room, "_CHILD", code)
+    monkeypatch.setattr(simplify_pass, "_CHILD", code)
 
 
 EDIT = """
@@ -107,7 +107,7 @@ def test_whatever_goes_wrong_the_graph_is_kept_and_one_sentence_says_why(
 
 def test_a_child_that_hangs_is_ended(model, monkeypatch):
     child(monkeypatch, "import time; time.sleep(60)")
-    monkeypatch.setattr(room, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr(simplify_pass, "TIMEOUT_S", 0.2)
     kept, why_not = simplify(model, FEED)
     assert kept is model
     assert why_not == "the graph was not simplified: onnxsim took longer than 0.2 s."

@@ -199,8 +199,8 @@ def test_integers_that_leave_float32_are_refused():
 def test_a_frame_may_begin_at_any_address(dtype, filter, rng):
     for shape, size in SIZES:
         frame = frame_of(dtype, shape, rng)
-        room = np.zeros((shape[0], shape[1] * frame.itemsize + 3), np.uint8)
-        odd = np.ndarray(shape, dtype, room, 1, (room.strides[0], frame.itemsize))
+        buffer = np.zeros((shape[0], shape[1] * frame.itemsize + 3), np.uint8)
+        odd = np.ndarray(shape, dtype, buffer, 1, (buffer.strides[0], frame.itemsize))
         odd[...] = frame
         assert not odd.flags.aligned
         wanted, readings = pack_depth(frame, size=size, filter=filter)

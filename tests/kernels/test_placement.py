@@ -65,11 +65,13 @@ def test_letterbox_looks_at_the_frame_as_it_is_cropped_and_turned():
 def test_letterbox_keeps_the_aspect_as_well_as_whole_pixels_can(frame, size):
     top, left, *picture = place(frame, size, fit="letterbox").picture
     factor = min(Fraction(size[0], frame[0]), Fraction(size[1], frame[1]))
-    for side, got, room, before in zip(frame, picture, size, (top, left), strict=True):
+    for side, got, target, before in zip(
+        frame, picture, size, (top, left), strict=True
+    ):
         exact = side * factor
         assert got == max(1, int(exact + Fraction(1, 2)))
-        assert got <= room
-        after = room - got - before
+        assert got <= target
+        after = target - got - before
         assert after - before in (0, 1)
     assert size[0] == picture[0] or size[1] == picture[1]
 

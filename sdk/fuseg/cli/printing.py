@@ -106,14 +106,14 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
-def _column_widths(cells: Sequence[Sequence[str]], room: int) -> list[int]:
+def _column_widths(cells: Sequence[Sequence[str]], width: int) -> list[int]:
     """Shrink the widest column again and again, but none below its longest word."""
     widths = [max(map(cell_len, column)) for column in cells]
     least = [
         max((cell_len(word) for text in column for word in text.split()), default=0)
         for column in cells
     ]
-    while sum(widths) > room:
+    while sum(widths) > width:
         shrinkable = [i for i, w in enumerate(widths) if w > least[i]]
         if not shrinkable:
             break
