@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import native
-from checks.simd_objects import strangers
+from checks.simd_objects import homonyms, strangers
 
 SIMD = Path(__file__).parents[1] / "kernels" / "simd"
 SETS = ("avx512", "avx2", "sse4", "neon")
@@ -39,3 +39,10 @@ def test_no_instruction_set_defines_a_function_that_another_could_take_for_its_o
     objects = native.simd_objects()
     assert len(objects) >= 6
     assert [s for found in objects for s in strangers(found, found.parent.name)] == []
+
+
+def test_objects_of_an_instruction_set_mean_the_same_function_by_a_name():
+    """Where they do not, the linker gives one of them the other's."""
+    objects = native.simd_objects()
+    for folder in {found.parent for found in objects}:
+        assert homonyms([o for o in objects if o.parent == folder]) == []

@@ -12,6 +12,8 @@
 namespace fuseg::FUSEG_LEVEL {
 namespace {
 
+using namespace counting;
+
 constexpr std::int64_t kTile = 2048;  // pixels
 constexpr int kMostRuns = kTile / 3;  // of a tile; beyond it is noise
 

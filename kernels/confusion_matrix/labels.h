@@ -17,7 +17,7 @@
 #include <arm_neon.h>
 #endif
 
-namespace fuseg::FUSEG_LEVEL {
+namespace fuseg::FUSEG_LEVEL::counting {
 
 // For `use(k, cell)`, k counting from 0: the four 16-bit numbers of each of these.
 template <class... Words, class Use>
@@ -289,4 +289,4 @@ class SomeCells {
   Words classes_, ignore_, ignores_, last_;
 };
 
-}  // namespace fuseg::FUSEG_LEVEL
+}  // namespace fuseg::FUSEG_LEVEL::counting

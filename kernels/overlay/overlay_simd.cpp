@@ -9,6 +9,8 @@
 namespace fuseg::FUSEG_LEVEL {
 namespace {
 
+using namespace blending;
+
 constexpr std::int64_t kGrain = 4096;  // pixels; a multiple of every kPixels
 
 int largest_byte(Labels labels) {

@@ -11,7 +11,7 @@
 
 #include <cstdint>
 
-namespace fuseg::FUSEG_LEVEL {
+namespace fuseg::FUSEG_LEVEL::blending {
 
 // One of the three colours of the palette's K labels, a byte each; 0 beyond K.
 struct Plane {
@@ -22,7 +22,7 @@ struct Plane {
   }
 };
 
-}  // namespace fuseg::FUSEG_LEVEL
+}  // namespace fuseg::FUSEG_LEVEL::blending
 
 #if defined(__AVX512VBMI__)
 #include "overlay/pixels_avx512.h"

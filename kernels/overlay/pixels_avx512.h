@@ -8,7 +8,7 @@
 
 #include "overlay/pixels.h"
 
-namespace fuseg::FUSEG_LEVEL {
+namespace fuseg::FUSEG_LEVEL::blending {
 
 constexpr int kPixels = 64;
 using Labels = __m512i;
@@ -182,4 +182,4 @@ void with_colours(const std::uint8_t* palette, int colours, const Body& body) {
   }
 }
 
-}  // namespace fuseg::FUSEG_LEVEL
+}  // namespace fuseg::FUSEG_LEVEL::blending

@@ -7,7 +7,7 @@
 
 #include "overlay/pixels.h"
 
-namespace fuseg::FUSEG_LEVEL {
+namespace fuseg::FUSEG_LEVEL::blending {
 
 constexpr int kPixels = 16;
 using Labels = __m128i;
@@ -141,4 +141,4 @@ void with_colours(const std::uint8_t* palette, int colours, const Body& body) {
   }
 }
 
-}  // namespace fuseg::FUSEG_LEVEL
+}  // namespace fuseg::FUSEG_LEVEL::blending
