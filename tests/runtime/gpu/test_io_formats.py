@@ -91,8 +91,9 @@ def test_planes_held_by_a_policy_of_load_stay_where_they_are(
     wanted = tensors(segmenter)["rgbd"][:, 0]
     rgb = frames(1, *CAMERA)["rgb"]
     tickets = [segmenter.submit(rgb=rgb, stamp_ns=1) for _ in range(2)]
-    for ticket in tickets:
-        assert segmenter.result(ticket).sources["depth"].state == "held"
+    first, second = (segmenter.result(ticket) for ticket in tickets)
+    assert first.sources["depth"].state == second.sources["depth"].state == "held"
+    np.testing.assert_array_equal(first.labels, second.labels)
     found = tensors(segmenter)["rgbd"][:, 0]
     np.testing.assert_array_equal(found, wanted)
 
