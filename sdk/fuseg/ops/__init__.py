@@ -21,7 +21,6 @@ from .fuse_argmax import FuseArgmax, fuse_argmax
 from .overlay import Overlay, overlay
 from .pack_color import PackColor, pack_color
 from .pack_depth import PackDepth, pack_depth
-from .threshold_mask import ThresholdMask, threshold_mask
 from .upsample_argmax import UpsampleArgmax, upsample_argmax
 
 __all__ = [  # noqa: RUF022  # a line for each kernel
@@ -30,6 +29,5 @@ __all__ = [  # noqa: RUF022  # a line for each kernel
     "Overlay", "overlay",
     "PackColor", "pack_color",
     "PackDepth", "pack_depth",
-    "ThresholdMask", "threshold_mask",
     "UpsampleArgmax", "upsample_argmax",
 ]  # fmt: skip
