@@ -28,8 +28,8 @@ MatchOption = Annotated[
     typer.Option(
         "--match",
         metavar="name|stamp",
-        help="Which files form one frame. name: equal star parts (in a folder, equal "
-        "names without suffix); stamp: nearest in time.",
+        help="Which files form one frame set. name: equal star parts (in a folder, "
+        "equal names without suffix); stamp: nearest in time.",
     ),
 ]
 SlopOption = Annotated[
