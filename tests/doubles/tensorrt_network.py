@@ -6,7 +6,7 @@ from typing import Any
 
 from . import tensorrt_faults as faults
 from . import tensorrt_plan as plans
-from .tensorrt_api import State, expect, versioned
+from .tensorrt_api import State, expect, since, versioned
 
 FORMATS = {"FLOAT": {"LINEAR"}, "HALF": {"LINEAR", "CHW4", "HWC8"}} | {
     "INT8": {"LINEAR", "CHW4"}
@@ -72,11 +72,22 @@ class INetworkDefinition:
 
 
 class ParserError:
-    def __init__(self, sentence: str) -> None:
-        self._sentence = sentence
+    def __init__(self, sentence: str, index: int = -1, node: Any = None) -> None:
+        self._sentence, self._index, self._node = sentence, index, node
 
     def desc(self) -> str:
         return self._sentence
+
+    def node(self) -> int:
+        return self._index
+
+    @since(10)
+    def node_name(self) -> str:
+        return "" if self._node is None else str(self._node.name)
+
+    @since(10)
+    def node_operator(self) -> str:
+        return "" if self._node is None else str(self._node.op_type)
 
 
 class OnnxParser:
@@ -97,9 +108,12 @@ class OnnxParser:
         data = bytes(memoryview(model))
         try:
             found = onnx.load_from_string(data)
-            onnx.checker.check_model(found)
-        except (DecodeError, onnx.checker.ValidationError) as err:
+        except DecodeError as err:
             return self._fail(f"Failed to parse ONNX model: {err}")
+        try:
+            onnx.checker.check_model(found)
+        except onnx.checker.ValidationError as err:
+            return self._fail(str(err), *_first_wrong(found))
         opset = max(o.version for o in found.opset_import if o.domain == "")
         if state.number[0] < 10 and opset > 17:
             return self._fail(f"opset {opset} is not supported, 17 is the last one")
@@ -117,10 +131,35 @@ class OnnxParser:
     def get_error(self, index: int) -> Any:
         return self._errors[index]
 
-    def _fail(self, sentence: str) -> bool:
-        self._errors.append(self._state.module.ParserError(sentence))
-        self._state.error(self._logger, sentence)
+    def _fail(self, sentence: str, index: int = -1, node: Any = None) -> bool:
+        error = self._state.module.ParserError(sentence, index, node)
+        self._errors.append(error)
+        said = [f"ModelImporter.cpp:151: ERROR: f.cpp:1 In function f:\n[6] {sentence}"]
+        if node is not None:  # as the real one logs it
+            makes = f'{node.op_type} -> "{node.output[0]}"'
+            said[:0] = [
+                f"ModelImporter.cpp:140: While parsing node number {index} [{makes}]:",
+                f"ModelImporter.cpp:142: --- Begin node ---\nNode name: {node.name}",
+                "ModelImporter.cpp:143: --- End node ---",
+            ]
+        for line in said:
+            self._state.error(self._logger, line)
         return False
+
+
+def _first_wrong(model: Any) -> tuple[Any, ...]:
+    """Index of the first node that the checker refuses, and the node."""
+    import onnx
+
+    context = onnx.checker.C.CheckerContext()
+    context.ir_version = model.ir_version
+    context.opset_imports = {o.domain: o.version for o in model.opset_import}
+    for index, node in enumerate(model.graph.node):
+        try:
+            onnx.checker.check_node(node, context)
+        except onnx.checker.ValidationError:
+            return index, node
+    return ()
 
 
 def ios(network: Any) -> list[Any]:

@@ -57,7 +57,7 @@ def network(name: str, *, opset: int | None = None, seed: int = 3) -> bytes:
                 at = after
         planes.append(at)
     scores = "scores_half" if half else "scores"
-    nodes.append(helper.make_node("Concat", planes, ["planes"], axis=1))
+    nodes.append(helper.make_node("Concat", planes, ["planes"], "join", axis=1))
     nodes.append(helper.make_node("Conv", ["planes", "weights"], [scores]))
     if half:
         nodes.append(helper.make_node("Cast", [scores], ["scores"], to=1))

@@ -14,6 +14,7 @@ from .record import plain
 __all__ = ["BuildFailed", "BuildLog", "Reporter"]
 
 _PAUSE_S = 0.1  # between two reports
+_CONSEQUENCE = "[checkMacros.cpp"  # how CUDA's errors begin, and what follows from any
 
 
 class BuildFailed(Exception):
@@ -21,7 +22,7 @@ class BuildFailed(Exception):
 
 
 class BuildLog:
-    """What TensorRT said: all on stderr, warnings and errors kept."""
+    """What TensorRT said: all on stderr, errors and each different warning kept."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
@@ -33,15 +34,41 @@ class BuildLog:
         sys.stderr.write(f"[TensorRT {severity}] {plain(sentence)}\n")
         sys.stderr.flush()
         if severity == "WARNING":
-            self.warnings.append(sentence)
+            if sentence not in self.warnings:  # it says some once per layer
+                self.warnings.append(sentence)
         elif severity != "INFO":
             self.errors.append(sentence)
 
     def reason(self, otherwise: str) -> str:
         """The errors since the last call, in one sentence."""
-        reason = "; ".join(plain(e).rstrip(".") for e in self.errors[-3:]) or otherwise
+        errors = [e for e in self.errors if not e.startswith(_CONSEQUENCE)]
+        last = (errors or self.errors)[-3:]
         self.errors.clear()
-        return reason
+        return "; ".join(plain(e).rstrip(".") for e in last) or otherwise
+
+    def reason_of_parser(self, errors: list[Any]) -> str:
+        """What each ``ParserError`` is about, in one sentence.
+
+        What the parser logged is dropped: it is the same in five lines.
+        """
+        self.errors = [f"{_node_of(e)}: {_cause_of(e)}" for e in errors]
+        return self.reason("TensorRT gives no reason")
+
+
+def _node_of(error: Any) -> str:
+    if not hasattr(error, "node_operator"):  # before version 10
+        return f"node {error.node()}"
+    return f"{error.node_operator()} node {error.node_name() or error.node()}"
+
+
+def _cause_of(error: Any) -> str:
+    """Of several lines the first that says more than which node it was."""
+    lines = [
+        line
+        for line in error.desc().splitlines()
+        if not line.startswith(("Invalid Node - ", _CONSEQUENCE))
+    ]
+    return lines[0] if lines else str(error.desc())
 
 
 class Reporter:

@@ -108,10 +108,9 @@ def _build_once(
     network = builder.create_network(1 << int(flag))
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(model):
-        for index in range(parser.num_errors):
-            said.errors.append(parser.get_error(index).desc())
+        errors = [parser.get_error(index) for index in range(parser.num_errors)]
         raise BuildFailed(
-            f"TensorRT cannot read the network: {said.reason('no reason')}"
+            f"TensorRT cannot read the network: {said.reason_of_parser(errors)}"
         )
     for index in range(network.num_inputs):
         _allow(trt, network.get_input(index), wanted)
