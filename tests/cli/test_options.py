@@ -47,7 +47,8 @@ def test_an_option_without_effect_is_refused(fuseg, rgbd, command, words, senten
     [
         *(["--variant", "fp32"], ["--workspace", "1"], ["--optimization-level", "3"]),
         *(["--version-compatible"], ["--hardware-compatible"], ["--device", "1"]),
-        *(["--io-formats", "float32"], ["--pack", "x"], ["--rebuild"]),
+        *(["--io-formats", "float32"], ["--aux-streams", "1"]),
+        *(["--pack", "x"], ["--rebuild"]),
     ],
 )
 def test_what_builds_is_refused_where_engines_are_deleted(fuseg, words):

@@ -37,6 +37,7 @@ class IBuilderConfig:
         self._flags: set[str] = {"TF32"}  # as the real one begins
         self._pools: dict[str, int] = {}
         self._level, self._cache, self._monitor = 3, None, None
+        self._aux_streams = -1  # TensorRT decides
         module = self._state.module
         self._compatibility = module.HardwareCompatibilityLevel.NONE
 
@@ -59,6 +60,15 @@ class IBuilderConfig:
     @builder_optimization_level.setter
     def builder_optimization_level(self, level: int) -> None:
         self._level = expect(level, int, "builder_optimization_level")
+
+    @property
+    def max_aux_streams(self) -> int:
+        return self._aux_streams
+
+    @max_aux_streams.setter
+    def max_aux_streams(self, streams: int) -> None:
+        if expect(streams, int, "max_aux_streams") >= 0:  # or nothing happens
+            self._aux_streams = streams
 
     def create_timing_cache(self, serialized_timing_cache: Any) -> Any:
         data, gpu = bytes(memoryview(serialized_timing_cache)), faults.gpu()
@@ -214,6 +224,7 @@ def _header(network: Any, config: Any) -> dict[str, Any]:
         "flags": sorted(config._flags),
         "pools": config._pools,
         "level": config._level,
+        "aux_streams": config._aux_streams,
         "version_compatible": "VERSION_COMPATIBLE" in config._flags,
         "hardware_compatibility": config._compatibility.name,
     }

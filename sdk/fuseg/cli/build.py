@@ -77,6 +77,16 @@ def build(
             "conversion; or float32."
         ),
     ] = "auto",
+    aux_streams: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=64,
+            metavar="N",
+            help="CUDA streams on which the engine may run layers side by side. With "
+            "any, it needs several times as much GPU memory for its tensors.",
+        ),
+    ] = 0,
     device: Annotated[int, typer.Option(min=0, help="Number of the GPU.")] = 0,
     pack_to: Annotated[
         Path | None,
@@ -139,6 +149,7 @@ def build(
                 "--version-compatible": version_compatible,
                 "--hardware-compatible": hardware_compatible,
                 "--io-formats": io_formats != "auto",
+                "--aux-streams": aux_streams,
                 "--device": device,
                 "--pack": pack_to,
                 "--from": pack_from,
@@ -155,6 +166,7 @@ def build(
             version_compatible,
             hardware_compatible,
             io_formats,
+            aux_streams,
         )
         chosen = variant_for(opened, "tensorrt", variant)
         properties = _properties(device)

@@ -63,13 +63,21 @@ def test_options_reach_tensorrt(doubled, engine):
         optimization_level=1,
         version_compatible=True,
         hardware_compatible=True,
+        aux_streams=2,
     )
     found = header(engine("fp32", options=options))
     assert found["pools"] == {"WORKSPACE": 96 << 20}
     assert found["level"] == 1
+    assert found["aux_streams"] == 2
     assert found["flags"] == ["VERSION_COMPATIBLE"]
     assert found["hardware_compatibility"] == "AMPERE_PLUS"
     assert found["version"] == doubled.version
+
+
+@pytest.mark.usefixtures("doubled")
+def test_without_options_layers_run_one_after_another(engine):
+    """Side by side the tensors of the shipped network need 3 to 6 times the memory."""
+    assert header(engine("fp16"))["aux_streams"] == 0
 
 
 @pytest.mark.parametrize(("gib", "workspace"), [(8, 1024), (2, 512)])

@@ -297,6 +297,8 @@ def test_clear_of_nothing():
     [
         ({"workspace_mb": 0}, "workspace_mb must be 1 to"),
         ({"optimization_level": 6}, "optimization_level must be 0 to 5, got 6"),
+        ({"aux_streams": -1}, "aux_streams must be 0 to 64, got -1"),
+        ({"aux_streams": 65}, "aux_streams must be 0 to 64, got 65"),
         ({"io_formats": "int8"}, "io_formats must be 'auto' or 'float32', got 'int8'"),
     ],
 )

@@ -64,10 +64,11 @@ def test_json_has_stable_keys_and_nothing_else_is_on_stdout(run):
 def test_options_are_passed_on(run):
     words = ["--workspace", 3, "--optimization-level", 0, "--io-formats", "float32"]
     words += ["--version-compatible", "--hardware-compatible", "--variant", "fp32"]
+    words += ["--aux-streams", 1]
     report = json.loads(run(*words, "--json")[1])
     found = report["fingerprint"]
     assert (found["workspace_mb"], found["optimization_level"]) == (3, 0)
-    assert found["io_formats"] == "float32"
+    assert (found["io_formats"], found["aux_streams"]) == ("float32", 1)
     assert found["version_compatible"] is True
     assert found["hardware_compatible"] is True
     assert report["variant"] == "fp32"

@@ -50,6 +50,7 @@ def test_what_an_engine_depends_on_gives_another_fingerprint(bundle, facts):
         key(version_compatible=True),
         key(hardware_compatible=True),
         key(io_formats="float32"),
+        key(aux_streams=1),
         key(facts=replace(facts, name="Other GPU")),
         key(facts=replace(facts, capability=(8, 9))),
         key(facts=replace(facts, memory_bytes=4 << 30)),

@@ -144,6 +144,7 @@ def _configure(trt: Any, config: Any, request: dict[str, Any], typed: bool) -> N
     workspace = options["workspace_mb"] << 20
     config.clear_flag(flags.TF32)  # where the network says float32, it is float32
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
+    config.max_aux_streams = options["aux_streams"]
     if options["optimization_level"] is not None:
         config.builder_optimization_level = options["optimization_level"]
     if options["version_compatible"]:

@@ -38,6 +38,9 @@ class Options:
         hardware_compatible: Let every GPU from Ampere on run it. It may be slower.
         io_formats: "auto": float16 and int8 inputs and outputs where no conversion is
             needed for that; "float32": all of them float32.
+        aux_streams: Most CUDA streams beside its own on which the engine may run
+            layers side by side, 0 to 64. With any, tensors of such layers cannot share
+            memory: the engine needs several times as much for them.
 
     Raises:
         ArgumentError: A value is not one of these.
@@ -48,6 +51,7 @@ class Options:
     version_compatible: bool = False
     hardware_compatible: bool = False
     io_formats: str = "auto"
+    aux_streams: int = 0
 
     def __post_init__(self) -> None:
         if self.workspace_mb is not None and not 1 <= self.workspace_mb <= 1 << 20:
@@ -61,6 +65,8 @@ class Options:
             raise ArgumentError(
                 f"io_formats must be 'auto' or 'float32', got {self.io_formats!r}."
             )
+        if not 0 <= self.aux_streams <= 64:
+            raise ArgumentError(f"aux_streams must be 0 to 64, got {self.aux_streams}.")
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ class Fingerprint(Record):
         gpu, capability, memory_mb, driver: Name, such as "8.7", MiB in steps of 256,
             the CUDA version that the driver knows.
         format: `ENGINE_FORMAT`.
-        workspace_mb ... io_formats: As in `Options`; the workspace as a number.
+        workspace_mb ... aux_streams: As in `Options`; the workspace as a number.
     """
 
     bundle: str
@@ -89,6 +95,7 @@ class Fingerprint(Record):
     version_compatible: bool
     hardware_compatible: bool
     io_formats: str
+    aux_streams: int
     optimization_level: int | None = None
     format: int = field(default=ENGINE_FORMAT, kw_only=True)
 
@@ -147,5 +154,6 @@ def fingerprint_of(
         version_compatible=options.version_compatible,
         hardware_compatible=options.hardware_compatible,
         io_formats=options.io_formats,
+        aux_streams=options.aux_streams,
         optimization_level=options.optimization_level,
     )
