@@ -6,14 +6,14 @@ import shutil
 import sys
 
 import pytest
-from conformance import bindings
+from conformance import bindings, wheels
 
 
 @pytest.fixture
 def elsewhere(tmp_path, monkeypatch):
     """An empty cache, and a registry that nobody runs."""
-    monkeypatch.setattr(bindings, "CACHE", tmp_path)
-    monkeypatch.setattr(bindings, "_registry_away", [])
+    monkeypatch.setattr(wheels, "CACHE", tmp_path)
+    monkeypatch.setattr(wheels, "_registry_away", [])
     monkeypatch.setattr(bindings, "_load", bindings._load.__wrapped__)
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
@@ -26,7 +26,7 @@ def elsewhere(tmp_path, monkeypatch):
 def downloaded(real, tmp_path):
     """In that cache: 10.13.3, as another run left it."""
     found = real("10.13.3")
-    for made in bindings.CACHE.glob("*10*"):
+    for made in wheels.CACHE.glob("*10*"):
         shutil.copytree(made, tmp_path / made.name)
     return found
 
@@ -53,19 +53,19 @@ def test_a_version_has_what_its_release_notes_say(version, real):
 
 
 def test_a_python_without_bindings_is_named(elsewhere, monkeypatch):
-    old = bindings.Wheel("tensorrt_bindings==8.6.1", (3, 9))
+    old = wheels.Wheels(("tensorrt_bindings==8.6.1",), (3, 9))
     monkeypatch.setitem(bindings.WHEELS, "8.6.1", old)
     here = ".".join(map(str, sys.version_info[:2]))
-    with pytest.raises(bindings.Unavailable, match=rf"Python {here}, only up to 3\.9"):
+    with pytest.raises(wheels.Unavailable, match=rf"Python {here}, only up to 3\.9"):
         bindings.load("8.6.1")
     assert not list(elsewhere.iterdir())
 
 
 def test_an_unreachable_registry_is_named_and_asked_once(elsewhere, monkeypatch):
-    with pytest.raises(bindings.Unavailable, match="registry cannot be reached"):
+    with pytest.raises(wheels.Unavailable, match="registry cannot be reached"):
         bindings.load("10.13.3")
-    monkeypatch.setattr(bindings.subprocess, "run", None)
-    with pytest.raises(bindings.Unavailable, match="registry cannot be reached"):
+    monkeypatch.setattr(wheels.subprocess, "run", None)
+    with pytest.raises(wheels.Unavailable, match="registry cannot be reached"):
         bindings.load("11.4.0")
     assert not list(elsewhere.iterdir())
 
@@ -79,5 +79,5 @@ def test_what_was_downloaded_needs_no_registry(downloaded, elsewhere):
 def test_a_missing_compiler_is_named(elsewhere, monkeypatch):
     shutil.rmtree(elsewhere / "empty-10")
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(bindings.Unavailable, match="need a C compiler"):
+    with pytest.raises(wheels.Unavailable, match="need a C compiler"):
         bindings.load("10.13.3")

