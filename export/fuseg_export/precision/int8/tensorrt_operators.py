@@ -3,6 +3,8 @@
 Source: docs/operators.md and the importers' own checks in onnx/onnx-tensorrt, branches
 release/8.6-GA (6ba67d3, 2023-05-04) and release/10.1-GA (96e7811, 2024-06-17), read
 2026-11-20. No copy of release/10.3-GA was at hand; both of 10.x say opset 9 to 20.
+What 10.x does not check but the parser and builder of TensorRT for RTX 1.7 do, whose
+source is a later state of the same, is marked so: tests ask that one.
 """
 
 from __future__ import annotations
@@ -62,10 +64,12 @@ _ATTRIBUTES: dict[Version, dict[str, dict[str, tuple[object, ...]]]] = {
         },
         "AveragePool": {"dilations": (1,)},
         "MaxPool": {"dilations": (1,)},
-        "LpPool": {"dilations": (1,)},
+        "LpPool": {"dilations": (1,), "p": (1, 2)},  # p: RTX 1.7
         "LSTM": {"input_forget": (0,), "layout": (0,)},
         "ScatterND": {"reduction": ("none",)},
         "TopK": {"sorted": (1,)},
+        "BatchNormalization": {"training_mode": (0,)},  # RTX 1.7
+        "LpNormalization": {"p": (1, 2)},  # RTX 1.7
     },
 }
 
@@ -93,6 +97,15 @@ _RANKS: dict[Version, dict[str, tuple[int, ...]]] = {
     "8.6": {"AveragePool": (4, 5), "MaxPool": (4, 5)},
     "10.3": {"AveragePool": (4, 5), "MaxPool": (4, 5), "GridSample": (4,)},
 }
+
+# Of RTX 1.7; the limits of shapes and types are older than that.
+_TYPES = ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE", "INT8", "UINT8", "INT32", "INT64")
+_NO_TYPES = frozenset(ir.DataType) - {
+    *(ir.DataType[name] for name in _TYPES),
+    *(ir.DataType.BOOL, ir.DataType.UNDEFINED),
+}
+_MOST_AXES = 8
+_LARGEST_K = 3840
 
 # Operators of which only the first output is there.
 _SINGLE_OUTPUT: dict[Version, tuple[str, ...]] = {
@@ -149,4 +162,31 @@ def unsupported(graph: ir.Graph, version: Version) -> Iterator[str]:
             yield (
                 f"{node.op_type} {node.name} must make only its first output for "
                 f"TensorRT {version}."
+            )
+        yield from _of_no_table(node)
+
+
+def _of_no_table(node: ir.Node) -> Iterator[str]:
+    what = f"{node.op_type} {node.name}"
+    for value in node.outputs:
+        if value.dtype in _NO_TYPES:
+            yield (
+                f"{what} must make float, 8-bit, int32, int64 or bool, which TensorRT "
+                f"has, got {value.dtype.name.lower()}."
+            )
+        if value.shape is not None and len(value.shape) > _MOST_AXES:
+            yield (
+                f"{what} must make at most {_MOST_AXES} axes, got {len(value.shape)}."
+            )
+    if node.op_type == "TopK":
+        k = constant(node.inputs[1]) if len(node.inputs) > 1 else None
+        if k is not None and k.max() > _LARGEST_K:
+            yield f"k of {what} must be at most {_LARGEST_K}, got {k.max()}."
+    place = node.attributes.get_string("coordinate_transformation_mode", "half_pixel")
+    if node.op_type == "Resize" and place == "tf_half_pixel_for_nn":
+        rounding = node.attributes.get_string("nearest_mode", "round_prefer_floor")
+        if rounding != "round_prefer_floor":
+            yield (
+                f"nearest_mode of {what} must be round_prefer_floor with "
+                f"{place}, got {rounding}."
             )
