@@ -61,7 +61,7 @@ def installed() -> TensorRT:
 
 @functools.cache
 def _query_child() -> TensorRT:
-    child = Child({"do": "about"}, b"", device=0)
+    child = Child({"do": "about", "library": "tensorrt"}, b"", device=0)
     try:
         for event in child.events():
             if event["event"] == "about":
@@ -101,6 +101,8 @@ def build_engine(
     options = asdict(fingerprint)
     request = {
         "do": "build",
+        "library": "tensorrt",
+        "inspect": "engine",
         "about": asdict(about),
         "bytes": len(onnx),
         "precision": precision,

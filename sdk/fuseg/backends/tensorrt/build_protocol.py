@@ -27,8 +27,12 @@ class BuildLog:
     def __init__(self) -> None:
         self.warnings: list[str] = []
         self.errors: list[str] = []
+        self.keeps_all = False
+        self.everything: list[str] = []  # of each severity, if it keeps all
 
     def add(self, severity: str, sentence: str) -> None:
+        if self.keeps_all:
+            self.everything.append(sentence)
         if severity == "VERBOSE":
             return
         sys.stderr.write(f"[TensorRT {severity}] {plain(sentence)}\n")

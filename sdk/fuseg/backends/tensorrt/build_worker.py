@@ -8,6 +8,7 @@ JSON, each an event; after the event "engine" the plan. Stderr: TensorRT's log.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -20,6 +21,7 @@ from ...host.child_process import die_with_parent
 from ...host.files import read_private, write_file
 from .build_progress import ProgressTracker
 from .build_protocol import BuildFailed, BuildLog, Reporter
+from .engine_log import read_engine_log
 from .formats import LAYOUTS, TYPES, make_logger, word_of
 from .io_formats import IoFormat, move_casts_out
 from .record import plain
@@ -35,13 +37,13 @@ def main() -> int:
         reporter = Reporter(stream)
         request = json.loads(sys.stdin.buffer.readline())
         try:
-            trt = _import()
+            trt = _import(request["library"])
             typed = hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED")
             about = {"tensorrt": trt.__version__, "strongly_typed": typed}
             if request["do"] == "about":
                 reporter.say("about", **about)
                 return 0
-            if about != request["about"]:
+            if request["about"] not in (None, about):
                 raise BuildFailed(
                     f"TensorRT must be {request['about']['tensorrt']}, as when the "
                     f"build began, got {trt.__version__}"
@@ -51,16 +53,15 @@ def main() -> int:
         except (BuildFailed, BundleError) as err:
             reporter.say("failed", sentence=str(err))
             return 1
-        reporter.say("engine", plan, bytes=len(plan), **facts)
+        reporter.say("engine", plan, bytes=len(plan), tensorrt=trt.__version__, **facts)
     return 0
 
 
-def _import() -> Any:
+def _import(library: str) -> Any:
     try:
-        import tensorrt
+        return importlib.import_module(library)
     except Exception as err:  # an OSError, say, of a library that it loads
         raise BuildFailed(f"TensorRT cannot be imported: {plain(str(err))}") from err
-    return tensorrt
 
 
 def _build(
@@ -68,14 +69,16 @@ def _build(
 ) -> tuple[bytes, dict[str, Any]]:
     """The plan and what is known of it."""
     said, began, fallback = BuildLog(), time.monotonic(), None
+    said.keeps_all = request["inspect"] == "log"
     logger = make_logger(trt, said.add)
     tries = [(onnx, dict[str, IoFormat]())]
     if request["options"]["io_formats"] == "auto":
         tries.insert(0, move_casts_out(onnx, request["precision"]))
     for number, (model, wanted) in enumerate(tries):
         try:
+            said.everything.clear()
             plan = _build_once(trt, logger, said, model, wanted, request, reporter)
-            facts = _inspect(trt, logger, said, plan, wanted, request)
+            facts = _described(trt, logger, said, plan, wanted, request)
             break
         except BuildFailed as err:
             if number + 1 == len(tries) or model is onnx:
@@ -145,6 +148,8 @@ def _configure(trt: Any, config: Any, request: dict[str, Any], typed: bool) -> N
     config.clear_flag(flags.TF32)  # where the network says float32, it is float32
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
     config.max_aux_streams = options["aux_streams"]
+    if request["inspect"] == "log":
+        config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     if options["optimization_level"] is not None:
         config.builder_optimization_level = options["optimization_level"]
     if options["version_compatible"]:
@@ -192,7 +197,7 @@ def _read(path: Path | None) -> bytes:
         return b""
 
 
-def _inspect(
+def _described(
     trt: Any,
     logger: Any,
     said: BuildLog,
@@ -200,7 +205,15 @@ def _inspect(
     wanted: dict[str, IoFormat],
     request: dict[str, Any],
 ) -> dict[str, Any]:
-    """Load the engine; tell its I/O formats, and the layers that only convert."""
+    """The engine's I/O formats, the layers that only convert, and its size."""
+    if request["inspect"] == "log":  # it cannot be loaded without a GPU
+        log = read_engine_log(said.everything)
+        return {
+            "io_formats": _as_wanted(log.io_formats, wanted),
+            "reformats": [],
+            "kernels": len(log.layers),
+            "activation_bytes": log.activation_bytes,
+        }
     runtime = trt.Runtime(logger)
     if request["options"]["version_compatible"]:
         runtime.engine_host_code_allowed = True  # of an engine that was made just now
@@ -208,12 +221,25 @@ def _inspect(
     if engine is None:
         reason = said.reason("TensorRT gives no reason")
         raise BuildFailed(f"TensorRT cannot load the engine that it built: {reason}")
-    io_formats: dict[str, dict[str, Any]] = {}
+    found: dict[str, tuple[str, str]] = {}
     for index in range(engine.num_io_tensors):
         name = engine.get_tensor_name(index)
-        spec = wanted.get(name, IoFormat())
         dtype = word_of(trt.DataType, TYPES, engine.get_tensor_dtype(name))
         layout = word_of(trt.TensorFormat, LAYOUTS, engine.get_tensor_format(name))
+        found[name] = dtype, layout
+    return {
+        "io_formats": _as_wanted(found, wanted),
+        "reformats": _reformats(trt, engine),
+    }
+
+
+def _as_wanted(
+    found: dict[str, tuple[str, str]], wanted: dict[str, IoFormat]
+) -> dict[str, dict[str, Any]]:
+    """The formats of an engine's inputs and outputs, if they are those asked for."""
+    io_formats: dict[str, dict[str, Any]] = {}
+    for name, (dtype, layout) in found.items():
+        spec = wanted.get(name, IoFormat())
         if dtype != spec.dtype or layout not in spec.layouts:
             raise BuildFailed(
                 f"tensor {name} must be {spec.dtype} {' or '.join(spec.layouts)}, "
@@ -222,7 +248,7 @@ def _inspect(
         io_formats[name] = {"dtype": dtype, "layout": layout}
         if spec.scale is not None:
             io_formats[name]["scale"] = spec.scale
-    return {"io_formats": io_formats, "reformats": _reformats(trt, engine)}
+    return io_formats
 
 
 def _reformats(trt: Any, engine: Any) -> list[str]:

@@ -21,7 +21,9 @@ _LAYER = re.compile(
     r"Constants: .*?, Outputs: \[(?P<outputs>.*?)\], TacticName: "
 )
 _USE = re.compile(r"Name: ([^,{}]+), .*?Datatype: (\w+), Format: \((\w+)\)")
-_TENSOR = re.compile(r"Name: (\S+), IOMode: \w+, DataType: (\w+),.*Format: .*\(k(\w+)\)")
+_TENSOR = re.compile(
+    r"Name: (\S+), IOMode: \w+, DataType: (\w+),.*Format: .*\(k(\w+)\)"
+)
 _ACTIVATIONS = re.compile(r"Total Activation Memory: (\d+) bytes")
 
 
@@ -72,7 +74,9 @@ def read_engine_log(messages: Iterable[str]) -> EngineLog:
         if layer := _LAYER.search(line):
             if layer["kind"] not in _NO_KERNELS:
                 inputs, outputs = map(_uses, (layer["inputs"], layer["outputs"]))
-                layers.append(EngineLayer(layer["name"], layer["kind"], inputs, outputs))
+                layers.append(
+                    EngineLayer(layer["name"], layer["kind"], inputs, outputs)
+                )
         elif tensor := _TENSOR.search(line):
             name, dtype, layout = tensor.groups()
             io_formats[name] = _DTYPES.get(dtype, dtype), LAYOUTS.get(layout, layout)

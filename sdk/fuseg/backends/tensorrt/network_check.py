@@ -1,0 +1,129 @@
+"""What NVIDIA's parser and builder make of a network, on a machine without a GPU.
+
+TensorRT for RTX builds engines where there is no GPU and no driver. It is not the
+TensorRT of a Jetson or a server: the parser is a later state of the same code, the
+kernels are its own. What it refuses, no device will take; what it says of kernels and
+memory is a good guess for others.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import signal
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from ...errors import BuildError
+from .build_process import Child
+
+__all__ = ["NetworkCheck", "can_check", "check_network"]
+
+_LIBRARY = "tensorrt_rtx_bindings"
+_INSTALL = 'Install it with pip install "fuseg[tensorrt-rtx]".'
+
+
+@dataclass(frozen=True)
+class NetworkCheck:
+    """An engine that was built and thrown away.
+
+    Attributes:
+        builder: TensorRT for RTX and its version.
+        plan_bytes: Size of the engine.
+        kernels: How many run for one inference.
+        activation_bytes: GPU memory of the tensors between them.
+        io_formats: Data type and layout of each input and output by name.
+        warnings: What the builder warned of.
+        seconds: That parsing and building took.
+    """
+
+    builder: str
+    plan_bytes: int
+    kernels: int
+    activation_bytes: int
+    io_formats: Mapping[str, tuple[str, str]]
+    warnings: tuple[str, ...]
+    seconds: float
+
+
+def can_check() -> bool:
+    """Whether TensorRT for RTX is installed; it is not imported here."""
+    return importlib.util.find_spec(_LIBRARY) is not None
+
+
+def check_network(
+    onnx: bytes,
+    precision: Mapping[str, str],
+    *,
+    io_formats: str = "auto",
+    workspace_mb: int = 1024,
+    aux_streams: int = 0,
+    time_limit_s: float = 600.0,
+) -> NetworkCheck:
+    """Parse and build a network in a child process, which may crash.
+
+    Args:
+        onnx: A variant of a bundle.
+        precision: Of the variant, as the manifest has it.
+        io_formats, workspace_mb, aux_streams: As in `Options`.
+        time_limit_s: The child is ended after it.
+
+    Raises:
+        BuildError: It is refused, crashes or takes too long; or the library is missing.
+        BundleError: It is no ONNX file.
+    """
+    request = {
+        "do": "build",
+        "library": _LIBRARY,
+        "inspect": "log",
+        "about": None,
+        "bytes": len(onnx),
+        "precision": dict(precision),
+        "options": {
+            "workspace_mb": workspace_mb,
+            "optimization_level": None,
+            "version_compatible": False,
+            "hardware_compatible": False,
+            "io_formats": io_formats,
+            "aux_streams": aux_streams,
+        },
+        "timing_cache": None,
+    }
+    if not can_check():
+        raise BuildError(f"TensorRT for RTX is not installed. {_INSTALL}")
+    began = time.monotonic()
+    child = Child(request, onnx, device=0)
+    try:
+        for event in child.events():
+            if event["event"] == "failed":
+                raise BuildError(f"{event['sentence']}.")
+            if event["event"] == "engine":
+                return NetworkCheck(
+                    f"TensorRT for RTX {event['tensorrt']}",
+                    event["bytes"],
+                    event["kernels"],
+                    event["activation_bytes"],
+                    {
+                        n: (t["dtype"], t["layout"])
+                        for n, t in event["io_formats"].items()
+                    },
+                    tuple(event["warnings"]),
+                    event["seconds"],
+                )
+            if time.monotonic() - began > time_limit_s:
+                raise BuildError(
+                    f"TensorRT for RTX was ended after {time_limit_s:g} s without an "
+                    "engine."
+                )
+    finally:
+        child.end()
+    raise BuildError(f"TensorRT for RTX {_how_it_ended(child)}.")
+
+
+def _how_it_ended(child: Child) -> str:
+    code = child.code
+    if code is not None and code < 0:
+        with suppress(ValueError):
+            return f"crashed with {signal.Signals(-code).name}"
+    return f"ended with exit code {code}; its last words: {child.last_words()}"
