@@ -144,7 +144,10 @@ class Builder:
         state, module = self._state, self._state.module
         expect(network, module.INetworkDefinition, "build_serialized_network")
         expect(config, module.IBuilderConfig, "build_serialized_network")
-        refused = _refusal(network, config) or faults.strike(network, self._logger)
+        workspace = config._pools.get("WORKSPACE", faults.MEMORY)
+        refused = _refusal(network, config) or faults.strike(
+            network, workspace, self._logger
+        )
         if refused:
             state.error(self._logger, f"IBuilder::buildSerializedNetwork: {refused}")
             return None

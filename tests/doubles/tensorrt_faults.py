@@ -5,7 +5,9 @@ FUSEG_TENSORRT_DOUBLE_SECONDS  how long a build takes
 FUSEG_TENSORRT_DOUBLE_BUILDS   a file that gets a line at the start of every build
 FUSEG_TENSORRT_DOUBLE_FAULT    "kill", "crash", "exit" or "refuse": half way through the
                                build; "io_formats": unless all ends are linear float32;
-                               "no gpu"; "linear": formats are not as was asked for
+                               "no gpu"; "linear": formats are not as was asked for;
+                               "workspace": unless it may have 64 MiB; "load": what was
+                               built cannot be loaded
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ def is_on(fault: str) -> bool:
     return os.environ.get(f"{_NAME}FAULT") == fault
 
 
-def strike(network: Any, logger: Any) -> str | None:
+def strike(network: Any, workspace: int, logger: Any) -> str | None:
     """Note the build; why it fails at once, if so."""
     os.write(1, b"what a library prints on stdout\n")
     network._state.warning(logger, "a pretend GPU has no tactics to time")
@@ -40,6 +42,14 @@ def strike(network: Any, logger: Any) -> str | None:
             for tensor in tensors:
                 if tensor._io.dtype != "FLOAT" or tensor._io.formats not in (0, 1):
                     return f"Error Code 10: no implementation for {tensor._io.name}"
+    if is_on("workspace") and workspace <= 1 << 20:
+        return (
+            "Error Code 1: Myelin ([tactic.cpp:1676: enumerate_tactics] Tactic "
+            "Selection: no tactics to implement the operation within workspace limit. "
+            "Consider increase the allowed workspace size if applicable.)"
+        )
+    if is_on("workspace") and workspace < 64 << 20:
+        return "Error Code 2: OutOfMemory (Requested size was 35228180 bytes.)"
     return None
 
 

@@ -140,6 +140,25 @@ def test_a_child_that_fails_is_one_sentence_and_the_next_start_recovers(
     assert engine("fp32").built
 
 
+@pytest.mark.parametrize(("given", "advised"), [(1, 64), (32, 64)])
+def test_a_workspace_that_is_too_small_is_told_with_one_that_may_do(
+    trt10, engine, given, advised
+):
+    trt10.set(fault="workspace")
+    with pytest.raises(BuildError, match=f"needs more.* --workspace {advised}\\."):
+        engine("fp32", options=engines.Options(workspace_mb=given))
+    assert engine("fp32", options=engines.Options(workspace_mb=advised)).built
+
+
+def test_a_killed_build_is_not_advised_what_was_too_little(trt10, engine):
+    trt10.set(fault="kill")
+    with pytest.raises(BuildError, match=r"other programs, give it --workspace 64 "):
+        engine("fp32", options=engines.Options(workspace_mb=100))
+    with pytest.raises(BuildError, match="memory runs out") as caught:
+        engine("fp32", options=engines.Options(workspace_mb=64))
+    assert "--workspace" not in str(caught.value)
+
+
 def test_a_network_that_tensorrt_cannot_read(doubled, make_bundle_of, facts):
     onnx = network("fp32").replace(b"Concat", b"Einsum")  # without its equation
     bundle = make_bundle_of(onnx=onnx)

@@ -17,7 +17,7 @@ from ...errors import BuildError, ManifestError
 from ...manifest import File
 from .build_process import Child
 from .build_progress import Progress, ProgressCallback
-from .fingerprint import Fingerprint
+from .fingerprint import Fingerprint, less_workspace
 from .record import EngineRecord, IoTensor, kept_warnings, plain
 
 __all__ = ["TensorRT", "build_engine", "installed"]
@@ -161,11 +161,14 @@ def _ended(fingerprint: Fingerprint, child: Child) -> str:
     code = child.code
     what = f"the process that builds the engine of variant {fingerprint.variant}"
     if code in (-signal.SIGKILL, 128 + signal.SIGKILL):
+        less = less_workspace(fingerprint.workspace_mb)
+        give = (
+            f", give it --workspace {less} unless that was too little" if less else ""
+        )
         return (
             f"{what} was killed, as the system does when memory runs out. {_HARMLESS} "
-            f"Give it less, --workspace {max(1, fingerprint.workspace_mb // 2)}, end "
-            "other programs, or build on a board of the same kind with more memory "
-            "free and bring the engine with --pack."
+            f"End other programs{give}, or build on a board of the same kind with more "
+            "memory free and bring the engine with --pack."
         )
     outcome = f"ended with exit code {code}"
     if code is not None and code < 0:

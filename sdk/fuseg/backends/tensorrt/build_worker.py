@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -22,10 +23,15 @@ from ...host.files import read_private, write_file
 from .build_progress import ProgressTracker
 from .build_protocol import BuildFailed, BuildLog, Reporter
 from .engine_log import read_engine_log
+from .fingerprint import more_workspace
 from .formats import LAYOUTS, TYPES, make_logger, word_of
 from .io_formats import IoFormat, move_casts_out
 from .record import plain
 
+# What TensorRT says where a layer's workspace does not do.
+_WORKSPACE = re.compile(
+    r"within workspace limit|insufficient workspace|OutOfMemory \(Requested size was"
+)
 _LARGEST_TIMINGS = 1 << 28  # bytes; TensorRT's are a few MiB
 
 
@@ -129,6 +135,9 @@ def _build_once(
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         reason = said.reason("TensorRT gives no reason")
+        if _WORKSPACE.search(reason):
+            larger = more_workspace(request["options"]["workspace_mb"])
+            reason += f". A layer needs more GPU memory: --workspace {larger}"
         raise BuildFailed(f"TensorRT cannot build the network: {reason}")
     if path is not None:
         _keep_timing_cache(config, cache, said, path)

@@ -15,12 +15,21 @@ from ...manifest.schema import Record, dump, require
 if TYPE_CHECKING:
     from ...cuda import DeviceProperties
 
-__all__ = ["ENGINE_FORMAT", "OPTIONS", "Fingerprint", "Options", "fingerprint_of"]
+__all__ = [
+    "ENGINE_FORMAT",
+    "OPTIONS",
+    "Fingerprint",
+    "Options",
+    "fingerprint_of",
+    "less_workspace",
+    "more_workspace",
+]
 
 ENGINE_FORMAT = 1  # raised when the builder changes what it makes of the same network
 
 _MIB = 1 << 20
 _MOST_WORKSPACE = 1024
+_ENOUGH_WORKSPACE = 64  # MiB: of the shipped networks, 32 does for every variant
 _MEMORY_STEP = 256  # MiB: boards of one kind differ by what the firmware keeps
 
 
@@ -157,3 +166,13 @@ def fingerprint_of(
         aux_streams=options.aux_streams,
         optimization_level=options.optimization_level,
     )
+
+
+def more_workspace(mib: int) -> int:
+    """What to try where this much is too little."""
+    return max(_ENOUGH_WORKSPACE, 2 * mib)
+
+
+def less_workspace(mib: int) -> int | None:
+    """What to try where the build ran out of memory; None: less would be too little."""
+    return max(_ENOUGH_WORKSPACE, mib // 2) if mib > _ENOUGH_WORKSPACE else None
