@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from . import tensorrt_faults as faults
 from . import tensorrt_plan as plans
 from .tensorrt_api import State, expect, versioned
 from .tensorrt_context import IExecutionContext
@@ -45,6 +46,11 @@ class Runtime:
         state, logger = self._state, self._logger
         plan = bytes(memoryview(serialized_engine))
         if state.refused("deserialize_cuda_engine", logger):
+            return None
+        if faults.is_on("load"):
+            cuda = "In ScopedCudaStream (cudaError 35)"
+            told = f"Error Code 1: Cuda Runtime ({cuda})"
+            state.error(logger, f"IRuntime::deserializeCudaEngine: {told}")
             return None
         try:
             header, onnx = plans.unpack(plan)

@@ -150,6 +150,20 @@ def test_a_workspace_that_is_too_small_is_told_with_one_that_may_do(
     assert engine("fp32", options=engines.Options(workspace_mb=advised)).built
 
 
+@pytest.mark.parametrize(
+    ("fault", "call"),
+    [("load", "deserializeCudaEngine"), ("no gpu", "createInferBuilder")],
+)
+def test_what_other_io_formats_cannot_change_is_not_tried_with_them(
+    trt10, engine, caplog, fault, call
+):
+    trt10.set(fault=fault)
+    caplog.set_level("DEBUG", logger="fuseg")
+    with pytest.raises(BuildError, match=r"cannot (load the engine|use the GPU)"):
+        engine("fp16")
+    assert sum(call in r.getMessage() for r in caplog.records) == 1
+
+
 def test_a_killed_build_is_not_advised_what_was_too_little(trt10, engine):
     trt10.set(fault="kill")
     with pytest.raises(BuildError, match=r"other programs, give it --workspace 64 "):

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from .build_progress import ProgressTracker
 from .record import plain
 
-__all__ = ["BuildFailed", "BuildLog", "Reporter"]
+__all__ = ["BuildFailed", "BuildLog", "GpuFailed", "Reporter"]
 
 _PAUSE_S = 0.1  # between two reports
 _CONSEQUENCE = "[checkMacros.cpp"  # how CUDA's errors begin, and what follows from any
@@ -19,6 +19,10 @@ _CONSEQUENCE = "[checkMacros.cpp"  # how CUDA's errors begin, and what follows f
 
 class BuildFailed(Exception):
     """The build failed in a way that its sentence explains."""
+
+
+class GpuFailed(BuildFailed):
+    """The GPU is to blame: other I/O formats would make no difference."""
 
 
 class BuildLog:

@@ -21,7 +21,7 @@ from ...errors import BundleError, OutputFileError
 from ...host.child_process import die_with_parent
 from ...host.files import read_private, write_file
 from .build_progress import ProgressTracker
-from .build_protocol import BuildFailed, BuildLog, Reporter
+from .build_protocol import BuildFailed, BuildLog, GpuFailed, Reporter
 from .engine_log import read_engine_log
 from .fingerprint import more_workspace
 from .formats import LAYOUTS, TYPES, make_logger, word_of
@@ -86,6 +86,8 @@ def _build(
             plan = _build_once(trt, logger, said, model, wanted, request, reporter)
             facts = _described(trt, logger, said, plan, wanted, request)
             break
+        except GpuFailed:
+            raise
         except BuildFailed as err:
             if number + 1 == len(tries) or model is onnx:
                 raise
@@ -108,7 +110,7 @@ def _build_once(
     try:
         builder = trt.Builder(logger)
     except TypeError as err:  # pybind11's word for a null pointer
-        raise BuildFailed(
+        raise GpuFailed(
             f"TensorRT cannot use the GPU: {said.reason(str(err))}"
         ) from err
     kind = trt.NetworkDefinitionCreationFlag
@@ -229,7 +231,7 @@ def _described(
     engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
         reason = said.reason("TensorRT gives no reason")
-        raise BuildFailed(f"TensorRT cannot load the engine that it built: {reason}")
+        raise GpuFailed(f"TensorRT cannot load the engine that it built: {reason}")
     found: dict[str, tuple[str, str]] = {}
     for index in range(engine.num_io_tensors):
         name = engine.get_tensor_name(index)

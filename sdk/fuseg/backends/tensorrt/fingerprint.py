@@ -29,7 +29,7 @@ ENGINE_FORMAT = 1  # raised when the builder changes what it makes of the same n
 
 _MIB = 1 << 20
 _MOST_WORKSPACE = 1024
-_ENOUGH_WORKSPACE = 64  # MiB: of the shipped networks, 32 does for every variant
+_ENOUGH_WORKSPACE = 64  # MiB: of the shipped networks, 16 does for every variant
 _MEMORY_STEP = 256  # MiB: boards of one kind differ by what the firmware keeps
 
 
