@@ -10,6 +10,7 @@ import onnx
 from fuseg.errors import ExportError
 
 from ..frames.packing import PackedFrame
+from ..passes.average_pools import with_average_pools
 from ..passes.float_weights import with_float_weights
 from ..passes.to_fp16 import to_fp16
 from .built_variant import BuiltVariant
@@ -34,10 +35,15 @@ def build_fp32(network: onnx.ModelProto) -> BuiltVariant:
 
 
 def build_fp16(network: onnx.ModelProto, ranges: Ranges) -> BuiltVariant:
-    """FP16, with in float32 what would overflow."""
+    """FP16, with in float32 what would overflow.
+
+    Its means are laid out for TensorRT, where FP32 is for CPUs too, and those of INT8
+    are part of other kernels.
+    """
     keep = overflow_risks(ranges.of, network)
     precision = {"kind": "fp16", "float32_nodes": str(len(keep))}
-    return BuiltVariant("fp16", ("any",), precision, to_fp16(network, keep))
+    model = to_fp16(with_average_pools(network), keep)
+    return BuiltVariant("fp16", ("any",), precision, model)
 
 
 def build_int8(
