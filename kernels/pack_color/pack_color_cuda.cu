@@ -112,22 +112,25 @@ __device__ void put(float* to, float value) { *to = value; }
 __device__ void put(Half* to, float value) { *to = nearest_half(value); }
 __device__ void put(std::int8_t* to, float value) { *to = to_int8(value); }
 
-struct alignas(2) Pair {
-  std::int8_t value[2];
+template <typename Out>
+struct alignas(2 * sizeof(Out)) Pair {
+  Out value[2];
 };
 
-__device__ bool make_a_pair(const std::int8_t* first, const std::int8_t* second) {
-  return first + 1 == second && reinterpret_cast<std::uintptr_t>(first) % 2 == 0;
+template <typename Out>
+__device__ bool make_a_pair(const Out* first, const Out* second) {
+  return first + 1 == second &&
+         reinterpret_cast<std::uintptr_t>(first) % sizeof(Pair<Out>) == 0;
 }
 
 // Pixels of groups of four, every kApart-th. The fourth channel may be another kernel's
 // work, so two are written together where they can be, and never all four.
-template <int kApart, int kCount>
+template <int kApart, typename Out, int kCount>
 __device__ void store_in_groups(const PackColor& job, std::int64_t at, int count,
-                                const std::int8_t (&value)[3][kCount]) {
+                                const Out (&value)[3][kCount]) {
   constexpr std::int64_t kGroup = OutPlanes<3>::kGroup;
-  auto* out = static_cast<std::int8_t*>(job.out) + at * kGroup;
-  std::int8_t* to[3];
+  auto* out = static_cast<Out*>(job.out) + at * kGroup;
+  Out* to[3];
 #pragma unroll
   for (int p = 0; p < 3; ++p) to[p] = out + job.planes.start[p];
   const bool front = make_a_pair(to[0], to[1]);
@@ -137,12 +140,12 @@ __device__ void store_in_groups(const PackColor& job, std::int64_t at, int count
     if (k >= count) break;
     const int i = k * kApart * static_cast<int>(kGroup);
     if (front) {
-      *reinterpret_cast<Pair*>(to[0] + i) = {{value[0][k], value[1][k]}};
+      *reinterpret_cast<Pair<Out>*>(to[0] + i) = {{value[0][k], value[1][k]}};
     } else {
       to[0][i] = value[0][k];
     }
     if (back) {
-      *reinterpret_cast<Pair*>(to[1] + i) = {{value[1][k], value[2][k]}};
+      *reinterpret_cast<Pair<Out>*>(to[1] + i) = {{value[1][k], value[2][k]}};
     } else {
       if (!front) to[1][i] = value[1][k];
       to[2][i] = value[2][k];
@@ -236,7 +239,8 @@ void pack_color_cuda(const PackColor& job, CUstream_st* stream) {
     case PackColor::Element::kFloat32:
       return start<float>(job, stream);
     case PackColor::Element::kFloat16:
-      return start<Half>(job, stream);
+      return job.planes.step == 1 ? start<Half>(job, stream)
+                                  : start<Half, true>(job, stream);
     case PackColor::Element::kInt8:
       return job.planes.step == 1 ? start<std::int8_t>(job, stream)
                                   : start<std::int8_t, true>(job, stream);

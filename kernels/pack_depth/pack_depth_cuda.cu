@@ -136,7 +136,8 @@ void start(const PackDepth& job, CUstream_st* stream) {
     case PackDepth::Out::kFloat32:
       return start<In, float>(job, stream);
     case PackDepth::Out::kFloat16:
-      return start<In, Half>(job, stream);
+      return job.planes.step == 1 ? start<In, Half>(job, stream)
+                                  : start<In, Half, true>(job, stream);
     case PackDepth::Out::kInt8:
       return job.planes.step == 1 ? start<In, std::int8_t>(job, stream)
                                   : start<In, std::int8_t, true>(job, stream);

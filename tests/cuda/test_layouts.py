@@ -27,12 +27,26 @@ def channels_of(tensor):
     return tensor.transpose(0, 3, 1, 2).reshape(-1, *tensor.shape[1:3])
 
 
+def noise(rng, count, dtype):
+    """Elements of any bits."""
+    return rng.integers(0, 256, count * np.dtype(dtype).itemsize, np.uint8).view(dtype)
+
+
+def far(got, wanted):
+    """By how many steps of their type elements are apart."""
+    if got.dtype == np.int8:
+        return np.abs(got.astype(int) - wanted)
+    return np.abs(got.astype(np.float32) - wanted) / np.spacing(np.abs(wanted))
+
+
+HALF = {"dtype": np.float16}
 CHW4_SIZES = [(1, 1), (5, 7), (33, 41), (24, 64), (16, 130)]
 
 
 @pytest.mark.parametrize("first", [0, 1, 2, 3])
 @pytest.mark.parametrize("channel", range(6))
-def test_pack_color_in_chw4(gpu, rng, channel, first):
+@pytest.mark.parametrize("form", [{"dtype": np.int8, "out_scale": 0.02}, HALF])
+def test_pack_color_in_chw4(gpu, rng, form, channel, first):
     frame = rng.integers(0, 256, (60, 70, 3), dtype=np.uint8)
     for size in CHW4_SIZES:
         for how in (
@@ -40,11 +54,11 @@ def test_pack_color_in_chw4(gpu, rng, channel, first):
             {"filter": "nearest"},
             {"filter": "bilinear-antialias"},
         ):
-            words = {"size": size, "dtype": np.int8, "out_scale": 0.02, "scale": 0.01}
+            words = {"size": size, "scale": 0.01, **form}
             wanted = ops.pack_color(frame, **words, **how)
             pack = ops.PackColor(layout="chw4", channel=channel, **words, **how)
             shape = (3, *size, 4)
-            before = rng.integers(-128, 128, np.prod(shape) + first, dtype=np.int8)
+            before = noise(rng, np.prod(shape) + first, form["dtype"])
             kept = gpu.put(before)
             pack(gpu.put(frame), Shifted(kept, shape, first))
             after = gpu.get(kept)
@@ -55,24 +69,26 @@ def test_pack_color_in_chw4(gpu, rng, channel, first):
             np.testing.assert_array_equal(
                 np.delete(got, own, axis=0), np.delete(stays, own, axis=0)
             )
-            off = np.abs(got[own].astype(int) - wanted)
+            off = far(got[own], wanted)
             assert off.max() <= (1 if how["filter"] != "nearest" else 0)
             assert off.sum() <= 1 + 2e-3 * off.size
 
 
 @pytest.mark.parametrize("channel", range(6))
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-def test_pack_depth_in_chw4(gpu, rng, poison, dtype, channel):
+@pytest.mark.parametrize("form", [{"dtype": np.int8}, HALF])
+def test_pack_depth_in_chw4(gpu, rng, poison, form, dtype, channel):
     frame = (rng.random((60, 70)) * 250).astype(dtype)
     frame[rng.random(frame.shape) < 0.2] = 0
     for size in CHW4_SIZES:
         for how in ({"rotate": 270, "fit": "letterbox"}, {"filter": "bilinear"}):
-            words = {"size": size, "dtype": np.int8, "fill": -1, "mean": 3, **how}
+            words = {"size": size, "fill": -1, "mean": 3, **form, **how}
             flags = poison(size, np.uint8)
             wanted, _ = ops.pack_depth(frame, valid=flags, **words)
             chw4 = {"layout": "chw4", "channel": channel}
             pack = ops.PackDepth(dtype, **words, **chw4)
-            before = rng.integers(-128, 128, (2, *size, 4), dtype=np.int8)
+            shape = (2, *size, 4)
+            before = noise(rng, np.prod(shape), form["dtype"]).reshape(shape)
             out, valid = gpu.put(before), gpu.put(poison(size, np.uint8))
             assert pack(gpu.put(frame), out, valid) == -1
             np.testing.assert_array_equal(gpu.get(valid), flags)
@@ -81,7 +97,7 @@ def test_pack_depth_in_chw4(gpu, rng, poison, dtype, channel):
                 np.delete(got, channel, axis=0),
                 np.delete(channels_of(before), channel, axis=0),
             )
-            off = np.abs(got[channel].astype(int) - wanted)
+            off = far(got[channel], wanted)
             assert off.max() <= (1 if "filter" in how else 0)
 
 

@@ -388,8 +388,9 @@ def channels_of(tensor):
     return tensor.transpose(0, 3, 1, 2).reshape(-1, *tensor.shape[1:3])
 
 
-# Words that go with int8, and every way through the reference.
+# Words that go with int8 and float16, and every way through the reference.
 INT8 = {"dtype": np.int8, "out_scale": 0.02, **IMAGENET}
+NARROW = {"int8": INT8, "float16": {"dtype": np.float16, **IMAGENET}}
 WAYS = [
     {"filter": "bilinear"},
     {"filter": "nearest", "rotate": 90, "fit": "letterbox", "fill": 0.7},
@@ -400,16 +401,17 @@ WAYS = [
 
 @pytest.mark.parametrize("channel", range(6))
 @pytest.mark.parametrize("size", [(1, 1), (5, 7), (17, 29), (24, 64)])
+@pytest.mark.parametrize("narrow", NARROW)
 def test_in_chw4_the_planes_are_channels_and_the_others_stay(
-    size, channel, every_level, poisoned, rng
+    narrow, size, channel, every_level, poisoned, rng
 ):
     frame = noise(rng, 37, 53, 3)
     for way in WAYS:
-        words = {"size": size, **INT8, **way}
+        words = {"size": size, **NARROW[narrow], **way}
         _kernels.use_level(0)
         linear = pack_color(frame, **words)
         _kernels.use_level(every_level)
-        out = poisoned((3, *size, 4), np.int8)
+        out = poisoned((3, *size, 4), words["dtype"])
         out[...] = noise(rng, *out.shape).view(np.int8)
         wanted = channels_of(out).copy()
         wanted[channel : channel + 3] = linear
@@ -596,8 +598,8 @@ def test_refuses_a_frame(frame, error, words):
         ),
         ({"layout": None}, "layout must be one of 'linear', 'chw4', got None"),
         (
-            {"layout": "chw4", "dtype": np.float16},
-            "layout must be 'linear' unless dtype is int8, got 'chw4' for float16",
+            {"layout": "chw4", "dtype": np.float32},
+            "layout must be 'linear' unless dtype is float16 or int8, got 'chw4'",
         ),
         ({"channel": 3}, "channel must be 0 unless layout is 'chw4', got 3"),
         (

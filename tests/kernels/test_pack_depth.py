@@ -599,7 +599,7 @@ def test_refuses_a_frame(frame, error, words):
         ),
         (
             {"layout": "chw4"},
-            "layout must be 'linear' unless dtype is int8, got 'chw4' for float32",
+            "layout must be 'linear' unless dtype is float16 or int8, got 'chw4'",
         ),
         (
             {"channel": 1, "dtype": np.int8},
@@ -652,17 +652,20 @@ WAYS = [
 @pytest.mark.parametrize("channel", range(6))
 @pytest.mark.parametrize("size", [(1, 1), (5, 7), (17, 29)])
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "narrow", [INT8, {**INT8, "dtype": np.float16, "out_scale": 1}]
+)
 def test_in_chw4_the_plane_is_a_channel_and_the_others_stay(
-    dtype, size, channel, every_level, poisoned, rng
+    narrow, dtype, size, channel, every_level, poisoned, rng
 ):
     frame = frame_of(dtype, (37, 53), rng)
     for way in WAYS:
-        words = {"size": size, **INT8, **way}
+        words = {"size": size, **narrow, **way}
         linear_valid, valid = np.empty(size, np.uint8), poisoned(size, np.uint8)
         _kernels.use_level(0)
         linear, counted = pack_depth(frame, valid=linear_valid, **words)
         _kernels.use_level(every_level)
-        out = poisoned((2, *size, 4), np.int8)
+        out = poisoned((2, *size, 4), words["dtype"])
         out[...] = rng.integers(-128, 128, out.shape)
         wanted = channels_of(out).copy()
         wanted[channel] = linear

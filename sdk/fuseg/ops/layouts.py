@@ -17,6 +17,7 @@ __all__ = ["OutPlanes", "hwc8_shape", "require_16_byte_alignment"]
 
 _LAYOUTS = ("linear", "chw4")
 _GROUP = 4  # common/out_planes.h
+_GROUPED = (np.float16, np.int8)
 _EIGHT = 8
 _MOST_CHANNELS = 65535
 
@@ -55,10 +56,10 @@ class OutPlanes:
                     "linear out is the planes' own part of the tensor."
                 )
             return
-        if dtype != np.int8:
+        if dtype not in _GROUPED:
             raise ArgumentError(
-                f"layout must be 'linear' unless dtype is int8, got {layout!r} for "
-                f"{dtype}."
+                "layout must be 'linear' unless dtype is float16 or int8, got "
+                f"{layout!r} for {dtype}."
             )
         planes = shape[0] if len(shape) == 3 else 1
         self.shape = (-(-(channel + planes) // _GROUP), *shape[-2:], _GROUP)

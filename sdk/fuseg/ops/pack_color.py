@@ -78,9 +78,10 @@ def pack_color(
         fill: What letterbox padding holds: a value of the result, before ``out_scale``.
         dtype: Of the result: float32, float16 or int8.
         out_scale: For int8: what one step of the result stands for. Above 0.
-        layout: ``"linear"``, or for int8 ``"chw4"``, as TensorRT likes its inputs:
-            ``out`` is ``(G, h, w, 4)``, channel ``c`` is ``out[c // 4, ..., c % 4]``.
-            The planes are three channels; the others are left as they are.
+        layout: ``"linear"``, or for float16 and int8 ``"chw4"``, as TensorRT likes its
+            inputs: ``out`` is ``(G, h, w, 4)``, channel ``c`` is
+            ``out[c // 4, ..., c % 4]``. The planes are three channels; the others are
+            left as they are.
         channel: For ``"chw4"``: which channel of ``out`` the first plane is.
         out: Buffer for the planes, shape ``(3, h, w)``, ``dtype``, C-contiguous, not
             sharing memory with ``frame``; three channels of a larger tensor will do,

@@ -90,9 +90,10 @@ def pack_depth(
             the picture and fills the rest with ``fill``.
         dtype: Of the result: float32, float16 or int8.
         out_scale: What one step of int8 is worth; above 0, and 1 for the others.
-        layout: ``"linear"``, or for int8 ``"chw4"``, as TensorRT likes its inputs:
-            ``out`` is ``(G, h, w, 4)``, channel ``c`` is ``out[c // 4, ..., c % 4]``.
-            The result is one channel; the others are left as they are.
+        layout: ``"linear"``, or for float16 and int8 ``"chw4"``, as TensorRT likes its
+            inputs: ``out`` is ``(G, h, w, 4)``, channel ``c`` is
+            ``out[c // 4, ..., c % 4]``. The result is one channel; the others are left
+            as they are.
         channel: For ``"chw4"``: which channel of ``out`` the result is.
         out: Buffer for the result, shape ``(h, w)``, of ``dtype``, C-contiguous, not
             sharing memory with ``frame``. For ``"chw4"`` the larger tensor, with

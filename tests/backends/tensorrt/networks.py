@@ -15,7 +15,7 @@ FORMAT1 = Path(__file__).parents[2] / "data" / "format1.fuseg"
 
 SIZE = (6, 8)
 SCALES = {"rgb": 0.03125, "depth": 0.0234375}  # float16 holds them exactly
-CLASSES = 6  # more than four: the double then prefers hwc8
+CLASSES = 6
 QUANTIZED = {
     "kind": "int8",
     "activations": "int8",

@@ -150,7 +150,7 @@ def array(address, shape, dtype):
 def test_io_formats_need_no_conversion(engine):
     made = engine("fp16")
     assert {n: (b.dtype, b.layout) for n, b in made.io_formats.items()} == {
-        "rgb": ("float16", "linear"),
+        "rgb": ("float16", "chw4"),
         "depth": ("float16", "linear"),
         "scores": ("float16", "hwc8"),
     }

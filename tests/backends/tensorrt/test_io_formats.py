@@ -166,7 +166,18 @@ def test_a_cast_that_others_read_is_no_part_of_the_pair():
         cast("sum", "y", SINGLE),
     ]
     _, wanted = edited(model(nodes, half), INT8)
-    assert wanted["x"] == IoFormat("float16")
+    assert wanted["x"] == IoFormat("float16", ("linear", "chw4"))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
+def test_float16_inputs_of_three_and_four_channels_may_be_padded_to_four(channels):
+    shape = (1, channels, 4, 4)
+    made = model([cast("x", "h", HALF), cast("h", "y", SINGLE)])
+    for end in (made.graph.input[0], made.graph.output[0]):
+        end.CopyFrom(helper.make_tensor_value_info(end.name, SINGLE, shape))
+    _, wanted = edited(made, FP16)
+    padded = channels in (3, 4)
+    assert wanted["x"].layouts == (("linear", "chw4") if padded else ("linear",))
 
 
 def test_a_cast_that_is_an_output_too_is_no_part_of_the_pair():

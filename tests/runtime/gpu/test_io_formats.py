@@ -27,7 +27,7 @@ def agreement(frames):
     return share
 
 
-@pytest.mark.parametrize("layout", [None, {"scores": "HWC8"}])
+@pytest.mark.parametrize("layout", [None, {"scores": "HWC8"}, {"rgb": "CHW4"}])
 def test_float16_scores_and_inputs(both, on_gpu, agreement, layout, machine):
     segmenter = on_gpu(both, inputs="float16", scores="float16", layouts=layout)
     assert agreement(segmenter, both) > 0.99
@@ -45,10 +45,12 @@ def test_int8_inputs_are_written_with_the_engines_scale(
     machine.check()
 
 
-def test_two_sensors_in_one_chw4_tensor(stacked, on_gpu, agreement):
+@pytest.mark.parametrize(
+    "inputs", [{"inputs": "int8", "scale": 1 / 40}, {"inputs": "float16"}]
+)
+def test_two_sensors_in_one_chw4_tensor(stacked, on_gpu, agreement, inputs):
     layouts = {"rgbd": "CHW4", "scores": "HWC8"}
-    words = {"inputs": "int8", "scores": "float16", "scale": 1 / 40}
-    segmenter = on_gpu(stacked, layouts=layouts, **words)
+    segmenter = on_gpu(stacked, layouts=layouts, scores="float16", **inputs)
     assert agreement(segmenter, stacked) > 0.97
 
 
@@ -56,6 +58,7 @@ def test_fill_is_the_manifests_in_every_form(held, on_gpu, tensors):
     cases = [
         {},
         {"inputs": "float16"},
+        {"inputs": "float16", "layouts": INPUTS},
         {"inputs": "int8", "scale": 1 / 64},
         {"inputs": "int8", "scale": 1 / 64, "layouts": INPUTS},
     ]
@@ -101,7 +104,10 @@ def test_planes_held_by_a_policy_of_load_stay_where_they_are(
 @pytest.mark.parametrize("channels", [1, 3, 4, 5, 8, 11])
 @pytest.mark.parametrize(
     ("dtype", "layout"),
-    [("float32", "linear"), ("float16", "hwc8"), ("int8", "linear"), ("int8", "chw4")],
+    [
+        *(("float32", "linear"), ("float16", "hwc8"), ("float16", "chw4")),
+        *(("int8", "linear"), ("int8", "chw4")),
+    ],
 )
 def test_what_is_stored_is_read_back(channels, dtype, layout):
     rng = np.random.default_rng(channels)

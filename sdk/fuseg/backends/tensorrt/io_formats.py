@@ -16,6 +16,10 @@ from ...onnx.graph import FLOAT, FLOAT16, INT8, Graph, Node, read_graph, rewrite
 
 __all__ = ["IoFormat", "move_casts_out"]
 
+# Channels of which TensorRT's first convolution reads float16 "chw4" as it is. It makes
+# a copy of others, whatever their layout.
+_PADDED_TO_FOUR = (3, 4)
+
 
 @dataclass(frozen=True)
 class IoFormat:
@@ -100,7 +104,9 @@ def _input(graph: Graph, name: str, edits: _Edits) -> IoFormat:
     casts = {node.to for node in readers if node.op == "Cast"}
     if readers and all(n.op == "Cast" for n in readers) and FLOAT16 in casts:
         edits.types[name] = FLOAT16
-        return IoFormat("float16")
+        shape = graph.inputs[name].shape
+        image = len(shape) == 4 and shape[1] in _PADDED_TO_FOUR
+        return IoFormat("float16", ("linear", "chw4") if image else ("linear",))
     return IoFormat(why="the network reads it as float32")
 
 

@@ -30,8 +30,8 @@ class IoTensor(Record):
 
     Attributes:
         dtype: Of its elements.
-        layout: "linear", planes (C, h, w); "chw4", int8, element (c, y, x) at
-            ``((c // 4) * h * w + y * w + x) * 4 + c % 4``; "hwc8", float16, at
+        layout: "linear", planes (C, h, w); "chw4", int8 or float16, element (c, y, x)
+            at ``((c // 4) * h * w + y * w + x) * 4 + c % 4``; "hwc8", float16, at
             ``(y * w + x) * P + c`` with P = C rounded up to a multiple of 8.
         scale: Of int8: the tensor's value is this times the element. Else absent.
     """
@@ -46,9 +46,9 @@ class IoTensor(Record):
             "scale must be given of int8, and of nothing else.",
         )
         require(self.scale is None or self.scale > 0, "scale must be above 0.")
-        fits = {"chw4": "int8", "hwc8": "float16"}.get(self.layout, self.dtype)
+        fits = {"chw4": ("int8", "float16"), "hwc8": ("float16",)}
         require(
-            self.dtype == fits,
+            self.dtype in fits.get(self.layout, (self.dtype,)),
             f"layout must be 'linear' of {self.dtype}, got {self.layout!r}.",
         )
 
