@@ -399,3 +399,26 @@ def int8_bundle(rgbd_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     )
     networks = {"int8-cpu": (folder / "int8.onnx").read_bytes(), "fp32": None}
     return write_variants(rgbd_bundle, folder / "int8.fuseg", networks)
+
+
+@pytest.fixture(scope="session")
+def rtx_site() -> Path:
+    """A folder with NVIDIA's builder that needs no GPU, downloaded once."""
+    from conformance import wheels
+
+    try:
+        return wheels.unpacked("TensorRT for RTX rtx-1.7.1", wheels.RTX)
+    except wheels.Unavailable as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture
+def check_network(
+    rtx_site: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Any]:
+    """fuseg's own, whose child finds that builder."""
+    from fuseg.backends.tensorrt.network_check import check_network
+
+    monkeypatch.setenv("PYTHONPATH", str(rtx_site))
+    monkeypatch.syspath_prepend(rtx_site)
+    return check_network

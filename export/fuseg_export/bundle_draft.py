@@ -158,9 +158,19 @@ class BundleDraft:
             for one in built
             if one.mixed_precision is not None and one.mixed_precision.float_nodes
         }
+        checked = {
+            f"tensorrt_check_of_{one.name}": (
+                f"{one.tensorrt.builder}: {one.tensorrt.kernels} kernels, "
+                f"{one.tensorrt.activation_bytes} bytes of activations"
+                if one.tensorrt is not None
+                else one.tensorrt_refused
+            )
+            for one in built
+            if one.tensorrt is not None or one.tensorrt_refused is not None
+        }
         self._change(
             variants=tuple(variants),
-            provenance={**self.manifest.provenance, **in_float},
+            provenance={**self.manifest.provenance, **in_float, **checked},
         )
 
     def _change(self, **fields: Any) -> None:

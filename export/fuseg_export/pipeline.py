@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from fuseg import Segmenter, bundle, load
+from fuseg.backends.tensorrt import network_check
 from fuseg.manifest import Manifest
 
 from . import verify
@@ -30,6 +31,7 @@ from .passes.tidy import count_nodes
 from .precision.built_variant import BuiltVariant
 from .precision.make_variants import make_variants
 from .precision.options import FP32, Precision
+from .precision.tensorrt_check import check_variants
 from .reference import at_size
 from .report.pictures import DrawnFrame, draw
 from .stage_programs import onnx_program, torch_program
@@ -96,6 +98,7 @@ def export_bundle(
     *,
     frames: FrameOptions = FrameOptions(),  # noqa: B008 - it is frozen
     precision: Precision = FP32,
+    check_tensorrt: bool | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> ExportReport:
     """Make a bundle from a trained checkpoint and prove that it labels alike.
@@ -109,6 +112,8 @@ def export_bundle(
         out: The file to make or to replace.
         frames: To verify and evaluate on. Stages are compared on the first 16.
         precision: Which variants to make, calibrated on what, and what they may lose.
+        check_tensorrt: Build the variants with NVIDIA's builder, which needs no GPU.
+            None: where it is installed.
         progress: Called with what is about to be done.
 
     Raises:
@@ -117,6 +122,10 @@ def export_bundle(
     """
     require_writable(out)
     require_distinct({"--out": out}, {"--checkpoint": options.checkpoint})
+    if check_tensorrt is None:
+        check_tensorrt = network_check.can_check()
+    elif check_tensorrt:
+        network_check.require_builder()
     with _one_thread():
         progress("loading the network and its weights")
         target = resolve(
@@ -156,7 +165,10 @@ def export_bundle(
             precision, target, draft.manifest, graphs.network, chosen, progress
         )
         drawn = draw(variants, draft.manifest)
-        draft.add_variants([v for v in variants.built if v.refused is None])
+        built = variants.built
+        if check_tensorrt:
+            built = check_variants(built, progress)
+        draft.add_variants([v for v in built if v.refused is None])
         progress(f"writing {out}")
         digest, trust_warnings = write_bundle(draft, out)
 
@@ -178,7 +190,7 @@ def export_bundle(
             *variants.warnings,
             *trust_warnings,
         ),
-        variants=variants.built,
+        variants=built,
         drawn=drawn,
         manifest=draft.manifest,
     )

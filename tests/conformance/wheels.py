@@ -36,6 +36,25 @@ class Wheels:
     newest_python: tuple[int, int]
 
 
+# TensorRT for RTX, which builds without a GPU.
+_LIBS = "68c2615fef1556e7721235682f460f3d78ab89df320a3f34a416367b144817a8"
+_BINDINGS = (  # of Python 3.10 to 3.14
+    "03adac6aa0111b18030f4d3301f8f36af8be5dedc18c805ae9ddf0033b52a120",
+    "aea28353c9a0e724c60673db48adb0fe4a1970c5109be68a562a32845bc6d230",
+    "37bd707a3baeae3cd1cfd5ce7d56d6c9c35f609dd532a3f5c2bbb733433524dd",
+    "198b5e812d468b81dc78f9afe75560f2e8af579b0f547f868d801a5009670d38",
+    "d900faa23859715b3ea3206d222356dfc49625a04ac0e220842272bb767d50df",
+)
+RTX = Wheels(
+    (
+        f"tensorrt-rtx-cu12-libs==1.7.1.116 --hash=sha256:{_LIBS}",
+        "tensorrt-rtx-cu12-bindings==1.7.1.116 "
+        + " ".join(f"--hash=sha256:{digest}" for digest in _BINDINGS),
+    ),
+    (3, 14),
+)
+
+
 def unpacked(name: str, wheels: Wheels) -> Path:
     """The folder of the unpacked wheels for this Python; downloaded if need be.
 

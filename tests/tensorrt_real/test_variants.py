@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 from backends.tensorrt.networks import PRECISIONS, network
 
 import fuseg
-from fuseg.backends.tensorrt.network_check import NetworkCheck, check_network
 from fuseg.bundle import Bundle
 from fuseg.errors import BuildError
 from fuseg_export.passes.float_weights import with_float_weights
@@ -28,14 +26,6 @@ GOLDEN = {
     "int8-trt": (136, 9.921),
     "int8-trt8": (134, 10.381),
 }
-
-
-@pytest.fixture
-def check(site: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., NetworkCheck]:
-    """`check_network`, whose child finds the builder."""
-    monkeypatch.setenv("PYTHONPATH", str(site))
-    monkeypatch.syspath_prepend(site)
-    return check_network
 
 
 @pytest.fixture(scope="session")
@@ -66,9 +56,9 @@ def _quantized(model: onnx.ModelProto, ranges: Ranges) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("io_formats", ["auto", "float32"])
 @pytest.mark.parametrize("name", PRECISIONS)
-def test_the_tiny_network_builds(name, io_formats, check):
+def test_the_tiny_network_builds(name, io_formats, check_network):
     _, precision = PRECISIONS[name]
-    found = check(network(name), precision, io_formats=io_formats)
+    found = check_network(network(name), precision, io_formats=io_formats)
     inputs = {n: found.io_formats[n] for n in ("rgb", "depth")}
     narrow = {"fp16": "float16", "int8-trt": "int8", "int8-trt8": "int8"}
     dtype = narrow.get(name, "float32") if io_formats == "auto" else "float32"
@@ -76,24 +66,30 @@ def test_the_tiny_network_builds(name, io_formats, check):
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_the_shipped_network_needs_no_more_kernels_or_memory(name, shipped, check):
-    found = check(shipped[name], PRECISIONS[name][1])
+def test_the_shipped_network_needs_no_more_kernels_or_memory(
+    name, shipped, check_network
+):
+    found = check_network(shipped[name], PRECISIONS[name][1])
     kernels, megabytes = GOLDEN[name]
     assert found.kernels <= kernels
     assert found.activation_bytes <= megabytes * 1e6 * 1.001
 
 
-def test_the_same_network_gives_the_same_engine(shipped, check):
-    first, second = (check(shipped["fp16"], PRECISIONS["fp16"][1]) for _ in range(2))
+def test_the_same_network_gives_the_same_engine(shipped, check_network):
+    first, second = (
+        check_network(shipped["fp16"], PRECISIONS["fp16"][1]) for _ in range(2)
+    )
     assert replace(first, seconds=0) == replace(second, seconds=0)
 
 
-def test_what_is_for_cpus_is_refused_with_the_node_and_its_operator(shipped, check):
+def test_what_is_for_cpus_is_refused_with_the_node_and_its_operator(
+    shipped, check_network
+):
     asymmetric = {**PRECISIONS["int8-trt"][1], "activations": "uint8"}
     with pytest.raises(BuildError, match=r"(Q|Deq)uantizeLinear .*zero point"):
-        check(shipped["int8-cpu"], asymmetric)
+        check_network(shipped["int8-cpu"], asymmetric)
 
 
-def test_a_workspace_that_is_too_small_is_raised_by_the_advice(shipped, check):
+def test_a_workspace_that_is_too_small_is_raised_by_the_advice(shipped, check_network):
     with pytest.raises(BuildError, match="--workspace"):
-        check(shipped["fp16"], PRECISIONS["fp16"][1], workspace_mb=1)
+        check_network(shipped["fp16"], PRECISIONS["fp16"][1], workspace_mb=1)

@@ -41,6 +41,7 @@ from .options import (
     CalibrationMethodOption,
     CalibrationOption,
     CheckpointOption,
+    CheckTensorrtOption,
     ClassesOption,
     FramesOption,
     MaxMiouDropOption,
@@ -81,6 +82,7 @@ def export(
     slop: SlopOption = None,
     reference: ReferenceOption = None,
     max_miou_drop: MaxMiouDropOption = None,
+    check_tensorrt: CheckTensorrtOption = None,
     report: ReportOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -145,6 +147,7 @@ def export(
                 cache=calibration_cache,
                 budget=Budget() if max_miou_drop is None else Budget(max_miou_drop),
             ),
+            check_tensorrt=check_tensorrt,
             progress=progress,
         )
         if report is not None:

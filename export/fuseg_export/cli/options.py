@@ -143,6 +143,15 @@ MaxMiouDropOption = Annotated[
         show_default=str(Budget.miou_drop),
     ),
 ]
+CheckTensorrtOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--check-tensorrt/--no-check-tensorrt",
+        help="Build each variant for TensorRT with TensorRT for RTX, which needs no "
+        "GPU.",
+        show_default="where fuseg[tensorrt-rtx] is installed",
+    ),
+]
 ReportOption = Annotated[
     Path | None,
     typer.Option(

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import onnx
 
-from fuseg.errors import ExportError
-
 from ..frames.packing import PackedFrame
 from ..passes.average_pools import with_average_pools
 from ..passes.float_weights import with_float_weights
@@ -62,9 +60,6 @@ def build_int8(
         ranges: Of its values.
         frames: That decide which layers stay in float.
         budget: What the variants may lose on these frames.
-
-    Raises:
-        ExportError: A graph breaks one of TensorRT's rules.
     """
     builder = _Int8Builder(network, ranges)
 
@@ -105,24 +100,26 @@ class _Int8Builder:
     def tensorrt(self, mixed: MixedPrecision) -> BuiltVariant:
         overflowing = overflow_risks(self.ranges.of, self.network)
         model = to_fp16(self._quantized(TENSORRT, mixed.float_nodes), overflowing)
-        _require_rules(check_for_tensorrt(model, version="10.3", keep=overflowing))
+        broken = check_for_tensorrt(model, version="10.3", keep=overflowing)
         return BuiltVariant(
             "int8-trt",
             ("tensorrt",),
             self._precision("int8", "float16", mixed),
             model,
             mixed_precision=mixed,
+            tensorrt_refused=_refusal(broken),
         )
 
     def tensorrt_8(self, mixed: MixedPrecision) -> BuiltVariant:
         model = with_float_weights(self._quantized(TENSORRT, mixed.float_nodes))
-        _require_rules(check_for_tensorrt(model, version="8.6"))
+        broken = check_for_tensorrt(model, version="8.6")
         return BuiltVariant(
             "int8-trt8",
             ("tensorrt-8",),
             self._precision("int8", "float32", mixed),
             model,
             mixed_precision=mixed,
+            tensorrt_refused=_refusal(broken),
         )
 
     def _quantized(self, scheme: QdqScheme, keep: Collection[str]) -> onnx.ModelProto:
@@ -142,10 +139,8 @@ class _Int8Builder:
         }
 
 
-def _require_rules(broken: Sequence[str]) -> None:
-    """Refuse a variant that TensorRT would refuse, or run slowly."""
-    if broken:
-        raise ExportError(
-            f"the INT8 network breaks {len(broken)} of TensorRT's rules; the first: "
-            f"{broken[0]}"
-        )
+def _refusal(broken: Sequence[str]) -> str | None:
+    """Why TensorRT would refuse a variant, or run it slowly; None if it would not."""
+    if not broken:
+        return None
+    return f"it breaks {len(broken)} of TensorRT's rules; the first: {broken[0]}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import onnx
 
+from fuseg.backends.tensorrt.network_check import NetworkCheck
 from fuseg.dataset import metrics
 
 from .evaluate import Comparison, ScoreFunction, score_function
@@ -29,6 +30,8 @@ class BuiltVariant:
         times: Median milliseconds of one run, one thread, by backend.
         float_on_ort: Quantized layers that ONNX Runtime computes in float nevertheless;
             of int8-cpu, which is made for it.
+        tensorrt: What NVIDIA's builder made of it; None if it was not asked.
+        tensorrt_refused: Why that does not take it; None if it does.
         refused: Why it is left out; None if it goes into the bundle.
     """
 
@@ -42,6 +45,8 @@ class BuiltVariant:
     mixed_precision: MixedPrecision | None = None
     times: dict[str, float] = field(default_factory=dict)
     float_on_ort: tuple[str, ...] = ()
+    tensorrt: NetworkCheck | None = None
+    tensorrt_refused: str | None = None
     refused: str | None = None
 
     @property

@@ -20,6 +20,7 @@ from .calibration_checks import CalibrationChecks
 from .evaluate import Evaluation, ScoreFunction, Task, evaluate
 from .latency import median_ms
 from .options import FP32, Precision
+from .tensorrt_check import left_out_if_refused
 
 __all__ = ["Variants", "make_variants"]
 
@@ -103,6 +104,7 @@ def make_variants(
     fp32 = timed[0]
     final = [replace(v, refused=_refused(v, fp32, precision)) for v in timed]
     _require_kept(final, precision)
+    final = [left_out_if_refused(variant) for variant in final]
     frames.require_scored(found.fp32)
     return Variants(
         built=tuple(sorted(final, key=lambda variant: _rank(variant, fp32))),

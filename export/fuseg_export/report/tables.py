@@ -31,7 +31,7 @@ STAGE_HEADINGS = (
 )
 _HEADINGS = (
     *("variant", "bytes", "frames", "mIoU", "worst class", "labels as fp32"),
-    *("layers in float", "ms a run, 1 thread", "outcome"),
+    *("layers in float", "ms a run, 1 thread", "TensorRT for RTX", "outcome"),
 )
 _BRIEF = (
     *("variant", "MB", "mIoU", "change", "worst class", "labels as fp32"),
@@ -143,6 +143,12 @@ def remarks(variants: Sequence[BuiltVariant]) -> list[str]:
             )
         if variant.refused is not None:
             found.append(f"{name} is refused: {variant.refused}")
+        elif variant.tensorrt_refused is not None:
+            found.append(
+                f"{name} is kept for other backends, but: {variant.tensorrt_refused}"
+            )
+        if variant.tensorrt is not None:
+            found.append(f"{name} in {variant.tensorrt.builder}: {_engine(variant)}")
         if variant.float_on_ort:
             found.append(
                 f"{name}: ONNX Runtime runs {len(variant.float_on_ort)} quantized "
@@ -174,6 +180,8 @@ def as_json(variant: BuiltVariant) -> dict[str, Any]:
         "bytes": variant.model.ByteSize(),
         "in_bundle": variant.refused is None,
         "refused": variant.refused,
+        "tensorrt": None if variant.tensorrt is None else asdict(variant.tensorrt),
+        "tensorrt_refused": variant.tensorrt_refused,
         "ms": variant.times,
         "frames": variant.frames or None,
         "label_agreement": None if comparison is None else comparison.agreement,
@@ -207,7 +215,18 @@ def _cells(variant: BuiltVariant) -> tuple[str, ...]:
         if variant.mixed_precision is None
         else str(len(variant.mixed_precision.float_nodes)),
         ", ".join(f"{name} {ms:.2f}" for name, ms in variant.times.items()),
+        _engine(variant) or variant.tensorrt_refused or "",
         "in the bundle" if variant.refused is None else f"refused: {variant.refused}",
+    )
+
+
+def _engine(variant: BuiltVariant) -> str:
+    found = variant.tensorrt
+    if found is None:
+        return ""
+    return (
+        f"plan {found.plan_bytes / 1e6:.1f} MB, {found.kernels} kernels, activations "
+        f"{found.activation_bytes / 1e6:.1f} MB"
     )
 
 

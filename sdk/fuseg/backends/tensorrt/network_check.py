@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from ...errors import BuildError
 from .build_process import Child
 
-__all__ = ["NetworkCheck", "can_check", "check_network"]
+__all__ = ["NetworkCheck", "can_check", "check_network", "require_builder"]
 
 _LIBRARY = "tensorrt_rtx_bindings"
-_INSTALL = 'Install it with pip install "fuseg[tensorrt-rtx]".'
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,19 @@ class NetworkCheck:
 def can_check() -> bool:
     """Whether TensorRT for RTX is installed; it is not imported here."""
     return importlib.util.find_spec(_LIBRARY) is not None
+
+
+def require_builder() -> None:
+    """Refuse with what to install.
+
+    Raises:
+        BuildError: TensorRT for RTX is not installed.
+    """
+    if not can_check():
+        raise BuildError(
+            "TensorRT for RTX must be installed to check networks for TensorRT: "
+            'pip install "fuseg[tensorrt-rtx]" (x86-64 Linux).'
+        )
 
 
 def check_network(
@@ -90,8 +102,7 @@ def check_network(
         },
         "timing_cache": None,
     }
-    if not can_check():
-        raise BuildError(f"TensorRT for RTX is not installed. {_INSTALL}")
+    require_builder()
     began = time.monotonic()
     child = Child(request, onnx, device=0)
     try:
