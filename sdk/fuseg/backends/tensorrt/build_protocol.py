@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 import time
@@ -59,7 +60,8 @@ class BuildLog:
 
         What the parser logged is dropped: it is the same in five lines.
         """
-        self.errors = [f"{_node_of(e)}: {_cause_of(e)}" for e in errors]
+        sentences = (f"{_node_of(e)}: {_cause_of(e)}" for e in errors)
+        self.errors = list(dict.fromkeys(sentences))  # one for each axis, say
         return self.reason("TensorRT gives no reason")
 
 
@@ -76,7 +78,9 @@ def _cause_of(error: Any) -> str:
         for line in error.desc().splitlines()
         if not line.startswith(("Invalid Node - ", _CONSEQUENCE))
     ]
-    return lines[0] if lines else str(error.desc())
+    first = lines[0] if lines else str(error.desc())
+    said = re.search(r'&& "(.+)"', first)  # behind the condition that is not met
+    return said[1] if said else first
 
 
 class Reporter:
