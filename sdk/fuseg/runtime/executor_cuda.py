@@ -54,11 +54,10 @@ class CudaExecutor:
         self._newest: dict[str, FrameSlot] = {}  # where a held input's good planes are
         self._most = min(MOST_IN_FLIGHT, backend.slots)
         if any(
-            i.missing.policy == "hold"
-            and first.inputs[i.tensor.name].layout != "linear"
+            i.missing.policy == "hold" and not first.can_copy(i.name)
             for i in manifest.inputs
         ):
-            self._most = 1  # such planes are not copied from slot to slot
+            self._most = 1
         if not backend.capturable:
             self.cuda_graph_disabled_reason = f"{self.name} cannot be captured"
         first.try_out()

@@ -70,6 +70,12 @@ class FrameSlot:
         for name, tensor in self.inputs.items():
             self.write(name, np.zeros(tensor.stored, tensor.dtype))
 
+    def can_copy(self, name: str) -> bool:
+        """Whether an input's planes can come from another slot: they lie together."""
+        place, planes = self._planes[name]
+        tensor = self.inputs[place.name]
+        return tensor.layout == "linear" or planes == tensor.shape[1]
+
     def try_out(self) -> None:
         """Run the network once: it makes its own buffers now, or fails now."""
         with self._device.active():
@@ -255,12 +261,12 @@ class FrameSlot:
     def _copy_planes(self, name: str, other: FrameSlot) -> None:
         place, planes = self._planes[name]
         here, there = self.inputs[place.name], other.inputs[place.name]
-        plane = here.nbytes // here.shape[1]
+        first, size = 0, here.nbytes  # all of it, with what pads its channels
+        if planes != here.shape[1]:
+            plane = here.nbytes // here.shape[1]
+            first, size = place.channel * plane, planes * plane
         self._device.copy(
-            here.address + place.channel * plane,
-            there.address + place.channel * plane,
-            planes * plane,
-            self.stream,
+            here.address + first, there.address + first, size, self.stream
         )
 
     def _result(self, name: str, size: tuple[int, ...], dtype: Any) -> CudaArrayView:

@@ -71,20 +71,28 @@ def test_fill_is_the_manifests_in_every_form(held, on_gpu, tensors):
         np.testing.assert_array_equal(found["depth"], np.full((1, 1, 13, 17), -1.0))
 
 
-def test_held_planes_in_chw4_stay_where_they_are(held, on_gpu, frames, tensors):
-    segmenter = on_gpu(held, inputs="int8", layouts=INPUTS, scale=1 / 40)
+@pytest.mark.parametrize(
+    "form", [{"inputs": "int8", "scale": 1 / 40}, {"inputs": "float16"}]
+)
+def test_a_held_tensor_in_chw4_goes_from_slot_to_slot(
+    held, on_gpu, frames, tensors, machine, form
+):
+    segmenter = on_gpu(held, layouts=INPUTS, **form)
     first = {n: fuseg.Frame(a, 0) for n, a in frames(0, *CAMERA).items()}
     segmenter(**first)
     wanted = tensors(segmenter)["depth"]
     rgb = fuseg.Frame(frames(1, *CAMERA)["rgb"], 1000)
     tickets = [segmenter.submit(rgb=rgb), segmenter.submit(rgb=rgb)]
+    assert machine.live()["streams"] == 2
     for ticket in tickets:
         assert segmenter.result(ticket).sources["depth"].state == "held"
     np.testing.assert_array_equal(tensors(segmenter)["depth"], wanted)
+    assert wanted.any()
+    machine.check()
 
 
 def test_planes_held_by_a_policy_of_load_stay_where_they_are(
-    stacked, on_gpu, frames, tensors
+    stacked, on_gpu, frames, tensors, machine
 ):
     """Depth is one channel of four that CHW4 interleaves: no slot can copy it."""
     hold = {"depth": {"policy": "hold", "then": "refuse"}}
@@ -94,6 +102,7 @@ def test_planes_held_by_a_policy_of_load_stay_where_they_are(
     wanted = tensors(segmenter)["rgbd"][:, 0]
     rgb = frames(1, *CAMERA)["rgb"]
     tickets = [segmenter.submit(rgb=rgb, stamp_ns=1) for _ in range(2)]
+    assert machine.live()["streams"] == 1
     first, second = (segmenter.result(ticket) for ticket in tickets)
     assert first.sources["depth"].state == second.sources["depth"].state == "held"
     np.testing.assert_array_equal(first.labels, second.labels)
