@@ -168,7 +168,7 @@ def test_commands_and_options_named_in_the_text_exist(page):
         word
         for name in names
         for parameter in command_of(name).params
-        for word in parameter.opts
+        for word in (*parameter.opts, *parameter.secondary_opts)
     }
     for span in spans:
         words = span.split()
