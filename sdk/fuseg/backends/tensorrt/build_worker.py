@@ -17,11 +17,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ...errors import BundleError, OutputFileError
+from ...errors import BundleError
 from ...host.child_process import die_with_parent
-from ...host.files import read_private, write_file
 from .build_progress import ProgressTracker
 from .build_protocol import BuildFailed, BuildLog, GpuFailed, Reporter
+from .build_timings import keep_timings, with_timings
 from .engine_log import read_engine_log
 from .fingerprint import more_workspace
 from .formats import LAYOUTS, TYPES, make_logger, word_of
@@ -32,7 +32,6 @@ from .record import plain
 _WORKSPACE = re.compile(
     r"within workspace limit|insufficient workspace|OutOfMemory \(Requested size was"
 )
-_LARGEST_TIMINGS = 1 << 28  # bytes; TensorRT's are a few MiB
 
 
 def main() -> int:
@@ -133,7 +132,7 @@ def _build_once(
         monitor = _monitor(trt, reporter)  # must live as long as the build
         config.progress_monitor = monitor
     path = Path(request["timing_cache"]) if request["timing_cache"] else None
-    cache = _timing_cache(config, said, path)
+    cache = with_timings(config, said, path)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         reason = said.reason("TensorRT gives no reason")
@@ -142,7 +141,7 @@ def _build_once(
             reason += f". A layer needs more GPU memory: --workspace {larger}"
         raise BuildFailed(f"TensorRT cannot build the network: {reason}")
     if path is not None:
-        _keep_timing_cache(config, cache, said, path)
+        keep_timings(config, cache, said, path)
     return bytes(memoryview(plan))
 
 
@@ -172,40 +171,6 @@ def _configure(trt: Any, config: Any, request: dict[str, Any], typed: bool) -> N
         config.set_flag(flags.FP16)
         if request["precision"]["kind"] == "int8":
             config.set_flag(flags.INT8)
-
-
-def _timing_cache(config: Any, said: BuildLog, path: Path | None) -> Any:
-    """The stored one, or an empty one if there is none that fits."""
-    stored = _read(path)
-    cache = config.create_timing_cache(stored)
-    if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
-        said.add("WARNING", f"{path} does not fit here and is not used.")
-        cache = config.create_timing_cache(b"")
-        config.set_timing_cache(cache, ignore_mismatch=False)
-    return cache
-
-
-def _keep_timing_cache(config: Any, cache: Any, said: BuildLog, path: Path) -> None:
-    """Store it, with what others stored meanwhile."""
-    from .cache import locked
-
-    try:
-        with locked(path.with_suffix(".lock")):
-            stored = _read(path)
-            other = config.create_timing_cache(stored) if stored else None
-            if other is not None:
-                cache.combine(other, ignore_mismatch=False)
-            timings = bytes(memoryview(cache.serialize()))
-            write_file(path, timings, 0o600, locked=True)
-    except OutputFileError as err:
-        said.add("WARNING", f"the next build will time the same again: {err}")
-
-
-def _read(path: Path | None) -> bytes:
-    try:
-        return b"" if path is None else read_private(path, _LARGEST_TIMINGS)
-    except OSError:
-        return b""
 
 
 def _described(
