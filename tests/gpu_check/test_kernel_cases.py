@@ -68,7 +68,7 @@ def test_each_layout_stands_beside_its_linear_form(cases):
         assert row["linear_case"] == case.linear
 
 
-@pytest.mark.parametrize("name", ["int8 chw4", "hwc8"])
+@pytest.mark.parametrize("name", ["int8 chw4", "float16 chw4", "hwc8"])
 def test_one_wrong_element_in_fifty_is_seen(cases, name):
     (case, *_) = (c for c in cases if c.name.endswith(name))
     ours = case.ours

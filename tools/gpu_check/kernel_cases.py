@@ -16,7 +16,12 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 INT8_SCALE = 0.02
 CAMERA, NETWORK = (1080, 1920), (480, 640)
 # What packers write: dtype and TensorRT's layout, each chw4 right after its planes.
-FORMS = (("float32", "linear"), ("int8", "linear"), ("int8", "chw4"))
+FORMS = (
+    ("float32", "linear"),
+    *(("float16", "linear"), ("float16", "chw4")),
+    *(("int8", "linear"), ("int8", "chw4")),
+)
+STEPS = {"float32": 1e-3, "float16": 4e-3, "int8": 1}  # that results may be apart
 SCORES = (  # classes, the network's grid, the camera's
     (19, (128, 256), (1024, 2048)),
     (19, (256, 512), (1024, 2048)),
@@ -164,7 +169,7 @@ def pack_cases(
         name = f"pack_color {camera} -> {size}"
         yield pack_case(name, color, rgb.to(device), color_planes, form)
         for filter in ("nearest", "bilinear"):
-            if (filter, dtype) == ("bilinear", "int8"):
+            if filter == "bilinear" and dtype != "float32":
                 continue
             pack = ops.PackDepth(
                 np.float32, scale=0.001, mean=2, std=1.5, filter=filter, **form
@@ -187,7 +192,8 @@ def pack_case(
     def peer(frame: torch.Tensor) -> torch.Tensor:
         values = planes(frame)
         if dtype == "int8":
-            values = (values / INT8_SCALE).round().clamp(-128, 127).to(torch.int8)
+            values = (values / INT8_SCALE).round().clamp(-128, 127)
+        values = values.to(getattr(torch, dtype))
         if layout == "chw4":
             padded = F.pad(values, (0, 0, 0, 0, 0, 4 - len(values)))
             return padded.permute(1, 2, 0).contiguous()[None]
@@ -200,7 +206,7 @@ def pack_case(
         torch.zeros_like(peer(frame)),  # what pads chw4 is not written
         lambda out, f, stream: pack(f, out, stream=stream),
         peer,
-        by=1e-3 if dtype == "float32" else 1,
+        by=STEPS[dtype],
         linear="" if layout == "linear" else linear,
     )
 
