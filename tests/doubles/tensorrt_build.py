@@ -144,7 +144,7 @@ class Builder:
         state, module = self._state, self._state.module
         expect(network, module.INetworkDefinition, "build_serialized_network")
         expect(config, module.IBuilderConfig, "build_serialized_network")
-        workspace = config._pools.get("WORKSPACE", faults.MEMORY)
+        workspace = config._pools.get("WORKSPACE", 8 << 30)
         refused = _refusal(network, config) or faults.strike(
             network, workspace, self._logger
         )
