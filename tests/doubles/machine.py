@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .faults import Faults, OutOfMemory, Refused
-from .memory import Memory, Misuse
+from .memory import Allocations, Misuse
 from .queues import DEFAULT_STREAM, Queues
 from .streams import Capture, Task, Wait, meet
 
@@ -54,7 +54,7 @@ class Machine:
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def __post_init__(self) -> None:
-        self._memory, self._faults = Memory(), Faults()
+        self._memory, self._faults = Allocations(), Faults()
         self._queues = Queues(self._memory, self._faults)
         self._local = threading.local()
 

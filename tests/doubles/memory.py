@@ -77,7 +77,7 @@ def span(
     return low, address + sum(max(0, step) for step in steps) + itemsize
 
 
-class Memory:
+class Allocations:
     """Every allocation there is or was."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 
 from .faults import Faults, Refused
-from .memory import Allocation, Memory, Misuse, view
+from .memory import Allocation, Allocations, Misuse, view
 from .streams import Capture, Graph, Range, Stream, Task, Wait, meet
 
 DEFAULT_STREAM = 1  # as CUDA calls the one that is there without being made
@@ -21,7 +21,7 @@ class Queues:
     A finalizer that Python happens to run may come in between: loops go over copies.
     """
 
-    def __init__(self, memory: Memory, faults: Faults) -> None:
+    def __init__(self, memory: Allocations, faults: Faults) -> None:
         self._memory, self._faults = memory, faults
         self._streams = {DEFAULT_STREAM: Stream(DEFAULT_STREAM, None)}
         self._graphs: dict[int, Graph] = {}

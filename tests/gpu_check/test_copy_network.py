@@ -1,4 +1,4 @@
-"""The network that copies, through both seams of the double and on the CUDA module
+"""The network that copies, through both bindings of the double and on the CUDA module
 compiled for the CPU; and what is measured beside an engine."""
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ def test_its_labels_are_the_cpus_in_every_way_to_give_frames(copying, some):
     assert [sentence.split(":")[0] for sentence in faults] == ["no CUDA graph"]
 
 
-@pytest.mark.parametrize("seam", ["native", "pycuda"])
-def test_frames_go_through_both_seams_of_the_double(monkeypatch, some, seam):
+@pytest.mark.parametrize("binding", ["native", "pycuda"])
+def test_frames_go_through_both_seams_of_the_double(monkeypatch, some, binding):
     machine = doubles.install(monkeypatch, doubles.Machine())
-    copying = copy_network.Copying(SMALL, seam)
+    copying = copy_network.Copying(SMALL, binding)
     found = copying.check(some)
     assert found == dict.fromkeys(WAYS, 1.0) | {"frames on the GPU": None}
-    assert copying.device.name == seam
+    assert copying.device.name == binding
     assert copy_network.wrong(found, copying.gpu.cuda_graph_disabled_reason) == []
     machine.check()
 
@@ -77,12 +77,12 @@ def test_a_way_that_fails_loses_no_other(copying, some, monkeypatch):
     assert faults == ["submit and result failed: RuntimeError: lost"]
 
 
-@pytest.mark.parametrize("seam", ["native", "pycuda"])
+@pytest.mark.parametrize("binding", ["native", "pycuda"])
 def test_what_is_measured_beside_an_engine_has_all_that_targets_need(
-    some, monkeypatch, seam
+    some, monkeypatch, binding
 ):
     machine = doubles.install(monkeypatch, doubles.Machine())
-    copying = copy_network.Copying(SMALL, seam)
+    copying = copy_network.Copying(SMALL, binding)
     found = engine_overhead.measure(copying.gpu, some, rounds=2, calls=4)
     assert all(us > 0 for us in found["us"].values())
     assert found["frames"] == 8

@@ -13,7 +13,7 @@ import pytest
 
 NAMES = (
     *("machine", "build", "tests", "memcheck", "racecheck", "times"),
-    *("bundle", "seams", "onnxruntime", "tensorrt"),
+    *("bundle", "bindings", "onnxruntime", "tensorrt"),
 )
 
 
@@ -47,8 +47,8 @@ def test_the_scripts_know_their_options(script):
 
 
 def test_only_the_stages_that_were_asked_for_are_named():
-    done = check("--dry-run", "--only", "tensorrt", "--only", "seams")
-    assert re.findall(r"^(\w+):", done.stdout, re.MULTILINE) == ["seams", "tensorrt"]
+    done = check("--dry-run", "--only", "tensorrt", "--only", "bindings")
+    assert re.findall(r"^(\w+):", done.stdout, re.MULTILINE) == ["bindings", "tensorrt"]
     done = check("--dry-run", "--only", "speed")
     assert done.returncode == 2
     assert "invalid choice: 'speed'" in done.stderr
@@ -145,5 +145,5 @@ def test_seams_with_different_labels_fail_their_stage(monkeypatch):
             record["labels"] = next(labels)
 
     monkeypatch.setattr(gpu_check, "installed", lambda _: "1.0")
-    with pytest.raises(RuntimeError, match=r"^the two seams give different labels$"):
-        gpu_check.seams(Copies(), {})
+    with pytest.raises(RuntimeError, match=r"^the two bindings give different labels$"):
+        gpu_check.bindings(Copies(), {})

@@ -1,4 +1,4 @@
-"""Whole frames through one CUDA seam, with a network that only copies.
+"""Whole frames through one CUDA binding, with a network that only copies.
 
     python tools/gpu_check/copy_network.py native --bundle FILE --save FILE
 
@@ -94,15 +94,15 @@ class CopyOnGpu:
 
 
 class Copying:
-    """The copying network on the CPU and through one seam.
+    """The copying network on the CPU and through one binding.
 
     Args:
-        seam: Of `fuseg.cuda.open_device`.
+        binding: Of `fuseg.cuda.open_device`.
     """
 
-    def __init__(self, bundle: Path, seam: str) -> None:
+    def __init__(self, bundle: Path, binding: str) -> None:
         opened = Bundle.open(bundle)
-        self.device = open_device(0, seam=seam)
+        self.device = open_device(0, binding=binding)
         self.cpu = fuseg.load(opened, backend=CopyOnCpu())
         self.gpu = fuseg.load(opened, backend=CopyOnGpu(self.device))
 
@@ -174,12 +174,12 @@ def wrong(
 
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("seam", choices=["native", "pycuda"])
+    parser.add_argument("binding", choices=["native", "pycuda"])
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--save", type=Path, required=True)
     options = parser.parse_args()
     frames = [given for given, _ in Bundle.open(options.bundle).samples()]
-    copying = Copying(options.bundle, options.seam)
+    copying = Copying(options.bundle, options.binding)
     found = copying.check(frames)
     facts = copying.device.properties
     labels = hashlib.sha256(np.stack(one_by_one(copying.gpu, frames)).tobytes())
@@ -191,7 +191,7 @@ def main() -> int:
     }
     options.save.write_text(json.dumps(record))
     failed = wrong(found, copying.gpu.cuda_graph_disabled_reason)
-    print("\n".join(f"WRONG {options.seam}, {each}" for each in failed) or "right")
+    print("\n".join(f"WRONG {options.binding}, {each}" for each in failed) or "right")
     return int(bool(failed))
 
 

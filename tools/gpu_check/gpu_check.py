@@ -158,7 +158,7 @@ def bundle(run: Commands, record: dict[str, Any]) -> None:
     run.python("-m", "fuseg", "export", *words, "-o", BUNDLE, seconds=3600)
 
 
-def seams(run: Commands, record: dict[str, Any]) -> None:
+def bindings(run: Commands, record: dict[str, Any]) -> None:
     """Whole frames through fuseg's CUDA module and PyCUDA, with a network that copies:
     labels as on the CPU, as one CUDA graph, two in flight, frames on the GPU."""
     names = ["native"]
@@ -169,7 +169,7 @@ def seams(run: Commands, record: dict[str, Any]) -> None:
         words = ("copy_network.py", name, "--bundle", BUNDLE)
         run.measure(found, *words, seconds=240)
     if len({found.get("labels") for found in record.values()}) > 1:
-        raise RuntimeError("the two seams give different labels")
+        raise RuntimeError("the two bindings give different labels")
 
 
 def onnxruntime(run: Commands, record: dict[str, Any]) -> None:
@@ -195,7 +195,7 @@ def frames(run: Commands, record: dict[str, Any], backend: str, package: str) ->
 
 STAGES = (
     *(machine, build, tests, memcheck, racecheck, times),
-    *(bundle, seams, onnxruntime, tensorrt),
+    *(bundle, bindings, onnxruntime, tensorrt),
 )
 
 # ---------------------------------------------------------------------------------

@@ -18,29 +18,30 @@ from .device import Device, DeviceProperties, Pinned
 
 __all__ = ["Device", "DeviceProperties", "Pinned", "count", "open_device"]
 
-_SEAMS = ("auto", "pycuda", "native")
+_BINDINGS = ("auto", "pycuda", "native")
 
 _log = logging.getLogger("fuseg")
 
 
-def open_device(ordinal: int = 0, *, seam: str = "auto") -> Device:
+def open_device(ordinal: int = 0, *, binding: str = "auto") -> Device:
     """Open one GPU; one line of the log says what it is and through what.
 
     Args:
         ordinal: Which GPU, from 0, among those that CUDA shows to the process.
-        seam: ``"pycuda"``; ``"native"``, fuseg's own CUDA module; or ``"auto"``: PyCUDA
-            where it can be imported, else the other.
+        binding: ``"pycuda"``; ``"native"``, fuseg's own CUDA module; or ``"auto"``:
+            PyCUDA where it can be imported, else the other.
 
     Raises:
-        ArgumentError: There are GPUs, but not this one, or ``seam`` is none of these.
+        ArgumentError: There are GPUs, but not this one, or ``binding`` is none of
+            these.
         DeviceError: There is no GPU, or it refuses.
         BackendError: PyCUDA was asked for and cannot be imported, or there is no driver
             or no CUDA module.
     """
-    require_choice("seam", seam, _SEAMS)
+    require_choice("binding", binding, _BINDINGS)
     device, because = None, ", as asked"
-    if seam != "native":
-        device, because = _through_pycuda(ordinal, seam)
+    if binding != "native":
+        device, because = _through_pycuda(ordinal, binding)
     if device is None:
         from . import native
 
@@ -64,19 +65,19 @@ def count() -> int:
         return 0
 
 
-def _through_pycuda(ordinal: int, seam: str) -> tuple[Device | None, str]:
+def _through_pycuda(ordinal: int, binding: str) -> tuple[Device | None, str]:
     """A device, or None; and the rest of the log's line."""
     from . import pycuda
 
     try:
         _require_ordinal(ordinal, pycuda.count(), lambda: "its driver starts")
-        return pycuda.PycudaDevice(ordinal), ", as asked" if seam == "pycuda" else ""
+        return pycuda.PycudaDevice(ordinal), ", as asked" if binding == "pycuda" else ""
     except ImportError as err:
-        if seam == "pycuda":
+        if binding == "pycuda":
             raise BackendError(
-                f"PyCUDA must be installed for seam 'pycuda', and cannot be imported "
+                "PyCUDA must be installed for binding 'pycuda', and cannot be imported "
                 f"({err}). Install it where nvcc is found: pip install pycuda. Or pass "
-                "seam='native'."
+                "binding='native'."
             ) from err
         return None, f": PyCUDA cannot be imported ({err})"
 

@@ -1,4 +1,4 @@
-"""A GPU in five ways: two seams on the double, one on the emulator, two on hardware."""
+"""A GPU in five ways: two bindings on the double, one emulated, two on hardware."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def emulated() -> ModuleType:
 
 
 @pytest.fixture(params=ON_DOUBLE)
-def seam(request, monkeypatch, machine) -> str:
-    """Which seam is to be opened, on ``machine``."""
+def binding(request, monkeypatch, machine) -> str:
+    """Which binding is to be opened, on ``machine``."""
     install(monkeypatch, machine)
     return request.param
 
 
 @pytest.fixture
-def on_double(seam) -> Device:
-    return open_device(seam=seam)
+def on_double(binding) -> Device:
+    return open_device(binding=binding)
 
 
 @pytest.fixture(
@@ -50,28 +50,28 @@ def on_double(seam) -> Device:
 )
 def device(request, monkeypatch) -> Iterator[Device]:
     """GPU 0, opened; what was made on a double must have been given back at the end."""
-    seam, *where = request.param.split()
+    binding, *where = request.param.split()
     if where == ["on", "a", "GPU"]:
-        yield _real(seam)
+        yield _real(binding)
         return
     if where:
         module = request.getfixturevalue("emulated")
         monkeypatch.setattr(launch, "kernels", lambda: module)
         before = module.memory_info()
-        yield open_device(seam=seam)
+        yield open_device(binding=binding)
         assert module.memory_info() == before
         return
     machine = request.getfixturevalue("machine")
     install(monkeypatch, machine)
-    yield open_device(seam=seam)
+    yield open_device(binding=binding)
     assert not machine.live()
 
 
-def _real(seam: str) -> Device:
+def _real(binding: str) -> Device:
     try:
-        return open_device(seam=seam)
+        return open_device(binding=binding)
     except BackendError as err:
-        pytest.skip(f"no real GPU through {seam}: {err}")
+        pytest.skip(f"no real GPU through {binding}: {err}")
 
 
 class Bench:

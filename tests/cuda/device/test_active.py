@@ -15,15 +15,15 @@ def machine():
     return Machine(devices=3)
 
 
-def test_memory_is_taken_on_the_device_that_was_opened(machine, seam):
-    with open_device(2, seam=seam).active():
+def test_memory_is_taken_on_the_device_that_was_opened(machine, binding):
+    with open_device(2, binding=binding).active():
         assert machine.current_device() == 2
         assert launch.kernels().current_device() == 2
     assert machine.current_device() == 0
 
 
-def test_what_was_current_before_is_so_again(seam, machine):
-    first, second = open_device(1, seam=seam), open_device(2, seam=seam)
+def test_what_was_current_before_is_so_again(binding, machine):
+    first, second = open_device(1, binding=binding), open_device(2, binding=binding)
     with first.active():
         with second.active():
             with first.active():
@@ -36,8 +36,8 @@ def test_what_was_current_before_is_so_again(seam, machine):
     assert machine.current_device() == 2
 
 
-def test_each_thread_has_its_own(seam, machine):
-    device, seen = open_device(2, seam=seam), []
+def test_each_thread_has_its_own(binding, machine):
+    device, seen = open_device(2, binding=binding), []
 
     def look():
         seen.append(machine.current_device())
@@ -55,7 +55,7 @@ def test_pycuda_contexts_of_others_come_back(monkeypatch, machine):
     install(monkeypatch, machine)
     import pycuda.driver as cuda
 
-    ours = open_device(1, seam="pycuda")
+    ours = open_device(1, binding="pycuda")
     theirs = cuda.Device(0).retain_primary_context()
     theirs.push()
     with ours.active():
@@ -68,7 +68,7 @@ def test_pycuda_contexts_of_others_come_back(monkeypatch, machine):
 
 def test_no_context_is_made_beside_the_primary_one(monkeypatch, machine):
     install(monkeypatch, machine)
-    device = open_device(1, seam="pycuda")
+    device = open_device(1, binding="pycuda")
     with device.active():
         device.free(device.allocate(1))
     assert machine.counts["retain_primary_context"] == 1
@@ -76,7 +76,7 @@ def test_no_context_is_made_beside_the_primary_one(monkeypatch, machine):
 
 def test_a_context_is_retained_once_and_let_go_at_the_end(monkeypatch, machine):
     install(monkeypatch, machine)
-    first, again = (open_device(1, seam="pycuda") for _ in range(2))
+    first, again = (open_device(1, binding="pycuda") for _ in range(2))
     with first.active():
         there = first.allocate(1)
     with again.active():
@@ -90,15 +90,15 @@ def test_a_context_is_retained_once_and_let_go_at_the_end(monkeypatch, machine):
 
 def test_without_active_pycuda_is_misused(monkeypatch, machine):
     install(monkeypatch, machine)
-    device = open_device(seam="pycuda")
+    device = open_device(binding="pycuda")
     with device.active():
         stream = device.create_stream()
     with pytest.raises(Misuse, match="no context of pycuda is active on this thread"):
         device.synchronize(stream)
 
 
-def test_memory_of_one_device_is_not_used_on_another(seam):
-    one, two = open_device(0, seam=seam), open_device(1, seam=seam)
+def test_memory_of_one_device_is_not_used_on_another(binding):
+    one, two = open_device(0, binding=binding), open_device(1, binding=binding)
     with one.active():
         there = one.allocate(10)
     with two.active():

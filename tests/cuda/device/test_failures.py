@@ -94,9 +94,9 @@ def test_a_call_that_fails_once_fails_once(on_double, machine):
 
 
 @pytest.mark.parametrize("call", ["memory", "free", "free_pinned", "destroy_stream"])
-def test_giving_back_to_a_lost_gpu_is_told_or_passes(seam, machine, call):
+def test_giving_back_to_a_lost_gpu_is_told_or_passes(binding, machine, call):
     """PyCUDA lets it pass where it only cleans up."""
-    device = open_device(seam=seam)
+    device = open_device(binding=binding)
     with device.active():
         there, stream = device.allocate(10), device.create_stream()
         host = device.pinned(10)
@@ -107,20 +107,20 @@ def test_giving_back_to_a_lost_gpu_is_told_or_passes(seam, machine, call):
             "free_pinned": (host,),
             "destroy_stream": (stream,),
         }
-        passes = seam == "pycuda" and call != "memory"
+        passes = binding == "pycuda" and call != "memory"
         expected = nullcontext() if passes else pytest.raises(DeviceError, match=WORDS)
         with expected:
             getattr(device, call)(*arguments[call])
 
 
-@pytest.mark.parametrize("seam", ["pycuda"], indirect=True)
+@pytest.mark.parametrize("binding", ["pycuda"], indirect=True)
 def test_a_context_that_cannot_be_pushed_is_told(on_double, machine):
     machine.fail("push", error=ECC)
     with pytest.raises(DeviceError, match="no work is possible on GPU 0"):
         on_double.active().__enter__()
 
 
-@pytest.mark.parametrize("seam", ["pycuda"], indirect=True)
+@pytest.mark.parametrize("binding", ["pycuda"], indirect=True)
 @pytest.mark.parametrize(
     ("take", "call"),
     [

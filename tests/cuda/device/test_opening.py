@@ -1,4 +1,4 @@
-"""Which seam is taken, and in which words."""
+"""Which binding is taken, and in which words."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_pycuda_that_breaks_as_it_is_imported_is_as_good_as_none(
 
 def test_the_own_module_is_taken_where_it_is_asked_for(monkeypatch, machine, log):
     install(monkeypatch, machine)
-    assert cuda.open_device(seam="native").name == "native"
+    assert cuda.open_device(binding="native").name == "native"
     assert lines(log) == [
         "GPU 0, Pretend GPU: memory and streams through fuseg's own module, as asked."
     ]
@@ -71,36 +71,36 @@ def test_pycuda_that_is_asked_for_and_missing_is_refused_with_the_fix(
 ):
     install(monkeypatch, machine, pycuda=False)
     with pytest.raises(BackendError, match="pip install pycuda") as caught:
-        cuda.open_device(seam="pycuda")
+        cuda.open_device(binding="pycuda")
     assert isinstance(caught.value.__cause__, ImportError)
     assert str(caught.value).count("\n") == 0
 
 
 def test_a_seam_that_is_none_is_refused(monkeypatch, machine):
     install(monkeypatch, machine)
-    with pytest.raises(ArgumentError, match="seam must be one of 'auto', 'pycuda'"):
-        cuda.open_device(seam="cupy")
+    with pytest.raises(ArgumentError, match="binding must be one of 'auto', 'pycuda'"):
+        cuda.open_device(binding="cupy")
 
 
 @pytest.mark.parametrize("ordinal", [2, -1, None, "0"])
-@pytest.mark.parametrize("seam", ["pycuda", "native"])
-def test_a_gpu_that_is_not_there_is_refused(monkeypatch, ordinal, seam):
+@pytest.mark.parametrize("binding", ["pycuda", "native"])
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch, ordinal, binding):
     install(monkeypatch, Machine(devices=2))
     with pytest.raises(ArgumentError, match="ordinal must be from 0 to 1"):
-        cuda.open_device(ordinal, seam=seam)
+        cuda.open_device(ordinal, binding=binding)
 
 
 @pytest.mark.parametrize(
-    ("seam", "words"),
+    ("binding", "words"),
     [
         ("pycuda", "no CUDA-capable device is detected"),
         ("native", "shows no GPU here .*no CUDA-capable device"),
     ],
 )
-def test_a_machine_without_a_gpu_is_told_so(monkeypatch, seam, words):
+def test_a_machine_without_a_gpu_is_told_so(monkeypatch, binding, words):
     install(monkeypatch, Machine(devices=0))
     with pytest.raises(DeviceError, match=words):
-        cuda.open_device(seam=seam)
+        cuda.open_device(binding=binding)
 
 
 def test_a_driver_that_fails_is_not_replaced_by_another_seam(monkeypatch, machine):
@@ -125,12 +125,12 @@ def test_without_driver_or_module_there_are_no_gpus(monkeypatch):
     assert cuda.count() == 0
 
 
-def test_the_facts_are_the_machines(seam, monkeypatch):
+def test_the_facts_are_the_machines(binding, monkeypatch):
     machine = Machine(
         name="Orin", capability=(8, 7), memory_bytes=8 << 30, integrated=True
     )
     install(monkeypatch, machine)
-    assert cuda.open_device(seam=seam).properties == cuda.DeviceProperties(
+    assert cuda.open_device(binding=binding).properties == cuda.DeviceProperties(
         "Orin", (8, 7), 8 << 30, True, "12.6"
     )
 

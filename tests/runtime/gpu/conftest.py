@@ -37,7 +37,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> doubles.Machine:
 
 
 @pytest.fixture(params=["pycuda", "native"])
-def seam(request: pytest.FixtureRequest) -> str:
+def binding(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
 
@@ -55,7 +55,7 @@ def builds(
 
 @pytest.fixture
 def on_gpu(machine: doubles.Machine) -> Callable[..., fuseg.Segmenter]:  # noqa: ARG001
-    """``on_gpu(made, seam=, inputs=, scores=, layouts=) -> Segmenter`` of a `Linear`.
+    """``on_gpu(made, binding=, inputs=, scores=, layouts=)``: a Segmenter of a `Linear`.
 
     ``inputs`` and ``scores``: element types of the engine's tensors; ``layouts``:
     TensorRT's names of formats, by tensor; ``options``: the Segmenter's.
@@ -64,7 +64,7 @@ def on_gpu(machine: doubles.Machine) -> Callable[..., fuseg.Segmenter]:  # noqa:
     def make(
         made: Any,
         *,
-        seam: str = "pycuda",
+        binding: str = "pycuda",
         inputs: str = "float32",
         scores: str = "float32",
         layouts: dict[str, str] | None = None,
@@ -75,7 +75,7 @@ def on_gpu(machine: doubles.Machine) -> Callable[..., fuseg.Segmenter]:  # noqa:
         opened = Bundle.open(made.path)
         onnx = with_io_types(opened.read("fp32.onnx"), inputs, scores, scale)
         plan = doubles.tensorrt.plan_of(sys.modules["tensorrt"], onnx, layouts)
-        device = open_device(ordinal, seam=seam)
+        device = open_device(ordinal, binding=binding)
         names = {entry.tensor.name for entry in opened.manifest.inputs}
         scales = dict.fromkeys(names, scale if inputs == "int8" else 1.0)
         with device.active():

@@ -19,12 +19,12 @@ CALLS = (
 
 
 @pytest.fixture
-def story(held, on_gpu, frames, seam):
+def story(held, on_gpu, frames, binding):
     """``story()``: load, some frames of every kind, another size, two at a time."""
     rgb = fuseg.Frame
 
     def tell(labels):
-        segmenter = on_gpu(held, seam=seam)
+        segmenter = on_gpu(held, binding=binding)
         clock = 0
 
         def give(seed, names, camera=CAMERA):
@@ -92,9 +92,9 @@ def test_a_call_that_fails_once_is_a_typed_error_or_costs_nothing(
 
 @pytest.mark.parametrize("call", ["synchronize", "launch_graph", "allocate", "run"])
 def test_a_lost_gpu_is_an_error_on_every_frame_and_no_hang(
-    call, both, on_gpu, frames, machine, seam
+    call, both, on_gpu, frames, machine, binding
 ):
-    segmenter = on_gpu(both, seam=seam)
+    segmenter = on_gpu(both, binding=binding)
     for seed in range(3):
         segmenter(**frames(seed, *CAMERA))
     machine.fail(call, lost=True)
@@ -110,9 +110,9 @@ def test_a_lost_gpu_is_an_error_on_every_frame_and_no_hang(
 
 
 def test_capture_that_is_refused_leaves_the_direct_way_and_is_told(
-    both, on_gpu, frames, machine, seam, caplog
+    both, on_gpu, frames, machine, binding, caplog
 ):
-    segmenter = on_gpu(both, seam=seam)
+    segmenter = on_gpu(both, binding=binding)
     cpu = fuseg.load(both.path, backend="onnxruntime")
     machine.fail("end_capture")
     for seed in range(4):
@@ -154,5 +154,5 @@ def test_a_driver_that_is_too_old_is_one_sentence(both, on_gpu, monkeypatch):
     )
     doubles.install(monkeypatch, machine, pycuda=False)
     with pytest.raises(DeviceError, match="insufficient") as caught:
-        on_gpu(both, seam="native")
+        on_gpu(both, binding="native")
     assert str(caught.value).count("\n") == 0

@@ -20,10 +20,10 @@ CAMERA = (61, 83)
 
 
 def test_labels_are_those_of_the_cpu_direct_captured_and_from_the_graph(
-    both, on_gpu, frames, seam, machine
+    both, on_gpu, frames, binding, machine
 ):
     segmenter, cpu = (
-        on_gpu(both, seam=seam),
+        on_gpu(both, binding=binding),
         fuseg.load(both.path, backend="onnxruntime"),
     )
     for seed in range(5):
@@ -39,9 +39,9 @@ def test_labels_are_those_of_the_cpu_direct_captured_and_from_the_graph(
 
 
 def test_a_frame_is_one_graph_and_one_wait_and_allocates_nothing(
-    both, on_gpu, frames, seam, machine
+    both, on_gpu, frames, binding, machine
 ):
-    segmenter, out = on_gpu(both, seam=seam), np.empty(CAMERA, np.uint8)
+    segmenter, out = on_gpu(both, binding=binding), np.empty(CAMERA, np.uint8)
     for seed in range(2):
         segmenter(**frames(seed, *CAMERA), out=out)
     before = machine.counts.copy()
@@ -59,7 +59,7 @@ def test_pycuda_alone_runs_an_engine_and_says_what_it_cannot(
     def missing():
         raise errors.BackendError("fuseg was built without its module.")
 
-    backend = on_gpu(both, seam="pycuda").backend.clone()
+    backend = on_gpu(both, binding="pycuda").backend.clone()
     monkeypatch.setattr(launch, "kernels", missing)
     device, ran = backend.device, machine.counts["enqueue"]
     with device.active():
@@ -113,8 +113,8 @@ def test_a_profiler_sees_each_frame_and_each_wait(both, on_gpu, frames, machine)
     assert machine.ranges == []
 
 
-def test_two_sensors_fill_the_channels_of_one_tensor(stacked, on_gpu, frames, seam):
-    segmenter = on_gpu(stacked, seam=seam)
+def test_two_sensors_fill_the_channels_of_one_tensor(stacked, on_gpu, frames, binding):
+    segmenter = on_gpu(stacked, binding=binding)
     cpu = fuseg.load(stacked.path, backend="onnxruntime")
     for seed in range(3):
         given = frames(seed, *CAMERA)
@@ -140,8 +140,8 @@ def test_a_view_of_a_larger_frame_is_read_where_it_is(both, on_gpu, frames):
         np.testing.assert_array_equal(found.labels, wanted.labels)
 
 
-def test_sensors_that_are_missing_follow_the_policy(held, on_gpu, frames, seam):
-    segmenter = on_gpu(held, seam=seam)
+def test_sensors_that_are_missing_follow_the_policy(held, on_gpu, frames, binding):
+    segmenter = on_gpu(held, binding=binding)
     cpu = fuseg.load(held.path, backend="onnxruntime")
     ms = 1_000_000
     story = [
@@ -198,9 +198,11 @@ def test_units_and_channels_of_the_camera(both, frames, on_gpu):
         np.testing.assert_array_equal(segmenter(**given).labels, cpu(**given).labels)
 
 
-def test_the_type_of_depth_may_change_from_frame_to_frame(both, on_gpu, frames, seam):
+def test_the_type_of_depth_may_change_from_frame_to_frame(
+    both, on_gpu, frames, binding
+):
     units = {"depth": {"uint16": "mm", "float32": "m"}}
-    segmenter = on_gpu(both, seam=seam, units=units)
+    segmenter = on_gpu(both, binding=binding, units=units)
     cpu = fuseg.load(both.path, backend="onnxruntime")
     for seed in range(6):
         given = frames(seed // 2, *CAMERA)
@@ -214,12 +216,12 @@ def test_the_type_of_depth_may_change_from_frame_to_frame(both, on_gpu, frames, 
 
 
 def test_scores_that_are_no_numbers_are_refused(
-    make_bundle, color_input, plane_input, onnx_of, on_gpu, frames, seam, machine
+    make_bundle, color_input, plane_input, onnx_of, on_gpu, frames, binding, machine
 ):
     inputs = color_input(size=(13, 17)), plane_input(size=(13, 17))
     made = make_bundle(*inputs)
     broken = make_bundle(*inputs, onnx=onnx_of(made, np.float32([0, np.nan, 0, 0])))
-    segmenter = on_gpu(broken, seam=seam)
+    segmenter = on_gpu(broken, binding=binding)
     for seed in range(3):
         with pytest.raises(errors.BackendError, match="at 221 of the network"):
             segmenter(**frames(seed, *CAMERA), confidence=seed == 1)
@@ -239,8 +241,8 @@ def test_refused_frames_change_nothing(both, on_gpu, frames, machine):
     assert machine.live() - before == {"graphs": 1}
 
 
-def test_all_of_the_gpu_is_given_back(both, on_gpu, frames, machine, seam):
-    segmenter = on_gpu(both, seam=seam)
+def test_all_of_the_gpu_is_given_back(both, on_gpu, frames, machine, binding):
+    segmenter = on_gpu(both, binding=binding)
     tickets = [segmenter.submit(**frames(seed, *CAMERA)) for seed in range(2)]
     for ticket in tickets:
         segmenter.result(ticket)
@@ -253,10 +255,10 @@ def test_all_of_the_gpu_is_given_back(both, on_gpu, frames, machine, seam):
 
 
 def test_an_integrated_gpu_reads_frames_where_the_cpu_put_them(
-    both, on_gpu, frames, machine, seam
+    both, on_gpu, frames, machine, binding
 ):
     machine.integrated = True
-    segmenter = on_gpu(both, seam=seam)
+    segmenter = on_gpu(both, binding=binding)
     cpu = fuseg.load(both.path, backend="onnxruntime")
     loaded = machine.counts["upload"]
     for seed in range(4):

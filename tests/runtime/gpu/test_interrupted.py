@@ -152,7 +152,7 @@ def test_on_a_cpu(kind, held):
 @pytest.fixture
 def gpu_story(held, on_gpu, machine, request):
     cpu = fuseg.load(held.path, backend="onnxruntime", threads=1, hold=False)
-    yield Story(on_gpu(held, seam=request.param), cpu)
+    yield Story(on_gpu(held, binding=request.param), cpu)
     machine.check()
     # An exception on the very line of it leaves a context that nobody takes off.
     driver = sys.modules["pycuda.driver"]

@@ -46,9 +46,9 @@ def ort(install):
     return install()
 
 
-def on_ort(made, seam="pycuda", ordinal=0):
+def on_ort(made, binding="pycuda", ordinal=0):
     opened = Bundle.open(made.path)
-    device = open_device(ordinal, seam=seam)
+    device = open_device(ordinal, binding=binding)
     engine = OnnxRuntimeCudaBackend(opened.read("fp32.onnx"), device)
     return fuseg.load(opened, backend=engine)
 
@@ -136,8 +136,8 @@ def test_the_double_refuses_options_as_the_provider_does(
 # Frames
 
 
-def test_labels_are_those_of_the_cpu(both, ort, frames, seam, machine):
-    segmenter, cpu = on_ort(both, seam), on_cpu(both)
+def test_labels_are_those_of_the_cpu(both, ort, frames, binding, machine):
+    segmenter, cpu = on_ort(both, binding), on_cpu(both)
     for seed in range(4):
         given = frames(seed, *CAMERA)
         found, wanted = (
@@ -152,9 +152,9 @@ def test_labels_are_those_of_the_cpu(both, ort, frames, seam, machine):
 
 
 def test_a_frame_is_one_wait_without_a_graph_and_takes_no_memory(
-    both, ort, frames, seam, machine
+    both, ort, frames, binding, machine
 ):
-    segmenter, out = on_ort(both, seam), np.empty(CAMERA, np.uint8)
+    segmenter, out = on_ort(both, binding), np.empty(CAMERA, np.uint8)
     for seed in range(2):
         segmenter(**frames(seed, *CAMERA), out=out)
     before = machine.counts.copy()
@@ -212,9 +212,9 @@ def test_sensors_that_are_missing_follow_the_policy(held, ort, frames):
         np.testing.assert_array_equal(found.labels, wanted.labels)
 
 
-def test_the_second_gpu_stays_as_current_as_it_was(both, ort, frames, machine, seam):
+def test_the_second_gpu_stays_as_current_as_it_was(both, ort, frames, machine, binding):
     machine.devices = 2
-    segmenter, cpu = on_ort(both, seam, ordinal=1), on_cpu(both)
+    segmenter, cpu = on_ort(both, binding, ordinal=1), on_cpu(both)
     given = frames(2, *CAMERA)
     np.testing.assert_array_equal(segmenter(**given).labels, cpu(**given).labels)
     assert ort.sessions[0]["device_id"] == "1"
@@ -239,10 +239,10 @@ def test_a_clone_has_a_session_and_a_stream_of_its_own(both, ort, frames, machin
 
 @pytest.mark.usefixtures("ort")
 def test_everything_is_given_back_and_the_session_before_its_stream(
-    both, frames, machine, seam
+    both, frames, machine, binding
 ):
     """The double refuses to end a session whose stream is gone, or that has work."""
-    segmenter = on_ort(both, seam)
+    segmenter = on_ort(both, binding)
     segmenter(**frames(0, *CAMERA))
     segmenter.submit(**frames(1, *CAMERA))  # nobody takes its labels
     twin = segmenter.clone()
@@ -257,8 +257,8 @@ def test_everything_is_given_back_and_the_session_before_its_stream(
 
 
 @pytest.mark.usefixtures("ort")
-def test_buffers_that_go_wait_for_the_network_first(both, machine, seam):
-    opened, device = Bundle.open(both.path), open_device(seam=seam)
+def test_buffers_that_go_wait_for_the_network_first(both, machine, binding):
+    opened, device = Bundle.open(both.path), open_device(binding=binding)
     backend = OnnxRuntimeCudaBackend(opened.read("fp32.onnx"), device)
     with device.active():
         buffers = Buffers(device, backend)
