@@ -33,7 +33,7 @@ def test_its_labels_are_the_cpus_in_every_way_to_give_frames(copying, some):
 
 
 @pytest.mark.parametrize("binding", ["native", "pycuda"])
-def test_frames_go_through_both_seams_of_the_double(monkeypatch, some, binding):
+def test_frames_go_through_both_bindings_of_the_double(monkeypatch, some, binding):
     machine = doubles.install(monkeypatch, doubles.Machine())
     copying = copy_network.Copying(SMALL, binding)
     found = copying.check(some)

@@ -134,7 +134,7 @@ def test_tests_that_were_skipped_for_want_of_a_gpu_fail_their_stage():
         gpu_check.tests(Skips(), {})
 
 
-def test_seams_with_different_labels_fail_their_stage(monkeypatch):
+def test_bindings_with_different_labels_fail_their_stage(monkeypatch):
     labels = iter("ab")
 
     class Copies:

@@ -76,7 +76,7 @@ def test_pycuda_that_is_asked_for_and_missing_is_refused_with_the_fix(
     assert str(caught.value).count("\n") == 0
 
 
-def test_a_seam_that_is_none_is_refused(monkeypatch, machine):
+def test_a_binding_that_is_none_is_refused(monkeypatch, machine):
     install(monkeypatch, machine)
     with pytest.raises(ArgumentError, match="binding must be one of 'auto', 'pycuda'"):
         cuda.open_device(binding="cupy")
@@ -103,7 +103,7 @@ def test_a_machine_without_a_gpu_is_told_so(monkeypatch, binding, words):
         cuda.open_device(binding=binding)
 
 
-def test_a_driver_that_fails_is_not_replaced_by_another_seam(monkeypatch, machine):
+def test_a_driver_that_fails_is_not_replaced_by_another(monkeypatch, machine):
     install(monkeypatch, machine)
     machine.fail("init", error=Refused("cudaErrorUnknown", "unknown error"))
     with pytest.raises(DeviceError, match="cuInit failed: unknown error"):

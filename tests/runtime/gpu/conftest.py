@@ -55,7 +55,7 @@ def builds(
 
 @pytest.fixture
 def on_gpu(machine: doubles.Machine) -> Callable[..., fuseg.Segmenter]:  # noqa: ARG001
-    """``on_gpu(made, binding=, inputs=, scores=, layouts=)``: a Segmenter of a `Linear`.
+    """``on_gpu(linear, binding=, inputs=, scores=, layouts=)``: a Segmenter of it.
 
     ``inputs`` and ``scores``: element types of the engine's tensors; ``layouts``:
     TensorRT's names of formats, by tensor; ``options``: the Segmenter's.
