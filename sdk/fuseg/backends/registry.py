@@ -9,7 +9,7 @@ from ..bundle import Bundle
 from ..errors import ArgumentError, BackendError, BuildError
 from ..host.cpu import fewer_cores
 from ..manifest import Variant
-from . import onnxruntime, onnxruntime_cuda, opencv, openvino
+from . import onnxruntime, onnxruntime_cuda, openvino
 from .base import (
     UNKNOWN,
     Backend,
@@ -26,7 +26,6 @@ BACKENDS: tuple[CpuBackendInfo | GpuBackendInfo, ...] = (
     onnxruntime_cuda.INFO,
     onnxruntime.INFO,
     openvino.INFO,
-    opencv.INFO,
 )
 CPU = tuple(info for info in BACKENDS if isinstance(info, CpuBackendInfo))
 GPU = tuple(info for info in BACKENDS if isinstance(info, GpuBackendInfo))
