@@ -26,6 +26,7 @@ HEAVY = {"torch", "onnx", "onnx_ir", "onnxsim", "tensorrt", "pycuda", "cv2", "op
 # What the training side may know of the device side.
 OPEN_TO_EXPORT = {
     *("fuseg", "fuseg.backends", "fuseg.backends.onnxruntime", "fuseg.bundle"),
+    "fuseg.backends.tensorrt.network_check",
     *("fuseg.dataset", "fuseg.dataset.frame_matching", "fuseg.dataset.images"),
     *("fuseg.dataset.label_ids", "fuseg.dataset.metrics", "fuseg.dataset.pictures"),
     *("fuseg.errors", "fuseg.host", "fuseg.host.cpu", "fuseg.host.files"),

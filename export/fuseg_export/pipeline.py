@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 
 from fuseg import Segmenter, bundle, load
-from fuseg.backends.tensorrt import network_check
 from fuseg.manifest import Manifest
 
 from . import verify
@@ -31,7 +30,7 @@ from .passes.tidy import count_nodes
 from .precision.built_variant import BuiltVariant
 from .precision.make_variants import make_variants
 from .precision.options import FP32, Precision
-from .precision.tensorrt_check import check_variants
+from .precision.tensorrt_check import check_variants, is_to_check
 from .reference import at_size
 from .report.pictures import DrawnFrame, draw
 from .stage_programs import onnx_program, torch_program
@@ -122,10 +121,7 @@ def export_bundle(
     """
     require_writable(out)
     require_distinct({"--out": out}, {"--checkpoint": options.checkpoint})
-    if check_tensorrt is None:
-        check_tensorrt = network_check.can_check()
-    elif check_tensorrt:
-        network_check.require_builder()
+    check_tensorrt = is_to_check(check_tensorrt)
     with _one_thread():
         progress("loading the network and its weights")
         target = resolve(

@@ -5,12 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from fuseg.backends.tensorrt.network_check import check_network
+from fuseg.backends.tensorrt.network_check import (
+    can_check,
+    check_network,
+    require_builder,
+)
 from fuseg.errors import BuildError
 
 from .built_variant import BuiltVariant
 
-__all__ = ["check_variants", "left_out_if_refused"]
+__all__ = ["check_variants", "is_to_check", "left_out_if_refused"]
+
+
+def is_to_check(choice: bool | None) -> bool:
+    """Whether variants are to be checked; None: where the builder is installed.
+
+    Raises:
+        BuildError: They are, and it is not.
+    """
+    if choice:
+        require_builder()
+    return can_check() if choice is None else choice
 
 
 def check_variants(
