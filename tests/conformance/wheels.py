@@ -14,6 +14,8 @@ from pathlib import Path
 
 CACHE = Path(__file__).parents[2] / "out" / "tensorrt-bindings"
 
+_MOST_S = 240  # for 90 MB
+
 # What pip said when the registry did not answer: it is not asked again.
 _registry_away: list[str] = []
 
@@ -85,12 +87,17 @@ def _download(name: str, requirements: tuple[str, ...], into: Path) -> None:
     listed.write_text("\n".join(requirements))
     words = ["download", "--no-deps", "--only-binary=:all:", "--retries=1"]
     words += ["--timeout=10", "--dest", str(into), "--requirement", str(listed)]
-    pip = subprocess.run(
-        [sys.executable, "-m", "pip", "--disable-pip-version-check", *words],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    try:
+        pip = subprocess.run(
+            [sys.executable, "-m", "pip", "--disable-pip-version-check", *words],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=_MOST_S,
+        )
+    except subprocess.TimeoutExpired as err:
+        away.append(f"the package registry takes more than {_MOST_S} s")
+        raise Unavailable(f"{name}: {away[0]}") from err
     if pip.returncode:
         broken = re.search(r"after connection broken by '(.*)': ", pip.stderr)
         if broken:
