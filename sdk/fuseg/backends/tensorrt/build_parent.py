@@ -7,7 +7,6 @@ import hashlib
 import signal
 import sys
 import time
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -170,12 +169,7 @@ def _ended(fingerprint: Fingerprint, child: Child) -> str:
             f"End other programs{give}, or build on a board of the same kind with more "
             "memory free and bring the engine with --pack."
         )
-    outcome = f"ended with exit code {code}"
-    if code is not None and code < 0:
-        outcome = f"crashed with signal {-code}"
-        with suppress(ValueError):
-            outcome = f"crashed with {signal.Signals(-code).name}"
     return (
-        f"{what} {outcome}; its last words: {child.last_words()}. {_HARMLESS} Try "
+        f"{what} {child.how_it_ended()}; its last words: {child.last_words()}. {_HARMLESS} Try "
         "another --variant or --io-formats float32."
     )

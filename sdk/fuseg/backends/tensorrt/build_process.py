@@ -68,6 +68,15 @@ class Child:
     def code(self) -> int | None:
         return self._process.returncode
 
+    def how_it_ended(self) -> str:
+        """As in "crashed with SIGSEGV"."""
+        code = self.code
+        if code is not None and code < 0:
+            with suppress(ValueError):
+                return f"crashed with {signal.Signals(-code).name}"
+            return f"crashed with signal {-code}"
+        return f"ended with exit code {code}"
+
     def last_words(self) -> str:
         return plain(self._lines[-1]).rstrip(".") if self._lines else "none"
 

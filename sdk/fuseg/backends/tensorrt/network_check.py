@@ -9,10 +9,8 @@ memory is a good guess for others.
 from __future__ import annotations
 
 import importlib.util
-import signal
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 
 from ...errors import BuildError
@@ -129,12 +127,6 @@ def check_network(
                 )
     finally:
         child.end()
-    raise BuildError(f"TensorRT for RTX {_how_it_ended(child)}.")
-
-
-def _how_it_ended(child: Child) -> str:
-    code = child.code
-    if code is not None and code < 0:
-        with suppress(ValueError):
-            return f"crashed with {signal.Signals(-code).name}"
-    return f"ended with exit code {code}; its last words: {child.last_words()}"
+    raise BuildError(
+        f"TensorRT for RTX {child.how_it_ended()}; its last words: {child.last_words()}."
+    )
