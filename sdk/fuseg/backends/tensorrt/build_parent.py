@@ -170,6 +170,6 @@ def _ended(fingerprint: Fingerprint, child: Child) -> str:
             "memory free and bring the engine with --pack."
         )
     return (
-        f"{what} {child.how_it_ended()}; its last words: {child.last_words()}. {_HARMLESS} Try "
-        "another --variant or --io-formats float32."
+        f"{what} {child.how_it_ended()}; its last words: {child.last_words()}. "
+        f"{_HARMLESS} Try another --variant or --io-formats float32."
     )

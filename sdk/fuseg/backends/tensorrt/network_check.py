@@ -128,5 +128,6 @@ def check_network(
     finally:
         child.end()
     raise BuildError(
-        f"TensorRT for RTX {child.how_it_ended()}; its last words: {child.last_words()}."
+        f"TensorRT for RTX {child.how_it_ended()}; its last words: "
+        f"{child.last_words()}."
     )
