@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper, parser
 
-from fuseg.backends.tensorrt.network_check import NetworkCheck, check_network
+from fuseg.backends.tensorrt.network_check import NetworkCheck
 from fuseg.errors import BuildError
 from fuseg_export.passes.average_pools import with_average_pools
 from fuseg_export.passes.to_fp16 import to_fp16
@@ -24,10 +23,8 @@ GATE = (
 
 
 @pytest.fixture
-def check(site: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., NetworkCheck]:
+def check(check_network: Callable[..., NetworkCheck]) -> Callable[..., NetworkCheck]:
     """`check_network` of a float32 network, in float16."""
-    monkeypatch.setenv("PYTHONPATH", str(site))
-    monkeypatch.syspath_prepend(site)
     return lambda model: check_network(to_fp16(model).SerializeToString(), FP16)
 
 
