@@ -96,4 +96,4 @@ def test_without_vnni_the_labels_are_the_same(emulated, here):
 def test_without_care_they_would_not_be_and_the_replay_would_notice(emulated, here):
     facts, labels = emulated
     assert least_agreement(labels["careless"], here) < 0.995
-    assert "of a sample agree, 0.995 must" in facts["onnxruntime"]
+    assert "of a sample agree, 0.995 must" in facts["fallback"]

@@ -27,8 +27,9 @@ def main(path: str, out: str) -> None:
     ours = labels()
     onnxruntime.saturates = lambda: False
     careless = labels()
-    for backend in ("onnxruntime", "openvino"):  # the first one careless still
-        facts[backend] = fuseg.load(path, backend=backend, threads=1).fallback
+    # Trusted, it is replayed in this process, where the care is taken out.
+    loaded = fuseg.load(path, backend="onnxruntime", threads=1, trust=bundle.digest)
+    facts["fallback"] = loaded.fallback
     np.savez(out, ours=ours, careless=careless)
     print(json.dumps(facts))
 

@@ -183,7 +183,10 @@ def _described(
 ) -> dict[str, Any]:
     """The engine's I/O formats, the layers that only convert, and its size."""
     if request["inspect"] == "log":  # it cannot be loaded without a GPU
-        log = read_engine_log(said.everything)
+        try:
+            log = read_engine_log(said.everything)
+        except ValueError as err:
+            raise BuildFailed(str(err)) from err
         return {
             "io_formats": _as_wanted(log.io_formats, wanted),
             "reformats": [],
