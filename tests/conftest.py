@@ -6,6 +6,7 @@ import io
 import itertools
 import os
 import secrets
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ from fuseg import bundle, manifest
 from fuseg.selection import first_run
 
 FUSEG = (sys.executable, "-m", "fuseg")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # children inherit it
 os.environ.pop("COLUMNS", None)  # a width for the CLI: pytest-xdist sets it in workers
 
 REFUSE = manifest.Missing("refuse")
