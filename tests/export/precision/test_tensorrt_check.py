@@ -81,6 +81,15 @@ def test_an_operator_that_tensorrt_refuses_costs_only_its_own_variants(export_tw
     assert {v.name for v in manifest.variants} == {"fp32", "int8-cpu"}
 
 
+@pytest.mark.parametrize("installed", [False, True])
+def test_without_a_word_variants_are_checked_where_the_builder_is(
+    monkeypatch, installed
+):
+    monkeypatch.setattr(tensorrt_check, "can_check", lambda: installed)
+    assert tensorrt_check.is_to_check(None) is installed
+    assert tensorrt_check.is_to_check(False) is False
+
+
 def test_the_command_prints_plan_kernels_and_memory(home, refusing):
     refusing()
     words = ["export", "foreign:TwoInputs", "--checkpoint", str(home / "two.pth")]

@@ -190,7 +190,7 @@ def _described(
         return {
             "io_formats": _as_wanted(log.io_formats, wanted),
             "reformats": [],
-            "kernels": len(log.layers),
+            "kernels": log.kernels,
             "activation_bytes": log.activation_bytes,
         }
     runtime = trt.Runtime(logger)

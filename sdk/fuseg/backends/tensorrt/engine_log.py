@@ -12,38 +12,15 @@ from dataclasses import dataclass
 
 from .formats import LAYOUTS
 
-__all__ = ["EngineLayer", "EngineLog", "TensorUse", "read_engine_log"]
+__all__ = ["EngineLog", "read_engine_log"]
 
 _DTYPES = {"Float": "float32", "Half": "float16", "Int8": "int8"}
 _NO_KERNELS = ("signal", "wait")  # of one stream for another
-_LAYER = re.compile(
-    r"Name: (?P<name>.*?), LayerType: (?P<kind>\w+), Inputs: \[(?P<inputs>.*?)\], "
-    r"Constants: .*?, Outputs: \[(?P<outputs>.*?)\], TacticName: "
-)
-_USE = re.compile(r"Name: ([^,{}]+), .*?Datatype: (\w+), Format: \((\w+)\)")
+_LAYER = re.compile(r"Name: .*?, LayerType: (\w+), Inputs: \[")
 _TENSOR = re.compile(
     r"Name: (\S+), IOMode: \w+, DataType: (\w+),.*Format: .*\(k(\w+)\)"
 )
 _ACTIVATIONS = re.compile(r"Total Activation Memory: (\d+) bytes")
-
-
-@dataclass(frozen=True)
-class TensorUse:
-    """A tensor as one layer reads or writes it; ``layout`` is TensorRT's word."""
-
-    name: str
-    dtype: str
-    layout: str
-
-
-@dataclass(frozen=True)
-class EngineLayer:
-    """What runs at once: a kernel as a rule; ``kind`` is TensorRT's word."""
-
-    name: str
-    kind: str
-    inputs: tuple[TensorUse, ...]
-    outputs: tuple[TensorUse, ...]
 
 
 @dataclass(frozen=True)
@@ -52,12 +29,12 @@ class EngineLog:
 
     Attributes:
         io_formats: Data type and layout of each input and output by name.
-        layers: In the order in which they run, without what only synchronises.
+        kernels: Layers that compute; what only synchronises streams is not counted.
         activation_bytes: GPU memory of the tensors between the layers.
     """
 
     io_formats: dict[str, tuple[str, str]]
-    layers: tuple[EngineLayer, ...]
+    kernels: int
     activation_bytes: int
 
 
@@ -68,30 +45,18 @@ def read_engine_log(messages: Iterable[str]) -> EngineLog:
         ValueError: It describes no engine: the build failed, or it was not verbose.
     """
     io_formats: dict[str, tuple[str, str]] = {}
-    layers: list[EngineLayer] = []
-    activation_bytes = None
+    kernels, activation_bytes = 0, None
     for line in (line for message in messages for line in message.splitlines()):
         if layer := _LAYER.search(line):
-            if layer["kind"] not in _NO_KERNELS:
-                inputs, outputs = map(_uses, (layer["inputs"], layer["outputs"]))
-                layers.append(
-                    EngineLayer(layer["name"], layer["kind"], inputs, outputs)
-                )
+            kernels += layer[1] not in _NO_KERNELS
         elif tensor := _TENSOR.search(line):
             name, dtype, layout = tensor.groups()
             io_formats[name] = _DTYPES.get(dtype, dtype), LAYOUTS.get(layout, layout)
         elif total := _ACTIVATIONS.search(line):
             activation_bytes = int(total[1])
-    if activation_bytes is None or not layers or not io_formats:
+    if activation_bytes is None or not kernels or not io_formats:
         raise ValueError(
             "the log must describe an engine: its layers, its inputs and outputs and "
             "its memory, as with ProfilingVerbosity.DETAILED and a VERBOSE logger"
         )
-    return EngineLog(io_formats, tuple(layers), activation_bytes)
-
-
-def _uses(text: str) -> tuple[TensorUse, ...]:
-    return tuple(
-        TensorUse(name, _DTYPES.get(dtype, dtype), layout)
-        for name, dtype, layout in _USE.findall(text)
-    )
+    return EngineLog(io_formats, kernels, activation_bytes)
