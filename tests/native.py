@@ -6,6 +6,7 @@ while a test waits for something:
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import importlib.machinery
 import importlib.util
@@ -24,11 +25,15 @@ TESTS = Path(__file__).parent
 OUT = TESTS.parent / "out" / "native"
 KERNELS = TESTS.parent / "kernels"
 EMULATOR = TESTS / "cuda" / "emulator"
+FAULTY = TESTS / "cuda" / "faulty_kernels.cu"
 COUNTER = TESTS / "runtime" / "big_mallocs.cpp"
 EMULATOR_FLAGS = (
     *("-std=c++17", "-O1", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"),
     "-U_FORTIFY_SOURCE",  # it takes a fiber's longjmp for a mistake
     *("-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Werror"),
+    # What a GPU refuses, or leaves open, ends the process: SIGILL.
+    "-fsanitize=alignment,bounds,shift,signed-integer-overflow",
+    "-fsanitize-undefined-trap-on-error",
     *(f"-I{EMULATOR}", f"-I{KERNELS}", f"-isystem{pybind11.get_include()}"),
     f"-isystem{sysconfig.get_path('include')}",
 )
@@ -39,8 +44,9 @@ SIMD_FLAGS = ("-std=c++17", "-O0", "-DFUSEG_X86_LEVELS", f"-I{KERNELS}")
 def emulated_kernels() -> ModuleType:
     """The CUDA module of fuseg on the CPU: every thread of a block is a fiber.
 
-    It shows that a kernel computes the right thing on a machine without a GPU. It
-    cannot show that it is fast, nor what a GPU does with unaligned or racing accesses.
+    It shows that a kernel computes the right thing on a machine without a GPU, at
+    whatever addresses and in whatever order its threads run between two barriers. It
+    cannot show that it is fast.
     """
     library = _built(_emulator())
     spec = importlib.util.spec_from_file_location("_kernels_cuda", library)
@@ -49,6 +55,20 @@ def emulated_kernels() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def state_of_emulator(module: ModuleType) -> tuple[ctypes.c_uint64, ctypes.c_int]:
+    """What the order of threads is drawn from next, and the last error of CUDA's."""
+    loaded = ctypes.CDLL(str(module.__file__))
+    return (
+        ctypes.c_uint64.in_dll(loaded, "fuseg_emulator_seed"),
+        ctypes.c_int.in_dll(loaded, "fuseg_emulator_error"),
+    )
+
+
+def faulty_kernels() -> Path:
+    """A library of kernels with mistakes that the emulator must find."""
+    return _built(_faulty())
 
 
 def allocation_counter() -> Path:
@@ -76,6 +96,9 @@ def build() -> None:
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(_compile, sources, objects))
         _link(library, "-shared", *objects)
+    if not _faulty().exists():
+        _faulty().parent.mkdir(parents=True, exist_ok=True)
+        _link(_faulty(), "-shared", *EMULATOR_FLAGS, "-x", "c++", FAULTY)
     if not _counter().exists():
         _counter().parent.mkdir(parents=True, exist_ok=True)
         _link(_counter(), *COUNTER_FLAGS, COUNTER)
@@ -103,6 +126,11 @@ def _emulator() -> Path:
     files = [*KERNELS.rglob("*.*"), *EMULATOR.rglob("*.*h")]
     suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
     return OUT / _digest(files, EMULATOR_FLAGS) / f"_kernels_cuda{suffix}"
+
+
+def _faulty() -> Path:
+    headers = [*(KERNELS / "cuda").glob("*.*h"), *EMULATOR.rglob("*.*h")]
+    return OUT / _digest([FAULTY, *headers], EMULATOR_FLAGS) / "faulty_kernels.so"
 
 
 def _counter() -> Path:

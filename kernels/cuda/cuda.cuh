@@ -9,6 +9,14 @@
 
 namespace fuseg {
 
+// Memory that the threads of a block share, and find undefined. Kernels have no other
+// way to it than this and shared_block(), so that tests can fill it with nonsense.
+template <typename T>
+__device__ __forceinline__ T& shared() {
+  __shared__ T memory;
+  return memory;
+}
+
 // The dynamic shared memory of a block, at 16 bytes.
 __device__ inline void* shared_block() {
   extern __shared__ uint4 block[];

@@ -1,12 +1,10 @@
-// How a kernel is launched, on the host. tests/cuda has twins of this file and of
-// cuda.cuh, which run the kernels on the CPU.
+// How a kernel is launched, on the host.
 #pragma once
 
-#include <cuda_runtime_api.h>
-
-#include <cstddef>
 #include <stdexcept>
 #include <string>
+
+#include "cuda/enqueue.cuh"
 
 struct CUstream_st;
 
@@ -29,8 +27,7 @@ void launch(const char* name, void (*kernel)(Taken...), dim3 blocks, unsigned th
             typename Exactly<Taken>::Type... taken) {
   void* arguments[] = {const_cast<void*>(static_cast<const void*>(&taken))...};
   const cudaError_t status =
-      cudaLaunchKernel(reinterpret_cast<const void*>(kernel), blocks, dim3(threads),
-                       arguments, shared_bytes, stream);
+      enqueue(kernel, blocks, threads, shared_bytes, stream, arguments);
   if (status != cudaSuccess) refuse(name, cudaGetErrorString(status));
 }
 

@@ -142,7 +142,7 @@ __global__ void __launch_bounds__(kThreads, 4)
     fuse_argmax_kernel(const __grid_constant__ FuseArgmax job,
                        const __grid_constant__ Weights weights) {
   constexpr int kTileHeight = kStrips * kRows;
-  __shared__ Tile<kRows> tile;
+  auto& tile = shared<Tile<kRows>>();
   const int thread = static_cast<int>(threadIdx.x);                 // 0 to 127
   const std::int64_t left = std::int64_t{blockIdx.x} * kTileWidth;  // of the tile
   const std::int64_t top = std::int64_t{blockIdx.y} * kTileHeight;

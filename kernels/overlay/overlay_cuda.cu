@@ -13,6 +13,12 @@ struct Palette {
   std::uint32_t colour[256];
 };
 
+// What the threads of a block share.
+struct Tile {
+  std::uint32_t colour[256];
+  alignas(16) std::uint8_t labels[kBlockPixels + 16];
+};
+
 struct PaintJob {
   const std::uint8_t* labels;
   const std::uint8_t* frame;  // or null
@@ -66,8 +72,7 @@ __device__ Vec16 load_frame(const PaintJob& job, std::int64_t at, std::int64_t c
 __global__ void __launch_bounds__(kThreads)
     overlay_kernel(const __grid_constant__ PaintJob job,
                    const __grid_constant__ Palette palette) {
-  __shared__ std::uint32_t colour[256];
-  alignas(16) __shared__ std::uint8_t labels[kBlockPixels + 16];
+  auto& [colour, labels] = shared<Tile>();
   const std::int64_t first = std::int64_t{blockIdx.x} * kBlockPixels;
   const std::int64_t count = min(job.pixels - first, std::int64_t{kBlockPixels});
   const int thread = static_cast<int>(threadIdx.x);  // 0 to 191

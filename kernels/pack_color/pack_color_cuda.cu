@@ -160,7 +160,7 @@ __device__ void store_in_groups(const PackColor& job, std::int64_t at, int count
 template <typename Out, bool kGrouped>
 __global__ void __launch_bounds__(kThreads, 4)
     pack_color_kernel(const __grid_constant__ PackColor job) {
-  __shared__ Tile tile;
+  Tile& tile = shared<Tile>();
   const Geometry& g = job.geometry;
   const int thread = static_cast<int>(threadIdx.x);                 // 0 to 255
   const std::int64_t left = std::int64_t{blockIdx.x} * kTileWidth;  // of the tile

@@ -62,7 +62,7 @@ __device__ void store_apart(T* to, const T (&values)[kMany], int count) {
 template <typename In, typename Out, bool kGrouped>
 __global__ void __launch_bounds__(kThreads, 4)
     pack_depth_kernel(const __grid_constant__ PackDepth job) {
-  __shared__ Tile tile;
+  Tile& tile = shared<Tile>();
   const Geometry& g = job.geometry;
   const int thread = static_cast<int>(threadIdx.x);                 // 0 to 255
   const std::int64_t left = std::int64_t{blockIdx.x} * kTileWidth;  // of the tile

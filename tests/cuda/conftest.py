@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -105,8 +105,19 @@ def emulated_kernels() -> ModuleType:
 
 
 @pytest.fixture
-def on_emulator(monkeypatch: pytest.MonkeyPatch, emulated_kernels: Any) -> Emulated:
-    monkeypatch.setattr(launch, "kernels", lambda: emulated_kernels)
+def emulated(emulated_kernels: ModuleType, seed: int) -> Iterator[ModuleType]:
+    """The CUDA module on the CPU. Its threads take turns in an order of the seed's; an
+    error that nobody took from CUDA by the end of the test fails it."""
+    order, error = native.state_of_emulator(emulated_kernels)
+    order.value, error.value = seed, 0
+    print(f"FUSEG_SEED={seed}")
+    yield emulated_kernels
+    assert error.value == 0, f"CUDA error {error.value} was left: cudaGetLastError"
+
+
+@pytest.fixture
+def on_emulator(monkeypatch: pytest.MonkeyPatch, emulated: ModuleType) -> Emulated:
+    monkeypatch.setattr(launch, "kernels", lambda: emulated)
     return Emulated()
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import ModuleType
 
-import native
 import pytest
 from doubles import Machine, install
 from doubles.bounded import bounded  # noqa: F401
@@ -22,11 +20,6 @@ def machine() -> Iterator[Machine]:
     made = Machine()
     yield made
     made.check()
-
-
-@pytest.fixture(scope="session")
-def emulated() -> ModuleType:
-    return native.emulated_kernels()
 
 
 @pytest.fixture(params=ON_DOUBLE)

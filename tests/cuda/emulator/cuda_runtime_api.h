@@ -9,6 +9,7 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <utility>
 
 struct CUstream_st {};
 struct CUevent_st;
@@ -29,6 +30,7 @@ enum cudaError_t {
   cudaSuccess = 0,
   cudaErrorInvalidValue = 1,
   cudaErrorMemoryAllocation = 2,
+  cudaErrorInvalidConfiguration = 9,
   cudaErrorInvalidDevice = 101,
   cudaErrorInvalidResourceHandle = 400,
   cudaErrorNotSupported = 801,
@@ -57,7 +59,18 @@ constexpr unsigned cudaHostAllocPortable = 1;
 constexpr unsigned cudaHostAllocMapped = 2;
 constexpr unsigned cudaStreamNonBlocking = 1;
 
+// What failed last, until somebody asks; a test that leaves one fails. Tests look it up
+// by its plain name.
+extern "C" {
+[[gnu::visibility("default")]] inline int fuseg_emulator_error = 0;
+}
+
 namespace emulated {
+
+inline cudaError_t failed(cudaError_t status) {
+  fuseg_emulator_error = status;
+  return status;
+}
 
 constexpr std::size_t kBytes = std::size_t{1} << 30;
 
@@ -89,6 +102,8 @@ inline const char* cudaGetErrorName(cudaError_t status) {
       return "cudaErrorInvalidValue";
     case cudaErrorMemoryAllocation:
       return "cudaErrorMemoryAllocation";
+    case cudaErrorInvalidConfiguration:
+      return "cudaErrorInvalidConfiguration";
     case cudaErrorInvalidDevice:
       return "cudaErrorInvalidDevice";
     case cudaErrorInvalidResourceHandle:
@@ -99,7 +114,9 @@ inline const char* cudaGetErrorName(cudaError_t status) {
   return "cudaErrorUnknown";
 }
 inline const char* cudaGetErrorString(cudaError_t) { return "emulated"; }
-inline cudaError_t cudaGetLastError() { return cudaSuccess; }
+inline cudaError_t cudaGetLastError() {
+  return static_cast<cudaError_t>(std::exchange(fuseg_emulator_error, 0));
+}
 
 inline cudaError_t cudaGetDeviceCount(int* count) {
   *count = 1;
@@ -110,10 +127,10 @@ inline cudaError_t cudaGetDevice(int* device) {
   return cudaSuccess;
 }
 inline cudaError_t cudaSetDevice(int device) {
-  return device == 0 ? cudaSuccess : cudaErrorInvalidDevice;
+  return device == 0 ? cudaSuccess : emulated::failed(cudaErrorInvalidDevice);
 }
 inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* found, int device) {
-  if (device != 0) return cudaErrorInvalidDevice;
+  if (device != 0) return emulated::failed(cudaErrorInvalidDevice);
   *found = {"Emulated GPU", emulated::kBytes, 7, 5, 0};
   return cudaSuccess;
 }
@@ -142,7 +159,8 @@ inline cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* found,
 inline cudaError_t cudaMalloc(void** memory, std::size_t size) {
   using namespace emulated;
   const std::lock_guard<std::mutex> guard(books.lock);
-  if (rounded(size) > kBytes - books.used) return cudaErrorMemoryAllocation;
+  if (rounded(size) > kBytes - books.used)
+    return emulated::failed(cudaErrorMemoryAllocation);
   *memory = size == 0 ? nullptr : std::aligned_alloc(256, rounded(size));
   if (size == 0) return cudaSuccess;
   books.memory[*memory] = rounded(size);
@@ -154,7 +172,7 @@ inline cudaError_t cudaFree(void* memory) {
   if (memory == nullptr) return cudaSuccess;
   const std::lock_guard<std::mutex> guard(books.lock);
   const auto found = books.memory.find(memory);
-  if (found == books.memory.end()) return cudaErrorInvalidValue;
+  if (found == books.memory.end()) return emulated::failed(cudaErrorInvalidValue);
   books.used -= found->second;
   books.memory.erase(found);
   std::free(memory);
@@ -168,7 +186,7 @@ inline cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
 }
 inline cudaError_t cudaHostAlloc(void** host, std::size_t size, unsigned) {
   using namespace emulated;
-  if (size > kBytes) return cudaErrorMemoryAllocation;
+  if (size > kBytes) return emulated::failed(cudaErrorMemoryAllocation);
   *host = std::aligned_alloc(256, rounded(size));
   const std::lock_guard<std::mutex> guard(books.lock);
   books.pinned[*host] = rounded(size);
@@ -180,13 +198,14 @@ inline cudaError_t cudaHostGetDevicePointer(void** device, void* host, unsigned)
 }
 inline cudaError_t cudaFreeHost(void* host) {
   const std::lock_guard<std::mutex> guard(emulated::books.lock);
-  if (emulated::books.pinned.erase(host) == 0) return cudaErrorInvalidValue;
+  if (emulated::books.pinned.erase(host) == 0)
+    return emulated::failed(cudaErrorInvalidValue);
   std::free(host);
   return cudaSuccess;
 }
 inline cudaError_t cudaMemcpyAsync(void* to, const void* source, std::size_t size,
                                    cudaMemcpyKind, cudaStream_t stream) {
-  if (!emulated::knows(stream)) return cudaErrorInvalidResourceHandle;
+  if (!emulated::knows(stream)) return emulated::failed(cudaErrorInvalidResourceHandle);
   std::memcpy(to, source, size);
   return cudaSuccess;
 }
@@ -199,29 +218,33 @@ inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
 }
 inline cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   const std::lock_guard<std::mutex> guard(emulated::books.lock);
-  if (emulated::books.streams.erase(stream) == 0) return cudaErrorInvalidResourceHandle;
+  if (emulated::books.streams.erase(stream) == 0)
+    return emulated::failed(cudaErrorInvalidResourceHandle);
   delete stream;
   return cudaSuccess;
 }
 inline cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  return emulated::knows(stream) ? cudaSuccess : cudaErrorInvalidResourceHandle;
+  return emulated::knows(stream) ? cudaSuccess
+                                 : emulated::failed(cudaErrorInvalidResourceHandle);
 }
 inline cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) {
-  return cudaErrorNotSupported;
+  return emulated::failed(cudaErrorNotSupported);
 }
 inline cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t*) {
-  return cudaErrorNotSupported;
+  return emulated::failed(cudaErrorNotSupported);
 }
 inline cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t*, cudaGraph_t,
                                                  unsigned long long) {
-  return cudaErrorNotSupported;
+  return emulated::failed(cudaErrorNotSupported);
 }
-inline cudaError_t cudaGraphDestroy(cudaGraph_t) { return cudaErrorNotSupported; }
+inline cudaError_t cudaGraphDestroy(cudaGraph_t) {
+  return emulated::failed(cudaErrorNotSupported);
+}
 inline cudaError_t cudaGraphLaunch(cudaGraphExec_t, cudaStream_t) {
-  return cudaErrorNotSupported;
+  return emulated::failed(cudaErrorNotSupported);
 }
 inline cudaError_t cudaGraphExecDestroy(cudaGraphExec_t) {
-  return cudaErrorNotSupported;
+  return emulated::failed(cudaErrorNotSupported);
 }
 
 inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
@@ -229,9 +252,11 @@ inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   return cudaSuccess;
 }
 inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t stream) {
-  return emulated::knows(stream) ? cudaSuccess : cudaErrorInvalidResourceHandle;
+  return emulated::knows(stream) ? cudaSuccess
+                                 : emulated::failed(cudaErrorInvalidResourceHandle);
 }
 inline cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t, unsigned = 0) {
-  return emulated::knows(stream) ? cudaSuccess : cudaErrorInvalidResourceHandle;
+  return emulated::knows(stream) ? cudaSuccess
+                                 : emulated::failed(cudaErrorInvalidResourceHandle);
 }
 inline cudaError_t cudaEventDestroy(cudaEvent_t) { return cudaSuccess; }
