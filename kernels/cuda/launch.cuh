@@ -28,7 +28,9 @@ void launch(const char* name, void (*kernel)(Taken...), dim3 blocks, unsigned th
   void* arguments[] = {const_cast<void*>(static_cast<const void*>(&taken))...};
   const cudaError_t status =
       enqueue(kernel, blocks, threads, shared_bytes, stream, arguments);
-  if (status != cudaSuccess) refuse(name, cudaGetErrorString(status));
+  if (status == cudaSuccess) return;
+  cudaGetLastError();  // or the next innocent call would report it
+  refuse(name, cudaGetErrorString(status));
 }
 
 }  // namespace fuseg

@@ -79,3 +79,12 @@ def test_kernels_take_page_locked_memory(module):
     painted = shared[72:].reshape(8, 9, 3).copy()
     module.free_pinned(host)
     np.testing.assert_array_equal(painted, ops.overlay(labels, palette=palette))
+
+
+def test_a_launch_that_cuda_refuses_says_so_and_leaves_no_error(module):
+    """No grid of blocks is 65,536 deep; `emulated` looks for the error."""
+    label = ops.UpsampleArgmax((65536, 2, 1, 1), np.float32, size=(1, 1))
+    scores = view_at(4096, (65536, 2, 1, 1), np.float32)
+    labels = view_at(4096 << 10, (65536, 1, 1), np.uint8)
+    with pytest.raises(RuntimeError, match="upsample_argmax could not be launched"):
+        module.launch(label._kernel, (scores, labels, None, None), 1)
