@@ -11,6 +11,7 @@ import pytest
 
 from fuseg import ops
 from fuseg.cuda import launch
+from fuseg.cuda.array_view import as_view
 from fuseg.errors import (
     ArgumentError,
     BackendError,
@@ -279,6 +280,40 @@ def test_dlpack_on_the_gpu_gives_its_address_and_orders_its_work(kernels):
     assert given.streams == [-1, 9]
     with pytest.raises(LayoutError, match="got strides"):
         ops.overlay(OfDLPack(array[:, ::2], 2), palette=PALETTE, out=out)
+
+
+class OfPyTorch(Fake):
+    """As PyTorch's tensors: an interface that names no stream, and DLPack."""
+
+    def __init__(self, *layout):
+        super().__init__(*layout, version=2)
+        self.streams = []
+
+    def __dlpack_device__(self):
+        return 2, 0
+
+    def __dlpack__(self, *, stream):
+        self.streams.append(stream)
+
+
+def test_an_interface_without_a_stream_leaves_the_order_to_dlpack(kernels):
+    given, out = OfPyTorch((4, 5), np.uint8), OfPyTorch((4, 5, 3), np.uint8, 8192)
+    ops.overlay(given, palette=PALETTE, out=out, stream=9)
+    assert (given.streams, out.streams) == ([9], [9])
+    assert kernels.launched() == ("overlay", [4096, 0, 8192])
+    assert [call[0] for call in kernels.calls] == ["launch"]
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        OfPyTorch((4, 5), np.bool_),  # which older DLPack has no word for
+        Fake((4, 5), np.uint8, version=2),
+        picture(stream=5),
+    ],
+)
+def test_an_interface_orders_where_dlpack_cannot_or_need_not(array):
+    assert not as_view("array", array).ordered
 
 
 def test_dlpack_of_another_device_is_refused():

@@ -11,18 +11,26 @@ from .memory import span, view
 
 
 class OnMachine:
-    """A copy of ``array`` in memory of its own, strides and all. It has the CUDA Array
-    Interface; `numpy` looks at it without waiting for anything."""
+    """A copy of ``array`` in memory of its own, strides and all.
+
+    Like PyTorch's it has version 2 of the CUDA Array Interface, which names no stream,
+    and DLPack, which lets other streams wait for ``stream``, its owner's current one.
+    ``asked``: the streams that did. `numpy` looks at it without waiting for anything.
+    """
 
     def __init__(
-        self, machine: Machine, array: np.ndarray, pinned: bool = False
+        self,
+        machine: Machine,
+        array: np.ndarray,
+        pinned: bool = False,
+        stream: int = 1,
     ) -> None:
         low, end = span(0, array.shape, array.itemsize, array.strides)
         take = machine.allocate_pinned if pinned else machine.allocate
-        self.base = take(end - low)
+        self.machine, self.base = machine, take(end - low)
         self._layout = (self.base - low, array.shape, array.dtype, array.strides)
         self.numpy()[...] = array
-        self.stream: int | None = None
+        self.stream, self.asked = stream, list[int]()
 
     @property
     def address(self) -> int:
@@ -39,6 +47,15 @@ class OnMachine:
             "typestr": dtype.str,
             "data": (address, False),
             "strides": strides,
-            "version": 3,
-            "stream": self.stream,
+            "version": 2,
         }
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, 0
+
+    def __dlpack__(self, *, stream: int) -> Any:
+        if stream != -1:
+            self.asked.append(stream)
+        if stream not in (-1, self.stream):
+            self.machine.stream_wait(stream, self.stream)
+        return self.numpy().__dlpack__()

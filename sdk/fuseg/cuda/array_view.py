@@ -1,7 +1,8 @@
 """Arrays on a GPU as whoever owns them describes them.
 
 fuseg makes no such array and keeps none. It takes what has the CUDA Array Interface
-(PyTorch, CuPy, Numba) or is exported through DLPack.
+(PyTorch, CuPy, Numba) or is exported through DLPack. An interface that names no stream
+(PyTorch's) cannot order work: DLPack is asked for that, where the owner has both.
 """
 
 from __future__ import annotations
@@ -167,14 +168,21 @@ def _from_interface(owner: Any, interface: dict[str, Any]) -> CudaArrayView:
         raise TypeError("it has a mask")
     pointer, read_only = interface["data"]
     stream = interface.get("stream")
+    dtype = np.dtype(interface["typestr"])
+    by_dlpack = (
+        "stream" not in interface
+        and dtype.kind in _CODES.values()
+        and hasattr(owner, "__dlpack__")
+    )
     return _described(
         int(pointer or 0),
         tuple(int(n) for n in interface["shape"]),
         interface.get("strides"),
-        np.dtype(interface["typestr"]),
+        dtype,
         not read_only,
         None if stream is None else int(stream) or DEFAULT_STREAM,
         owner,
+        by_dlpack,
     )
 
 

@@ -46,8 +46,7 @@ def ordered_on(
 ) -> CudaArrayView:
     """Let ``stream`` wait for the owner's unfinished work, now and not in a launch.
 
-    An owner that does not say where its work is (version 2 of the interface) is taken
-    to use the default stream.
+    An owner that neither names a stream nor has DLPack is taken to use the default one.
 
     Args:
         wait: Lets one stream wait for another, as `Device.stream_wait`.

@@ -6,6 +6,7 @@ import ctypes
 
 import numpy as np
 import pytest
+from doubles.arrays import OnMachine
 
 import fuseg
 from fuseg.errors import ArgumentError, DTypeError, ShapeError
@@ -63,6 +64,22 @@ def test_frames_are_read_where_they_are_after_their_owners_stream(
         found = segmenter(**on)
         np.testing.assert_array_equal(found.labels, cpu(**given).labels)
         assert machine.counts["upload"] == uploads
+    machine.check()
+
+
+def test_a_frame_made_on_a_stream_that_only_dlpack_knows_is_waited_for(
+    both, on_gpu, frames, machine, cpu
+):
+    """As in PyTorch inside ``with torch.cuda.stream(side):``."""
+    segmenter, side = on_gpu(both), machine.create_stream()
+    for seed in range(3):
+        given = frames(seed, *CAMERA)
+        made = {n: OnMachine(machine, a) for n, a in given.items()}
+        on = {n: OnMachine(machine, a * 0, stream=side) for n, a in given.items()}
+        for name, array in given.items():
+            machine.copy(on[name].base, made[name].base, array.nbytes, side)
+        np.testing.assert_array_equal(segmenter(**on).labels, cpu(**given).labels)
+        assert all(len(array.asked) == 1 for array in on.values())
     machine.check()
 
 
