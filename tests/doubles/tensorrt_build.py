@@ -14,7 +14,7 @@ from typing import Any
 from . import tensorrt_faults as faults
 from . import tensorrt_plan as plans
 from .tensorrt_api import State, expect, since, versioned
-from .tensorrt_network import FORMATS, allowed_formats, ios, layout_of
+from .tensorrt_network import ios, layout_of
 
 
 class ITimingCache:
@@ -22,7 +22,7 @@ class ITimingCache:
         self._found = found
 
     def serialize(self) -> Any:
-        return _memory(self._state, json.dumps(self._found).encode())
+        return self._state.host_memory(json.dumps(self._found).encode())
 
     def combine(self, input_cache: Any, ignore_mismatch: bool) -> bool:
         other = expect(input_cache, self._state.module.ITimingCache, "combine")._found
@@ -158,7 +158,7 @@ class Builder:
             timed = [n.op_type for n in network._model.graph.node]
             found = config._cache._found
             found["timed"] = sorted({*found["timed"], *timed})
-        return _memory(state, plans.pack(_header(network, config), network._onnx))
+        return state.host_memory(plans.pack(_header(network, config), network._onnx))
 
 
 def _refusal(network: Any, config: Any) -> str | None:
@@ -178,27 +178,12 @@ def _refusal(network: Any, config: Any) -> str | None:
             return "Error Code 4: layers are INT8, INT8 is not configured"
         if 10 in elements and "FP16" not in config._flags:
             return "Error Code 4: tensors are FP16, FP16 is not configured"
-    for io in ios(network):
-        allowed = allowed_formats(network, io)
-        if not allowed & FORMATS.get(io.dtype, set()):
-            return f"Error Code 4: no format of {io.name} is possible for {io.dtype}"
     try:
-        _session(network._onnx)
-    except RuntimeError as err:
-        return f"Error Code 4: {err}"
+        for io in ios(network):
+            layout_of(network, io)
+    except ValueError as err:
+        return str(err)
     return None
-
-
-def _session(onnx: bytes) -> None:
-    """RuntimeError if ONNX Runtime refuses the network: its types do not fit, say."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    try:
-        onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-    except Exception as err:  # its exceptions have no common base but this one
-        raise RuntimeError(str(err)) from err
 
 
 def _header(network: Any, config: Any) -> dict[str, Any]:
@@ -231,10 +216,6 @@ def _header(network: Any, config: Any) -> dict[str, Any]:
         "version_compatible": "VERSION_COMPATIBLE" in config._flags,
         "hardware_compatibility": config._compatibility.name,
     }
-
-
-def _memory(state: State, data: bytes) -> Any:
-    return state.host_memory(data)
 
 
 def classes(state: State) -> dict[str, type]:

@@ -58,19 +58,19 @@ def work(monitor: Any) -> bool:
     seconds = float(os.environ.get(f"{_NAME}SECONDS", "0"))
     fault = os.environ.get(f"{_NAME}FAULT")
     if monitor is not None:
-        monitor.phase_start("Building Engine", None, 2)
-        monitor.phase_start("Timing", "Building Engine", _STEPS)
+        monitor.phase_start("Building engine", None, 2)
+        monitor.phase_start("Timing tactics", "Building engine", _STEPS)
     for step in range(_STEPS):
         time.sleep(seconds / _STEPS)
         if step == _STEPS // 2 and not _goes_on(fault):
             return False
-        if monitor is not None and not monitor.step_complete("Timing", step):
+        if monitor is not None and not monitor.step_complete("Timing tactics", step):
             return False
     if monitor is not None:
-        monitor.phase_finish("Timing")
-        monitor.step_complete("Building Engine", 0)
-        monitor.step_complete("Building Engine", 1)
-        monitor.phase_finish("Building Engine")
+        monitor.phase_finish("Timing tactics")
+        monitor.step_complete("Building engine", 0)
+        monitor.step_complete("Building engine", 1)
+        monitor.phase_finish("Building engine")
     return True
 
 

@@ -7,10 +7,11 @@ from typing import Any
 from . import tensorrt_faults as faults
 from . import tensorrt_plan as plans
 from .tensorrt_api import State, expect, since, versioned
+from .tensorrt_refusals import Refusal, first_refusal
 
-FORMATS = {"FLOAT": {"LINEAR"}, "HALF": {"LINEAR", "CHW4", "HWC8"}} | {
-    "INT8": {"LINEAR", "CHW4"}
-}
+# Of a type the formats, of those that the doubles can run.
+_FORMATS = {"HALF": {"LINEAR", "CHW4", "HWC8"}, "INT8": {"LINEAR", "CHW4"}}
+_EVERY_FORMAT = (1 << 13) - 1
 
 
 class ITensor:
@@ -40,7 +41,7 @@ class Io:
         self.mode, self.name = mode, info.name
         self.dtype = plans.OF_ONNX.get(tensor.elem_type, "?")
         self.shape = tuple(d.dim_value for d in tensor.shape.dim)
-        self.formats = 0  # none was set
+        self.formats = _EVERY_FORMAT
 
 
 class INetworkDefinition:
@@ -83,11 +84,11 @@ class ParserError:
 
     @since(10)
     def node_name(self) -> str:
-        return "" if self._node is None else str(self._node.name)
+        return getattr(self._node, "name", "")
 
     @since(10)
     def node_operator(self) -> str:
-        return "" if self._node is None else str(self._node.op_type)
+        return getattr(self._node, "op_type", "")
 
 
 class OnnxParser:
@@ -104,19 +105,17 @@ class OnnxParser:
         del path  # where external data would be, which no bundle has
         network, state = self._network, self._state
         if state.number[0] < 10 and not network._has("EXPLICIT_BATCH"):
-            return self._fail("the network must have an explicit batch dimension")
+            return self._fail(Refusal("the network must have an explicit batch"))
         data = bytes(memoryview(model))
         try:
             found = onnx.load_from_string(data)
         except DecodeError as err:
-            return self._fail(f"Failed to parse ONNX model: {err}")
-        try:
-            onnx.checker.check_model(found)
-        except onnx.checker.ValidationError as err:
-            return self._fail(str(err), *_first_wrong(found))
+            return self._fail(Refusal(f"Failed to parse ONNX model: {err}"))
         opset = max(o.version for o in found.opset_import if o.domain == "")
         if state.number[0] < 10 and opset > 17:
-            return self._fail(f"opset {opset} is not supported, 17 is the last one")
+            return self._fail(Refusal(f"opset {opset} is not supported, only to 17"))
+        if refusal := first_refusal(found):
+            return self._fail(refusal)
         network._model, network._onnx = found, data
         ends = {"INPUT": found.graph.input, "OUTPUT": found.graph.output}
         for mode, infos in ends.items():
@@ -131,52 +130,33 @@ class OnnxParser:
     def get_error(self, index: int) -> Any:
         return self._errors[index]
 
-    def _fail(self, sentence: str, index: int = -1, node: Any = None) -> bool:
-        error = self._state.module.ParserError(sentence, index, node)
-        self._errors.append(error)
-        said = [f"ModelImporter.cpp:151: ERROR: f.cpp:1 In function f:\n[6] {sentence}"]
-        if node is not None:  # as the real one logs it
-            makes = f'{node.op_type} -> "{node.output[0]}"'
-            said[:0] = [
-                f"ModelImporter.cpp:140: While parsing node number {index} [{makes}]:",
-                f"ModelImporter.cpp:142: --- Begin node ---\nNode name: {node.name}",
-                "ModelImporter.cpp:143: --- End node ---",
-            ]
-        for line in said:
-            self._state.error(self._logger, line)
+    def _fail(self, refusal: Refusal) -> bool:
+        self._errors.append(self._state.module.ParserError(*refusal))
+        self._state.error(self._logger, f"While parsing: {refusal.sentence}")
         return False
-
-
-def _first_wrong(model: Any) -> tuple[Any, ...]:
-    """Index of the first node that the checker refuses, and the node."""
-    import onnx
-
-    context = onnx.checker.C.CheckerContext()
-    context.ir_version = model.ir_version
-    context.opset_imports = {o.domain: o.version for o in model.opset_import}
-    for index, node in enumerate(model.graph.node):
-        try:
-            onnx.checker.check_node(node, context)
-        except onnx.checker.ValidationError:
-            return index, node
-    return ()
 
 
 def ios(network: Any) -> list[Any]:
     return [t._io for mode in ("INPUT", "OUTPUT") for t in network._tensors[mode]]
 
 
-def allowed_formats(network: Any, io: Any) -> set[str]:
-    members = network._state.module.TensorFormat.__members__
-    wanted = {name for name, f in members.items() if io.formats >> int(f) & 1}
-    return wanted or {"LINEAR"}
-
-
 def layout_of(network: Any, io: Any) -> str:
-    """The vectorised one where it is allowed, as TensorRT for RTX chooses."""
-    allowed = allowed_formats(network, io) & FORMATS[io.dtype]
-    vectors = sorted(allowed - {"LINEAR"})
-    return "LINEAR" if faults.is_on("linear") or not vectors else vectors[0]
+    """What the engine has of the allowed formats; ValueError if one is not the type's.
+
+    TensorRT for RTX takes the vectorised one where it is allowed.
+    """
+    members = network._state.module.TensorFormat.__members__
+    asked = {name for name, f in members.items() if io.formats >> int(f) & 1}
+    if len(asked) == len(members):
+        return "LINEAR"
+    if not asked:
+        raise ValueError(f"Error Code 4: No TensorFormats available for {io.name}")
+    if asked - _FORMATS.get(io.dtype, {"LINEAR"}):
+        raise ValueError(
+            f"Error Code 3: {io.name}: has dataType {io.dtype.title()} unsupported by "
+            "tensor's allowed TensorFormats"
+        )
+    return "LINEAR" if faults.is_on("linear") else min(asked)  # CHW4, HWC8, LINEAR
 
 
 def classes(state: State) -> dict[str, type]:

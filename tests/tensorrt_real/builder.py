@@ -7,6 +7,7 @@ import os
 import select
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,12 +42,14 @@ class RealBuilder:
         self._environment = {**os.environ, "PYTHONPATH": str(site)}
         self._process: subprocess.Popen[str] | None = None
 
-    def ask(self, model: Path) -> Verdict:
-        """Parse and build the ONNX file."""
+    def ask(
+        self, model: Path, formats: Mapping[str, Sequence[str]] | None = None
+    ) -> Verdict:
+        """Parse and build the ONNX file; ``formats``: of inputs, all if not given."""
         process = self._running()
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(f"{model}\n")
+        process.stdin.write(json.dumps([str(model), formats or {}]) + "\n")
         process.stdin.flush()
         if not select.select([process.stdout], [], [], TIMEOUT_S)[0]:
             self.close()

@@ -18,14 +18,14 @@ def real_builder(rtx_site: Path) -> Iterator[RealBuilder]:
 
 
 @pytest.fixture
-def ask(
-    real_builder: RealBuilder, tmp_path: Path
-) -> Callable[[onnx.ModelProto], Verdict]:
-    """``ask(model)``: what the real parser and builder say of it."""
+def ask(real_builder: RealBuilder, tmp_path: Path) -> Callable[..., Verdict]:
+    """``ask(model, formats)``: what the real parser and builder say of it."""
 
-    def verdict(model: onnx.ModelProto) -> Verdict:
+    def verdict(
+        model: onnx.ModelProto, formats: dict[str, list[str]] | None = None
+    ) -> Verdict:
         path = tmp_path / "model.onnx"
         onnx.save(model, path)
-        return real_builder.ask(path)
+        return real_builder.ask(path, formats)
 
     return verdict
