@@ -122,14 +122,18 @@ void begin_capture(Address stream) {
       "cudaStreamBeginCapture");
 }
 
-// Whatever happens, the stream captures no longer.
+// Whatever happens, the stream captures no longer. The graph is on the GPU once the
+// stream has come that far: its first launch is like the others.
 Address end_capture(Address stream) {
   cudaGraph_t graph = nullptr;
   check(cudaStreamEndCapture(at<CUstream_st>(stream), &graph), "cudaStreamEndCapture");
   cudaGraphExec_t ready = nullptr;
-  const cudaError_t status = cudaGraphInstantiateWithFlags(&ready, graph, 0);
+  cudaError_t status = cudaGraphInstantiateWithFlags(&ready, graph, 0);
   cudaGraphDestroy(graph);
   check(status, "cudaGraphInstantiate");
+  status = cudaGraphUpload(ready, at<CUstream_st>(stream));
+  if (status != cudaSuccess) cudaGraphExecDestroy(ready);
+  check(status, "cudaGraphUpload");
   return reinterpret_cast<Address>(ready);
 }
 

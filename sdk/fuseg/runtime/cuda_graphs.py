@@ -11,15 +11,17 @@ from contextlib import suppress
 from ..cuda import Device
 from ..errors import BackendError, DeviceError
 
-_MOST = 8  # kinds: frame sizes, sensors that are missing, addresses
+_MOST = 8  # kinds: frame sizes, sensors that are missing
+_TRIES = 3  # captures in a row that may fail
 
 
 class CudaGraphs:
-    """Runs work directly the first time it is of a new kind, and captures it the second
-    time: addresses that never come again cost no capture.
+    """Runs work directly the first two times it is of a kind, and as a graph from then
+    on: it is captured the second time, while the GPU already computes. Work that never
+    comes again costs no capture.
 
     Attributes:
-        failed: Why work could not be captured; then all of it runs directly.
+        failed: Why nothing is captured any more; then all work runs directly.
     """
 
     def __init__(self, device: Device, stream: int) -> None:
@@ -28,30 +30,33 @@ class CudaGraphs:
         self._unused: list[int] = []  # graphs to destroy
         self._capturing: list[int] = []  # the stream, while it does
         self._collecting = False  # whether garbage was collected before the capture
+        self._refused = 0  # captures in a row
         self.failed: str | None = None
         kept = (self._known, self._unused, device)
         weakref.finalize(self, _close, *kept).atexit = False
 
     def run(self, kind: Hashable, enqueue: Callable[[], None]) -> None:
-        """Put work on the stream, as one graph if it can be.
+        """Put work on the stream, as one graph if there is one.
 
         Raises:
             BackendError: the work, or the launch of its graph, was refused.
         """
-        if self.failed is None and kind in self._known:
-            graph = self._known[kind]
-            if graph is None:
-                graph = self._known[kind] = self._capture(enqueue)
-            if graph is not None:
-                self._known.move_to_end(kind)
-                self._device.launch_graph(graph, self._stream)
-                return
-        elif self.failed is None:
-            if len(self._known) == _MOST:
-                self._unused += filter(None, (self._known.popitem(last=False)[1],))
-                _destroy(OrderedDict(), self._unused, self._device)
-            self._known[kind] = None
+        again = kind in self._known
+        graph = self._known.get(kind)
+        if again:
+            self._known.move_to_end(kind)
+        elif len(self._known) == _MOST:
+            self._unused += filter(None, (self._known.popitem(last=False)[1],))
+            _destroy(OrderedDict(), self._unused, self._device)
+        if graph is not None:
+            self._device.launch_graph(graph, self._stream)
+            return
         enqueue()
+        if self.failed is not None:
+            return
+        if again and self._refused:  # see that nothing is left of that
+            self._device.synchronize(self._stream)
+        self._known[kind] = self._capture(enqueue) if again else None
 
     def forget(self) -> None:
         """Drop every graph: addresses have changed."""
@@ -74,10 +79,16 @@ class CudaGraphs:
             begin, stream = self._device.begin_capture, self._stream
             self._capturing.append(begin(stream) or stream)
             enqueue()
-            return self._ended()
+            graph = self._ended()
         except (BackendError, MemoryError, RuntimeError) as err:
-            self.failed = f"{err}".rstrip(".")
+            self._refused += 1
+            if self._refused == _TRIES:
+                why = f"{err}".rstrip(".")
+                self.failed = f"{why}; {_TRIES} captures in a row failed"
             return None
+        else:
+            self._refused = 0
+            return graph
         finally:
             self.settle()
 

@@ -1,9 +1,10 @@
 """The network on a GPU's memory, with the CUDA kernels around it.
 
 Frame to pinned memory, to the GPU, packed into the network's input, the network, its
-scores to labels, labels to pinned memory: one stream, and from the second frame of a
-kind on one CUDA graph. A second slot, with a stream and buffers of its own, is made for
-those who give the next frame before they take the labels of the last one.
+scores to labels, labels to pinned memory: one stream, and from the third frame of a
+kind on one CUDA graph; frames that are on the GPU are packed before it. A second slot,
+with a stream and buffers of its own, is made for those who give the next frame before
+they take the labels of the last one.
 """
 
 from __future__ import annotations

@@ -240,6 +240,9 @@ inline cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t*, cudaGraph_t,
 inline cudaError_t cudaGraphDestroy(cudaGraph_t) {
   return emulated::failed(cudaErrorNotSupported);
 }
+inline cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t) {
+  return cudaErrorNotSupported;
+}
 inline cudaError_t cudaGraphLaunch(cudaGraphExec_t, cudaStream_t) {
   return emulated::failed(cudaErrorNotSupported);
 }

@@ -109,17 +109,39 @@ def test_a_lost_gpu_is_an_error_on_every_frame_and_no_hang(
     del segmenter  # gives back what it can, and says nothing
 
 
-def test_capture_that_is_refused_leaves_the_direct_way_and_is_told(
-    both, on_gpu, frames, machine, binding, caplog
+def test_a_capture_that_is_refused_is_tried_again_behind_a_frame_that_is_done(
+    both, on_gpu, frames, machine, binding
 ):
     segmenter = on_gpu(both, binding=binding)
     cpu = fuseg.load(both.path, backend="onnxruntime")
     machine.fail("end_capture")
-    for seed in range(4):
+    waits = []
+    for seed in range(5):
+        given, before = frames(seed, *CAMERA), machine.counts["synchronize"]
+        np.testing.assert_array_equal(segmenter(**given).labels, cpu(**given).labels)
+        waits.append(machine.counts["synchronize"] - before)
+    assert waits == [1, 1, 2, 1, 1]
+    assert machine.counts["begin_capture"] == 2
+    assert machine.counts["launch_graph"] == 2
+    assert segmenter.cuda_graph_disabled_reason is None
+
+
+@pytest.mark.parametrize("call", ["begin_capture", "end_capture"])
+def test_the_third_refusal_in_a_row_leaves_the_direct_way_and_is_told(
+    call, both, on_gpu, frames, machine, binding, caplog
+):
+    segmenter = on_gpu(both, binding=binding)
+    cpu = fuseg.load(both.path, backend="onnxruntime")
+    for _ in range(3):
+        machine.fail(call)
+    for seed in range(6):
         given = frames(seed, *CAMERA)
         np.testing.assert_array_equal(segmenter(**given).labels, cpu(**given).labels)
+    assert machine.counts["begin_capture"] == 3
     assert machine.counts["launch_graph"] == 0
-    assert "cudaError" in segmenter.cuda_graph_disabled_reason
+    reason = segmenter.cuda_graph_disabled_reason
+    assert "cudaErrorLaunchFailure" in reason
+    assert reason.endswith("; 3 captures in a row failed")
     assert [r.levelname for r in caplog.records if "without a CUDA graph" in r.message]
 
 
