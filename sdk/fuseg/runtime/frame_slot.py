@@ -106,6 +106,7 @@ class FrameSlot:
 
             try:
                 self._waited = False
+                self._pack_in_place(frames)
                 if graph:
                     self.graphs.run(kind, enqueue)
                 else:
@@ -191,15 +192,17 @@ class FrameSlot:
         frames: Mapping[str, NDArray[Any] | CudaArrayView],
         held: Mapping[str, FrameSlot],
     ) -> Hashable:
-        """What the addresses and sizes of all work depend on."""
+        """What the addresses and sizes of the work of `_enqueue` depend on."""
         parts: list[Hashable] = [job.size, job.confidence is None]
         parts.append(job.plan.sync_state.camera)
         for name, decision in job.plan.decisions.items():
             frame = frames.get(name)
-            where: Hashable = held[name].stream if name in held else None
+            where = held[name].stream if name in held else None
+            form: Hashable = None
             if isinstance(frame, CudaArrayView):
-                where = (frame.pointer, frame.strides)
-            form = None if frame is None else (tuple(frame.shape), frame.dtype.str)
+                form = "in place"
+            elif frame is not None:
+                form = (frame.shape, frame.dtype.str)
             parts.append((decision.state, form, where))
         return tuple(parts)
 
@@ -219,6 +222,15 @@ class FrameSlot:
             self._device.stream_wait(self.stream, other.stream)
             other._readers.add(self.stream)
 
+    def _pack_in_place(
+        self, frames: Mapping[str, NDArray[Any] | CudaArrayView]
+    ) -> None:
+        """Frames that are on the GPU: their addresses come and go, so no graph knows
+        them."""
+        for name, frame in frames.items():
+            if isinstance(frame, CudaArrayView):
+                self._cuda_inputs[name].pack(frame, self.stream)
+
     def _enqueue(
         self,
         job: FrameJob,
@@ -226,10 +238,10 @@ class FrameSlot:
         held: Mapping[str, FrameSlot],
     ) -> None:
         for name, decision in job.plan.decisions.items():
-            if name in frames:
-                self._cuda_inputs[name].pack(
-                    self._on_gpu(name, frames[name]), self.stream
-                )
+            frame = frames.get(name)
+            if isinstance(frame, np.ndarray):
+                uploaded = self._uploaded(name, frame)
+                self._cuda_inputs[name].pack(uploaded, self.stream)
             elif decision.state == "substituted":
                 self._cuda_inputs[name].substitute(self.stream)
             elif name in held:
@@ -250,9 +262,7 @@ class FrameSlot:
                 view = buffer.pinned.array[: result.size * result.itemsize]
                 self._device.download(view, buffer.address, self.stream)
 
-    def _on_gpu(self, name: str, frame: NDArray[Any] | CudaArrayView) -> CudaArrayView:
-        if isinstance(frame, CudaArrayView):
-            return frame
+    def _uploaded(self, name: str, frame: NDArray[Any]) -> CudaArrayView:
         buffer = self._pinned[name]
         if not self._shared(buffer):
             self._device.upload(buffer.address, frame, self.stream)

@@ -99,19 +99,19 @@ def test_one_frame_on_the_gpu_and_one_on_the_cpu(both, on_gpu, frames, cpu):
         np.testing.assert_array_equal(segmenter(**mixed).labels, cpu(**given).labels)
 
 
-def test_addresses_that_never_come_again_are_not_captured(
-    both, on_gpu, frames, machine
+def test_frames_in_any_number_of_buffers_are_packed_in_front_of_one_graph(
+    both, on_gpu, frames, machine, cpu
 ):
-    segmenter = on_gpu(both)
-    kept = []
-    for seed in range(12):
-        kept.append({n: OnGpu(a) for n, a in frames(seed, *CAMERA).items()})
-        segmenter(**kept[-1])
-    assert machine.counts["begin_capture"] == 0
-    for _ in range(3):
-        segmenter(**kept[-1])
-    assert machine.counts["begin_capture"] == 1
-    assert machine.counts["launch_graph"] == 2
+    segmenter, given = on_gpu(both), [frames(seed, *CAMERA) for seed in range(9)]
+    on = [{n: OnGpu(a) for n, a in each.items()} for each in given]
+    before = machine.counts.copy()
+    for turn in range(18):
+        found = segmenter(**on[turn % 9]).labels
+        np.testing.assert_array_equal(found, cpu(**given[turn % 9]).labels)
+    calls = machine.counts - before
+    assert (calls["begin_capture"], calls["launch_graph"]) == (1, 16)
+    assert (calls["pack_color_cuda"], calls["pack_depth_cuda"]) == (18, 18)
+    assert segmenter.cuda_graph_disabled_reason is None
 
 
 def test_a_frame_of_another_type_or_shape_is_one_sentence(both, on_gpu, frames):
