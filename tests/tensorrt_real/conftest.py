@@ -1,4 +1,4 @@
-"""A process with the real builder in it."""
+"""A process with the real builder in it, and the shipped network in each precision."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ from pathlib import Path
 import onnx
 import pytest
 from tensorrt_real.builder import RealBuilder, Verdict
+
+import fuseg
+from fuseg.bundle import Bundle
+from fuseg_export.passes.average_pools import with_average_pools
+from fuseg_export.passes.float_weights import with_float_weights
+from fuseg_export.passes.to_fp16 import to_fp16
+from fuseg_export.precision.calibrate import Ranges, calibrate
+from fuseg_export.precision.int8.qdq_placement import CPU, TENSORRT
+from fuseg_export.precision.int8.quantize import quantize
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +38,28 @@ def ask(real_builder: RealBuilder, tmp_path: Path) -> Callable[..., Verdict]:
         return real_builder.ask(path, formats)
 
     return verdict
+
+
+@pytest.fixture(scope="session")
+def shipped(rgbd_bundle: Path) -> dict[str, bytes]:
+    """The shipped network in each precision, calibrated on the bundle's two samples."""
+    opened = Bundle.open(rgbd_bundle)
+    (fp32,) = opened.manifest.variants
+    model = onnx.load_model_from_string(opened.read(fp32.file))
+    with fuseg.load(rgbd_bundle, backend="onnxruntime", threads=1) as segmenter:
+        frames = [segmenter.preprocess(**f) for f, _ in opened.samples()]
+        ranges = calibrate(model, frames)
+    return in_each_precision(model, ranges)
+
+
+def in_each_precision(model: onnx.ModelProto, ranges: Ranges) -> dict[str, bytes]:
+    """The variants of a float32 network, with every layer quantized that can be."""
+    pairs = quantize(model, ranges, TENSORRT)
+    made = {
+        "fp32": model,
+        "fp16": to_fp16(with_average_pools(model)),
+        "int8-trt": to_fp16(pairs, ()),
+        "int8-trt8": with_float_weights(pairs),
+        "int8-cpu": quantize(model, ranges, CPU),
+    }
+    return {name: graph.SerializeToString() for name, graph in made.items()}

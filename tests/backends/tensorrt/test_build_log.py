@@ -21,6 +21,7 @@ def test_an_error_of_the_parser_is_told_by_the_line_that_says_why():
     assert log.reason_of_parser([error(f"{cuda}\n{why}", 7, sums)]).startswith(
         "Add node 7: ITensor"
     )
+    assert log.reason_of_parser([error("Unsupported type", -1)]) == "Unsupported type"
 
 
 def test_what_follows_from_an_error_is_told_only_if_nothing_else_is_known():

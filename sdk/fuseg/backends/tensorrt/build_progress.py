@@ -35,6 +35,11 @@ class ProgressTracker:
         self.fraction = 0.0
         self.phase = ""
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether all phases have ended."""
+        return not self._phases
+
     def start(self, phase: str, parent: str | None, steps: int) -> None:
         self._phases[phase] = (parent, max(steps, 1), 0)
         self.phase = phase

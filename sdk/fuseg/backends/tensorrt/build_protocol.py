@@ -60,15 +60,17 @@ class BuildLog:
 
         What the parser logged is dropped: it is the same in five lines.
         """
-        sentences = (f"{_node_of(e)}: {_cause_of(e)}" for e in errors)
+        sentences = (f"{_node_of(e)}{_cause_of(e)}" for e in errors)
         self.errors = list(dict.fromkeys(sentences))  # one for each axis, say
         return self.reason("TensorRT gives no reason")
 
 
 def _node_of(error: Any) -> str:
+    if error.node() < 0:
+        return ""
     if not hasattr(error, "node_operator"):  # before version 10
-        return f"node {error.node()}"
-    return f"{error.node_operator()} node {error.node_name() or error.node()}"
+        return f"node {error.node()}: "
+    return f"{error.node_operator()} node {error.node_name() or error.node()}: "
 
 
 def _cause_of(error: Any) -> str:
@@ -97,7 +99,7 @@ class Reporter:
 
     def progress(self, tracker: ProgressTracker) -> None:
         now = time.monotonic()
-        if now - self._last >= _PAUSE_S:
+        if tracker.is_idle or now - self._last >= _PAUSE_S:  # the end is not left out
             self._last = now
             phase = plain(tracker.phase)
             self.say("progress", fraction=tracker.fraction, phase=phase)

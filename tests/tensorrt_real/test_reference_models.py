@@ -1,0 +1,31 @@
+"""Every reference model becomes an engine of NVIDIA's own builder, FP16 and INT8."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from backends.tensorrt.networks import PRECISIONS
+from tensorrt_real.conftest import in_each_precision
+
+from fuseg_export.models import REFERENCE
+from fuseg_export.network.outputs import OneOutput
+from fuseg_export.passes.cut_tail import cut_tail
+from fuseg_export.passes.simplify import simplify
+from fuseg_export.precision.calibrate import calibrate
+from fuseg_export.to_onnx import to_onnx
+
+
+@pytest.mark.parametrize("name", sorted(REFERENCE.keys() - {"rgbd"}))
+def test_it_builds(name, check_network):
+    """With random weights; rgbd is the network that is shipped."""
+    torch.manual_seed(0)
+    model = REFERENCE[name]
+    inputs = {i.tensor.name: torch.randn(i.tensor.shape) for i in model.inputs}
+    exported = to_onnx(OneOutput(model.build().eval(), None), inputs, 17).model
+    frame = {n: tensor.numpy().astype(np.float32) for n, tensor in inputs.items()}
+    network, _ = cut_tail(simplify(exported, frame)[0])
+    made = in_each_precision(network, calibrate(network, [frame]))
+    for variant in ("fp16", "int8-trt"):
+        found = check_network(made[variant], PRECISIONS[variant][1])
+        assert found.io_formats[name][0] == {"fp16": "float16"}.get(variant, "int8")
