@@ -112,6 +112,15 @@ def test_scales_are_finite_and_positive(scale):
     )
 
 
+def test_scales_are_float32_before_opset_19():
+    model = half()
+    assert broken(model, "10.3") == []
+    model.opset_import[0].version = 17
+    assert broken(model, "10.3")[0] == (
+        "the scale of xq must be float32 before opset 19, got float16."
+    )
+
+
 def test_a_weight_scale_of_zero_is_found():
     model = net(constants={"scales": np.float32([1, 0, 1, 1])})
     assert_breaks(model, "finite and positive", count=2)

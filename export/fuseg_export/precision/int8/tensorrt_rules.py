@@ -5,8 +5,8 @@ nothing, and what was meant to be INT8 runs in float.
 
 1. The opset, the operators, their attributes, ranks and stored inputs are the parser's
    (`tensorrt_operators`).
-2. Zero points are stored, 0, int8 and as many as the scales; scales are stored, finite
-   and positive.
+2. Zero points are stored, 0, int8 and as many as the scales; scales are stored, finite,
+   positive and, before opset 19, float32.
 3. Only stored weights have a scale for each channel, along the axis of their reader's
    output channels.
 4. Stored weights are float32 with a QuantizeLinear behind them for 8.6, int8 from -127
@@ -35,6 +35,7 @@ from .tensorrt_operators import Version, unsupported
 __all__ = ["check_for_tensorrt"]
 
 _ACTIVATIONS = ("Relu", "Clip", "LeakyRelu", "PRelu", "Elu", "Sigmoid", "Tanh")
+_HALF_SCALES = 19  # the first opset that has them
 _FLOATS = {
     ir.DataType.FLOAT: "float32",
     ir.DataType.FLOAT16: "float16",
@@ -94,6 +95,11 @@ def _scales(graph: ir.Graph) -> Iterator[str]:
             yield (
                 f"the scale of {node.name} must be stored in the graph, finite and "
                 "positive."
+            )
+        elif scale.dtype != np.float32 and graph.opset_imports[""] < _HALF_SCALES:
+            yield (
+                f"the scale of {node.name} must be float32 before opset "
+                f"{_HALF_SCALES}, got {scale.dtype}."
             )
 
 
