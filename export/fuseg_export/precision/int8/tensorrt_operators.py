@@ -16,7 +16,7 @@ import onnx_ir as ir
 
 from ...passes.rewrite import constant, static_shape
 
-__all__ = ["Version", "unsupported"]
+__all__ = ["OPERATORS", "Version", "unsupported"]
 
 Version = Literal["8.6", "10.3"]
 
@@ -39,7 +39,7 @@ Round Scan Scatter ScatterElements ScatterND Selu Shape Shrink Sigmoid Sign Sin 
 Size Slice Softmax Softplus Softsign SpaceToDepth Split Sqrt Squeeze Sub Sum Tan
 Tanh ThresholdedRelu Tile TopK Transpose Trilu Unsqueeze Upsample Where Xor
 """
-_OPERATORS = {
+OPERATORS = {
     "8.6": frozenset(_BOTH.split()),
     "10.3": frozenset([*_BOTH.split(), "CastLike", "DeformConv", "Gelu", "Hardmax"])
     | {"Mish"},
@@ -124,7 +124,7 @@ def unsupported(graph: ir.Graph, version: Version) -> Iterator[str]:
             f"{opset}."
         )
     for node in graph.all_nodes():
-        if node.op_type not in _OPERATORS[version]:
+        if node.op_type not in OPERATORS[version]:
             yield (
                 f"node {node.name} is a {node.op_type}, which TensorRT {version} does "
                 "not have."
