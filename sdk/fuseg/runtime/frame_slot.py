@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -76,11 +76,12 @@ class FrameSlot:
         tensor = self.inputs[place.name]
         return tensor.layout == "linear" or planes == tensor.shape[1]
 
-    def try_out(self) -> None:
-        """Run the network once: it makes its own buffers now, or fails now."""
-        with self._device.active():
-            self._backend.enqueue()
-            self._device.synchronize(self.stream)
+    def try_out(self, jobs: Iterable[FrameJob]) -> None:
+        """Run these: the network makes its own buffers now, and what cannot run on this
+        GPU fails now."""
+        for job in jobs:
+            self.start(job, {}, graph=False)
+            self.wait()
 
     def start(
         self, job: FrameJob, held: Mapping[str, FrameSlot], *, graph: bool

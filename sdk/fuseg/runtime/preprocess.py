@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import ArgumentError, Cause, Fault
 from ..manifest import Manifest
@@ -158,6 +159,10 @@ class Preprocessor:
             "crop": place(camera, size, fit=resize.fit).picture,
             "input_size": size,
         }
+
+    def blank_frames(self, name: str) -> list[NDArray[Any]]:
+        """Zeros as one sensor may deliver them, a frame of each element type."""
+        return self._sensors[name].blank_frames()
 
     def packers(self, name: str, **form: Any) -> dict[np.dtype[Any], Packer]:
         """The pack kernels of one input for planes in another form than float32, by

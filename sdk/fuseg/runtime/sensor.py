@@ -107,6 +107,15 @@ class Sensor:
     def substitute(self, tensors: Tensors) -> None:
         self._planes(tensors).fill(self.input.fill)
 
+    def blank_frames(self) -> list[NDArray[Any]]:
+        """Zeros as the sensor may deliver them, at the network's size: one frame of
+        each element type."""
+        resize, channels = self.input.resize, CHANNELS[self.channels]
+        shape: tuple[int, ...] = (resize.height, resize.width)
+        if self.input.kind == "color" and channels > 1:
+            shape = (*shape, channels)
+        return [np.zeros(shape, dtype) for dtype in self._packers]
+
     def packers(self, **form: Any) -> dict[np.dtype[Any], Packer]:
         """The kernels that bring a frame into its planes, by its element type.
 

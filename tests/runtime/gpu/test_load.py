@@ -12,7 +12,13 @@ import pytest
 import fuseg
 from fuseg.backends import onnxruntime_cuda, registry
 from fuseg.backends.tensorrt import backend as tensorrt_backend
-from fuseg.errors import ArgumentError, BackendError, BuildError, DeviceMemoryError
+from fuseg.errors import (
+    ArgumentError,
+    BackendError,
+    BuildError,
+    DeviceError,
+    DeviceMemoryError,
+)
 
 CAMERA = (60, 80)
 VARIANTS = {"fp32": None, "fp16": None, "int8-cpu": None}
@@ -123,6 +129,35 @@ def test_a_gpu_that_is_full_gives_way_to_the_cpu(path, builds, machine, frames):
     machine.free(hog)
     assert ran(fuseg.load(path)) == ("tensorrt", "fp16")
     assert builds() == 1
+
+
+@pytest.mark.usefixtures("builds")
+@pytest.mark.parametrize("kernel", ["pack_color", "pack_depth", "upsample_argmax"])
+def test_a_kernel_that_was_not_built_for_this_gpu_gives_way(
+    path, machine, frames, kernel
+):
+    none = doubles.Refused(
+        "cudaErrorNoKernelImageForDevice",
+        "no kernel image is available for execution on the device",
+    )
+    machine.fail(f"{kernel}_cuda", error=none)
+    segmenter = fuseg.load(path)
+    assert ran(segmenter) == ("onnxruntime", "fp32")
+    assert f"{kernel} could not be started on the GPU" in segmenter.fallback
+    assert "no kernel image is available" in segmenter.fallback
+    segmenter(**frames(0, *CAMERA))
+    machine.fail(f"{kernel}_cuda", error=none)
+    with pytest.raises(DeviceError, match="no kernel image"):
+        fuseg.load(path, backend="tensorrt")
+
+
+@pytest.mark.usefixtures("builds")
+def test_every_kernel_that_a_frame_may_need_runs_at_load(rgbd, machine):
+    units = {"depth": {"uint16": "mm", "float32": "m"}}
+    fuseg.load(rgbd.path, backend="tensorrt", units=units)
+    kernels = ("pack_color_cuda", "pack_depth_cuda", "upsample_argmax_cuda")
+    assert [machine.counts[kernel] for kernel in kernels] == [3, 3, 3]
+    assert machine.counts["begin_capture"] == 0
 
 
 @pytest.mark.usefixtures("builds")
