@@ -140,6 +140,7 @@ def test_a_kernel_that_was_not_built_for_this_gpu_gives_way(
         "cudaErrorNoKernelImageForDevice",
         "no kernel image is available for execution on the device",
     )
+    fuseg.load(path)  # the label check, which runs frames, is done only once
     machine.fail(f"{kernel}_cuda", error=none)
     segmenter = fuseg.load(path)
     assert ran(segmenter) == ("onnxruntime", "fp32")
