@@ -6,6 +6,7 @@ TensorRT for RTX lacks, its plugins, is not refused.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 _UNKNOWN = ("QLinearConv", "DynamicQuantizeLinear", "MaxUnpool")
@@ -75,6 +76,7 @@ def _rules(node: Any, arrays: Any, kinds: Any) -> dict[str, bool]:
     """For each sentence, whether the node is to be refused with it."""
     op = node.op_type
     given = {a.name: a.s or list(a.ints) or a.i for a in node.attribute}
+    window = given.get("kernel_shape", [1])
     place = given.get("coordinate_transformation_mode")
     nearest = given.get("nearest_mode", b"round_prefer_floor")
     read = [kinds.get(name, (0, 0))[0] for name in node.input]
@@ -92,6 +94,9 @@ def _rules(node: Any, arrays: Any, kinds: Any) -> dict[str, bool]:
         ),
         f"more than 1 output of {op}": (
             op in ("LayerNormalization", "MaxPool") and any(node.output[1:])
+        ),
+        "window too large": (
+            op.endswith("Pool") and len(window) <= 2 and math.prod(window) >= 100_000
         ),
         "K exceeds the maximum value allowed (3840)": (
             op == "TopK" and scale is not None and scale.max() > 3840

@@ -6,7 +6,8 @@
 
 - "rtx": only TensorRT for RTX is so, as its plugins and INT8 kernels are other ones;
 - "newer": version 11's parser takes what 10.3's refuses, and variants serve both;
-- "policy": it builds, but not into what was meant (INT8 that runs in float).
+- "policy": it builds, but not into what was meant: INT8 that runs in float, uint8 that
+  is computed as int8.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ QUANTIZATION = [
         "q = QuantizeLinear(x, sf, u0) y = DequantizeLinear(q, sf, u0)",
         False,
         True,
-        "newer",
+        "policy",
     ),
     Case(
         "uint8, zero point 128",
@@ -136,7 +137,7 @@ QUANTIZATION = [
         "q = QuantizeLinear(x, sf) y = DequantizeLinear(q, sf)",
         False,
         True,
-        "newer",
+        "policy",
     ),
     Case(
         "zero point 3",
@@ -339,7 +340,7 @@ RESIZE = [
         )
     ),
     Case("linear", 'y = Resize<mode="linear">(x, , twice)', True, True),
-    Case("cubic", 'y = Resize<mode="cubic">(x, , twice)', False, True, "newer"),
+    Case("cubic", 'y = Resize<mode="cubic">(x, , twice)', True, True),
     Case(
         "antialias",
         'y = Resize<mode="linear", antialias=1>(x, , half_size)',
@@ -407,9 +408,8 @@ OPERATORS = [
     Case(
         "the 5 largest, unsorted",
         "y, i = TopK<sorted=0>(x, k5)",
-        False,
         True,
-        "newer",
+        True,
         inputs="float[1,5000] x",
         outputs="float[N,K] y",
     ),
@@ -445,11 +445,39 @@ OPERATORS = [
     Case(
         "an AveragePool of one axis",
         "y = AveragePool<kernel_shape=[2]>(x)",
+        True,
+        True,
+        inputs="float[1,4,16] x",
+        outputs="float[N,C,W] y",
+    ),
+    *(
+        Case(
+            f"a {kind}Pool over {columns * 250:,} samples",
+            f"y = {kind}Pool<kernel_shape=[{columns},250]>(x)",
+            ok,
+            ok,
+            inputs="float[1,1,400,250] x",
+        )
+        for kind in ("Average", "Max", "Lp")
+        for columns, ok in ((399, True), (400, False))
+    ),
+    Case(
+        "an AveragePool over 216,000 samples of three axes",
+        "y = AveragePool<kernel_shape=[60,60,60]>(x)",
+        True,
+        True,
+        inputs="float[1,1,60,60,60] x",
+        outputs="float[N,C,D,H,W] y",
+    ),
+    Case(
+        "a GridSample of five axes",
+        "y = GridSample(x, g)",
         False,
         True,
         "newer",
-        inputs="float[1,4,16] x",
-        outputs="float[N,C,W] y",
+        inputs="float[1,4,8,8,8] x, float[1,4,4,4,3] g",
+        outputs="float[N,C,D,H,W] y",
+        opset=20,
     ),
     Case(
         "a float32 grid for float16",

@@ -13,9 +13,9 @@ import onnx_ir as ir
 
 from .rewrite import rewrite, static_shape
 
-__all__ = ["with_average_pools"]
+__all__ = ["POOL_WINDOW", "with_average_pools"]
 
-_WINDOW = 100_000  # samples; TensorRT refuses pools of as many
+POOL_WINDOW = 100_000  # samples; TensorRT refuses pools over h x w of as many
 
 
 def with_average_pools(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -34,7 +34,7 @@ class _AveragePools(ir.passes.InPlacePass):
             shape = static_shape(node.inputs[0]) if node.inputs else None
             if node.op_type != "GlobalAveragePool" or shape is None or len(shape) != 4:
                 continue
-            if math.prod(shape[2:]) < _WINDOW:
+            if math.prod(shape[2:]) < POOL_WINDOW:
                 node.op_type = "AveragePool"
                 node.attributes.add(ir.AttrInt64s("kernel_shape", shape[2:]))
         return ir.passes.PassResult(model, modified=True)

@@ -2,18 +2,26 @@
 
 Source: docs/operators.md and the importers' own checks in onnx/onnx-tensorrt, branches
 release/8.6-GA (6ba67d3, 2023-05-04) and release/10.1-GA (96e7811, 2024-06-17), read
-2026-11-20. No copy of release/10.3-GA was at hand; both of 10.x say opset 9 to 20.
-What 10.x does not check but the parser and builder of TensorRT for RTX 1.7 do, whose
-source is a later state of the same, is marked so: tests ask that one.
+2026-11-20 and 2026-11-30. No copy of release/10.3-GA was at hand; both of 10.x say
+opset 9 to 20. TensorRT for RTX 1.7, whose parser is a later state of the same source
+and TensorRT 11's, is asked in tests:
+
+- What only its parser and builder check, not 10.1's, is marked so and refused.
+- What the documents of 8.6 and 10.1 refuse, but neither their source nor that parser
+  does, is allowed: cubic Resize, pools over one axis, TopK with sorted=0.
+- What only that parser takes is refused, as variants are for 10.3 too: opsets above 20,
+  GridSample of 5 axes, an LSTM with layout=1 (which 10.1's importer does not read).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Literal
 
 import onnx_ir as ir
 
+from ...passes.average_pools import POOL_WINDOW
 from ...passes.rewrite import constant, static_shape
 
 __all__ = ["OPERATORS", "Version", "unsupported"]
@@ -47,7 +55,6 @@ OPERATORS = {
 
 # Values that an attribute may have; a list must have nothing else in it.
 _RESIZE: dict[str, tuple[object, ...]] = {
-    "mode": ("nearest", "linear"),
     "coordinate_transformation_mode": (
         *("half_pixel", "pytorch_half_pixel", "tf_half_pixel_for_nn"),
         *("asymmetric", "align_corners"),
@@ -67,7 +74,6 @@ _ATTRIBUTES: dict[Version, dict[str, dict[str, tuple[object, ...]]]] = {
         "LpPool": {"dilations": (1,), "p": (1, 2)},  # p: RTX 1.7
         "LSTM": {"input_forget": (0,), "layout": (0,)},
         "ScatterND": {"reduction": ("none",)},
-        "TopK": {"sorted": (1,)},
         "BatchNormalization": {"training_mode": (0,)},  # RTX 1.7
         "LpNormalization": {"p": (1, 2)},  # RTX 1.7
     },
@@ -92,10 +98,10 @@ _STORED: dict[Version, dict[str, int]] = {
     },
 }
 
-# How many axes the first input may have: two or three of them are the picture's.
+# How many axes the first input may have: all but two of them are the picture's.
 _RANKS: dict[Version, dict[str, tuple[int, ...]]] = {
-    "8.6": {"AveragePool": (4, 5), "MaxPool": (4, 5)},
-    "10.3": {"AveragePool": (4, 5), "MaxPool": (4, 5), "GridSample": (4,)},
+    "8.6": {"AveragePool": (3, 4, 5), "MaxPool": (3, 4, 5)},
+    "10.3": {"AveragePool": (3, 4, 5), "MaxPool": (3, 4, 5), "GridSample": (4,)},
 }
 
 # Of RTX 1.7; the limits of shapes and types are older than that.
@@ -182,6 +188,13 @@ def _of_no_table(node: ir.Node) -> Iterator[str]:
         k = constant(node.inputs[1]) if len(node.inputs) > 1 else None
         if k is not None and k.max() > _LARGEST_K:
             yield f"k of {what} must be at most {_LARGEST_K}, got {k.max()}."
+    window = node.attributes.get_ints("kernel_shape", ())
+    pools = node.op_type in ("AveragePool", "LpPool", "MaxPool")
+    if pools and len(window) <= 2 and math.prod(window) >= POOL_WINDOW:  # RTX 1.7
+        yield (
+            f"the window of {what} must be below {POOL_WINDOW:,} samples, got "
+            f"{math.prod(window):,}."
+        )
     place = node.attributes.get_string("coordinate_transformation_mode", "half_pixel")
     if node.op_type == "Resize" and place == "tf_half_pixel_for_nn":
         rounding = node.attributes.get_string("nearest_mode", "round_prefer_floor")
