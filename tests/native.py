@@ -25,7 +25,7 @@ TESTS = Path(__file__).parent
 OUT = TESTS.parent / "out" / "native"
 KERNELS = TESTS.parent / "kernels"
 EMULATOR = TESTS / "cuda" / "emulator"
-FAULTY = TESTS / "cuda" / "faulty_kernels.cu"
+TEST_KERNELS = ("faulty_kernels", "weighted_taps")
 COUNTER = TESTS / "runtime" / "big_mallocs.cpp"
 EMULATOR_FLAGS = (
     *("-std=c++17", "-O1", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"),
@@ -57,18 +57,20 @@ def emulated_kernels() -> ModuleType:
     return module
 
 
-def state_of_emulator(module: ModuleType) -> tuple[ctypes.c_uint64, ctypes.c_int]:
-    """What the order of threads is drawn from next, and the last error of CUDA's."""
-    loaded = ctypes.CDLL(str(module.__file__))
-    return (
-        ctypes.c_uint64.in_dll(loaded, "fuseg_emulator_seed"),
-        ctypes.c_int.in_dll(loaded, "fuseg_emulator_error"),
-    )
+class Emulator:
+    """The state of the emulator in a library: `seed` is what the order of threads is
+    drawn from, `error` CUDA's last one, `blocks` how many have begun."""
+
+    def __init__(self, library: ModuleType) -> None:
+        loaded = ctypes.CDLL(str(library.__file__))
+        self.seed = ctypes.c_uint64.in_dll(loaded, "fuseg_emulator_seed")
+        self.error = ctypes.c_int.in_dll(loaded, "fuseg_emulator_error")
+        self.blocks = ctypes.c_uint64.in_dll(loaded, "fuseg_emulator_blocks")
 
 
-def faulty_kernels() -> Path:
-    """A library of kernels with mistakes that the emulator must find."""
-    return _built(_faulty())
+def test_kernels(name: str) -> Path:
+    """A library of device code that only tests have, tests/cuda/NAME.cu, emulated."""
+    return _built(_test_kernels(name))
 
 
 def allocation_counter() -> Path:
@@ -96,9 +98,11 @@ def build() -> None:
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(_compile, sources, objects))
         _link(library, "-shared", *objects)
-    if not _faulty().exists():
-        _faulty().parent.mkdir(parents=True, exist_ok=True)
-        _link(_faulty(), "-shared", *EMULATOR_FLAGS, "-x", "c++", FAULTY)
+    for name in TEST_KERNELS:
+        library, source = _test_kernels(name), TESTS / "cuda" / f"{name}.cu"
+        if not library.exists():
+            library.parent.mkdir(parents=True, exist_ok=True)
+            _link(library, "-shared", *EMULATOR_FLAGS, "-x", "c++", source)
     if not _counter().exists():
         _counter().parent.mkdir(parents=True, exist_ok=True)
         _link(_counter(), *COUNTER_FLAGS, COUNTER)
@@ -128,9 +132,10 @@ def _emulator() -> Path:
     return OUT / _digest(files, EMULATOR_FLAGS) / f"_kernels_cuda{suffix}"
 
 
-def _faulty() -> Path:
-    headers = [*(KERNELS / "cuda").glob("*.*h"), *EMULATOR.rglob("*.*h")]
-    return OUT / _digest([FAULTY, *headers], EMULATOR_FLAGS) / "faulty_kernels.so"
+def _test_kernels(name: str) -> Path:
+    shared = [*(KERNELS / "cuda").glob("*.*h"), *(KERNELS / "common").glob("*.h")]
+    files = [TESTS / "cuda" / f"{name}.cu", *shared, *EMULATOR.rglob("*.*h")]
+    return OUT / _digest(files, EMULATOR_FLAGS) / f"{name}.so"
 
 
 def _counter() -> Path:

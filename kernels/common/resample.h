@@ -23,18 +23,29 @@ struct Tap {
   double fraction;
 };
 
+// The same in whole numbers: `rest` / unit of the way.
+struct Place {
+  std::int64_t index;
+  std::int64_t rest;
+};
+
 // The position (first + i * step) / unit among `in` samples, clamped to them.
 struct AffineAxis {
   std::int64_t first;
   std::int64_t step;
   std::int64_t unit;
 
-  FUSEG_BOTH Tap tap(std::int64_t i, std::int64_t in) const {
+  FUSEG_BOTH Place place(std::int64_t i, std::int64_t in) const {
     const std::int64_t position = first + i * step;
-    if (position <= 0) return {0, 0.0};
+    if (position <= 0) return {0, 0};
     const std::int64_t index = position / unit;
-    if (index >= in - 1) return {in - 1, 0.0};
-    return {index, static_cast<double>(position % unit) / static_cast<double>(unit)};
+    if (index >= in - 1) return {in - 1, 0};
+    return {index, position - index * unit};
+  }
+
+  FUSEG_BOTH Tap tap(std::int64_t i, std::int64_t in) const {
+    const Place at = place(i, in);
+    return {at.index, static_cast<double>(at.rest) / static_cast<double>(unit)};
   }
 };
 

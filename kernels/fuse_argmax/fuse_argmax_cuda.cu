@@ -156,12 +156,12 @@ __global__ void __launch_bounds__(kThreads, 4)
     const ScoreMap& map = job.maps[m];
     if (k < kTileWidth) {
       const std::int64_t x = min(left + k, job.out_width - 1);
-      tile.column[m][k] =
-          weighted_tap(linear_tap(x, map.width, job.out_width, job.align_corners), 0);
+      tile.column[m][k] = weighted_tap(
+          affine_axis(map.width, job.out_width, job.align_corners), x, map.width);
     } else {
       const std::int64_t y = min(top + k - kTileWidth, job.out_height - 1);
-      tile.row[m][k - kTileWidth] =
-          weighted_tap(linear_tap(y, map.height, job.out_height, job.align_corners), 0);
+      tile.row[m][k - kTileWidth] = weighted_tap(
+          affine_axis(map.height, job.out_height, job.align_corners), y, map.height);
     }
   }
   __syncthreads();

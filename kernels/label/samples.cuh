@@ -3,23 +3,10 @@
 
 #include <cstdint>
 
-#include "common/resample.h"
 #include "cuda/device.cuh"
+#include "cuda/weighted_tap.cuh"
 
 namespace fuseg {
-
-// A position on one axis: between sample `index`, counted from some first one, and the
-// next, with these weights.
-struct WeightedTap {
-  std::int32_t index;
-  float first;
-  float second;
-};
-
-__device__ inline WeightedTap weighted_tap(const Tap& tap, std::int64_t from) {
-  return {static_cast<std::int32_t>(tap.index - from),
-          static_cast<float>(1.0 - tap.fraction), static_cast<float>(tap.fraction)};
-}
 
 // Between two samples of a row. A sample of weight 0 is not read.
 template <typename Score>

@@ -1,4 +1,5 @@
 #include "cuda/device.cuh"
+#include "cuda/weighted_tap.cuh"
 #include "pack_color/pack_color.h"
 
 namespace fuseg {
@@ -33,11 +34,19 @@ __device__ FrameSpan frame_span_of(const AxisMap& side, std::int64_t at,
   FrameSpan span{};
   if (at < 0 || at >= side.out) return span;
   span.step = 1;
-  if (filter != Filter::kAntialias) {
-    const Tap tap = side.tap(at, filter);
-    span.first = static_cast<std::int32_t>(tap.index);
-    span.fraction = static_cast<float>(tap.fraction);
-    span.count = span.fraction > 0.0f ? 2 : 1;
+  span.count = 1;
+  if (filter == Filter::kNearest || filter == Filter::kNearestExact) {
+    const std::int64_t only = nearest_tap(at, side.in, side.out, filter);
+    span.first = static_cast<std::int32_t>(side.frame(only));
+    return span;
+  }
+  if (filter == Filter::kBilinear) {
+    // In the frame's order whichever way the axis runs.
+    const WeightedTap tap = weighted_tap(affine_axis(side.in, side.out), at, side.in);
+    const bool two = tap.second > 0.0f, back = side.step < 0;
+    span.first = static_cast<std::int32_t>(side.frame(tap.index + (two && back)));
+    span.fraction = two && back ? tap.first : tap.second;
+    span.count = two ? 2 : 1;
     return span;
   }
   const FilterSupport support = filter_support(at, side.in, side.out);

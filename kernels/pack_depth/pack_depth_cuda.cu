@@ -1,4 +1,5 @@
 #include "cuda/device.cuh"
+#include "cuda/weighted_tap.cuh"
 #include "pack_depth/pack_depth.h"
 
 namespace fuseg {
@@ -19,7 +20,15 @@ struct Tile {
 __device__ TapPair tap_pair_in_picture(const AxisMap& side, std::int64_t at,
                                        Filter filter) {
   if (at < 0 || at >= side.out) return {-1, -1, 0.0f, 0.0f};
-  return tap_pair(side, at, filter);
+  if (filter != Filter::kBilinear) {
+    const std::int64_t only = nearest_tap(at, side.in, side.out, filter);
+    const auto index = static_cast<std::int32_t>(side.frame(only));
+    return {index, index, 1.0f, 0.0f};
+  }
+  const WeightedTap tap = weighted_tap(affine_axis(side.in, side.out), at, side.in);
+  const std::int64_t next = tap.second > 0.0f ? tap.index + 1 : tap.index;
+  return {static_cast<std::int32_t>(side.frame(tap.index)),
+          static_cast<std::int32_t>(side.frame(next)), tap.first, tap.second};
 }
 
 template <typename In>

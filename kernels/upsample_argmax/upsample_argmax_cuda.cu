@@ -64,11 +64,11 @@ struct Tile {
 
 // Every column has a sample to its right: the last one is also the cell's before it.
 __device__ WeightedTap column_of(const Task& task, std::int64_t x, std::int64_t from) {
-  const Tap tap = task.columns.tap(x, task.width);
-  if (task.by_cells && tap.index == task.width - 1) {
-    return {static_cast<std::int32_t>(tap.index - 1 - from), 0.0f, 1.0f};
+  WeightedTap tap = weighted_tap(task.columns, x, task.width, from);
+  if (task.by_cells && tap.index + from == task.width - 1) {
+    tap = {tap.index - 1, 0.0f, 1.0f};
   }
-  return weighted_tap(tap, from);
+  return tap;
 }
 
 struct Best {
@@ -300,8 +300,8 @@ __device__ Part<typename Layout::Score> part_of(const Task& task) {
       static_cast<int>(min(task.out_height - part.top, std::int64_t{kTileHeight}));
   part.columns =
       static_cast<int>(min(task.out_width - part.left, std::int64_t{kTileWidth}));
-  part.from_y = task.rows.tap(part.top + part.first_row, task.height).index;
-  part.from_x = task.columns.tap(part.left, task.width).index;
+  part.from_y = task.rows.place(part.top + part.first_row, task.height).index;
+  part.from_x = task.columns.place(part.left, task.width).index;
   if (task.by_cells) part.from_x = min(part.from_x, task.width - 2);
   part.scores =
       static_cast<const Score*>(task.scores) +
@@ -327,7 +327,7 @@ __device__ void locate_pixels(const Task& task, const Part<Score>& part, Tile& t
   } else if (thread < kTileWidth + kTileHeight) {
     const int row = thread - kTileWidth;  // 0 to 31
     const std::int64_t y = part.top + max(part.first_row, min(row, part.rows - 1));
-    tile.row[row] = weighted_tap(task.rows.tap(y, task.height), part.from_y);
+    tile.row[row] = weighted_tap(task.rows, y, task.height, part.from_y);
   }
 }
 
@@ -557,7 +557,7 @@ void upsample_argmax_cuda(const UpsampleArgmax& job, CUstream_st* stream) {
   // The first tile ends where a cell ends: with whole scales, so do all.
   std::int64_t row = 0;
   while (row < kTileHeight && row < job.out_height &&
-         job.rows.tap(row, job.height).index == job.rows.tap(0, job.height).index) {
+         job.rows.place(row, job.height).index == job.rows.place(0, job.height).index) {
     ++row;
   }
   task.above = task.by_cells ? (kTileHeight - row % kTileHeight) % kTileHeight : 0;

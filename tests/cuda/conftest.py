@@ -108,11 +108,11 @@ def emulated_kernels() -> ModuleType:
 def emulated(emulated_kernels: ModuleType, seed: int) -> Iterator[ModuleType]:
     """The CUDA module on the CPU. Its threads take turns in an order of the seed's; an
     error that nobody took from CUDA by the end of the test fails it."""
-    order, error = native.state_of_emulator(emulated_kernels)
-    order.value, error.value = seed, 0
+    state = native.Emulator(emulated_kernels)
+    state.seed.value, state.error.value = seed, 0
     print(f"FUSEG_SEED={seed}")
     yield emulated_kernels
-    assert error.value == 0, f"CUDA error {error.value} was left: cudaGetLastError"
+    assert state.error.value == 0, f"CUDA's error {state.error.value} was left"
 
 
 @pytest.fixture

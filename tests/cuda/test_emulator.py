@@ -28,7 +28,14 @@ sys.exit(status)
 
 
 def run(kernel, seed):
-    words = [sys.executable, "-c", RUN, native.faulty_kernels(), kernel, str(seed)]
+    words = [
+        sys.executable,
+        "-c",
+        RUN,
+        native.test_kernels("faulty_kernels"),
+        kernel,
+        str(seed),
+    ]
     return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
@@ -114,10 +121,10 @@ def results(gpu, rng, poison):
 def test_results_do_not_depend_on_the_order_of_threads(
     on_emulator, emulated, seed, poison, orders
 ):
-    order, _ = native.state_of_emulator(emulated)
+    state = native.Emulator(emulated)
     first = None
     for other in range(orders):
-        order.value = seed + other
+        state.seed.value = seed + other
         found = [
             on_emulator.get(out).tobytes()
             for out in results(on_emulator, np.random.default_rng(seed), poison)

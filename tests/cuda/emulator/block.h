@@ -16,9 +16,10 @@
 #include <utility>
 #include <vector>
 
-// Tests set it: the same seed gives the same order. Looked up by its plain name.
+// Tests look these up by their plain names. The same seed gives the same order.
 extern "C" {
 [[gnu::visibility("default")]] inline std::uint64_t fuseg_emulator_seed = 0;
+[[gnu::visibility("default")]] inline std::uint64_t fuseg_emulator_blocks = 0;  // begun
 }
 
 namespace fuseg {
@@ -46,7 +47,6 @@ struct Fiber {
 inline jmp_buf scheduler;
 inline std::vector<Fiber> fibers;
 inline std::function<void()> body;
-inline std::uint64_t block = 0;  // how many have begun
 alignas(128) inline std::uint8_t shared[256 << 10];
 
 // Below `end`, by SplitMix64.
@@ -156,7 +156,7 @@ inline void run_warp(unsigned first, unsigned end) {
 inline void run_block(unsigned threads) {
   fibers.resize(std::max<std::size_t>(fibers.size(), threads));
   for (unsigned i = 0; i < threads; ++i) fibers[i].state = State::kReady;
-  ++block;
+  ++fuseg_emulator_blocks;
   const unsigned warps = (threads + 31) / 32;
   while (!all(0, threads, State::kDone)) {
     const Order order(warps);

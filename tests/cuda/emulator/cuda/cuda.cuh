@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "block.h"
 #include "common/half.h"
@@ -19,6 +20,7 @@
 #define __host__
 #define __grid_constant__
 #define __forceinline__ inline
+#define __noinline__
 #define __launch_bounds__(...)
 
 namespace fuseg {
@@ -36,6 +38,10 @@ inline uint4 make_uint4(std::uint32_t x, std::uint32_t y, std::uint32_t z,
   return {x, y, z, w};
 }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+struct alignas(8) float2 {
+  float x, y;
+};
+inline float2 make_float2(float x, float y) { return {x, y}; }
 
 inline void* shared_block() { return emulator::shared; }
 
@@ -43,8 +49,9 @@ template <typename T>
 T& shared() {
   alignas(std::max(alignof(T), alignof(uint4))) static std::uint8_t memory[sizeof(T)];
   static std::uint64_t block = 0;
-  if (block != emulator::block) std::memset(memory, emulator::kPoison, sizeof memory);
-  block = emulator::block;
+  if (std::exchange(block, fuseg_emulator_blocks) != fuseg_emulator_blocks) {
+    std::memset(memory, emulator::kPoison, sizeof memory);
+  }
   return *reinterpret_cast<T*>(memory);
 }
 
@@ -99,6 +106,8 @@ inline std::uint32_t __byte_perm(std::uint32_t low, std::uint32_t high,
   }
   return picked;
 }
+inline float __int2float_rn(int x) { return static_cast<float>(x); }
+inline float __fdiv_rn(float a, float b) { return a / b; }
 inline float __expf(float x) { return std::exp(x); }
 
 inline float float_of(Half half) { return to_float(half); }
