@@ -5,7 +5,7 @@ namespace fuseg {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr std::int64_t kMostBlocks = 528;  // four per SM of the largest GPU served
+constexpr int kBlocksAtOnce = 4;  // on a multiprocessor
 constexpr std::int64_t kMostShared = 48 << 10;
 
 struct Counted {
@@ -71,7 +71,7 @@ __device__ void count_into(const Counted& job, Table* table) {
 // Every block counts on chip, and adds what it found to the whole. In phases 1 and 3
 // thread t has cells t, t + 256, t + 512 and so on, row-major.
 template <int kLabelBytes>
-__global__ void __launch_bounds__(kThreads, 4)
+__global__ void __launch_bounds__(kThreads, kBlocksAtOnce)
     confusion_matrix_kernel(const __grid_constant__ Counted job) {
   auto* table = static_cast<std::uint32_t*>(shared_block());
   const auto cells = static_cast<int>(job.classes * job.classes);  // up to 12,288
@@ -96,7 +96,7 @@ __global__ void __launch_bounds__(kThreads, 4)
 
 // With too many classes for that, every run is added to the whole.
 template <int kLabelBytes>
-__global__ void __launch_bounds__(kThreads, 4)
+__global__ void __launch_bounds__(kThreads, kBlocksAtOnce)
     large_confusion_matrix_kernel(const __grid_constant__ Counted job) {
   count_into<kLabelBytes>(job, job.counts);
 }
@@ -118,7 +118,9 @@ void confusion_matrix_cuda(const ConfusionMatrix& job, CUstream_st* stream) {
                             : (job.label_bytes == 1 ? large_confusion_matrix_kernel<1>
                                                     : large_confusion_matrix_kernel<2>);
   const std::int64_t pieces = ceil_div(counted.bytes, 16 * kThreads);
-  const dim3 blocks(static_cast<unsigned>(pieces < kMostBlocks ? pieces : kMostBlocks));
+  // No more than run at once: every block adds its whole table in the end.
+  const std::int64_t most = kBlocksAtOnce * multiprocessors("confusion_matrix");
+  const dim3 blocks(static_cast<unsigned>(pieces < most ? pieces : most));
   launch("confusion_matrix", kernel, blocks, kThreads,
          static_cast<std::size_t>(small ? shared : 0), stream, counted);
 }

@@ -1,180 +1,23 @@
 #include "fuse_argmax/fuse_argmax.h"
-#include "label/samples.cuh"
+#include "fuse_argmax/strip.cuh"
 
-// A block labels one tile, a thread one column of it and a few rows. Where all these
-// rows lie in one cell of a map, as they mostly do, a class costs two sums across and
-// one step per row; nothing but labels, and what else is wanted, is written.
+// A block labels one tile, a thread one strip of it or several; nothing but labels, and
+// what else is wanted, is written.
 namespace fuseg {
 namespace {
 
-constexpr int kThreads = 128;
-constexpr int kTileWidth = 64;
-constexpr int kStrips = kThreads / kTileWidth;
-constexpr int kMostClasses = 224;  // with weights of their own: a launch takes 4 KB
-
-struct Weights {
-  float of[kMostMaps][kMostClasses];
-  bool per_class;  // else of[m][0] is the map's
-
-  __device__ float at(int m, int c) const { return of[m][per_class ? c : 0]; }
-};
-
+// The strips of one pass: a thread has kRows pixels of one column below each other,
+// from row `first` of the tile on.
 template <int kRows>
-struct Tile {
-  WeightedTap column[kMostMaps][kTileWidth];
-  WeightedTap row[kMostMaps][kStrips * kRows];
-  alignas(16) std::uint16_t label[kStrips * kRows][kTileWidth];
-};
-
-template <typename Score>
-__device__ float score_at(const Score* sample, std::int64_t width,
-                          const WeightedTap& row, const WeightedTap& column) {
-  const float above = across(sample, column);
-  return row.second == 0.0f
-             ? above
-             : row.first * above + row.second * across(sample + width, column);
-}
-
-// One class of one map at the rows of a strip. `sample` is the upper left one of row 0.
-template <int kRows, typename Score>
-__device__ void read_strip(const Score* __restrict__ sample, std::int64_t width,
-                           const WeightedTap* row, const WeightedTap& column,
-                           bool one_cell, float (&score)[kRows]) {
-  if (!one_cell) {
-#pragma unroll
-    for (int r = 0; r < kRows; ++r) {
-      const std::int64_t down = row[r].index - row[0].index;
-      score[r] = score_at(sample + down * width, width, row[r], column);
-    }
-    return;
-  }
-  bool below = false;
-#pragma unroll
-  for (int r = 0; r < kRows; ++r) below |= row[r].second != 0.0f;
-  const float first = across(sample, column);
-  const float second = below ? across(sample + width, column) : 0.0f;
-#pragma unroll
-  for (int r = 0; r < kRows; ++r) {
-    score[r] = between(first, second, row[r].first, row[r].second);
-  }
-}
-
-__device__ bool counts_at(const ScoreMap& map, std::int64_t sample,
-                          const WeightedTap& row, const WeightedTap& column) {
-  if (map.valid == nullptr) return true;
-  const std::uint8_t* valid = map.valid + sample;
-  const bool right = column.second != 0.0f, lower = row.second != 0.0f;
-  return __ldg(valid) != 0 && (!right || __ldg(valid + 1) != 0) &&
-         (!lower || __ldg(valid + map.width) != 0) &&
-         (!right || !lower || __ldg(valid + map.width + 1) != 0);
-}
-
-// One strip of one column.
-template <int kRows>
-struct Strip {
-  const FuseArgmax& job;
-  const Weights& weights;
-  const Tile<kRows>& tile;
-  int first;  // its first row in the tile
-  int x;
-  unsigned counts;    // bit m * kRows + r: map m counts at row r
-  unsigned one_cell;  // bit m
-
-  __device__ bool map_counts(int m, int r) const {
-    return counts >> (m * kRows + r) & 1;
-  }
-
-  // The score of class c in map m, before its weight.
-  __device__ void read(int m, int c, float (&score)[kRows]) const {
-    const ScoreMap& map = job.maps[m];
-    const WeightedTap* row = &tile.row[m][first];
-    const WeightedTap column = tile.column[m][x];
-    const std::int64_t at = (c * map.height + row->index) * map.width + column.index;
-    const bool one = one_cell >> m & 1;
-    if (map.half) {
-      read_strip(static_cast<const Half*>(map.scores) + at, map.width, row, column, one,
-                 score);
-    } else {
-      read_strip(static_cast<const float*>(map.scores) + at, map.width, row, column,
-                 one, score);
-    }
-  }
-
-  __device__ void fuse(int c, float (&sum)[kRows]) const {
-#pragma unroll
-    for (int r = 0; r < kRows; ++r) sum[r] = initial_score(job.mode);
-    for (int m = 0; m < job.count; ++m) {
-      const float weight = weights.at(m, c);
-      if (weight == 0.0f || (counts >> m * kRows & ((1u << kRows) - 1)) == 0) continue;
-      float score[kRows];
-      read(m, c, score);
-#pragma unroll
-      for (int r = 0; r < kRows; ++r) {
-        if (!map_counts(m, r)) continue;
-        sum[r] = fused(job.mode, sum[r], weighted_score(job.mode, weight, score[r]));
-      }
-    }
-  }
-
-  __device__ std::uint8_t source(int r, int label) const {
-    float best = -INFINITY;
-    std::uint8_t found = kNoMap;
-    for (int m = 0; m < job.count; ++m) {
-      const float weight = weights.at(m, label);
-      if (weight == 0.0f || !map_counts(m, r)) continue;
-      float score[kRows];
-      read(m, label, score);
-      float at_row = 0.0f;
-#pragma unroll
-      for (int k = 0; k < kRows; ++k) at_row = k == r ? score[k] : at_row;
-      const float own = weighted_score(job.mode, weight, at_row);
-      if (own > best) {
-        best = own;
-        found = static_cast<std::uint8_t>(m);
-      }
-    }
-    return found;
-  }
-};
-
-template <int kRows>
-__global__ void __launch_bounds__(kThreads, 4)
-    fuse_argmax_kernel(const __grid_constant__ FuseArgmax job,
-                       const __grid_constant__ Weights weights) {
-  constexpr int kTileHeight = kStrips * kRows;
-  auto& tile = shared<Tile<kRows>>();
-  const int thread = static_cast<int>(threadIdx.x);                 // 0 to 127
-  const std::int64_t left = std::int64_t{blockIdx.x} * kTileWidth;  // of the tile
-  const std::int64_t top = std::int64_t{blockIdx.y} * kTileHeight;
-
-  // Phase 1: where the columns and rows of the tile lie among each map's samples. A
-  // thread has one column or row of one map at a time; those outside of the image get
-  // the tap of the last one inside.
-  for (int i = thread; i < job.count * (kTileWidth + kTileHeight); i += kThreads) {
-    const int m = i / (kTileWidth + kTileHeight);  // the map: 0 to 3
-    const int k = i % (kTileWidth + kTileHeight);  // 64 columns, then the rows
-    const ScoreMap& map = job.maps[m];
-    if (k < kTileWidth) {
-      const std::int64_t x = min(left + k, job.out_width - 1);
-      tile.column[m][k] = weighted_tap(
-          affine_axis(map.width, job.out_width, job.align_corners), x, map.width);
-    } else {
-      const std::int64_t y = min(top + k - kTileWidth, job.out_height - 1);
-      tile.row[m][k - kTileWidth] = weighted_tap(
-          affine_axis(map.height, job.out_height, job.align_corners), y, map.height);
-    }
-  }
-  __syncthreads();
-
-  // Phase 2: a thread has a strip, kRows pixels below each other. At which of them each
-  // map counts, and in which maps they share a cell.
-  const int first = thread / kTileWidth * kRows;  // 0 or kRows
-  const int x = thread % kTileWidth;              // 0 to 63
-  Strip<kRows> strip{job, weights, tile, first, x, 0, 0};
+__device__ void label_strip(const Task& task, const Weights& weights, Tile<kRows>& tile,
+                            std::int64_t top, std::int64_t left, int first, int x) {
+  // Phase 2: at which of the pixels each map counts, and in which maps they share a
+  // cell.
+  Strip<kRows> strip{task, weights, tile, first, x, 0, 0};
 #pragma unroll
   for (int m = 0; m < kMostMaps; ++m) {
-    if (m >= job.count) continue;
-    const ScoreMap& map = job.maps[m];
+    if (m >= task.count) continue;
+    const Map& map = task.maps[m];
     const WeightedTap column = tile.column[m][x];
     bool one_cell = true;
 #pragma unroll
@@ -197,7 +40,7 @@ __global__ void __launch_bounds__(kThreads, 4)
     best[r] = -INFINITY;
     label[r] = 0;
   }
-  for (int c = 0; c < job.classes; ++c) {
+  for (int c = 0; c < task.classes; ++c) {
     float sum[kRows];
     strip.fuse(c, sum);
 #pragma unroll
@@ -213,8 +56,8 @@ __global__ void __launch_bounds__(kThreads, 4)
   float total[kRows];
 #pragma unroll
   for (int r = 0; r < kRows; ++r) total[r] = 0.0f;
-  if (job.confidence != nullptr) {
-    for (int c = 0; c < job.classes; ++c) {
+  if (task.confidence != nullptr) {
+    for (int c = 0; c < task.classes; ++c) {
       float sum[kRows];
       strip.fuse(c, sum);
 #pragma unroll
@@ -227,29 +70,93 @@ __global__ void __launch_bounds__(kThreads, 4)
 #pragma unroll
   for (int r = 0; r < kRows; ++r) {
     bool some = false;
-    for (int m = 0; m < job.count; ++m) some |= strip.map_counts(m, r);
+    for (int m = 0; m < task.count; ++m) some |= strip.map_counts(m, r);
     const std::int64_t y = top + first + r;
-    const std::int64_t at = y * job.out_width + left + x;
-    const int shown = some ? label[r] : job.ignore;
+    const std::int64_t at = y * task.out_width + left + x;
+    const int shown = some ? label[r] : task.ignore;
     tile.label[first + r][x] = static_cast<std::uint16_t>(shown);
-    if (y >= job.out_height || left + x >= job.out_width) continue;
-    if (job.confidence != nullptr) job.confidence[at] = some ? 1.0f / total[r] : 0.0f;
-    if (job.source != nullptr) {
-      job.source[at] = some && best[r] > -INFINITY ? strip.source(r, label[r]) : kNoMap;
+    if (y >= task.out_height || left + x >= task.out_width) continue;
+    if (task.confidence != nullptr) task.confidence[at] = some ? 1.0f / total[r] : 0.0f;
+    if (task.source != nullptr) {
+      task.source[at] =
+          some && best[r] > -INFINITY ? strip.source(r, label[r]) : kNoMap;
     }
   }
-  __syncthreads();
-  store_labels(
-      LabelTarget{job.labels, job.wide(), job.out_height, job.out_width, top, left},
-      tile.label);
 }
 
 template <int kRows>
-void start(const FuseArgmax& job, const Weights& weights, CUstream_st* stream) {
-  const dim3 blocks(static_cast<unsigned>(ceil_div(job.out_width, kTileWidth)),
-                    static_cast<unsigned>(ceil_div(job.out_height, kStrips * kRows)));
-  launch("fuse_argmax", fuse_argmax_kernel<kRows>, blocks, kThreads, 0, stream, job,
+__global__ void __launch_bounds__(kThreads, 4)
+    fuse_argmax_kernel(const __grid_constant__ Task task,
+                       const __grid_constant__ Weights weights) {
+  auto& tile = shared<Tile<kRows>>();
+  const int thread = static_cast<int>(threadIdx.x);                 // 0 to 127
+  const int height = task.passes * kStrips * kRows;                 // of the tile
+  const std::int64_t left = std::int64_t{blockIdx.x} * kTileWidth;  // of the tile
+  const std::int64_t top = std::int64_t{blockIdx.y} * height;
+
+  // Phase 1: where the columns and rows of the tile lie among each map's samples. A
+  // thread has one column or row of one map at a time, and a warp only columns or only
+  // rows; those outside of the image get the tap of the last one inside.
+  for (int i = thread; i < task.count * kTileWidth; i += kThreads) {
+    const int m = i / kTileWidth;  // the map: 0 to 3
+    const Map& map = task.maps[m];
+    const std::int64_t x = min(left + i % kTileWidth, task.out_width - 1);
+    tile.column[m][i % kTileWidth] = weighted_tap(
+        affine_axis(map.width, task.out_width, task.align_corners), x, map.width);
+  }
+  for (int i = thread; i < task.count * height; i += kThreads) {
+    const int m = i / height;
+    const Map& map = task.maps[m];
+    const std::int64_t y = min(top + i % height, task.out_height - 1);
+    tile.row[m][i % height] = weighted_tap(
+        affine_axis(map.height, task.out_height, task.align_corners), y, map.height);
+  }
+  __syncthreads();
+
+  const int strip = thread / kTileWidth;  // of the pass: 0 or 1
+  for (int pass = 0; pass < task.passes; ++pass) {
+    const int first = (pass * kStrips + strip) * kRows;
+    label_strip(task, weights, tile, top, left, first, thread % kTileWidth);
+  }
+  __syncthreads();
+  const std::int64_t end = min(task.out_height, top + height);
+  store_labels(LabelTarget{task.labels, task.wide, end, task.out_width, top, left},
+               tile.label);
+}
+
+template <int kRows>
+void start(Task task, const Weights& weights, CUstream_st* stream) {
+  const std::int64_t across = ceil_div(task.out_width, kTileWidth);
+  const auto down = [&](int passes) {
+    return ceil_div(task.out_height, std::int64_t{passes} * kStrips * kRows);
+  };
+  // Tall tiles share the work on their columns, if there are enough to go round.
+  const bool many = across * down(kMostPasses) >= 4 * multiprocessors("fuse_argmax");
+  task.passes = many ? kMostPasses : 1;
+  const dim3 blocks(static_cast<unsigned>(across),
+                    static_cast<unsigned>(down(task.passes)));
+  launch("fuse_argmax", fuse_argmax_kernel<kRows>, blocks, kThreads, 0, stream, task,
          weights);
+}
+
+Task task_of(const FuseArgmax& job) {
+  Task task{};
+  for (int m = 0; m < job.count; ++m) {
+    const ScoreMap& map = job.maps[m];
+    task.maps[m] = {map.scores, map.valid, map.height, map.width, map.half};
+  }
+  task.count = job.count;
+  task.classes = job.classes;
+  task.mode = job.mode;
+  task.align_corners = job.align_corners;
+  task.wide = job.wide();
+  task.ignore = job.ignore;
+  task.labels = job.labels;
+  task.confidence = job.confidence;
+  task.source = job.source;
+  task.out_height = job.out_height;
+  task.out_width = job.out_width;
+  return task;
 }
 
 Weights weights_of(const FuseArgmax& job) {
@@ -281,9 +188,9 @@ void fuse_argmax_cuda(const FuseArgmax& job, CUstream_st* stream) {
   }
   const Weights weights = weights_of(job);
   if (tall) {
-    start<4>(job, weights, stream);
+    start<4>(task_of(job), weights, stream);
   } else {
-    start<2>(job, weights, stream);
+    start<2>(task_of(job), weights, stream);
   }
 }
 

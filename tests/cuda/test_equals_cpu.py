@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import native
 import numpy as np
 import pytest
 
@@ -139,6 +140,16 @@ def test_confusion_matrix(gpu, rng, classes, dtype):
         out = gpu.put(before.copy())
         ops.confusion_matrix(gpu.put(truth), gpu.put(guess), out=out, **settings)
         np.testing.assert_array_equal(gpu.get(out), wanted)
+
+
+def test_confusion_matrix_has_as_many_blocks_as_run_at_once(on_emulator, emulated):
+    """Each adds its whole table. The emulated GPU has one multiprocessor."""
+    labels = on_emulator.put(np.zeros(300_000, np.uint8))
+    out = on_emulator.put(np.zeros((3, 3), np.int64))
+    before = native.Emulator(emulated).blocks.value
+    ops.confusion_matrix(labels, labels, classes=3, out=out)
+    assert native.Emulator(emulated).blocks.value == before + 4
+    assert on_emulator.get(out)[0, 0] == 300_000
 
 
 def test_confusion_matrix_leaves_out_labels_beyond_the_classes(gpu):

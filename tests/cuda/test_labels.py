@@ -134,6 +134,7 @@ def test_upsample_argmax_of_a_letterboxed_network(gpu, rng, poison):
         ([(4, 6, 8), (4, 3, 4)], [np.float32, np.float16], (25, 41)),
         ([(3, 5, 5), (3, 10, 9), (3, 1, 1)], [np.float16] * 3, (20, 31)),
         ([(6, 7, 9)] * 4, [np.float32] * 4, (7, 9)),
+        ([(4, 9, 11), (4, 3, 4)], [np.float32] * 2, (37, 131)),
         ([(300, 3, 4)] * 2, [np.float32] * 2, (12, 70)),
     ],
 )

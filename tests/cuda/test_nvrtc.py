@@ -42,6 +42,7 @@ SHIMS = {
     # All is compiled for the device here, so a launch may only name its kernel.
     "cuda/launch.cuh": "#pragma once\nstruct CUstream_st;\nnamespace fuseg {\n"
     "inline void refuse(const char*, const char*) {}\n"
+    "inline int multiprocessors(const char*) { return 1; }\n"
     "template <typename... Taken, typename... Given>\n"
     "void launch(const char*, void (*kernel)(Taken...), dim3, unsigned, size_t,\n"
     'CUstream_st*, const Given&...) { asm volatile("" :: "l"(kernel)); } }\n',

@@ -41,6 +41,7 @@ enum cudaMemoryType {
   cudaMemoryTypeDevice = 2,
   cudaMemoryTypeManaged = 3,
 };
+enum cudaDeviceAttr { cudaDevAttrMultiProcessorCount = 16 };
 enum cudaMemcpyKind { cudaMemcpyDefault = 4 };
 enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
 struct cudaPointerAttributes {
@@ -132,6 +133,11 @@ inline cudaError_t cudaSetDevice(int device) {
 inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* found, int device) {
   if (device != 0) return emulated::failed(cudaErrorInvalidDevice);
   *found = {"Emulated GPU", emulated::kBytes, 7, 5, 0};
+  return cudaSuccess;
+}
+inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int device) {
+  if (device != 0) return emulated::failed(cudaErrorInvalidDevice);
+  *value = 1;  // multiprocessor: small pictures fill it
   return cudaSuccess;
 }
 inline cudaError_t cudaDriverGetVersion(int* version) {
