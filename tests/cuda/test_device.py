@@ -222,6 +222,16 @@ def test_scores_in_hwc8_that_are_not_at_16_bytes_are_refused(kernels, address):
     assert not kernels.calls
 
 
+def test_more_images_than_a_launch_takes_are_refused(kernels):
+    scores, labels = Fake((65536, 2, 1, 1), "f4"), Fake((65536, 1, 1), "u1", 1 << 30)
+    with pytest.raises(ShapeError, match=r"at most 65535 images .*, got 65536: label"):
+        ops.upsample_argmax(scores, size=(1, 1), out=labels)
+    assert not kernels.calls
+    half, labels = Fake((65535, 2, 1, 1), "f4"), Fake((65535, 1, 1), "u1", 1 << 30)
+    ops.upsample_argmax(half, size=(1, 1), out=labels)
+    assert kernels.launched()[0] == "upsample_argmax"
+
+
 def test_a_rejected_launch_is_one_sentence(monkeypatch):
     def broken(*_):
         raise RuntimeError("overlay could not be launched: no kernel image")

@@ -29,6 +29,7 @@ _MOST_CLASSES = 65535
 _MOST_SAMPLES = 1 << 40
 _MOST_IN_A_BYTE = 255  # 255 stays free for pixels without a label
 _MOST_THREADS = 64
+_MOST_IMAGES_ON_GPU = 65535  # of the third axis of a launch
 _FLOATS = (np.float32, np.float16)
 _LAYOUTS = ("linear", "hwc8")
 
@@ -100,8 +101,9 @@ def upsample_argmax(
 
     Raises:
         ShapeError: ``scores`` is not ``(C, h, w)`` or ``(N, C, h, w)``, or for
-            ``"hwc8"`` ``(h, w, P)``, is empty or has more than 65535 classes, or a
-            buffer has another shape than the labels.
+            ``"hwc8"`` ``(h, w, P)``, is empty or has more than 65535 classes, or on
+            the GPU more than 65535 images, or a buffer has another shape than the
+            labels.
         LayoutError: ``scores`` or a buffer is a strided view, or ``scores`` does not
             begin where ``"hwc8"`` has to on the GPU.
         DTypeError: An array is not of the type above.
@@ -281,6 +283,11 @@ class UpsampleArgmax:
             )
         arrays = (scores, target, confidence, nan_samples)
         if gpu:
+            if len(self.shape) == 3 and self.shape[0] > _MOST_IMAGES_ON_GPU:
+                raise ShapeError(
+                    f"scores must be of at most {_MOST_IMAGES_ON_GPU} images on the "
+                    f"GPU, got {self.shape[0]}: label them in several calls."
+                )
             if self._pitch:
                 require_16_byte_alignment(scores)
             launch(self._kernel, *arrays, stream=stream)
