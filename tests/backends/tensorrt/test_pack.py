@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -42,7 +43,7 @@ def test_round_trip_by_digest(made, engine, tmp_path, trt10):
     assert digest == sha256(path)
     there = pack.install(path, digest.upper(), made.fingerprint)
     assert bytes(there.plan) == bytes(made.plan)
-    assert there.record == made.record
+    assert there.record == replace(made.record, seconds=None)
     found = engine("fp16")
     assert not found.built
     assert bytes(found.plan) == bytes(made.plan)
@@ -109,8 +110,6 @@ def test_a_plain_signature_over_the_record_is_none(made, keys, tmp_path):
 
 
 def test_it_is_for_exactly_what_this_device_would_build(made, facts, bundle, tmp_path):
-    from dataclasses import replace
-
     from fuseg.backends.tensorrt.fingerprint import Options, fingerprint_of
 
     path = tmp_path / "it.pack"
@@ -232,4 +231,4 @@ def test_without_cryptography_only_keys_are_refused(made, tmp_path, monkeypatch)
         pack.write_pack(path, made, path)
     with pytest.raises(ArgumentError, match=r"fuseg\[sign\]"):
         pack.install(path, str(path), made.fingerprint)
-    assert pack.install(path, digest, made.fingerprint).record == made.record
+    assert pack.install(path, digest, made.fingerprint).plan == made.plan

@@ -1,4 +1,4 @@
-"""Engine packs: one engine in a file, for devices of the same kind that cannot build.
+"""Engine packs: one engine in a file, for devices that it fits and that cannot build.
 
 A pack is taken only if it is for exactly what this device would build, and if somebody
 who is trusted vouches for it: by the sha256 of the file, or by an Ed25519 signature.
@@ -7,6 +7,7 @@ who is trusted vouches for it: by the sha256 of the file, or by an Ed25519 signa
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 from ...bundle.signing import is_digest, read_limited, require_signature, sign
@@ -37,7 +38,7 @@ def write_pack(path: Path, engine: Engine, sign_key: Path | None = None) -> str:
         InputFileError: The key cannot be read.
         OutputFileError: The pack cannot be written.
     """
-    record = engine.record.dump()
+    record = replace(engine.record, seconds=None).dump()
     signature = None
     if sign_key is not None:
         signature = sign(sign_key, _SIGNED + record)

@@ -61,7 +61,8 @@ class EngineRecord(Record):
         fingerprint: What it is bound to.
         plan: Digest and size of the plan.
         io_formats: Its inputs and outputs by name.
-        seconds: That the build took.
+        seconds: That the build took; absent in a pack, so that the same engine is
+            always the same pack.
         fallback: Why all inputs and outputs are float32 although others were asked for.
         reformats: Layers that only convert, as TensorRT names them.
         warnings: TensorRT's, the first ones.
@@ -71,8 +72,8 @@ class EngineRecord(Record):
     fingerprint: Fingerprint
     plan: File
     io_formats: dict[str, IoTensor]
-    seconds: float
     created_by: str
+    seconds: float | None = None
     fallback: str | None = None
     reformats: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
