@@ -64,13 +64,14 @@ def load(
     Args:
         path: The ``.fuseg`` file: its path, its bytes, the file opened for reading in
             binary mode, or a `Bundle` that was opened already.
-        backend: ``"tensorrt"`` or ``"onnxruntime-cuda"`` on an NVIDIA GPU,
-            ``"onnxruntime"`` or ``"openvino"`` on a CPU, or a `Backend` object of your
-            own. ``"auto"`` is what ``fuseg tune`` found the fastest for this bundle,
-            CPU and number of threads; else the first of TensorRT, ONNX Runtime's CUDA
-            provider and ONNX Runtime that works here. One line of the log says which,
-            and why not the ones before. A TensorRT engine that does not exist yet is
-            built first, which takes minutes; ``fuseg build`` does it ahead.
+        backend: ``"tensorrt"``, ``"tensorrt-rtx"`` or ``"onnxruntime-cuda"`` on an
+            NVIDIA GPU, ``"onnxruntime"`` or ``"openvino"`` on a CPU, or a `Backend`
+            object of your own. ``"auto"`` is what ``fuseg tune`` found the fastest for
+            this bundle, CPU and number of threads; else the first of TensorRT, TensorRT
+            for RTX, ONNX Runtime's CUDA provider and ONNX Runtime that works here. One
+            line of the log says which, and why not the ones before. A TensorRT engine
+            that does not exist yet is built first, which takes minutes; ``fuseg build``
+            does it ahead.
         variant: Name of the bundle's variant to run; by default what ``fuseg tune``
             found the fastest, else the one that is meant for the backend. If it then
             does not give the labels of the bundle's samples, another backend or fp32

@@ -26,8 +26,11 @@ HERE = Path(__file__).parent
 WHEELS = {
     "8.6.1": Wheels(("tensorrt_bindings==8.6.1",), (3, 11)),
     "10.3.0": Wheels(("tensorrt_cu12_bindings==10.3.0",), (3, 12)),
+    "10.10.0": Wheels(("tensorrt_cu12_bindings==10.10.0.31",), (3, 13)),
     "10.13.3": Wheels(("tensorrt_cu12_bindings==10.13.3.9",), (3, 13)),
+    "11.0.0": Wheels(("tensorrt_cu13_bindings==11.0.0.114",), (3, 13)),
     "11.4.0": Wheels(("tensorrt_cu13_bindings==11.4.0.106",), (3, 14)),
+    "rtx-1.7.1": wheels.RTX,
 }
 
 # All that the bindings take from TensorRT's libraries; the last four are 8.6's.
@@ -93,14 +96,17 @@ def load(version: str) -> Api:
 
 @functools.cache
 def _load(version: str) -> Api | Unavailable:
+    rtx = WHEELS[version] is wheels.RTX
+    module = "tensorrt_rtx_bindings" if rtx else "tensorrt_bindings"
     try:
         folder = wheels.unpacked(f"TensorRT {version}", WHEELS[version])
-        libraries = _empty_libraries(version.split(".")[0])
+        # TensorRT for RTX brings its own, which are small.
+        libraries = folder if rtx else _empty_libraries(version.split(".")[0])
     except Unavailable as reason:
         return reason
     child = subprocess.run(
         # Isolated: real libraries installed here would be loaded, and look for a GPU.
-        [sys.executable, "-I", "-S", HERE / "read_module.py", folder],
+        [sys.executable, "-I", "-S", HERE / "read_module.py", folder, module],
         env={**os.environ, "LD_LIBRARY_PATH": str(libraries)},
         check=True,
         stdout=subprocess.PIPE,

@@ -62,6 +62,6 @@ def describe_module(module: ModuleType) -> Described:
 
 if __name__ == "__main__":
     sys.path.insert(0, sys.argv[1])
-    json.dump(describe_module(import_module("tensorrt_bindings")), sys.stdout)
+    json.dump(describe_module(import_module(sys.argv[2])), sys.stdout)
     sys.stdout.flush()
     os._exit(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from fuseg import cuda as gpu
 from fuseg.backends import registry
 from fuseg.backends.tensorrt import engines
 from fuseg.backends.tensorrt.backend import open_engine
+from fuseg.backends.tensorrt.libraries import RTX, TENSORRT, Library
+from fuseg.backends.tensorrt.rtx import open_portable_engine
 from fuseg.errors import BackendError, BuildError
 
 
@@ -33,36 +36,48 @@ def scenario(version: str, folder: Path) -> set[Use]:
         recorded = folder / "uses"
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         in_children(patch, version, uses=recorded)
-        double = doubles.make(install(patch, Machine()), version)
-        patch.setitem(sys.modules, "tensorrt", double)
-        int8 = "int8-trt" if engines.installed().strongly_typed else "int8-trt8"
+        rtx = version.startswith("rtx-")
+        machine = Machine(capability=(8, 9) if rtx else (8, 7))
+        double = doubles.make(install(patch, machine), version)
+        library = RTX if rtx else TENSORRT
+        patch.setitem(sys.modules, library.module, double)
+        int8 = "int8-trt" if engines.installed(library).strongly_typed else "int8-trt8"
         # An Einsum without its equation: a bundle takes it, the parser must refuse it.
         broken = network("fp16").replace(b"Concat", b"Einsum")
         networks = {int8: network(int8), "fp32": network("fp32"), "fp16": broken}
-        _use(write_bundle(folder / "tiny.fuseg", networks))
+        _use(write_bundle(folder / "tiny.fuseg", networks), library)
         lines = recorded.read_text().splitlines()
     uses = [json.loads(line) for line in lines] + double.uses
     return {Use(w, m, how, tuple(keywords)) for w, m, how, keywords in uses}
 
 
-def _use(opened: bundle.Bundle) -> None:
+def _use(opened: bundle.Bundle, library: Library) -> None:
     """Build engines with every option and with none, one that is refused; run them."""
     int8, fp32, broken = opened.manifest.variants
     device = gpu.open_device()
+    portable = library.is_portable
     options = engines.Options(
         workspace_mb=1,
         optimization_level=1,
-        version_compatible=True,
-        hardware_compatible=True,
+        version_compatible=not portable,
+        hardware_compatible=not portable,
     )
-    engines.engine_for(opened, fp32, device.properties, options=options)
-    linear = engines.Options(io_formats="float32")
+    properties = None if portable else device.properties
+
+    def build(variant: Any, options: engines.Options) -> None:
+        engines.engine_for(
+            opened, variant, properties, library=library, options=options
+        )
+
+    build(fp32, options)
     with pytest.raises(BuildError, match="TensorRT cannot read the network"):
-        engines.engine_for(opened, broken, device.properties, options=linear)
-    with device.active(), pytest.raises(BackendError, match="refuses the engine"):
-        open_engine(b"no plan")
+        build(broken, engines.Options(io_formats="float32"))
+    refused = "it is damaged" if portable else "refuses the engine"
+    with device.active(), pytest.raises(BackendError, match=refused):
+        (open_portable_engine if portable else open_engine)(memoryview(b"no plan"))
+    backend_name = "tensorrt-rtx" if portable else "tensorrt"
     for variant in (int8, fp32):
-        backend = registry.load(opened, "tensorrt", variant)
+        backend = registry.load(opened, backend_name, variant)
         segmenter = fuseg.load(opened, backend=backend)
         rgb, depth = np.zeros((*SIZE, 3), np.uint8), np.ones(SIZE, np.uint16)
         assert segmenter(rgb=rgb, depth=depth).labels.shape == SIZE

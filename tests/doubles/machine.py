@@ -41,7 +41,8 @@ class Machine:
     ``counts``: how often each call was made: allocate, free, pinned, free_pinned,
     create_stream, destroy_stream, upload, download, copy, synchronize, begin_capture,
     end_capture, launch_graph, destroy_graph, stream_wait, memory, use_device, kernel
-    (and the name of the kernel), enqueue (by an engine), run (work that is due).
+    (and the name of the kernel), enqueue (by an engine), compile (by a context of
+    TensorRT for RTX), run (work that is due).
     """
 
     devices: int = 1

@@ -1,8 +1,9 @@
-"""A double of the ``tensorrt`` module of one of four versions, without a GPU.
+"""A double of the ``tensorrt`` module of one version, without a GPU.
 
 `make` gives a module with the names and keywords of that version and no others, as far
-as fuseg uses them. A plan is a header and the ONNX; its engine is ONNX Runtime on the
-CPU, put on the streams of a `Machine`. ``module.uses`` lists every use.
+as fuseg uses them; versions of TensorRT for RTX begin with "rtx-". A plan is a header
+and the ONNX; its engine is ONNX Runtime on the CPU, put on the streams of a `Machine`.
+``module.uses`` lists every use.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 import types
 from typing import Any
 
-from . import tensorrt_build, tensorrt_enums, tensorrt_network, tensorrt_run
+from . import tensorrt_build, tensorrt_enums, tensorrt_network, tensorrt_rtx
 from .memory import Misuse
 from .tensorrt_api import State, expect, versioned
 
@@ -71,7 +72,10 @@ def make(machine: Any, version: str) -> Any:
         **tensorrt_enums.enums(state),
         "ILogger": base,
         "Logger": versioned(Logger, state, base),
-        **tensorrt_run.classes(state),
+        **{
+            name: versioned(template, state)
+            for name, template in tensorrt_rtx.extended(state).items()
+        },
         **tensorrt_network.classes(state),
         **tensorrt_build.classes(state),
     }
@@ -81,7 +85,8 @@ def make(machine: Any, version: str) -> Any:
     host_memory = type("IHostMemory", (bytes,), {"nbytes": property(len)})
     state.host_memory = members["IHostMemory"] = host_memory
     vars(names).update(members)
-    vars(module).update(members, __version__=version, uses=state.uses)
+    number = version.removeprefix("rtx-")
+    vars(module).update(members, __version__=number, uses=state.uses)
     return module
 
 

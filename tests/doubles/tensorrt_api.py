@@ -32,7 +32,10 @@ class State:
 
     def __init__(self, machine: Any, version: str, module: Any) -> None:
         self.machine, self.version, self.module = machine, version, module
-        self.number = tuple(int(n) for n in version.split("."))
+        self.is_rtx = version.startswith("rtx-")
+        # Its parser and API are of the time of TensorRT 11.
+        numbers = "11" if self.is_rtx else version
+        self.number = tuple(int(n) for n in numbers.split("."))
         self.uses: list[Use] = []
 
     def note(self, *use: Any) -> None:

@@ -40,6 +40,7 @@ class IBuilderConfig:
         self._aux_streams = -1  # TensorRT decides
         module = self._state.module
         self._compatibility = module.HardwareCompatibilityLevel.NONE
+        self._verbosity = module.ProfilingVerbosity.LAYER_NAMES_ONLY
 
     def set_flag(self, flag: Any) -> None:
         self._flags.add(expect(flag, self._state.module.BuilderFlag, "set_flag").name)
@@ -69,6 +70,15 @@ class IBuilderConfig:
     def max_aux_streams(self, streams: int) -> None:
         if expect(streams, int, "max_aux_streams") >= 0:  # or nothing happens
             self._aux_streams = streams
+
+    @property
+    def profiling_verbosity(self) -> Any:
+        return self._verbosity
+
+    @profiling_verbosity.setter
+    def profiling_verbosity(self, verbosity: Any) -> None:
+        kind = self._state.module.ProfilingVerbosity
+        self._verbosity = expect(verbosity, kind, "profiling_verbosity")
 
     def create_timing_cache(self, serialized_timing_cache: Any) -> Any:
         data, gpu = bytes(memoryview(serialized_timing_cache)), faults.gpu()
@@ -158,7 +168,11 @@ class Builder:
             timed = [n.op_type for n in network._model.graph.node]
             found = config._cache._found
             found["timed"] = sorted({*found["timed"], *timed})
-        return state.host_memory(plans.pack(_header(network, config), network._onnx))
+        header = _header(network, config)
+        if config._verbosity == module.ProfilingVerbosity.DETAILED:
+            verbose = module.Logger.Severity.VERBOSE
+            self._logger.log(verbose, plans.describe(header))
+        return state.host_memory(plans.pack(header, network._onnx))
 
 
 def _refusal(network: Any, config: Any) -> str | None:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 MAGIC = b"ftrt"
-_HEAD = struct.Struct("<4sII")
+_HEAD = struct.Struct("<4sII52s")  # the last is the version
+HEADER_SIZE = _HEAD.size
 
 # By TensorFormat's name: components of a vector.
 VECTORS = {"LINEAR": 1, "CHW4": 4, "HWC8": 8}
@@ -30,7 +31,8 @@ OF_ONNX = {1: "FLOAT", 2: "UINT8", 3: "INT8", 6: "INT32", 7: "INT64", 9: "BOOL"}
 
 def pack(header: dict[str, Any], onnx: bytes) -> bytes:
     text = json.dumps(header, sort_keys=True).encode()
-    body = _HEAD.pack(MAGIC, len(text), len(onnx)) + text + onnx
+    version = header["version"].encode()
+    body = _HEAD.pack(MAGIC, len(text), len(onnx), version) + text + onnx
     return body + struct.pack("<I", zlib.crc32(body))
 
 
@@ -40,9 +42,32 @@ def unpack(plan: bytes) -> tuple[dict[str, Any], bytes]:
         raise ValueError("Magic tag does not match")
     if zlib.crc32(plan[:-4]) != struct.unpack("<I", plan[-4:])[0]:
         raise ValueError("Verify size/checksum in the stored engine failed")
-    _, text, onnx = _HEAD.unpack(plan[: _HEAD.size])
+    _, text, onnx, _ = _HEAD.unpack(plan[: _HEAD.size])
     end = _HEAD.size + text
     return json.loads(plan[_HEAD.size : end]), plan[end : end + onnx]
+
+
+def version_of(header: bytes) -> str | None:
+    """Of a plan's first bytes; None if they are of no plan."""
+    if len(header) != _HEAD.size or header[:4] != MAGIC:
+        return None
+    return bytes(_HEAD.unpack(header)[3]).rstrip(b"\0").decode()
+
+
+def describe(header: dict[str, Any]) -> str:
+    """An engine as the log of a DETAILED build has it."""
+    words = {"FLOAT": "Float", "HALF": "Half", "INT8": "Int8"}
+    layers = [
+        f"Name: {name}, LayerType: kgen, Inputs: [ {{ Name: x }}]"
+        for name in header["layers"]
+    ]
+    tensors = [
+        f" Name: {t['name']}, IOMode: {t['mode'].title()}, DataType: "
+        f"{words[t['dtype']]}, Dimensions: {t['shape']}, Location: Device, "
+        f"ProfileInfo: [ {{ Format: some words (k{t['format']}) }}]"
+        for t in header["tensors"]
+    ]
+    return "\n".join(["Total Activation Memory: 4096 bytes", *layers, *tensors])
 
 
 def stored_shape(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:

@@ -9,8 +9,7 @@ import numpy as np
 
 from . import tensorrt_faults as faults
 from . import tensorrt_plan as plans
-from .tensorrt_api import State, expect, versioned
-from .tensorrt_context import IExecutionContext
+from .tensorrt_api import expect
 
 
 class Dims:
@@ -156,6 +155,4 @@ class EngineInspector:
         return json.dumps({"Layers": header["layers"], "Bindings": bindings})
 
 
-def classes(state: State) -> dict[str, type]:
-    made = (Dims, Runtime, ICudaEngine, EngineInspector, IExecutionContext)
-    return {template.__name__: versioned(template, state) for template in made}
+TEMPLATES = (Dims, Runtime, ICudaEngine, EngineInspector)

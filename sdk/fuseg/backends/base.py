@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeGuard
 from numpy.typing import NDArray
 
 from ..bundle import Bundle
-from ..cuda import Device
+from ..cuda import Device, DeviceProperties
 from ..cuda.buffers import Buffers
 from ..errors import ArgumentError, BundleError
 from ..manifest import Manifest, Variant
@@ -162,6 +162,7 @@ class GpuBackendInfo(BackendInfo):
 
     Attributes:
         unavailable: Why it cannot be tried here; None if it can.
+        unsupported: Why it cannot run on a GPU; None if it can, or it runs on all.
         variants: Those of a manifest that it runs, the preferred one first; may raise
             BuildError.
         load: Makes it of a bundle's variant for the GPU of this number.
@@ -172,6 +173,7 @@ class GpuBackendInfo(BackendInfo):
     variants: Callable[[Manifest], list[Variant]]
     load: Callable[[Bundle, Variant, int], GpuBackend]
     is_built: Callable[[Bundle, Variant, int], bool] | None = None
+    unsupported: Callable[[DeviceProperties], str | None] | None = None
 
 
 def is_on_gpu(backend: Backend | GpuBackend) -> TypeGuard[GpuBackend]:

@@ -20,9 +20,11 @@ from .base import (
     require_threads,
 )
 from .tensorrt import backend as tensorrt
+from .tensorrt import rtx as tensorrt_rtx
 
 BACKENDS: tuple[CpuBackendInfo | GpuBackendInfo, ...] = (
     tensorrt.INFO,
+    tensorrt_rtx.INFO,
     onnxruntime_cuda.INFO,
     onnxruntime.INFO,
     openvino.INFO,
@@ -147,7 +149,15 @@ def unavailable(name: str, device: int) -> str | None:
             f"there is no NVIDIA GPU {device} here that fuseg can use, see fuseg doctor"
         )
     info = info_of(name)
-    return info.unavailable() if isinstance(info, GpuBackendInfo) else None
+    if not isinstance(info, GpuBackendInfo):
+        return None
+    lacks = info.unavailable()
+    if lacks is not None or info.unsupported is None:
+        return lacks
+    try:
+        return info.unsupported(cuda.open_device(device).properties)
+    except BackendError as err:
+        return str(err).rstrip(".")
 
 
 def variants_for(bundle: Bundle, name: str) -> list[Variant]:

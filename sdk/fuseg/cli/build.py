@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,15 +17,21 @@ from ..backends.registry import variant_for
 from ..backends.tensorrt import cache, engines, pack
 from ..backends.tensorrt.build_progress import ProgressCallback
 from ..backends.tensorrt.fingerprint import fingerprint_of
+from ..backends.tensorrt.libraries import RTX, TENSORRT, Library
 from ..bundle import Bundle
 from ..errors import ArgumentError
+from .build_report import as_json, show
 from .options import JsonOption, VariantOption
-from .printing import plural, print_json, say
+from .printing import print_json
 
 HELP = """Build the TensorRT engine of a bundle for this GPU, and cache it.
 
 The build runs in a separate process and takes minutes. Loading with backend tensorrt
 then uses the cached engine.
+
+With --target rtx the engine is TensorRT for RTX's: for all RTX GPUs of the 30, 40 and
+50 series and GB10, built in seconds on any x86-64 Linux machine, with or without a GPU.
+Loading with backend tensorrt-rtx uses it.
 
 DLA is not supported: it only accepts implicit quantization, which current versions of
 TensorRT no longer have on the GPU.
@@ -38,6 +43,14 @@ def build(
         Path | None,
         typer.Argument(metavar="BUNDLE", help="A .fuseg file.", show_default=False),
     ] = None,
+    target: Annotated[
+        str,
+        typer.Option(
+            metavar="gpu|rtx",
+            help="gpu: this machine's GPU; rtx: every GPU of TensorRT for RTX "
+            '(pip install "fuseg\\[tensorrt-rtx]").',
+        ),
+    ] = "gpu",
     variant: VariantOption = None,
     workspace: Annotated[
         int | None,
@@ -143,9 +156,10 @@ def build(
     if bundle is None:
         _require_unset(
             {
+                "--target": target != "gpu",
                 "--variant": variant,
                 "--workspace": workspace,
-                "--optimization-level": optimization_level,
+                "--optimization-level": optimization_level is not None,
                 "--version-compatible": version_compatible,
                 "--hardware-compatible": hardware_compatible,
                 "--io-formats": io_formats != "auto",
@@ -154,12 +168,22 @@ def build(
                 "--pack": pack_to,
                 "--from": pack_from,
                 "--rebuild": rebuild,
-            }
+            },
+            "--clear, which builds nothing",
         )
         result = _clear(keep_newest or 0)
     else:
         opened = Bundle.open(bundle)
-        about = engines.installed()
+        library = _library(
+            target,
+            {
+                "--optimization-level": optimization_level is not None,
+                "--version-compatible": version_compatible,
+                "--hardware-compatible": hardware_compatible,
+                "--device": device,
+            },
+        )
+        about = engines.installed(library)
         options = engines.Options(
             workspace,
             optimization_level,
@@ -168,11 +192,12 @@ def build(
             io_formats,
             aux_streams,
         )
-        chosen = variant_for(opened, "tensorrt", variant)
-        properties = _properties(device)
+        backend = "tensorrt-rtx" if library is RTX else "tensorrt"
+        chosen = variant_for(opened, backend, variant)
+        properties = None if library is RTX else _properties(device)
         cache.prepare()  # before minutes are spent on what cannot be cached
         if pack_from is not None and trust is not None:
-            wanted = fingerprint_of(opened, chosen, properties, about.tensorrt, options)
+            wanted = fingerprint_of(opened, chosen, properties, about.identity, options)
             engine = pack.install(pack_from, trust, wanted)
         else:
             with _bar(chosen.name) as show_progress:
@@ -180,6 +205,7 @@ def build(
                     opened,
                     chosen,
                     properties,
+                    library=library,
                     options=options,
                     device=device,
                     rebuild=rebuild,
@@ -188,11 +214,11 @@ def build(
         digest = None
         if pack_to is not None:
             digest = pack.write_pack(pack_to, engine, sign_key)
-        result = _result(opened, engine, pack_from, pack_to, digest)
+        result = as_json(opened, engine, pack_from, pack_to, digest)
     if json:
         print_json(result)
     else:
-        _show(result)
+        show(result)
 
 
 def _require_usage(
@@ -219,12 +245,19 @@ def _require_usage(
         )
 
 
-def _require_unset(options: Mapping[str, Any]) -> None:
+def _library(target: str, options: Mapping[str, Any]) -> Library:
+    """Of a target; the options are those that TensorRT alone has."""
+    if target not in ("gpu", "rtx"):
+        raise ArgumentError(f"--target must be gpu or rtx, got {target!r}.")
+    if target == "rtx":
+        _require_unset(options, "--target rtx, whose engines fit every RTX GPU")
+    return RTX if target == "rtx" else TENSORRT
+
+
+def _require_unset(options: Mapping[str, Any], beside: str) -> None:
     for name, value in options.items():
-        if value not in (None, False, 0):
-            raise ArgumentError(
-                f"{name} must be left out with --clear, which builds nothing."
-            )
+        if value not in (None, False):
+            raise ArgumentError(f"{name} must be left out with {beside}.")
 
 
 def _properties(device: int) -> Any:
@@ -256,60 +289,9 @@ def _bar(name: str) -> Iterator[ProgressCallback | None]:
         yield show_progress
 
 
-def _result(
-    bundle: Bundle,
-    engine: engines.Engine,
-    pack_from: Path | None,
-    pack_to: Path | None,
-    digest: str | None,
-) -> dict[str, Any]:
-    record = engine.record
-    return {
-        "bundle": str(bundle.path),
-        "variant": record.fingerprint.variant,
-        "fingerprint": asdict(record.fingerprint),
-        "built": engine.built,
-        "seconds": record.seconds,
-        "plan": {"bytes": record.plan.bytes, "sha256": record.plan.sha256},
-        "io_formats": {
-            name: asdict(tensor) for name, tensor in record.io_formats.items()
-        },
-        "fallback": record.fallback,
-        "reformats": list(record.reformats),
-        "warnings": list(record.warnings),
-        "kept": None if engine.path is None else str(engine.path),
-        "from": None if pack_from is None else str(pack_from),
-        "pack": None if pack_to is None else {"path": str(pack_to), "sha256": digest},
-    }
-
-
 def _clear(keep_newest: int) -> dict[str, Any]:
     gone = cache.clear(keep_newest)
     return {
         "deleted": [str(entry.path) for entry in gone],
         "bytes": sum(entry.bytes for entry in gone),
     }
-
-
-def _show(result: dict[str, Any]) -> None:
-    if "deleted" in result:
-        files = plural(len(result["deleted"]), "file")
-        say(f"{files} deleted, {result['bytes'] / 2**20:.1f} MiB")
-        return
-    origin = f"built in {result['seconds']:.1f} s" if result["built"] else "cached"
-    if result["from"] is not None:
-        origin = f"taken from {result['from']}"
-    mib = result["plan"]["bytes"] / 2**20
-    say(f"engine of {result['variant']}: {origin}, {mib:.1f} MiB")
-    found = result["fingerprint"]
-    say(f"for {found['gpu']}, TensorRT {found['tensorrt']}, driver {found['driver']}")
-    for name, tensor in result["io_formats"].items():
-        say(f"  {name}: {tensor['dtype']} {tensor['layout']}")
-    if result["fallback"] is not None:
-        say(f"all inputs and outputs are float32: {result['fallback']}")
-    for name in result["reformats"]:
-        say(f"  conversion layer: {name}")
-    if result["kept"] is not None:
-        say(f"cached as {result['kept']}")
-    if result["pack"] is not None:
-        say(f"packed as {result['pack']['path']}, sha256 {result['pack']['sha256']}")

@@ -16,6 +16,7 @@ from doubles.bounded import bounded  # noqa: F401
 
 from fuseg import bundle as bundles
 from fuseg.backends.tensorrt import build_parent, engines
+from fuseg.backends.tensorrt.libraries import RTX, TENSORRT
 from fuseg.cuda import DeviceProperties
 
 FACTS = DeviceProperties("Pretend GPU", (8, 7), 8 << 30, True, "12.6")
@@ -76,14 +77,14 @@ def with_tensorrt(
         found = Doubled(version, tmp_path, monkeypatch)
         found.set(builds=tmp_path / "builds")
         if version not in VERSIONS:
-            VERSIONS[version] = query()
-        monkeypatch.setattr(build_parent, "_query_child", lambda: VERSIONS[version])
+            VERSIONS[version] = query(RTX if version.startswith("rtx-") else TENSORRT)
+        monkeypatch.setattr(build_parent, "_query_child", lambda _: VERSIONS[version])
         return found
 
     return use
 
 
-EVERY_TIME = ("8.6.1", "10.3.0")  # flags, and types; the conformance tests run all four
+EVERY_TIME = ("8.6.1", "10.3.0")  # flags, and types; the conformance tests run all
 
 
 @pytest.fixture(
@@ -92,6 +93,7 @@ EVERY_TIME = ("8.6.1", "10.3.0")  # flags, and types; the conformance tests run 
         if version in EVERY_TIME
         else pytest.param(version, marks=pytest.mark.slow)
         for version in tensorrt.VERSIONS
+        if not version.startswith("rtx-")
     ]
 )
 def doubled(request: Any, with_tensorrt: Callable[[str], Doubled]) -> Doubled:

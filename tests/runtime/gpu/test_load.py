@@ -50,8 +50,9 @@ def test_a_gpu_with_tensorrt_gets_an_engine_of_the_fitting_variant(
     np.testing.assert_array_equal(segmenter(**given).labels, cpu(**given).labels)
     lacks = onnxruntime_cuda.unavailable()
     assert log()[-1] == (
-        f"{path}: variant fp16 on tensorrt, by default: not onnxruntime-cuda: {lacks}; "
-        "nothing is tuned here (fuseg tune)"
+        f"{path}: variant fp16 on tensorrt, by default: not tensorrt-rtx: TensorRT for "
+        f"RTX is not installed; not onnxruntime-cuda: {lacks}; nothing is tuned here "
+        "(fuseg tune)"
     )
     assert builds() == 1
     assert ran(fuseg.load(path)) == ("tensorrt", "fp16")
@@ -84,7 +85,7 @@ def test_a_gpu_without_tensorrt_says_so(path, monkeypatch, log):
     doubles.install(monkeypatch, doubles.Machine())
     monkeypatch.setattr(tensorrt_backend, "find_spec", lambda _: None)
     assert ran(fuseg.load(path)) == ("onnxruntime", "fp32")
-    assert "not tensorrt: tensorrt is not installed; not onnxruntime-cuda" in log()[-1]
+    assert "not tensorrt: tensorrt is not installed; not tensorrt-rtx" in log()[-1]
 
 
 def test_a_build_that_fails_gives_way_to_the_cpu_and_is_told(

@@ -24,6 +24,7 @@ from ...manifest import Manifest, Variant
 from ..base import GpuBackendInfo, Shapes, require_tensors
 from ..tensors import GpuTensor
 from .formats import LAYOUTS, TYPES, make_logger, word_of
+from .libraries import TENSORRT, Library, load_library
 
 _log = logging.getLogger("fuseg")
 _trt_log = logging.getLogger("fuseg.tensorrt")
@@ -43,6 +44,7 @@ class TensorRtBackend:
     """
 
     name = "tensorrt"
+    library = TENSORRT
     capturable = True
     slots = 2
 
@@ -59,7 +61,7 @@ class TensorRtBackend:
         self, inputs: Shapes, outputs: Shapes, buffers: Buffers, stream: int
     ) -> None:
         """See `GpuBackend.bind`. Outputs and what the engine needs are made now."""
-        trt = library()
+        trt = load_library(self.library)
         found: dict[str, dict[str, GpuTensor]] = {"input": {}, "output": {}}
         for index in range(self._engine.num_io_tensors):
             name = self._engine.get_tensor_name(index)
@@ -69,12 +71,13 @@ class TensorRtBackend:
         for what, wanted in (("input", inputs), ("output", outputs)):
             shapes = {n: ("float32", t.shape) for n, t in found[what].items()}
             require_tensors(what, shapes, wanted)
-        self._context = self._engine.create_execution_context()
+        self._stream = stream
+        self._context = self._make_context()
         if self._context is None:
             free, total = self.device.memory()
             raise DeviceMemoryError(
-                "TensorRT could not make an execution context; the GPU has "
-                f"{free >> 20} of {total >> 20} MiB free. {last_error()}"
+                f"{self.library.title} could not make an execution context; the GPU "
+                f"has {free >> 20} of {total >> 20} MiB free. {last_error()}"
             )
         for tensors in found.values():
             for name, tensor in tensors.items():
@@ -82,23 +85,29 @@ class TensorRtBackend:
                 tensors[name] = placed
                 if not self._context.set_tensor_address(name, placed.address):
                     raise BackendError(
-                        f"TensorRT refuses the buffer of {name}: {last_error()}"
+                        f"{self.library.title} refuses the buffer of {name}: "
+                        f"{last_error()}"
                     )
         self.inputs, self.outputs = found["input"], found["output"]
-        self._stream = stream
 
     def enqueue(self) -> None:
         """See `GpuBackend.enqueue`."""
         if not self._context.execute_async_v3(stream_handle=self._stream):
-            raise BackendError(f"TensorRT failed to run the network: {last_error()}")
+            raise BackendError(
+                f"{self.library.title} failed to run the network: {last_error()}"
+            )
 
     def clone(self) -> TensorRtBackend:
         """See `GpuBackend.clone`."""
         return TensorRtBackend(self._engine, self.device, self._scales)
 
+    def _make_context(self) -> Any:
+        """None if that fails."""
+        return self._engine.create_execution_context()
+
     def _tensor(self, name: str) -> GpuTensor:
         """How a tensor of the engine lies in memory; its address is still 0."""
-        trt = library()
+        trt = load_library(self.library)
         dtype = word_of(trt.DataType, TYPES, self._engine.get_tensor_dtype(name))
         found = self._engine.get_tensor_format(name)
         layout = word_of(trt.TensorFormat, LAYOUTS, found)
@@ -113,7 +122,9 @@ class TensorRtBackend:
         return GpuTensor(0, shape, np.dtype(dtype), layout, scale)
 
 
-def open_engine(plan: bytes | memoryview, *, host_code: bool = False) -> Any:
+def open_engine(
+    plan: bytes | memoryview, *, host_code: bool = False, library: Library = TENSORRT
+) -> Any:
     """Make an ``ICudaEngine`` of a plan from this machine's own cache.
 
     A plan is executable code: never give one that was not built here or trusted.
@@ -122,33 +133,18 @@ def open_engine(plan: bytes | memoryview, *, host_code: bool = False) -> Any:
     Args:
         host_code: Whether the plan holds a runtime of its own, as it does if it was
             built for other versions of TensorRT too.
+        library: What built it.
 
     Raises:
-        BackendError: tensorrt cannot be imported, or refuses the plan.
+        BackendError: the library cannot be imported, or refuses the plan.
     """
-    runtime = _runtime(library())
+    runtime = runtime_of(load_library(library))
     if host_code:
         runtime.engine_host_code_allowed = True
     engine = native_call(runtime.deserialize_cuda_engine, plan)
     if engine is None:
-        raise BackendError(f"TensorRT refuses the engine's plan: {last_error()}")
+        raise BackendError(f"{library.title} refuses the engine's plan: {last_error()}")
     return engine
-
-
-def library() -> Any:
-    """The module ``tensorrt``.
-
-    Raises:
-        BackendError: it cannot be imported; the sentence says how to get it.
-    """
-    try:
-        import tensorrt as trt
-    except (ImportError, OSError) as err:
-        raise BackendError(
-            f"TensorRT cannot be imported ({err}): on a Jetson, sudo apt install "
-            'python3-libnvinfer; on x86-64, pip install "fuseg[tensorrt]".'
-        ) from err
-    return trt
 
 
 def last_error() -> str:
@@ -157,7 +153,8 @@ def last_error() -> str:
 
 
 @functools.cache
-def _runtime(trt: Any) -> Any:
+def runtime_of(trt: Any) -> Any:
+    """The one ``Runtime`` of a library in this process."""
     return trt.Runtime(_logger(trt))
 
 
@@ -199,11 +196,10 @@ def _load(bundle: Bundle, variant: Variant, device: int) -> TensorRtBackend:
         line = "%s: the engine of variant %s is built, which takes minutes: %s"
         _log.warning(line, bundle.path, variant.name, "`fuseg build` does it ahead.")
         built = engines.engine_for(bundle, variant, gpu.properties, device=device)
-    scales = {n: t.scale for n, t in built.io_formats.items() if t.scale is not None}
     with gpu.active():
         own_code = built.fingerprint.version_compatible
         engine = open_engine(built.plan, host_code=own_code)
-        return TensorRtBackend(engine, gpu, scales)
+        return TensorRtBackend(engine, gpu, built.scales)
 
 
 def _query_version() -> str:

@@ -17,15 +17,12 @@ from ...manifest import File
 from .build_process import Child
 from .build_progress import Progress, ProgressCallback
 from .fingerprint import Fingerprint, less_workspace
+from .libraries import TENSORRT, Library
 from .record import EngineRecord, IoTensor, kept_warnings, plain
 
 __all__ = ["TensorRT", "build_engine", "installed"]
 
 _HARMLESS = "Nothing else is lost by that."
-_INSTALL = (
-    'Install it with pip install "fuseg[tensorrt]", or on a Jetson with sudo apt '
-    "install nvidia-jetpack."
-)
 
 
 @dataclass(frozen=True)
@@ -38,39 +35,50 @@ class TensorRT:
 
     tensorrt: str
     strongly_typed: bool
+    library: Library = TENSORRT
 
     @property
     def variants(self) -> tuple[str, ...]:
         """Names of the variants it takes, the one that is fastest as a rule first."""
-        return "int8-trt" if self.strongly_typed else "int8-trt8", "fp16", "fp32"
+        if not self.library.is_portable:
+            return "int8-trt" if self.strongly_typed else "int8-trt8", "fp16", "fp32"
+        # TensorRT for RTX computes INT8 with a kernel more for every convolution.
+        return "fp16", "fp32", "int8-trt"
+
+    @property
+    def identity(self) -> str:
+        """What an engine is bound to: the version, and which library's it is."""
+        return f"rtx-{self.tensorrt}" if self.library.is_portable else self.tensorrt
 
 
-def installed() -> TensorRT:
+def installed(library: Library = TENSORRT) -> TensorRT:
     """What is loaded, or else what a child says, so that it need not be loaded here.
 
     Raises:
         BuildError: It cannot be imported.
     """
-    loaded = sys.modules.get("tensorrt")
+    loaded = sys.modules.get(library.module)
     if loaded is None:
-        return _query_child()
+        return _query_child(library)
     kind = loaded.NetworkDefinitionCreationFlag
-    return TensorRT(loaded.__version__, hasattr(kind, "STRONGLY_TYPED"))
+    return TensorRT(loaded.__version__, hasattr(kind, "STRONGLY_TYPED"), library)
 
 
 @functools.cache
-def _query_child() -> TensorRT:
-    child = Child({"do": "about", "library": "tensorrt"}, b"", device=0)
+def _query_child(library: Library) -> TensorRT:
+    child = Child({"do": "about", "library": library.module}, b"", device=0)
+    install = f"install it: {library.install}."
     try:
         for event in child.events():
             if event["event"] == "about":
-                return TensorRT(event["tensorrt"], event["strongly_typed"])
+                return TensorRT(event["tensorrt"], event["strongly_typed"], library)
             if event["event"] == "failed":
-                raise BuildError(f"{event['sentence']}. {_INSTALL}")
+                raise BuildError(f"{event['sentence']}; {install}")
     finally:
         child.end()
     raise BuildError(
-        f"TensorRT cannot be asked for its version: {child.last_words()}. {_INSTALL}"
+        f"{library.title} cannot be asked for its version: {child.last_words()}; "
+        f"{install}"
     )
 
 
@@ -100,9 +108,12 @@ def build_engine(
     options = asdict(fingerprint)
     request = {
         "do": "build",
-        "library": "tensorrt",
-        "inspect": "engine",
-        "about": asdict(about),
+        "library": about.library.module,
+        "inspect": "log" if about.library.is_portable else "engine",
+        "about": {
+            "tensorrt": about.tensorrt,
+            "strongly_typed": about.strongly_typed,
+        },
         "bytes": len(onnx),
         "precision": precision,
         "options": options,
@@ -136,11 +147,11 @@ def _record(event: dict[str, Any], fingerprint: Fingerprint) -> EngineRecord:
             fingerprint,
             File(hashlib.sha256(plan).hexdigest(), len(plan)),
             {name: IoTensor(**tensor) for name, tensor in event["io_formats"].items()},
-            event["seconds"],
             f"fuseg {__version__}",
-            None if fallback is None else plain(fallback),
-            tuple(event["reformats"]),
-            kept_warnings(event["warnings"]),
+            seconds=event["seconds"],
+            fallback=None if fallback is None else plain(fallback),
+            reformats=tuple(event["reformats"]),
+            warnings=kept_warnings(event["warnings"]),
         )
     except ManifestError as err:
         raise BuildError(

@@ -15,7 +15,7 @@ __all__ = ["keep_timings", "with_timings"]
 _LARGEST = 1 << 28  # bytes; TensorRT's are a few MiB
 
 
-def with_timings(config: Any, said: BuildLog, path: Path | None) -> Any:
+def with_timings(config: Any, said: BuildLog, path: Path) -> Any:
     """Give a build the stored timings, or none if there are none that fit."""
     stored = _read(path)
     cache = config.create_timing_cache(stored)
@@ -40,8 +40,8 @@ def keep_timings(config: Any, cache: Any, said: BuildLog, path: Path) -> None:
         said.add("WARNING", f"the next build will time the same again: {err}")
 
 
-def _read(path: Path | None) -> bytes:
+def _read(path: Path) -> bytes:
     try:
-        return b"" if path is None else read_private(path, _LARGEST)
+        return read_private(path, _LARGEST)
     except OSError:
         return b""

@@ -26,6 +26,7 @@ from .engine_log import read_engine_log
 from .fingerprint import more_workspace
 from .formats import LAYOUTS, TYPES, make_logger, word_of
 from .io_formats import IoFormat, move_casts_out
+from .libraries import RTX, TENSORRT
 from .record import plain
 
 # What TensorRT says where a layer's workspace does not do.
@@ -66,7 +67,8 @@ def _import(library: str) -> Any:
     try:
         return importlib.import_module(library)
     except Exception as err:  # an OSError, say, of a library that it loads
-        raise BuildFailed(f"TensorRT cannot be imported: {plain(str(err))}") from err
+        title = RTX.title if library == RTX.module else TENSORRT.title
+        raise BuildFailed(f"{title} cannot be imported: {plain(str(err))}") from err
 
 
 def _build(
@@ -116,6 +118,7 @@ def _build_once(
     typed = hasattr(kind, "STRONGLY_TYPED")
     flag = kind.STRONGLY_TYPED if typed else kind.EXPLICIT_BATCH
     network = builder.create_network(1 << int(flag))
+    network.name = "fuseg"  # or it is numbered, and that is part of the plan
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(model):
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
@@ -132,7 +135,7 @@ def _build_once(
         monitor = _monitor(trt, reporter)  # must live as long as the build
         config.progress_monitor = monitor
     path = Path(request["timing_cache"]) if request["timing_cache"] else None
-    cache = with_timings(config, said, path)
+    cache = None if path is None else with_timings(config, said, path)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         reason = said.reason("TensorRT gives no reason")
@@ -160,6 +163,7 @@ def _configure(trt: Any, config: Any, request: dict[str, Any], typed: bool) -> N
     config.max_aux_streams = options["aux_streams"]
     if request["inspect"] == "log":
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+        config.set_flag(flags.REQUIRE_USER_ALLOCATION)  # or no CUDA graph may take it
     if options["optimization_level"] is not None:
         config.builder_optimization_level = options["optimization_level"]
     if options["version_compatible"]:

@@ -22,7 +22,8 @@ from .fingerprint import OPTIONS, Fingerprint
 from .record import EngineRecord, read_file, require_plan
 
 __all__ = ["Entry", "clear", "folder", "keep", "locked", "look_up", "newest"]
-__all__ += ["path_of", "prepare", "require_private", "timing_cache", "touch"]
+__all__ += ["path_of", "prepare", "require_private", "runtime_cache"]
+__all__ += ["timing_cache", "touch"]
 
 _log = logging.getLogger("fuseg")
 
@@ -46,8 +47,18 @@ def path_of(fingerprint: Fingerprint) -> Path:
 def timing_cache(fingerprint: Fingerprint) -> Path:
     """What TensorRT timed before: by its version and the GPU."""
     words = f"{fingerprint.tensorrt}-{fingerprint.gpu}-{fingerprint.capability}"
+    return folder() / f"timing-{_file_name(words)}.cache"
+
+
+def runtime_cache(record: EngineRecord, gpu: str, driver: str) -> Path:
+    """Kernels of a portable engine that were finished for this GPU and driver."""
+    words = f"{record.plan.sha256[:24]}-{driver}-{gpu}"
+    return folder() / f"runtime-{_file_name(words)}.cache"
+
+
+def _file_name(words: str) -> str:
     kept = "".join(c if c.isascii() and c.isalnum() else "-" for c in words)
-    return folder() / f"timing-{kept[:100]}.cache"
+    return kept[:100]
 
 
 def require_private() -> None:
@@ -216,16 +227,20 @@ class Entry:
 
 
 def clear(keep_newest: int = 0) -> list[Entry]:
-    """Delete engines and timings, but for the newest engines; return what is gone.
+    """Delete engines, timings and kernels, but for the newest engines.
 
-    With ``keep_newest`` above 0 the timings stay too, else what killed processes left
-    half written goes as well. Nothing else ever deletes an
-    engine: a robot that starts without a network shall not find that it has to build.
+    With ``keep_newest`` above 0 timings and kernels stay too, else what killed
+    processes left half written goes as well. Nothing else ever deletes an engine: a
+    robot that starts without a network shall not find that it has to build.
+
+    Returns:
+        What is gone.
 
     Raises:
         OutputFileError: A file cannot be deleted.
     """
-    kinds = [f"*{_SUFFIX}", *([] if keep_newest else ["timing-*.cache", ".*.part"])]
+    others = [] if keep_newest else ["timing-*.cache", "runtime-*.cache", ".*.part"]
+    kinds = [f"*{_SUFFIX}", *others]
     gone = [entry for kind in kinds for entry in _entries(kind)][keep_newest:]
     for entry in gone:
         try:

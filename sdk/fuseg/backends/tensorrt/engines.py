@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...bundle import Bundle
-from ...errors import ArgumentError, OutputFileError
+from ...errors import ArgumentError, BuildError, OutputFileError
 from ...manifest import Manifest, Variant
 from . import cache
 from .build_parent import TensorRT, build_engine, installed
 from .build_progress import Progress, ProgressCallback
 from .fingerprint import Fingerprint, Options, fingerprint_of
+from .libraries import RTX, TENSORRT, Library
 from .record import EngineRecord, IoTensor, write_file
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ __all__ = [
 ]
 
 _log = logging.getLogger("fuseg")
+
+_INT8_ON_RTX = (1, 7)  # earlier versions refuse every convolution in INT8
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,12 @@ class Engine:
         return self.record.io_formats
 
     @property
+    def scales(self) -> dict[str, float]:
+        """What one step of each int8 input stands for."""
+        formats = self.io_formats.items()
+        return {name: t.scale for name, t in formats if t.scale is not None}
+
+    @property
     def fingerprint(self) -> Fingerprint:
         return self.record.fingerprint
 
@@ -74,16 +83,23 @@ def require_fitting(variant: Variant, about: TensorRT) -> None:
     """Refuse a variant that this TensorRT does not take."""
     if variant.name not in about.variants:
         raise ArgumentError(
-            f"variant must be one of {', '.join(about.variants)} for TensorRT "
-            f"{about.tensorrt}, got {variant.name!r}."
+            f"variant must be one of {', '.join(about.variants)} for "
+            f"{about.library.title} {about.tensorrt}, got {variant.name!r}."
+        )
+    version = tuple(int(n) for n in about.tensorrt.split(".")[:2])
+    if about.library is RTX and variant.name == "int8-trt" and version < _INT8_ON_RTX:
+        raise BuildError(
+            f"variant int8-trt needs TensorRT for RTX 1.7 or later, got "
+            f'{about.tensorrt}: pip install -U "fuseg[tensorrt-rtx]", or take fp16.'
         )
 
 
 def engine_for(
     bundle: Bundle,
     variant: Variant,
-    properties: DeviceProperties,
+    properties: DeviceProperties | None,
     *,
+    library: Library = TENSORRT,
     options: Options | None = None,
     device: int = 0,
     rebuild: bool = False,
@@ -96,7 +112,8 @@ def engine_for(
     only, the disk full) is returned all the same, and the log has a warning.
 
     Args:
-        properties: Of the GPU with number ``device``.
+        properties: Of the GPU with number ``device``; None of a portable engine.
+        library: What builds it.
         options: How it is built; `Options` by default.
         rebuild: Build it even if there is one.
         progress: Called while it is built, every half second at least.
@@ -107,10 +124,10 @@ def engine_for(
         OutputFileError: Others may write to the folder of the engines.
         BundleError, InputFileError: The bundle's file was changed meanwhile.
     """
-    about = installed()
+    about = installed(library)
     require_fitting(variant, about)
     wanted = fingerprint_of(
-        bundle, variant, properties, about.tensorrt, options or Options()
+        bundle, variant, properties, about.identity, options or Options()
     )
     found = None if rebuild else _kept(wanted)
     if found is not None:
@@ -138,7 +155,8 @@ def engine_for(
             found = None if rebuild else _kept(wanted, logging.DEBUG)
             if found is not None:
                 return found
-            made = make(cache.timing_cache(wanted))
+            # TensorRT for RTX times nothing.
+            made = make(None if library.is_portable else cache.timing_cache(wanted))
             record, plan = made
             path = cache.keep(wanted, write_file(record.dump(), plan))
     except OutputFileError as err:
@@ -155,16 +173,22 @@ def engine_for(
 
 
 def find(
-    bundle: Bundle, variant: Variant, properties: DeviceProperties
+    bundle: Bundle,
+    variant: Variant,
+    properties: DeviceProperties | None,
+    library: Library = TENSORRT,
 ) -> Engine | None:
     """The newest engine of a variant that is kept for this GPU, however it was built.
+
+    Args:
+        properties, library: As of `engine_for`.
 
     Raises:
         BuildError: TensorRT is not there.
         OutputFileError: Others may write to the folder of the engines.
     """
     wanted = fingerprint_of(
-        bundle, variant, properties, installed().tensorrt, Options()
+        bundle, variant, properties, installed(library).identity, Options()
     )
     return _as_engine(cache.newest(wanted))
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ...cuda import DeviceProperties
 
 __all__ = [
+    "ANY",
     "ENGINE_FORMAT",
     "OPTIONS",
     "Fingerprint",
@@ -26,6 +27,8 @@ __all__ = [
 ]
 
 ENGINE_FORMAT = 1  # raised when the builder changes what it makes of the same network
+
+ANY = "any"  # of what a portable engine does not depend on
 
 _MIB = 1 << 20
 _MOST_WORKSPACE = 1024
@@ -85,9 +88,9 @@ class Fingerprint(Record):
     Attributes:
         bundle: Digest of the bundle's file.
         variant, onnx: Name of the variant, and sha256 of its network.
-        tensorrt: Version.
+        tensorrt: Version; of TensorRT for RTX with "rtx-" in front.
         gpu, capability, memory_mb, driver: Name, such as "8.7", MiB in steps of 256,
-            the CUDA version that the driver knows.
+            the CUDA version that the driver knows. A portable engine has `ANY` and 0.
         format: `ENGINE_FORMAT`.
         workspace_mb ... aux_streams: As in `Options`; the workspace as a number.
     """
@@ -143,22 +146,29 @@ def _sha256(values: dict[str, Any]) -> str:
 def fingerprint_of(
     bundle: Bundle,
     variant: Variant,
-    properties: DeviceProperties,
+    properties: DeviceProperties | None,
     tensorrt: str,
     options: Options,
 ) -> Fingerprint:
-    """What an engine built here and now would be bound to."""
-    memory = properties.memory_bytes // _MIB
-    workspace = options.workspace_mb or max(1, min(_MOST_WORKSPACE, memory // 4))
+    """What an engine built here and now would be bound to.
+
+    Args:
+        properties: Of the GPU; None: the engine is portable.
+        tensorrt: `TensorRT.identity`.
+    """
+    memory = 0 if properties is None else properties.memory_bytes // _MIB
+    most = _MOST_WORKSPACE if properties is None else memory // 4
+    workspace = options.workspace_mb or max(1, min(_MOST_WORKSPACE, most))
+    capability = () if properties is None else properties.capability
     return Fingerprint(
         bundle=bundle.digest,
         variant=variant.name,
         onnx=bundle.manifest.files[variant.file].sha256,
         tensorrt=tensorrt,
-        gpu=properties.name,
-        capability=".".join(map(str, properties.capability)),
+        gpu=ANY if properties is None else properties.name,
+        capability=".".join(map(str, capability)) or ANY,
         memory_mb=round(memory / _MEMORY_STEP) * _MEMORY_STEP,
-        driver=properties.driver,
+        driver=ANY if properties is None else properties.driver,
         workspace_mb=workspace,
         version_compatible=options.version_compatible,
         hardware_compatible=options.hardware_compatible,

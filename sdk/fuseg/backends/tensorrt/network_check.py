@@ -15,10 +15,9 @@ from dataclasses import dataclass
 
 from ...errors import BuildError
 from .build_process import Child
+from .libraries import RTX
 
 __all__ = ["NetworkCheck", "can_check", "check_network", "require_builder"]
-
-_LIBRARY = "tensorrt_rtx_bindings"
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class NetworkCheck:
 
 def can_check() -> bool:
     """Whether TensorRT for RTX is installed; it is not imported here."""
-    return importlib.util.find_spec(_LIBRARY) is not None
+    return importlib.util.find_spec(RTX.module) is not None
 
 
 def require_builder() -> None:
@@ -58,7 +57,7 @@ def require_builder() -> None:
     if not can_check():
         raise BuildError(
             "TensorRT for RTX must be installed to check networks for TensorRT: "
-            'pip install "fuseg[tensorrt-rtx]" (x86-64 Linux).'
+            f"{RTX.install}."
         )
 
 
@@ -85,7 +84,7 @@ def check_network(
     """
     request = {
         "do": "build",
-        "library": _LIBRARY,
+        "library": RTX.module,
         "inspect": "log",
         "about": None,
         "bytes": len(onnx),

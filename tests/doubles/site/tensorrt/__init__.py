@@ -1,7 +1,8 @@
 """``import tensorrt`` of a child process: the double that the environment names.
 
-FUSEG_TENSORRT_DOUBLE is the version. FUSEG_TENSORRT_DOUBLE_USES is a file that gets
-what the process used, a line of JSON each, when it ends.
+FUSEG_TENSORRT_DOUBLE is the version; TensorRT for RTX is imported under its own name.
+FUSEG_TENSORRT_DOUBLE_USES is a file that gets what the process used, a line of JSON
+each, when it ends.
 """
 
 from __future__ import annotations
