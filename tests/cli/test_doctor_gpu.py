@@ -82,6 +82,7 @@ def findings(monkeypatch):
 
     def put(root, arch, *, pypi=(), path="", **answers):
         names = {"kernels": "fuseg._kernels_cuda"}
+        names["tensorrt_rtx"] = "tensorrt_rtx_bindings"
         modules = {names.get(name, name) for name in answers}
         monkeypatch.setattr(doctor_gpu, "find_spec", lambda name: name in modules)
         monkeypatch.setattr(probe, "query", answers.__getitem__)
@@ -191,6 +192,30 @@ def test_a_jetson_that_hides_its_gpu_from_this_user_names_the_groups(jetson, fin
     assert found.state == "broken"
     assert found.detail == "the driver lists none: CUDA_ERROR_UNKNOWN"
     assert found.fix.startswith("sudo usermod -aG video,render")
+
+
+@pytest.mark.parametrize(
+    ("arch", "answer", "state", "fix"),
+    [
+        ("x86_64", None, "missing", 'pip install "fuseg[tensorrt-rtx]"'),
+        ("aarch64", None, "missing", "pip install tensorrt-rtx-cu13-libs"),
+        ("x86_64", Answer(None, "OSError: x"), "broken", "--force-reinstall"),
+        ("x86_64", Answer({"version": "1.7.1.116"}, None), "ok", None),
+    ],
+)
+def test_tensorrt_for_rtx_is_for_all_but_a_jetson(
+    desktop, findings, arch, answer, state, fix
+):
+    answers = {} if answer is None else {"tensorrt_rtx": answer}
+    found = findings(desktop, arch, driver=Answer(RTX, None), **answers)["tensorrt-rtx"]
+    assert found.state == state
+    assert fix is None if found.fix is None else fix in found.fix
+
+
+def test_a_jetson_hears_nothing_of_tensorrt_for_rtx(jetson, findings):
+    assert "tensorrt-rtx" not in findings(
+        jetson, "aarch64", driver=Answer(ORIN, None), tensorrt_rtx=Answer({}, None)
+    )
 
 
 def test_a_driver_too_old_for_the_cuda_module_is_named_with_both_ways_out(

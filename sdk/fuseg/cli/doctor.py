@@ -172,8 +172,9 @@ def _summary(findings: list[Finding]) -> str:
     by_name = {found.name: found for found in findings}
     faulty = [f.name for f in findings if f.required and f.state != "ok"]
     cpu = f"not ready ({', '.join(faulty)})" if faulty else "ready"
-    backends = {"tensorrt": "tensorrt", "onnxruntime cuda": "onnxruntime-cuda"}
-    here = [b for name, b in backends.items() if by_name[name].state == "ok"]
+    rows = ("tensorrt", "tensorrt-rtx", "onnxruntime cuda")
+    states = {name: by_name[name].state for name in rows if name in by_name}
+    here = [n.replace(" ", "-") for n, state in states.items() if state == "ok"]
     needed = "gpu driver", "gpu", "cuda kernels"
     faulty = [n for n in needed if n in by_name and by_name[n].state != "ok"]
     if by_name["gpu driver"].not_needed:

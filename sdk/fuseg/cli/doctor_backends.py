@@ -54,6 +54,25 @@ def tensorrt(machine: Machine, answer: Answer | None) -> Finding:
     return Finding(name, "ok", f"{version}, imports")
 
 
+def tensorrt_rtx(machine: Machine, answer: Answer | None) -> list[Finding]:
+    """Nothing on a Jetson, which it does not run on."""
+    if machine.is_jetson:
+        return []
+    name, impact = "tensorrt-rtx", "backend tensorrt-rtx, fuseg build --target rtx"
+    install = 'pip install "fuseg[tensorrt-rtx]"'
+    if machine.arch != "x86_64":  # GB10
+        install = "pip install tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings"
+    if answer is None:
+        if not machine.has_gpu:
+            return [Finding(name, "missing", f"not installed{NO_GPU}", False, impact)]
+        detail = "not installed; only RTX GPUs need it"
+        return [Finding(name, "missing", detail, False, impact, install)]
+    if answer.facts is None:
+        fix = f"{install} --force-reinstall"
+        return [Finding(name, "broken", str(answer.fault), False, impact, fix)]
+    return [Finding(name, "ok", f"{answer.facts['version']}, imports")]
+
+
 def _install_tensorrt(machine: Machine) -> str:
     """Never from PyPI on a Jetson: those wheels are for servers."""
     if machine.is_jetson:

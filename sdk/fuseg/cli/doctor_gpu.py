@@ -12,11 +12,17 @@ from typing import Any
 from ..host import probe
 from ..host.power import jetson
 from ..host.probe import Answer
-from .doctor_backends import onnxruntime, onnxruntime_packages, pycuda, tensorrt
+from .doctor_backends import (
+    onnxruntime,
+    onnxruntime_packages,
+    pycuda,
+    tensorrt,
+    tensorrt_rtx,
+)
 from .findings import JETPACK, NEW_DRIVER, NO_GPU, Finding, Machine
 
 _NVCC = "/usr/local/cuda/bin/nvcc"
-_GPU_BACKENDS = "backends tensorrt and onnxruntime-cuda"
+_GPU_BACKENDS = "backends tensorrt, tensorrt-rtx and onnxruntime-cuda"
 
 
 def findings(power: dict[str, Any], root: Path = Path("/")) -> list[Finding]:
@@ -28,6 +34,7 @@ def findings(power: dict[str, Any], root: Path = Path("/")) -> list[Finding]:
     """
     modules = {
         "tensorrt": "tensorrt",
+        "tensorrt_rtx": "tensorrt_rtx_bindings",
         "pycuda": "pycuda",
         "kernels": "fuseg._kernels_cuda",
         "onnxruntime": "onnxruntime",
@@ -42,6 +49,7 @@ def findings(power: dict[str, Any], root: Path = Path("/")) -> list[Finding]:
         _driver(machine, driver, power),
         *_gpus(machine, driver),
         tensorrt(machine, answers.get("tensorrt")),
+        *tensorrt_rtx(machine, answers.get("tensorrt_rtx")),
         pycuda(machine, answers.get("pycuda")),
         _kernels(machine, answers.get("kernels")),
         onnxruntime(machine, answers.get("onnxruntime")),

@@ -113,6 +113,11 @@ def tensorrt() -> dict[str, Any]:
     return {"version": importlib.import_module("tensorrt").__version__}
 
 
+def tensorrt_rtx() -> dict[str, Any]:
+    """The version of TensorRT for RTX, if that imports here."""
+    return {"version": importlib.import_module("tensorrt_rtx_bindings").__version__}
+
+
 def pycuda() -> dict[str, Any]:
     """The version of the pycuda whose driver module imports here."""
     importlib.import_module("pycuda.driver")
@@ -150,7 +155,7 @@ def cuda_version(number: int) -> str:
 
 QUESTIONS: dict[str, Callable[[], dict[str, Any]]] = {
     question.__name__: question
-    for question in (driver, tensorrt, pycuda, kernels, onnxruntime)
+    for question in (driver, tensorrt, tensorrt_rtx, pycuda, kernels, onnxruntime)
 }
 
 
