@@ -20,11 +20,14 @@ ASKED = (
 )
 
 
+VERSIONS = ("10.3.0", "11.4.0")
+
+
 def double(version: str = "11.4.0") -> Builder:
     return Builder(tensorrt.make(None, version))
 
 
-@pytest.mark.parametrize("version", ["10.3.0", "11.4.0"])
+@pytest.mark.parametrize("version", VERSIONS)
 def test_networks(version):
     builder, wrong = double(version), []
     for case in CASES:

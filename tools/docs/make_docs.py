@@ -10,6 +10,8 @@ import re
 import sys
 from pathlib import Path
 
+from proven_table import proven
+
 import benchmark_tables as benchmarks
 import json_schema
 import key_tables
@@ -25,7 +27,10 @@ END = "<!-- end of {0} -->"
 def sections() -> dict[str, dict[str, str]]:
     """The generated sections of each page, by name."""
     return {
-        "README.md": {"headline": benchmarks.headline(RESULTS)},
+        "README.md": {
+            "headline": benchmarks.headline(RESULTS),
+            "proven": proven(RESULTS),
+        },
         "docs/benchmarks.md": {
             "frames": benchmarks.whole_frames(RESULTS),
             "precision": benchmarks.precision(RESULTS),
