@@ -59,13 +59,17 @@ def emulated_kernels() -> ModuleType:
 
 class Emulator:
     """The state of the emulator in a library: `seed` is what the order of threads is
-    drawn from, `error` CUDA's last one, `blocks` how many have begun."""
+    drawn from, `error` CUDA's last one, `blocks` how many have begun. While `counting`,
+    `loads` of warps and the `sectors` of 32 bytes that they touch are counted."""
 
     def __init__(self, library: ModuleType) -> None:
         loaded = ctypes.CDLL(str(library.__file__))
         self.seed = ctypes.c_uint64.in_dll(loaded, "fuseg_emulator_seed")
         self.error = ctypes.c_int.in_dll(loaded, "fuseg_emulator_error")
         self.blocks = ctypes.c_uint64.in_dll(loaded, "fuseg_emulator_blocks")
+        self.counting = ctypes.c_int.in_dll(loaded, "fuseg_emulator_counting")
+        self.loads = ctypes.c_uint64.in_dll(loaded, "fuseg_emulator_loads")
+        self.sectors = ctypes.c_uint64.in_dll(loaded, "fuseg_emulator_sectors")
 
 
 def test_kernels(name: str) -> Path:

@@ -52,24 +52,12 @@ __device__ inline void store_bytes(std::uint8_t* to, const Vec16& bytes,
   }
 }
 
-// The first `count` of kMany elements, in one access where all of them are wanted and
-// the address allows it.
-template <int kMany, typename T>
-__device__ void store_some(T* to, const T (&values)[kMany], int count) {
-  struct alignas(kMany * sizeof(T)) Together {
-    T value[kMany];
-  };
-  static_assert(sizeof(Together) <= 16);
-  if (count == kMany && reinterpret_cast<std::uintptr_t>(to) % sizeof(Together) == 0) {
-    Together together;
-#pragma unroll
-    for (int i = 0; i < kMany; ++i) together.value[i] = values[i];
-    *reinterpret_cast<Together*>(to) = together;
-    return;
-  }
+// The first `count` of kMany elements, every kApart-th.
+template <int kApart, int kMany, typename T>
+__device__ void store_apart(T* to, const T (&values)[kMany], int count) {
 #pragma unroll
   for (int i = 0; i < kMany; ++i) {
-    if (i < count) to[i] = values[i];
+    if (i < count) to[i * kApart] = values[i];
   }
 }
 

@@ -70,8 +70,19 @@ struct Pixel {
   float channel[3];
 };
 
+// kWords: pixels are of four bytes, at multiples of four, and are read at once.
+template <bool kWords>
 __device__ Pixel load_pixel(const PackColor& job, std::int64_t y, std::int64_t x) {
   const std::uint8_t* at = job.frame + y * job.row_bytes + x * job.pixel_bytes;
+  if constexpr (kWords) {
+    const std::uint32_t word = __ldg(reinterpret_cast<const std::uint32_t*>(at));
+    Pixel pixel;
+#pragma unroll
+    for (int p = 0; p < 3; ++p) {
+      pixel.channel[p] = static_cast<float>(word >> 8 * job.channel[p] & 255);
+    }
+    return pixel;
+  }
   return {{static_cast<float>(__ldg(at + job.channel[0])),
            static_cast<float>(__ldg(at + job.channel[1])),
            static_cast<float>(__ldg(at + job.channel[2]))}};
@@ -86,26 +97,28 @@ __device__ Pixel between(const Pixel& a, const Pixel& b, float fraction) {
   return mixed;
 }
 
+template <bool kWords>
 __device__ Pixel blended(const PackColor& job, const FrameSpan& down,
                          const FrameSpan& across) {
   const std::int64_t y = down.first, below = y + down.count - 1;
   const std::int64_t x = across.first, right = x + across.count - 1;
-  const Pixel upper =
-      between(load_pixel(job, y, x), load_pixel(job, y, right), across.fraction);
+  const Pixel upper = between(load_pixel<kWords>(job, y, x),
+                              load_pixel<kWords>(job, y, right), across.fraction);
   if (down.count == 1) return upper;
-  const Pixel lower = between(load_pixel(job, below, x), load_pixel(job, below, right),
-                              across.fraction);
+  const Pixel lower = between(load_pixel<kWords>(job, below, x),
+                              load_pixel<kWords>(job, below, right), across.fraction);
   return between(upper, lower, down.fraction);
 }
 
+template <bool kWords>
 __device__ Pixel averaged(const PackColor& job, const FrameSpan& down,
                           const FrameSpan& across) {
   Pixel sum{};
   for (int i = 0; i < down.count; ++i) {
     Pixel row{};
     for (int k = 0; k < across.count; ++k) {
-      const Pixel pixel =
-          load_pixel(job, down.first + i * down.step, across.first + k * across.step);
+      const Pixel pixel = load_pixel<kWords>(job, down.first + i * down.step,
+                                             across.first + k * across.step);
       const float weight = across.weight(k);
 #pragma unroll
       for (int p = 0; p < 3; ++p) row.channel[p] += weight * pixel.channel[p];
@@ -163,10 +176,9 @@ __device__ void store_in_groups(const PackColor& job, std::int64_t at, int count
 }
 
 // A block fills one tile of all three planes. Where its rows and columns lie in the
-// frame is worked out once; then every thread reads what four pixels need. Those are
-// neighbours, which a plane takes together; in groups of channels each is written by
-// itself, and neighbours are those of a warp.
-template <typename Out, bool kGrouped>
+// frame is worked out once; then every thread reads what four pixels need. Neighbours
+// are those of a warp, so that it reads and writes side by side.
+template <typename Out, bool kGrouped, bool kWords>
 __global__ void __launch_bounds__(kThreads, 4)
     pack_color_kernel(const __grid_constant__ PackColor job) {
   Tile& tile = shared<Tile>();
@@ -188,15 +200,14 @@ __global__ void __launch_bounds__(kThreads, 4)
 
   // Phase 2: a thread makes four pixels of one row, kApart apart: its pixel k is column
   // `first` + k * kApart of the tile.
-  constexpr int kApart = kGrouped ? kTileWidth / kAtOnce : 1;  // 16 or 1
-  const int row = thread * kAtOnce / kTileWidth;               // 0 to 15
-  // 0 to 15, or every fourth of 0 to 60.
-  const int first = kGrouped ? thread % kApart : thread * kAtOnce % kTileWidth;
+  constexpr int kApart = kTileWidth / kAtOnce;  // 16
+  const int row = thread / kApart;              // 0 to 15
+  const int first = thread % kApart;            // 0 to 15
   const std::int64_t y = top + row;
   const std::int64_t x = left + first;
   if (y >= g.out_height || x >= g.out_width) return;
   const FrameSpan& down = tile.row[row];
-  alignas(16) Out value[3][kAtOnce];
+  Out value[3][kAtOnce];
 #pragma unroll
   for (int k = 0; k < kAtOnce; ++k) {
     const FrameSpan& across = tile.column[first + k * kApart];
@@ -207,8 +218,9 @@ __global__ void __launch_bounds__(kThreads, 4)
     }
     const FrameSpan& lines = g.transposed() ? across : down;
     const FrameSpan& along = g.transposed() ? down : across;
-    const Pixel pixel = job.filter == Filter::kAntialias ? averaged(job, lines, along)
-                                                         : blended(job, lines, along);
+    const Pixel pixel = job.filter == Filter::kAntialias
+                            ? averaged<kWords>(job, lines, along)
+                            : blended<kWords>(job, lines, along);
 #pragma unroll
     for (int p = 0; p < 3; ++p) {
       put(&value[p][k], pixel.channel[p] * job.multiply[p] + job.add[p]);
@@ -225,7 +237,7 @@ __global__ void __launch_bounds__(kThreads, 4)
 #pragma unroll
     for (int p = 0; p < 3; ++p) {
       Out* to = static_cast<Out*>(job.out) + job.planes.start[p] + at;
-      store_some<kAtOnce>(to, value[p], count);
+      store_apart<kApart>(to, value[p], count);
     }
   }
 }
@@ -236,8 +248,11 @@ void start(const PackColor& job, CUstream_st* stream) {
   const dim3 blocks(
       static_cast<unsigned>(ceil_div(job.geometry.out_width, kTileWidth)),
       static_cast<unsigned>(ceil_div(job.geometry.out_height, kTileHeight)));
-  launch("pack_color", pack_color_kernel<Out, kGrouped>, blocks, kThreads, 0, stream,
-         job);
+  const bool words = job.pixel_bytes == 4 && job.row_bytes % 4 == 0 &&
+                     reinterpret_cast<std::uintptr_t>(job.frame) % 4 == 0;
+  const auto kernel = words ? pack_color_kernel<Out, kGrouped, true>
+                            : pack_color_kernel<Out, kGrouped, false>;
+  launch("pack_color", kernel, blocks, kThreads, 0, stream, job);
 }
 
 }  // namespace

@@ -55,19 +55,9 @@ __device__ void put(float value, float* out) { *out = value; }
 __device__ void put(float value, Half* out) { *out = nearest_half(value); }
 __device__ void put(float value, std::int8_t* out) { *out = depth_to_int8(value); }
 
-// The first `count` of kMany elements, every kApart-th.
-template <int kApart, int kMany, typename T>
-__device__ void store_apart(T* to, const T (&values)[kMany], int count) {
-#pragma unroll
-  for (int i = 0; i < kMany; ++i) {
-    if (i < count) to[i * kApart] = values[i];
-  }
-}
-
 // A block fills one tile. Where its rows and columns lie in the frame is worked out
-// once, in whole numbers; then every thread reads, and writes four neighbours at once.
-// In groups of channels they are not side by side: there neighbours are those of a
-// warp.
+// once; then every thread reads and writes four elements. Neighbours are those of a
+// warp, so that it reads and writes side by side.
 template <typename In, typename Out, bool kGrouped>
 __global__ void __launch_bounds__(kThreads, 4)
     pack_depth_kernel(const __grid_constant__ PackDepth job) {
@@ -90,18 +80,17 @@ __global__ void __launch_bounds__(kThreads, 4)
   __syncthreads();
 
   // Phase 2: a thread makes four elements of one row, twice: rows 0 to 7 and 8 to 15.
-  // They are kApart apart: element k is column `first` + k * kApart of the tile.
+  // Element k of them is column `first` + k * kApart of the tile.
+  constexpr int kApart = kTileWidth / kAtOnce;  // 32
   for (int i = thread; i < kTileHeight * kTileWidth / kAtOnce; i += kThreads) {
-    constexpr int kApart = kGrouped ? kTileWidth / kAtOnce : 1;  // 32 or 1
-    const int row = i * kAtOnce / kTileWidth;                    // 0 to 15
-    // 0 to 31, or every fourth of 0 to 124.
-    const int first = kGrouped ? i % kApart : i * kAtOnce % kTileWidth;
+    const int row = i / kApart;    // 0 to 15
+    const int first = i % kApart;  // 0 to 31
     const std::int64_t y = top + row;
     const std::int64_t x = left + first;
     if (y >= g.out_height || x >= g.out_width) continue;
     const TapPair down = tile.row[row];
-    alignas(16) Out value[kAtOnce];
-    alignas(4) std::uint8_t valid[kAtOnce];
+    Out value[kAtOnce];
+    std::uint8_t valid[kAtOnce];
 #pragma unroll
     for (int k = 0; k < kAtOnce; ++k) {
       const TapPair across = tile.column[first + k * kApart];
@@ -118,15 +107,10 @@ __global__ void __launch_bounds__(kThreads, 4)
     const std::int64_t at = y * g.out_width + x;
     const auto count =
         static_cast<int>(min(ceil_div(g.out_width - x, kApart), std::int64_t{kAtOnce}));
+    constexpr int kStep = kGrouped ? int{OutPlanes<1>::kGroup} : 1;
     Out* out = static_cast<Out*>(job.out) + job.planes.start[0];
-    if constexpr (kGrouped) {
-      store_apart<kApart * OutPlanes<1>::kGroup>(out + at * OutPlanes<1>::kGroup, value,
-                                                 count);
-      if (job.valid != nullptr) store_apart<kApart>(job.valid + at, valid, count);
-    } else {
-      store_some<kAtOnce>(out + at, value, count);
-      if (job.valid != nullptr) store_some<kAtOnce>(job.valid + at, valid, count);
-    }
+    store_apart<kApart * kStep>(out + at * kStep, value, count);
+    if (job.valid != nullptr) store_apart<kApart>(job.valid + at, valid, count);
   }
 }
 

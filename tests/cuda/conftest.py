@@ -109,7 +109,7 @@ def emulated(emulated_kernels: ModuleType, seed: int) -> Iterator[ModuleType]:
     """The CUDA module on the CPU. Its threads take turns in an order of the seed's; an
     error that nobody took from CUDA by the end of the test fails it."""
     state = native.Emulator(emulated_kernels)
-    state.seed.value, state.error.value = seed, 0
+    state.seed.value, state.error.value, state.counting.value = seed, 0, 0
     print(f"FUSEG_SEED={seed}")
     yield emulated_kernels
     assert state.error.value == 0, f"CUDA's error {state.error.value} was left"

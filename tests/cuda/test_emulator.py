@@ -84,6 +84,35 @@ def test_a_missing_barrier_shows_and_a_seed_repeats_it(kernel, seed):
     assert memory_after(kernel, seed + 1) != found
 
 
+def sectors_per_load(state, call):
+    state.counting.value, state.loads.value, state.sectors.value = 1, 0, 0
+    call()
+    state.counting.value = 0
+    return state.sectors.value / state.loads.value
+
+
+@pytest.mark.parametrize(
+    ("pixel", "most"), [("RGB", 12), ("RGBA", 12), ("uint16", 12), ("float32", 12)]
+)
+def test_a_warp_packs_pixels_side_by_side(on_emulator, emulated, poison, pixel, most):
+    """Every other pixel of a camera's rows, two rows at a time: were the pixels of a
+    thread side by side, each load would touch 32 sectors."""
+    state = native.Emulator(emulated)
+    size, camera = (48, 128), (108, 384)
+    if pixel.startswith("RGB"):
+        frame = on_emulator.put(poison((*camera, len(pixel)), np.uint8))
+        out = on_emulator.put(poison((3, *size), np.float32))
+        pack = ops.PackColor(size=size, channels=pixel)
+    else:
+        frame = on_emulator.put(np.ones(camera, pixel))
+        out = on_emulator.put(poison(size, np.float32))
+        pack = ops.PackDepth(pixel, size=size, filter="bilinear")
+    assert sectors_per_load(state, lambda: pack(frame, out)) <= most
+    loads = state.loads.value
+    if pixel == "RGBA":  # 4 pixels around each of the 48 x 128, of 32 at once
+        assert loads <= 4 * 48 * 128 / 32
+
+
 def results(gpu, rng, poison):
     """Of every kernel, at sizes that end within a block."""
     frame = rng.integers(0, 256, (21, 70, 3), dtype=np.uint8)

@@ -11,15 +11,16 @@ from fuseg import ops
 class Shifted:
     """The elements from the first-th on of a flat array on the GPU."""
 
-    def __init__(self, kept, shape, first):
-        self.kept, self.shape, self.first = kept, shape, first
+    def __init__(self, kept, shape, first, strides=None):
+        self.kept, self.shape, self.first, self.strides = kept, shape, first, strides
 
     @property
     def __cuda_array_interface__(self):
         found = dict(self.kept.__cuda_array_interface__)
         item = np.dtype(found["typestr"]).itemsize
         pointer = found["data"][0] + self.first * item
-        return found | {"data": (pointer, False), "shape": self.shape, "strides": None}
+        found |= {"data": (pointer, False), "shape": self.shape}
+        return found | {"strides": self.strides}
 
 
 def channels_of(tensor):
@@ -99,6 +100,26 @@ def test_pack_depth_in_chw4(gpu, rng, poison, form, dtype, channel):
             )
             off = far(got[channel], wanted)
             assert off.max() <= (1 if "filter" in how else 0)
+
+
+@pytest.mark.parametrize("gap", [0, 1, 4])
+@pytest.mark.parametrize("first", [0, 1, 2, 4])
+def test_pixels_of_four_bytes_are_read_at_any_address(gpu, rng, poison, first, gap):
+    """At once where they lie at multiples of four; elsewhere a GPU would trap."""
+    height, width = 37, 53
+    pitch = 4 * width + gap
+    kept = rng.integers(0, 256, first + height * pitch, dtype=np.uint8)
+    rows = kept[first:].reshape(height, pitch)[:, : 4 * width]
+    frame = np.ascontiguousarray(rows).reshape(height, width, 4)
+    for filter in ("nearest", "bilinear", "bilinear-antialias"):
+        words = {"size": (20, 31), "channels": "BGRA", "filter": filter}
+        wanted = ops.pack_color(frame, **words)
+        out = gpu.put(poison(wanted.shape, np.float32))
+        strides = (pitch, 4, 1)
+        ops.pack_color(
+            Shifted(gpu.put(kept), frame.shape, first, strides), out=out, **words
+        )
+        np.testing.assert_allclose(gpu.get(out), wanted, rtol=0, atol=1e-4)
 
 
 def test_colour_and_depth_share_a_group_of_chw4(gpu, rng, poison):

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <set>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -20,6 +21,11 @@
 extern "C" {
 [[gnu::visibility("default")]] inline std::uint64_t fuseg_emulator_seed = 0;
 [[gnu::visibility("default")]] inline std::uint64_t fuseg_emulator_blocks = 0;  // begun
+// How often a warp loads through __ldg, and the 32 bytes at multiples of 32 that this
+// touches: where `counting`, in kernels whose lanes do not part.
+[[gnu::visibility("default")]] inline int fuseg_emulator_counting = 0;
+[[gnu::visibility("default")]] inline std::uint64_t fuseg_emulator_loads = 0;
+[[gnu::visibility("default")]] inline std::uint64_t fuseg_emulator_sectors = 0;
 }
 
 namespace fuseg {
@@ -153,6 +159,24 @@ inline void run_warp(unsigned first, unsigned end) {
   }
 }
 
+inline std::vector<std::uintptr_t> loaded[1024];  // by a thread of the block, in order
+
+inline void count_loads(unsigned threads) {
+  for (unsigned first = 0; first < threads; first += 32) {
+    std::set<std::uintptr_t> sectors;
+    for (std::size_t k = 0;; ++k) {
+      sectors.clear();
+      for (unsigned i = first; i < first + 32 && i < threads; ++i) {
+        if (k < loaded[i].size()) sectors.insert(loaded[i][k] / 32);
+      }
+      if (sectors.empty()) break;
+      ++fuseg_emulator_loads;
+      fuseg_emulator_sectors += sectors.size();
+    }
+  }
+  for (auto& own : loaded) own.clear();
+}
+
 inline void run_block(unsigned threads) {
   fibers.resize(std::max<std::size_t>(fibers.size(), threads));
   for (unsigned i = 0; i < threads; ++i) fibers[i].state = State::kReady;
@@ -166,6 +190,7 @@ inline void run_block(unsigned threads) {
     }
     release(0, threads);
   }
+  if (fuseg_emulator_counting != 0) count_loads(threads);
 }
 
 // What lane `from` of the warp gives. All lanes of `mask` must be here.

@@ -85,6 +85,9 @@ T atomicOr(T* at, U bits) {
 
 template <typename T>
 T __ldg(const T* from) {
+  if (fuseg_emulator_counting != 0) {
+    emulator::loaded[threadIdx.x].push_back(reinterpret_cast<std::uintptr_t>(from));
+  }
   return *from;
 }
 inline int __ffs(int bits) { return __builtin_ffs(bits); }
