@@ -20,13 +20,14 @@ def _numbered(first: int, names: str) -> dict[str, int]:
 _TYPES_8 = _numbered(0, "FLOAT HALF INT8 INT32 BOOL UINT8 FP8")
 
 _FLAGS_10 = {"FP16": 0, "INT8": 1, "TF32": 6, "VERSION_COMPATIBLE": 13}
-_FLAGS_11 = {"TF32": 6, "VERSION_COMPATIBLE": 12}
+_FLAGS_11 = {"TF32": 6, "VERSION_COMPATIBLE": 12, "EDITABLE_TIMING_CACHE": 26}
 
 # By name and the first version that has them so.
 _BY_VERSION: dict[str, dict[str, dict[str, int]]] = {
     "BuilderFlag": {
         "8.6.1": {"FP16": 0, "INT8": 1, "TF32": 7, "VERSION_COMPATIBLE": 15},
         "10.3.0": _FLAGS_10,
+        "10.10.0": {**_FLAGS_10, "EDITABLE_TIMING_CACHE": 27},
         "11.0.0": _FLAGS_11,
         "rtx-1.7.1": {**_FLAGS_11, "REQUIRE_USER_ALLOCATION": 28},
     },

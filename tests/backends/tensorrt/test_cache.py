@@ -63,8 +63,8 @@ def damage_tail(data):
 
 def damage_other_plan(data):
     """A whole file, but its record is of another plan."""
-    record, plan, _ = read_file(data)
-    return write_file(record, bytes(plan)[:-1] + b"?")
+    file = read_file(data)
+    return write_file(file.record, bytes(file.plan)[:-1] + b"?")
 
 
 def damage_all(data):

@@ -64,6 +64,29 @@ def test_another_digest(made, tmp_path):
     refused(path, "0" * 64, made, "does not have the sha256 that is trusted")
 
 
+def test_a_pack_brings_the_timings_that_the_next_engine_is_built_with(
+    trt10, engine, tmp_path, keys
+):
+    private, public = keys("ours")
+    path, built = tmp_path / "it.pack", engine("fp16")
+    kept = cache.timing_cache(built.fingerprint)
+    timings = kept.read_bytes()
+    pack.write_pack(path, built, private)
+    cache.clear()
+    kept.write_bytes(b"of other builds")
+    kept.chmod(0o600)
+    pack.install(path, str(public), built.fingerprint)
+    assert kept.read_bytes() == timings
+    assert not engine("fp16").built
+    file = read_file(path.read_bytes())
+    other = bytes(file.timings) + b" "
+    path.write_bytes(write_file(file.record, bytes(file.plan), file.signature, other))
+    cache.clear()
+    refused(path, public, built, "size and sha256 of its timings must be")
+    assert not kept.exists()
+    assert len(trt10.builds()) == 1
+
+
 def test_no_signature(made, keys, tmp_path):
     _, public = keys("ours")
     path = tmp_path / "it.pack"
@@ -83,7 +106,7 @@ def test_a_signature_of_another_engine(made, engine, keys, tmp_path):
     private, public = keys("ours")
     path = tmp_path / "it.pack"
     pack.write_pack(path, engine("fp32"), private)
-    _, _, signature = read_file(path.read_bytes())
+    signature = read_file(path.read_bytes()).signature
     path.write_bytes(write_file(made.record.dump(), bytes(made.plan), signature))
     cache.clear()
     refused(path, public, made, "signature is not by the key of")
@@ -93,10 +116,10 @@ def test_another_plan_under_a_good_signature(made, keys, tmp_path):
     private, public = keys("ours")
     path = tmp_path / "it.pack"
     pack.write_pack(path, made, private)
-    record, plan, signature = read_file(path.read_bytes())
-    other = bytes(plan)[:-1] + b"!"
-    path.write_bytes(write_file(record, other, signature))
-    refused(path, public, made, "plan does not have the size and sha256")
+    file = read_file(path.read_bytes())
+    other = bytes(file.plan)[:-1] + b"!"
+    path.write_bytes(write_file(file.record, other, file.signature))
+    refused(path, public, made, "size and sha256 of its plan must be")
 
 
 def test_a_plain_signature_over_the_record_is_none(made, keys, tmp_path):

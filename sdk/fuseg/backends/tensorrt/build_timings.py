@@ -15,8 +15,14 @@ __all__ = ["keep_timings", "with_timings"]
 _LARGEST = 1 << 28  # bytes; TensorRT's are a few MiB
 
 
-def with_timings(config: Any, said: BuildLog, path: Path) -> Any:
-    """Give a build the stored timings, or none if there are none that fit."""
+def with_timings(flags: Any, config: Any, said: BuildLog, path: Path) -> Any:
+    """Give a build the stored timings, or none if there are none that fit.
+
+    From version 10.8 on they hold the tactics that were chosen, and the build keeps to
+    these.
+    """
+    if hasattr(flags, "EDITABLE_TIMING_CACHE"):
+        config.set_flag(flags.EDITABLE_TIMING_CACHE)
     stored = _read(path)
     cache = config.create_timing_cache(stored)
     if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):

@@ -135,7 +135,7 @@ def _build_once(
         monitor = _monitor(trt, reporter)  # must live as long as the build
         config.progress_monitor = monitor
     path = Path(request["timing_cache"]) if request["timing_cache"] else None
-    cache = None if path is None else with_timings(config, said, path)
+    cache = path and with_timings(trt.BuilderFlag, config, said, path)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         reason = said.reason("TensorRT gives no reason")

@@ -19,7 +19,7 @@ from pathlib import Path
 from ...errors import BundleError, InputFileError, OutputFileError
 from ...host.files import cache_folder, is_private, read_private, write_file
 from .fingerprint import OPTIONS, Fingerprint
-from .record import EngineRecord, read_file, require_plan
+from .record import EngineRecord, read_file, require_member
 
 __all__ = ["Entry", "clear", "folder", "keep", "locked", "look_up", "newest"]
 __all__ += ["path_of", "prepare", "require_private", "runtime_cache"]
@@ -178,9 +178,9 @@ def _checked(
 ) -> tuple[EngineRecord, memoryview] | None:
     try:
         data = read_private(path, _LARGEST)
-        text, plan, _ = read_file(data)
-        record = EngineRecord.parse(text)
-        require_plan(record, plan)
+        file = read_file(data)
+        record = EngineRecord.parse(file.record)
+        require_member("plan", file.plan, record.plan)
         found = record.fingerprint.differences(fingerprint)
         differing = [name for name in found if name not in may_differ]
         if differing:
@@ -197,7 +197,7 @@ def _checked(
     except BundleError as err:
         _log.log(level, "%s is not used but built again: %s", path, err)
         return None
-    return record, plan
+    return record, file.plan
 
 
 def touch(fingerprint: Fingerprint) -> None:

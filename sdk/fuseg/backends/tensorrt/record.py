@@ -1,7 +1,7 @@
 """What is known of an engine, and the one file that holds it: record and plan.
 
 The file is the container of a bundle, with ``manifest.json``, the record, and
-``engine.plan``; an engine pack may have a ``signature`` as well.
+``engine.plan``; an engine pack may have ``timings`` and a ``signature`` as well.
 """
 
 from __future__ import annotations
@@ -17,9 +17,19 @@ from ...manifest import File
 from ...manifest.schema import Record, dump, require
 from .fingerprint import Fingerprint
 
-__all__ = ["PLAN", "SIGNATURE", "EngineRecord", "IoTensor", "read_file", "write_file"]
+__all__ = [
+    "PLAN",
+    "SIGNATURE",
+    "TIMINGS",
+    "EngineFile",
+    "EngineRecord",
+    "IoTensor",
+    "read_file",
+    "require_member",
+    "write_file",
+]
 
-PLAN, SIGNATURE = "engine.plan", "signature"
+PLAN, SIGNATURE, TIMINGS = "engine.plan", "signature", "timings"
 _LONGEST = 300  # characters of a warning that are kept
 _MOST = 50
 
@@ -66,6 +76,7 @@ class EngineRecord(Record):
         fallback: Why all inputs and outputs are float32 although others were asked for.
         reformats: Layers that only convert, as TensorRT names them.
         warnings: TensorRT's, the first ones.
+        timings: Of a pack: digest and size of what TensorRT timed for it.
         created_by: Such as "fuseg 0.1.0".
     """
 
@@ -77,6 +88,7 @@ class EngineRecord(Record):
     fallback: str | None = None
     reformats: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    timings: File | None = None
     format: int = field(default=1, kw_only=True)
 
     @classmethod
@@ -98,39 +110,55 @@ class EngineRecord(Record):
         return (json.dumps(dump(self), indent=1, allow_nan=False) + "\n").encode()
 
 
-def write_file(record: bytes, plan: bytes, signature: bytes | None = None) -> bytes:
+@dataclass(frozen=True)
+class EngineFile:
+    """The members of an engine's file; the record is not parsed yet."""
+
+    record: bytes
+    plan: memoryview
+    signature: bytes | None
+    timings: memoryview | None
+
+
+def write_file(
+    record: bytes,
+    plan: bytes,
+    signature: bytes | None = None,
+    timings: bytes | None = None,
+) -> bytes:
     """The bytes of an engine's file."""
-    members = {PLAN: plan}
-    if signature is not None:
-        members[SIGNATURE] = signature
-    return pack(record, members)
+    others = {SIGNATURE: signature, TIMINGS: timings}
+    present = {name: data for name, data in others.items() if data is not None}
+    return pack(record, {PLAN: plan, **present})
 
 
-def read_file(data: bytes) -> tuple[bytes, memoryview, bytes | None]:
-    """Record, plan and signature of an engine's file, each byte of it checked.
+def read_file(data: bytes) -> EngineFile:
+    """An engine's file, each byte of it checked.
 
     Raises:
         BundleError: It is not exactly as `write_file` makes it.
     """
     view = memoryview(data)
     members = unpack(view)
-    names = members.keys() - {MANIFEST, SIGNATURE}
+    names = members.keys() - {MANIFEST, SIGNATURE, TIMINGS}
     if names != {PLAN}:
         raise BundleError(f"it must hold {PLAN}, got {', '.join(sorted(names)[:5])}.")
-    signature = members.get(SIGNATURE)
-    return (
+    signature, timings = members.get(SIGNATURE), members.get(TIMINGS)
+    return EngineFile(
         bytes(view[members[MANIFEST]]),
         view[members[PLAN]],
         None if signature is None else bytes(view[signature]),
+        None if timings is None else view[timings],
     )
 
 
-def require_plan(record: EngineRecord, plan: memoryview) -> None:
-    """Refuse a plan that is not the record's, before anybody runs it."""
-    if len(plan) != record.plan.bytes or (
-        hashlib.sha256(plan).hexdigest() != record.plan.sha256
-    ):
-        raise BundleError("its plan does not have the size and sha256 it must have.")
+def require_member(name: str, data: memoryview | None, wanted: File | None) -> None:
+    """Refuse what the record does not vouch for, before anybody uses it."""
+    found = None if data is None else File(hashlib.sha256(data).hexdigest(), len(data))
+    if found != wanted:
+        raise BundleError(
+            f"the size and sha256 of its {name} must be those of its record."
+        )
 
 
 def kept_warnings(sentences: list[str]) -> tuple[str, ...]:
