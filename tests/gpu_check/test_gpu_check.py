@@ -13,7 +13,7 @@ import pytest
 
 NAMES = (
     *("machine", "build", "tests", "memcheck", "racecheck", "times"),
-    *("bundle", "bindings", "onnxruntime", "tensorrt"),
+    *("bundle", "bindings", "onnxruntime", "tensorrt", "tensorrt_rtx"),
 )
 
 

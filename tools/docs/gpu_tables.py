@@ -11,7 +11,11 @@ from benchmark_tables import link
 NOT_RUN = (
     "Nothing has run on a GPU yet; `make gpu-check` is ready for a machine with one."
 )
-FRAMES = ("onnxruntime", "tensorrt")  # sections that time whole frames
+FRAMES = {  # sections that time whole frames
+    "onnxruntime": "ONNX Runtime",
+    "tensorrt": "TensorRT",
+    "tensorrt_rtx": "TensorRT for RTX",
+}
 CPU = "labels as fuseg on the CPU, fp32"
 
 
@@ -53,8 +57,9 @@ def frames(section: str, entry: dict[str, Any]) -> list[str]:
     times = {n: row for n, row in entry["frames_ms"].items() if "p50" in row}
     ours = [name for name in times if name in entry["ours"]]
     best = min((times[name]["p50"] for name in ours), default=None)
-    version = entry.get("version")
-    title = f"TensorRT {version}" if section == "tensorrt" else "ONNX Runtime"
+    title = FRAMES[section]
+    if section != "onnxruntime":
+        title += f" {entry.get('version')}"
     columns = (
         *(f"frames to labels, {title}", "p50 ms", "p90 ms", "p99 ms"),
         *("p50 / fuseg's best", "labels equal to the CPU's", "mIoU"),

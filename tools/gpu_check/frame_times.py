@@ -35,6 +35,7 @@ from fuseg.errors import ArgumentError, FusegError
 from fuseg_export.scenes import CLASSES, HELD_OUT_SEEDS, IGNORE, render_many
 
 CPU = "fuseg on the CPU, fp32"
+GPU_BACKENDS = ("tensorrt", "tensorrt-rtx", "onnxruntime-cuda")
 # Of the labels, those of float32 on the CPU; what the exporter asks is 0.995 a frame.
 LEAST = {"fp32": 0.999, "fp16": 0.998, "int8-trt": 0.99, "int8-trt8": 0.99}
 MODES = ("eager", "compile", "compile, float16")
@@ -171,7 +172,7 @@ def check(
         if name in ready:
             record[name]["no CUDA graph"] = segmenter.cuda_graph_disabled_reason
             record[name]["alone"] = alone(segmenter, frames, calls)
-            if segmenter.backend_name == "tensorrt":
+            if segmenter.backend_name.startswith("tensorrt"):
                 count = max(1, calls // 3)
                 found = engine_overhead.measure(segmenter, frames, 5, count)
                 record[name] |= found
@@ -182,7 +183,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("backend", choices=["tensorrt", "onnxruntime-cuda"])
+    parser.add_argument("backend", choices=GPU_BACKENDS)
     for option in ("--bundle", "--checkpoint", "--save"):
         parser.add_argument(option, type=Path, required=True, metavar="FILE")
     options = parser.parse_args()

@@ -6,8 +6,9 @@
 
 The stages are the functions in STAGES. Their commands run in processes of their own, so
 that one that fails or hangs loses no other. TensorRT and ONNX Runtime's CUDA provider
-are checked where they are installed: `pip install tensorrt`; `pip install
-onnxruntime-gpu` in place of onnxruntime. Results are kept in
+are checked where they are installed: `pip install tensorrt`, or on an RTX GPU also
+`pip install "fuseg[tensorrt-rtx]"`; `pip install onnxruntime-gpu` in place of
+onnxruntime. Results are kept in
 benchmarks/results/<version>/gpu-check--<gpu>.json, beside those of earlier calls;
 `make docs` puts them into docs/benchmarks.md. A wrong answer or a failed stage makes
 the exit status 1; a target that is missed is recorded as missed. **Not yet run on
@@ -184,6 +185,12 @@ def tensorrt(run: Commands, record: dict[str, Any]) -> None:
     frames(run, record, "tensorrt", "tensorrt")
 
 
+def tensorrt_rtx(run: Commands, record: dict[str, Any]) -> None:
+    """The same on TensorRT for RTX; with FP16 and INT8 side by side."""
+    cuda = "cu13" if platform.machine() == "aarch64" else "cu12"
+    frames(run, record, "tensorrt-rtx", f"tensorrt-rtx-{cuda}-bindings")
+
+
 def frames(run: Commands, record: dict[str, Any], backend: str, package: str) -> None:
     record["version"] = version = installed(package)
     if version is None and not run.dry:
@@ -195,7 +202,7 @@ def frames(run: Commands, record: dict[str, Any], backend: str, package: str) ->
 
 STAGES = (
     *(machine, build, tests, memcheck, racecheck, times),
-    *(bundle, bindings, onnxruntime, tensorrt),
+    *(bundle, bindings, onnxruntime, tensorrt, tensorrt_rtx),
 )
 
 # ---------------------------------------------------------------------------------
