@@ -28,16 +28,18 @@ def check(check_network: Callable[..., NetworkCheck]) -> Callable[..., NetworkCh
     return lambda model: check_network(to_fp16(model).SerializeToString(), FP16)
 
 
-def network(nodes: str, channels: int = 8, height: int = 24, width: int = 32):
+def network(
+    nodes: str, channels: int = 8, height: int = 24, width: int = 32, classes: int = 16
+):
     model = parser.parse_model(
         '<ir_version: 8, opset_import: ["": 17]> '
         f"network (float[1,{channels},{height},{width}] x) => "
-        f"(float[1,16,{height},{width}] y) {{ {nodes} }}"
+        f"(float[1,{classes},{height},{width}] y) {{ {nodes} }}"
     )
     for node in model.graph.node:
         node.name = node.output[0]
     rng = np.random.default_rng(0)
-    for name, shape in (("w", (16, channels, 3, 3)), ("v", (16, 16, 1, 1))):
+    for name, shape in (("w", (16, channels, 3, 3)), ("v", (classes, 16, 1, 1))):
         weights = rng.normal(0, 0.1, shape).astype(np.float32)
         model.graph.initializer.append(numpy_helper.from_array(weights, name))
     return onnx.shape_inference.infer_shapes(model)
@@ -49,6 +51,14 @@ def test_a_picture_padded_to_four_channels_needs_no_copy(check):
     assert layouts == {1: "linear", 2: "linear", 3: "chw4", 4: "chw4", 5: "linear"}
     kernels = {n: check.kernels for n, check in found.items()}
     assert kernels == {1: 3, 2: 3, 3: 2, 4: 2, 5: 3}
+
+
+def test_scores_padded_to_eight_classes_cost_a_copy(check):
+    """Scores without padding would not, but TensorRT has HWC for float32 alone."""
+    found = {n: check(network(TWO_CONVOLUTIONS, classes=n)) for n in (8, 10, 16)}
+    assert {check.io_formats["y"][1] for check in found.values()} == {"hwc8"}
+    kernels = {n: check.kernels for n, check in found.items()}
+    assert kernels == {8: 3, 10: 4, 16: 3}
 
 
 def test_a_mean_as_an_average_pool_is_one_kernel_less(check):
