@@ -123,7 +123,7 @@ class OnnxParser:
         opset = max(o.version for o in found.opset_import if o.domain == "")
         if state.number[0] < 10 and opset > 17:
             return self._fail(Refusal(f"opset {opset} is not supported, only to 17"))
-        if refusal := first_refusal(found):
+        if refusal := first_refusal(found, rtx=state.is_rtx):
             return self._fail(refusal)
         network._model, network._onnx = found, data
         ends = {"INPUT": found.graph.input, "OUTPUT": found.graph.output}

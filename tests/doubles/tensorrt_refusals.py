@@ -1,7 +1,7 @@
 """What the parser of the TensorRT doubles refuses, as NVIDIA's own does.
 
-`tests/tensorrt_real/test_double.py` holds it against what the real one says. What only
-TensorRT for RTX lacks, its plugins, is not refused.
+`tests/tensorrt_real/test_double.py` holds it against what the real one says. TensorRT
+for RTX alone has no plugins.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 from typing import Any, NamedTuple
 
 _UNKNOWN = ("QLinearConv", "DynamicQuantizeLinear", "MaxUnpool")
+_PLUGINS = ("NonZero", "NonMaxSuppression", "RoiAlign", "DeformConv")
 _PAIR = ("QuantizeLinear", "DequantizeLinear")
 _PLACES = "half_pixel pytorch_half_pixel tf_half_pixel_for_nn asymmetric align_corners"
 _TAKEN: dict[str, tuple[object, ...]] = {
@@ -32,8 +33,8 @@ class Refusal(NamedTuple):
     node: Any = None
 
 
-def first_refusal(model: Any) -> Refusal | None:
-    """The first node that is refused; None if none is."""
+def first_refusal(model: Any, *, rtx: bool) -> Refusal | None:
+    """The first node that is refused, by TensorRT or for RTX; None if none is."""
     import onnx
 
     context = onnx.checker.C.CheckerContext()
@@ -46,7 +47,7 @@ def first_refusal(model: Any) -> Refusal | None:
             onnx.checker.check_node(node, context)
         except onnx.checker.ValidationError as err:
             return Refusal(str(err), index, node)
-        for sentence, broken in _rules(node, arrays, kinds).items():
+        for sentence, broken in _rules(node, arrays, kinds, rtx).items():
             if broken:
                 return Refusal(sentence, index, node)
     return None
@@ -59,9 +60,7 @@ def _kinds(model: Any) -> dict[str, tuple[int, int]]:
     typed = onnx.ModelProto()
     typed.CopyFrom(model)
     typed.graph.ClearField("value_info")
-    for (
-        opset
-    ) in typed.opset_import:  # a pair makes its scale's type, in TensorRT always
+    for opset in typed.opset_import:  # in TensorRT a pair makes its scale's type
         if opset.domain == "" and opset.version >= 13:
             opset.version = max(opset.version, 19)
     graph = onnx.shape_inference.infer_shapes(typed).graph
@@ -72,7 +71,7 @@ def _kinds(model: Any) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _rules(node: Any, arrays: Any, kinds: Any) -> dict[str, bool]:
+def _rules(node: Any, arrays: Any, kinds: Any, rtx: bool) -> dict[str, bool]:
     """For each sentence, whether the node is to be refused with it."""
     op = node.op_type
     given = {a.name: a.s or list(a.ints) or a.i for a in node.attribute}
@@ -85,6 +84,8 @@ def _rules(node: Any, arrays: Any, kinds: Any) -> dict[str, bool]:
     pair, both = op in _PAIR, scale is not None and zero is not None
     return {
         f"no importer for {op}": op in _UNKNOWN,
+        f"no plugin for {op}": rtx
+        and (op in _PLUGINS or given.get("reduction", b"none") != b"none"),
         "attribute not supported": any(
             value not in _TAKEN.get(f"{op} {name}", (value,))
             for name, value in given.items()
