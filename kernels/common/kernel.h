@@ -74,16 +74,13 @@ class KernelOf {
   bool takes(py::handle first) const { return arrays_[0].fits(first); }
 
   // For the CUDA module: the struct with arrays on a GPU in it, which Python has
-  // checked, and the address of one of them.
-  std::pair<py::bytes, std::uintptr_t> placed(const py::args& views) const {
+  // checked.
+  py::bytes placed(const py::args& views) const {
     Struct job = job_;
-    std::uintptr_t address = 0;
     for (std::size_t i = 0; i < arrays_.size(); ++i) {
       const py::handle view(PyTuple_GET_ITEM(views.ptr(), i));
       if (view.is_none()) continue;
-      const auto pointer = view.attr("pointer").cast<std::uintptr_t>();
-      if (arrays_[i].written && address == 0) address = pointer;
-      set(job, arrays_[i].pointer, pointer);
+      set(job, arrays_[i].pointer, view.attr("pointer").cast<std::uintptr_t>());
       if (arrays_[i].row_bytes != kNowhere) {
         const py::tuple strides = view.attr("strides");
         set(job, arrays_[i].row_bytes, strides[0].template cast<std::ptrdiff_t>());
@@ -92,7 +89,7 @@ class KernelOf {
         set(job, arrays_[i].half, view.attr("itemsize").template cast<int>() == 2);
       }
     }
-    return {py::bytes(reinterpret_cast<const char*>(&job), sizeof job), address};
+    return {reinterpret_cast<const char*>(&job), sizeof job};
   }
 
   // Which arrays a call writes.

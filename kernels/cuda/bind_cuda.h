@@ -31,34 +31,4 @@ inline void check_cuda(cudaError_t status, const char* what) {
   throw std::runtime_error(sentence_of(status, what));
 }
 
-// While it lives, the thread's current device is the one that holds `address`. Memory
-// of the CPU that CUDA has page-locked is seen by every GPU: there the thread's own
-// stays.
-class OnDeviceOf {
- public:
-  explicit OnDeviceOf(Address address) {
-    cudaPointerAttributes found{};
-    check_cuda(cudaPointerGetAttributes(&found, at<void>(address)),
-               "the array's device is not known");
-    if (found.type == cudaMemoryTypeUnregistered) {
-      throw std::runtime_error("an array that said it is on the GPU is not");
-    }
-    if (found.type == cudaMemoryTypeHost) return;
-    check_cuda(cudaGetDevice(&before_), "no current device");
-    if (found.device != before_) {
-      check_cuda(cudaSetDevice(found.device), "the array's device cannot be used");
-      changed_ = true;
-    }
-  }
-  ~OnDeviceOf() {
-    if (changed_) cudaSetDevice(before_);
-  }
-  OnDeviceOf(const OnDeviceOf&) = delete;
-  OnDeviceOf& operator=(const OnDeviceOf&) = delete;
-
- private:
-  int before_ = 0;
-  bool changed_ = false;
-};
-
 }  // namespace fuseg

@@ -44,6 +44,20 @@ int current_device() {
 
 void use_device(int device) { check(cudaSetDevice(device), "cudaSetDevice"); }
 
+// The device whose memory this is; -1 for memory that every device sees: the CPU's that
+// is page-locked, and managed. -2 for what kernels of the thread's context cannot
+// reach: another context's, the CPU's own, memory that was given back.
+int device_of(Address address) {
+  cudaPointerAttributes found{};
+  check(cudaPointerGetAttributes(&found, at<void>(address)),
+        "cudaPointerGetAttributes");
+  if (found.type == cudaMemoryTypeUnregistered) return -2;
+  const bool here =
+      found.type != cudaMemoryTypeDevice || found.device == current_device();
+  if (here && found.devicePointer == nullptr) return -2;
+  return found.type == cudaMemoryTypeDevice ? found.device : -1;
+}
+
 py::dict device_properties(int device) {
   cudaDeviceProp found{};
   int driver = 0;
@@ -173,6 +187,7 @@ void bind_device_cuda(py::module_& m) {
   m.def("device_count", &device_count, nogil);
   m.def("current_device", &current_device, nogil);
   m.def("use_device", &use_device, "device"_a, nogil);
+  m.def("device_of", &device_of, "address"_a, nogil);
   m.def("device_properties", &device_properties, "device"_a);
   m.def("memory_info", &memory_info, nogil);
   m.def("allocate", &allocate, "size"_a, nogil);

@@ -16,14 +16,12 @@ namespace fuseg {
 
 namespace {
 
-// Starts a kernel that fuseg._kernels made (common/kernel.h) on arrays of a GPU: views
-// of fuseg.cuda, None among them, in the kernel's order. It does not wait.
+// Starts a kernel that fuseg._kernels made (common/kernel.h) on arrays of the current
+// GPU: views of fuseg.cuda, None among them, in the kernel's order. It does not wait.
 void launch(const py::object& kernel, const py::tuple& views, Address stream) {
   const auto name = kernel.attr("name").cast<std::string>();
-  const py::tuple placed = kernel.attr("placed")(*views);
-  const py::bytes job = placed[0];
+  const py::bytes job = kernel.attr("placed")(*views);
   const void* bytes = PyBytes_AS_STRING(job.ptr());
-  const OnDeviceOf device(placed[1].cast<Address>());
 #define FUSEG_KERNEL(kernel_name, Struct)                         \
   if (name == #kernel_name) {                                     \
     return kernel_name##_cuda(*static_cast<const Struct*>(bytes), \

@@ -142,8 +142,8 @@ class Segmenter:
                 depth-like frame is no reading), or ``Frame(array, stamp_ns)``. In one
                 Segmenter all frames carry stamps or none does. If the backend is on a
                 GPU, arrays that are there (DLPack, ``__cuda_array_interface__``) are
-                read where they are, after the work of the stream they name; they are
-                taken to have valid pixels.
+                read where they are, after the work that their owner has begun on them;
+                they are taken to have valid pixels.
 
         Returns:
             Labels and all that is known about them; a new object with new arrays.

@@ -15,7 +15,8 @@ class OnMachine:
 
     Like PyTorch's it has version 2 of the CUDA Array Interface, which names no stream,
     and DLPack, which lets other streams wait for ``stream``, its owner's current one.
-    ``asked``: the streams that did. `numpy` looks at it without waiting for anything.
+    ``asked``: the streams that did, and the thread's device. `numpy` looks at it
+    without waiting for anything.
     """
 
     def __init__(
@@ -30,7 +31,7 @@ class OnMachine:
         self.machine, self.base = machine, take(end - low)
         self._layout = (self.base - low, array.shape, array.dtype, array.strides)
         self.numpy()[...] = array
-        self.stream, self.asked = stream, list[int]()
+        self.stream, self.asked = stream, list[tuple[int, int]]()
 
     @property
     def address(self) -> int:
@@ -55,7 +56,7 @@ class OnMachine:
 
     def __dlpack__(self, *, stream: int) -> Any:
         if stream != -1:
-            self.asked.append(stream)
+            self.asked.append((stream, self.machine.current_device()))
         if stream not in (-1, self.stream):
             self.machine.stream_wait(stream, self.stream)
         return self.numpy().__dlpack__()

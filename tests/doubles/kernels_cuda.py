@@ -70,6 +70,10 @@ def _differing(machine: Machine) -> list[Callable[..., Any]]:
                 raise Refused("cudaErrorNoDevice", "no CUDA-capable device is detected")
             return machine.current_device()
 
+    def device_of(address):
+        with reworded("cudaPointerGetAttributes"):
+            return machine.device_of(address)
+
     def device_properties(device):
         with reworded("cudaGetDeviceProperties"):
             machine.maybe_fail("device_properties")

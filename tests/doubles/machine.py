@@ -121,6 +121,16 @@ class Machine:
     # Memory ----------------------------------------------------------------------
 
     @_alone
+    def device_of(self, address: int) -> int:
+        """The device whose memory this is; -1 for pinned memory, -2 for nobody's."""
+        self.maybe_fail("device_of")
+        try:
+            found = self._memory.find(address, 1, "device_of")
+        except Misuse:
+            return -2
+        return found.device if found.kind == "device" else -1
+
+    @_alone
     def memory(self) -> tuple[int, int]:
         """Free and all bytes of the current device."""
         self.maybe_fail("memory")

@@ -19,26 +19,46 @@ from typing import Any
 from ..errors import ArgumentError, BackendError, DeviceError
 from .array_view import DEFAULT_STREAM, CudaArrayView
 
+EVERYWHERE, NOWHERE = -1, -2  # besides a GPU's number: see `device_of`
+
 
 def launch(kernel: Any, *views: Any, stream: Any = None) -> None:
     """Start a kernel of ``_kernels`` on a GPU and do not wait for it.
 
     Its arrays, in its own order, are `CudaArrayView` or None. The work is put on
     ``stream`` or, without one, where the arrays' owners say their own is.
+
+    Raises:
+        ArgumentError: The arrays are not in memory of one GPU.
+        DeviceError: The GPU refuses.
     """
     arrays: list[CudaArrayView] = [view for view in views if view is not None]
     handle = stream_handle(stream)
     if handle is None:
         theirs = [a.stream for a in arrays if a.stream is not None]
         handle = theirs[0] if theirs else DEFAULT_STREAM
-    for array in arrays:
-        _wait_for_owner(array, handle, stream_wait)
+    with _on_gpu_of(kernel.name, arrays):
+        for array in arrays:
+            _wait_for_owner(array, handle, stream_wait)
+        try:
+            kernels().launch(kernel, views, handle)
+        except RuntimeError as err:
+            raise DeviceError(
+                f"{kernel.name} could not be started on the GPU: {err}."
+            ) from err
+
+
+def device_of(address: int) -> int:
+    """The GPU whose memory this is.
+
+    `EVERYWHERE` means that every GPU sees it, as page-locked memory; `NOWHERE` that
+    kernels of this thread cannot reach it: it is the CPU's own, another CUDA context's,
+    or was given back.
+    """
     try:
-        kernels().launch(kernel, views, handle)
+        return int(kernels().device_of(address))
     except RuntimeError as err:
-        raise DeviceError(
-            f"{kernel.name} could not be started on the GPU: {err}."
-        ) from err
+        raise DeviceError(f"the GPU of an array is not known: {err}.") from err
 
 
 def ordered_on(
@@ -123,6 +143,38 @@ def stream_wait(later: int, earlier: int) -> None:
         kernels().stream_wait(later, earlier)
     except RuntimeError as err:
         raise DeviceError(f"a stream cannot wait for another one: {err}.") from err
+
+
+@contextmanager
+def _on_gpu_of(kernel: str, arrays: list[CudaArrayView]) -> Iterator[None]:
+    """Make the GPU of these arrays the thread's own: kernels start there, and an event
+    is for streams of one GPU."""
+    found = {device_of(array.pointer): array for array in arrays}
+    if NOWHERE in found:
+        raise ArgumentError(
+            f"{kernel} must be given arrays that the GPU can reach, got one at address "
+            f"{found[NOWHERE].pointer:#x}, which is in no memory of the GPU's primary "
+            "CUDA context. Copy it to memory of that, which PyTorch's is."
+        )
+    gpus = sorted(found.keys() - {EVERYWHERE})
+    if len(gpus) > 1:
+        raise ArgumentError(
+            f"{kernel} must be given arrays on one GPU, got some on GPU {gpus[0]} and "
+            f"some on GPU {gpus[1]}. Copy them to one."
+        )
+    cuda = kernels()
+    try:
+        before = cuda.current_device()
+        gpu = gpus[0] if gpus else before
+        if gpu != before:
+            cuda.use_device(gpu)
+    except RuntimeError as err:
+        raise DeviceError(f"{kernel} cannot be started on the GPU: {err}.") from err
+    try:
+        yield
+    finally:
+        if gpu != before:
+            cuda.use_device(before)
 
 
 def _wait_for_owner(

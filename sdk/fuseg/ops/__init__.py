@@ -7,7 +7,10 @@ DLPack; palettes, weights and other settings stay on the CPU. There
 - ``out`` is needed: fuseg makes no arrays on a GPU;
 - the call returns once the work is on its way. ``stream`` says where: a stream of
   PyTorch, CuPy, Numba or cuda.core, or its handle. Without it that is the stream which
-  the arrays name (CUDA Array Interface, version 3), else the default stream;
+  the arrays name (CUDA Array Interface, version 3), else the default stream. It waits
+  for what the arrays' owners have begun, which is asked for through DLPack where they
+  name no stream;
+- arrays on two GPUs, or in another CUDA context than the primary one, are refused;
 - nothing is allocated and nothing waited for, so a CUDA graph can capture the call;
 - nobody looks at the labels first: `overlay` leaves those without a colour as it leaves
   ``ignore``, `confusion_matrix` counts no pixel with a label out of its range;

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..backends import Backend, GpuBackend, Shapes
 from ..backends.base import is_on_gpu
+from ..cuda import Device
 from ..errors import BackendError
 from ..manifest import Manifest
 from .preprocess import FramePlan, Preprocessor
@@ -73,7 +74,7 @@ class Executor(Protocol):
     Attributes:
         name: The backend's.
         backend: The backend, bound. On a GPU that of the first slot.
-        on_gpu: Whether it takes frames that are on the GPU.
+        device: The GPU whose memory frames may be in; None on a CPU.
         cuda_graph_disabled_reason: On a GPU, why frames do not run as one CUDA graph;
             else None.
         survives_fork: Whether it works in a child process that fork makes while no
@@ -82,7 +83,7 @@ class Executor(Protocol):
 
     name: str
     backend: Backend | GpuBackend
-    on_gpu: bool
+    device: Device | None
     survives_fork: bool
     cuda_graph_disabled_reason: str | None
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backends import Backend, GpuBackend
+from ..cuda import Device
 from ..manifest import Manifest
 from .executor import FrameJob, InFlight, require_numbers, shapes
 from .preprocess import Preprocessor
@@ -18,7 +19,7 @@ from .upsample_cache import UpsampleCache
 class CpuExecutor:
     """See `Executor`; all is done in `start`."""
 
-    on_gpu = False
+    device: Device | None = None
     cuda_graph_disabled_reason: str | None = None
 
     def __init__(

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ..backends import Backend, GpuBackend
 from ..backends.tensors import decode, encode
+from ..cuda import Device
 from ..errors import BackendError, DeviceError
 from ..manifest import Manifest
 from .executor import MOST_IN_FLIGHT, FrameJob, InFlight, require_numbers
@@ -38,13 +39,13 @@ class CudaExecutor:
             they do not.
     """
 
-    on_gpu = True
     survives_fork = False  # CUDA does not
 
     def __init__(
         self, backend: GpuBackend, manifest: Manifest, preprocessor: Preprocessor
     ) -> None:
         self.name = backend.name
+        self.device: Device | None = backend.device
         self.cuda_graph_disabled_reason: str | None = None
         self._manifest, self._preprocessor = manifest, preprocessor
         self._backend = backend

@@ -133,7 +133,7 @@ class FrameLoop:
         )
         try:
             plan = self._preprocessor.plan(
-                frame_set, self._sync_state, on_gpu=self.executor.on_gpu
+                frame_set, self._sync_state, device=self.executor.device
             )
         except FrameError as err:
             # A clock that goes back later must not make them look young again.
@@ -184,7 +184,7 @@ class FrameLoop:
         plan, arrays = job.plan, job.arrays
         color = self._preprocessor.fresh_color(plan)
         shown = None if color is None else arrays[color]
-        if executor.on_gpu and not isinstance(shown, np.ndarray):
+        if executor.device is not None and not isinstance(shown, np.ndarray):
             shown = None  # not to be painted on without a copy
         why = reason(plan.decisions)
         packed, scored = running.packed_ns, running.scored_ns
@@ -215,7 +215,7 @@ class FrameLoop:
         )
         # Copies of the bound tensors: what is held lies there.
         tensors = self.executor.tensors()
-        plan = self._preprocessor.plan(frame_set, self._sync_state, on_gpu=False)
+        plan = self._preprocessor.plan(frame_set, self._sync_state, device=None)
         self._preprocessor.fill(plan, frame_set.arrays, tensors)
         return tensors
 

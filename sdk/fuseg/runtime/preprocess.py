@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cuda import Device
 from ..errors import ArgumentError, Cause, Fault
 from ..manifest import Manifest
 from ..ops.placement import place
@@ -75,12 +76,14 @@ class Preprocessor:
         }
         self._first = manifest.inputs[0]
 
-    def plan(self, frame_set: FrameSet, state: SyncState, *, on_gpu: bool) -> FramePlan:
+    def plan(
+        self, frame_set: FrameSet, state: SyncState, *, device: Device | None
+    ) -> FramePlan:
         """Check a call's frames and decide what each input is made from.
 
         Args:
-            on_gpu: Whether frames that are on the GPU can be read. Nobody looks for
-                valid pixels in those: they are taken to have some.
+            device: The GPU whose memory frames may be in. Nobody looks for valid
+                pixels there: such frames are taken to have some.
 
         Raises:
             DTypeError, ShapeError, LayoutError: an array is not what the manifest
@@ -93,7 +96,7 @@ class Preprocessor:
             if name not in frame_set.arrays:
                 causes[name] = "absent"
                 continue
-            array = sensor.take(frame_set.arrays[name], on_gpu=on_gpu)
+            array = sensor.take(frame_set.arrays[name], device=device)
             frame_set.arrays[name] = array
             if not sensor.has_reading(array):
                 causes[name] = "invalid"

@@ -8,7 +8,9 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cuda import Device
 from ..cuda.array_view import CudaArrayView, as_view
+from ..cuda.launch import EVERYWHERE, NOWHERE, device_of
 from ..errors import ArgumentError, DTypeError, Fault, FusegError
 from ..manifest import Input
 from ..ops.array_checks import require_rows
@@ -58,7 +60,9 @@ class Sensor:
         self.channels = order
         self._packers = self.packers()
 
-    def take(self, array: Any, *, on_gpu: bool = False) -> NDArray[Any] | CudaArrayView:
+    def take(
+        self, array: Any, *, device: Device | None = None
+    ) -> NDArray[Any] | CudaArrayView:
         """The frame as NumPy's, its masked pixels no reading, or as it lies on the GPU.
 
         Raises:
@@ -69,7 +73,7 @@ class Sensor:
             if type(array) is not np.ndarray:
                 array = self._plain(array)
             if isinstance(array, CudaArrayView):
-                self._check_on_gpu(array, on_gpu)
+                self._check_on_gpu(array, device)
         except FusegError as err:
             if err.fault is None:
                 self._refuse(array)
@@ -183,15 +187,30 @@ class Sensor:
             refuse_mask(self.input)
         return np.asarray(masked.filled(masked.dtype.type(none[0])))
 
-    def _check_on_gpu(self, frame: CudaArrayView, on_gpu: bool) -> None:
+    def _check_on_gpu(self, frame: CudaArrayView, device: Device | None) -> None:
         name = self.input.name
-        if not on_gpu:
+        if device is None:
             problem = (
                 "must be in the memory of the CPU, where the backend runs, got an "
                 "array on the GPU."
             )
             raise DTypeError.of(
                 Fault("frame", name, problem, "Copy it to a NumPy array.")
+            )
+        with device.active():
+            gpu = device_of(frame.pointer)
+        if gpu not in (device.ordinal, EVERYWHERE):
+            problem = (
+                f"must be in the memory of GPU {device.ordinal}, where the backend "
+                f"runs, got an array on GPU {gpu}."
+            )
+            if gpu == NOWHERE:
+                problem = (
+                    f"must be in the primary CUDA context of GPU {device.ordinal}, got "
+                    f"address {frame.pointer:#x}, which is not there."
+                )
+            raise DTypeError.of(
+                Fault("frame", name, problem, "Copy it there, or to a NumPy array.")
             )
         pack = self._packers.get(frame.dtype)
         if isinstance(pack, PackColor):

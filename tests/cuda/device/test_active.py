@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import threading
 
+import numpy as np
 import pytest
 from doubles import Machine, Misuse, install
+from doubles.arrays import OnMachine
 
+from fuseg import ops
 from fuseg.cuda import launch, open_device, pycuda
+from fuseg.errors import ArgumentError
 
 
 @pytest.fixture
@@ -105,3 +109,47 @@ def test_memory_of_one_device_is_not_used_on_another(binding):
         stream, host = two.create_stream(), two.pinned(10)
         with pytest.raises(Misuse, match="is on another device"):
             two.upload(there, host.array, stream)
+
+
+def test_an_op_runs_on_the_gpu_of_its_arrays_and_so_does_what_it_waits_for(
+    monkeypatch, machine
+):
+    install(monkeypatch, machine)
+    machine.use_device(1)
+    side, stream = machine.create_stream(), machine.create_stream()
+    labels, out = (
+        OnMachine(machine, np.zeros(shape, np.uint8), stream=side)
+        for shape in [(2, 3), (2, 3, 3)]
+    )
+    machine.use_device(2)
+    ops.overlay(labels, palette=np.full((1, 3), 7, np.uint8), out=out, stream=stream)
+    assert labels.asked == out.asked == [(stream, 1)]
+    assert machine.current_device() == 2
+    machine.synchronize(stream)
+    assert (out.numpy() == 7).all()
+
+
+def test_arrays_of_two_gpus_are_refused(monkeypatch, machine):
+    install(monkeypatch, machine)
+    labels = OnMachine(machine, np.zeros((2, 3), np.uint8))
+    machine.use_device(1)
+    out = OnMachine(machine, np.zeros((2, 3, 3), np.uint8))
+    words = (
+        "overlay must be given arrays on one GPU, got some on GPU 0 and some on GPU 1"
+    )
+    with pytest.raises(ArgumentError, match=words):
+        ops.overlay(labels, palette=np.zeros((1, 3), np.uint8), out=out)
+    assert machine.counts["kernel"] == 0
+    assert machine.current_device() == 1
+
+
+def test_memory_that_was_given_back_is_refused(monkeypatch, machine):
+    install(monkeypatch, machine)
+    labels = OnMachine(machine, np.zeros((2, 3), np.uint8))
+    out = OnMachine(machine, np.zeros((2, 3, 3), np.uint8))
+    machine.free(labels.base)
+    words = (
+        rf"overlay .* can reach, got one at address {labels.address:#x}, which is in no"
+    )
+    with pytest.raises(ArgumentError, match=words):
+        ops.overlay(labels, palette=np.zeros((1, 3), np.uint8), out=out)

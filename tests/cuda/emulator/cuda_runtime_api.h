@@ -1,6 +1,7 @@
-// As much of the CUDA runtime as the bindings ask for, on a machine without it: one
-// device in the CPU's memory, whose streams do everything at once and capture nothing.
-// An address that was not taken from it is on device 0 all the same: tests make arrays.
+// As much of the CUDA runtime as the bindings ask for, on a machine without it: two
+// devices in the CPU's memory, whose streams do everything at once and capture nothing.
+// An address that was not taken from them is on device 0 all the same: tests make
+// arrays.
 #pragma once
 
 #include <cstddef>
@@ -8,11 +9,12 @@
 #include <cstring>
 #include <map>
 #include <mutex>
-#include <set>
 #include <utility>
 
 struct CUstream_st {};
-struct CUevent_st;
+struct CUevent_st {
+  int device;
+};
 struct CUgraph_st;
 struct CUgraphExec_st;
 using cudaStream_t = CUstream_st*;
@@ -47,6 +49,7 @@ enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
 struct cudaPointerAttributes {
   cudaMemoryType type;
   int device;
+  void* devicePointer;
 };
 struct cudaDeviceProp {
   char name[256];
@@ -73,27 +76,56 @@ inline cudaError_t failed(cudaError_t status) {
   return status;
 }
 
-constexpr std::size_t kBytes = std::size_t{1} << 30;
+constexpr int kDevices = 2;
+constexpr std::size_t kBytes = std::size_t{1} << 30;  // each
+
+struct Block {
+  std::size_t size;
+  int device;
+};
+using Blocks = std::map<const void*, Block>;
 
 struct Books {
   std::mutex lock;
-  std::map<const void*, std::size_t> memory;  // on the device
-  std::map<const void*, std::size_t> pinned;
-  std::set<const void*> streams;
-  std::size_t used = 0;
+  Blocks memory;  // of the devices
+  Blocks pinned;
+  Blocks strange;  // see fuseg_emulator_strange
+  std::map<const void*, int> streams;
+  std::size_t used[kDevices] = {};
 };
 inline Books books;
+inline thread_local int current = 0;
 
 inline std::size_t rounded(std::size_t size) { return (size + 255) / 256 * 256; }
 
-// The two streams that CUDA has without being asked count as made.
-inline bool knows(cudaStream_t stream) {
-  const auto number = reinterpret_cast<std::size_t>(stream);
-  const std::lock_guard<std::mutex> guard(books.lock);
-  return number <= 2 || books.streams.count(stream) != 0;
+inline const Block* holding(const Blocks& blocks, const void* address) {
+  auto next = blocks.upper_bound(address);
+  if (next == blocks.begin()) return nullptr;
+  const auto& [start, block] = *--next;
+  const auto* const end = static_cast<const char*>(start) + block.size;
+  return static_cast<const char*>(address) < end ? &block : nullptr;
 }
 
+// The device of a stream; -1 if there is none. The two streams that CUDA has without
+// being asked are the current device's.
+inline int device_of(cudaStream_t stream) {
+  if (reinterpret_cast<std::size_t>(stream) <= 2) return current;
+  const std::lock_guard<std::mutex> guard(books.lock);
+  const auto found = books.streams.find(stream);
+  return found == books.streams.end() ? -1 : found->second;
+}
+
+inline bool knows(cudaStream_t stream) { return device_of(stream) >= 0; }
+
 }  // namespace emulated
+
+// Lets a test have memory that is on no device (-1), or on device 0 in a context of
+// somebody else (-2).
+extern "C" [[gnu::visibility("default"), gnu::used]] inline void fuseg_emulator_strange(
+    const void* address, std::size_t size, int what) {
+  const std::lock_guard<std::mutex> guard(emulated::books.lock);
+  emulated::books.strange[address] = {size, what};
+}
 
 inline const char* cudaGetErrorName(cudaError_t status) {
   switch (status) {
@@ -120,18 +152,22 @@ inline cudaError_t cudaGetLastError() {
 }
 
 inline cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
+  *count = emulated::kDevices;
   return cudaSuccess;
 }
 inline cudaError_t cudaGetDevice(int* device) {
-  *device = 0;
+  *device = emulated::current;
   return cudaSuccess;
 }
 inline cudaError_t cudaSetDevice(int device) {
-  return device == 0 ? cudaSuccess : emulated::failed(cudaErrorInvalidDevice);
+  if (device < 0 || device >= emulated::kDevices)
+    return emulated::failed(cudaErrorInvalidDevice);
+  emulated::current = device;
+  return cudaSuccess;
 }
 inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* found, int device) {
-  if (device != 0) return emulated::failed(cudaErrorInvalidDevice);
+  if (device < 0 || device >= emulated::kDevices)
+    return emulated::failed(cudaErrorInvalidDevice);
   *found = {"Emulated GPU", emulated::kBytes, 7, 5, 0};
   return cudaSuccess;
 }
@@ -151,26 +187,27 @@ inline cudaError_t cudaRuntimeGetVersion(int* version) {
 
 inline cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* found,
                                             const void* address) {
-  const std::lock_guard<std::mutex> guard(emulated::books.lock);
-  auto next = emulated::books.pinned.upper_bound(address);
-  bool pinned = next != emulated::books.pinned.begin();
-  if (pinned) {
-    --next;
-    pinned = static_cast<const char*>(address) <
-             static_cast<const char*>(next->first) + next->second;
+  using namespace emulated;
+  const std::lock_guard<std::mutex> guard(books.lock);
+  auto* const same = const_cast<void*>(address);
+  const Block* const ours = holding(books.memory, address);
+  *found = {cudaMemoryTypeDevice, ours == nullptr ? 0 : ours->device, same};
+  if (holding(books.pinned, address) != nullptr) found->type = cudaMemoryTypeHost;
+  if (const Block* const strange = holding(books.strange, address)) {
+    if (strange->device == -1) found->type = cudaMemoryTypeUnregistered;
+    found->devicePointer = nullptr;
   }
-  *found = {pinned ? cudaMemoryTypeHost : cudaMemoryTypeDevice, 0};
   return cudaSuccess;
 }
 inline cudaError_t cudaMalloc(void** memory, std::size_t size) {
   using namespace emulated;
   const std::lock_guard<std::mutex> guard(books.lock);
-  if (rounded(size) > kBytes - books.used)
+  if (rounded(size) > kBytes - books.used[current])
     return emulated::failed(cudaErrorMemoryAllocation);
   *memory = size == 0 ? nullptr : std::aligned_alloc(256, rounded(size));
   if (size == 0) return cudaSuccess;
-  books.memory[*memory] = rounded(size);
-  books.used += rounded(size);
+  books.memory[*memory] = {rounded(size), current};
+  books.used[current] += rounded(size);
   return cudaSuccess;
 }
 inline cudaError_t cudaFree(void* memory) {
@@ -179,14 +216,14 @@ inline cudaError_t cudaFree(void* memory) {
   const std::lock_guard<std::mutex> guard(books.lock);
   const auto found = books.memory.find(memory);
   if (found == books.memory.end()) return emulated::failed(cudaErrorInvalidValue);
-  books.used -= found->second;
+  books.used[found->second.device] -= found->second.size;
   books.memory.erase(found);
   std::free(memory);
   return cudaSuccess;
 }
 inline cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
   const std::lock_guard<std::mutex> guard(emulated::books.lock);
-  *free = emulated::kBytes - emulated::books.used;
+  *free = emulated::kBytes - emulated::books.used[emulated::current];
   *total = emulated::kBytes;
   return cudaSuccess;
 }
@@ -195,7 +232,7 @@ inline cudaError_t cudaHostAlloc(void** host, std::size_t size, unsigned) {
   if (size > kBytes) return emulated::failed(cudaErrorMemoryAllocation);
   *host = std::aligned_alloc(256, rounded(size));
   const std::lock_guard<std::mutex> guard(books.lock);
-  books.pinned[*host] = rounded(size);
+  books.pinned[*host] = {rounded(size), current};
   return cudaSuccess;
 }
 inline cudaError_t cudaHostGetDevicePointer(void** device, void* host, unsigned) {
@@ -219,7 +256,7 @@ inline cudaError_t cudaMemcpyAsync(void* to, const void* source, std::size_t siz
 inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   *stream = new CUstream_st;
   const std::lock_guard<std::mutex> guard(emulated::books.lock);
-  emulated::books.streams.insert(*stream);
+  emulated::books.streams[*stream] = emulated::current;
   return cudaSuccess;
 }
 inline cudaError_t cudaStreamDestroy(cudaStream_t stream) {
@@ -247,7 +284,7 @@ inline cudaError_t cudaGraphDestroy(cudaGraph_t) {
   return emulated::failed(cudaErrorNotSupported);
 }
 inline cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t) {
-  return cudaErrorNotSupported;
+  return emulated::failed(cudaErrorNotSupported);
 }
 inline cudaError_t cudaGraphLaunch(cudaGraphExec_t, cudaStream_t) {
   return emulated::failed(cudaErrorNotSupported);
@@ -257,15 +294,20 @@ inline cudaError_t cudaGraphExecDestroy(cudaGraphExec_t) {
 }
 
 inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
-  *event = nullptr;
+  *event = new CUevent_st{emulated::current};
   return cudaSuccess;
 }
-inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t stream) {
-  return emulated::knows(stream) ? cudaSuccess
-                                 : emulated::failed(cudaErrorInvalidResourceHandle);
+// An event is recorded on streams of its own device alone.
+inline cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  return event->device == emulated::device_of(stream)
+             ? cudaSuccess
+             : emulated::failed(cudaErrorInvalidResourceHandle);
 }
 inline cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t, unsigned = 0) {
   return emulated::knows(stream) ? cudaSuccess
                                  : emulated::failed(cudaErrorInvalidResourceHandle);
 }
-inline cudaError_t cudaEventDestroy(cudaEvent_t) { return cudaSuccess; }
+inline cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  delete event;
+  return cudaSuccess;
+}

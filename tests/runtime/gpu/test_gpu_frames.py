@@ -124,6 +124,43 @@ def test_a_frame_of_another_type_or_shape_is_one_sentence(both, on_gpu, frames):
         segmenter(rgb=wrong, depth=given["depth"])
 
 
+@pytest.mark.parametrize("device", [0, 1])
+def test_a_frame_of_another_gpu_is_refused_before_anything_changes(
+    both, on_gpu, frames, machine, cpu, binding, device
+):
+    machine.devices = 2
+    segmenter, given = on_gpu(both, binding=binding, ordinal=device), frames(0, *CAMERA)
+    wanted, before = segmenter(**given).labels, machine.counts["kernel"]
+    machine.use_device(1 - device)
+    depth = OnMachine(machine, given["depth"])
+    words = (
+        rf"^depth must be in .* GPU {device}, where .*, got .* on GPU {1 - device}\."
+    )
+    with pytest.raises(DTypeError, match=words):
+        segmenter(rgb=given["rgb"], depth=depth)
+    assert machine.counts["kernel"] == before
+    assert (machine.current_device(), depth.asked) == (1 - device, [])
+    np.testing.assert_array_equal(segmenter(**given).labels, wanted)
+    np.testing.assert_array_equal(wanted, cpu(**given).labels)
+
+
+def test_an_address_that_the_gpu_cannot_reach_is_refused(both, on_gpu, frames, machine):
+    segmenter, given = on_gpu(both), frames(0, *CAMERA)
+    depth = OnMachine(machine, given["depth"])
+    machine.free(depth.base)
+    words = rf"primary CUDA context of GPU 0, got address {depth.address:#x}, which is"
+    with pytest.raises(DTypeError, match=words):
+        segmenter(rgb=given["rgb"], depth=depth)
+
+
+def test_frames_in_page_locked_memory_are_read_by_the_gpu(
+    both, on_gpu, frames, machine, cpu
+):
+    segmenter, given = on_gpu(both), frames(0, *CAMERA)
+    on = {n: OnMachine(machine, a, pinned=True) for n, a in given.items()}
+    np.testing.assert_array_equal(segmenter(**on).labels, cpu(**given).labels)
+
+
 @pytest.mark.usefixtures("machine")
 def test_an_engine_on_the_cpu_refuses_them(frames, cpu):
     given = frames(0, *CAMERA)
