@@ -18,6 +18,11 @@ def cases():
     return kernel_cases.all_cases(np.random.default_rng(11), "cpu", 16)
 
 
+@pytest.fixture(scope="module")
+def odd_cases():
+    return kernel_cases.odd_cases(np.random.default_rng(11), "cpu", 16)
+
+
 class OnEmulator:
     """A tensor that says it lies on a GPU."""
 
@@ -34,10 +39,28 @@ def test_every_case_is_right_on_the_cpu(cases):
     assert {c.name: w for c in cases if (w := kernel_times.wrong(c))} == {}
 
 
-def test_every_case_is_right_on_the_emulator(cases, emulated_kernels, monkeypatch):
+def test_odd_cases_have_odd_sizes_addresses_and_rows(cases, odd_cases):
+    assert len(odd_cases) == 3 * len(cases)
+    assert len({case.name for case in odd_cases}) == len(odd_cases)
+    frames = [c.inputs[c.frame] for c in odd_cases if c.frame is not None]
+    assert {c.name.split()[0] for c in odd_cases if c.frame is not None} == {
+        *("pack_color", "pack_depth", "overlay")
+    }
+    assert all(frame.shape[0] % 2 == frame.shape[1] % 2 == 1 for frame in frames)
+    pitches = [frame.stride(0) * frame.element_size() for frame in frames]
+    assert all(pitch % 16 for pitch in pitches)
+    outs = [case.out.data_ptr() % 16 for case in odd_cases]
+    assert {1, 2, 4, 8} <= set(outs)
+    assert 0 not in outs
+
+
+@pytest.mark.parametrize("kind", ["cases", "odd_cases"])
+def test_every_case_is_right_on_the_emulator(
+    request, kind, emulated_kernels, monkeypatch
+):
     monkeypatch.setattr(launch, "kernels", lambda: emulated_kernels)
     wrong = {}
-    for case in cases:
+    for case in request.getfixturevalue(kind):
         ours, out = case.ours, case.out
         out.view(torch.uint8).fill_(0 if "chw4" in case.name else 0xA5)
         if case.name.startswith("confusion_matrix"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,8 @@ class KernelCase:
     differ: float = 0.0  # the share of elements that may, by more than `by`
     by: float = 0.0
     linear: str = ""  # the name of the case that does the same in planes
+    frame: int | None = None  # the input whose rows may lie apart
+    aligned: bool = False  # inputs must lie at multiples of 16 bytes
 
     @property
     def bytes(self) -> int:
@@ -58,8 +60,39 @@ def all_cases(
     return made
 
 
+def odd_cases(rng: np.random.Generator, device: str, scale: int) -> list[KernelCase]:
+    """Every case at odd sizes, three times: with arrays 1, 4 and 8 bytes beyond a
+    multiple of 256, and with rows of frames 3, 4 and 8 bytes apart, or an element."""
+    return [
+        moved(case, offset, gap)
+        for offset, gap in ((1, 3), (4, 4), (8, 8))
+        for case in all_cases(rng, device, scale)
+    ]
+
+
+def moved(case: KernelCase, offset: int, gap: int) -> KernelCase:
+    """The same work on arrays elsewhere; each ends where its memory does."""
+    inputs = [
+        a if case.aligned else placed(a, offset, gap if i == case.frame else 0)
+        for i, a in enumerate(case.inputs)
+    ]
+    name = f"{case.name}, {offset} and {gap} bytes on"
+    return replace(case, name=name, inputs=inputs, out=placed(case.out, offset, 0))
+
+
+def placed(tensor: torch.Tensor, offset: int, gap: int) -> torch.Tensor:
+    item = tensor.element_size()
+    first, apart = (-(-count // item) for count in (offset, gap))
+    steps = list(tensor.contiguous().stride())
+    steps[0] += apart
+    span = sum((n - 1) * step for n, step in zip(tensor.shape, steps, strict=True)) + 1
+    room = torch.zeros(first + span, dtype=tensor.dtype, device=tensor.device)
+    return room.as_strided(tensor.shape, steps, first).copy_(tensor)
+
+
 def shrunk(size: tuple[int, int], scale: int) -> tuple[int, int]:
-    height, width = (max(4, side // scale) for side in size)
+    """Odd, if it is shrunk."""
+    height, width = (max(4, side // scale) | (scale > 1) for side in size)
     return height, width
 
 
@@ -122,6 +155,7 @@ def label_case(
         peer,
         differ=1e-3,
         linear="" if layout == "linear" else linear,
+        aligned=layout == "hwc8",
     )
 
 
@@ -208,16 +242,18 @@ def pack_case(
         peer,
         by=STEPS[dtype],
         linear="" if layout == "linear" else linear,
+        frame=0,
     )
 
 
 def picture_cases(
     rng: np.random.Generator, device: str, scale: int
 ) -> Iterator[KernelCase]:
-    size, classes = (1024 // scale, 2048 // scale), 19
+    size, classes = shrunk((1024, 2048), scale), 19
     palette = rng.integers(0, 256, (classes, 3), dtype=np.uint8)
-    coarse = rng.integers(0, classes, (size[0] // 16, size[1] // 16), dtype=np.uint8)
-    labels = torch.from_numpy(coarse.repeat(16, 0).repeat(16, 1)).to(device)
+    coarse = rng.integers(0, classes, [-(-n // 16) for n in size], dtype=np.uint8)
+    patches = coarse.repeat(16, 0).repeat(16, 1)[: size[0], : size[1]]
+    labels = torch.from_numpy(np.ascontiguousarray(patches)).to(device)
     frame = torch.from_numpy(rng.integers(0, 256, (*size, 3), dtype=np.uint8))
     colors = torch.from_numpy(palette).to(device)
     paint = ops.Overlay(palette, alpha=0.5)
@@ -237,6 +273,7 @@ def picture_cases(
         torch.empty((*size, 3), dtype=torch.uint8, device=device),
         lambda out, a, b, stream: paint(a, frame=b, out=out, stream=stream),
         blend,
+        frame=1,
     )
     yield KernelCase(
         f"confusion_matrix {size} C{classes}",
