@@ -3,18 +3,24 @@ compiled for the CPU; and what is measured beside an engine."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import copy_network
 import doubles
 import engine_overhead
 import numpy as np
 import pytest
+from doubles.arrays import OnMachine
 
 from fuseg.cuda import launch
 
 SMALL = Path(__file__).parents[1] / "data" / "format1.fuseg"
 WAYS = {"one call a frame", "a smaller camera", "submit and result", "a clone"}
+WITH_TORCH = {
+    *("frames on the GPU", "frames of a side stream", "nine frames on the GPU in turn")
+}
 
 
 @pytest.fixture
@@ -25,7 +31,7 @@ def copying(emulated_kernels, monkeypatch):
 
 def test_its_labels_are_the_cpus_in_every_way_to_give_frames(copying, some):
     found = copying.check(some)
-    assert found.pop("frames on the GPU") is None  # there is none
+    assert {found.pop(way) for way in WITH_TORCH} == {None}  # there is none
     assert found.keys() == WAYS
     assert min(found.values()) >= copy_network.LEAST
     faults = copy_network.wrong(found, copying.gpu.cuda_graph_disabled_reason)
@@ -37,9 +43,63 @@ def test_frames_go_through_both_bindings_of_the_double(monkeypatch, some, bindin
     machine = doubles.install(monkeypatch, doubles.Machine())
     copying = copy_network.Copying(SMALL, binding)
     found = copying.check(some)
-    assert found == dict.fromkeys(WAYS, 1.0) | {"frames on the GPU": None}
+    assert found == dict.fromkeys(WAYS, 1.0) | dict.fromkeys(WITH_TORCH)
     assert copying.device.name == binding
     assert copy_network.wrong(found, copying.gpu.cuda_graph_disabled_reason) == []
+    machine.check()
+
+
+class PyTorch:
+    """As much of it as frames on the GPU need, on the double."""
+
+    def __init__(self, machine):
+        self.cuda, self.machine = self, machine
+        self.made, self.in_side = [], 0
+
+    def from_numpy(self, array):
+        self.made.append(OnMachine(self.machine, array))
+        return SimpleNamespace(cuda=lambda: self.made[-1])
+
+    def zeros_like(self, like):
+        late = OnMachine(self.machine, np.zeros_like(like.numpy()), stream=self.side)
+        late.copy_ = lambda given: self.machine.copy(
+            late.base, given.base, given.numpy().nbytes, self.side
+        )
+        return late
+
+    def rand(self, shape, device):
+        assert (shape, device) == ((4096, 4096), "cuda")
+        return np.eye(2)
+
+    def synchronize(self):
+        for stream in (1, self.side):
+            self.machine.synchronize(stream)
+
+    def Stream(self):
+        self.side = self.machine.create_stream()
+        return self.side
+
+    @contextmanager
+    def stream(self, stream):
+        assert stream == self.side
+        self.in_side += 1
+        yield
+
+
+@pytest.mark.parametrize("binding", ["native", "pycuda"])
+def test_frames_on_the_gpu_come_from_nine_buffers_and_from_a_side_stream(
+    monkeypatch, some, binding
+):
+    machine = doubles.install(monkeypatch, doubles.Machine())
+    torch = PyTorch(machine)
+    monkeypatch.setattr(copy_network, "torch_with_gpu", lambda: torch)
+    copying = copy_network.Copying(SMALL, binding)
+    found = copying.check(some)
+    assert found == dict.fromkeys(WAYS | WITH_TORCH, 1.0)
+    assert copy_network.wrong(found, copying.gpu.cuda_graph_disabled_reason) == []
+    sensors, late = len(some[0]), torch.in_side * len(some[0])
+    assert torch.in_side == len(some)
+    assert len({array.base for array in torch.made}) == (3 + 9) * sensors + late
     machine.check()
 
 
