@@ -12,9 +12,12 @@ import gpu_check
 import pytest
 
 NAMES = (
-    *("machine", "build", "tests", "memcheck", "racecheck", "times"),
-    *("bundle", "bindings", "onnxruntime", "tensorrt", "tensorrt_rtx"),
+    *("machine", "build", "smoke", "memcheck", "synccheck", "initcheck", "racecheck"),
+    *("tests", "bindings", "times", "counters"),
+    *("bundle", "onnxruntime", "tensorrt", "tensorrt_rtx"),
 )
+
+SCRIPTS = ("kernel_smoke", "kernel_times", "copy_network", "frame_times")
 
 
 def check(*words):
@@ -28,18 +31,20 @@ def test_a_dry_run_names_every_stage_and_its_commands():
     stages = re.findall(r"^(\w+): .*\.\n((?:    .*\n)+)", done.stdout, re.MULTILINE)
     assert [name for name, _ in stages] == list(NAMES)
     commands = dict(stages)
-    for tool in ("memcheck", "racecheck"):
+    for tool in ("memcheck", "synccheck", "racecheck"):
         assert f"compute-sanitizer --tool {tool} " in commands[tool]
+        assert "--kernel-name kns=fuseg " in commands[tool]
+        assert commands[tool].rstrip().endswith("kernel_times.py --small")
+    # What an unwatched kernel wrote would be told as written by nobody.
+    assert "kns=" not in commands["initcheck"]
+    assert commands["initcheck"].rstrip().endswith("kernel_smoke.py")
     scripts = set(re.findall(r"tools/gpu_check/\w+\.py", done.stdout))
-    assert scripts == {
-        f"tools/gpu_check/{name}.py"
-        for name in ("kernel_times", "copy_network", "frame_times")
-    }
+    assert scripts == {f"tools/gpu_check/{name}.py" for name in SCRIPTS}
     assert all((gpu_check.ROOT / script).exists() for script in scripts)
     assert all((gpu_check.ROOT / suite).is_dir() for suite in gpu_check.TESTS)
 
 
-@pytest.mark.parametrize("script", ["kernel_times", "copy_network", "frame_times"])
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_the_scripts_know_their_options(script):
     command = [sys.executable, gpu_check.HERE / f"{script}.py", "--help"]
     usage = subprocess.run(command, check=True, capture_output=True, text=True).stdout

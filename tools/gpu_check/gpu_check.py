@@ -38,6 +38,14 @@ ROOT = HERE.parents[1]
 WORK = ROOT / "out" / "gpu-check"
 BUNDLE = WORK / "rgbd.fuseg"
 CHECKPOINT = ROOT / "export" / "checkpoints" / "rgbd.safetensors"
+PUBLISHED = ROOT / "tests" / "data" / "format1.fuseg"  # any bundle will do
+SMALL = (HERE / "kernel_times.py", "--small")
+OURS = ("--kernel-name", "kns=fuseg")  # PyTorch's are not ours to check
+COUNTERS = (
+    "smsp__inst_executed_pipe_fp64.sum",
+    "l1tex__average_t_sectors_per_request_pipe_lsu_mem_global_op_ld.ratio",
+    "l1tex__average_t_sectors_per_request_pipe_lsu_mem_global_op_st.ratio",
+)
 TESTS = ("tests/cuda", "tests/runtime/gpu")
 SKIPPED_FOR_NO_GPU = r"SKIPPED.*(no CUDA device|no real GPU through native)"
 
@@ -96,12 +104,19 @@ def machine(run: Commands, record: dict[str, Any]) -> None:
     if (ROOT / ".git").exists():
         record["commit"] = run("git", "describe", "--always", "--dirty", seconds=30)
     record["nvcc"] = run("nvcc", "--version", seconds=30).splitlines()[-2:]
-    code = "import torch as t; print(t.cuda.get_device_name(), t.__version__, sep='|')"
+    code = (
+        "import torch as t; print(t.cuda.get_device_name(), t.__version__, "
+        "t.version.cuda, *t.cuda.get_device_capability(), sep='|')"
+    )
     output = run.python("-c", code, seconds=120)
     if not run.dry:
-        record["gpu"], record["torch"] = output.strip().split("|")
+        record["gpu"], record["torch"], *more = output.strip().split("|")
+        record["torch's CUDA"], record["capability"] = more[0], ".".join(more[1:])
     if shutil.which("nvidia-smi") or run.dry:  # older Jetsons have none
-        query = "--query-gpu=name,driver_version,clocks.sm,clocks.mem,power.limit"
+        query = (
+            "--query-gpu=name,driver_version,compute_mode,memory.total,clocks.sm,"
+            "clocks.mem,power.limit"
+        )
         record["nvidia-smi"] = run("nvidia-smi", query, "--format=csv", seconds=30)
 
 
@@ -125,29 +140,63 @@ def tests(run: Commands, record: dict[str, Any]) -> None:
         raise RuntimeError(f"tests found no CUDA device:\n{output[-2000:]}")
 
 
+def smoke(run: Commands, record: dict[str, Any]) -> None:
+    """Every kernel once, and from a CUDA graph: no PyTorch, a few seconds."""
+    run.measure(record, "kernel_smoke.py", seconds=60)
+
+
 def memcheck(run: Commands, record: dict[str, Any]) -> None:
     """No kernel reads or writes outside its arrays (compute-sanitizer)."""
-    sanitize(run, record, "memcheck")
+    sanitize(run, record, "memcheck", *SMALL, kernels=OURS)
+
+
+def synccheck(run: Commands, record: dict[str, Any]) -> None:
+    """No thread misses a barrier that its block or warp waits at."""
+    sanitize(run, record, "synccheck", *SMALL, kernels=OURS)
+
+
+def initcheck(run: Commands, record: dict[str, Any]) -> None:
+    """No kernel reads what nobody wrote."""
+    # What writes has to be watched, too: without PyTorch that is little.
+    sanitize(run, record, "initcheck", HERE / "kernel_smoke.py")
 
 
 def racecheck(run: Commands, record: dict[str, Any]) -> None:
-    """No kernel's threads race for shared memory (compute-sanitizer)."""
-    sanitize(run, record, "racecheck")
+    """No kernel's threads race for shared memory."""
+    sanitize(run, record, "racecheck", *SMALL, kernels=OURS)
 
 
-def sanitize(run: Commands, record: dict[str, Any], tool: str) -> None:
+def sanitize(
+    run: Commands,
+    record: dict[str, Any],
+    tool: str,
+    *script: object,
+    kernels: tuple[str, ...] = (),
+) -> None:
     if not run.dry and shutil.which("compute-sanitizer") is None:
         record["skipped"] = "compute-sanitizer is not on PATH"
         return
-    words = ("--tool", tool, "--error-exitcode", "9", sys.executable)
-    script = (HERE / "kernel_times.py", "--small")
-    output = run("compute-sanitizer", *words, *script, seconds=300)
+    words = ("--tool", tool, "--error-exitcode", "9", *kernels, sys.executable)
+    # PyTorch's own allocator would hide where an array ends.
+    command = ("env", "PYTORCH_NO_CUDA_MEMORY_CACHING=1", "compute-sanitizer")
+    output = run(*command, *words, *script, seconds=300)
     record["summary"] = [line for line in output.splitlines() if "=====" in line][-3:]
 
 
 def times(run: Commands, record: dict[str, Any]) -> None:
     """Each kernel beside torch eager, torch.compile and a copy of as many bytes."""
     run.measure(record, "kernel_times.py", seconds=600)
+
+
+def counters(run: Commands, record: dict[str, Any]) -> None:
+    """Each kernel's instructions of the float64 pipe, which are to be none, and the
+    sectors of 32 bytes that a warp's load and store touch (Nsight Compute)."""
+    if not run.dry and shutil.which("ncu") is None:
+        record["skipped"] = "ncu is not on PATH"
+        return
+    words = ("--csv", "--metrics", ",".join(COUNTERS), "--kernel-name", "regex:_kernel")
+    output = run("ncu", *words, sys.executable, HERE / "kernel_smoke.py", seconds=120)
+    record["csv"] = [line for line in output.splitlines() if line.startswith('"')]
 
 
 def bundle(run: Commands, record: dict[str, Any]) -> None:
@@ -161,13 +210,14 @@ def bundle(run: Commands, record: dict[str, Any]) -> None:
 
 def bindings(run: Commands, record: dict[str, Any]) -> None:
     """Whole frames through fuseg's CUDA module and PyCUDA, with a network that copies:
-    labels as on the CPU, as one CUDA graph, two in flight, frames on the GPU."""
+    labels as on the CPU, as one CUDA graph, two in flight, frames on the GPU, of
+    another stream, and of more buffers than there are graphs."""
     names = ["native"]
     if run.dry or installed("pycuda"):
         names.append("pycuda")
     for name in names:
         record[name] = found = dict[str, Any]()
-        words = ("copy_network.py", name, "--bundle", BUNDLE)
+        words = ("copy_network.py", name, "--bundle", PUBLISHED)
         run.measure(found, *words, seconds=240)
     if len({found.get("labels") for found in record.values()}) > 1:
         raise RuntimeError("the two bindings give different labels")
@@ -200,9 +250,10 @@ def frames(run: Commands, record: dict[str, Any], backend: str, package: str) ->
     run.measure(record, "frame_times.py", *words, seconds=1800)
 
 
-STAGES = (
-    *(machine, build, tests, memcheck, racecheck, times),
-    *(bundle, bindings, onnxruntime, tensorrt, tensorrt_rtx),
+STAGES = (  # what explains or spoils the results of others comes before them
+    *(machine, build, smoke, memcheck, synccheck, initcheck, racecheck),
+    *(tests, bindings, times, counters),
+    *(bundle, onnxruntime, tensorrt, tensorrt_rtx),
 )
 
 # ---------------------------------------------------------------------------------
