@@ -47,16 +47,7 @@ class Io:
 class INetworkDefinition:
     def __init__(self, flags: int) -> None:
         self._flags, self._model, self._onnx = flags, None, b""
-        self._name = ""
         self._tensors: dict[str, list[Any]] = {"INPUT": [], "OUTPUT": []}
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @name.setter
-    def name(self, name: str) -> None:
-        self._name = expect(name, str, "name")
 
     @property
     def num_inputs(self) -> int:

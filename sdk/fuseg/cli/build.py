@@ -48,7 +48,7 @@ def build(
         typer.Option(
             metavar="gpu|rtx",
             help="gpu: this machine's GPU; rtx: every GPU of TensorRT for RTX "
-            '(pip install "fuseg\\[tensorrt-rtx]").',
+            '(pip install "fuseg[tensorrt-rtx]").',
         ),
     ] = "gpu",
     variant: VariantOption = None,

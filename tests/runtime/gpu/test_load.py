@@ -51,7 +51,8 @@ def test_a_gpu_with_tensorrt_gets_an_engine_of_the_fitting_variant(
     lacks = onnxruntime_cuda.unavailable()
     assert log()[-1] == (
         f"{path}: variant fp16 on tensorrt, by default: not tensorrt-rtx: TensorRT for "
-        f"RTX is not installed; not onnxruntime-cuda: {lacks}; nothing is tuned here "
+        'RTX is not installed (for RTX GPUs on x86-64 Linux, pip install "fuseg['
+        f'tensorrt-rtx]"); not onnxruntime-cuda: {lacks}; nothing is tuned here '
         "(fuseg tune)"
     )
     assert builds() == 1

@@ -118,7 +118,6 @@ def _build_once(
     typed = hasattr(kind, "STRONGLY_TYPED")
     flag = kind.STRONGLY_TYPED if typed else kind.EXPLICIT_BATCH
     network = builder.create_network(1 << int(flag))
-    network.name = "fuseg"  # or it is numbered, and that is part of the plan
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(model):
         errors = [parser.get_error(index) for index in range(parser.num_errors)]

@@ -41,7 +41,7 @@ TENSORRT = Library(
 RTX = Library(
     "tensorrt_rtx_bindings",
     "TensorRT for RTX",
-    'pip install "fuseg[tensorrt-rtx]" (x86-64 Linux)',
+    'on x86-64 Linux, pip install "fuseg[tensorrt-rtx]"',
     is_portable=True,
 )
 

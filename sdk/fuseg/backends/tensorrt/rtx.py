@@ -147,8 +147,9 @@ def open_portable_engine(plan: memoryview) -> Any:
 
 
 def _unavailable() -> str | None:
-    lacks = find_spec(RTX.module) is None
-    return "TensorRT for RTX is not installed" if lacks else None
+    if find_spec(RTX.module) is not None:
+        return None
+    return f"{RTX.title} is not installed (for RTX GPUs {RTX.install})"
 
 
 def _unsupported(properties: DeviceProperties) -> str | None:
