@@ -130,7 +130,7 @@ def gpu(request: pytest.FixtureRequest) -> Emulated | Real:
     torch = pytest.importorskip("torch")
     if not torch.cuda.is_available():
         pytest.skip("PyTorch finds no CUDA device here")
-    launch.kernels.cache_clear()
+    launch._loaded.cache_clear()
     launch.kernels()
     return Real(torch)
 

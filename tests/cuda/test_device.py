@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from types import SimpleNamespace
 
@@ -249,7 +250,7 @@ def test_without_a_driver_the_sentence_says_so(monkeypatch):
         raise OSError(f"{name}: cannot open shared object file")
 
     monkeypatch.setattr(launch.ctypes, "CDLL", missing)
-    launch.kernels.cache_clear()
+    launch._loaded.cache_clear()
     with pytest.raises(BackendError, match=r"libcuda\.so\.1 cannot be loaded here"):
         ops.overlay(labels(), palette=PALETTE, out=picture())
 
@@ -257,10 +258,28 @@ def test_without_a_driver_the_sentence_says_so(monkeypatch):
 def test_without_the_module_the_sentence_says_so(monkeypatch):
     monkeypatch.setattr(launch.ctypes, "CDLL", lambda name: name)
     monkeypatch.setitem(sys.modules, "fuseg._kernels_cuda", None)
-    launch.kernels.cache_clear()
+    launch._loaded.cache_clear()
     with pytest.raises(BackendError, match=r"was built without it .* sdist where nvcc"):
         ops.overlay(labels(), palette=PALETTE, out=picture())
-    launch.kernels.cache_clear()
+    launch._loaded.cache_clear()
+
+
+def test_in_a_child_that_fork_made_the_sentence_says_so(monkeypatch):
+    monkeypatch.setattr(launch.ctypes, "CDLL", lambda name: name)
+    monkeypatch.setitem(sys.modules, "fuseg._kernels_cuda", Recorder())
+    launch._loaded.cache_clear()
+    ops.overlay(labels(), palette=PALETTE, out=picture())
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            ops.overlay(labels(), palette=PALETTE, out=picture())
+        except BackendError as err:
+            code = 0 if "with spawn" in str(err) else 2
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+    launch._loaded.cache_clear()
 
 
 class OfDLPack:

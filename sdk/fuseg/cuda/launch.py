@@ -10,6 +10,7 @@ import ctypes
 import functools
 import importlib
 import operator
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -101,9 +102,25 @@ def stream_handle(stream: Any) -> int | None:
     return number or DEFAULT_STREAM
 
 
-@functools.cache
 def kernels() -> ModuleType:
-    """The CUDA module, loaded once somebody has an array for it."""
+    """The CUDA module, loaded once somebody has an array for it.
+
+    Raises:
+        BackendError: There is no driver, or no module, or fork made this process of one
+            that has loaded it.
+    """
+    module, process = _loaded()
+    if process != os.getpid():
+        raise BackendError(
+            "work on a GPU is not possible in a process that fork made of one that has "
+            "used CUDA: start it with spawn (multiprocessing.get_context('spawn'))."
+        )
+    return module
+
+
+@functools.cache
+def _loaded() -> tuple[ModuleType, int]:
+    """The CUDA module, and the process that has loaded it."""
     try:
         ctypes.CDLL("libcuda.so.1")
     except OSError as err:
@@ -112,7 +129,7 @@ def kernels() -> ModuleType:
             "here. Install the driver, or stay on the CPU with NumPy arrays."
         ) from err
     try:
-        return importlib.import_module("fuseg._kernels_cuda")
+        return importlib.import_module("fuseg._kernels_cuda"), os.getpid()
     except ImportError as err:
         raise BackendError(
             "work on a GPU needs fuseg._kernels_cuda, and this fuseg was built without "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 
 import numpy as np
 import pytest
@@ -284,6 +285,20 @@ def test_an_integrated_gpu_reads_frames_where_the_cpu_put_them(
         given = frames(seed, *CAMERA)
         np.testing.assert_array_equal(segmenter(**given).labels, cpu(**given).labels)
     assert (machine.counts["upload"], machine.counts["download"]) == (loaded, 0)
+
+
+def test_in_a_child_that_fork_made_a_call_is_refused(both, on_gpu, frames):
+    segmenter, given = on_gpu(both), frames(0, *CAMERA)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            segmenter(**given)
+        except errors.BackendError as err:
+            code = 0 if "with spawn" in str(err) else 2
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_the_second_gpu(both, frames, on_gpu, machine):
