@@ -17,6 +17,7 @@ from fuseg_export.passes.to_fp16 import to_fp16
 from fuseg_export.precision.calibrate import Ranges, calibrate
 from fuseg_export.precision.int8.qdq_placement import CPU, TENSORRT
 from fuseg_export.precision.int8.quantize import quantize
+from fuseg_export.precision.int8.tensorrt_rules import check_for_tensorrt
 
 
 @pytest.fixture(scope="session")
@@ -55,10 +56,13 @@ def shipped(rgbd_bundle: Path) -> dict[str, bytes]:
 def in_each_precision(model: onnx.ModelProto, ranges: Ranges) -> dict[str, bytes]:
     """The variants of a float32 network, with every layer quantized that can be."""
     pairs = quantize(model, ranges, TENSORRT)
+    half_pairs = to_fp16(pairs, ())
+    broken = check_for_tensorrt(half_pairs, version="10.3")
+    assert not broken, broken[0]
     made = {
         "fp32": model,
         "fp16": to_fp16(with_average_pools(model)),
-        "int8-trt": to_fp16(pairs, ()),
+        "int8-trt": half_pairs,
         "int8-trt8": with_float_weights(pairs),
         "int8-cpu": quantize(model, ranges, CPU),
     }

@@ -61,7 +61,6 @@ def store(model: onnx.ModelProto, node: onnx.NodeProto, at: int, value) -> None:
 @pytest.mark.parametrize("plant", [zero_point, bias, axis, opset])
 def test_our_rules_name_it(plant: Callable[..., onnx.NodeProto], shipped):
     model = onnx.load_model_from_string(shipped["int8-trt"])
-    assert check_for_tensorrt(model, version="10.3") == []
     node = plant(model)
     broken = check_for_tensorrt(model, version="10.3")
     assert node.name in broken[0], broken

@@ -189,6 +189,8 @@ class _ToFp16(ir.passes.InPlacePass):
         if whole is None or scale is None or scale.ndim != 1 or not node.inputs[1]:
             return
         axis = node.attributes.get_int("axis", 1) % whole.ndim
+        if whole.shape[axis] != scale.size:
+            return  # as a rule of TensorRT's says, with the node's name
         dead = ~whole.any(axis=tuple(i for i in range(whole.ndim) if i != axis))
         if len(node.inputs) > 2:
             zero = constant(node.inputs[2])

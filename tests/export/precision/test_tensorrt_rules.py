@@ -177,6 +177,13 @@ def test_scales_of_a_gemm_follow_its_flag(transposed, right):
     assert all(f"must be {right}, the output" in s for s in sentences)
 
 
+def test_a_wrong_axis_is_told_of_float16_too():
+    model = half([("wd = DequantizeLinear<axis=0>", "wd = DequantizeLinear<axis=2>")])
+    assert broken(model, "10.3")[0] == (
+        "the scale of wd must have 3 values, one for each index of axis 2, got 4."
+    )
+
+
 def test_there_is_a_scale_for_each_channel():
     constants = {"scales": np.float32([1, 1]), "zeros": np.zeros(2, np.int8)}
     assert_breaks(net(constants=constants), "must have 4 values", count=2)
