@@ -49,7 +49,7 @@ _BY_VERSION: dict[str, dict[str, dict[str, int]]] = {
     },
     "LayerInformationFormat": {"8.6.1": {"ONELINE": 0, "JSON": 1}},
     "TensorIOMode": {"8.6.1": {"NONE": 0, "INPUT": 1, "OUTPUT": 2}},
-    "EngineValidity": {"rtx-1.7.1": _numbered(0, "VALID SUBOPTIMAL INVALID")},
+    "EngineValidity": {"rtx-1.7.1": {"VALID": 0, "INVALID": 2}},
     "EngineInvalidityDiagnostics": {
         "rtx-1.7.1": {
             "VERSION_MISMATCH": 1,

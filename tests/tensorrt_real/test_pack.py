@@ -105,4 +105,4 @@ def test_the_real_runtime_says_that_a_plan_is_damaged(rtx_site):
     assert (
         "BackendError: TensorRT for RTX 1.7.1.116 cannot run this engine here" in last
     )
-    assert "it is damaged; `fuseg build --target rtx --rebuild` builds it again" in last
+    assert "it is damaged: build it again, `fuseg build --target rtx" in last

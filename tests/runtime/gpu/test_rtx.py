@@ -194,13 +194,13 @@ def test_what_the_runtime_finds_wrong_is_the_sentence(machine, onnx_of, rgbd):
     assert open_portable_engine(memoryview(plan)) is not None
     other = plan.replace(VERSION.encode(), b"rtx-1.6.1")
     for wrong, sentence in (
-        (other, "1.7.1 cannot run this engine here: it was built by another version;"),
-        (b"?" + plan, "cannot run this engine here: it is damaged; `fuseg build --t"),
+        (other, "1.7.1 cannot run this engine here: another version built it: build"),
+        (b"?" + plan, "cannot run this engine here: it is damaged: build it again, `f"),
     ):
         with pytest.raises(BackendError, match=sentence):
             open_portable_engine(memoryview(wrong))
     machine.capability = (8, 0)
-    with pytest.raises(BackendError, match="this GPU is not one that it was built for"):
+    with pytest.raises(BackendError, match="it is not for this GPU: use another"):
         open_portable_engine(memoryview(plan))
 
 

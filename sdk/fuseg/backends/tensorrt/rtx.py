@@ -25,15 +25,16 @@ _log = logging.getLogger("fuseg")
 
 _LARGEST = 1 << 28  # bytes of compiled kernels
 
-# By `EngineInvalidityDiagnostics`.
+_AGAIN = "build it again, `fuseg build --target rtx --rebuild`"
+# By `EngineInvalidityDiagnostics`: what is wrong, and what to do.
 _REASONS = {
-    "VERSION_MISMATCH": "it was built by another version",
-    "UNSUPPORTED_CC": "this GPU is not one that it was built for",
-    "OLD_CUDA_DRIVER": "the driver is too old",
-    "OLD_CUDA_RUNTIME": "the CUDA runtime is too old",
-    "INSUFFICIENT_GPU_MEMORY": "the GPU has too little memory",
-    "MALFORMED_ENGINE": "it is damaged",
-    "CUDA_ERROR": "the driver does not work",
+    "VERSION_MISMATCH": f"another version built it: {_AGAIN}",
+    "UNSUPPORTED_CC": "it is not for this GPU: use another backend",
+    "OLD_CUDA_DRIVER": "the driver is too old: update it",
+    "OLD_CUDA_RUNTIME": "the CUDA runtime is too old: update it",
+    "INSUFFICIENT_GPU_MEMORY": "the GPU has too little memory: end other programs",
+    "MALFORMED_ENGINE": f"it is damaged: {_AGAIN}",
+    "CUDA_ERROR": "the driver does not work: see `fuseg doctor`",
 }
 
 
@@ -138,11 +139,8 @@ def open_portable_engine(plan: memoryview) -> Any:
         ]
         raise BackendError(
             f"TensorRT for RTX {trt.__version__} cannot run this engine here: "
-            f"{', '.join(found) or 'it does not say why'}; `fuseg build --target rtx "
-            "--rebuild` builds it again."
+            f"{'; '.join(found) or 'see the log, logger fuseg.tensorrt'}."
         )
-    if validity == trt.EngineValidity.SUBOPTIMAL:
-        _log.warning("the engine may be slower on this GPU than one built here.")
     return open_engine(plan, library=RTX)
 
 
