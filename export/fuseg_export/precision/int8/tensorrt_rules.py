@@ -11,7 +11,7 @@ nothing, and what was meant to be INT8 runs in float.
    output channels.
 4. Stored weights are float32 with a QuantizeLinear behind them for 8.6, int8 from -127
    for 10.3.
-5. Nothing but a DequantizeLinear reads 8 bits.
+5. Nothing but a DequantizeLinear reads int8, nothing but a Cast uint8.
 6. A bias is not quantized; nothing is between a node and its activation.
 7. Both inputs of an addition are quantized or none; those of a Concat with one scale.
 8. A strongly typed build (10.3): the inputs of a node have one float type, and what has
@@ -153,8 +153,11 @@ def _integers(graph: ir.Graph, version: Version) -> Iterator[str]:
             if node.inputs[0] and node.inputs[0].dtype != ir.DataType.INT8:
                 yield f"what {node.name} reads must be int8."
         elif node.op_type != "QuantizeLinear":
+            eight_bits = [ir.DataType.INT8]
+            if node.op_type != "Cast":
+                eight_bits.append(ir.DataType.UINT8)
             for value in node.inputs:
-                if value and value.dtype in (ir.DataType.INT8, ir.DataType.UINT8):
+                if value and value.dtype in eight_bits:
                     yield (
                         f"{node.op_type} {node.name} must read float, but {value.name} "
                         f"is in 8 bits: TensorRT {version} computes in INT8 only "
