@@ -81,7 +81,8 @@ def test_a_missing_barrier_shows_and_a_seed_repeats_it(kernel, seed):
     found = memory_after(kernel, seed)
     assert 0xA5A5A5A5 in found
     assert memory_after(kernel, seed) == found
-    assert memory_after(kernel, seed + 1) != found
+    others = [memory_after(kernel, seed + k) for k in range(1, 8)]
+    assert any(other != found for other in others)  # six orders of warps
 
 
 def sectors_per_load(state, call):
