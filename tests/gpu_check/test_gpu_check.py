@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import commands
 import gpu_check
 import pytest
 
@@ -119,8 +120,8 @@ def test_a_command_that_fails_is_told_with_its_last_words():
 
 
 def test_what_a_script_saved_before_it_failed_is_kept(monkeypatch, tmp_path):
-    monkeypatch.setattr(gpu_check, "WORK", tmp_path)
-    monkeypatch.setattr(gpu_check, "HERE", tmp_path)
+    monkeypatch.setattr(commands, "WORK", tmp_path)
+    monkeypatch.setattr(commands, "HERE", tmp_path)
     code = "import sys; open(sys.argv[2], 'w').write('{\"rows\": 1}'); sys.exit(3)"
     Path(tmp_path / "fails.py").write_text(code)
     record = {}
