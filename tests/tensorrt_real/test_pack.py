@@ -11,9 +11,11 @@ import pytest
 from backends.tensorrt.networks import network, write_bundle
 from typer.testing import CliRunner
 
+from fuseg.backends import registry
 from fuseg.backends.tensorrt import build_parent, cache
 from fuseg.backends.tensorrt.build_parent import TensorRT
 from fuseg.backends.tensorrt.libraries import RTX
+from fuseg.backends.tensorrt.record import read_file
 from fuseg.cli import app
 
 
@@ -89,20 +91,42 @@ def test_a_pack_is_refused_with_one_sentence(build, tiny, tmp_path, monkeypatch)
     assert build(tiny, "--from", pack, "--trust", digest)[0] == 0
 
 
-def test_the_real_runtime_says_that_a_plan_is_damaged(rtx_site):
+@pytest.fixture
+def opened(rtx_site):
+    """``opened(plan)``: the last line of the real runtime's refusal to open it."""
     code = (
+        "import sys\n"
         "from fuseg.backends.tensorrt.rtx import open_portable_engine\n"
-        "open_portable_engine(memoryview(b'no plan at all' * 100))"
+        "open_portable_engine(memoryview(sys.stdin.buffer.read()))"
     )
-    child = subprocess.run(
-        [sys.executable, "-c", code],
-        env={"PYTHONPATH": str(rtx_site)},
-        capture_output=True,
-        text=True,
-        check=False,
+
+    def refused(plan):
+        child = subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONPATH": str(rtx_site)},
+            input=plan,
+            capture_output=True,
+            check=False,
+        )
+        last = child.stderr.decode().splitlines()[-1]
+        _, said = last.split("TensorRT for RTX 1.7.1.116 cannot run this engine here: ")
+        return said
+
+    return refused
+
+
+def test_the_real_runtime_says_that_a_plan_is_damaged(opened):
+    said = "it is damaged: build it again, `fuseg build --target rtx --rebuild`."
+    assert opened(b"no plan at all" * 100) == said
+
+
+def test_the_real_runtime_without_a_gpu_says_that_it_has_no_driver(
+    opened, build, tiny, tmp_path
+):
+    if registry.gpu_count():
+        pytest.skip("there is a GPU here")
+    pack = tmp_path / "x.engine"
+    build(tiny, "--pack", pack)
+    assert "CUDA driver version is insufficient" in opened(
+        read_file(pack.read_bytes()).plan
     )
-    last = child.stderr.splitlines()[-1]
-    assert (
-        "BackendError: TensorRT for RTX 1.7.1.116 cannot run this engine here" in last
-    )
-    assert "it is damaged: build it again, `fuseg build --target rtx" in last

@@ -18,7 +18,7 @@ from ...errors import BackendError, InputFileError, OutputFileError
 from ...host.files import read_private, write_file
 from ...manifest import Manifest, Variant
 from ..base import GpuBackendInfo
-from .backend import TensorRtBackend, open_engine, runtime_of
+from .backend import TensorRtBackend, last_error, open_engine, runtime_of
 from .libraries import RTX, load_library
 
 _log = logging.getLogger("fuseg")
@@ -139,7 +139,7 @@ def open_portable_engine(plan: memoryview) -> Any:
         ]
         raise BackendError(
             f"TensorRT for RTX {trt.__version__} cannot run this engine here: "
-            f"{'; '.join(found) or 'see the log, logger fuseg.tensorrt'}."
+            f"{'; '.join(found) or last_error().rstrip('.')}."
         )
     return open_engine(plan, library=RTX)
 
