@@ -79,7 +79,7 @@ def add_code(rows: list[dict[str, object]], folder: Path) -> None:
     """Add what the cubins in ``folder`` say, in place of the symbol."""
     codes = {
         (name, cubin.suffixes[-2].removeprefix(".")): code
-        for cubin in folder.glob("*.cubin")
+        for cubin in folder.glob("*_cuda.*.cubin")  # not what links them
         for name, code in sass.disassemble(cubin).items()
     }
     for row in rows:

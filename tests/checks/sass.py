@@ -54,11 +54,11 @@ def disassemble(cubin: Path) -> dict[str, Code]:
 def read(text: str) -> dict[str, Code]:
     kernels: dict[str, Code] = {}
     # What nvdisasm says of a kernel's arguments has a section of its own.
-    starts = [(m.start(), m[1]) for m in SECTION.finditer(text)]
-    ends = [*(start for start, _ in starts[1:]), len(text)]
-    for (start, name), end in zip(starts, ends, strict=True):
-        if found := ARGUMENTS.search(text, start, end):
-            kernels[name] = Code(argument_bytes=int(found[1], 16))
+    sections = list(SECTION.finditer(text))
+    ends = [section.start() for section in sections[1:]]
+    for section, end in zip(sections, [*ends, len(text)], strict=False):
+        if found := ARGUMENTS.search(text, section.start(), end):
+            kernels[section[1]] = Code(argument_bytes=int(found[1], 16))
     code, function = Code(), BODY
     for line in text.splitlines():
         if begin := FUNCTION.match(line):
