@@ -198,7 +198,7 @@ class Machine:
         if stream == DEFAULT_STREAM or found.capture is not None or found.queue:
             raise Misuse(f"destroy_stream: {found} is not idle, or nobody's to destroy")
         self.maybe_fail("destroy_stream")
-        found.alive = False
+        self._queues.drop(found)
 
     @_alone
     def synchronize(self, stream: int) -> None:

@@ -24,6 +24,7 @@ class Queues:
     def __init__(self, memory: Allocations, faults: Faults) -> None:
         self._memory, self._faults = memory, faults
         self._streams = {DEFAULT_STREAM: Stream(DEFAULT_STREAM, None)}
+        self._destroyed: set[int] = set()
         self._graphs: dict[int, Graph] = {}
 
     def add_stream(self, device: int) -> int:
@@ -38,10 +39,13 @@ class Queues:
 
     def stream(self, handle: int, what: str) -> Stream:
         found = self._streams.get(handle)
-        if found is None or not found.alive:
-            why = "unknown" if found is None else "destroyed"
+        if found is None:
+            why = "destroyed" if handle in self._destroyed else "unknown"
             raise Misuse(f"{what}: stream {handle!r} is {why}")
         return found
+
+    def drop(self, stream: Stream) -> None:
+        self._destroyed.add(self._streams.pop(stream.handle).handle)
 
     def graph(self, handle: int, what: str) -> Graph:
         found = self._graphs.get(handle)
@@ -60,7 +64,7 @@ class Queues:
         return any(capture.thread is thread for capture in found)
 
     def live_streams(self) -> int:
-        return sum(s.alive for s in self._streams.values()) - 1
+        return len(self._streams) - 1
 
     def live_graphs(self) -> int:
         return sum(g.alive for g in self._graphs.values())

@@ -51,7 +51,6 @@ class Stream:
     put: int = 0  # items so far
     knows: dict[int, int] = field(default_factory=dict)
     capture: Capture | None = None
-    alive: bool = True
 
     def add(self, item: Task | Wait) -> None:
         self.put += 1
