@@ -15,7 +15,7 @@ import onnx
 from numpy.typing import NDArray
 
 from fuseg.backends.openvino import import_openvino, the_core
-from fuseg.manifest import Input, Output
+from fuseg.manifest import Input, Output, PlaneInput
 
 openvino = import_openvino()
 Layout, Type, opset13 = openvino.Layout, openvino.Type, openvino.opset13
@@ -53,6 +53,8 @@ def whole_pipeline(
     stages = [camera] if direct else list(dict.fromkeys([output.tail.size, camera]))
     model = the_core().read_model(with_labels(network, output, stages))
     steps = openvino.preprocess.PrePostProcessor(model)
+    if len({sensor.tensor for sensor in inputs}) != len(inputs):
+        raise ValueError("this peer is written for one sensor a tensor")
     for sensor in inputs:
         _prepare(steps, sensor, frames[sensor.name].shape)
     steps.output().tensor().set_element_type(Type.u8)
@@ -64,7 +66,7 @@ def whole_pipeline(
     }
     compiled = the_core().compile_model(steps.build(), "CPU", settings)
     request = compiled.create_infer_request()
-    names = {sensor.name: sensor.tensor.name for sensor in inputs}
+    names = {sensor.name: sensor.tensor for sensor in inputs}
 
     def call(given: Frames) -> NDArray[np.uint8]:
         tensors = {
@@ -82,8 +84,12 @@ def with_labels(network: bytes, output: Output, sizes: list[tuple[int, int]]) ->
     Scores are resized bilinearly, labels by nearest.
     """
     model = onnx.load_from_string(network)
-    value, channels = output.tensor.name, output.tensor.shape[1]
-    if channels < 2 or output.upsample.align_corners:
+    value, channels = output.tensor, len(output.classes)
+    (scores,) = model.graph.output
+    if (
+        scores.type.tensor_type.shape.dim[1].dim_value < 2
+        or output.upsample.align_corners
+    ):
         raise ValueError("this peer is written for several classes on half pixels")
     for number, size in enumerate(sizes):
         planes, mode = (channels, "linear") if number == 0 else (1, "nearest")
@@ -118,15 +124,13 @@ def with_labels(network: bytes, output: Output, sizes: list[tuple[int, int]]) ->
 
 def _prepare(steps: Any, sensor: Input, shape: tuple[int, ...]) -> None:
     """Camera bytes to a plane tensor, in the order that the manifest means."""
-    if sensor.tensor.channel or sensor.planes != sensor.tensor.shape[1]:
-        raise ValueError("this peer is written for one sensor a tensor")
-    port = steps.input(sensor.tensor.name)
+    port = steps.input(sensor.tensor)
     given = [1, *shape[:2], sensor.planes]
     port.tensor().set_element_type(_TYPES[sensor.dtype]).set_shape(given)
     port.tensor().set_layout(Layout("NHWC"))
     port.model().set_layout(Layout("NCHW"))
     first = port.preprocess()
-    if sensor.channels == "BGR":
+    if sensor.kind == "color" and sensor.channels == "BGR":
         raise ValueError("this peer is written for RGB")
     if sensor.dtype != "uint8":  # its resize takes no uint16
         first.convert_element_type(Type.f32)
@@ -146,13 +150,13 @@ def _prepare(steps: Any, sensor: Input, shape: tuple[int, ...]) -> None:
         np.divide(sensor.mean, sensor.scale),
         np.divide(sensor.std, sensor.scale),
     )
-    if sensor.invalid:
+    if sensor.kind != "color" and sensor.invalid:
         first.custom(_masked(sensor, float(mean[0]), float(std[0])))
     else:
         first.mean(mean.tolist()).scale(std.tolist())
 
 
-def _masked(sensor: Input, mean: float, std: float) -> Callable[[Any], Any]:
+def _masked(sensor: PlaneInput, mean: float, std: float) -> Callable[[Any], Any]:
     def masked(output: Any) -> Any:
         one = lambda value: opset13.constant(np.float32(value))
         values = opset13.divide(opset13.subtract(output, one(mean)), one(std))

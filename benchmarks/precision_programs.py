@@ -55,8 +55,9 @@ def programs(path: Path) -> list[Program]:
 
 
 def fuseg_program(bundle: Bundle, variant: str, backend: str) -> Program:
-    (member,) = (v.file for v in bundle.manifest.variants if v.name == variant)
-    created = backends.create(backend, bundle.read(member), threads=1)
+    (entry,) = (v for v in bundle.manifest.variants if v.name == variant)
+    network = bundle.read(bundle.network(entry).file)
+    created = backends.create(backend, network, threads=1)
     # A backend of one's own is taken as it is: random weights pass no replay.
     segmenter = load(bundle, backend=created, variant=variant)
     stages: list[Any] = []
@@ -85,7 +86,7 @@ def openvino_programs(bundle: Bundle, variant: Any) -> list[Program]:
             f"OpenVINO {variant.name}, {precision}, {way}",
             "peer",
             precision_peers.whole_pipeline(
-                bundle.read(variant.file),
+                bundle.read(bundle.network(variant).file),
                 bundle.manifest.inputs,
                 output,
                 frames,

@@ -49,16 +49,14 @@ class Linear:
 
 def color(name: str = "rgb", size: tuple[int, int] = (6, 8), **changes: Any) -> Any:
     """A colour input: ImageNet's numbers, policy refuse, a tensor of its own."""
-    entry = manifest.Input(
+    entry = manifest.ColorInput(
         name=name,
-        kind="color",
-        dtype="uint8",
+        tensor=name,
         resize=manifest.Resize(*size, filter="bilinear"),
         scale=1 / 255,
         mean=(0.485, 0.456, 0.406),
         std=(0.229, 0.224, 0.225),
         fill=0.0,
-        tensor=manifest.InputTensor(name, (1, 3, *size)),
         missing=REFUSE,
         channels="RGB",
     )
@@ -67,16 +65,16 @@ def color(name: str = "rgb", size: tuple[int, int] = (6, 8), **changes: Any) -> 
 
 def plane(name: str = "depth", size: tuple[int, int] = (6, 8), **changes: Any) -> Any:
     """A depth input: uint16 mm, 0 and 65535 are no reading, fill -1, policy refuse."""
-    entry = manifest.Input(
+    entry = manifest.PlaneInput(
         name=name,
         kind="depth",
+        tensor=name,
         dtype="uint16",
         resize=manifest.Resize(*size, filter="nearest"),
         scale=0.001,
         mean=(2.0,),
         std=(1.5,),
         fill=-1.0,
-        tensor=manifest.InputTensor(name, (1, 1, *size)),
         missing=REFUSE,
         unit="mm",
         invalid=(0, 65535),
@@ -90,8 +88,8 @@ def linear_onnx(
     """ONNX of `Linear`. ``graph`` changes the output: stride, classes, name."""
     from onnx import TensorProto, helper, numpy_helper
 
-    shapes = {i.tensor.name: i.tensor.shape for i in inputs}
-    height, width = inputs[0].tensor.shape[2:]
+    shapes = manifest.input_shapes(inputs)
+    height, width = inputs[0].resize.height, inputs[0].resize.width
     stride = graph.get("stride", 1)
     out = (1, len(weights), -(-height // stride), -(-width // stride))
     kernel = weights.astype(np.float32)[:, :, None, None]
@@ -129,12 +127,12 @@ def write_linear(
     onnx = changes.pop("onnx", None) or linear_onnx(
         inputs, weights, bias, stride=stride
     )
-    height, width = inputs[0].tensor.shape[2:]
+    height, width = inputs[0].resize.height, inputs[0].resize.width
     scores = (1, classes, -(-height // stride), -(-width // stride))
     names = 2 if classes == 1 else classes
-    output = manifest.Output(
+    output = manifest.SegmentationOutput(
         "labels",
-        manifest.OutputTensor("scores", scores),
+        "scores",
         manifest.Upsample(align_corners=False),
         ignore=255,
         classes=tuple(
@@ -142,11 +140,22 @@ def write_linear(
         ),
         tail=manifest.Tail(("Resize", "ArgMax"), (height, width)),
     )
-    variant = manifest.Variant(
-        "fp32", "fp32.onnx", 17, 8, ("any",), {"kind": "fp32"}, ()
-    )
+    shapes = manifest.input_shapes(inputs)
     whole = manifest.Manifest(
-        "linear", "tests", inputs, (replace(output, **changes),), (variant,)
+        "linear",
+        "tests",
+        {n: manifest.Tensor(s) for n, s in (shapes | {"scores": scores}).items()},
+        inputs,
+        (
+            manifest.Graph(
+                "net",
+                tuple(shapes),
+                ("scores",),
+                {"fp32": manifest.Network("fp32.onnx", 17, 8)},
+            ),
+        ),
+        (replace(output, **changes),),
+        (manifest.Variant("fp32", ("any",), {"kind": "fp32"}, ()),),
     )
     bundle.write(path, whole, {"fp32.onnx": onnx})
     return Linear(path, weights, bias)
@@ -302,7 +311,8 @@ def sampled(rgbd, frames, tmp_path) -> Callable[..., Path]:
                 wrong = labels.ravel()[:wrong_pixels]
                 wrong[:] = (wrong + 1) % 4
             named = {name: f"samples/{index}_{name}.npy" for name in arrays}
-            samples.append(manifest.Sample(named, f"samples/{index}_labels.npy"))
+            results = {"labels": f"samples/{index}_labels.npy"}
+            samples.append(manifest.Sample(named, results))
             members |= {named[name]: npy(array) for name, array in arrays.items()}
             members[f"samples/{index}_labels.npy"] = npy(labels)
         path = tmp_path / "sampled.fuseg"
@@ -334,17 +344,20 @@ def write_variants(path: Path, made: Path, networks: dict[str, bytes | None]) ->
     opened = bundle.Bundle.open(path)
     members = {name: opened.read(name) for name in opened.manifest.files}
     fp32 = members.pop("fp32.onnx")
-    variants = []
+    (graph,) = opened.manifest.graphs
+    variants, files = [], {}
     for name, network in networks.items():
         target, precision = VARIANTS[name]
         members[f"{name}.onnx"] = network or fp32
+        files[name] = manifest.Network(f"{name}.onnx", 17, 8)
         found = manifest.Verification(name, "fp32", 2, 0.9971, 0.5, 0.951)
-        variants.append(
-            manifest.Variant(
-                name, f"{name}.onnx", 17, 8, (target,), precision, (found,)
-            )
-        )
-    whole = replace(opened.manifest, variants=tuple(variants), files={})
+        variants.append(manifest.Variant(name, (target,), precision, (found,)))
+    whole = replace(
+        opened.manifest,
+        graphs=(replace(graph, networks=files),),
+        variants=tuple(variants),
+        files={},
+    )
     bundle.write(made, whole, members)
     return made
 

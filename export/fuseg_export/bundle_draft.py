@@ -76,14 +76,20 @@ class BundleDraft:
         self.manifest = m.Manifest(
             name=target.name,
             created_by=f"fuseg {fuseg.__version__}",
+            tensors={name: m.Tensor(shape=s) for name, s in _shapes(network).items()},
             inputs=target.inputs,
+            graphs=(
+                m.Graph(
+                    "net",
+                    reads=tuple(m.input_shapes(target.inputs)),
+                    writes=tuple(value.name for value in network.graph.output),
+                    networks={"fp32": _network(_NETWORK, network)},
+                ),
+            ),
             outputs=(_output(target, network, graphs.tail),),
             variants=(
                 m.Variant(
                     name="fp32",
-                    file=_NETWORK,
-                    opset=network.opset_import[0].version,
-                    ir_version=network.ir_version,
                     targets=("any",),
                     precision={"kind": "fp32"},
                     verification=(),
@@ -124,35 +130,34 @@ class BundleDraft:
     ) -> None:
         """One more frame set, and the labels that the runtime gives it."""
         folder = f"samples/{len(self.manifest.samples)}"
+        (output,) = self.manifest.outputs
         # No input can be called expected-labels: names are Python names.
         sample = m.Sample(
-            {name: f"{folder}/{name}.npy" for name in frames},
-            f"{folder}/expected-labels.npy",
+            inputs={name: f"{folder}/{name}.npy" for name in frames},
+            outputs={output.name: f"{folder}/expected-{output.name}.npy"},
         )
-        self.members |= {sample.frames[name]: _npy(a) for name, a in frames.items()}
-        self.members[sample.labels] = _npy(labels)
+        self.members |= {sample.inputs[name]: _npy(a) for name, a in frames.items()}
+        self.members[sample.outputs[output.name]] = _npy(labels)
         self._change(samples=(*self.manifest.samples, sample))
 
     def add_variants(self, built: Sequence[BuiltVariant]) -> None:
         """These variants beside fp32, in their order of preference, and the names of
         the layers that had to stay in float."""
         (fp32,) = self.manifest.variants
-        variants = []
+        (graph,) = self.manifest.graphs
+        variants, networks = [], dict(graph.networks)
         for one in built:
             if one.name == fp32.name:
                 variants.append(_scored(fp32, one))
                 continue
             variant = m.Variant(
                 name=one.name,
-                file=f"{one.name}.onnx",
-                opset=one.model.opset_import[0].version,
-                ir_version=one.model.ir_version,
                 targets=one.targets,
                 precision=one.precision,
                 verification=(_compared(one),),
             )
             variants.append(variant)
-            self.members[variant.file] = one.model.SerializeToString(deterministic=True)
+            networks[one.name] = self._add_network(f"{one.name}.onnx", one.model)
         in_float = {
             f"float_layers_of_{one.name}": one.mixed_precision.float_nodes
             for one in built
@@ -169,23 +174,40 @@ class BundleDraft:
             if one.tensorrt is not None or one.tensorrt_refused is not None
         }
         self._change(
+            graphs=(replace(graph, networks=networks),),
             variants=tuple(variants),
             provenance={**self.manifest.provenance, **in_float, **checked},
         )
+
+    def _add_network(self, file: str, model: onnx.ModelProto) -> m.Network:
+        self.members[file] = model.SerializeToString(deterministic=True)
+        return _network(file, model)
 
     def _change(self, **fields: Any) -> None:
         self.manifest = replace(self.manifest, **fields)
 
 
+def _shapes(network: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+    """Of the network's inputs and outputs."""
+    return {
+        value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
+        for value in (*network.graph.input, *network.graph.output)
+    }
+
+
+def _network(file: str, model: onnx.ModelProto) -> m.Network:
+    return m.Network(file, model.opset_import[0].version, model.ir_version)
+
+
 def _output(target: Target, network: onnx.ModelProto, tail: CutTail) -> m.Output:
     (scores,) = network.graph.output
-    shape = tuple(d.dim_value for d in scores.type.tensor_type.shape.dim)
-    return m.Output(
+    channels = _shapes(network)[scores.name][1]
+    return m.SegmentationOutput(
         name="labels",
-        tensor=m.OutputTensor(scores.name, shape=shape),
+        tensor=scores.name,
         upsample=m.Upsample(align_corners=tail.align_corners),
         ignore=target.ignore,
-        classes=_classes(target, shape[1]),
+        classes=_classes(target, channels),
         tail=m.Tail(tail.removed, tail.size),
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fuseg.bundle import Bundle
-from fuseg.manifest import Input, Output
+from fuseg.manifest import Input, Output, input_shapes
 
 from .reference import threshold
 
@@ -83,14 +83,14 @@ def _recipe(bundle: Bundle, threads: int) -> Peer:
         return Peer(RECIPE, unavailable="the bundle has no float32 network to run.")
     cv2.setNumThreads(threads)
     inputs, (output,) = bundle.manifest.inputs, bundle.manifest.outputs
-    model = with_tail(bundle.read(full.file), output)
+    model = with_tail(bundle.read(bundle.network(full).file), output)
     session = open_cpu_session(model, threads)
 
     def pre(frames: Frames) -> dict[str, NDArray[np.float32]]:
-        tensors = {i.tensor.name: np.empty(i.tensor.shape, np.float32) for i in inputs}
+        tensors = {n: np.empty(s, np.float32) for n, s in input_shapes(inputs).items()}
         for i in inputs:
-            first = i.tensor.channel
-            planes = tensors[i.tensor.name][0, first : first + i.planes]
+            first = i.channel
+            planes = tensors[i.tensor][0, first : first + i.planes]
             planes[:] = opencv_planes(cv2, i, frames[i.name])
         return tensors
 
@@ -132,13 +132,13 @@ def _pytorch(
 
     from .network.checkpoint import load_checkpoint
     from .network.outputs import OneOutput, choose
-    from .network.target import build_network, tensor_shapes
+    from .network.target import build_network
 
     torch.set_num_threads(threads)
     network = build_network(target)
     load_checkpoint(network, checkpoint)
     inputs, (output,) = bundle.manifest.inputs, bundle.manifest.outputs
-    shapes = tensor_shapes(inputs)
+    shapes = input_shapes(inputs)
     word = bundle.manifest.provenance.get("output")
     with torch.inference_mode():
         returned = network(*(torch.zeros(shape) for shape in shapes.values()))
@@ -147,8 +147,8 @@ def _pytorch(
 
     def pre(frames: Frames) -> list[torch.Tensor]:
         planes: dict[str, list[torch.Tensor]] = {name: [] for name in shapes}
-        for i in sorted(inputs, key=lambda i: i.tensor.channel):
-            planes[i.tensor.name].append(_torch_planes(i, frames[i.name]))
+        for i in sorted(inputs, key=lambda i: i.channel):
+            planes[i.tensor].append(_torch_planes(i, frames[i.name]))
         return [torch.cat(parts, 1) for parts in planes.values()]
 
     @torch.inference_mode()

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from fuseg import Segmenter, bundle, load
-from fuseg.manifest import Manifest
+from fuseg.manifest import Manifest, input_shapes
 
 from . import verify
 from .bundle_draft import BundleDraft
@@ -24,7 +24,7 @@ from .graphs import NetworkGraphs, export_graphs
 from .network.checkpoint import load_checkpoint
 from .network.outputs import OneOutput
 from .network.single_output import example_tensors, with_one_output
-from .network.target import NetworkOptions, resolve, tensor_shapes
+from .network.target import NetworkOptions, resolve
 from .passes.cut_tail import CutTail
 from .passes.tidy import count_nodes
 from .precision.built_variant import BuiltVariant
@@ -208,7 +208,7 @@ def _compare(
     frames: ExportFrames,
 ) -> list[verify.StageResult]:
     tail = graphs.whole_tail()
-    names = list(tensor_shapes(segmenter.manifest.inputs))
+    names = list(input_shapes(segmenter.manifest.inputs))
     programs = {"torch": torch_program(network, names, tail)}
     for stage, graph in graphs.stages.items():
         programs[stage] = onnx_program(graph, tail)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fuseg.manifest import Input
+from fuseg.manifest import Input, input_shapes
 
 __all__ = [
     "at_size",
@@ -39,13 +39,11 @@ def preprocess(
     ``bilinear-antialias``: a triangle as wide as the shrinking asks for. ``nearest``:
     ``floor(i * in / out)``; ``nearest-exact``: ``floor((i + 1/2) * in / out)``.
     """
-    tensors: dict[str, NDArray[np.float64]] = {}
+    tensors = {n: np.full(s, np.nan) for n, s in input_shapes(inputs).items()}
     for spec in inputs:
-        tensor = tensors.setdefault(
-            spec.tensor.name, np.full(spec.tensor.shape, np.nan)
-        )
+        tensor = tensors[spec.tensor]
         top, left, height, width = picture(spec, frames[spec.name].shape[:2])
-        planes = tensor[0, spec.tensor.channel : spec.tensor.channel + spec.planes]
+        planes = tensor[0, spec.channel : spec.channel + spec.planes]
         planes[...] = spec.fill
         planes[:, top : top + height, left : left + width] = _planes(
             spec, frames[spec.name], (height, width)

@@ -215,6 +215,13 @@ class Segmenter:
         """
         return self._calls.call(self._preprocess, frames)
 
+    def reset(self) -> None:
+        """Start the bundle's states anew, as for the first frame of another sequence.
+
+        Where a bundle has none, nothing is done. Held frames are kept.
+        """
+        self._calls.call(self._reset)
+
     def clone(self) -> Segmenter:
         """A Segmenter with the same weights, buffers of its own and no held frames."""
         return self._calls.call(self._clone)
@@ -268,6 +275,9 @@ class Segmenter:
 
     def _preprocess(self, frames: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:
         return self._session.current().preprocess(frames)
+
+    def _reset(self) -> None:
+        self._session.current().executor.reset()
 
     def _clone(self) -> Segmenter:
         twin = Segmenter.__new__(Segmenter)

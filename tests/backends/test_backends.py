@@ -38,11 +38,11 @@ def test_auto_is_a_gpu_backend_else_onnxruntime():
 
 
 def test_every_backend_file_has_a_line_in_the_registry():
-    """But replay, which cannot be loaded by name: it needs recorded outputs."""
+    """But replay, which needs recorded outputs, and program, made of others."""
     folder = Path(registry.__file__).parent
     text = {p.stem: p.read_text() for p in folder.glob("*.py") if p.stem != "registry"}
     files = {stem for stem, code in text.items() if "Backend:\n" in code}
-    files = {stem for stem in files if stem not in ("base", "replay")}
+    files = {stem for stem in files if stem not in ("base", "replay", "program")}
     modules = {info.load.__module__.rpartition(".")[2] for info in registry.BACKENDS}
     assert files | {"backend", "rtx"} == modules  # the last two are in tensorrt/
 
@@ -94,6 +94,26 @@ def test_a_network_that_is_not_the_manifests_is_refused(
     opened = Bundle.open(make_bundle(color_input()).path)
     with pytest.raises(errors.BundleError, match=says):
         fuseg.load(opened, backend=own)
+
+
+WIDE, PLANES = np.zeros((1, 6, 6, 8), np.float32), np.zeros((1, 4, 6, 8), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("rgb", "scores", "says"),
+    [
+        (WIDE[:, ::2], PLANES, "'rgb' must be C-contiguous float32, got float32 with"),
+        (WIDE[:, :3].astype(np.float64), PLANES, "'rgb' must be .*, got float64 with"),
+        (PLANES[:, :3], PLANES, "'rgb' and 'scores' must not share memory"),
+    ],
+    ids=["strided", "float64", "in place"],
+)
+def test_arrays_that_a_library_would_copy_or_mix_up_are_refused(
+    backend, rgb, scores, says
+):
+    made = backends.create(backend, network(), threads=1)
+    with pytest.raises(errors.BackendError, match=says):
+        made.bind({"rgb": rgb}, {"scores": scores})
 
 
 def test_the_network_that_is_right_in_all_of_that_loads(

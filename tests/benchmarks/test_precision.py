@@ -56,17 +56,14 @@ def both(make_bundle, color_input, plane_input, frames, tmp_path):
         }
         labels = fuseg.load(made.path)(**arrays).labels
         named = {name: f"samples/0_{name}.npy" for name in arrays}
-        sample = manifest.Sample(named, "samples/0_labels.npy")
+        sample = manifest.Sample(named, {"labels": "samples/0_labels.npy"})
         members = {"fp32.onnx": opened.read("fp32.onnx")}
         members["int8-cpu.onnx"] = members["fp32.onnx"]
         members |= {named[name]: npy(array) for name, array in arrays.items()}
-        members[sample.labels] = npy(labels)
+        members["samples/0_labels.npy"] = npy(labels)
         (full,) = opened.manifest.variants
         small = manifest.Variant(
             "int8-cpu",
-            "int8-cpu.onnx",
-            full.opset,
-            full.ir_version,
             ("cpu",),
             {
                 "kind": "int8",
@@ -78,8 +75,15 @@ def both(make_bundle, color_input, plane_input, frames, tmp_path):
             },
             (),
         )
+        (graph,) = opened.manifest.graphs
+        networks = dict(graph.networks)
+        networks["int8-cpu"] = replace(networks["fp32"], file="int8-cpu.onnx")
         whole = replace(
-            opened.manifest, variants=(full, small), samples=(sample,), files={}
+            opened.manifest,
+            graphs=(replace(graph, networks=networks),),
+            variants=(full, small),
+            samples=(sample,),
+            files={},
         )
         path = tmp_path / "both.fuseg"
         bundle.write(path, whole, members)
@@ -248,7 +252,7 @@ def test_a_network_of_random_weights_becomes_a_bundle_with_several_labels(
     opened = bundle.Bundle.open(light.bundle)
     assert {"fp32", "int8-cpu"} <= {v.name for v in opened.manifest.variants}
     (output,) = opened.manifest.outputs
-    assert output.tensor.shape == (1, 19, 60, 80)
+    assert opened.manifest.tensors[output.tensor].shape == (1, 19, 60, 80)
     for frames, labels in opened.samples():
         assert frames["rgb"].shape == (480, 640, 3)
         assert len(np.unique(labels)) > 2

@@ -44,32 +44,43 @@ def small_onnx() -> bytes:
 
 
 def small_manifest() -> manifest.Manifest:
-    depth = manifest.Input(
+    depth = manifest.PlaneInput(
         name="depth",
         kind="depth",
+        tensor="depth",
         dtype="uint16",
         resize=manifest.Resize(4, 4, "nearest"),
         scale=0.001,
         mean=(2.0,),
         std=(1.0,),
         fill=0.0,
-        tensor=manifest.InputTensor("depth", (1, 1, 4, 4)),
         missing=manifest.Missing("refuse"),
         unit="mm",
         invalid=(0,),
     )
-    output = manifest.Output(
+    output = manifest.SegmentationOutput(
         "labels",
-        manifest.OutputTensor("scores", (1, 2, 4, 4)),
+        "scores",
         manifest.Upsample(align_corners=False),
         ignore=255,
         classes=(manifest.Class("near", (1, 2, 3)), manifest.Class("far", (4, 5, 6))),
         tail=manifest.Tail(("ArgMax",), (4, 4)),
     )
-    variant = manifest.Variant("fp32", "f.onnx", 17, 8, ("any",), {"kind": "fp32"}, ())
-    sample = manifest.Sample({"depth": "s/depth.npy"}, "s/labels.npy")
+    network = manifest.Network("f.onnx", 17, 8)
     return manifest.Manifest(
-        "small", "tests", (depth,), (output,), (variant,), (sample,)
+        name="small",
+        created_by="tests",
+        tensors={
+            "depth": manifest.Tensor((1, 1, 4, 4)),
+            "scores": manifest.Tensor((1, 2, 4, 4)),
+        },
+        inputs=(depth,),
+        graphs=(manifest.Graph("net", ("depth",), ("scores",), {"fp32": network}),),
+        outputs=(output,),
+        variants=(manifest.Variant("fp32", ("any",), {"kind": "fp32"}, ()),),
+        samples=(
+            manifest.Sample({"depth": "s/depth.npy"}, {"labels": "s/labels.npy"}),
+        ),
     )
 
 

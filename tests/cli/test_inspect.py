@@ -37,7 +37,7 @@ def test_people_read_what_it_takes_and_gives(
     done = fuseg("inspect", path)
     assert (done.code, done.stderr) == (0, "")
     for words in (
-        "linear  (format 1, tests)",
+        "linear  (format 2, tests)",
         hashlib.sha256(path.read_bytes()).hexdigest(),
         "color, uint8, RGB",
         "depth, uint16, in mm, no reading: 0 65535",
@@ -48,8 +48,9 @@ def test_people_read_what_it_takes_and_gives(
         "substitute; never late, never early",
         "cut from the graph: Resize + ArgMax",
         "4 classes: 0 class0, 1 class1, 2 class2, 3 class3",
-        "variant fp32: fp32.onnx",
-        "opset 17, IR 8, for any",
+        "variant fp32, for any",
+        "graph net: fp32.onnx",
+        "opset 17, IR 8",
         "0 sample frames",
     ):
         assert words in done.stdout, words
@@ -96,7 +97,7 @@ def with_samples(make_bundle, color_input, plane_input, tmp_path):
     names = {name: f"samples/0_{name}.npy" for name in arrays}
     members = {names[name]: npy(array) for name, array in arrays.items()}
     members |= {"samples/0.npy": npy(labels), "fp32.onnx": opened.read("fp32.onnx")}
-    sample = manifest.Sample(names, "samples/0.npy")
+    sample = manifest.Sample(names, {"labels": "samples/0.npy"})
     path = tmp_path / "samples.fuseg"
     write(path, replace(opened.manifest, samples=(sample,), files={}), members)
     return path, arrays, labels

@@ -208,8 +208,8 @@ def test_verify_replays_every_variant_for_a_cpu(fuseg, several):
 def test_inspect_shows_every_variant_and_how_good_it_is(fuseg, several):
     report = fuseg("inspect", several).stdout
     for words in (
-        "variant int8-trt: int8-trt.onnx",
-        "for tensorrt",
+        "variant int8-trt, for tensorrt",
+        "graph net: int8-trt.onnx",
         "precision int8, activations: ",
         ", calibration: minmax",
         ", rest: float16",

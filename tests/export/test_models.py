@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from fuseg.manifest import input_shapes
 from fuseg_export.models import REFERENCE
 from fuseg_export.models.blocks import ResidualBlock, SqueezeExcite
 from fuseg_export.models.fusion import GatedFusion
@@ -18,7 +19,8 @@ def model(request):
 
 def tensors(model):
     generator = torch.Generator().manual_seed(0)
-    return [torch.randn(i.tensor.shape, generator=generator) for i in model.inputs]
+    shapes = input_shapes(model.inputs).values()
+    return [torch.randn(shape, generator=generator) for shape in shapes]
 
 
 def test_logits_have_a_plane_a_class_at_the_size_of_the_inputs(model):

@@ -155,7 +155,9 @@ class Outcome:
     def __init__(self, report, manifest):
         self.report, (self.output,) = report, manifest.outputs
         self.names = [entry.name for entry in self.output.classes]
-        self.variants = [(v.name, v.opset) for v in manifest.variants]
+        self.graphs = manifest.graphs
+        networks = self.graphs[-1].networks
+        self.variants = [(name, n.opset) for name, n in networks.items()]
 
 
 @pytest.mark.usefixtures("folder")

@@ -115,9 +115,10 @@ def test_the_onnx_in_the_bundle_is_opset_17_for_old_runtimes(exported):
     path, _, _ = exported
     bundle = Bundle.open(path)
     (variant,) = bundle.manifest.variants
-    model = onnx.load_from_string(bundle.read(variant.file))
+    network = bundle.network(variant)
+    model = onnx.load_from_string(bundle.read(network.file))
     assert [(o.domain, o.version) for o in model.opset_import] == [("", 17)]
-    assert (variant.opset, variant.ir_version, model.ir_version) == (17, 8, 8)
+    assert (network.opset, network.ir_version, model.ir_version) == (17, 8, 8)
     assert [r.stage for r in variant.verification] == [
         *("onnx", "simplified", "cut", "runtime"),
     ]
@@ -172,7 +173,7 @@ def test_a_tensor_of_colour_and_thermal_passes_the_gate_on_real_frames(
 
     segmenter = fuseg.load(home / "stacked.fuseg")
     manifest = segmenter.manifest
-    assert [i.tensor.name for i in manifest.inputs] == ["rgb_ir", "rgb_ir"]
+    assert [i.tensor for i in manifest.inputs] == ["rgb_ir", "rgb_ir"]
     assert manifest.outputs[0].classes[2].name == "car"
     assert manifest.outputs[0].tail.size == SIZE
     for frames, _ in segmenter.bundle.samples():
@@ -230,8 +231,8 @@ def test_progress_is_told_in_the_order_of_the_road(export_two):
 @pytest.mark.usefixtures("quick")
 def test_another_opset_is_written_in_the_manifest(export_two):
     report = export_two(opset=18)
-    (variant,) = Bundle.open(report.bundle).manifest.variants
-    assert (report.opset, variant.opset) == (18, 18)
+    (graph,) = Bundle.open(report.bundle).manifest.graphs
+    assert (report.opset, graph.networks["fp32"].opset) == (18, 18)
 
 
 @pytest.mark.usefixtures("quick")

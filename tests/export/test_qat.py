@@ -222,7 +222,6 @@ def planted():
         replace(
             i,
             resize=replace(i.resize, height=SIZE[0], width=SIZE[1]),
-            tensor=replace(i.tensor, shape=(1, i.tensor.shape[1], *SIZE)),
         )
         for i in rgbd.inputs
     )

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fuseg.manifest import InputTensor, Resize
+from fuseg.manifest import Resize
 from fuseg.ops import upsample_argmax
 from fuseg_export.models import REFERENCE
 from fuseg_export.reference import (
@@ -34,12 +34,7 @@ SIZES = [
 
 
 def resized(spec, size, filter, fit="stretch"):
-    channels = spec.tensor.shape[1]
-    return replace(
-        spec,
-        resize=Resize(*size, filter=filter, fit=fit),
-        tensor=InputTensor(spec.tensor.name, (1, channels, *size)),
-    )
+    return replace(spec, resize=Resize(*size, filter=filter, fit=fit))
 
 
 @pytest.mark.parametrize(("camera", "network"), SIZES)

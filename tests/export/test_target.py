@@ -11,12 +11,13 @@ import torch
 from torch import nn
 
 from fuseg.errors import ArgumentError, ExportError, FusegError, InputFileError
+from fuseg.manifest import input_shapes
 from fuseg.manifest.schema import dump
 from fuseg_export.models import REFERENCE
 from fuseg_export.network.input_options import describe, make_inputs
 from fuseg_export.network.outputs import OneOutput
 from fuseg_export.network.spec import default_classes, parse_classes, read_spec
-from fuseg_export.network.target import resolve, tensor_shapes
+from fuseg_export.network.target import resolve
 from fuseg_export.ort_session import open_cpu_session
 from fuseg_export.to_onnx import to_onnx
 
@@ -98,7 +99,7 @@ def test_colour_is_what_imagenet_networks_are_trained_on():
     assert made.scale == 1 / 255
     assert made.mean == (0.485, 0.456, 0.406)
     assert made.std == (0.229, 0.224, 0.225)
-    assert made.tensor.shape == (1, 3, 480, 640)
+    assert (made.tensor, made.planes) == ("rgb", 3)
     assert made.missing.policy == "refuse"
 
 
@@ -107,7 +108,7 @@ def test_depth_is_uint16_millimetres_that_become_metres():
     assert (made.dtype, made.unit, made.invalid) == ("uint16", "mm", (0, 65535))
     assert (made.scale, made.mean, made.std) == (0.001, (0.0,), (1.0,))
     assert (made.fill, made.resize.filter) == (0.0, "nearest")
-    assert made.tensor.shape == (1, 1, 24, 32)
+    assert input_shapes([made]) == {"depth": (1, 1, 24, 32)}
 
 
 def test_thermal_is_uint16_counts_that_become_0_to_1():
@@ -124,16 +125,16 @@ def test_range_is_float32_metres():
 
 def test_tensors_come_in_the_order_of_the_words():
     made = make_inputs(["b=depth:4x6", "a=color:8x8"], [], {})
-    assert tensor_shapes(made) == {"b": (1, 1, 4, 6), "a": (1, 3, 8, 8)}
+    assert input_shapes(made) == {"b": (1, 1, 4, 6), "a": (1, 3, 8, 8)}
 
 
 def test_stacked_inputs_fill_one_tensor_in_the_stack_s_order():
     words = ["rgb=color:4x6", "d=depth:4x6", "ir=thermal:4x6"]
     rgb, d, ir = make_inputs(words, ["ir,rgb"], {})
-    assert tensor_shapes((rgb, d, ir)) == {"ir_rgb": (1, 4, 4, 6), "d": (1, 1, 4, 6)}
-    assert (ir.tensor.channel, rgb.tensor.channel) == (0, 1)
+    assert input_shapes((rgb, d, ir)) == {"ir_rgb": (1, 4, 4, 6), "d": (1, 1, 4, 6)}
+    assert (ir.channel, rgb.channel) == (0, 1)
     rgb, _, ir = make_inputs(words, ["rgb,ir"], {})
-    assert (rgb.tensor.channel, ir.tensor.channel) == (0, 3)
+    assert (rgb.channel, ir.channel) == (0, 3)
 
 
 def test_a_spec_changes_what_it_names_and_nothing_else():

@@ -33,7 +33,7 @@ def frames():
 def test_a_packed_frame_is_the_definition(frames, index):
     spec = MODEL.inputs[index]
     frame = (frames.color, frames.depth)[index][0]
-    wanted = preprocess([spec], {spec.name: frame})[spec.tensor.name][0]
+    wanted = preprocess([spec], {spec.name: frame})[spec.tensor][0]
     np.testing.assert_allclose(pack(spec, frame), wanted, atol=1e-5)
 
 

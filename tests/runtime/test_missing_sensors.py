@@ -144,10 +144,9 @@ def test_substitution_really_reaches_the_network(load, frames, rgbd):
 def test_one_substituted_sensor_leaves_the_others_planes_of_a_shared_tensor(
     make_bundle, color_input, plane_input, frames
 ):
-    shape = (1, 4, 6, 8)
     made = make_bundle(
-        color_input(tensor=manifest.InputTensor("x", shape, 0)),
-        plane_input(tensor=manifest.InputTensor("x", shape, 3), missing=SUBSTITUTE),
+        color_input(tensor="x"),
+        plane_input(tensor="x", channel=3, missing=SUBSTITUTE),
     )
     segmenter = fuseg.load(made.path)
     both = segmenter.preprocess(**frames())["x"]

@@ -105,7 +105,7 @@ def test_an_unfit_out_is_refused(rgbd, frames):
         ({"backend": "replay"}, "ReplayBackend"),
         (
             {"backend": "cuda"},
-            r"backend must be one of auto, tensorrt, onnxruntime-cuda, ",
+            r"backend must be one of auto, tensorrt, tensorrt-rtx, onnxruntime-cuda, ",
         ),
     ],
 )

@@ -77,7 +77,6 @@ def test_a_bgr_camera_feeds_an_rgb_network_in_its_order(rgbd, frames):
 
 
 def test_colour_and_thermal_share_one_tensor(make_bundle, color_input, plane_input):
-    shape = (1, 4, 6, 8)
     made = make_bundle(
         plane_input(
             "thermal",
@@ -86,9 +85,10 @@ def test_colour_and_thermal_share_one_tensor(make_bundle, color_input, plane_inp
             scale=0.01,
             mean=(300.0,),
             std=(10.0,),
-            tensor=manifest.InputTensor("x", shape, 3),
+            tensor="x",
+            channel=3,
         ),
-        color_input(tensor=manifest.InputTensor("x", shape, 0)),
+        color_input(tensor="x"),
     )
     rng = np.random.default_rng(0)
     rgb = rng.integers(0, 256, (6, 8, 3)).astype(np.uint8)

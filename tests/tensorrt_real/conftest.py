@@ -46,7 +46,7 @@ def shipped(rgbd_bundle: Path) -> dict[str, bytes]:
     """The shipped network in each precision, calibrated on the bundle's two samples."""
     opened = Bundle.open(rgbd_bundle)
     (fp32,) = opened.manifest.variants
-    model = onnx.load_model_from_string(opened.read(fp32.file))
+    model = onnx.load_model_from_string(opened.read(opened.network(fp32).file))
     with fuseg.load(rgbd_bundle, backend="onnxruntime", threads=1) as segmenter:
         frames = [segmenter.preprocess(**f) for f, _ in opened.samples()]
         ranges = calibrate(model, frames)

@@ -8,6 +8,7 @@ import torch
 from backends.tensorrt.networks import PRECISIONS
 from tensorrt_real.conftest import in_each_precision
 
+from fuseg.manifest import input_shapes
 from fuseg_export.models import REFERENCE
 from fuseg_export.network.outputs import OneOutput
 from fuseg_export.passes.cut_tail import cut_tail
@@ -21,7 +22,8 @@ def test_it_builds(name, check_network):
     """With random weights; rgbd is the network that is shipped."""
     torch.manual_seed(0)
     model = REFERENCE[name]
-    inputs = {i.tensor.name: torch.randn(i.tensor.shape) for i in model.inputs}
+    shapes = input_shapes(model.inputs)
+    inputs = {name: torch.randn(shape) for name, shape in shapes.items()}
     exported = to_onnx(OneOutput(model.build().eval(), None), inputs, 17).model
     frame = {n: tensor.numpy().astype(np.float32) for n, tensor in inputs.items()}
     network, _ = cut_tail(simplify(exported, frame)[0])

@@ -24,7 +24,7 @@ SCALARS: dict[Any, dict[str, Any]] = {
     str: {"type": "string", "minLength": 1, "maxLength": 1000},
 }
 # Given by --input and --stack, or measured on the frames.
-NOT_IN_A_SPEC = ("name", "kind", "tensor", "statistics")
+NOT_IN_A_SPEC = ("name", "kind", "tensor", "channel", "statistics")
 
 
 def manifest() -> str:
@@ -39,11 +39,17 @@ def spec() -> str:
     defs: dict[str, Any] = {}
     whole = record(Spec, defs)
     record(Manifest, defs)
-    kept = {"Input", "Resize", "Missing", "Class"}
-    defs = {name: entry for name, entry in defs.items() if name in kept}
+    # A spec does not say the kind: --input does.
+    inputs = defs["ColorInput"] | {"properties": {}}
+    for name in ("ColorInput", "PlaneInput"):
+        inputs["properties"] |= defs[name]["properties"]
+    inputs["properties"]["dtype"] = defs["PlaneInput"]["properties"]["dtype"]
     for name in NOT_IN_A_SPEC:
-        del defs["Input"]["properties"][name]
-    for name in kept - {"Class"}:  # merged with the defaults
+        del inputs["properties"][name]
+    kept = {"Resize", "Missing", "Class"}
+    defs = {name: entry for name, entry in defs.items() if name in kept}
+    defs["Input"] = inputs
+    for name in ("Input", "Resize", "Missing"):  # merged with the defaults
         defs[name].pop("required", None)
         for entry in defs[name]["properties"].values():
             entry.pop("default", None)
@@ -89,7 +95,13 @@ def schema(hint: Any, defs: dict[str, Any]) -> dict[str, Any]:
     """The schema of a type hint."""
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        return union([schema(arg, defs) for arg in args])
+        options = union([schema(arg, defs) for arg in args])
+        records = list(filter(is_dataclass, args))
+        for arg in records if len(records) > 1 else ():  # told apart by their kind
+            kinds = defs[arg.__name__]
+            kinds["required"] = sorted({"kind", *kinds["required"]})
+            kinds["properties"]["kind"].pop("default", None)
+        return options
     if origin is Literal:
         return {"enum": list(args)}
     if origin is tuple:

@@ -6,7 +6,7 @@ import json
 import types
 from collections.abc import Iterator
 from dataclasses import is_dataclass
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from fuseg.manifest import Manifest
 from fuseg_export.network.input_options import make_inputs
@@ -33,9 +33,18 @@ KINDS = ("color", "depth", "thermal", "range")
 def manifest() -> str:
     """A section for each object of a manifest."""
     parts = [about(Manifest), table(Manifest)]
+    known: set[type] = set()
     for path, record in objects("", Manifest):
-        parts += [f"### `{path}`", about(record), table(record)]
+        if record not in known:
+            parts += [f"### `{path}`{of_kind(record)}", about(record), table(record)]
+            known.add(record)
     return "\n\n".join(parts)
+
+
+def of_kind(record: type) -> str:
+    """The kinds that are told apart by it, where a list holds several."""
+    kinds = get_args(get_type_hints(record).get("kind"))
+    return f" of kind {either([f'`{kind}`' for kind in kinds])}" if kinds else ""
 
 
 def spec() -> str:
@@ -56,7 +65,7 @@ def defaults() -> str:
         for found in inputs:
             value: Any = found
             for part in key.split("."):
-                value = getattr(value, part)
+                value = getattr(value, part, None)
             cells.append("" if value is None else f"`{json.dumps(value)}`")
         lines.append(row(f"`{key}`", *cells))
     return "\n".join(lines)
@@ -110,7 +119,7 @@ def value(hint: Any, many: bool = False) -> str:
     if origin in (Union, types.UnionType):
         wider = float if float in args else None  # a whole number is one, too
         shown = [arg for arg in args if arg is not int or wider is None]
-        return either([value(arg, many) for arg in shown])
+        return either(list(dict.fromkeys(value(arg, many) for arg in shown)))
     if origin is Literal:
         return either([f"`{json.dumps(word)}`" for word in args])
     if origin is tuple:

@@ -27,9 +27,12 @@ def keys(record: type) -> list[Key]:
     """The keys of a dataclass, in order.
 
     Raises:
-        ValueError: Its docstring has no ``Attributes:``, or not those of its fields.
+        ValueError: The docstrings of it and of what it is derived from have other
+            ``Attributes:`` than its fields.
     """
-    hints, documented = get_type_hints(record), meanings(record)
+    hints, documented = get_type_hints(record), {}
+    for cls in reversed(record.__mro__):
+        documented |= meanings(cls)
     names = [field.name for field in fields(record)]
     if list(documented) != names:
         raise ValueError(
@@ -66,7 +69,7 @@ def default_of(field: Any) -> Any:
 
 def meanings(record: type) -> dict[str, str]:
     """What a docstring's ``Attributes:`` say, by field."""
-    text = inspect.getdoc(record) or ""
+    text = inspect.cleandoc(record.__doc__ or "")
     _, _, listed = text.partition("\nAttributes:\n")
     found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", listed, re.MULTILINE)
     return {name: " ".join(words.replace("``", "`").split()) for name, words in found}

@@ -50,9 +50,9 @@ class CopyOnCpu:
         self.outputs: dict[str, np.ndarray] = {}
 
     def bind(self, inputs: Any, outputs: Any) -> None:
-        self._moves = list(moves(inputs, outputs))
-        self.inputs = {name: np.zeros(s, np.float32) for name, s in inputs.items()}
-        self.outputs = {name: np.zeros(s, np.float32) for name, s in outputs.items()}
+        shapes = ({n: a.shape for n, a in given.items()} for given in (inputs, outputs))
+        self._moves = list(moves(*shapes))
+        self.inputs, self.outputs = dict(inputs), dict(outputs)
 
     def run(self) -> None:
         (scores,) = self.outputs.values()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fuseg.bundle import Bundle
+from fuseg.manifest import input_shapes
 
 Frames = Mapping[str, np.ndarray]
 Label = Callable[[Frames], np.ndarray]
@@ -23,19 +24,19 @@ def recipe(bundle: Bundle, provider: str = "CUDAExecutionProvider") -> Label:
 
     if hasattr(onnxruntime, "preload_dlls"):
         onnxruntime.preload_dlls()
-    network = bundle.read(bundle.manifest.full.file)
+    network = bundle.read(bundle.network(bundle.manifest.full).file)
     session = onnxruntime.InferenceSession(network, providers=[provider])
     if provider not in session.get_providers():
         raise RuntimeError(f"this ONNX Runtime has no {provider}.")
     inputs = bundle.manifest.inputs
 
     def label(frames: Frames) -> np.ndarray:
-        feeds: dict[str, np.ndarray] = {}
+        shapes = input_shapes(inputs).items()
+        feeds = {name: np.empty(shape, np.float32) for name, shape in shapes}
         for sensor in inputs:
-            name, first = sensor.tensor.name, sensor.tensor.channel
-            tensor = feeds.setdefault(name, np.empty(sensor.tensor.shape, np.float32))
+            first = sensor.channel
             planes = opencv_planes(cv2, sensor, frames[sensor.name])
-            tensor[0, first : first + sensor.planes] = planes
+            feeds[sensor.tensor][0, first : first + sensor.planes] = planes
         (scores,) = session.run(None, feeds)
         height, width = frames[inputs[0].name].shape[:2]
         pixels = np.ascontiguousarray(scores[0].transpose(1, 2, 0))

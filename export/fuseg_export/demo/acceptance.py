@@ -87,7 +87,7 @@ def accuracy(bundle: Path, checkpoint: Path, scenes: list[Scene]) -> dict[str, A
     }
     same = same_frames = pixels = 0
     largest_gap = 0.0
-    order = list(dict.fromkeys(spec.tensor.name for spec in model.inputs))
+    order = list(dict.fromkeys(spec.tensor for spec in model.inputs))
     for scene in scenes:
         frames: dict[str, Any] = {"rgb": scene.color, "depth": scene.depth}
         packed = segmenter.preprocess(**frames)

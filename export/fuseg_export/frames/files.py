@@ -138,7 +138,8 @@ class FileDataset:
         plane = self._planes.get(sensor.name)
         array = read_frame(path, sensor.kind, channels=plane, name=sensor.name)
         _require(sensor, array, path, self._option)
-        if sensor.channels == "BGR" and path.suffix.lower() != ".npy":
+        turned = sensor.kind == "color" and sensor.channels == "BGR"
+        if turned and path.suffix.lower() != ".npy":
             array = np.ascontiguousarray(array[..., ::-1])
         return array
 

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fuseg.errors import ArgumentError
-from fuseg.manifest import Input
+from fuseg.manifest import Input, input_shapes
 from fuseg.runtime.sensor import Sensor
 
-from ..network.target import tensor_shapes
 from ..reference import at_size
 from .frame_set import Dataset
 
@@ -45,7 +44,7 @@ class Packer:
 
     def __init__(self, inputs: Sequence[Input], option: str) -> None:
         self._sensors = {i.name: Sensor(i) for i in inputs}
-        self._shapes = tensor_shapes(inputs)
+        self._shapes = input_shapes(inputs)
         self._option = option
         self._sizes: dict[str, tuple[int, ...]] = {}
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fuseg.manifest import Input
+from fuseg.manifest import Input, PlaneInput
 from fuseg.manifest.units import parse_unit, unit_factor
 
 from ..scenes import HELD_OUT_SEEDS, Scene, render
@@ -67,16 +67,16 @@ def _seen_by(sensor: Input, scene: Scene) -> NDArray[Any]:
         return np.ascontiguousarray(pixels)
     if sensor.kind == "thermal":
         return _stored(sensor, _temperature(sensor, scene.color))
-    unit = "mm" if sensor.unit == "1" else str(sensor.unit)
+    unit = "mm" if sensor.unit == "1" else sensor.unit
     frame = _stored(sensor, scene.depth * unit_factor("mm", unit))
     no_reading = np.nan if sensor.dtype == "float32" else (*sensor.invalid, 0)[0]
     frame[scene.depth == 0] = no_reading
     return frame
 
 
-def _temperature(sensor: Input, color: NDArray[np.uint8]) -> NDArray[Any]:
+def _temperature(sensor: PlaneInput, color: NDArray[np.uint8]) -> NDArray[Any]:
     brightness = color @ np.array([0.299, 0.587, 0.114]) / 255
-    dimension, step = parse_unit(str(sensor.unit))
+    dimension, step = parse_unit(sensor.unit)
     if dimension not in _COLDEST:
         values = brightness * _LARGEST[sensor.dtype]
     else:

@@ -7,7 +7,15 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
-from fuseg.manifest import Class, Input, InputTensor, Missing, Resize
+from fuseg.manifest import (
+    Class,
+    ColorInput,
+    Input,
+    Missing,
+    PlaneInput,
+    Resize,
+    input_shapes,
+)
 
 from ..scenes import CLASSES
 from .network import FusionNet
@@ -33,22 +41,21 @@ class ReferenceModel:
     ignore: int = 255
 
 
-COLOR = Input(
+COLOR = ColorInput(
     name="rgb",
-    kind="color",
-    dtype="uint8",
+    tensor="rgb",
     channels="RGB",
     resize=Resize(HEIGHT, WIDTH, filter="bilinear", fit="stretch"),
     scale=1 / 255,
     mean=(0.485, 0.456, 0.406),
     std=(0.229, 0.224, 0.225),
     fill=0.0,
-    tensor=InputTensor("rgb", (1, 3, HEIGHT, WIDTH)),
     missing=Missing("refuse"),
 )
-DEPTH = Input(
+DEPTH = PlaneInput(
     name="depth",
     kind="depth",
+    tensor="depth",
     dtype="uint16",
     unit="mm",
     invalid=(0, 65535),
@@ -57,14 +64,13 @@ DEPTH = Input(
     mean=(2.0,),
     std=(1.5,),
     fill=-2.0,  # nearer than any reading: a hole must not look like a distance
-    tensor=InputTensor("depth", (1, 1, HEIGHT, WIDTH)),
     missing=Missing("hold", max_age_ms=200.0, then="substitute"),
 )
 
 
 def _reference(name: str, summary: str, inputs: tuple[Input, ...]) -> ReferenceModel:
     classes = tuple(Class(c.name, c.color) for c in CLASSES)
-    planes = [i.tensor.shape[1] for i in inputs]
+    planes = [shape[1] for shape in input_shapes(inputs).values()]
     return ReferenceModel(
         name, summary, lambda: FusionNet(planes, len(classes)), inputs, classes
     )

@@ -13,14 +13,14 @@ from dataclasses import asdict
 from typing import Any
 
 from fuseg.errors import ArgumentError, ManifestError
-from fuseg.manifest import Input
+from fuseg.manifest import ColorInput, Input, PlaneInput
 
 __all__ = ["describe", "make_inputs", "override"]
 
 _FORM = "NAME=KIND:HEIGHTxWIDTH, as in rgb=color:480x640"
 _WORD = re.compile(r"(?P<name>[^=]+)=(?P<kind>[^:]+):(?P<height>\d+)x(?P<width>\d+)")
 # Given by --input and --stack, or measured on the frames.
-_FIXED = ("name", "kind", "tensor", "statistics")
+_FIXED = ("name", "kind", "tensor", "channel", "statistics")
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "color": {
@@ -103,8 +103,12 @@ def override(inputs: Sequence[Input], spec: Mapping[str, Any]) -> tuple[Input, .
 
 def describe(sensor: Input) -> str:
     """One sentence on how an input's frames become its tensor."""
-    values = f"{sensor.dtype} {sensor.channels or f'in {sensor.unit}'}"
-    invalid = f", invalid {', '.join(map(str, sensor.invalid))}" * bool(sensor.invalid)
+    if sensor.kind == "color":
+        values, invalid = f"{sensor.dtype} {sensor.channels}", ""
+    else:
+        values = f"{sensor.dtype} in {sensor.unit}"
+        none = ", ".join(map(str, sensor.invalid))
+        invalid = f", invalid {none}" * bool(none)
     mean, std = (
         ", ".join(f"{v:g}" for v in numbers) for numbers in (sensor.mean, sensor.std)
     )
@@ -180,24 +184,22 @@ def _finish(
     drafts: dict[str, dict[str, Any]], stacks: Sequence[Sequence[str]]
 ) -> tuple[Input, ...]:
     for name, draft in drafts.items():
-        size = draft["resize"].get("height"), draft["resize"].get("width")
-        planes = 3 if draft["kind"] == "color" else 1
-        tensor = draft.setdefault("tensor", {"name": name})
-        tensor["shape"] = (1, tensor.get("shape", (1, planes))[1], *size)
+        draft.setdefault("tensor", name)
     for members in stacks:
         _stack(drafts, members)
-    inputs = []
+    inputs: list[Input] = []
     for name, draft in drafts.items():
+        record = ColorInput if draft["kind"] == "color" else PlaneInput
         try:
-            inputs.append(Input.from_json(draft))
+            inputs.append(record.from_json(draft))
         except ManifestError as err:
             raise ArgumentError(f"input {name}: {err}") from err
     return tuple(inputs)
 
 
 def _stack(drafts: Mapping[str, dict[str, Any]], members: Sequence[str]) -> None:
-    tensors = [drafts[name]["tensor"] for name in members]
-    sizes = {tensor["shape"][2:] for tensor in tensors}
+    resized = [drafts[name]["resize"] for name in members]
+    sizes = {(r.get("height"), r.get("width")) for r in resized}
     if len(sizes) > 1:
         raise ArgumentError(
             f"--stack {','.join(members)}: the inputs of one tensor must have one "
@@ -209,8 +211,8 @@ def _stack(drafts: Mapping[str, dict[str, Any]], members: Sequence[str]) -> None
             f"--stack {','.join(members)} makes a tensor named {joined}, which must "
             "not be an input's name too."
         )
-    counts = [tensor["shape"][1] for tensor in tensors]
-    for i, tensor in enumerate(tensors):
-        tensor["name"] = joined
-        tensor["channel"] = sum(counts[:i])
-        tensor["shape"] = (1, sum(counts), *tensor["shape"][2:])
+    channel = 0
+    for name in members:
+        drafts[name] |= {"tensor": joined, "channel": channel}
+        record = ColorInput if drafts[name]["kind"] == "color" else PlaneInput
+        channel += record.planes

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from fuseg.errors import ExportError
+from fuseg.manifest import input_shapes
 
 from ..errors import first_sentence
 from ..frames.frame_set import FrameSet
 from ..reference import preprocess
 from .outputs import OneOutput, choose, require_planes
-from .target import Target, tensor_shapes
+from .target import Target
 
 __all__ = ["example_tensors", "with_one_output"]
 
@@ -24,7 +25,7 @@ def example_tensors(target: Target, frame: FrameSet) -> dict[str, Tensor]:
     tensors = preprocess(target.inputs, frame.arrays)
     return {
         name: torch.from_numpy(tensors[name].astype(np.float32))
-        for name in tensor_shapes(target.inputs)
+        for name in input_shapes(target.inputs)
     }
 
 
@@ -55,7 +56,7 @@ def with_one_output(
         ) from err
     key, note = choose(returned, output)
     one, two = (r if key is None else r[key] for r in (returned, again))
-    require_planes(one, tensor_shapes(target.inputs))
+    require_planes(one, input_shapes(target.inputs))
     if not one.isfinite().all():
         raise ExportError(
             "the network gives scores that are NaN or infinite: look at its weights, "

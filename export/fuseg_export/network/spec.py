@@ -26,8 +26,8 @@ class Spec:
 
     Attributes:
         inputs: By input name, any key of a manifest's ``inputs[]`` but ``name``,
-            ``kind``, ``tensor`` and ``statistics``; objects are merged with the
-            defaults.
+            ``kind``, ``tensor``, ``channel`` and ``statistics``; objects are merged
+            with the defaults.
         classes: Names, or objects as in a manifest's ``outputs[].classes[]``, 1 to
             255 of them.
         ignore: The label of no class, 0 to 255.
@@ -42,8 +42,8 @@ def read_spec(path: Path) -> Spec:
     """Read a spec file.
 
     JSON with any of ``{"inputs": {NAME: {...}}, "classes": [...], "ignore": 255}``.
-    An input takes any key of a manifest's input but name, kind and tensor; classes
-    are names, or objects with a name and a color.
+    An input takes any key of a manifest's input but name, kind, tensor and channel;
+    classes are names, or objects with a name and a color.
 
     Raises:
         InputFileError: The file cannot be read or is not JSON.

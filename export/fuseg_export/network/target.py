@@ -29,7 +29,6 @@ __all__ = [
     "TensorShape",
     "build_network",
     "resolve",
-    "tensor_shapes",
 ]
 
 TensorShape = tuple[int, int, int, int]
@@ -65,7 +64,7 @@ class Target:
         word: What the user wrote.
         name: The bundle's name.
         network: With the factory's weights. Its forward takes one tensor for each
-            entry of ``tensor_shapes(inputs)``, positionally.
+            entry of ``input_shapes(inputs)``, positionally.
         classes: None if nobody named them.
         is_reference: Whether fuseg's synthetic scenes are what it was trained for.
         notes: What was assumed of its inputs and classes, a sentence each.
@@ -151,11 +150,6 @@ def build_network(word: str) -> nn.Module:
         ExportError: Importing or calling it fails.
     """
     return _ready(unwrapped(_build(word))[0])
-
-
-def tensor_shapes(inputs: Sequence[Input]) -> dict[str, TensorShape]:
-    """The network's tensors, in the order of its forward's arguments."""
-    return {i.tensor.name: i.tensor.shape for i in inputs}
 
 
 def _build(word: str) -> nn.Module:

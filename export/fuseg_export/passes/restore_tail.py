@@ -11,7 +11,7 @@ import onnx_ir as ir
 from fuseg.manifest import Output
 
 from ..reference import threshold
-from .rewrite import rewrite, store
+from .rewrite import rewrite, static_shape, store
 
 __all__ = ["with_tail"]
 
@@ -32,8 +32,8 @@ class _RestoreTail(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph, output = model.graph, self._output
-        removed, channels = output.tail.removed, output.tensor.shape[1]
         (value,) = graph.outputs
+        removed, channels = output.tail.removed, (static_shape(value) or ())[1]
         if "Resize" in removed:
             size = np.array([1, channels, *output.tail.size], np.int64)
             grid = "align_corners" if output.upsample.align_corners else "half_pixel"

@@ -30,8 +30,8 @@ class CalibrationChecks:
 
     def __call__(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
         for entry in self._inputs:
-            first = entry.tensor.channel
-            planes = tensors[entry.tensor.name][0, first : first + entry.planes]
+            first = entry.channel
+            planes = tensors[entry.tensor][0, first : first + entry.planes]
             step = max(1, planes.size // _A_FRAME)
             self._seen[entry.name].append(planes.reshape(-1)[::step].copy())
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from fuseg.backends import create, installed
 
@@ -25,7 +26,7 @@ def median_ms(networks: Sequence[onnx.ModelProto]) -> list[dict[str, float]]:
     for index, network in enumerate(networks):
         for name in installed():
             backend = create(name, network.SerializeToString(), threads=1)
-            backend.bind(_shapes(network.graph.input), _shapes(network.graph.output))
+            backend.bind(_zeros(network.graph.input), _zeros(network.graph.output))
             running.append((index, name, backend))
     taken: list[list[float]] = [[] for _ in running]
     for _ in range(_ROUNDS):
@@ -39,7 +40,9 @@ def median_ms(networks: Sequence[onnx.ModelProto]) -> list[dict[str, float]]:
     return found
 
 
-def _shapes(values: Iterable[onnx.ValueInfoProto]) -> dict[str, tuple[int, ...]]:
-    return {
-        v.name: tuple(d.dim_value for d in v.type.tensor_type.shape.dim) for v in values
-    }
+def _zeros(values: Iterable[onnx.ValueInfoProto]) -> dict[str, NDArray[np.float32]]:
+    found = {}
+    for value in values:
+        shape = [d.dim_value for d in value.type.tensor_type.shape.dim]
+        found[value.name] = np.zeros(shape, np.float32)
+    return found

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fuseg.manifest import Input
+from fuseg.manifest import Input, input_shapes
 from fuseg.runtime.sensor import Sensor
 
 from ..reference import at_size
@@ -54,11 +54,12 @@ def frames_of(
 
 def pack(spec: Input, frame: NDArray[Any] | None) -> NDArray[np.float32]:
     """One frame -> planes ``(C, h, w)``, as the runtime packs it; None: substituted."""
-    tensor = np.empty(spec.tensor.shape, np.float32)
+    (shape,) = input_shapes([spec]).values()
+    tensor = np.empty(shape, np.float32)
     if frame is None:
-        _sensor(spec).substitute({spec.tensor.name: tensor})
+        _sensor(spec).substitute({spec.tensor: tensor})
     else:
-        _sensor(spec).write(frame, {spec.tensor.name: tensor})
+        _sensor(spec).write(frame, {spec.tensor: tensor})
     planes: NDArray[np.float32] = tensor[0]
     return planes
 

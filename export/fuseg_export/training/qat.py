@@ -17,10 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fuseg.manifest import input_shapes
+
 from ..frames.packing import PackedFrame
 from ..models import ReferenceModel
 from ..network.outputs import OneOutput
-from ..network.target import tensor_shapes
 from ..passes.cut_tail import cut_tail
 from ..passes.simplify import simplify
 from ..precision.calibrate import calibrate
@@ -72,7 +73,7 @@ def fine_tune(
     teacher = copy.deepcopy(network).requires_grad_(False)
     sensors = len(model.inputs)
     frames = (
-        [torch.from_numpy(tensors[i.tensor.name]) for i in model.inputs]
+        [torch.from_numpy(tensors[i.tensor]) for i in model.inputs]
         for tensors in _packed(model, train, CALIBRATED_ON)
     )
     ranges = ranges_of(network, frames, sensors)
@@ -127,7 +128,7 @@ def measure(
 def _variants(
     model: ReferenceModel, network: nn.Module, train: RenderedFrames
 ) -> tuple[ScoreFunction, Task, dict[str, ScoreFunction]]:
-    shapes = tensor_shapes(model.inputs)
+    shapes = input_shapes(model.inputs)
     example = {name: torch.zeros(shape) for name, shape in shapes.items()}
     exported = to_onnx(OneOutput(network.eval(), None), example, _OPSET).model
     plain = {name: tensor.numpy() for name, tensor in example.items()}
@@ -151,7 +152,7 @@ def _packed(
         for spec in model.inputs:
             stack = frames.color if spec.kind == "color" else frames.depth
             frame = np.ascontiguousarray(stack[index])
-            tensors[spec.tensor.name] = pack(spec, frame)[None]
+            tensors[spec.tensor] = pack(spec, frame)[None]
         yield tensors
 
 

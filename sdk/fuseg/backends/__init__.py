@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from .base import Backend, GpuBackend, Shapes
+from .base import Arrays, Backend, GpuBackend, Shapes
 from .registry import KNOWN, create, installed
 
-__all__ = ["KNOWN", "Backend", "GpuBackend", "Shapes", "create", "installed"]
+__all__ = [
+    "KNOWN",
+    "Arrays",
+    "Backend",
+    "GpuBackend",
+    "Shapes",
+    "create",
+    "installed",
+]

@@ -8,22 +8,24 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Protocol, TypeGuard
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ..bundle import Bundle
 from ..cuda import Device, DeviceProperties
 from ..cuda.buffers import Buffers
-from ..errors import ArgumentError, BundleError
+from ..errors import ArgumentError, BackendError, BundleError
 from ..manifest import Manifest, Variant
 from .tensors import GpuTensor
 
 UNKNOWN = "version not recorded"
 
 Shapes = Mapping[str, tuple[int, ...]]
+Arrays = Mapping[str, NDArray[Any]]
 
 
 class Backend(Protocol):
-    """A network that reads and writes buffers of its own, made once.
+    """A network that reads and writes NumPy arrays in place.
 
     Attributes:
         name: As in ``fuseg.load(..., backend=name)``.
@@ -37,12 +39,13 @@ class Backend(Protocol):
     inputs: dict[str, NDArray[Any]]
     outputs: dict[str, NDArray[Any]]
 
-    def bind(self, inputs: Shapes, outputs: Shapes) -> None:
-        """Make the buffers of these float32 tensors and connect the network to them.
+    def bind(self, inputs: Arrays, outputs: Arrays) -> None:
+        """Connect the network to these float32 arrays, which become its `inputs` and
+        `outputs`; others may be connected to the same ones.
 
         Raises:
             BundleError: the network has other tensors than these.
-            BackendError: it refuses the buffers.
+            BackendError: it refuses the arrays.
         """
 
     def run(self) -> None:
@@ -213,6 +216,31 @@ def require_from(library: str, err: Exception, *, called: Any = None) -> None:
     translated = top == "builtins" and where.partition(".")[0] in packages
     if top != library and not translated:
         raise err
+
+
+def shapes_of(arrays: Arrays) -> dict[str, tuple[int, ...]]:
+    return {name: array.shape for name, array in arrays.items()}
+
+
+def require_in_place(inputs: Arrays, outputs: Arrays) -> None:
+    """Refuse arrays that a library would copy, or read while it writes them.
+
+    Raises:
+        BackendError: An array is not C-contiguous float32, or two share memory.
+    """
+    arrays = [*inputs.items(), *outputs.items()]
+    for index, (name, array) in enumerate(arrays):
+        if array.dtype != np.float32 or not array.flags.c_contiguous:
+            raise BackendError(
+                f"the array of tensor {name!r} must be C-contiguous float32, got "
+                f"{array.dtype} with strides {array.strides}."
+            )
+        for other, earlier in arrays[:index]:
+            if np.may_share_memory(array, earlier):
+                raise BackendError(
+                    f"the arrays of tensors {other!r} and {name!r} must not share "
+                    "memory."
+                )
 
 
 def require_tensors(

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from .._kernels import native_call
 from ..errors import BackendError
 from ..host.process import never_destroy_in_child
-from .base import CpuBackendInfo, Shapes, require_from, require_tensors
+from .base import (
+    Arrays,
+    CpuBackendInfo,
+    require_from,
+    require_in_place,
+    require_tensors,
+    shapes_of,
+)
 
 _log = logging.getLogger("fuseg")
 
@@ -62,13 +69,14 @@ class OnnxRuntimeBackend:
         self.inputs: dict[str, NDArray[Any]] = {}
         self.outputs: dict[str, NDArray[Any]] = {}
 
-    def bind(self, inputs: Shapes, outputs: Shapes) -> None:
+    def bind(self, inputs: Arrays, outputs: Arrays) -> None:
         """See `Backend.bind`. Runs the network once, so that ONNX Runtime makes its
         own buffers now and not while the first frame waits."""
-        require_tensors("input", tensors_of(self.session.get_inputs()), inputs)
-        require_tensors("output", tensors_of(self.session.get_outputs()), outputs)
-        self.inputs = {name: np.zeros(s, np.float32) for name, s in inputs.items()}
-        self.outputs = {name: np.zeros(s, np.float32) for name, s in outputs.items()}
+        given, made = self.session.get_inputs(), self.session.get_outputs()
+        require_tensors("input", tensors_of(given), shapes_of(inputs))
+        require_tensors("output", tensors_of(made), shapes_of(outputs))
+        require_in_place(inputs, outputs)
+        self.inputs, self.outputs = dict(inputs), dict(outputs)
         self._binding = self.session.io_binding()
         for bind, arrays in (
             (self._binding.bind_input, self.inputs),

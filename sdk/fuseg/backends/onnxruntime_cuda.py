@@ -213,7 +213,9 @@ def _variants(manifest: Manifest) -> list[Variant]:
 
 
 def _load(bundle: Bundle, variant: Variant, device: int) -> OnnxRuntimeCudaBackend:
-    return OnnxRuntimeCudaBackend(bundle.read(variant.file), open_device(device))
+    return OnnxRuntimeCudaBackend(
+        bundle.read(bundle.network(variant).file), open_device(device)
+    )
 
 
 INFO = GpuBackendInfo(

@@ -7,13 +7,20 @@ import os
 import sys
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from .._kernels import native_call
 from ..errors import BackendError
 from ..host.process import forks, never_destroy_in_child
-from .base import CpuBackendInfo, Shapes, require_from, require_tensors
+from .base import (
+    Arrays,
+    CpuBackendInfo,
+    Shapes,
+    require_from,
+    require_in_place,
+    require_tensors,
+    shapes_of,
+)
 
 
 class OpenVinoBackend:
@@ -37,13 +44,14 @@ class OpenVinoBackend:
         self.inputs: dict[str, NDArray[Any]] = {}
         self.outputs: dict[str, NDArray[Any]] = {}
 
-    def bind(self, inputs: Shapes, outputs: Shapes) -> None:
+    def bind(self, inputs: Arrays, outputs: Arrays) -> None:
         """See `Backend.bind`. Runs the network once, so that OpenVINO makes its own
         buffers now and not while the first frame waits."""
-        require_tensors("input", _tensors(self.network.inputs, inputs), inputs)
-        require_tensors("output", _tensors(self.network.outputs, outputs), outputs)
-        self.inputs = {name: np.zeros(s, np.float32) for name, s in inputs.items()}
-        self.outputs = {name: np.zeros(s, np.float32) for name, s in outputs.items()}
+        given, made = shapes_of(inputs), shapes_of(outputs)
+        require_tensors("input", _tensors(self.network.inputs, given), given)
+        require_tensors("output", _tensors(self.network.outputs, made), made)
+        require_in_place(inputs, outputs)
+        self.inputs, self.outputs = dict(inputs), dict(outputs)
         Tensor = import_openvino().Tensor
         try:
             self.request = self.network.create_infer_request()

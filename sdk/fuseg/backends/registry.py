@@ -19,6 +19,7 @@ from .base import (
     is_on_gpu,
     require_threads,
 )
+from .program import ProgramBackend
 from .tensorrt import backend as tensorrt
 from .tensorrt import rtx as tensorrt_rtx
 
@@ -93,11 +94,16 @@ def load(
     Raises:
         BackendError: it cannot be made.
     """
-    info = info_of(name)
+    info, manifest = info_of(name), bundle.manifest
     if isinstance(info, GpuBackendInfo):
         return info.load(bundle, variant, device)
-    model = bundle.read(variant.file)
-    return create(name, model, threads=threads, allow_spinning=allow_spinning)
+    made = {}
+    for graph in manifest.graphs:
+        model = bundle.read(manifest.network(graph, variant).file)
+        made[graph.name] = create(
+            name, model, threads=threads, allow_spinning=allow_spinning
+        )
+    return ProgramBackend(manifest, made) if manifest.is_program else made[graph.name]
 
 
 def installed() -> dict[str, str]:
@@ -163,10 +169,15 @@ def unavailable(name: str, device: int) -> str | None:
 def variants_for(bundle: Bundle, name: str) -> list[Variant]:
     """The variants that are meant for this backend, the preferred one first.
 
+    None for a GPU, if the bundle has several graphs or a state.
+
     Raises:
         BuildError: TensorRT cannot be imported.
     """
-    return info_of(name).variants(bundle.manifest)
+    info, manifest = info_of(name), bundle.manifest
+    if isinstance(info, GpuBackendInfo) and manifest.is_program:
+        return []
+    return info.variants(manifest)
 
 
 def variant_for(bundle: Bundle, name: str, variant: str | None = None) -> Variant:
@@ -174,8 +185,15 @@ def variant_for(bundle: Bundle, name: str, variant: str | None = None) -> Varian
 
     Raises:
         ArgumentError: There is no such variant, or none for this backend.
+        BackendError: The backend does not run a bundle like this one.
         BuildError: TensorRT cannot be imported.
     """
+    if isinstance(info_of(name), GpuBackendInfo) and bundle.manifest.is_program:
+        graphs = ", ".join(graph.name for graph in bundle.manifest.graphs)
+        raise BackendError(
+            f"backend {name} runs a bundle of one graph without a state in this "
+            f"version, and this one has {graphs}: choose onnxruntime or openvino."
+        )
     fitting = {v.name: v for v in variants_for(bundle, name)}
     if variant is None and fitting:
         return next(iter(fitting.values()))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ArgumentError, DTypeError, ShapeError
-from .base import Shapes
+from .base import Arrays, shapes_of
 
 
 class ReplayBackend:
@@ -43,7 +43,7 @@ class ReplayBackend:
         self.outputs: dict[str, NDArray[Any]] = {}
         self.fed: list[dict[str, NDArray[Any]]] = []
 
-    def bind(self, inputs: Shapes, outputs: Shapes) -> None:
+    def bind(self, inputs: Arrays, outputs: Arrays) -> None:
         """See `Backend.bind`.
 
         Raises:
@@ -55,7 +55,7 @@ class ReplayBackend:
                 "backend must not be in use by another Segmenter: call that one's "
                 "clone(), or make another ReplayBackend."
             )
-        for shape in outputs.values():
+        for shape in shapes_of(outputs).values():
             for i, scores in enumerate(self._recorded):
                 if scores.dtype != np.float32:
                     raise DTypeError(
@@ -65,8 +65,7 @@ class ReplayBackend:
                     raise ShapeError(
                         f"recorded[{i}] must have shape {shape}, got {scores.shape}."
                     )
-        self.inputs = {name: np.zeros(s, np.float32) for name, s in inputs.items()}
-        self.outputs = {name: np.zeros(s, np.float32) for name, s in outputs.items()}
+        self.inputs, self.outputs = dict(inputs), dict(outputs)
 
     def run(self) -> None:
         """See `Backend.run`; but it keeps a copy of the inputs in ``fed``."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import ArgumentError, BundleError, InputFileError
 from ..host.files import write_file
-from ..manifest import File, Manifest, Sample
+from ..manifest import File, Manifest, Network, Sample, Variant
 from ..onnx.self_contained import require_self_contained
 from .container import LARGEST_FILE, MANIFEST, pack, unpack
 from .npy import read_npy
@@ -155,6 +155,20 @@ class Bundle:
             )
         return data
 
+    def network(self, variant: Variant) -> Network:
+        """The ONNX file that runs the bundle in this variant.
+
+        Raises:
+            BundleError: The bundle has several graphs.
+        """
+        graphs = self.manifest.graphs
+        if len(graphs) > 1:
+            raise BundleError(
+                f"{self.path}: graphs must be one to be run by this version of fuseg, "
+                f"got {', '.join(graph.name for graph in graphs)}."
+            )
+        return self.manifest.network(graphs[0], variant)
+
     def samples(self) -> Samples:
         """Read the sample frames, by input name, and the labels expected of them.
 
@@ -164,8 +178,8 @@ class Bundle:
         """
         return [
             (
-                {name: self._array(file) for name, file in sample.frames.items()},
-                self._array(sample.labels),
+                {name: self._array(file) for name, file in sample.inputs.items()},
+                self._array(sample.outputs[self.manifest.outputs[0].name]),
             )
             for sample in self.manifest.samples
         ]
@@ -193,12 +207,17 @@ def _inspect(data: memoryview) -> tuple[Manifest, dict[str, slice]]:
             )
         if hashlib.sha256(content).hexdigest() != file.sha256:
             raise BundleError(f"member {name!r} does not have the sha256 it must have.")
-    inputs = {i.tensor.name: i.tensor.shape for i in manifest.inputs}
-    outputs = {o.tensor.name: o.tensor.shape for o in manifest.outputs}
-    for variant in manifest.variants:
-        with _naming(f"member {variant.file!r}"):
-            network = data[members[variant.file]]
-            require_network(network, variant.opset, variant.ir_version, inputs, outputs)
+    shapes = {name: tensor.shape for name, tensor in manifest.tensors.items()}
+    shapes |= {state.next: shapes[state.tensor] for state in manifest.states}
+    for graph in manifest.graphs:
+        reads, writes = (
+            {name: shapes[name] for name in names}
+            for names in (graph.reads, graph.writes)
+        )
+        for network in graph.networks.values():
+            with _naming(f"member {network.file!r}"):
+                model = data[members[network.file]]
+                require_network(model, network.opset, network.ir_version, reads, writes)
     for sample in manifest.samples:
         _inspect_sample(manifest, sample, data, members)
     return manifest, members
@@ -208,15 +227,16 @@ def _inspect_sample(
     manifest: Manifest, sample: Sample, data: memoryview, members: dict[str, slice]
 ) -> None:
     arrays = {}
-    for name in (*sample.frames.values(), sample.labels):
+    for name in (*sample.inputs.values(), *sample.outputs.values()):
         with _naming(f"member {name!r}"):
             arrays[name] = read_npy(data[members[name]])
     for entry in manifest.inputs:
-        member = sample.frames[entry.name]
+        member = sample.inputs[entry.name]
         last = (3,) if entry.kind == "color" else ()
         _require_array(member, arrays[member], entry.dtype, ("H", "W", *last))
-    size = arrays[sample.frames[manifest.inputs[0].name]].shape[:2]
-    _require_array(sample.labels, arrays[sample.labels], "uint8", size)
+    size = arrays[sample.inputs[manifest.inputs[0].name]].shape[:2]
+    for member in sample.outputs.values():
+        _require_array(member, arrays[member], "uint8", size)
 
 
 def _require_array(

@@ -34,8 +34,9 @@ def extract(bundle: Bundle, folder: Path) -> list[Path]:
     _require_empty(folder)
     manifest = bundle.manifest
     files: dict[str, bytes] = {"manifest.json": manifest.dump().encode("ascii")}
-    for variant in manifest.variants:
-        files[variant.file] = bundle.read(variant.file)
+    for graph in manifest.graphs:
+        for network in graph.networks.values():
+            files[network.file] = bundle.read(network.file)
     for name, data in files.items():
         write_file(folder / name, data)
     written = [folder / name for name in files]
@@ -63,7 +64,7 @@ def _write_frame(stem: Path, entry: Input, frame: NDArray[Any]) -> Path:
         write_tiff(path, frame)
         return path
     path = stem.with_suffix(".png")
-    turned = entry.channels == "BGR"
+    turned = entry.kind == "color" and entry.channels == "BGR"
     write_png(path, np.ascontiguousarray(frame[..., ::-1]) if turned else frame)
     return path
 

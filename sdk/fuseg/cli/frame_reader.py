@@ -163,7 +163,8 @@ class FrameReader:
         taken = self._taken.get(name)
         array = read_frame(path, entry.kind, channels=taken, name=name)
         is_image = path.suffix.lower() != ".npy"
-        if is_image and entry.channels == "BGR" and name not in self._channels:
+        turned = entry.kind == "color" and entry.channels == "BGR"
+        if is_image and turned and name not in self._channels:
             array = np.ascontiguousarray(array[..., ::-1])
         return array
 

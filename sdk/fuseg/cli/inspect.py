@@ -51,7 +51,7 @@ def inspect(
     say(f"sha256 {opened.digest}  {bundle.stat().st_size:,} bytes")
     print_table(("input", ""), _inputs(manifest))
     for output in manifest.outputs:
-        _show_output(output)
+        _show_output(output, manifest)
     for variant in manifest.variants:
         _show_variant(variant, manifest)
     say(f"\n{plural(len(manifest.samples), 'sample frame')} for fuseg verify")
@@ -75,12 +75,12 @@ def _brief(value: object) -> str:
 def _inputs(manifest: Manifest) -> list[tuple[str, str]]:
     rows = []
     for entry in manifest.inputs:
-        shape = "x".join(map(str, entry.tensor.shape))
-        first, last = entry.tensor.channel, entry.tensor.channel + entry.planes - 1
+        shape = "x".join(map(str, manifest.tensors[entry.tensor].shape))
+        first, last = entry.channel, entry.channel + entry.planes - 1
         planes = f"channel {first}" if first == last else f"channels {first} to {last}"
         rows.append((entry.name, _frames(entry)))
         size = f"{entry.resize.height}x{entry.resize.width} {entry.resize.filter}"
-        tensor = f"tensor {entry.tensor.name} {shape}, {planes}"
+        tensor = f"tensor {entry.tensor} {shape}, {planes}"
         rows.append(("", f"resized to {size}, {tensor}"))
         rows.append(("", f"if missing: {entry.missing.words}"))
         if entry.statistics is not None:
@@ -100,17 +100,19 @@ def _seen(found: Statistics) -> str:
 
 
 def _frames(entry: Input) -> str:
-    words = [entry.kind, entry.dtype, entry.channels or f"in {entry.unit}"]
+    if entry.kind == "color":
+        return f"{entry.kind}, {entry.dtype}, {entry.channels}"
+    words = [entry.kind, entry.dtype, f"in {entry.unit}"]
     if entry.invalid:
         words.append("no reading: " + " ".join(map(str, entry.invalid)))
     return ", ".join(words)
 
 
-def _show_output(output: Output) -> None:
-    shape = "x".join(map(str, output.tensor.shape))
+def _show_output(output: Output, manifest: Manifest) -> None:
+    shape = "x".join(map(str, manifest.tensors[output.tensor].shape))
     tail = " + ".join(output.tail.removed) or "nothing"
     say(
-        f"\noutput {output.name}: {output.kind} from {output.tensor.name} {shape}, "
+        f"\noutput {output.name}: {output.kind} from {output.tensor} {shape}, "
         f"scores upsampled {output.upsample.filter} to the {output.upsample.to}'s size "
         f"(cut from the graph: {tail}); ignore {output.ignore}"
     )
@@ -126,12 +128,15 @@ def _precision(variant: Variant) -> str:
 
 
 def _show_variant(variant: Variant, manifest: Manifest) -> None:
-    size = manifest.files[variant.file].bytes
-    say(
-        f"\nvariant {variant.name}: {variant.file}, {size:,} bytes, opset "
-        f"{variant.opset}, IR {variant.ir_version}, for {' '.join(variant.targets)}"
-    )
+    say(f"\nvariant {variant.name}, for {' '.join(variant.targets)}")
     say(_precision(variant))
+    for graph in manifest.graphs:
+        network = manifest.network(graph, variant)
+        say(
+            f"graph {graph.name}: {network.file}, "
+            f"{manifest.files[network.file].bytes:,} bytes, opset {network.opset}, IR "
+            f"{network.ir_version}"
+        )
     rows: list[tuple[str, ...]] = [
         (
             check.stage,

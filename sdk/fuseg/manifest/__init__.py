@@ -11,58 +11,76 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ManifestError
-from .inputs import Input, InputTensor, Missing, Resize
-from .outputs import Class, Output, OutputTensor, Tail, Upsample
+from .graphs import Graph, Network, State, require_program, runnable
+from .inputs import ColorInput, Input, Missing, PlaneInput, Resize, input_shapes
+from .outputs import Class, Output, SegmentationOutput, Tail, Upsample
 from .schema import Record, dump, require, require_unique, spell
 from .statistics import Statistics
+from .tensors import Tensor
+from .upgrade import upgrade
 from .variants import File, Sample, Variant, Verification
 
 __all__ = [
     "FORMAT",
     "Class",
+    "ColorInput",
     "File",
+    "Graph",
     "Input",
-    "InputTensor",
     "Manifest",
     "Missing",
+    "Network",
     "Output",
-    "OutputTensor",
+    "PlaneInput",
     "Resize",
     "Sample",
+    "SegmentationOutput",
+    "State",
     "Statistics",
     "Tail",
+    "Tensor",
     "Upsample",
     "Variant",
     "Verification",
+    "input_shapes",
 ]
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
 class Manifest(Record):
     """Everything about a bundle but its weights.
 
+    A bundle is a small program: inputs fill tensors, graphs compute others, and outputs
+    turn those into results.
+
     Attributes:
-        format: The version of this format: 1.
+        format: The version of this format: 2. Format 1 is read, too.
         name: The name of the bundle.
         created_by: The program that wrote it, and its version.
-        inputs: The sensors. Together they fill every channel of every input tensor
-            of the network once.
-        outputs: What the network computes; exactly one in this format.
-        variants: The ONNX files, in order of preference.
-        samples: Frame sets, and the labels they must give.
+        tensors: By name, what inputs fill and graphs read and write.
+        inputs: The sensors. Together they fill every channel of every tensor that no
+            graph writes, once.
+        graphs: The networks, in running order.
+        outputs: What is made of the tensors; exactly one in this version.
+        variants: The precisions of the graphs, in order of preference.
+        states: Tensors that are handed on from frame to frame.
+        samples: Frame sets, and the results they must give.
         provenance: What the bundle was made of, and how; for people.
-        files: By member name, exactly the files that variants and samples name; empty
+        files: By member name, exactly the files that graphs and samples name; empty
             until the bundle is written.
     """
 
     format: int = field(default=FORMAT, kw_only=True)
     name: str
     created_by: str
+    tensors: dict[str, Tensor]
     inputs: tuple[Input, ...]
+    graphs: tuple[Graph, ...]
     outputs: tuple[Output, ...]
     variants: tuple[Variant, ...]
+    states: tuple[State, ...] = ()
     samples: tuple[Sample, ...] = ()
     provenance: dict[str, bool | int | float | str | tuple[str, ...]] = field(
         default_factory=dict
@@ -80,9 +98,9 @@ class Manifest(Record):
         """
         value = _read_json(text)
         require(isinstance(value, dict), "a manifest must be a JSON object.")
-        require("format" in value, f"format is missing: it must be {FORMAT}.")
+        require("format" in value, f"format is missing: it must be {FORMAT} or 1.")
         _require_format(value["format"])
-        return cls.from_json(value)
+        return cls.from_json(upgrade(value) if value["format"] == 1 else value)
 
     def dump(self) -> str:
         """Write it as JSON: the same text for equal manifests, ``parse`` reads it."""
@@ -93,30 +111,56 @@ class Manifest(Record):
         """The float32 variant, which the others and the samples are judged by."""
         return next((v for v in self.variants if v.name == "fp32"), None)
 
+    @property
+    def is_program(self) -> bool:
+        """Whether it has more than one graph, or a state."""
+        return len(self.graphs) > 1 or bool(self.states)
+
+    def network(self, graph: Graph, variant: Variant) -> Network:
+        """The ONNX file of a graph in a variant: its fp32 if it has no other."""
+        return graph.networks.get(variant.name) or graph.networks["fp32"]
+
     def members(self) -> tuple[str, ...]:
-        """Name, sorted and once each, every member the variants and samples need."""
-        names = {variant.file for variant in self.variants}
+        """Name, sorted and once each, every member the graphs and samples need."""
+        names = {n.file for graph in self.graphs for n in graph.networks.values()}
         for sample in self.samples:
-            names |= {*sample.frames.values(), sample.labels}
+            names |= {*sample.inputs.values(), *sample.outputs.values()}
         return tuple(sorted(names))
 
     def _check(self) -> None:
-        _require_format(self.format)
-        require(bool(self.inputs), "inputs must name a sensor, got an empty list.")
+        _require_format(self.format, written=True)
+        for key in ("inputs", "graphs", "variants"):
+            require(bool(getattr(self, key)), f"{key} must not be empty.")
         require(
             len(self.outputs) == 1,
             f"outputs must be one output for this version of fuseg, got "
             f"{len(self.outputs)}.",
         )
-        require(bool(self.variants), "variants must name a network, got an empty list.")
-        require_unique("inputs", [entry.name for entry in self.inputs])
-        require_unique("variants", [entry.name for entry in self.variants])
-        self._check_tensors()
+        for key in ("inputs", "outputs", "variants"):
+            require_unique(key, [entry.name for entry in getattr(self, key)])
+        self._check_inputs()
+        for index, output in enumerate(self.outputs):
+            require(
+                output.tensor in self.tensors,
+                f"outputs[{index}].tensor must be one of tensors, got "
+                f"{output.tensor[:80]!r}.",
+            )
+            try:
+                output.require_fits(self.tensors[output.tensor].shape)
+            except ManifestError as err:
+                raise ManifestError(f"outputs[{index}].{err}") from None
+        require_program(
+            self.graphs,
+            self.states,
+            tensors=self.tensors,
+            filled=[entry.tensor for entry in self.inputs],
+            results=[entry.tensor for entry in self.outputs],
+        )
+        self._check_siblings()
+        self._check_networks()
         self._check_members()
 
-    def _check_tensors(self) -> None:
-        shapes: dict[str, tuple[int, ...]] = {}
-        filled: dict[str, list[int]] = {}
+    def _check_inputs(self) -> None:
         fit = self.inputs[0].resize.fit
         for index, entry in enumerate(self.inputs):
             require(
@@ -124,43 +168,68 @@ class Manifest(Record):
                 f"inputs[{index}].resize.fit must be {fit!r}, as the first input's, "
                 f"got {entry.resize.fit!r}.",
             )
-            tensor = entry.tensor
-            shape = shapes.setdefault(tensor.name, tensor.shape)
+        for name, shape in input_shapes(self.inputs).items():
             require(
-                shape == tensor.shape,
-                f"inputs[{index}].tensor.shape must be {list(shape)}, as an earlier "
-                f"input says of {tensor.name!r}, got {list(tensor.shape)}.",
+                name in self.tensors,
+                f"tensors must hold {name[:80]!r}, which inputs fill.",
             )
-            planes = range(tensor.channel, tensor.channel + entry.planes)
-            filled.setdefault(tensor.name, []).extend(planes)
-        for name, channels in filled.items():
             require(
-                len(channels) == shapes[name][1] == len(set(channels)),
-                f"inputs must fill each of the {shapes[name][1]} channels of tensor "
-                f"{name!r} once, got channels {sorted(channels)[:20]}.",
+                self.tensors[name].shape == shape,
+                f"tensors.{name}.shape must be {list(shape)}, as its inputs fill it, "
+                f"got {list(self.tensors[name].shape)}.",
             )
-        output = self.outputs[0].tensor.name
-        require(
-            output not in shapes,
-            f"outputs[0].tensor.name must differ from the inputs', got {output!r}.",
-        )
+
+    def _check_siblings(self) -> None:
+        results = {output.tensor for output in self.outputs}
+        for index, entry in enumerate(self.inputs):
+            for key in ("policy", "then"):
+                if getattr(entry.missing, key) == "sibling":
+                    _, lost = runnable(self.graphs, [entry.tensor])
+                    require(
+                        lost.isdisjoint(results),
+                        f"inputs[{index}].missing.{key} must not be 'sibling': no "
+                        f"graph makes {', '.join(sorted(lost & results))} without "
+                        f"{entry.name}.",
+                    )
+
+    def _check_networks(self) -> None:
+        known = [variant.name for variant in self.variants]
+        for index, graph in enumerate(self.graphs):
+            for name in graph.networks:
+                require(
+                    name in known,
+                    f"graphs[{index}].networks must name variants, "
+                    f"{', '.join(known)}, got {name[:80]!r}.",
+                )
+            for name in known:
+                require(
+                    name in graph.networks or "fp32" in graph.networks,
+                    f"graphs[{index}].networks must hold {name!r} or 'fp32'.",
+                )
+        for name in known:
+            require(
+                any(name in graph.networks for graph in self.graphs),
+                f"variants must name only what a graph has, got {name!r}.",
+            )
 
     def _check_members(self) -> None:
-        names = [entry.name for entry in self.inputs]
         for index, sample in enumerate(self.samples):
-            require(
-                sorted(sample.frames) == sorted(names),
-                f"samples[{index}].frames must hold one frame for each of "
-                f"{', '.join(names)}, got {', '.join(sample.frames) or 'none'}.",
-            )
+            for key in ("inputs", "outputs"):
+                names = [entry.name for entry in getattr(self, key)]
+                given = getattr(sample, key)
+                require(
+                    sorted(given) == sorted(names),
+                    f"samples[{index}].{key} must hold one file for each of "
+                    f"{', '.join(names)}, got {', '.join(given) or 'none'}.",
+                )
         needed = set(self.members())
         for member in sorted(needed ^ set(self.files)) if self.files else ():
             require(
                 member in self.files,
-                f"files must list {member!r}, which a variant or sample names.",
+                f"files must list {member!r}, which a graph or sample names.",
             )
             raise ManifestError(
-                "files must list only what a variant or sample names, got "
+                "files must list only what a graph or sample names, got "
                 f"{member[:80]!r}."
             )
 
@@ -189,13 +258,13 @@ def _refuse_constant(word: str) -> None:
     raise ManifestError(f"a number must be finite, got {word}.")
 
 
-def _require_format(value: Any) -> None:
+def _require_format(value: Any, *, written: bool = False) -> None:
     if isinstance(value, int) and value > FORMAT:
         raise ManifestError(
             f"format must be {FORMAT}, the newest that this fuseg reads, got "
             f"{spell(value)}: upgrade fuseg."
         )
     require(
-        value == FORMAT and type(value) is int,
-        f"format must be {FORMAT}, got {spell(value)}.",
+        type(value) is int and (value == FORMAT or (value == 1 and not written)),
+        f"format must be {FORMAT}{'' if written else ' or 1'}, got {spell(value)}.",
     )

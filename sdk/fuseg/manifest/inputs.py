@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Union
 
 from ..errors import ArgumentError, ManifestError
-from .schema import SIDE, Record, require, require_tensor_shape, spell
+from .schema import SIDE, Record, require, spell, within
 from .statistics import Statistics
 from .units import parse_unit
 
-__all__ = ["Input", "InputTensor", "Missing", "Resize"]
+__all__ = [
+    "ColorInput",
+    "Input",
+    "Missing",
+    "PlaneInput",
+    "Resize",
+    "input_shapes",
+]
 
 _RESERVED = ("out", "size", "confidence", "stamp_ns", "self")
 _QUANTITIES = {
@@ -46,39 +53,13 @@ class Resize(Record):
 
 
 @dataclass(frozen=True)
-class InputTensor(Record):
-    """The network's input tensor that a sensor fills.
-
-    Several sensors may share a tensor, each with its own channels.
-
-    Attributes:
-        name: The tensor's name in the ONNX.
-        dtype: Its type in the ONNX; every variant has the same.
-        shape: ``[1, channels, height, width]``; height and width are those of
-            ``resize``.
-        channel: The first channel that the sensor fills.
-    """
-
-    name: str
-    dtype: Literal["float32"] = field(default="float32", kw_only=True)
-    shape: tuple[int, int, int, int]
-    channel: int = 0
-
-    def _check(self) -> None:
-        require_tensor_shape(self.shape)
-        require(
-            0 <= self.channel < self.shape[1],
-            f"channel must be 0 to {self.shape[1] - 1}, got {self.channel}.",
-        )
-
-
-@dataclass(frozen=True)
 class Missing(Record):
     """What happens without a usable frame, and how old a usable frame may be.
 
     Attributes:
-        policy: ``refuse`` raises, ``substitute`` gives the network ``fill``, and
-            ``hold`` reuses the last good frame while it is within the limits.
+        policy: ``refuse`` raises, ``substitute`` gives the network ``fill``,
+            ``sibling`` runs the graphs that do without the input, and ``hold`` reuses
+            the last good frame while it is within the limits.
         max_age_ms: A frame taken longer before the result's stamp is late; exactly at
             the limit it is usable. ``null`` is no limit.
         max_ahead_ms: A frame taken longer after the result's stamp is early; ``null``
@@ -87,14 +68,14 @@ class Missing(Record):
             and required there.
     """
 
-    policy: Literal["refuse", "substitute", "hold"]
+    policy: Literal["refuse", "substitute", "hold", "sibling"]
     # Two periods of a 5 Hz sensor, with room: the slowest that are fused. What is
     # older comes from a driver that hangs, or from a clock of its own.
     max_age_ms: float | None = 500.0
     # One period of a 10 Hz sensor: as far as the frame nearest to a stamp can lie
     # after it.
     max_ahead_ms: float | None = field(default=100.0, kw_only=True)
-    then: Literal["refuse", "substitute"] | None = None
+    then: Literal["refuse", "substitute", "sibling"] | None = None
 
     @property
     def words(self) -> str:
@@ -130,8 +111,8 @@ class Missing(Record):
             )
             require(
                 self.then is not None,
-                "then is missing: it must be 'refuse' or 'substitute', for when no "
-                "held frame is within the limits.",
+                "then is missing: it must be 'refuse', 'substitute' or 'sibling', for "
+                "when no held frame is within the limits.",
             )
         require(
             self.policy == "hold" or self.then is None,
@@ -146,58 +127,41 @@ class Missing(Record):
             )
 
 
-@dataclass(frozen=True)
-class Input(Record):
-    """One sensor, and how its frames become channels of a tensor.
-
-    Colour is ``(H, W, 3)``, every other kind one plane ``(H, W)``. In this order:
-    unit, invalid mask, resize, normalise, fill. The tensor's value is
-    ``(v * scale - mean[c]) / std[c]``, where ``v`` is the resized frame's value.
+@dataclass(frozen=True, kw_only=True)
+class FrameInput(Record):
+    """What every sensor whose frames are pictures has.
 
     Attributes:
         name: The name by which frames are given; a Python name.
         kind: What the sensor measures.
-        dtype: Of the camera's frames; ``uint8`` for colour.
+        tensor: The name of the tensor that it fills, alone or with other sensors.
+        channel: The first channel of the tensor that it fills.
+        dtype: Of the camera's frames.
         resize: How frames become the network's size.
         scale: Multiplies the raw value; not 0.
-        mean: Subtracted after scaling; one for each channel that the sensor fills.
-        std: Divides the result; above 0, one for each channel that the sensor fills.
+        mean: Subtracted after scaling; one for each channel that it fills.
+        std: Divides the result; above 0, one for each channel that it fills.
         fill: The tensor's value, after all arithmetic, where there is no reading,
             around a letterboxed picture, and of a substituted frame.
-        tensor: The channels that the sensor fills: 3 for colour, else 1.
         missing: What happens without a usable frame.
-        channels: The order of the camera's channels and of the network's; for colour
-            only, and required there.
-        unit: One step of the raw values: ``m``, ``cm``, ``mm``, ``um``, ``K`` or ``C``,
-            with a factor in front if needed (``0.1mm``), or ``1`` for raw counts;
-            required but for colour.
-        invalid: Raw values that are no reading. NaN, infinity, and what overflows
-            float32 in the tensor never are a reading.
         statistics: What the frames looked like that the bundle was made with; live
             frames are compared with it.
     """
 
+    planes: ClassVar[int]  # of the tensor, that the sensor fills
+
     name: str
-    kind: Literal["color", "depth", "thermal", "range"] = field(
-        metadata={"later": ("text", "video", "audio")}
-    )
+    kind: str
+    tensor: str
+    channel: int = field(default=0, metadata=within(0))
     dtype: Literal["uint8", "uint16", "float32"]
     resize: Resize
     scale: float
     mean: tuple[float, ...]
     std: tuple[float, ...]
     fill: float
-    tensor: InputTensor
     missing: Missing
-    channels: Literal["RGB", "BGR"] | None = None
-    unit: str | None = None
-    invalid: tuple[int | float, ...] = ()
     statistics: Statistics | None = None
-
-    @property
-    def planes(self) -> int:
-        """Number of the tensor's planes this sensor fills: 3 for colour, else 1."""
-        return 3 if self.kind == "color" else 1
 
     def _check(self) -> None:
         name = self.name
@@ -209,32 +173,68 @@ class Input(Record):
             name not in _RESERVED,
             f"name must not be {name!r}: that is an option of the call with frames.",
         )
-        if self.kind == "color":
-            self._check_color()
-        else:
-            self._check_plane()
-        self._check_numbers()
-        self._check_tensor()
+        self._check_kind()
+        require(self.scale != 0, "scale must not be 0.")
+        for key in ("mean", "std"):
+            self._require_planes(key, getattr(self, key))
+        for index, value in enumerate(self.std):
+            require(value > 0, f"std[{index}] must be above 0, got {value}.")
         if self.statistics is not None:
-            count = len(self.statistics.p1)
-            require(
-                count == self.planes,
-                f"statistics.p1 must be a list of {self.planes} for kind "
-                f"{self.kind!r}, got a list of {count}.",
-            )
+            self._require_planes("statistics.p1", self.statistics.p1)
 
-    def _check_color(self) -> None:
-        require(self.dtype == "uint8", f"dtype must be 'uint8', got {self.dtype!r}.")
-        require(self.channels is not None, "channels is missing: 'RGB' or 'BGR'.")
-        require(self.unit is None, "unit must be absent: colour has none.")
-        require(not self.invalid, "invalid must be absent: colour has no such value.")
+    def _check_kind(self) -> None:
+        """Refuse what only this kind of sensor must not be."""
 
-    def _check_plane(self) -> None:
+    def _require_planes(self, key: str, values: tuple[float, ...]) -> None:
+        require(
+            len(values) == self.planes,
+            f"{key} must be a list of {self.planes} for kind {self.kind!r}, got a "
+            f"list of {len(values)}.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColorInput(FrameInput):
+    """A colour camera: its frames, ``(H, W, 3)``, fill three channels of a tensor.
+
+    In this order: resize, normalise, fill. The tensor's value is
+    ``(v * scale - mean[c]) / std[c]``, where ``v`` is the resized frame's value.
+
+    Attributes:
+        channels: The order of the camera's channels and of the network's.
+    """
+
+    planes = 3
+
+    kind: Literal["color"] = "color"
+    dtype: Literal["uint8"] = "uint8"
+    channels: Literal["RGB", "BGR"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaneInput(FrameInput):
+    """A sensor of one value a pixel: its frames, ``(H, W)``, fill one channel.
+
+    In this order: unit, invalid mask, resize, normalise, fill. The tensor's value is
+    ``(v * scale - mean[0]) / std[0]``, where ``v`` is the resized frame's value.
+
+    Attributes:
+        unit: One step of the raw values: ``m``, ``cm``, ``mm``, ``um``, ``K`` or ``C``,
+            with a factor in front if needed (``0.1mm``), or ``1`` for raw counts.
+        invalid: Raw values that are no reading. NaN, infinity, and what overflows
+            float32 in the tensor never are a reading.
+    """
+
+    planes = 1
+
+    kind: Literal["depth", "thermal", "range"]
+    unit: str
+    invalid: tuple[int | float, ...] = ()
+
+    def _check_kind(self) -> None:
         kind = self.kind
-        require(self.channels is None, f"channels must be absent for kind {kind!r}.")
-        require(self.unit is not None, f"unit is missing: kind {kind!r} needs one.")
         try:
-            quantity, _ = parse_unit(self.unit or "")
+            quantity, _ = parse_unit(self.unit)
         except ArgumentError as err:
             raise ManifestError(str(err)) from None
         require(
@@ -255,27 +255,40 @@ class Input(Record):
                 f"frames are {self.dtype}, got {value}.",
             )
 
-    def _check_numbers(self) -> None:
-        require(self.scale != 0, "scale must not be 0.")
-        for key in ("mean", "std"):
-            count = len(getattr(self, key))
-            require(
-                count == self.planes,
-                f"{key} must be a list of {self.planes} for kind {self.kind!r}, got a "
-                f"list of {count}.",
-            )
-        for index, value in enumerate(self.std):
-            require(value > 0, f"std[{index}] must be above 0, got {value}.")
 
-    def _check_tensor(self) -> None:
-        _, channels, height, width = self.tensor.shape
+Input = Union[ColorInput, PlaneInput]  # noqa: UP007  told apart by their kind
+
+
+def input_shapes(inputs: Iterable[Input]) -> dict[str, tuple[int, int, int, int]]:
+    """The shapes of the tensors that inputs fill together, in the inputs' order.
+
+    Raises:
+        ManifestError: they do not fill every channel once, or differ in size.
+    """
+    filled: dict[str, dict[int, Input]] = {}
+    for index, entry in enumerate(inputs):
+        planes = filled.setdefault(entry.tensor, {})
+        first = next(iter(planes.values()), entry)
+        size, wanted = ((i.resize.height, i.resize.width) for i in (entry, first))
         require(
-            (height, width) == (self.resize.height, self.resize.width),
-            f"tensor.shape must end in the resized {self.resize.height}, "
-            f"{self.resize.width}, got {height}, {width}.",
+            size == wanted,
+            f"inputs[{index}].resize must be {wanted[0]} x {wanted[1]}, as of the "
+            f"other inputs of tensor {entry.tensor!r}, got {size[0]} x {size[1]}.",
         )
+        for channel in range(entry.channel, entry.channel + entry.planes):
+            require(
+                channel not in planes,
+                f"inputs[{index}].channel must be one that no other input of tensor "
+                f"{entry.tensor!r} fills, got {entry.channel}.",
+            )
+            planes[channel] = entry
+    shapes = {}
+    for name, planes in filled.items():
         require(
-            self.tensor.channel + self.planes <= channels,
-            f"tensor.channel must leave room for {self.planes} planes in {channels}, "
-            f"got {self.tensor.channel}.",
+            sorted(planes) == list(range(len(planes))),
+            f"inputs must fill every channel of tensor {name!r}, got channels "
+            f"{sorted(planes)[:20]}.",
         )
+        entry = planes[0]
+        shapes[name] = (1, len(planes), entry.resize.height, entry.resize.width)
+    return shapes

@@ -1,42 +1,16 @@
-"""The manifest's outputs: how the network's scores become labels."""
+"""The manifest's outputs: how tensors become results."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .schema import (
-    SIDE,
-    Record,
-    require,
-    require_tensor_shape,
-    require_unique,
-    within,
-)
+from .schema import SIDE, Record, require, require_unique, within
 
-__all__ = ["Class", "Output", "OutputTensor", "Tail", "Upsample"]
+__all__ = ["Class", "Output", "SegmentationOutput", "Tail", "Upsample"]
 
 
 _MOST_LABELS = 1 << 26  # pixels: twice an 8K frame
-
-
-@dataclass(frozen=True)
-class OutputTensor(Record):
-    """The network's output tensor: class scores.
-
-    Attributes:
-        name: The tensor's name in the ONNX.
-        dtype: Its type in the ONNX; every variant has the same.
-        shape: ``[1, classes, height, width]``, 255 classes at most. One channel means
-            two classes: the second one where the score is above 0.
-    """
-
-    name: str
-    dtype: Literal["float32"] = field(default="float32", kw_only=True)
-    shape: tuple[int, int, int, int]
-
-    def _check(self) -> None:
-        require_tensor_shape(self.shape)
 
 
 @dataclass(frozen=True)
@@ -97,13 +71,16 @@ class Tail(Record):
 
 
 @dataclass(frozen=True)
-class Output(Record):
-    """How the network's scores become labels.
+class SegmentationOutput(Record):
+    """Class scores of every pixel that become labels.
+
+    The tensor is ``[1, classes, height, width]``, with 255 classes at most. One
+    channel means two classes: the second one where the score is above 0.
 
     Attributes:
         name: The name of the result.
         kind: What kind of result it is.
-        tensor: The network's output.
+        tensor: The tensor of the scores, by name.
         upsample: How scores reach the camera's size.
         ignore: The label of no class.
         classes: The classes, in the order of the scores' channels.
@@ -112,29 +89,39 @@ class Output(Record):
 
     name: str
     kind: Literal["segmentation"] = field(default="segmentation", kw_only=True)
-    tensor: OutputTensor
+    tensor: str
     upsample: Upsample
     ignore: int = field(metadata=within(0, 255))
     classes: tuple[Class, ...]
     tail: Tail
 
     def _check(self) -> None:
-        _, channels, height, width = self.tensor.shape
+        require_unique("classes", [entry.name for entry in self.classes])
+        ids = [number for entry in self.classes for number in entry.ids]
+        require_unique("classes[].ids", [str(number) for number in ids])
+
+    def require_fits(self, shape: tuple[int, ...]) -> None:
+        """Refuse a tensor of this shape."""
+        require(
+            len(shape) == 4,
+            f"tensor must be [1, classes, height, width], got {list(shape)}.",
+        )
+        _, channels, height, width = shape
         require(
             channels <= 255,
-            f"tensor.shape[1] must be at most 255 classes, got {channels}.",
+            f"tensor must hold at most 255 classes, got {channels}.",
         )
         wanted = 2 if channels == 1 else channels
         require(
             len(self.classes) == wanted,
-            f"classes must name the {wanted} classes of tensor {self.tensor.name!r}, "
+            f"classes must name the {wanted} classes of tensor {self.tensor!r}, "
             f"got {len(self.classes)}.",
         )
-        require_unique("classes", [entry.name for entry in self.classes])
-        ids = [number for entry in self.classes for number in entry.ids]
-        require_unique("classes[].ids", [str(number) for number in ids])
         require(
             bool(self.tail.removed) or self.tail.size == (height, width),
             f"tail.size must be the tensor's {height}, {width} as nothing was "
             f"removed, got {self.tail.size[0]}, {self.tail.size[1]}.",
         )
+
+
+Output = SegmentationOutput

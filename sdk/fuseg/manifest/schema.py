@@ -31,7 +31,6 @@ __all__ = [
     "Record",
     "dump",
     "require",
-    "require_tensor_shape",
     "require_unique",
     "spell",
     "within",
@@ -46,7 +45,6 @@ _WORDS = {
 _HINTS: dict[type[Any], dict[str, Any]] = {}  # reading them is slow: kept by class
 _LONGEST_TEXT = 1000
 _LONGEST_SIDE = 16384
-_LARGEST_TENSOR = 1 << 28  # elements: 1 GiB of float32
 _LARGEST = 3.0e38  # every number ends up as a float32 or is far smaller
 
 
@@ -55,19 +53,14 @@ class Record:
     """Base of every part of a manifest: fields are converted and checked.
 
     A field's metadata may hold ``key``, its name in JSON if that is not a Python
-    name; ``range``, see `within`; and ``later``, words of the format that this version
-    does not support.
+    name, and ``range``, see `within`. A field may be one of several records that are
+    told apart by their ``kind``.
     """
 
     def __post_init__(self) -> None:
         hints = _hints(type(self))
         for field in fields(self):
             value, path = getattr(self, field.name), _key(field)
-            if value in field.metadata.get("later", ()):
-                raise ManifestError(
-                    f"{path} is {value!r}, which this version of fuseg does not "
-                    f"support yet; it must be {_wanted(hints[field.name])}."
-                )
             value = _coerce(hints[field.name], value, path)
             if "range" in field.metadata:
                 _require_within(field.metadata["range"], value, path)
@@ -134,18 +127,6 @@ def require_unique(path: str, names: Iterable[str]) -> None:
         seen.add(name)
 
 
-def require_tensor_shape(shape: tuple[int, int, int, int]) -> None:
-    batch, channels, height, width = shape
-    require(batch == 1, f"shape[0] must be 1, the batch, got {batch}.")
-    require(channels >= 1, f"shape[1] must be at least 1, got {channels}.")
-    _require_within(SIDE["range"], height, "shape[2]")
-    _require_within(SIDE["range"], width, "shape[3]")
-    require(
-        channels * height * width <= _LARGEST_TENSOR,
-        f"shape must hold at most {_LARGEST_TENSOR} values, got {list(shape)}.",
-    )
-
-
 def dump(value: Any) -> Any:
     """Turn a record into what `json.dumps` takes; absent optional keys stay absent."""
     if is_dataclass(value):
@@ -178,6 +159,8 @@ def _coerce(hint: Any, value: Any, path: str) -> Any:
         if value is None and type(None) in args:
             return None
         options = [arg for arg in args if arg is not type(None)]
+        if len(options) > 1 and all(map(is_dataclass, options)):
+            return _coerce_kind(options, value, path)
         chosen = [arg for arg in options if _is_of(arg, value)] or options
         if len(chosen) > 1:
             raise _refusal(hint, value, path)
@@ -218,6 +201,22 @@ def _coerce_items(args: Any, value: Any, path: str, hint: Any) -> tuple[Any, ...
         _coerce(arg, entry, f"{path}[{index}]")
         for index, (arg, entry) in enumerate(zip(args, value, strict=True))
     )
+
+
+def _coerce_kind(options: list[Any], value: Any, path: str) -> Any:
+    """One of several records, which their ``kind`` tells apart."""
+    if isinstance(value, tuple(options)):
+        return value
+    if not isinstance(value, dict):
+        raise _refusal(options[0], value, path)
+    records = {word: cls for cls in options for word in get_args(_hints(cls)["kind"])}
+    wanted = f"{path}.kind must be one of {', '.join(map(repr, records))}"
+    if "kind" not in value:
+        raise ManifestError(f"{wanted}, but it is missing.")
+    kind = value["kind"]
+    if not isinstance(kind, str) or kind not in records:
+        raise ManifestError(f"{wanted}, got {spell(kind)}.")
+    return _coerce_record(records[kind], value, path)
 
 
 def _coerce_record(hint: Any, value: Any, path: str) -> Any:

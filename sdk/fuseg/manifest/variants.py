@@ -1,4 +1,4 @@
-"""The manifest's networks, sample frames and files: what the members are."""
+"""The manifest's variants, sample frames and files."""
 
 from __future__ import annotations
 
@@ -65,15 +65,12 @@ class Verification(Record):
 
 @dataclass(frozen=True)
 class Variant(Record):
-    """One ONNX file: for which targets, in which precision, how well verified.
+    """A precision of the whole program: where it runs, how well verified.
 
-    All have float32 inputs and outputs of the same names and shapes.
+    In every variant the tensors between graphs have the same types and shapes.
 
     Attributes:
         name: ``fp32``, ``fp16``, ``int8-cpu``, ``int8-trt`` or ``int8-trt8``.
-        file: The member's name; it ends in ``.onnx``.
-        opset: The ONNX operator set.
-        ir_version: The ONNX IR version.
         targets: Where it is meant to run: ``any`` for fp32 and fp16, else ``cpu``,
             ``tensorrt`` or ``tensorrt-8``, as the name says.
         precision: ``kind`` is ``fp32``, ``fp16`` or ``int8``. fp16 adds
@@ -85,18 +82,11 @@ class Variant(Record):
     """
 
     name: str
-    file: str
-    opset: int = field(metadata=within(1))
-    ir_version: int = field(metadata=within(1))
     targets: tuple[str, ...] = field(metadata={"key": "for"})
     precision: dict[str, str]
     verification: tuple[Verification, ...]
 
     def _check(self) -> None:
-        require(
-            is_member_name(self.file) and self.file.endswith(".onnx"),
-            f"file must be a member's name that ends in .onnx, got {self.file!r}.",
-        )
         require(
             self.name in _PROMISES,
             f"name must be one of {', '.join(_PROMISES)}, got {self.name[:80]!r}.",
@@ -145,23 +135,24 @@ def _check_precision(precision: dict[str, str]) -> None:
 
 @dataclass(frozen=True)
 class Sample(Record):
-    """A frame set, and the labels it must give.
+    """What every input is given, and what every output must then give.
 
     Attributes:
-        frames: By input name, the member that holds the frame; it ends in ``.npy``.
-        labels: The member that holds the labels; it ends in ``.npy``.
+        inputs: By input name, the member that holds the frame; it ends in ``.npy``.
+        outputs: By output name, the member that holds the result; it ends in ``.npy``.
     """
 
-    frames: dict[str, str]
-    labels: str
+    inputs: dict[str, str]
+    outputs: dict[str, str]
 
     def _check(self) -> None:
-        for member in (*self.frames.values(), self.labels):
-            require(
-                is_member_name(member) and member.endswith(".npy"),
-                "frames and labels must be members' names that end in .npy, got "
-                f"{member[:80]!r}.",
-            )
+        for key in ("inputs", "outputs"):
+            for name, member in getattr(self, key).items():
+                require(
+                    is_member_name(member) and member.endswith(".npy"),
+                    f"{key}.{name[:80]} must be a member's name that ends in .npy, got "
+                    f"{member[:80]!r}.",
+                )
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..manifest import Input, Statistics
+from ..manifest import Input, PlaneInput, Statistics
 from ..manifest.units import parse_unit
 from .frame_format import DepthFormat
 
@@ -125,12 +125,12 @@ def _about_brightness(pixels: NDArray[Any], known: Statistics) -> str | None:
 
 
 def _about_values(
-    spec: Input, median: float, known: Statistics, said: str
+    spec: PlaneInput, median: float, known: Statistics, said: str
 ) -> str | None:
     low, high = known.p1[0], known.p99[0]
     margin = high - low
     least, most = low - margin, high + margin
-    if parse_unit(str(spec.unit))[0] == "length" and low > 0:
+    if parse_unit(spec.unit)[0] == "length" and low > 0:
         least, most = low / _FAR, high * _FAR
     if least <= median <= most:
         return None

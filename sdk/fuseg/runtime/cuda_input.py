@@ -21,7 +21,7 @@ class CudaInput:
         self, entry: Input, tensor: GpuTensor, preprocessor: Preprocessor, pixel: int
     ) -> None:
         form = {"dtype": tensor.dtype, "out_scale": tensor.scale}
-        first = entry.tensor.channel
+        first = entry.channel
         if tensor.layout == "linear":
             _, _, height, width = tensor.shape
             plane = height * width * int(tensor.dtype.itemsize)

@@ -104,6 +104,9 @@ class Executor(Protocol):
             BackendError: the backend failed.
         """
 
+    def reset(self) -> None:
+        """Start the bundle's states anew."""
+
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """Copies of the network's input tensors as they are now, as float32."""
 
@@ -146,8 +149,9 @@ def require_numbers(backend: str, nan_samples: int, scores: tuple[int, ...]) -> 
 
 
 def shapes(manifest: Manifest) -> tuple[Shapes, Shapes]:
-    """The shapes of the manifest's input and output tensors, by name."""
+    """The shapes of the tensors that inputs fill and outputs are made of, by name."""
+    known = {name: tensor.shape for name, tensor in manifest.tensors.items()}
     return (
-        {i.tensor.name: tuple(i.tensor.shape) for i in manifest.inputs},
-        {o.tensor.name: tuple(o.tensor.shape) for o in manifest.outputs},
+        {entry.tensor: known[entry.tensor] for entry in manifest.inputs},
+        {entry.tensor: known[entry.tensor] for entry in manifest.outputs},
     )

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backends import Backend, GpuBackend
+from ..backends.program import ProgramBackend
 from ..cuda import Device
 from ..manifest import Manifest
 from .executor import FrameJob, InFlight, require_numbers, shapes
 from .preprocess import Preprocessor
+from .program_steps import ProgramSteps
 from .upsample_cache import UpsampleCache
 
 
@@ -25,12 +27,19 @@ class CpuExecutor:
     def __init__(
         self, backend: Backend, manifest: Manifest, preprocessor: Preprocessor
     ) -> None:
-        backend.bind(*shapes(manifest))
+        inputs, outputs = (
+            {name: np.zeros(shape, np.float32) for name, shape in known.items()}
+            for known in shapes(manifest)
+        )
+        backend.bind(inputs, outputs)
+        self._steps = None
+        if isinstance(backend, ProgramBackend):
+            self._steps = ProgramSteps(backend, manifest)
         self.name = backend.name
         self.survives_fork: bool = getattr(backend, "survives_fork", True)
         self._backend, self._preprocessor = backend, preprocessor
         self.backend: Backend | GpuBackend = backend
-        self._scores = backend.outputs[manifest.outputs[0].tensor.name][0]
+        self._scores = backend.outputs[manifest.outputs[0].tensor][0]
         self._nan_samples = np.zeros(1, np.int32)
         self._upsample = UpsampleCache(
             self._scores.shape, self._scores.dtype, manifest.outputs[0], preprocessor
@@ -40,7 +49,10 @@ class CpuExecutor:
         """See `Executor.start`."""
         self._preprocessor.fill(job.plan, job.arrays, self._backend.inputs)
         running = InFlight(job, time.perf_counter_ns())
-        self._backend.run()
+        if self._steps is None:
+            self._backend.run()
+        else:
+            self._steps.run(job.plan)
         running.scored_ns = time.perf_counter_ns()
         label = self._upsample.of(job.size, job.plan.sync_state.camera)
         label(
@@ -55,6 +67,11 @@ class CpuExecutor:
 
     def finish(self, running: InFlight) -> None:
         """See `Executor.finish`."""
+
+    def reset(self) -> None:
+        """See `Executor.reset`."""
+        if self._steps is not None:
+            self._steps.reset()
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """See `Executor.tensors`."""

@@ -94,7 +94,8 @@ class CudaExecutor:
             running.scored_ns = time.perf_counter_ns()
             nan_samples = running.slot.fetch(running.job)
             running.labelled_ns = time.perf_counter_ns()
-            shape = self._manifest.outputs[0].tensor.shape
+            tensor = self._manifest.outputs[0].tensor
+            shape = self._manifest.tensors[tensor].shape
             require_numbers(self.name, nan_samples, shape)
         except BackendError as err:
             running.failure = err
@@ -102,12 +103,15 @@ class CudaExecutor:
             raise
         running.done = True
 
+    def reset(self) -> None:
+        """See `Executor.reset`: no bundle that runs here has a state."""
+
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """See `Executor.tensors`."""
         found: dict[str, NDArray[np.float32]] = {}
         for entry in self._manifest.inputs:
             slot = self._newest.get(entry.name, self._slots[0])
-            name, first = entry.tensor.name, entry.tensor.channel
+            name, first = entry.tensor, entry.channel
             whole = decode(slot.read(name), slot.inputs[name])
             planes = slice(first, first + entry.planes)
             found.setdefault(name, np.zeros_like(whole))[:, planes] = whole[:, planes]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, Fault
-from ..manifest import Input
+from ..manifest import PlaneInput
 from ..manifest.units import parse_unit, unit_factor
 
 __all__ = ["DepthFormat", "formats"]
@@ -38,7 +38,7 @@ class DepthFormat:
 
 
 def formats(
-    spec: Input, given: str | Mapping[str, str] | None
+    spec: PlaneInput, given: str | Mapping[str, str] | None
 ) -> dict[np.dtype[Any], DepthFormat]:
     """The frames an input takes, by element type.
 
@@ -54,7 +54,7 @@ def formats(
             none that is taken.
     """
     own: str = spec.dtype
-    units = {own: str(spec.unit)}
+    units = {own: spec.unit}
     if given is not None and not isinstance(given, Mapping):
         taken = dict.fromkeys((own, *_taken(spec)))
         units = {d: given for d in taken if not _too_coarse(spec, d, given)}
@@ -75,12 +75,12 @@ def formats(
     return {made.dtype: made for made in found}
 
 
-def _taken(spec: Input) -> tuple[str, ...]:
+def _taken(spec: PlaneInput) -> tuple[str, ...]:
     # An 8-bit sensor's range is too small for what 16 bits hold.
     return _DELIVERED if spec.dtype != "uint8" else ("float32",)
 
 
-def _too_coarse(spec: Input, dtype: str, unit: str) -> bool:
+def _too_coarse(spec: PlaneInput, dtype: str, unit: str) -> bool:
     """Whether whole numbers in this unit are surely a mistake."""
     if dtype == "float32" or (dtype, unit) == (spec.dtype, spec.unit):
         return False
@@ -91,9 +91,9 @@ def _too_coarse(spec: Input, dtype: str, unit: str) -> bool:
     return dimension == "length" and step >= 1
 
 
-def _format(spec: Input, dtype: str, unit: str) -> DepthFormat:
+def _format(spec: PlaneInput, dtype: str, unit: str) -> DepthFormat:
     try:
-        factor = unit_factor(unit, str(spec.unit))
+        factor = unit_factor(unit, spec.unit)
     except ArgumentError as err:
         problem = str(err).removeprefix("unit ")
         raise ArgumentError.of(Fault("units", spec.name, problem)) from None
@@ -108,7 +108,7 @@ def _format(spec: Input, dtype: str, unit: str) -> DepthFormat:
 
 
 def _of_floats(
-    spec: Input, factor: float
+    spec: PlaneInput, factor: float
 ) -> tuple[tuple[float, ...], tuple[float, float]]:
     """No reading: what the manifest's integers cannot hold, or have for no reading.
 
@@ -128,11 +128,13 @@ def _of_floats(
     return tuple(sorted(marks)), ((low - 0.5) / factor, (high + 0.5) / factor)
 
 
-def _of_integers(spec: Input, factor: float, dtype: np.dtype[Any]) -> tuple[float, ...]:
+def _of_integers(
+    spec: PlaneInput, factor: float, dtype: np.dtype[Any]
+) -> tuple[float, ...]:
     """No reading: the manifest's values in this unit; of a distance, 0 and the largest
     integer too, which stand for "none" and "too far" where there is no NaN."""
     largest = int(np.iinfo(dtype).max)
-    none = {0, largest} if parse_unit(str(spec.unit))[0] == "length" else set()
+    none = {0, largest} if parse_unit(spec.unit)[0] == "length" else set()
     for value in spec.invalid:
         raw = value / factor
         if abs(raw - round(raw)) < 1e-3 and 0 <= round(raw) <= largest:

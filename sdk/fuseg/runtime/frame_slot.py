@@ -45,7 +45,7 @@ class FrameSlot:
         self, backend: GpuBackend, manifest: Manifest, preprocessor: Preprocessor
     ) -> None:
         self._backend, self._device = backend, backend.device
-        self._planes = {i.name: (i.tensor, i.planes) for i in manifest.inputs}
+        self._manifest_inputs = {i.name: i for i in manifest.inputs}
         self._pinned: dict[str, PinnedBuffer] = {}
         self._views: dict[object, NDArray[Any]] = {}  # of pinned memory
         self._readers: set[int] = set()  # streams that copy planes out of this slot
@@ -58,13 +58,13 @@ class FrameSlot:
             pixel = self._buffers.memory(1)
         self.inputs = backend.inputs
         output = manifest.outputs[0]
-        self._scores = scores = backend.outputs[output.tensor.name]
+        self._scores = scores = backend.outputs[output.tensor]
         form = {} if scores.layout == "linear" else {"layout": scores.layout}
         self._upsample = UpsampleCache(
             scores.shape[1:], scores.dtype, output, preprocessor, **form
         )
         self._cuda_inputs = {
-            i.name: CudaInput(i, self.inputs[i.tensor.name], preprocessor, pixel)
+            i.name: CudaInput(i, self.inputs[i.tensor], preprocessor, pixel)
             for i in manifest.inputs
         }
         for name, tensor in self.inputs.items():
@@ -72,9 +72,9 @@ class FrameSlot:
 
     def can_copy(self, name: str) -> bool:
         """Whether an input's planes can come from another slot: they lie together."""
-        place, planes = self._planes[name]
-        tensor = self.inputs[place.name]
-        return tensor.layout == "linear" or planes == tensor.shape[1]
+        entry = self._manifest_inputs[name]
+        tensor = self.inputs[entry.tensor]
+        return tensor.layout == "linear" or entry.planes == tensor.shape[1]
 
     def try_out(self, jobs: Iterable[FrameJob]) -> None:
         """Run these: the network makes its own buffers now, and what cannot run on this
@@ -270,12 +270,12 @@ class FrameSlot:
         return view_at(buffer.address, frame.shape, frame.dtype)
 
     def _copy_planes(self, name: str, other: FrameSlot) -> None:
-        place, planes = self._planes[name]
-        here, there = self.inputs[place.name], other.inputs[place.name]
+        entry = self._manifest_inputs[name]
+        here, there = self.inputs[entry.tensor], other.inputs[entry.tensor]
         first, size = 0, here.nbytes  # all of it, with what pads its channels
-        if planes != here.shape[1]:
+        if entry.planes != here.shape[1]:
             plane = here.nbytes // here.shape[1]
-            first, size = place.channel * plane, planes * plane
+            first, size = entry.channel * plane, entry.planes * plane
         self._device.copy(
             here.address + first, there.address + first, size, self.stream
         )

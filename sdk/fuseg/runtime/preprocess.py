@@ -10,7 +10,7 @@ are: in its tensor.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ..cuda import Device
 from ..errors import ArgumentError, Cause, Fault
 from ..manifest import Manifest
+from ..manifest.graphs import runnable
 from ..ops.placement import place
 from .calibration_checks import CalibrationCheck
 from .frame_set import FrameSet, result_stamp
@@ -39,6 +40,7 @@ class FramePlan:
     sources: dict[str, Source]
     stamp_ns: int
     sync_state: SyncState
+    gone: frozenset[str] = frozenset()  # tensors that graphs must do without
 
 
 class Preprocessor:
@@ -74,7 +76,7 @@ class Preprocessor:
             name: CalibrationCheck(sensor.input, sensor.formats)
             for name, sensor in self._sensors.items()
         }
-        self._first = manifest.inputs[0]
+        self._first, self._manifest = manifest.inputs[0], manifest
 
     def plan(
         self, frame_set: FrameSet, state: SyncState, *, device: Device | None
@@ -111,9 +113,14 @@ class Preprocessor:
                 held_age_ms=None if held is None else age_ms(stamp_ns, held),
                 against=against,
             )
-        sources = sources_of(decisions)
+        gone = frozenset(
+            self._sensors[name].input.tensor
+            for name, decision in decisions.items()
+            if decision.state == "absent"
+        )
+        sources = sources_of(decisions, self._needed(decisions, gone) if gone else ())
         state = self._remember(frame_set, state, decisions)
-        return FramePlan(decisions, sources, stamp_ns, state)
+        return FramePlan(decisions, sources, stamp_ns, state, gone)
 
     def fill(
         self, plan: FramePlan, arrays: Mapping[str, Any], tensors: Tensors
@@ -180,6 +187,15 @@ class Preprocessor:
         """A pack kernel that makes the input's ``fill`` of any (1, 1) uint8 frame."""
         return self._sensors[name].filler(**form)
 
+    def _needed(
+        self, decisions: Mapping[str, SensorDecision], gone: frozenset[str]
+    ) -> Sequence[str]:
+        """The absent inputs, if no graph makes some output without all of them."""
+        _, lost = runnable(self._manifest.graphs, gone)
+        if lost.isdisjoint(output.tensor for output in self._manifest.outputs):
+            return ()
+        return [name for name, d in decisions.items() if d.state == "absent"]
+
     def _remember(
         self,
         frame_set: FrameSet,
@@ -192,8 +208,8 @@ class Preprocessor:
                 continue
             if decision.state == "fresh":
                 held[name] = frame_set.stamps[name]
-            elif decision.state == "substituted":
-                held.pop(name, None)  # `fill` overwrites its planes
+            elif decision.state in ("substituted", "absent"):
+                held.pop(name, None)  # `fill` overwrites its planes, or it is too old
         camera = state.camera
         first = self._first.name
         # What is held was placed as its own camera's size asks for.

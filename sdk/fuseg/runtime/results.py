@@ -24,8 +24,7 @@ class Source:
     Attributes:
         state: ``"fresh"``: the frame given in this call. ``"held"``: the last good
             frame before it. ``"substituted"``: no frame, the manifest's ``fill``.
-            ``"absent"``: the network was run without this sensor (no bundle of
-            format 1 can say so).
+            ``"absent"``: the graphs ran that do without this sensor.
         age_ms: The result's stamp minus the frame's, in milliseconds; negative for a
             frame taken later. None if substituted.
         cause: Why no frame of this call was used; None if one was. One of four words

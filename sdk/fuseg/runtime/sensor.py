@@ -38,13 +38,14 @@ class Sensor:
 
     def __init__(self, spec: Input) -> None:
         self.input = spec
-        self._order: str = spec.channels or "RGB"  # of the planes
+        # Of the planes.
+        self._order = spec.channels if spec.kind == "color" else "RGB"
         self.channels: str = self._order  # of the camera; the same by default
         self.formats = {} if spec.kind == "color" else formats(spec, None)
         self._packers = self.packers()
 
     def set_camera_unit(self, unit: str | Mapping[str, str]) -> None:
-        if self.input.unit is None:
+        if self.input.kind == "color":
             problem = f"must name depth-like inputs, got {self.input.name!r}."
             raise ArgumentError.of(Fault("units", None, problem))
         self.formats = formats(self.input, unit)
@@ -219,9 +220,8 @@ class Sensor:
             require_rows(name, frame, tuple(self._packers), ("H", "W"))
 
     def _planes(self, tensors: Tensors) -> NDArray[Any]:
-        tensor = self.input.tensor
-        first = tensor.channel
-        return tensors[tensor.name][0, first : first + self.input.planes]
+        first = self.input.channel
+        return tensors[self.input.tensor][0, first : first + self.input.planes]
 
     def _refuse(self, array: Any) -> NoReturn:
         units = {dtype: delivered.unit for dtype, delivered in self.formats.items()}

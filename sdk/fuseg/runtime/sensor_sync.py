@@ -25,6 +25,12 @@ from .results import Source
 
 _NOT_TIME: dict[str, str] = {"absent": "no frame", "invalid": "no valid pixel"}
 _NS_PER_MS = 1e6
+# What an input without a usable frame is by the policy that is left then.
+_INSTEAD: dict[str, Literal["refused", "substituted", "absent"]] = {
+    "refuse": "refused",
+    "substitute": "substituted",
+    "sibling": "absent",
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class SyncState:
 class SensorDecision:
     """What becomes of one input in one call, and why if it is not fresh."""
 
-    state: Literal["fresh", "held", "substituted", "refused"]
+    state: Literal["fresh", "held", "substituted", "absent", "refused"]
     age_ms: float | None
     cause: Cause | None
     why: str | None
@@ -92,21 +98,25 @@ def decide(
             return SensorDecision("held", held_age_ms, cause, why)
         else:
             why += f"; the held one {_too_far(missing, held_age_ms, against)}"
-    state: Literal["refused", "substituted"]
-    state = "refused" if policy == "refuse" else "substituted"
-    return SensorDecision(state, None, cause, why)
+    return SensorDecision(_INSTEAD[policy], None, cause, why)
 
 
-def sources_of(decisions: Mapping[str, SensorDecision]) -> dict[str, Source]:
+def sources_of(
+    decisions: Mapping[str, SensorDecision], needed: Container[str] = ()
+) -> dict[str, Source]:
     """What each input contributes to the result.
 
+    Args:
+        needed: Absent inputs that no graph does without, as they are absent together.
+
     Raises:
-        FrameError: the policy of some inputs is to refuse; the sentence names each.
+        FrameError: the policy of some inputs is to refuse, or they are needed; the
+            sentence names each.
     """
     refusals: dict[str, SensorDecision] = {}
     found = {}
     for name, decision in decisions.items():
-        if decision.state == "refused":
+        if decision.state == "refused" or name in needed:
             refusals[name] = decision
         else:
             found[name] = Source(decision.state, decision.age_ms, decision.cause)
@@ -134,8 +144,8 @@ def reason(decisions: Mapping[str, SensorDecision]) -> str | None:
             # A frame that was simply not given needs no explanation.
             why = "" if decision.cause == "absent" else f" ({decision.why})"
             parts.append(f"{name}: held, {when}{why}")
-        elif decision.state == "substituted":
-            parts.append(f"{name}: substituted ({decision.why})")
+        elif decision.state in ("substituted", "absent"):
+            parts.append(f"{name}: {decision.state} ({decision.why})")
     return "; ".join(parts) or None
 
 

@@ -16,6 +16,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,12 +67,12 @@ def limits_of(bundle: Bundle, variant: Variant) -> Limits:
     half of the memory that is free.
     """
     manifest = bundle.manifest
-    shapes = {i.tensor.name: i.tensor.shape for i in manifest.inputs}
-    shapes |= {o.tensor.name: o.tensor.shape for o in manifest.outputs}
-    pixels = max(shape[2] * shape[3] for shape in shapes.values())
-    weights = bundle.manifest.files[variant.file].bytes
+    shapes = [tensor.shape for tensor in manifest.tensors.values()]
+    pixels = max(math.prod(shape[2:]) for shape in shapes)
+    files = {manifest.network(graph, variant).file for graph in manifest.graphs}
+    weights = sum(manifest.files[file].bytes for file in files)
     seconds = 2 + math.ceil(0.1 * weights / _MIB + 20e-6 * pixels)
-    tensors = sum(4 * math.prod(shape) for shape in shapes.values())
+    tensors = sum(4 * math.prod(shape) for shape in shapes)
     wanted = 512 * _MIB + 6 * weights + 8 * tensors + 1024 * pixels
     most = max(_free_memory() // 2, _LEAST_BYTES)
     return Limits(min(seconds, _LONGEST_S), min(wanted, most))
@@ -90,13 +91,14 @@ def in_process(bundle: Bundle, backend: str, variant: Variant) -> float | None:
         BackendError: The backend cannot be made or fails, or each score is NaN.
         BundleError: The network's tensors are not the manifest's.
     """
-    loaded = registry.create(backend, bundle.read(variant.file), threads=1)
+    loaded = registry.load(bundle, backend, variant, threads=1)
     loop = loop_for(bundle.manifest, loaded)
     share = None
     if bundle.manifest.samples:
         arrays, expected = bundle.samples()[0]
         share = metrics.label_agreement(expected, loop.label(Request(arrays)).labels)
-    if all(np.isnan(scores).all() for scores in loaded.outputs.values()):
+    outputs: Mapping[str, Any] = loaded.outputs
+    if all(np.isnan(scores).all() for scores in outputs.values()):
         raise BackendError(
             f"the scores of variant {variant.name} on {backend} are NaN everywhere: "
             "export the bundle again."
@@ -132,7 +134,13 @@ def in_child(bundle: Bundle, backend: str, variant: Variant) -> float | None:
 def _part_of(bundle: Bundle, variant: Variant) -> bytes:
     """A bundle of one variant and one sample, read as it was when it was opened."""
     whole = bundle.manifest
-    part = replace(whole, variants=(variant,), samples=whole.samples[:1], files={})
+    graphs = tuple(
+        replace(graph, networks={variant.name: whole.network(graph, variant)})
+        for graph in whole.graphs
+    )
+    part = replace(
+        whole, graphs=graphs, variants=(variant,), samples=whole.samples[:1], files={}
+    )
     files = {name: whole.files[name] for name in part.members()}
     text = replace(part, files=files).dump().encode()
     return pack(text, {name: bundle.read(name) for name in files})

@@ -9,7 +9,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from fuseg import bundle
-from fuseg.manifest import OutputTensor, Tail, Variant
+from fuseg.manifest import Graph, Network, Tail, Tensor, Variant, input_shapes
 
 FORMAT1 = Path(__file__).parents[2] / "data" / "format1.fuseg"
 
@@ -84,7 +84,6 @@ def write_bundle(path: Path, networks: dict[str, bytes]) -> bundle.Bundle:
         replace(
             i,
             resize=replace(i.resize, height=SIZE[0], width=SIZE[1]),
-            tensor=replace(i.tensor, shape=(1, i.tensor.shape[1], *SIZE)),
         )
         for i in old.inputs
     )
@@ -92,19 +91,23 @@ def write_bundle(path: Path, networks: dict[str, bytes]) -> bundle.Bundle:
     words = [f"class{i}" for i in range(CLASSES)]
     output = replace(
         output,
-        tensor=OutputTensor("scores", (1, CLASSES, *SIZE)),
+        tensor="scores",
         classes=tuple(replace(output.classes[0], name=word) for word in words),
         tail=Tail(("Resize", "ArgMax"), SIZE),
     )
-    variants = []
+    variants, files = [], {}
     for name in networks:
         target, precision = PRECISIONS[name]
         opset = 19 if name == "int8-trt" else 17
-        file = f"{name}.onnx"
-        variants.append(Variant(name, file, opset, 9, (target,), precision, ()))
+        files[name] = Network(f"{name}.onnx", opset, 9)
+        variants.append(Variant(name, (target,), precision, ()))
+    shapes = input_shapes(inputs)
+    tensors = shapes | {"scores": (1, CLASSES, *SIZE)}
     whole = replace(
         old,
+        tensors={name: Tensor(shape) for name, shape in tensors.items()},
         inputs=inputs,
+        graphs=(Graph("net", tuple(shapes), ("scores",), files),),
         outputs=(output,),
         variants=tuple(variants),
         samples=(),

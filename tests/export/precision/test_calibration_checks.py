@@ -16,7 +16,7 @@ INPUTS = make_inputs(
 def warnings(depth, rgb=None):
     checks = CalibrationChecks(INPUTS)
     rng = np.random.default_rng(0)
-    color, distance = (i.tensor.name for i in INPUTS)
+    color, distance = (i.tensor for i in INPUTS)
     for frame in depth:
         shown = rng.normal(0, 1, (1, 3, 32, 32)) if rgb is None else rgb
         checks({color: shown.astype(np.float32), distance: frame.astype(np.float32)})

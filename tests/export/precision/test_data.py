@@ -64,16 +64,16 @@ def test_frames_are_paired_by_name_whatever_the_order_of_the_files(folders):
     assert len(found) == len(NUMBERS)
     first, rest = found[0], found[1:]
     for n, tensors in enumerate(rest, 2):
-        (rgb, depth) = (tensors[i.tensor.name] for i in INPUTS)
+        (rgb, depth) = (tensors[i.tensor] for i in INPUTS)
         # What the runtime's packing makes of colour n and n metres is linear in n.
-        for tensor, one in ((rgb, first[INPUTS[0].tensor.name]),):
+        for tensor, one in ((rgb, first[INPUTS[0].tensor]),):
             assert (tensor > one).all()
-        step = depth - first[INPUTS[1].tensor.name]
+        step = depth - first[INPUTS[1].tensor]
         np.testing.assert_allclose(step, (n - 1) * step_of(found), rtol=1e-5)
 
 
 def step_of(found):
-    name = INPUTS[1].tensor.name
+    name = INPUTS[1].tensor
     return found[1][name] - found[0][name]
 
 

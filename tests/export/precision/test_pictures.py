@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fuseg.manifest import Class, Output, OutputTensor, Tail, Upsample
+from fuseg.manifest import Class, SegmentationOutput, Tail, Upsample
 from fuseg_export.frames.frame_set import FrameSet
 from fuseg_export.frames.packing import PackedFrame
 from fuseg_export.network.input_options import make_inputs
@@ -34,9 +34,9 @@ def program(labels):
 
 def panes(variants, truth=None, order="RGB"):
     inputs = make_inputs(WORDS, [], {"rgb": {"channels": order}})
-    output = Output(
+    output = SegmentationOutput(
         name="labels",
-        tensor=OutputTensor("scores", (1, 2, *SIZE)),
+        tensor="scores",
         upsample=Upsample(align_corners=False),
         ignore=255,
         classes=CLASSES,

@@ -57,9 +57,9 @@ def test_every_variant_is_in_the_bundle_and_labels_like_fp32(export_two, monkeyp
     assert [v.name for v in report.variants] == names
     segmenter = fuseg.load(report.bundle, variant="fp32", threads=1)
     for variant in bundle.manifest.variants:
-        model = onnx.load_model_from_string(bundle.read(variant.file))
+        model = onnx.load_model_from_string(bundle.read(bundle.network(variant).file))
         onnx.checker.check_model(model, full_check=True)
-        assert model.opset_import[0].version == variant.opset
+        assert model.opset_import[0].version == bundle.network(variant).opset
         assert {v.type.tensor_type.elem_type for v in model.graph.input} == {1}
         assert model.graph.output[0].type.tensor_type.elem_type == 1
         if variant.name != "fp32":
@@ -73,7 +73,7 @@ def test_every_variant_is_in_the_bundle_and_labels_like_fp32(export_two, monkeyp
             own = upsample_argmax(scores(tensors)[0], size=labels.shape)
             agree = np.mean(own == labels)
             assert agree == 1 if variant.name == "fp32" else agree > 0.9
-    opsets = {v.name: v.opset for v in bundle.manifest.variants}
+    opsets = {name: n.opset for name, n in bundle.manifest.graphs[0].networks.items()}
     assert opsets["int8-trt8"] <= 17
     assert opsets["int8-trt"] >= 19
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.machinery
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +75,7 @@ def on_gpu(machine: doubles.Machine) -> Callable[..., fuseg.Segmenter]:  # noqa:
         onnx = with_io_types(opened.read("fp32.onnx"), inputs, scores, scale)
         plan = doubles.tensorrt.plan_of(sys.modules["tensorrt"], onnx, layouts)
         device = open_device(ordinal, binding=binding)
-        names = {entry.tensor.name for entry in opened.manifest.inputs}
+        names = {entry.tensor for entry in opened.manifest.inputs}
         scales = dict.fromkeys(names, scale if inputs == "int8" else 1.0)
         with device.active():
             backend = TensorRtBackend(open_engine(plan), device, scales)
@@ -176,10 +175,9 @@ def both(make_bundle: Any, color_input: Any, plane_input: Any) -> Any:
 def stacked(make_bundle: Any, color_input: Any, plane_input: Any) -> Any:
     """Depth and colour in one tensor of four channels, depth first."""
     size = (13, 17)
-    tensor = manifest.InputTensor("rgbd", (1, 4, *size))
     return make_bundle(
-        plane_input(size=size, tensor=tensor),
-        color_input(size=size, tensor=replace(tensor, channel=1)),
+        plane_input(size=size, tensor="rgbd"),
+        color_input(size=size, tensor="rgbd", channel=1),
     )
 
 

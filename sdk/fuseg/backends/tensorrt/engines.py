@@ -136,7 +136,7 @@ def engine_for(
     def make(timing_cache: Path | None) -> tuple[EngineRecord, bytes]:
         _log.info("%s: an engine of %s is built", bundle.path, variant.name)
         return build_engine(
-            bundle.read(variant.file),
+            bundle.read(bundle.network(variant).file),
             variant.precision,
             wanted,
             about,

@@ -163,7 +163,7 @@ def fingerprint_of(
     return Fingerprint(
         bundle=bundle.digest,
         variant=variant.name,
-        onnx=bundle.manifest.files[variant.file].sha256,
+        onnx=bundle.manifest.files[bundle.network(variant).file].sha256,
         tensorrt=tensorrt,
         gpu=ANY if properties is None else properties.name,
         capability=".".join(map(str, capability)) or ANY,

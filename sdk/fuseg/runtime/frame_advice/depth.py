@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...manifest import Input
+from ...manifest import PlaneInput
 from ...manifest.units import parse_unit
 from .advice import NONE, Advice
 
@@ -19,7 +19,7 @@ _COUNTS = "1"
 Units = Mapping[np.dtype[Any], str]
 
 
-def how_to_convert(spec: Input, found: np.dtype[Any], units: Units) -> Advice:
+def how_to_convert(spec: PlaneInput, found: np.dtype[Any], units: Units) -> Advice:
     name = spec.name
     if found == np.uint8:
         lost = "An 8-bit image has lost the sensor's values:"
@@ -32,7 +32,7 @@ def how_to_convert(spec: Input, found: np.dtype[Any], units: Units) -> Advice:
         cast = f"{name}.astype(np.float32)"
         if np.dtype(np.float32) in units:
             return Advice(f"Convert it: {cast}.", "Save it as float32.")
-        base = _BASE.get(parse_unit(str(spec.unit))[0], _COUNTS)
+        base = _BASE.get(parse_unit(spec.unit)[0], _COUNTS)
         if found == np.float32:
             return _say_the_unit(name, base)
         said, option = _say_the_unit(name, base)
@@ -56,10 +56,10 @@ def how_to_convert(spec: Input, found: np.dtype[Any], units: Units) -> Advice:
     return NONE
 
 
-def _usual_unit(spec: Input) -> str:
+def _usual_unit(spec: PlaneInput) -> str:
     """Of 16-bit frames."""
-    length = parse_unit(str(spec.unit))[0] == "length"
-    return "mm" if length and spec.dtype == "float32" else str(spec.unit)
+    length = parse_unit(spec.unit)[0] == "length"
+    return "mm" if length and spec.dtype == "float32" else spec.unit
 
 
 def _say_the_unit(name: str, unit: str) -> Advice:
@@ -69,7 +69,7 @@ def _say_the_unit(name: str, unit: str) -> Advice:
     )
 
 
-def _integer_advice(spec: Input) -> Advice:
+def _integer_advice(spec: PlaneInput) -> Advice:
     """Of integers that may be below 0 or above 65535: those become no reading."""
     name = spec.name
     converted = f"np.clip({name}, 0, 65535).astype(np.uint16)"

@@ -1,0 +1,219 @@
+"""A bundle of several graphs: which of them run, and when a state moves on.
+
+A graph runs when something that it reads is new: a frame, or what another graph wrote.
+`Program` knows names only; `ProgramBackend` has the memory and runs the networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..manifest import Graph, Manifest, State
+from ..manifest.graphs import runnable
+from .base import Arrays, Backend
+
+__all__ = ["Program", "ProgramBackend"]
+
+_MOST_PLANS = 64  # one for each set of lost tensors that was met
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What runs while some tensors are lost.
+
+    Attributes:
+        graphs: Their indices, in order.
+        written: The states whose next value is written.
+    """
+
+    graphs: tuple[int, ...]
+    written: frozenset[int]
+
+
+class Program:
+    """The graphs of a bundle, and what of their tensors is new.
+
+    Bits stand for graphs: bit ``1 << i`` of a number for graph ``i``.
+
+    Args:
+        graphs, states: The manifest's.
+    """
+
+    def __init__(self, graphs: Sequence[Graph], states: Sequence[State] = ()) -> None:
+        self.graphs, self.states = tuple(graphs), tuple(states)
+        self._readers: dict[str, int] = {}
+        for index, graph in enumerate(graphs):
+            for name in graph.reads:
+                self._readers[name] = self._readers.get(name, 0) | 1 << index
+        self._wakes = [self._reading(graph.writes) for graph in graphs]
+        self._rivals = [
+            sum(
+                1 << other
+                for other, twin in enumerate(graphs)
+                if other != index and {*twin.writes} & {*graph.writes}
+            )
+            for index, graph in enumerate(graphs)
+        ]
+        self._plan = lru_cache(_MOST_PLANS)(self._make_plan)
+        self._dirty = (1 << len(graphs)) - 1
+        self._gone: frozenset[str] = frozenset()
+        self._new = [False] * len(states)
+        self._done = [False] * len(states)
+
+    def put(self, fresh: Collection[str], gone: Collection[str]) -> None:
+        """Say what the next `step` is made from.
+
+        Args:
+            fresh: The inputs' tensors that were written; those that hold what they
+                held are not among them.
+            gone: The inputs' tensors that have nothing to hold.
+        """
+        self._gone = frozenset(gone)
+        self._dirty |= self._reading(fresh)
+        for index, state in enumerate(self.states):
+            if state.steps_with in fresh:
+                self._new[index] = True
+
+    def step(
+        self,
+        run: Callable[[int], None],
+        advance: Callable[[int], None],
+        reset: Callable[[int], None],
+    ) -> tuple[int, ...]:
+        """Run what has something new to read.
+
+        A call that ends with an exception leaves the states at the frame before: the
+        frame may be given again, or the next one.
+
+        Args:
+            run: Runs the graph of an index.
+            advance: Copies a state's next value into the state.
+            reset: Writes a state's initial value.
+
+        Returns:
+            The indices of the graphs that ran.
+        """
+        plan = self._plan(self._gone)
+        for index, state in enumerate(self.states):
+            if self._new[index] and self._done[index]:
+                advance(index)
+                self._done[index] = False
+                self._dirty |= self._readers.get(state.tensor, 0)
+        ran = []
+        try:
+            for index in plan.graphs:
+                if self._dirty >> index & 1:
+                    # Before it runs: it may die half-way through what they share.
+                    self._dirty |= self._rivals[index]
+                    run(index)
+                    self._dirty = self._dirty & ~(1 << index) | self._wakes[index]
+                    ran.append(index)
+            for index, state in enumerate(self.states):
+                if index in plan.written:
+                    self._done[index] = True
+                elif self._new[index] and state.when_skipped == "reset":
+                    self.reset(index, reset)
+                self._new[index] = False
+        except BaseException:
+            self._done = [False] * len(self.states)
+            raise
+        return tuple(ran)
+
+    def reset(self, index: int, reset: Callable[[int], None]) -> None:
+        """Start one state anew."""
+        self._done[index] = False
+        reset(index)
+        self._dirty |= self._readers.get(self.states[index].tensor, 0)
+
+    def _reading(self, names: Collection[str]) -> int:
+        bits = 0
+        for name in names:
+            bits |= self._readers.get(name, 0)
+        return bits
+
+    def _make_plan(self, gone: frozenset[str]) -> _Plan:
+        chosen, _ = runnable(self.graphs, gone)
+        written = {name for index in chosen for name in self.graphs[index].writes}
+        states = (i for i, s in enumerate(self.states) if s.next in written)
+        return _Plan(chosen, frozenset(states))
+
+
+class ProgramBackend:
+    """See `Backend`: the graphs of a bundle, each on a CPU backend of its own.
+
+    What crosses between two graphs is one array that both are bound to.
+
+    Args:
+        manifest: The bundle's.
+        backends: By graph; none is bound yet.
+    """
+
+    def __init__(self, manifest: Manifest, backends: Mapping[str, Backend]) -> None:
+        self._manifest, self._backends = manifest, dict(backends)
+        self._in_order = [self._backends[graph.name] for graph in manifest.graphs]
+        self.name = self._in_order[0].name
+        self.survives_fork = all(
+            getattr(backend, "survives_fork", True) for backend in self._in_order
+        )
+        self.inputs: dict[str, NDArray[Any]] = {}
+        self.outputs: dict[str, NDArray[Any]] = {}
+        self.ran = [0] * len(manifest.graphs)  # how often each graph did
+
+    def bind(self, inputs: Arrays, outputs: Arrays) -> None:
+        """See `Backend.bind`."""
+        self.inputs, self.outputs = dict(inputs), dict(outputs)
+        manifest = self._manifest
+        arrays = {**inputs, **outputs}
+        for name, tensor in manifest.tensors.items():
+            if name not in arrays:
+                arrays[name] = np.zeros(tensor.shape, np.float32)
+        for state in manifest.states:
+            arrays[state.next] = np.zeros_like(arrays[state.tensor])
+        for graph in manifest.graphs:
+            self._backends[graph.name].bind(
+                {name: arrays[name] for name in graph.reads},
+                {name: arrays[name] for name in graph.writes},
+            )
+        self._arrays, self._program = arrays, Program(manifest.graphs, manifest.states)
+        for index in range(len(manifest.states)):
+            self._reset(index)
+
+    def run(self) -> None:
+        """See `Backend.run`: with a new frame of every input."""
+        self.step(self.inputs, ())
+
+    def step(self, fresh: Collection[str], gone: Collection[str]) -> None:
+        """Run what has something new to read; see `Program.put`.
+
+        Raises:
+            BackendError: A graph failed.
+        """
+        self._program.put(fresh, gone)
+        self._program.step(self._run, self._advance, self._reset)
+
+    def reset_state(self, index: int) -> None:
+        """Start a state of the manifest anew."""
+        self._program.reset(index, self._reset)
+
+    def clone(self) -> ProgramBackend:
+        """See `Backend.clone`; its states are at their start."""
+        twins = {name: backend.clone() for name, backend in self._backends.items()}
+        return ProgramBackend(self._manifest, twins)
+
+    def _run(self, index: int) -> None:
+        self._in_order[index].run()
+        self.ran[index] += 1
+
+    def _advance(self, index: int) -> None:
+        state = self._manifest.states[index]
+        np.copyto(self._arrays[state.tensor], self._arrays[state.next])
+
+    def _reset(self, index: int) -> None:
+        state = self._manifest.states[index]
+        self._arrays[state.tensor].fill(state.initial)
