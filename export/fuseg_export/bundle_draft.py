@@ -23,6 +23,7 @@ from .network.outputs import Key
 from .network.spec import default_classes
 from .network.target import Target
 from .passes.cut_tail import CutTail
+from .passes.split import Cut, cut_at
 from .precision.built_variant import BuiltVariant
 from .verify import StageResult
 
@@ -177,6 +178,47 @@ class BundleDraft:
             graphs=(replace(graph, networks=networks),),
             variants=tuple(variants),
             provenance={**self.manifest.provenance, **in_float, **checked},
+        )
+
+    def split(self, cuts: Sequence[Cut]) -> None:
+        """Give each cut's input a graph of its own, in every variant.
+
+        The values between them become tensors of the manifest.
+
+        Raises:
+            ExportError: A variant has no such values.
+        """
+        (whole,) = self.manifest.graphs
+        tensors, networks = dict(self.manifest.tensors), {}
+        encoders: dict[str, dict[str, m.Network]] = {cut.tensor: {} for cut in cuts}
+        for cut in cuts:
+            shapes = zip(cut.crossing, cut.shapes, strict=True)
+            tensors |= {name: m.Tensor(shape) for name, shape in shapes}
+        for variant, network in whole.networks.items():
+            model = onnx.load_from_string(self.members.pop(network.file))
+            parts, rest = cut_at(model, cuts)
+            for cut, part in zip(cuts, parts, strict=True):
+                encoders[cut.tensor][variant] = self._add_network(
+                    f"{cut.tensor}-encoder.{variant}.onnx", part
+                )
+            networks[variant] = self._add_network(network.file, rest)
+        crossing = [name for cut in cuts for name in cut.crossing]
+        alone = [cut.tensor for cut in cuts]
+        reads = [name for name in whole.reads if name not in alone]
+        self._change(
+            tensors=tensors,
+            graphs=(
+                *(
+                    m.Graph(
+                        f"{cut.tensor}-encoder",
+                        reads=(cut.tensor,),
+                        writes=cut.crossing,
+                        networks=encoders[cut.tensor],
+                    )
+                    for cut in cuts
+                ),
+                replace(whole, reads=(*reads, *crossing), networks=networks),
+            ),
         )
 
     def _add_network(self, file: str, model: onnx.ModelProto) -> m.Network:

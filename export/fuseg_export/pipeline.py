@@ -26,6 +26,7 @@ from .network.outputs import OneOutput
 from .network.single_output import example_tensors, with_one_output
 from .network.target import NetworkOptions, resolve
 from .passes.cut_tail import CutTail
+from .passes.split import about, find_cuts
 from .passes.tidy import count_nodes
 from .precision.built_variant import BuiltVariant
 from .precision.make_variants import make_variants
@@ -138,6 +139,7 @@ def export_bundle(
         example = example_tensors(target, chosen.compared[0])
         network, output_note = with_one_output(target, example, options.output)
         graphs = export_graphs(network, example, options.opset, progress)
+        cuts = find_cuts(graphs.network, options.split)
 
         adapted = (*target.adapted, *loaded.notes, *output_note)
         draft = BundleDraft(
@@ -165,6 +167,8 @@ def export_bundle(
         if check_tensorrt:
             built = check_variants(built, progress)
         draft.add_variants([v for v in built if v.refused is None])
+        if cuts:
+            draft.split(cuts)
         progress(f"writing {out}")
         digest, trust_warnings = write_bundle(draft, out)
 
@@ -179,7 +183,7 @@ def export_bundle(
         tail=graphs.tail,
         opset=graphs.opset,
         exporter=graphs.exporter,
-        notes=(*adapted, *target.notes, *chosen.notes),
+        notes=(*adapted, *map(about, cuts), *target.notes, *chosen.notes),
         warnings=(
             *graphs.warnings,
             *chosen.warnings,

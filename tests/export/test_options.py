@@ -145,6 +145,10 @@ PLAIN = {
         ["--frames", "rgb=rgbt", *FRAMES[2:], "--plane", "rgb=RGB"],
         has_three_frames,
     ),
+    "--split": (
+        ["--split", "depth"],
+        lambda of: [graph.name for graph in of.graphs] == ["depth-encoder", "net"],
+    ),
     "--opset": (["--opset", "18"], lambda of: of.variants == [("fp32", 18)]),
     "--output": (["--output", "out"], lambda of: "and dropped" not in str(of.report)),
     "--precision": (["--precision", "fp16"], lambda of: len(of.variants) == 2),
@@ -251,6 +255,7 @@ REFUSED = [
     ("--precision", ["--precision", ""], "--precision must be auto, or of"),
     ("--output", ["--output", ""], "--output must be one of what the network returns"),
     ("--stack", ["--stack", "rgb"], "--stack must be two or more of the inputs"),
+    ("--split", ["--split", "x"], "--split must name some of the network's tensors"),
     ("--opset", ["--opset", "12"], "--opset must be 13 to 20"),
     ("--input", ["--input", "rgb=color:48x64"], "every input once, got rgb twice"),
     (

@@ -52,6 +52,7 @@ from .options import (
     PrecisionOption,
     ReportOption,
     SpecOption,
+    SplitOption,
     StackOption,
     TargetArgument,
     TruthOption,
@@ -67,6 +68,7 @@ def export(
     input: NetworkInputOption = None,
     stack: StackOption = None,
     output: OutputOption = None,
+    split: SplitOption = None,
     classes: ClassesOption = None,
     spec: SpecOption = None,
     frames: FramesOption = None,
@@ -129,6 +131,7 @@ def export(
                 spec=spec,
                 output=output,
                 opset=opset,
+                split=split or (),
             ),
             out,
             frames=FrameOptions(

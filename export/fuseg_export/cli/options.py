@@ -54,6 +54,15 @@ StackOption = Annotated[
         show_default=False,
     ),
 ]
+SplitOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="An input that is slower than others: what depends on it alone becomes a "
+        "graph of its own, which runs only for its new frames. Can be repeated.",
+        show_default=False,
+    ),
+]
 OutputOption = Annotated[
     str | None,
     typer.Option(

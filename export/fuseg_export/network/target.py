@@ -44,6 +44,7 @@ class NetworkOptions:
         checkpoint: Its weights, see `checkpoint.load_checkpoint`.
         output: Which of its outputs is the segmentation, see `outputs.choose`.
         opset: See `to_onnx.to_onnx`.
+        split: The inputs' tensors that get a graph of their own, see `split.find_cut`.
     """
 
     target: str
@@ -54,6 +55,7 @@ class NetworkOptions:
     spec: Path | None = None
     output: str | None = None
     opset: int = 17
+    split: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
