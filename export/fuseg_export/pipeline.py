@@ -139,7 +139,7 @@ def export_bundle(
         example = example_tensors(target, chosen.compared[0])
         network, output_note = with_one_output(target, example, options.output)
         graphs = export_graphs(network, example, options.opset, progress)
-        cuts = find_cuts(graphs.network, options.split)
+        cuts = find_cuts(graphs.network, options.split or target.split)
 
         adapted = (*target.adapted, *loaded.notes, *output_note)
         draft = BundleDraft(

@@ -352,6 +352,7 @@ def test_input_words_are_refused_for_a_reference_model():
         ({"inputs": {"depth": {"unit": "K"}}}, ArgumentError, "depth: unit must fit"),
         ({"ignore": 256}, ArgumentError, "ignore must be a whole number from 0 to 255"),
         ({"ignore": True}, ArgumentError, "ignore must be a whole number"),
+        ({"split": "depth"}, ArgumentError, "split must be a list of inputs' names"),
         ({"classes": "wall"}, ArgumentError, "must be a list of 1 to 255 classes"),
         ({"classes": []}, ArgumentError, "must be a list of 1 to 255 classes"),
         ({"classes": ["a", "a"]}, ArgumentError, "must be unique, got 'a' twice"),

@@ -15,7 +15,7 @@ from fuseg.manifest import Class
 
 __all__ = ["Spec", "default_classes", "parse_classes", "read_spec"]
 
-_KEYS = ("inputs", "classes", "ignore")
+_KEYS = ("inputs", "classes", "ignore", "split")
 _GOLDEN = 0.618033988749895  # successive hues land in the largest gap
 _VIVIDNESS = ((0.55, 0.75), (0.9, 0.95), (1.0, 0.35), (0.4, 0.95), (0.95, 0.6))
 
@@ -31,17 +31,20 @@ class Spec:
         classes: Names, or objects as in a manifest's ``outputs[].classes[]``, 1 to
             255 of them.
         ignore: The label of no class, 0 to 255.
+        split: Inputs that get a graph of their own, as with ``--split``.
     """
 
     inputs: dict[str, Any] = field(default_factory=dict)
     classes: tuple[Class, ...] | None = None
     ignore: int | None = None
+    split: tuple[str, ...] | None = None
 
 
 def read_spec(path: Path) -> Spec:
     """Read a spec file.
 
-    JSON with any of ``{"inputs": {NAME: {...}}, "classes": [...], "ignore": 255}``.
+    JSON with any of ``{"inputs": {NAME: {...}}, "classes": [...], "ignore": 255,
+    "split": [NAME]}``.
     An input takes any key of a manifest's input but name, kind, tensor and channel;
     classes are names, or objects with a name and a color.
 
@@ -67,7 +70,10 @@ def read_spec(path: Path) -> Spec:
     classes = content.get("classes")
     if "classes" in content:
         classes = _make_classes(f"--spec {path}: classes", classes)
-    return Spec(inputs, classes, ignore)
+    split = content.get("split", [])
+    if not isinstance(split, list) or not all(isinstance(name, str) for name in split):
+        raise ArgumentError(f"--spec {path}: split must be a list of inputs' names.")
+    return Spec(inputs, classes, ignore, tuple(split))
 
 
 def parse_classes(word: str) -> tuple[Class, ...]:

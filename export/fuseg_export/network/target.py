@@ -71,6 +71,7 @@ class Target:
         is_reference: Whether fuseg's synthetic scenes are what it was trained for.
         notes: What was assumed of its inputs and classes, a sentence each.
         adapted: What was taken off the network, a sentence each.
+        split: The inputs that the spec file gives a graph of their own.
     """
 
     word: str
@@ -82,6 +83,7 @@ class Target:
     is_reference: bool
     notes: tuple[str, ...]
     adapted: tuple[str, ...] = ()
+    split: tuple[str, ...] = ()
 
 
 def resolve(
@@ -138,6 +140,7 @@ def resolve(
         ignore=ignore if said.ignore is None else said.ignore,
         is_reference=word in REFERENCE,
         adapted=taken_off,
+        split=said.split or (),
         notes=tuple(notes),
     )
 

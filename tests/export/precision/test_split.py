@@ -84,6 +84,13 @@ def test_held_depth_is_encoded_once_and_labelled_as_by_the_whole(export_two, tmp
     assert ran == [4, 12]
 
 
+def test_a_spec_file_may_say_so(export_two, tmp_path):
+    (tmp_path / "spec.json").write_text('{"split": ["depth"]}')
+    report = export_two(spec=tmp_path / "spec.json")
+    names = [graph.name for graph in report.manifest.graphs]
+    assert names == ["depth-encoder", "net"]
+
+
 HOLD = {"policy": "hold", "max_age_ms": 200.0, "then": "refuse"}
 
 
