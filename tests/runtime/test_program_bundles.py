@@ -256,3 +256,12 @@ def test_a_backend_of_a_gpu_says_that_it_runs_one_graph(program, backend):
         r"version, and this one has depth-encoder, net, net-without-depth: choose onnx",
     ):
         registry.variant_for(opened, backend)
+
+
+def test_auto_goes_on_to_a_cpu_where_there_is_a_gpu(program, monkeypatch, caplog):
+    monkeypatch.setattr(registry, "gpu_count", lambda: 1)
+    monkeypatch.setattr(registry, "unavailable", lambda *_: None)
+    with caplog.at_level("INFO", "fuseg"):
+        segmenter = fuseg.load(program())
+    assert segmenter.backend_name == "onnxruntime"
+    assert "not tensorrt: backend tensorrt runs a bundle of one graph" in caplog.text
