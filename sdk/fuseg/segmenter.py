@@ -76,7 +76,8 @@ class Segmenter:
 
         On a CPU these are NumPy arrays, and between two calls ``outputs`` holds the raw
         scores of the last one; on a GPU they say where the tensors lie. To run the
-        network without frames, bind its ``clone()``, which shares the weights.
+        network without frames, bind its ``clone()``, which shares the weights. Of a
+        bundle with several graphs, ``ran`` counts how often each one ran.
         """
         return self._session.loop.executor.backend
 

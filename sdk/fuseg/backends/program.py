@@ -152,6 +152,9 @@ class ProgramBackend:
     Args:
         manifest: The bundle's.
         backends: By graph; none is bound yet.
+
+    Attributes:
+        ran: How often each graph ran for a frame, in the manifest's order.
     """
 
     def __init__(self, manifest: Manifest, backends: Mapping[str, Backend]) -> None:
@@ -163,7 +166,7 @@ class ProgramBackend:
         )
         self.inputs: dict[str, NDArray[Any]] = {}
         self.outputs: dict[str, NDArray[Any]] = {}
-        self.ran = [0] * len(manifest.graphs)  # how often each graph did
+        self.ran = [0] * len(manifest.graphs)
 
     def bind(self, inputs: Arrays, outputs: Arrays) -> None:
         """See `Backend.bind`."""
