@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from typer.testing import CliRunner
 
 import fuseg
 from fuseg import bundle, manifest
 from fuseg.backends import registry
+from fuseg.cli import app
 from fuseg.errors import BackendError, FrameError
 
 SIZE = (6, 8)
@@ -265,3 +267,20 @@ def test_auto_goes_on_to_a_cpu_where_there_is_a_gpu(program, monkeypatch, caplog
         segmenter = fuseg.load(program())
     assert segmenter.backend_name == "onnxruntime"
     assert "not tensorrt: backend tensorrt runs a bundle of one graph" in caplog.text
+
+
+def test_inspect_shows_what_each_graph_is_for(program):
+    shown = CliRunner().invoke(app, ["inspect", str(program(max_gap_ms=500.0))]).stdout
+    rows = [line.split("  ") for line in shown.splitlines()]
+    cells = [[cell.strip() for cell in row if cell.strip()] for row in rows]
+    for row in (
+        ["graph", "reads", "writes", "stands in for"],
+        ["depth-encoder", "d", "1 tensor"],
+        ["net", "rgb, memory, 1 tensor of depth-encoder", "scores, memory.next"],
+        ["net-without-depth", "rgb", "scores", "net"],
+    ):
+        assert row in cells
+    assert (
+        "state memory: starts at 0, steps with rgb, anew after 500 ms without it; "
+        "reset where a stand-in skips it"
+    ) in shown

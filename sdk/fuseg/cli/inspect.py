@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import shlex
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -50,6 +51,17 @@ def inspect(
     say(f"{manifest.name}  (format {manifest.format}, {manifest.created_by})")
     say(f"sha256 {opened.digest}  {bundle.stat().st_size:,} bytes")
     print_table(("input", ""), _inputs(manifest))
+    if manifest.is_program:
+        say()
+        print_table(("graph", "reads", "writes", "stands in for"), _graphs(manifest))
+        for state in manifest.states:
+            gap = state.max_gap_ms
+            say(
+                f"state {state.tensor}: starts at {state.initial:g}, steps with "
+                f"{state.steps_with}"
+                + ("" if gap is None else f", anew after {gap:g} ms without it")
+                + f"; {state.when_skipped} where a stand-in skips it"
+            )
     for output in manifest.outputs:
         _show_output(output, manifest)
     for variant in manifest.variants:
@@ -85,6 +97,31 @@ def _inputs(manifest: Manifest) -> list[tuple[str, str]]:
         rows.append(("", f"if missing: {entry.missing.words}"))
         if entry.statistics is not None:
             rows.append(("", _seen(entry.statistics)))
+    return rows
+
+
+def _graphs(manifest: Manifest) -> list[tuple[str, ...]]:
+    """What each graph reads and writes; what crosses between graphs, by its maker."""
+    named = {entry.tensor for entry in (*manifest.inputs, *manifest.outputs)}
+    named |= {name for s in manifest.states for name in (s.tensor, s.next)}
+    makers = {
+        name: graph.name
+        for graph in manifest.graphs
+        if graph.stands_in_for is None
+        for name in graph.writes
+    }
+
+    rows = []
+    for graph in manifest.graphs:
+        cells = [graph.name]
+        for tensors in (graph.reads, graph.writes):
+            words = [name for name in tensors if name in named]
+            crossing = Counter(makers[name] for name in tensors if name not in named)
+            for maker, count in crossing.items():
+                of = "" if maker == graph.name else f" of {maker}"
+                words.append(plural(count, "tensor") + of)
+            cells.append(", ".join(words))
+        rows.append((*cells, graph.stands_in_for or ""))
     return rows
 
 
