@@ -284,3 +284,14 @@ def test_inspect_shows_what_each_graph_is_for(program):
         "state memory: starts at 0, steps with rgb, anew after 500 ms without it; "
         "reset where a stand-in skips it"
     ) in shown
+
+
+@pytest.mark.parametrize("allow_spinning", [True, False])
+def test_threads_of_a_graph_that_has_run_leave_the_cores_to_the_next(
+    program, allow_spinning
+):
+    segmenter = fuseg.load(program(), threads=2, allow_spinning=allow_spinning)
+    key = "session.intra_op.allow_spinning"
+    for backend in segmenter.backend._in_order:
+        options = backend.session.get_session_options()
+        assert options.get_session_config_entry(key) == "0"

@@ -89,7 +89,8 @@ def load(
 ) -> Backend | GpuBackend:
     """Make the backend of this name for a variant of a bundle.
 
-    TensorRT's engine is built first if there is none, which takes minutes.
+    TensorRT's engine is built first if there is none, which takes minutes. The threads
+    of a program of several graphs never spin.
 
     Raises:
         BackendError: it cannot be made.
@@ -97,6 +98,8 @@ def load(
     info, manifest = info_of(name), bundle.manifest
     if isinstance(info, GpuBackendInfo):
         return info.load(bundle, variant, device)
+    if manifest.is_program:  # each graph has threads: those of one that has run would
+        allow_spinning = False  # take the cores from the next one (twice as slow)
     made = {}
     for graph in manifest.graphs:
         model = bundle.read(manifest.network(graph, variant).file)
