@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import random
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -239,13 +241,56 @@ def test_a_gap_in_the_clock_and_another_camera_start_a_state_anew(program):
         np.testing.assert_array_equal(got.labels, labels_of(wanted))
 
 
-def test_without_a_stand_in_for_both_the_call_is_refused(program):
-    segmenter = fuseg.load(program())
-    rng = np.random.default_rng(5)
-    given = frame(rng, 0, depth=True)
-    segmenter(**given)
-    with pytest.raises(FrameError, match="rgb"):
-        segmenter(depth=given["depth"])
+def test_two_sensors_that_no_graph_does_without_together_are_refused(
+    make_bundle, color_input, plane_input, tmp_path
+):
+    """Each has a stand-in; the advice in the sentence is followed."""
+    away = manifest.Missing("sibling")
+    inputs = color_input(), plane_input()
+    opened = bundle.Bundle.open(make_bundle(*inputs).path)
+    (whole,) = opened.manifest.graphs
+    reads = {"net": ("rgb", "depth"), "of-color": ("rgb",), "of-depth": ("depth",)}
+    graphs, members = [], {}
+    for name, read in reads.items():
+        file = f"{name}.onnx"
+        shapes = [(n, RGB if n == "rgb" else D) for n in read]
+        planes = sum(shape[1] for _, shape in shapes)
+        members[file] = model(
+            [
+                helper.make_node("Concat", list(read), ["x"], axis=1),
+                helper.make_node("Conv", ["x", "w"], ["scores"]),
+            ],
+            shapes,
+            [("scores", MEMORY)],
+            {"w": RNG.standard_normal((CLASSES, planes, 1, 1))},
+        )
+        networks = {"fp32": replace(whole.networks["fp32"], file=file)}
+        graph = replace(whole, name=name, reads=read, networks=networks)
+        graphs.append(graph if name == "net" else replace(graph, stands_in_for="net"))
+    changed = replace(
+        opened.manifest,
+        inputs=tuple(replace(i, missing=away) for i in inputs),
+        graphs=tuple(graphs),
+        files={},
+    )
+    path = tmp_path / "either.fuseg"
+    bundle.write(path, changed, members)
+    given = frame(np.random.default_rng(5), 0, depth=True)
+    segmenter = fuseg.load(path)
+    for name in given:
+        result = segmenter(**{name: given[name]})
+        assert {n: s.state for n, s in result.sources.items()} == {
+            n: "fresh" if n == name else "absent" for n in given
+        }
+    with pytest.raises(
+        FrameError, match=r"^rgb \(no frame\), depth \(no fr"
+    ) as refused:
+        segmenter(stamp_ns=0)
+    advice = re.search(r"missing=({.*})\)", str(refused.value))
+    assert advice is not None
+    missing = ast.literal_eval(advice[1])
+    result = fuseg.load(path, missing=missing)(stamp_ns=0)
+    assert {s.state for s in result.sources.values()} == {"substituted"}
 
 
 @pytest.mark.parametrize("backend", ["tensorrt", "onnxruntime-cuda"])

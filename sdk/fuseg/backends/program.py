@@ -85,7 +85,7 @@ class Program:
         run: Callable[[int], None],
         advance: Callable[[int], None],
         reset: Callable[[int], None],
-    ) -> tuple[int, ...]:
+    ) -> None:
         """Run what has something new to read.
 
         A call that ends with an exception leaves the states at the frame before: the
@@ -95,9 +95,6 @@ class Program:
             run: Runs the graph of an index.
             advance: Copies a state's next value into the state.
             reset: Writes a state's initial value.
-
-        Returns:
-            The indices of the graphs that ran.
         """
         plan = self._plan(self._gone)
         for index, state in enumerate(self.states):
@@ -105,7 +102,6 @@ class Program:
                 advance(index)
                 self._done[index] = False
                 self._dirty |= self._readers.get(state.tensor, 0)
-        ran = []
         try:
             for index in plan.graphs:
                 if self._dirty >> index & 1:
@@ -113,7 +109,6 @@ class Program:
                     self._dirty |= self._rivals[index]
                     run(index)
                     self._dirty = self._dirty & ~(1 << index) | self._wakes[index]
-                    ran.append(index)
             for index, state in enumerate(self.states):
                 if index in plan.written:
                     self._done[index] = True
@@ -123,7 +118,6 @@ class Program:
         except BaseException:
             self._done = [False] * len(self.states)
             raise
-        return tuple(ran)
 
     def reset(self, index: int, reset: Callable[[int], None]) -> None:
         """Start one state anew."""
