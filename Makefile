@@ -33,6 +33,7 @@ $(VENV)/.built: pyproject.toml constraints.txt $(NATIVE) $(PYTHON_FOLDERS)
 	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
 	$(PIP) scikit-build-core pybind11 cmake ninja
 	$(PIP) --no-build-isolation -e '.[export,dev]'
+	$(PIP) --no-deps tokenizers  # what else it asks for is for downloads
 	$(BIN)/python -m compileall -q sdk export
 	touch $@
 
