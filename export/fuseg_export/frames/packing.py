@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fuseg.errors import ArgumentError
 from fuseg.manifest import Input, input_shapes
-from fuseg.runtime.sensor import Sensor
+from fuseg.runtime.inputs import adapter_of
 
 from ..reference import at_size
 from .frame_set import Dataset
@@ -43,7 +43,7 @@ class Packer:
     """
 
     def __init__(self, inputs: Sequence[Input], option: str) -> None:
-        self._sensors = {i.name: Sensor(i) for i in inputs}
+        self._sensors = {i.name: adapter_of(i) for i in inputs}
         self._shapes = input_shapes(inputs)
         self._option = option
         self._sizes: dict[str, tuple[int, ...]] = {}

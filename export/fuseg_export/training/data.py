@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fuseg.manifest import Input, input_shapes
-from fuseg.runtime.sensor import Sensor
+from fuseg.runtime.inputs import InputAdapter, adapter_of
 
 from ..reference import at_size
 from ..scenes import render_many
@@ -65,8 +65,8 @@ def pack(spec: Input, frame: NDArray[Any] | None) -> NDArray[np.float32]:
 
 
 @cache
-def _sensor(spec: Input) -> Sensor:
-    return Sensor(spec)
+def _sensor(spec: Input) -> InputAdapter:
+    return adapter_of(spec)
 
 
 def random_batch(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import ArgumentError, BundleError, InputFileError
 from ..host.files import write_file
-from ..manifest import File, Manifest, Network, Sample, Variant
+from ..manifest import File, Manifest, Network, Sample, Variant, frame_inputs
 from ..onnx.self_contained import require_self_contained
 from .container import LARGEST_FILE, MANIFEST, pack, unpack
 from .npy import read_npy
@@ -232,9 +232,10 @@ def _inspect_sample(
             arrays[name] = read_npy(data[members[name]])
     for entry in manifest.inputs:
         member = sample.inputs[entry.name]
-        last = (3,) if entry.kind == "color" else ()
-        _require_array(member, arrays[member], entry.dtype, ("H", "W", *last))
-    size = arrays[sample.inputs[manifest.inputs[0].name]].shape[:2]
+        _require_array(member, arrays[member], entry.dtype, entry.frame_shape)
+    size: tuple[int, ...] = manifest.outputs[0].tail.size
+    for first in frame_inputs(manifest.inputs)[:1]:
+        size = arrays[sample.inputs[first.name]].shape[:2]
     for member in sample.outputs.values():
         _require_array(member, arrays[member], "uint8", size)
 

@@ -12,7 +12,16 @@ from typing import Any
 
 from ..errors import ManifestError
 from .graphs import Graph, Network, State, require_program, runnable
-from .inputs import ColorInput, Input, Missing, PlaneInput, Resize, input_shapes
+from .inputs import (
+    ColorInput,
+    FrameInput,
+    Input,
+    Missing,
+    PlaneInput,
+    Resize,
+    frame_inputs,
+    input_shapes,
+)
 from .outputs import Class, Output, SegmentationOutput, Tail, Upsample
 from .schema import Record, dump, require, require_unique, spell
 from .statistics import Statistics
@@ -25,6 +34,7 @@ __all__ = [
     "Class",
     "ColorInput",
     "File",
+    "FrameInput",
     "Graph",
     "Input",
     "Manifest",
@@ -42,6 +52,7 @@ __all__ = [
     "Upsample",
     "Variant",
     "Verification",
+    "frame_inputs",
     "input_shapes",
 ]
 
@@ -161,13 +172,15 @@ class Manifest(Record):
         self._check_members()
 
     def _check_inputs(self) -> None:
-        fit = self.inputs[0].resize.fit
+        first = next(iter(frame_inputs(self.inputs)), None)
         for index, entry in enumerate(self.inputs):
-            require(
-                entry.resize.fit == fit,
-                f"inputs[{index}].resize.fit must be {fit!r}, as the first input's, "
-                f"got {entry.resize.fit!r}.",
-            )
+            if isinstance(entry, FrameInput) and first is not None:
+                fit = first.resize.fit
+                require(
+                    entry.resize.fit == fit,
+                    f"inputs[{index}].resize.fit must be {fit!r}, as {first.name}'s, "
+                    f"got {entry.resize.fit!r}.",
+                )
         for name, shape in input_shapes(self.inputs).items():
             require(
                 name in self.tensors,

@@ -7,17 +7,20 @@ all the same. A sparse grid of pixels tells, of the first frames and then of few
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..manifest import Input, PlaneInput, Statistics
+from ..manifest import PlaneInput, Statistics
 from ..manifest.units import parse_unit
 from .frame_format import DepthFormat
 
-__all__ = ["CalibrationCheck"]
+__all__ = ["CalibrationCheck", "about_brightness", "about_values"]
+
+# Of some pixels: whether the sensor sees nothing, and what is far outside, if anything.
+Strange = Callable[[NDArray[Any], Statistics], tuple[bool, str | None]]
 
 _GRID = 32  # rows and columns of pixels that are looked at
 _FIRST = 8  # frames that are looked at, each
@@ -40,12 +43,9 @@ class CalibrationCheck:
         warning: What was said, or None.
     """
 
-    def __init__(
-        self, spec: Input, formats: Mapping[np.dtype[Any], DepthFormat]
-    ) -> None:
+    def __init__(self, name: str, known: Statistics | None, strange: Strange) -> None:
         self.warning: str | None = None
-        self._spec, self._formats = spec, formats
-        known = spec.statistics
+        self._name, self._strange = name, strange
         self._known = (
             known if known is not None and known.frames >= _FEWEST_FRAMES else None
         )
@@ -65,7 +65,7 @@ class CalibrationCheck:
         self._looked += 1
         self._outside = 0 if found is None else self._outside + 1
         if found is not None and self._outside >= (_IN_A_ROW if blind else 1):
-            self.warning = f"{self._spec.name}: {found}"
+            self.warning = f"{self._name}: {found}"
             _log.warning("%s", self.warning)
         elif self._looked >= _FIRST and found is None:
             self._wait = _EVERY - 1
@@ -78,24 +78,39 @@ class CalibrationCheck:
                 np.linspace(0, n - 1, min(n, _GRID)).astype(int) for n in size
             )
             self._size, self._grid = size, np.ix_(rows, columns)
-        pixels = frame[self._grid]
-        if self._spec.kind == "color":
-            pixels = pixels.reshape(*pixels.shape[:2], -1)
-            return True, _about_brightness(pixels, known)
-        delivered = self._formats[frame.dtype]
-        raw = pixels.astype(np.float64).ravel()
-        valid = _are_readings(raw, delivered.invalid)
-        if delivered.valid_range is not None:
-            low, high = delivered.valid_range
-            valid &= (raw >= low) & (raw <= high)
-        share = float(valid.mean())
-        if share < _FEW * known.valid_share:
-            return True, (
-                f"{share:.0%} of its pixels are readings; of the frames that the "
-                f"bundle was made with it was {known.valid_share:.0%}."
-            )
-        median = _nth(raw[valid], 0.5) * delivered.scale / self._spec.scale
-        return False, _about_values(self._spec, median, known, delivered.unit)
+        return self._strange(frame[self._grid], known)
+
+
+def about_brightness(pixels: NDArray[Any], known: Statistics) -> str | None:
+    """What is wrong with pixels (H, W, channels) of a colour camera."""
+    bright = _nth(pixels[..., :3].reshape(-1), 0.99)  # without alpha
+    usual = max(known.p50)
+    if bright >= _DARK * usual:
+        return None
+    return (
+        f"it is dark, {bright:.0f} of 255 where it is brightest; the median of the "
+        f"frames that the bundle was made with was {usual:.0f}. Is it 0 to 255?"
+    )
+
+
+def about_values(
+    pixels: NDArray[Any], spec: PlaneInput, delivered: DepthFormat, known: Statistics
+) -> tuple[bool, str | None]:
+    """What is wrong with the pixels (H, W) of a depth-like sensor, if anything, and
+    whether it sees nothing."""
+    raw = pixels.astype(np.float64).ravel()
+    valid = _are_readings(raw, delivered.invalid)
+    if delivered.valid_range is not None:
+        low, high = delivered.valid_range
+        valid &= (raw >= low) & (raw <= high)
+    share = float(valid.mean())
+    if share < _FEW * known.valid_share:
+        return True, (
+            f"{share:.0%} of its pixels are readings; of the frames that the "
+            f"bundle was made with it was {known.valid_share:.0%}."
+        )
+    median = _nth(raw[valid], 0.5) * delivered.scale / spec.scale
+    return False, _about_median(spec, median, known, delivered.unit)
 
 
 def _are_readings(
@@ -113,18 +128,7 @@ def _nth(values: NDArray[Any], share: float) -> float:
     return float(np.partition(values, at)[at])
 
 
-def _about_brightness(pixels: NDArray[Any], known: Statistics) -> str | None:
-    bright = _nth(pixels[..., :3].reshape(-1), 0.99)  # without alpha
-    usual = max(known.p50)
-    if bright >= _DARK * usual:
-        return None
-    return (
-        f"it is dark, {bright:.0f} of 255 where it is brightest; the median of the "
-        f"frames that the bundle was made with was {usual:.0f}. Is it 0 to 255?"
-    )
-
-
-def _about_values(
+def _about_median(
     spec: PlaneInput, median: float, known: Statistics, said: str
 ) -> str | None:
     low, high = known.p1[0], known.p99[0]

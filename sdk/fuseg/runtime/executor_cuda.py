@@ -22,7 +22,7 @@ from ..backends import Backend, GpuBackend
 from ..backends.tensors import decode, encode
 from ..cuda import Device
 from ..errors import BackendError, DeviceError
-from ..manifest import Manifest
+from ..manifest import Manifest, frame_inputs
 from .executor import MOST_IN_FLIGHT, FrameJob, InFlight, require_numbers
 from .frame_slot import FrameSlot
 from .preprocess import FramePlan, Preprocessor
@@ -165,9 +165,12 @@ class CudaExecutor:
 def _trials(manifest: Manifest, preprocessor: Preprocessor) -> Iterator[FrameJob]:
     """Frame sets that need every kernel: frames of zeros in each type that the sensors
     deliver, then nothing but what is substituted."""
-    blank = {i.name: preprocessor.blank_frames(i.name) for i in manifest.inputs}
-    resize, size = manifest.inputs[0].resize, manifest.outputs[0].tail.size
-    seen = SyncState(camera=(resize.height, resize.width))
+    blank = {
+        i.name: preprocessor.adapter(i.name).blank_frames() for i in manifest.inputs
+    }
+    size, seen = manifest.outputs[0].tail.size, SyncState()
+    for first in frame_inputs(manifest.inputs)[:1]:
+        seen = SyncState(camera=(first.resize.height, first.resize.width))
     fresh = SensorDecision("fresh", None, None, None)
     for turn in range(max(map(len, blank.values()))):
         arrays = {name: given[turn % len(given)] for name, given in blank.items()}

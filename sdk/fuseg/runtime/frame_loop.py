@@ -14,7 +14,7 @@ from .._check import require_size
 from .._kernels import native_call
 from ..backends import Backend, GpuBackend
 from ..errors import ArgumentError, BackendError, FrameError
-from ..manifest import Manifest
+from ..manifest import Manifest, frame_inputs
 from ..ops.array_checks import require_out
 from .executor import MOST_IN_FLIGHT, Executor, FrameJob, InFlight, make
 from .frame_set import receive
@@ -70,6 +70,7 @@ class FrameLoop:
             palette = np.ascontiguousarray(palette[:, ::-1])
         self._palette = palette
         self._names = tuple(i.name for i in manifest.inputs)
+        self._pictures = tuple(i.name for i in frame_inputs(manifest.inputs))
         # A ticket that nobody has takes no place: an exception in `submit` leaves such.
         self._in_flight: list[weakref.ref[Ticket]] = []
         self._sync_state = SyncState()
@@ -229,7 +230,7 @@ class FrameLoop:
             return require_size("size", size)
         if plan.sync_state.camera is not None:
             return plan.sync_state.camera
-        for name in self._names:
+        for name in self._pictures:
             if name in arrays:
                 height, width = arrays[name].shape[:2]
                 return height, width

@@ -18,7 +18,6 @@ from ..cuda.launch import nvtx_range, ordered_on
 from ..errors import DeviceError
 from ..manifest import Manifest
 from .cuda_graphs import CudaGraphs
-from .cuda_input import CudaInput
 from .executor import FrameJob, shapes
 from .preprocess import Preprocessor
 from .upsample_cache import UpsampleCache
@@ -64,7 +63,7 @@ class FrameSlot:
             scores.shape[1:], scores.dtype, output, preprocessor, **form
         )
         self._cuda_inputs = {
-            i.name: CudaInput(i, self.inputs[i.tensor], preprocessor, pixel)
+            i.name: preprocessor.adapter(i.name).on_gpu(self.inputs[i.tensor], pixel)
             for i in manifest.inputs
         }
         for name, tensor in self.inputs.items():

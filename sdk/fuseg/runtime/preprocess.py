@@ -14,19 +14,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..cuda import Device
 from ..errors import ArgumentError, Cause, Fault
-from ..manifest import Manifest
+from ..manifest import Manifest, frame_inputs
 from ..manifest.graphs import runnable
 from ..ops.placement import place
 from .calibration_checks import CalibrationCheck
 from .frame_set import FrameSet, result_stamp
+from .inputs import ColorAdapter, InputAdapter, Tensors, adapter_of
 from .policies import require_mapping
 from .results import Source
-from .sensor import Packer, Sensor, Tensors
 from .sensor_sync import SensorDecision, SyncState, age_ms, decide, sources_of
 
 _UNITS, _CHANNELS = "{'depth': 'mm'}", "{'rgb': 'BGR'}"  # examples
@@ -65,18 +62,20 @@ class Preprocessor:
         units: Mapping[str, str | Mapping[str, str]] | None = None,
         channels: Mapping[str, str] | None = None,
     ) -> None:
-        self._sensors = {i.name: Sensor(i) for i in manifest.inputs}
+        self._sensors = {i.name: adapter_of(i) for i in manifest.inputs}
         if units is not None:
             for name, unit in require_mapping("units", units, _UNITS).items():
-                self._named("units", name).set_camera_unit(unit)
+                self._named("units", name).set_unit(unit)
         if channels is not None:
             for name, order in require_mapping("channels", channels, _CHANNELS).items():
-                self._named("channels", name).set_camera_channels(order)
+                self._named("channels", name).set_channels(order)
         self._checks = {
-            name: CalibrationCheck(sensor.input, sensor.formats)
+            name: CalibrationCheck(name, sensor.input.statistics, sensor.strange)
             for name, sensor in self._sensors.items()
         }
-        self._first, self._manifest = manifest.inputs[0], manifest
+        # Results are of the picture of the first of them.
+        self._first = next(iter(frame_inputs(manifest.inputs)), None)
+        self._manifest = manifest
 
     def plan(
         self, frame_set: FrameSet, state: SyncState, *, device: Device | None
@@ -147,22 +146,27 @@ class Preprocessor:
     def fresh_color(self, plan: FramePlan) -> str | None:
         """The first colour input that is fresh, in the manifest's order."""
         for name, decision in plan.decisions.items():
-            if decision.state == "fresh" and self._sensors[name].input.kind == "color":
+            is_color = isinstance(self._sensors[name], ColorAdapter)
+            if decision.state == "fresh" and is_color:
                 return name
         return None
 
     def camera_channels(self) -> str:
         """The channels of the first colour camera; "RGB" if there is none."""
-        sensors = self._sensors.values()
-        return next((s.channels for s in sensors if s.input.kind == "color"), "RGB")
+        for sensor in self._sensors.values():
+            if isinstance(sensor, ColorAdapter):
+                return sensor.channels
+        return "RGB"
 
     def shown(self, camera: tuple[int, int] | None) -> dict[str, Any]:
-        """Where the first input's camera lies in its tensor, for UpsampleArgmax.
+        """Where the first camera's picture lies in its tensor, for UpsampleArgmax.
 
         Nothing if it lies everywhere.
         """
+        if camera is None or self._first is None:
+            return {}
         resize = self._first.resize
-        if camera is None or resize.fit == "stretch":
+        if resize.fit == "stretch":
             return {}
         size = (resize.height, resize.width)
         return {
@@ -170,22 +174,9 @@ class Preprocessor:
             "input_size": size,
         }
 
-    def blank_frames(self, name: str) -> list[NDArray[Any]]:
-        """Zeros as one sensor may deliver them, a frame of each element type."""
-        return self._sensors[name].blank_frames()
-
-    def packers(self, name: str, **form: Any) -> dict[np.dtype[Any], Packer]:
-        """The pack kernels of one input for planes in another form than float32, by
-        the element type of the frames.
-
-        Args:
-            form: ``dtype`` and what else the packers know of their result.
-        """
-        return self._sensors[name].packers(**form)
-
-    def filler(self, name: str, **form: Any) -> Packer:
-        """A pack kernel that makes the input's ``fill`` of any (1, 1) uint8 frame."""
-        return self._sensors[name].filler(**form)
+    def adapter(self, name: str) -> InputAdapter:
+        """The adapter of one input."""
+        return self._sensors[name]
 
     def _needed(
         self, decisions: Mapping[str, SensorDecision], gone: frozenset[str]
@@ -211,14 +202,18 @@ class Preprocessor:
             elif decision.state in ("substituted", "absent"):
                 held.pop(name, None)  # `fill` overwrites its planes, or it is too old
         camera = state.camera
-        first = self._first.name
+        first = self._first
         # What is held was placed as its own camera's size asks for.
-        if first in frame_set.arrays and decisions[first].state != "held":
-            height, width = frame_set.arrays[first].shape[:2]
+        if (
+            first is not None
+            and first.name in frame_set.arrays
+            and decisions[first.name].state != "held"
+        ):
+            height, width = frame_set.arrays[first.name].shape[:2]
             camera = int(height), int(width)
         return SyncState(frame_set.clock, held, camera)
 
-    def _named(self, argument: str, name: str) -> Sensor:
+    def _named(self, argument: str, name: str) -> InputAdapter:
         if name not in self._sensors:
             problem = (
                 f"must name inputs of the bundle ({', '.join(self._sensors)}), got "

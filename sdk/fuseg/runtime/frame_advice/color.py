@@ -8,9 +8,9 @@ import numpy as np
 
 from ...errors import ArgumentError, Fault
 from ...ops.pack_color import CHANNELS
-from .advice import NONE, Advice
+from .advice import ANOTHER_SENSOR, NONE, Advice
 
-__all__ = ["how_to_convert", "how_to_reshape", "refuse_channels"]
+__all__ = ["ColorAdvice", "refuse_channels"]
 
 # Of the words that cv_bridge and others have for the same.
 _OTHER_WORDS = {"MONO": "GRAY", "GREY": "GRAY", "L": "GRAY", "8UC1": "GRAY"}
@@ -34,7 +34,45 @@ def refuse_channels(name: str, order: Any) -> NoReturn:
     raise ArgumentError.of(Fault("channels", name, problem, *advice))
 
 
-def how_to_convert(name: str, found: np.dtype[Any]) -> Advice:
+class ColorAdvice:
+    """See `KindAdvice`.
+
+    Args:
+        channels: Of the camera, as given to `load`.
+    """
+
+    dtypes = (np.dtype(np.uint8),)
+
+    def __init__(self, name: str, channels: str) -> None:
+        self.name, self._channels = name, channels
+
+    @property
+    def no_value_for_masked(self) -> str:
+        return (
+            "Colour has no value for that; if they may be black: "
+            f"{self.name}.filled(0)."
+        )
+
+    def shape(self, array: Any) -> tuple[str | int, ...]:
+        count = CHANNELS[self._channels]
+        return ("H", "W", count) if count > 1 or array.ndim == 3 else ("H", "W")
+
+    def how_to_convert(self, found: np.dtype[Any]) -> Advice:
+        return _how_to_convert(self.name, found)
+
+    def how_to_reshape(self, array: Any) -> Advice:
+        return _how_to_reshape(self.name, array, self._channels)
+
+    def what_it_may_be(self, array: Any) -> Advice:
+        if array.dtype.kind == "f" and array.ndim in (3, 4) and 3 in array.shape[:2]:
+            said = (
+                "Give the camera's own frame: the bundle says how it becomes a tensor."
+            )
+            return Advice(said, said)
+        return ANOTHER_SENSOR
+
+
+def _how_to_convert(name: str, found: np.dtype[Any]) -> Advice:
     if found.kind == "f":
         return Advice(
             f"If it is 0 to 1: np.rint({name} * 255).clip(0, 255).astype(np.uint8). If "
@@ -60,7 +98,7 @@ def how_to_convert(name: str, found: np.dtype[Any]) -> Advice:
     return NONE
 
 
-def how_to_reshape(name: str, array: Any, channels: str) -> Advice:
+def _how_to_reshape(name: str, array: Any, channels: str) -> Advice:
     shape, yuv = array.shape, f"cv2.cvtColor({name}, cv2.COLOR_YUV2{channels}"
 
     def advice(orders: list[str], why: str = "Say") -> Advice:

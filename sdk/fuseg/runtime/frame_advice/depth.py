@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
+from ...cuda.array_view import CudaArrayView
 from ...manifest import PlaneInput
 from ...manifest.units import parse_unit
-from .advice import NONE, Advice
+from .advice import ANOTHER_SENSOR, NONE, Advice
 
-__all__ = ["Units", "how_to_convert"]
+__all__ = ["PlaneAdvice"]
 
 _BASE = {"length": "m", "temperature in kelvin": "K", "temperature in Celsius": "C"}
 _COUNTS = "1"
@@ -19,7 +20,58 @@ _COUNTS = "1"
 Units = Mapping[np.dtype[Any], str]
 
 
-def how_to_convert(spec: PlaneInput, found: np.dtype[Any], units: Units) -> Advice:
+class PlaneAdvice:
+    """See `KindAdvice`.
+
+    Args:
+        units: The element types that are taken, and the unit of each.
+    """
+
+    def __init__(self, spec: PlaneInput, units: Units) -> None:
+        self.name, self._spec, self._units = spec.name, spec, units
+
+    @property
+    def dtypes(self) -> Collection[np.dtype[Any]]:
+        return self._units.keys()
+
+    @property
+    def no_value_for_masked(self) -> str:
+        name = self.name
+        return (
+            "The bundle has no raw value for no reading; NaN is one: "
+            f"{name}.astype(np.float32).filled(np.nan), loaded with "
+            f"units={{{name!r}: {self._spec.unit!r}}}."
+        )
+
+    def shape(self, array: Any) -> tuple[str | int, ...]:  # noqa: ARG002
+        return ("H", "W")
+
+    def how_to_convert(self, found: np.dtype[Any]) -> Advice:
+        return _how_to_convert(self._spec, found, self._units)
+
+    def how_to_reshape(self, array: Any) -> Advice:
+        name = self.name
+        if array.ndim != 3:
+            return NONE
+        if array.shape[2] == 1:
+            return Advice(
+                f"Drop the last axis: {name}[..., 0].", "Save it without the last axis."
+            )
+        if not isinstance(array, CudaArrayView) and (array == array[..., :1]).all():
+            return Advice(
+                "Its planes are equal; take one: "
+                f"np.ascontiguousarray({name}[..., 0]).",
+                "Its planes are equal: save one of them.",
+            )
+        return NONE
+
+    def what_it_may_be(self, array: Any) -> Advice:
+        if array.dtype == np.uint8:
+            return self.how_to_convert(array.dtype)
+        return ANOTHER_SENSOR
+
+
+def _how_to_convert(spec: PlaneInput, found: np.dtype[Any], units: Units) -> Advice:
     name = spec.name
     if found == np.uint8:
         lost = "An 8-bit image has lost the sensor's values:"

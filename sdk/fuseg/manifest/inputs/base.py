@@ -1,33 +1,18 @@
-"""The manifest's inputs: sensors, and how their frames become tensors."""
+"""What inputs have in common; of those whose frames are pictures, too."""
 
 from __future__ import annotations
 
 import keyword
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Literal, Union
+from typing import Any, ClassVar, Literal
 
-from ..errors import ArgumentError, ManifestError
-from .schema import SIDE, Record, require, spell, within
-from .statistics import Statistics
-from .units import parse_unit
+from ..schema import SIDE, Record, require, spell, within
+from ..statistics import Statistics
 
-__all__ = [
-    "ColorInput",
-    "Input",
-    "Missing",
-    "PlaneInput",
-    "Resize",
-    "input_shapes",
-]
+__all__ = ["BaseInput", "FrameInput", "Missing", "Resize"]
 
 _RESERVED = ("out", "size", "confidence", "stamp_ns", "self")
-_QUANTITIES = {
-    "depth": ("length", "raw counts"),
-    "range": ("length", "raw counts"),
-    "thermal": ("temperature in kelvin", "temperature in Celsius", "raw counts"),
-}
-_LARGEST_RAW = {"uint8": 255, "uint16": 65535}
 
 
 @dataclass(frozen=True)
@@ -128,11 +113,36 @@ class Missing(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrameInput(Record):
+class BaseInput(Record):
+    """What every input has.
+
+    Attributes:
+        name: The name by which it is given; a Python name.
+        kind: What it is.
+        tensor: The name of the tensor that it fills.
+    """
+
+    name: str
+    kind: str
+    tensor: str
+
+    def _check(self) -> None:
+        name = self.name
+        require(
+            name.isascii() and name.isidentifier() and not keyword.iskeyword(name),
+            f"name must be a Python name, as frames are given by it, got {name!r}.",
+        )
+        require(
+            name not in _RESERVED,
+            f"name must not be {name!r}: that is an option of the call with frames.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameInput(BaseInput):
     """What every sensor whose frames are pictures has.
 
     Attributes:
-        name: The name by which frames are given; a Python name.
         kind: What the sensor measures.
         tensor: The name of the tensor that it fills, alone or with other sensors.
         channel: The first channel of the tensor that it fills.
@@ -149,10 +159,8 @@ class FrameInput(Record):
     """
 
     planes: ClassVar[int]  # of the tensor, that the sensor fills
+    frame_shape: ClassVar[tuple[int | str, ...]]  # a letter: as the camera has it
 
-    name: str
-    kind: str
-    tensor: str
     channel: int = field(default=0, metadata=within(0))
     dtype: Literal["uint8", "uint16", "float32"]
     resize: Resize
@@ -164,15 +172,7 @@ class FrameInput(Record):
     statistics: Statistics | None = None
 
     def _check(self) -> None:
-        name = self.name
-        require(
-            name.isascii() and name.isidentifier() and not keyword.iskeyword(name),
-            f"name must be a Python name, as frames are given by it, got {name!r}.",
-        )
-        require(
-            name not in _RESERVED,
-            f"name must not be {name!r}: that is an option of the call with frames.",
-        )
+        super()._check()
         self._check_kind()
         require(self.scale != 0, "scale must not be 0.")
         for key in ("mean", "std"):
@@ -191,104 +191,3 @@ class FrameInput(Record):
             f"{key} must be a list of {self.planes} for kind {self.kind!r}, got a "
             f"list of {len(values)}.",
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ColorInput(FrameInput):
-    """A colour camera: its frames, ``(H, W, 3)``, fill three channels of a tensor.
-
-    In this order: resize, normalise, fill. The tensor's value is
-    ``(v * scale - mean[c]) / std[c]``, where ``v`` is the resized frame's value.
-
-    Attributes:
-        channels: The order of the camera's channels and of the network's.
-    """
-
-    planes = 3
-
-    kind: Literal["color"] = "color"
-    dtype: Literal["uint8"] = "uint8"
-    channels: Literal["RGB", "BGR"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlaneInput(FrameInput):
-    """A sensor of one value a pixel: its frames, ``(H, W)``, fill one channel.
-
-    In this order: unit, invalid mask, resize, normalise, fill. The tensor's value is
-    ``(v * scale - mean[0]) / std[0]``, where ``v`` is the resized frame's value.
-
-    Attributes:
-        unit: One step of the raw values: ``m``, ``cm``, ``mm``, ``um``, ``K`` or ``C``,
-            with a factor in front if needed (``0.1mm``), or ``1`` for raw counts.
-        invalid: Raw values that are no reading. NaN, infinity, and what overflows
-            float32 in the tensor never are a reading.
-    """
-
-    planes = 1
-
-    kind: Literal["depth", "thermal", "range"]
-    unit: str
-    invalid: tuple[int | float, ...] = ()
-
-    def _check_kind(self) -> None:
-        kind = self.kind
-        try:
-            quantity, _ = parse_unit(self.unit)
-        except ArgumentError as err:
-            raise ManifestError(str(err)) from None
-        require(
-            quantity in _QUANTITIES[kind],
-            f"unit must fit kind {kind!r}, got {self.unit!r}, which measures "
-            f"{quantity}.",
-        )
-        require(
-            self.resize.filter != "bilinear-antialias",
-            f"resize.filter must be 'nearest', 'nearest-exact' or 'bilinear' for kind "
-            f"{kind!r}, got 'bilinear-antialias', which is for colour.",
-        )
-        top = _LARGEST_RAW.get(self.dtype)
-        for index, value in enumerate(self.invalid):
-            require(
-                top is None or (isinstance(value, int) and 0 <= value <= top),
-                f"invalid[{index}] must be a whole number from 0 to {top}, as the "
-                f"frames are {self.dtype}, got {value}.",
-            )
-
-
-Input = Union[ColorInput, PlaneInput]  # noqa: UP007  told apart by their kind
-
-
-def input_shapes(inputs: Iterable[Input]) -> dict[str, tuple[int, int, int, int]]:
-    """The shapes of the tensors that inputs fill together, in the inputs' order.
-
-    Raises:
-        ManifestError: they do not fill every channel once, or differ in size.
-    """
-    filled: dict[str, dict[int, Input]] = {}
-    for index, entry in enumerate(inputs):
-        planes = filled.setdefault(entry.tensor, {})
-        first = next(iter(planes.values()), entry)
-        size, wanted = ((i.resize.height, i.resize.width) for i in (entry, first))
-        require(
-            size == wanted,
-            f"inputs[{index}].resize must be {wanted[0]} x {wanted[1]}, as of the "
-            f"other inputs of tensor {entry.tensor!r}, got {size[0]} x {size[1]}.",
-        )
-        for channel in range(entry.channel, entry.channel + entry.planes):
-            require(
-                channel not in planes,
-                f"inputs[{index}].channel must be one that no other input of tensor "
-                f"{entry.tensor!r} fills, got {entry.channel}.",
-            )
-            planes[channel] = entry
-    shapes = {}
-    for name, planes in filled.items():
-        require(
-            sorted(planes) == list(range(len(planes))),
-            f"inputs must fill every channel of tensor {name!r}, got channels "
-            f"{sorted(planes)[:20]}.",
-        )
-        entry = planes[0]
-        shapes[name] = (1, len(planes), entry.resize.height, entry.resize.width)
-    return shapes
