@@ -54,6 +54,7 @@ def scenario(version: str, folder: Path) -> set[Use]:
 def _use(opened: bundle.Bundle, library: Library) -> None:
     """Build engines with every option and with none, one that is refused; run them."""
     int8, fp32, broken = opened.manifest.variants
+    (net,) = opened.manifest.graphs
     device = gpu.open_device()
     portable = library.is_portable
     options = engines.Options(
@@ -66,7 +67,7 @@ def _use(opened: bundle.Bundle, library: Library) -> None:
 
     def build(variant: Any, options: engines.Options) -> None:
         engines.engine_for(
-            opened, variant, properties, library=library, options=options
+            opened, net, variant, properties, library=library, options=options
         )
 
     build(fp32, options)

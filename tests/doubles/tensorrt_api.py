@@ -43,8 +43,11 @@ class State:
 
     def has(self, member: Any) -> bool:
         """Whether this version has what a template has."""
-        target = member.fget if isinstance(member, property) else member
-        return self.number >= getattr(target, "_since", ())
+        target = member
+        if isinstance(member, property):
+            target = member.fget or member.fset
+        until = getattr(target, "_until", (1 << 30,))
+        return getattr(target, "_since", ()) <= self.number < until
 
     def refused(self, call: str, logger: Any) -> bool:
         """Whether the machine lets this call fail, as TensorRT would say it: a log."""
@@ -73,6 +76,19 @@ def since(*version: int) -> Any:
     return mark
 
 
+def until(*version: int) -> Any:
+    """As `since`: it is gone from this version on."""
+
+    def mark(member: Any) -> Any:
+        member._until = version
+        return member
+
+    return mark
+
+
+_OF_TEMPLATES = {"__dict__", "__weakref__", "__module__", "__doc__", "_since", "_until"}
+
+
 def versioned(template: type, state: State, *bases: type) -> type:
     """The class of ``template`` in the version of ``state``.
 
@@ -82,7 +98,14 @@ def versioned(template: type, state: State, *bases: type) -> type:
     name = template.__name__
     body: dict[str, Any] = {}
     for key, member in vars(template).items():
-        if key in ("__dict__", "__weakref__", "__module__", "__doc__", "_since"):
+        if key in (
+            "__dict__",
+            "__weakref__",
+            "__module__",
+            "__doc__",
+            "_since",
+            "_until",
+        ):
             continue
         if key.startswith("_") and not key.startswith("__"):
             body[key] = member
@@ -135,6 +158,8 @@ def _noted_call(
 
 def _noted_property(found: property, where: str, member: str, state: State) -> property:
     def get(self: Any) -> Any:
+        if found.fget is None:
+            raise AttributeError(f"property {member!r} of {where!r} has no getter")
         state.note(where, member, "get")
         return found.fget(self)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import tensorrt_plan as plans
 from .faults import Refused
-from .tensorrt_api import expect
+from .tensorrt_api import expect, since
 
 _ALIGNMENT = 256
 
@@ -20,7 +20,7 @@ class IExecutionContext:
         self._engine = engine  # which the real one keeps alive too
         self._addresses: dict[str, int] = {}
         self._pending: dict[int, int] = {}
-        self._closed = False
+        self._scratch: tuple[int, int] | None = None  # where others gave it; or its own
 
     def set_tensor_address(self, name: str, memory: int) -> bool:
         memory = expect(memory, int, "set_tensor_address")
@@ -28,6 +28,20 @@ class IExecutionContext:
             return False
         self._addresses[name] = memory
         return True
+
+    @since(10, 1)
+    def set_device_memory(self, memory: int, size: int) -> None:
+        self._set_scratch(memory, expect(size, int, "set_device_memory"))
+
+    def _set_scratch(self, memory: int, size: int) -> None:
+        if self._scratch is None:
+            self._misused("setDeviceMemory: the context has memory of its own")
+        self._scratch = (expect(memory, int, "device_memory"), size)
+
+    # It can be set and not read, as in the bindings.
+    device_memory = property(
+        None, lambda self, memory: self._set_scratch(memory, self._engine._scratch())
+    )
 
     def get_tensor_shape(self, name: str) -> Any:
         return self._engine.get_tensor_shape(name)
@@ -49,6 +63,11 @@ class IExecutionContext:
             if address % _ALIGNMENT:
                 self._misused(f"address {address:#x} of tensor {name} is not aligned")
             ranges[tensor["mode"]].append((address, _bytes(tensor)))
+        if self._scratch is not None:
+            address, size = self._scratch
+            if size < self._engine._scratch() or not address or address % _ALIGNMENT:
+                self._misused(f"{size} bytes of device memory at {address:#x}")
+            ranges["OUTPUT"].append((address, self._engine._scratch()))
         capturing = machine.is_capturing(stream)
         thunk = _Run(self, dict(self._addresses), None if capturing else stream)
         try:
@@ -79,6 +98,7 @@ class _Run:
     def __init__(self, context: Any, addresses: dict[str, int], stream: Any) -> None:
         self._context, self._stream = weakref.ref(context), stream
         self._addresses, self._misuse = addresses, context._state.misuse
+        self._scratch = context._scratch
 
     def __call__(self) -> None:
         context = self._context()
@@ -87,6 +107,8 @@ class _Run:
         if self._stream is not None:
             context._pending[self._stream] -= 1
         engine = context._engine
+        if self._scratch is not None:
+            ctypes.memset(self._scratch[0], 0x77, engine._scratch())
         arrays = {
             name: _array(tensor, self._addresses[name])
             for name, tensor in engine._tensors.items()

@@ -49,6 +49,9 @@ _BY_VERSION: dict[str, dict[str, dict[str, int]]] = {
     },
     "LayerInformationFormat": {"8.6.1": {"ONELINE": 0, "JSON": 1}},
     "TensorIOMode": {"8.6.1": {"NONE": 0, "INPUT": 1, "OUTPUT": 2}},
+    "ExecutionContextAllocationStrategy": {
+        "10.3.0": {"STATIC": 0, "ON_PROFILE_CHANGE": 1, "USER_MANAGED": 2}
+    },
     "EngineValidity": {"rtx-1.7.1": {"VALID": 0, "INVALID": 2}},
     "EngineInvalidityDiagnostics": {
         "rtx-1.7.1": {

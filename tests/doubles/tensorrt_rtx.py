@@ -44,7 +44,9 @@ class ICudaEngine:
         if runtime_config is not None:
             kind = state.module.IRuntimeConfig
             cache = expect(runtime_config, kind, "create_execution_context")._cache
-        context = tensorrt_run.ICudaEngine.create_execution_context(self)
+        managed = state.module.ExecutionContextAllocationStrategy.USER_MANAGED
+        strategy = None if runtime_config is None else runtime_config._strategy
+        context = self._context(has_memory=strategy != managed)
         kernels = self._header["layers"]
         if context is not None and (cache is None or cache._kernels != kernels):
             state.machine.maybe_fail("compile")
@@ -62,6 +64,11 @@ class IExecutionContext:
 class IRuntimeConfig:
     def __init__(self, engine: Any) -> None:
         self._engine, self._cache = engine, None
+        self._strategy = self._state.module.ExecutionContextAllocationStrategy.STATIC
+
+    def set_execution_context_allocation_strategy(self, strategy: Any = None) -> None:
+        kind = self._state.module.ExecutionContextAllocationStrategy
+        self._strategy = expect(strategy or kind.STATIC, kind, "set_execution_context")
 
     def create_runtime_cache(self) -> Any:
         return self._state.module.IRuntimeCache()
@@ -99,9 +106,12 @@ def extended(state: State) -> dict[str, type]:
         template.__name__: template
         for template in (*tensorrt_run.TEMPLATES, tensorrt_context.IExecutionContext)
     }
+    others = (Runtime, ICudaEngine, IExecutionContext) if state.is_rtx else ()
+    if state.number < (10,):
+        others = (tensorrt_run.ICudaEngine8,)
+    for more in others:
+        name = more.__name__.removesuffix("8")
+        made[name] = type(name, (), {**vars(made[name]), **vars(more)})
     if state.is_rtx:
-        for more in (Runtime, ICudaEngine, IExecutionContext):
-            name = more.__name__
-            made[name] = type(name, (), {**vars(made[name]), **vars(more)})
         made |= {kind.__name__: kind for kind in (IRuntimeConfig, IRuntimeCache)}
     return made

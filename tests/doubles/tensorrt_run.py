@@ -9,7 +9,7 @@ import numpy as np
 
 from . import tensorrt_faults as faults
 from . import tensorrt_plan as plans
-from .tensorrt_api import expect
+from .tensorrt_api import expect, since, until
 
 
 class Dims:
@@ -108,10 +108,37 @@ class ICudaEngine:
         layout = self._tensor(name).get("format", "LINEAR")
         return getattr(self._state.module.TensorFormat, layout)
 
-    def create_execution_context(self) -> Any:
+    @since(10)
+    def create_execution_context(self, strategy: Any = None) -> Any:
+        kinds = self._state.module.ExecutionContextAllocationStrategy
+        strategy = expect(strategy or kinds.STATIC, kinds, "create_execution_context")
+        return self._context(has_memory=strategy != kinds.USER_MANAGED)
+
+    @until(11)
+    def create_execution_context_without_device_memory(self) -> Any:
+        return self._context(has_memory=False)
+
+    @property
+    @until(11)
+    def device_memory_size(self) -> int:
+        return self._scratch()
+
+    @property
+    @since(10, 1)
+    def device_memory_size_v2(self) -> int:
+        return self._scratch()
+
+    def _context(self, *, has_memory: bool) -> Any:
         if self._state.refused("create_execution_context", self._logger):
             return None
-        return self._state.module.IExecutionContext(self)
+        context = self._state.module.IExecutionContext(self)
+        if not has_memory:
+            context._scratch = (0, 0)
+        return context
+
+    def _scratch(self) -> int:
+        """Other bytes for other networks."""
+        return 1024 * len(self._header["layers"])
 
     def create_engine_inspector(self) -> Any:
         return self._state.module.EngineInspector(self)
@@ -153,6 +180,13 @@ class EngineInspector:
             return "\n".join(["Layers:", *header["layers"], "", "Bindings:"])
         bindings = list(self._engine._tensors)
         return json.dumps({"Layers": header["layers"], "Bindings": bindings})
+
+
+class ICudaEngine8:
+    """What the version before `ExecutionContextAllocationStrategy` has."""
+
+    def create_execution_context(self) -> Any:
+        return self._context(has_memory=True)
 
 
 TEMPLATES = (Dims, Runtime, ICudaEngine, EngineInspector)

@@ -9,144 +9,40 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
+from runtime.programs import (
+    CLASSES,
+    MEMORY,
+    RGB,
+    RNG,
+    SIBLING,
+    SIZE,
+    D,
+    Reference,
+    counts,
+    frame,
+    labels_of,
+    model,
+    write_program,
+)
 from typer.testing import CliRunner
 
 import fuseg
 from fuseg import bundle, manifest
-from fuseg.backends import registry
 from fuseg.cli import app
 from fuseg.errors import BackendError, FrameError
-
-SIZE = (6, 8)
-CLASSES = 4
-SIBLING = manifest.Missing("hold", 100.0, then="sibling")
-MS = 10**6
-
-
-def model(nodes, inputs, outputs, stored):
-    graph = helper.make_graph(
-        nodes,
-        "graph",
-        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs],
-        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in outputs],
-        [numpy_helper.from_array(a.astype(np.float32), n) for n, a in stored.items()],
-    )
-    opset = [helper.make_opsetid("", 17)]
-    made = helper.make_model(graph, opset_imports=opset, ir_version=8)
-    return made.SerializeToString()
-
-
-RNG = np.random.default_rng(5)
-DEEPER = RNG.standard_normal((2, 1, 1, 1))
-OF_BOTH = RNG.standard_normal((CLASSES, 5, 1, 1))
-OF_COLOR = RNG.standard_normal((CLASSES, 3, 1, 1))
-MEMORY = (1, CLASSES, *SIZE)
-RGB, D, D0 = (1, 3, *SIZE), (1, 1, *SIZE), (1, 2, *SIZE)
-
-NETWORKS = {
-    "depth-encoder": model(
-        [helper.make_node("Conv", ["d", "w"], ["d0"])],
-        [("d", D)],
-        [("d0", D0)],
-        {"w": DEEPER},
-    ),
-    # memory.next = (memory + scores of now) / 2, and that is what is labelled.
-    "net": model(
-        [
-            helper.make_node("Concat", ["rgb", "d0"], ["x"], axis=1),
-            helper.make_node("Conv", ["x", "w"], ["now"]),
-            helper.make_node("Add", ["memory", "now"], ["sum"]),
-            helper.make_node("Mul", ["sum", "half"], ["memory.next"]),
-            helper.make_node("Identity", ["memory.next"], ["scores"]),
-        ],
-        [("rgb", RGB), ("d0", D0), ("memory", MEMORY)],
-        [("scores", MEMORY), ("memory.next", MEMORY)],
-        {"w": OF_BOTH, "half": np.array(0.5)},
-    ),
-    "net-without-depth": model(
-        [helper.make_node("Conv", ["rgb", "w"], ["scores"])],
-        [("rgb", RGB)],
-        [("scores", MEMORY)],
-        {"w": OF_COLOR},
-    ),
-}
 
 
 @pytest.fixture
 def program(make_bundle, color_input, plane_input, tmp_path):
-    """``program(**state)``: a bundle of an encoder for depth, a network with a state
-    (its keys changed), and one that stands in for it without depth."""
+    """``program(**state)``: see `write_program`."""
 
     def make(missing=SIBLING, **state):
-        rgb, depth = color_input(), plane_input(tensor="d")
-        whole = bundle.Bundle.open(make_bundle(rgb, depth).path).manifest
-        shapes = {"rgb": RGB, "d": D, "d0": D0, "memory": MEMORY, "scores": MEMORY}
-        graphs = tuple(
-            manifest.Graph(
-                name,
-                reads,
-                writes,
-                {"fp32": manifest.Network(f"{name}.onnx", 17, 8)},
-                stands_in_for=original,
-            )
-            for name, reads, writes, original in (
-                ("depth-encoder", ("d",), ("d0",), None),
-                ("net", ("rgb", "d0", "memory"), ("scores", "memory.next"), None),
-                ("net-without-depth", ("rgb",), ("scores",), "net"),
-            )
-        )
-        keys = {"initial": 0.0, "steps_with": "rgb", **state}
-        whole = replace(
-            whole,
-            tensors={name: manifest.Tensor(shape) for name, shape in shapes.items()},
-            inputs=(rgb, replace(depth, missing=missing)),
-            graphs=graphs,
-            states=(manifest.State("memory", "memory.next", **keys),),
-            files={},
-        )
         path = tmp_path / "program.fuseg"
-        files = {f"{name}.onnx": data for name, data in NETWORKS.items()}
-        bundle.write(path, whole, files)
-        return path
+        makers = make_bundle, color_input, plane_input
+        return write_program(*makers, path, missing, **state)
 
     return make
-
-
-class Reference:
-    """What the bundle must give, in float64."""
-
-    def __init__(self):
-        self.memory = np.zeros(MEMORY[1:])
-
-    def label(self, tensors, *, depth=True):
-        rgb = tensors["rgb"][0].astype(np.float64)
-        if not depth:
-            self.memory = np.zeros(MEMORY[1:])
-            return np.einsum("cp,phw->chw", OF_COLOR[..., 0, 0], rgb)
-        d0 = np.einsum("cp,phw->chw", DEEPER[..., 0, 0], tensors["d"][0])
-        both = np.concatenate([rgb, d0])
-        now = np.einsum("cp,phw->chw", OF_BOTH[..., 0, 0], both)
-        self.memory = (self.memory + now) / 2
-        return self.memory
-
-
-def frame(rng, at_ms, *, depth):
-    rgb = rng.integers(0, 256, (*SIZE, 3)).astype(np.uint8)
-    given = {"rgb": fuseg.Frame(rgb, at_ms * MS)}
-    if depth:
-        plane = rng.integers(500, 5000, SIZE).astype(np.uint16)
-        given["depth"] = fuseg.Frame(plane, at_ms * MS)
-    return given
-
-
-def counts(segmenter):
-    names = [graph.name for graph in segmenter.manifest.graphs]
-    return dict(zip(names, segmenter.backend.ran, strict=True))
-
-
-def labels_of(scores):
-    return scores.argmax(0).astype(np.uint8)
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
@@ -241,6 +137,47 @@ def test_a_gap_in_the_clock_and_another_camera_start_a_state_anew(program):
         np.testing.assert_array_equal(got.labels, labels_of(wanted))
 
 
+def test_a_frame_whose_scores_are_no_numbers_leaves_no_trace_in_a_state(
+    program, monkeypatch
+):
+    segmenter = fuseg.load(program())
+    net = segmenter.backend._in_order[1]
+    run = net.run
+
+    def spoiled():
+        run()
+        for scores in net.outputs.values():
+            scores.fill(np.nan)
+
+    rng, reference = np.random.default_rng(6), Reference()
+    for number in range(6):
+        given = frame(rng, 33 * number, depth=True)
+        if number == 3:
+            with monkeypatch.context() as patch:
+                patch.setattr(net, "run", spoiled)
+                with pytest.raises(BackendError, match="not numbers"):
+                    segmenter(**given)
+        wanted = reference.label(segmenter.preprocess(**given))
+        np.testing.assert_array_equal(segmenter(**given).labels, labels_of(wanted))
+
+
+def test_a_substitute_after_a_frame_that_failed_is_read(program, monkeypatch):
+    """The encoder had run for the sensor's frame; the planes hold the fill again."""
+    missing = {"depth": {"policy": "substitute"}}
+    segmenter, other = (fuseg.load(program(), missing=missing) for _ in "ab")
+    rng = np.random.default_rng(7)
+    alone, whole = (frame(rng, at, depth=at == 33) for at in (0, 33))
+    segmenter(**alone)
+    other(**alone)
+    net = segmenter.backend._in_order[1]
+    with monkeypatch.context() as patch:
+        patch.setattr(net, "run", lambda: (_ for _ in ()).throw(BackendError("no.")))
+        with pytest.raises(BackendError):
+            segmenter(**whole)
+    del whole["depth"]
+    np.testing.assert_array_equal(segmenter(**whole).labels, other(**whole).labels)
+
+
 def test_two_sensors_that_no_graph_does_without_together_are_refused(
     make_bundle, color_input, plane_input, tmp_path
 ):
@@ -291,27 +228,6 @@ def test_two_sensors_that_no_graph_does_without_together_are_refused(
     missing = ast.literal_eval(advice[1])
     result = fuseg.load(path, missing=missing)(stamp_ns=0)
     assert {s.state for s in result.sources.values()} == {"substituted"}
-
-
-@pytest.mark.parametrize("backend", ["tensorrt", "onnxruntime-cuda"])
-def test_a_backend_of_a_gpu_says_that_it_runs_one_graph(program, backend):
-    opened = bundle.Bundle.open(program())
-    assert registry.variants_for(opened, backend) == []
-    with pytest.raises(
-        BackendError,
-        match=r"^backend .* runs a bundle of one graph without a state in this "
-        r"version, and this one has depth-encoder, net, net-without-depth: choose onnx",
-    ):
-        registry.variant_for(opened, backend)
-
-
-def test_auto_goes_on_to_a_cpu_where_there_is_a_gpu(program, monkeypatch, caplog):
-    monkeypatch.setattr(registry, "gpu_count", lambda: 1)
-    monkeypatch.setattr(registry, "unavailable", lambda *_: None)
-    with caplog.at_level("INFO", "fuseg"):
-        segmenter = fuseg.load(program())
-    assert segmenter.backend_name == "onnxruntime"
-    assert "not tensorrt: backend tensorrt runs a bundle of one graph" in caplog.text
 
 
 def test_inspect_shows_what_each_graph_is_for(program):

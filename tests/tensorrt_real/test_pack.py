@@ -50,7 +50,7 @@ def test_the_same_bundle_gives_the_same_pack(build, rgbd_bundle, tmp_path):
     for pack in packs:
         code, out, _ = build(rgbd_bundle, "--pack", pack, "--rebuild", "--json")
         assert code == 0
-        found = json.loads(out)
+        (found,) = json.loads(out)["engines"]
         assert found["built"] is True
         assert found["fingerprint"]["tensorrt"] == "rtx-1.7.1.116"
         assert {found["fingerprint"][k] for k in ("gpu", "driver")} == {"any"}
@@ -58,13 +58,13 @@ def test_the_same_bundle_gives_the_same_pack(build, rgbd_bundle, tmp_path):
 
 
 def test_half_precision_is_first_and_in_its_own_layouts(build, tiny):
-    found = json.loads(build(tiny, "--json")[1])
+    (found,) = json.loads(build(tiny, "--json")[1])["engines"]
     assert found["variant"] == "fp16"
     kinds = {n: (t["dtype"], t["layout"]) for n, t in found["io_formats"].items()}
     assert kinds["rgb"] == ("float16", "chw4")
     assert kinds["scores"][0] == "float16"
     assert found["fallback"] is None
-    int8 = json.loads(build(tiny, "--variant", "int8-trt", "--json")[1])
+    (int8,) = json.loads(build(tiny, "--variant", "int8-trt", "--json")[1])["engines"]
     assert int8["io_formats"]["rgb"]["dtype"] == "int8"
 
 

@@ -15,8 +15,8 @@ from ..bundle import Bundle
 from ..cuda import Device, DeviceProperties
 from ..cuda.buffers import Buffers
 from ..errors import ArgumentError, BackendError, BundleError
-from ..manifest import Manifest, Variant
-from .tensors import GpuTensor
+from ..manifest import Graph, Manifest, Variant
+from .tensors import GpuTensor, Shared
 
 UNKNOWN = "version not recorded"
 
@@ -80,9 +80,17 @@ class GpuBackend(Protocol):
     outputs: dict[str, GpuTensor]
 
     def bind(
-        self, inputs: Shapes, outputs: Shapes, buffers: Buffers, stream: int
+        self,
+        inputs: Shapes,
+        outputs: Shapes,
+        buffers: Buffers,
+        stream: int,
+        shared: Shared | None = None,
     ) -> None:
         """Take the memory of these tensors from ``buffers``, for work on this stream.
+
+        Args:
+            shared: Of one graph of several: what it has in common with them.
 
         Raises:
             BundleError: the network has other tensors than these.
@@ -168,14 +176,15 @@ class GpuBackendInfo(BackendInfo):
         unsupported: Why it cannot run on a GPU; None if it can, or it runs on all.
         variants: Those of a manifest that it runs, the preferred one first; may raise
             BuildError.
-        load: Makes it of a bundle's variant for the GPU of this number.
+        load: Makes it of a graph of a bundle, in a variant that the graph has, for the
+            GPU of this number.
         is_built: Whether `load` needs no minutes; None if it never does.
     """
 
     unavailable: Callable[[], str | None]
     variants: Callable[[Manifest], list[Variant]]
-    load: Callable[[Bundle, Variant, int], GpuBackend]
-    is_built: Callable[[Bundle, Variant, int], bool] | None = None
+    load: Callable[[Bundle, Graph, Variant, int], GpuBackend]
+    is_built: Callable[[Bundle, Graph, Variant, int], bool] | None = None
     unsupported: Callable[[DeviceProperties], str | None] | None = None
 
 
@@ -216,6 +225,21 @@ def require_from(library: str, err: Exception, *, called: Any = None) -> None:
     translated = top == "builtins" and where.partition(".")[0] in packages
     if top != library and not translated:
         raise err
+
+
+def require_place(found: GpuTensor, wanted: GpuTensor, name: str) -> GpuTensor:
+    """A shared tensor, if the network takes it as it lies in memory.
+
+    Raises:
+        BackendError: It does not.
+    """
+    if (found.dtype, found.layout) != (wanted.dtype, wanted.layout):
+        raise BackendError(
+            f"tensor {name} must be {wanted.dtype} {wanted.layout}, as the bundle's "
+            f"other graphs have it, got {found.dtype} {found.layout}: build the "
+            "engines again, `fuseg build --rebuild`."
+        )
+    return wanted
 
 
 def shapes_of(arrays: Arrays) -> dict[str, tuple[int, ...]]:

@@ -17,10 +17,10 @@ from ..bundle import Bundle
 from ..cuda import Device, open_device
 from ..cuda.buffers import Buffers
 from ..errors import BackendError, DeviceError, DeviceMemoryError
-from ..manifest import Manifest, Variant
+from ..manifest import Graph, Manifest, Variant
 from .base import GpuBackendInfo, Shapes, require_from, require_tensors
 from .onnxruntime import session_options, tensors_of, warn_of_clash
-from .tensors import GpuTensor
+from .tensors import GpuTensor, Shared
 
 PROVIDER = "CUDAExecutionProvider"
 
@@ -52,7 +52,12 @@ class OnnxRuntimeCudaBackend:
         self.outputs: dict[str, GpuTensor] = {}
 
     def bind(
-        self, inputs: Shapes, outputs: Shapes, buffers: Buffers, stream: int
+        self,
+        inputs: Shapes,
+        outputs: Shapes,
+        buffers: Buffers,
+        stream: int,
+        shared: Shared | None = None,
     ) -> None:
         """See `GpuBackend.bind`. The session is made here, as it needs the stream."""
         session = _session(self._model, self.device, stream)
@@ -63,8 +68,14 @@ class OnnxRuntimeCudaBackend:
         close.atexit = False
         require_tensors("input", tensors_of(session.get_inputs()), inputs)
         require_tensors("output", tensors_of(session.get_outputs()), outputs)
-        self.inputs = {name: _tensor(s, buffers) for name, s in inputs.items()}
-        self.outputs = {name: _tensor(s, buffers) for name, s in outputs.items()}
+        known = {} if shared is None else shared.tensors
+        self.inputs, self.outputs = (
+            {
+                name: known[name] if name in known else _tensor(shape, buffers)
+                for name, shape in shapes.items()
+            }
+            for shapes in (inputs, outputs)
+        )
         binding = session.io_binding()
         for bind, tensors in (
             (binding.bind_input, self.inputs),
@@ -212,10 +223,11 @@ def _variants(manifest: Manifest) -> list[Variant]:
     return [known[name] for name in ("fp16", "fp32") if name in known]
 
 
-def _load(bundle: Bundle, variant: Variant, device: int) -> OnnxRuntimeCudaBackend:
-    return OnnxRuntimeCudaBackend(
-        bundle.read(bundle.network(variant).file), open_device(device)
-    )
+def _load(
+    bundle: Bundle, graph: Graph, variant: Variant, device: int
+) -> OnnxRuntimeCudaBackend:
+    model = bundle.read(graph.networks[variant.name].file)
+    return OnnxRuntimeCudaBackend(model, open_device(device))
 
 
 INFO = GpuBackendInfo(

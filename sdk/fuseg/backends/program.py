@@ -6,6 +6,7 @@ A graph runs when something that it reads is new: a frame, or what another graph
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -116,8 +117,18 @@ class Program:
                     self.reset(index, reset)
                 self._new[index] = False
         except BaseException:
-            self._done = [False] * len(self.states)
+            self.undo()
             raise
+
+    def undo(self) -> None:
+        """Leave the states at the frame before: what the last step made is no use."""
+        self._done = [False] * len(self.states)
+
+    def copy(self) -> Program:
+        """One that goes its own way from here."""
+        twin = copy.copy(self)
+        twin._new, twin._done = [*self._new], [*self._done]
+        return twin
 
     def reset(self, index: int, reset: Callable[[int], None]) -> None:
         """Start one state anew."""
@@ -193,6 +204,10 @@ class ProgramBackend:
         """
         self._program.put(fresh, gone)
         self._program.step(self._run, self._advance, self._reset)
+
+    def undo(self) -> None:
+        """See `Program.undo`."""
+        self._program.undo()
 
     def reset_state(self, index: int) -> None:
         """Start a state of the manifest anew."""

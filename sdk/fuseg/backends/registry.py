@@ -20,6 +20,7 @@ from .base import (
     require_threads,
 )
 from .program import ProgramBackend
+from .program_gpu import GpuProgramBackend
 from .tensorrt import backend as tensorrt
 from .tensorrt import rtx as tensorrt_rtx
 
@@ -97,7 +98,15 @@ def load(
     """
     info, manifest = info_of(name), bundle.manifest
     if isinstance(info, GpuBackendInfo):
-        return info.load(bundle, variant, device)
+        loaded = {
+            graph.name: info.load(
+                bundle, graph, manifest.precision_of(graph, variant), device
+            )
+            for graph in manifest.graphs
+        }
+        if manifest.is_program:
+            return GpuProgramBackend(manifest, loaded)
+        return loaded[manifest.graphs[0].name]
     if manifest.is_program:  # each graph has threads: those of one that has run would
         allow_spinning = False  # take the cores from the next one (twice as slow)
     made = {}
@@ -172,15 +181,10 @@ def unavailable(name: str, device: int) -> str | None:
 def variants_for(bundle: Bundle, name: str) -> list[Variant]:
     """The variants that are meant for this backend, the preferred one first.
 
-    None for a GPU, if the bundle has several graphs or a state.
-
     Raises:
         BuildError: TensorRT cannot be imported.
     """
-    info, manifest = info_of(name), bundle.manifest
-    if isinstance(info, GpuBackendInfo) and manifest.is_program:
-        return []
-    return info.variants(manifest)
+    return info_of(name).variants(bundle.manifest)
 
 
 def variant_for(bundle: Bundle, name: str, variant: str | None = None) -> Variant:
@@ -188,15 +192,8 @@ def variant_for(bundle: Bundle, name: str, variant: str | None = None) -> Varian
 
     Raises:
         ArgumentError: There is no such variant, or none for this backend.
-        BackendError: The backend does not run a bundle like this one.
         BuildError: TensorRT cannot be imported.
     """
-    if isinstance(info_of(name), GpuBackendInfo) and bundle.manifest.is_program:
-        graphs = ", ".join(graph.name for graph in bundle.manifest.graphs)
-        raise BackendError(
-            f"backend {name} runs a bundle of one graph without a state in this "
-            f"version, and this one has {graphs}: choose onnxruntime or openvino."
-        )
     fitting = {v.name: v for v in variants_for(bundle, name)}
     if variant is None and fitting:
         return next(iter(fitting.values()))
@@ -213,7 +210,11 @@ def must_be_built(bundle: Bundle, name: str, variant: Variant, device: int) -> b
     info = info_of(name)
     if isinstance(info, CpuBackendInfo) or info.is_built is None:
         return False
-    return not info.is_built(bundle, variant, device)
+    manifest = bundle.manifest
+    return not all(
+        info.is_built(bundle, graph, manifest.precision_of(graph, variant), device)
+        for graph in manifest.graphs
+    )
 
 
 def require_known(name: str) -> None:

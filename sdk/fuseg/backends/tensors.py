@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..cuda.buffers import Buffers
 
 GROUP = {"chw4": 4, "hwc8": 8}  # channels that lie side by side, padded to a multiple
 
@@ -16,10 +20,11 @@ class GpuTensor(NamedTuple):
 
     Attributes:
         address: Of its first byte.
-        shape: The manifest's, (1, C, h, w).
+        shape: The manifest's: (1, C, h, w), or of another number of axes.
         dtype: float32, float16 or int8.
-        layout: ``"linear"``: planes, (C, h, w). ``"chw4"``: (ceil(C / 4), h, w, 4).
-            ``"hwc8"``: (h, w, P), P being C rounded up to a multiple of 8.
+        layout: ``"linear"``: all but the first axis, (C, h, w). ``"chw4"``:
+            (ceil(C / 4), h, w, 4). ``"hwc8"``: (h, w, P), P being C rounded up to a
+            multiple of 8.
         scale: What one step of int8 stands for.
     """
 
@@ -39,11 +44,33 @@ class GpuTensor(NamedTuple):
         return math.prod(self.stored) * int(self.dtype.itemsize)
 
 
+@dataclass
+class Shared:
+    """What graphs on one stream, which never run at the same time, have in common.
+
+    Attributes:
+        tensors: Those that have their place already, by name.
+        scratch: Of each that needs memory to work in: how many bytes, and what to call
+            with the address and size of it.
+    """
+
+    tensors: dict[str, GpuTensor] = field(default_factory=dict)
+    scratch: list[tuple[int, Callable[[int, int], None]]] = field(default_factory=list)
+
+    def give_scratch(self, buffers: Buffers) -> None:
+        """Give all of them the same memory."""
+        if self.scratch:
+            size = max(1, *(needed for needed, _ in self.scratch))
+            address = buffers.memory(size)
+            for _, use in self.scratch:
+                use(address, size)
+
+
 def stored_shape(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
     """The memory's shape of a (1, C, h, w) tensor in this layout."""
-    _, channels, height, width = shape
     if layout == "linear":
-        return channels, height, width
+        return shape[1:]
+    _, channels, height, width = shape
     groups = -(-channels // GROUP[layout])
     if layout == "chw4":
         return groups, height, width, GROUP[layout]
@@ -70,12 +97,12 @@ def encode(values: NDArray[np.float32], tensor: GpuTensor) -> NDArray[Any]:
 
 def decode(stored: NDArray[Any], tensor: GpuTensor) -> NDArray[np.float32]:
     """The values, (1, C, h, w) float32, of what lies in memory."""
-    _, channels, height, width = tensor.shape
     planes = stored
     if tensor.layout == "chw4":
+        _, channels, height, width = tensor.shape
         planes = stored.transpose(0, 3, 1, 2).reshape(-1, height, width)[:channels]
     elif tensor.layout == "hwc8":
-        planes = stored[..., :channels].transpose(2, 0, 1)
+        planes = stored[..., : tensor.shape[1]].transpose(2, 0, 1)
     values: NDArray[np.float32] = planes[None].astype(np.float32)
     if tensor.dtype == np.int8:
         values *= np.float32(tensor.scale)

@@ -27,7 +27,8 @@ from .printing import print_json
 HELP = """Build the TensorRT engine of a bundle for this GPU, and cache it.
 
 The build runs in a separate process and takes minutes. Loading with backend tensorrt
-then uses the cached engine.
+then uses the cached engine. A bundle of several graphs has an engine for each of them;
+a pack holds them all.
 
 With --target rtx the engine is TensorRT for RTX's: for all RTX GPUs of the 30, 40 and
 50 series and GB10, built in seconds on any x86-64 Linux machine, with or without a GPU.
@@ -195,26 +196,36 @@ def build(
         backend = "tensorrt-rtx" if library is RTX else "tensorrt"
         chosen = variant_for(opened, backend, variant)
         properties = None if library is RTX else _properties(device)
+        manifest = opened.manifest
+        parts = [(g, manifest.precision_of(g, chosen)) for g in manifest.graphs]
         cache.prepare()  # before minutes are spent on what cannot be cached
         if pack_from is not None and trust is not None:
-            wanted = fingerprint_of(opened, chosen, properties, about.identity, options)
-            engine = pack.install(pack_from, trust, wanted)
+            wanted = [
+                fingerprint_of(opened, *part, properties, about.identity, options)
+                for part in parts
+            ]
+            made = pack.install(pack_from, trust, wanted)
         else:
-            with _bar(chosen.name) as show_progress:
-                engine = engines.engine_for(
-                    opened,
-                    chosen,
-                    properties,
-                    library=library,
-                    options=options,
-                    device=device,
-                    rebuild=rebuild,
-                    progress=show_progress,
-                )
+            made = []
+            for graph, own in parts:
+                with _bar(engines.words(manifest, graph, own)) as show_progress:
+                    made.append(
+                        engines.engine_for(
+                            opened,
+                            graph,
+                            own,
+                            properties,
+                            library=library,
+                            options=options,
+                            device=device,
+                            rebuild=rebuild,
+                            progress=show_progress,
+                        )
+                    )
         digest = None
         if pack_to is not None:
-            digest = pack.write_pack(pack_to, engine, sign_key)
-        result = as_json(opened, engine, pack_from, pack_to, digest)
+            digest = pack.write_pack(pack_to, made, sign_key)
+        result = as_json(opened, chosen, made, pack_from, pack_to, digest)
     if json:
         print_json(result)
     else:

@@ -131,6 +131,12 @@ class Manifest(Record):
         """The ONNX file of a graph in a variant: its fp32 if it has no other."""
         return graph.networks.get(variant.name) or graph.networks["fp32"]
 
+    def precision_of(self, graph: Graph, variant: Variant) -> Variant:
+        """The variant whose file a graph runs in a variant of the program."""
+        if variant.name in graph.networks or self.full is None:
+            return variant
+        return self.full
+
     def members(self) -> tuple[str, ...]:
         """Name, sorted and once each, every member the graphs and samples need."""
         names = {n.file for graph in self.graphs for n in graph.networks.values()}

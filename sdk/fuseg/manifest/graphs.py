@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -9,7 +10,7 @@ from typing import Literal
 from .schema import Record, require, require_unique, within
 from .variants import is_member_name
 
-__all__ = ["Graph", "Network", "State", "require_program", "runnable"]
+__all__ = ["Graph", "Network", "State", "require_program", "runnable", "shared_tensors"]
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,13 @@ def runnable(
         else:
             chosen.append(found)
     return tuple(chosen), frozenset(missing)
+
+
+def shared_tensors(graphs: Sequence[Graph], states: Sequence[State]) -> frozenset[str]:
+    """The tensors that several graphs use, or one graph at two frames: states."""
+    uses = Counter(name for g in graphs for name in {*g.reads, *g.writes})
+    kept = (name for state in states for name in (state.tensor, state.next))
+    return frozenset((*kept, *(name for name in uses if uses[name] > 1)))
 
 
 def require_program(

@@ -11,7 +11,7 @@ from contextlib import suppress
 from ..cuda import Device
 from ..errors import BackendError, DeviceError
 
-_MOST = 8  # kinds: frame sizes, sensors that are missing
+_MOST = 16  # kinds: frame sizes, sensors that are missing, graphs that run
 _TRIES = 3  # captures in a row that may fail
 
 

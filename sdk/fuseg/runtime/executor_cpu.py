@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from ..backends import Backend, GpuBackend
 from ..backends.program import ProgramBackend
 from ..cuda import Device
+from ..errors import BackendError
 from ..manifest import Manifest
 from .executor import FrameJob, InFlight, require_numbers, shapes
 from .preprocess import Preprocessor
-from .program_steps import ProgramSteps
+from .program_steps import CpuProgramSteps
 from .upsample_cache import UpsampleCache
 
 
@@ -34,7 +35,7 @@ class CpuExecutor:
         backend.bind(inputs, outputs)
         self._steps = None
         if isinstance(backend, ProgramBackend):
-            self._steps = ProgramSteps(backend, manifest)
+            self._steps = CpuProgramSteps(backend, manifest)
         self.name = backend.name
         self.survives_fork: bool = getattr(backend, "survives_fork", True)
         self._backend, self._preprocessor = backend, preprocessor
@@ -62,7 +63,12 @@ class CpuExecutor:
             nan_samples=self._nan_samples,
         )
         running.labelled_ns = time.perf_counter_ns()
-        require_numbers(self.name, int(self._nan_samples[0]), self._scores.shape)
+        try:
+            require_numbers(self.name, int(self._nan_samples[0]), self._scores.shape)
+        except BackendError:
+            if self._steps is not None:  # what it made of its states is no number
+                self._steps.undo()
+            raise
         return running
 
     def finish(self, running: InFlight) -> None:

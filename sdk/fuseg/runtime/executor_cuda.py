@@ -4,7 +4,8 @@ Frame to pinned memory, to the GPU, packed into the network's input, the network
 scores to labels, labels to pinned memory: one stream, and from the third frame of a
 kind on one CUDA graph; frames that are on the GPU are packed before it. A second slot,
 with a stream and buffers of its own, is made for those who give the next frame before
-they take the labels of the last one.
+they take the labels of the last one; but a program of several graphs has one, as its
+frames begin with what the last one left.
 """
 
 from __future__ import annotations
@@ -98,13 +99,18 @@ class CudaExecutor:
             shape = self._manifest.tensors[tensor].shape
             require_numbers(self.name, nan_samples, shape)
         except BackendError as err:
+            if running.slot.steps is not None:
+                running.slot.steps.undo()
             running.failure = err
             running.done = True
             raise
         running.done = True
 
     def reset(self) -> None:
-        """See `Executor.reset`: no bundle that runs here has a state."""
+        """See `Executor.reset`; a bundle with a state has one slot."""
+        steps = self._slots[0].steps
+        if steps is not None:
+            steps.reset()
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """See `Executor.tensors`."""

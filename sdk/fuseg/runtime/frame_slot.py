@@ -11,15 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backends import GpuBackend
+from ..backends.program_gpu import GpuProgramBackend
 from ..cuda import Pinned
 from ..cuda.array_view import CudaArrayView, as_view, view_at
 from ..cuda.buffers import Buffers
 from ..cuda.launch import nvtx_range, ordered_on
-from ..errors import DeviceError
+from ..errors import BackendError, DeviceError
 from ..manifest import Manifest
 from .cuda_graphs import CudaGraphs
 from .executor import FrameJob, shapes
 from .preprocess import Preprocessor
+from .program_steps import GpuProgramSteps
 from .upsample_cache import UpsampleCache
 
 _MOST_VIEWS = 32
@@ -38,6 +40,7 @@ class FrameSlot:
     Attributes:
         inputs: The network's input tensors.
         stream: Where all its work is put.
+        steps: Of a program of several graphs; else None.
     """
 
     def __init__(
@@ -55,6 +58,9 @@ class FrameSlot:
             self.graphs = CudaGraphs(self._device, self.stream)
             backend.bind(*shapes(manifest), self._buffers, self.stream)
             pixel = self._buffers.memory(1)
+        self.steps = None
+        if isinstance(backend, GpuProgramBackend):
+            self.steps = GpuProgramSteps(backend, manifest)
         self.inputs = backend.inputs
         output = manifest.outputs[0]
         self._scores = scores = backend.outputs[output.tensor]
@@ -81,6 +87,10 @@ class FrameSlot:
         for job in jobs:
             self.start(job, {}, graph=False)
             self.wait()
+        if self.steps is not None:
+            with self._device.active():
+                self.steps.rehearse()
+            self.wait()
 
     def start(
         self, job: FrameJob, held: Mapping[str, FrameSlot], *, graph: bool
@@ -95,11 +105,13 @@ class FrameSlot:
         """
         with self._device.active(), nvtx_range("fuseg frame"):
             if not self._waited:  # that failed: what is queued may use the buffers
-                self._device.synchronize(self.stream)
+                self.settle()
             frames = self._stage(job)
             kind = self._kind(job, frames, held)
             self._prepare(job)
             self._wait_for_others(held)
+            if self.steps is not None:
+                kind = kind, self.steps.plan(job.plan)
 
             def enqueue() -> None:
                 self._enqueue(job, frames, held)
@@ -111,11 +123,15 @@ class FrameSlot:
                     self.graphs.run(kind, enqueue)
                 else:
                     enqueue()
-            except BaseException:
+            except BaseException as err:
                 self.graphs.settle()
                 with suppress(DeviceError):  # the first error is the one to tell
                     self.settle()
+                if self.steps is not None:
+                    self.steps.refused(known=isinstance(err, BackendError))
                 raise
+            if self.steps is not None:
+                self.steps.taken(job.plan)
 
     def wait(self) -> None:
         """Wait for the frame that was started."""
@@ -124,8 +140,13 @@ class FrameSlot:
 
     def settle(self) -> None:
         """As `wait`, unseen by a profiler."""
-        with self._device.active():
-            self._device.synchronize(self.stream)
+        try:
+            with self._device.active():
+                self._device.synchronize(self.stream)
+        except DeviceError:
+            if self.steps is not None:
+                self.steps.lost()
+            raise
         self._waited = True
 
     def fetch(self, job: FrameJob) -> int:

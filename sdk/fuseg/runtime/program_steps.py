@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from ..backends.program import ProgramBackend
+from ..backends.program_gpu import GpuProgramBackend
 from ..manifest import Manifest
 from .preprocess import FramePlan
 
@@ -10,25 +13,29 @@ _NS_PER_MS = 1e6
 
 
 class ProgramSteps:
-    """Runs a program for one frame set after another.
+    """One frame set after another, for a program.
 
     Args:
         backend: Bound; its input tensors hold what the plans say.
     """
 
-    def __init__(self, backend: ProgramBackend, manifest: Manifest) -> None:
+    def __init__(
+        self, backend: ProgramBackend | GpuProgramBackend, manifest: Manifest
+    ) -> None:
         self._backend, self._states = backend, manifest.states
         self._tensors = {entry.name: entry.tensor for entry in manifest.inputs}
+        self.forget()
+
+    def forget(self) -> None:
+        """Go on as if there had been no frame."""
         self._substituted: set[str] = set()  # inputs whose planes hold their fill
-        self._stepped: dict[str, float] = {}  # by tensor: the stamp of its last frame
+        # By tensor the stamp of its last frame; and of the frame before.
+        self._stepped: dict[str, float] = {}
+        self._before: dict[str, float] = {}
         self._camera: tuple[int, int] | None = None
 
-    def run(self, plan: FramePlan) -> None:
-        """Run what has something new to read.
-
-        Raises:
-            BackendError: a graph failed; the frame may be given again.
-        """
+    def begin(self, plan: FramePlan) -> set[str]:
+        """The tensors that are new; states that do not go on here start anew."""
         fresh, stamps = set(), dict(self._stepped)
         for name, decision in plan.decisions.items():
             tensor = self._tensors[name]
@@ -40,11 +47,26 @@ class ProgramSteps:
         for index, state in enumerate(self._states):
             if self._is_broken(state.steps_with, state.max_gap_ms, stamps, plan):
                 self._backend.reset_state(index)
-        self._backend.step(fresh, plan.gone)
-        self._stepped, self._camera = stamps, plan.sync_state.camera
+        # Until the end is known, planes that were substituted may hold a frame.
+        self._substituted = set()
+        self._before, self._stepped = self._stepped, stamps
+        return fresh
+
+    def end(self, plan: FramePlan) -> None:
+        """All that was new has been read."""
+        self._camera = plan.sync_state.camera
         self._substituted = {
             name for name, d in plan.decisions.items() if d.state == "substituted"
         }
+
+    def undo(self) -> None:
+        """The frame that ended last has no result: it may be given again."""
+        self._backend.undo()
+        self.fail()
+
+    def fail(self) -> None:
+        """The frame that began last did not come to its end."""
+        self._stepped, self._substituted = self._before, set()
 
     def reset(self) -> None:
         """Start every state anew."""
@@ -65,3 +87,64 @@ class ProgramSteps:
         if max_gap_ms is None or before is None or now is None:
             return False
         return abs(now - before) > max_gap_ms * _NS_PER_MS
+
+
+class CpuProgramSteps(ProgramSteps):
+    """On a CPU: when a step returns, it is done."""
+
+    def __init__(self, backend: ProgramBackend, manifest: Manifest) -> None:
+        super().__init__(backend, manifest)
+        self._step = backend.step
+
+    def run(self, plan: FramePlan) -> None:
+        """Run what has something new to read.
+
+        Raises:
+            BackendError: a graph failed; the frame may be given again.
+        """
+        fresh = self.begin(plan)
+        try:
+            self._step(fresh, plan.gone)
+        except BaseException:
+            self.fail()
+            raise
+        self.end(plan)
+
+
+class GpuProgramSteps(ProgramSteps):
+    """On a GPU: work is taken, or refused, before it is done."""
+
+    def __init__(self, backend: GpuProgramBackend, manifest: Manifest) -> None:
+        super().__init__(backend, manifest)
+        self._program = backend
+
+    def plan(self, plan: FramePlan) -> Hashable:
+        """What `GpuProgramBackend.enqueue` will do."""
+        return self._program.plan(self.begin(plan), plan.gone)
+
+    def taken(self, plan: FramePlan) -> None:
+        """The work is on the stream."""
+        self._program.commit()
+        self.end(plan)
+
+    def refused(self, *, known: bool) -> None:
+        """Some of it is not; what is, was waited for.
+
+        Args:
+            known: Whether `GpuProgramBackend.enqueue` knows how much that was.
+        """
+        if not known:
+            self.lost()
+            return
+        self._program.fail()
+        self.fail()
+
+    def lost(self) -> None:
+        """Work failed that was taken, or nobody knows whether it was."""
+        self._program.restart()
+        self.forget()
+
+    def rehearse(self) -> None:
+        """Put every graph on the stream, and go on as if none had run."""
+        self._program.rehearse()
+        self.forget()

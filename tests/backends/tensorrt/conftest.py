@@ -112,7 +112,9 @@ def engine(bundle: bundles.Bundle) -> Callable[..., engines.Engine]:
 
     def make(variant: str = "fp16", **how: Any) -> engines.Engine:
         (chosen,) = [v for v in bundle.manifest.variants if v.name == variant]
-        return engines.engine_for(bundle, chosen, how.pop("facts", FACTS), **how)
+        return engines.engine_for(
+            bundle, bundle.manifest.graphs[0], chosen, how.pop("facts", FACTS), **how
+        )
 
     return make
 
@@ -128,7 +130,8 @@ opened = bundle.Bundle.open(sys.argv[1])
 facts = DeviceProperties("Pretend GPU", (8, 7), 8 << 30, True, "12.6")
 def progress(report):
     print("progress", report.fraction, flush=True)
-made = engines.engine_for(opened, chosen, facts, progress=progress)
+(net,) = opened.manifest.graphs
+made = engines.engine_for(opened, net, chosen, facts, progress=progress)
 print(json.dumps([made.built, made.record.plan.sha256]), flush=True)
 """
 

@@ -184,7 +184,7 @@ def test_a_network_that_tensorrt_cannot_read(doubled, make_bundle_of, facts):
     bundle = make_bundle_of(onnx=onnx)
     (variant,) = bundle.manifest.variants
     with pytest.raises(BuildError) as caught:
-        engines.engine_for(bundle, variant, facts)
+        engines.engine_for(bundle, bundle.manifest.graphs[0], variant, facts)
     node = "node 0" if doubled.version == "8.6.1" else "Einsum node join"
     told = f"cannot read the network: {node}: Unrecognized attribute"
     assert told in str(caught.value)

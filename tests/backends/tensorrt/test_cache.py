@@ -274,18 +274,19 @@ def test_clear_may_keep_the_newest(kept, engine):
 def test_the_newest_of_a_variant_is_found_however_it_was_built(
     engine, bundle, facts, trt10
 ):
+    (net,) = bundle.manifest.graphs
     (variant,) = [v for v in bundle.manifest.variants if v.name == "fp16"]
-    assert engines.find(bundle, variant, facts) is None
+    assert engines.find(bundle, net, variant, facts) is None
     for number, io_formats in enumerate(("auto", "float32", "auto")):
         made = engine("fp16", options=Options(io_formats=io_formats))
-        assert engines.find(bundle, variant, facts).fingerprint == made.fingerprint
+        assert engines.find(bundle, net, variant, facts).fingerprint == made.fingerprint
         os.utime(made.path, (number + 1, number + 1))
     assert len(trt10.builds()) == 2
     engine("fp32")
-    made = engines.find(bundle, variant, facts)
+    made = engines.find(bundle, net, variant, facts)
     assert made.fingerprint.io_formats == "auto"
     made.path.write_bytes(b"damaged")
-    assert engines.find(bundle, variant, facts).fingerprint.io_formats == "float32"
+    assert engines.find(bundle, net, variant, facts).fingerprint.io_formats == "float32"
 
 
 def test_clear_of_nothing():
@@ -309,9 +310,9 @@ def test_options_that_are_none(change, sentence):
 
 def test_a_fingerprint_names_what_differs(bundle, facts):
     def of(**changes):
-        variant = bundle.manifest.variants[0]
+        net, variant = bundle.manifest.graphs[0], bundle.manifest.variants[0]
         return fingerprint.fingerprint_of(
-            bundle, variant, facts, "10.3.0", Options(**changes)
+            bundle, net, variant, facts, "10.3.0", Options(**changes)
         )
 
     assert of() == of(workspace_mb=1024)

@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 from fuseg.backends.tensorrt import cache
 from fuseg.cli import app
 
-KEYS = [
-    *("bundle", "variant", "fingerprint", "built", "seconds", "plan", "io_formats"),
-    *("fallback", "reformats", "warnings", "kept", "from", "pack"),
+KEYS = ["bundle", "variant", "from", "pack", "engines"]
+ENGINE_KEYS = [
+    *("graph", "variant", "fingerprint", "built", "seconds", "plan", "io_formats"),
+    *("fallback", "reformats", "warnings", "kept"),
 ]
 
 
@@ -50,15 +51,19 @@ def test_json_has_stable_keys_and_nothing_else_is_on_stdout(run):
     assert code == 0
     report = json.loads(out)
     assert list(report) == KEYS
-    assert report["built"] is True
     assert report["variant"] == "fp16"
-    assert report["io_formats"]["scores"] == {
+    (engine,) = report["engines"]
+    assert list(engine) == ENGINE_KEYS
+    assert (engine["graph"], engine["variant"]) == ("net", "fp16")
+    assert engine["built"] is True
+    assert engine["io_formats"]["scores"] == {
         "dtype": "float16",
         "layout": "hwc8",
         "scale": None,
     }
-    assert list(report["fingerprint"])[:4] == ["bundle", "variant", "onnx", "tensorrt"]
-    assert json.loads(run("--variant", "fp16", "--json")[1])["built"] is False
+    assert list(engine["fingerprint"])[:4] == ["bundle", "variant", "onnx", "tensorrt"]
+    report = json.loads(run("--variant", "fp16", "--json")[1])
+    assert report["engines"][0]["built"] is False
 
 
 def test_options_are_passed_on(run):
@@ -66,7 +71,7 @@ def test_options_are_passed_on(run):
     words += ["--version-compatible", "--hardware-compatible", "--variant", "fp32"]
     words += ["--aux-streams", 1]
     report = json.loads(run(*words, "--json")[1])
-    found = report["fingerprint"]
+    found = report["engines"][0]["fingerprint"]
     assert (found["workspace_mb"], found["optimization_level"]) == (3, 0)
     assert (found["io_formats"], found["aux_streams"]) == ("float32", 1)
     assert found["version_compatible"] is True
@@ -103,7 +108,7 @@ def test_pack_and_from(run, tmp_path, trt10):
     code, out, _ = run("--from", path, "--trust", digest)
     assert code == 0
     assert f"taken from {path}" in out
-    assert json.loads(run("--json")[1])["built"] is False
+    assert json.loads(run("--json")[1])["engines"][0]["built"] is False
     assert len(trt10.builds()) == 1
     code, _, err = run("--from", path, "--trust", "f" * 64)
     assert code == 2
@@ -133,7 +138,7 @@ def test_signed_pack(run, tmp_path):
     assert report["pack"]["path"] == str(path)
     run("--clear", whole=True)
     report = json.loads(run("--from", path, "--trust", public, "--json")[1])
-    assert (report["built"], report["from"]) == (False, str(path))
+    assert (report["engines"][0]["built"], report["from"]) == (False, str(path))
 
 
 def test_clear(run):

@@ -34,10 +34,12 @@ def test_rebuild_builds_again(trt10, engine):
 
 
 def test_what_an_engine_depends_on_gives_another_fingerprint(bundle, facts):
+    (net,) = bundle.manifest.graphs
+
     def key(variant="fp16", facts=facts, tensorrt="10.3.0", **options):
         (chosen,) = [v for v in bundle.manifest.variants if v.name == variant]
         found = fingerprint_of(
-            bundle, chosen, facts, tensorrt, engines.Options(**options)
+            bundle, net, chosen, facts, tensorrt, engines.Options(**options)
         )
         return found.key
 

@@ -28,7 +28,7 @@ def made(trt10, engine):
 def refused(path, trust, made, sentence):
     """It is, with this sentence, and nothing is in the cache."""
     with pytest.raises(BundleError, match=sentence) as caught:
-        pack.install(path, str(trust), made.fingerprint)
+        pack.install(path, str(trust), [made.fingerprint])
     assert str(path) in str(caught.value)
     assert cache.look_up(made.fingerprint) is None
 
@@ -39,9 +39,9 @@ def sha256(path):
 
 def test_round_trip_by_digest(made, engine, tmp_path, trt10):
     path = tmp_path / "out" / "it.pack"
-    digest = pack.write_pack(path, made)
+    digest = pack.write_pack(path, [made])
     assert digest == sha256(path)
-    there = pack.install(path, digest.upper(), made.fingerprint)
+    (there,) = pack.install(path, digest.upper(), [made.fingerprint])
     assert bytes(there.plan) == bytes(made.plan)
     assert there.record == replace(made.record, seconds=None)
     found = engine("fp16")
@@ -53,14 +53,14 @@ def test_round_trip_by_digest(made, engine, tmp_path, trt10):
 def test_round_trip_by_signature(made, keys, tmp_path, engine):
     private, public = keys("ours")
     path = tmp_path / "it.pack"
-    pack.write_pack(path, made, private)
-    pack.install(path, str(public), made.fingerprint)
+    pack.write_pack(path, [made], private)
+    pack.install(path, str(public), [made.fingerprint])
     assert not engine("fp16").built
 
 
 def test_another_digest(made, tmp_path):
     path = tmp_path / "it.pack"
-    pack.write_pack(path, made)
+    pack.write_pack(path, [made])
     refused(path, "0" * 64, made, "does not have the sha256 that is trusted")
 
 
@@ -71,11 +71,11 @@ def test_a_pack_brings_the_timings_that_the_next_engine_is_built_with(
     path, built = tmp_path / "it.pack", engine("fp16")
     kept = cache.timing_cache(built.fingerprint)
     timings = kept.read_bytes()
-    pack.write_pack(path, built, private)
+    pack.write_pack(path, [built], private)
     cache.clear()
     kept.write_bytes(b"of other builds")
     kept.chmod(0o600)
-    pack.install(path, str(public), built.fingerprint)
+    pack.install(path, str(public), [built.fingerprint])
     assert kept.read_bytes() == timings
     assert not engine("fp16").built
     file = read_file(path.read_bytes())
@@ -90,7 +90,7 @@ def test_a_pack_brings_the_timings_that_the_next_engine_is_built_with(
 def test_no_signature(made, keys, tmp_path):
     _, public = keys("ours")
     path = tmp_path / "it.pack"
-    pack.write_pack(path, made)
+    pack.write_pack(path, [made])
     refused(path, public, made, "it is not signed: sign it with --sign-key")
 
 
@@ -98,14 +98,14 @@ def test_a_signature_of_somebody_else(made, keys, tmp_path):
     _, public = keys("ours")
     theirs, _ = keys("theirs")
     path = tmp_path / "it.pack"
-    pack.write_pack(path, made, theirs)
+    pack.write_pack(path, [made], theirs)
     refused(path, public, made, "signature is not by the key of")
 
 
 def test_a_signature_of_another_engine(made, engine, keys, tmp_path):
     private, public = keys("ours")
     path = tmp_path / "it.pack"
-    pack.write_pack(path, engine("fp32"), private)
+    pack.write_pack(path, [engine("fp32")], private)
     signature = read_file(path.read_bytes()).signature
     path.write_bytes(write_file(made.record.dump(), bytes(made.plan), signature))
     cache.clear()
@@ -115,7 +115,7 @@ def test_a_signature_of_another_engine(made, engine, keys, tmp_path):
 def test_another_plan_under_a_good_signature(made, keys, tmp_path):
     private, public = keys("ours")
     path = tmp_path / "it.pack"
-    pack.write_pack(path, made, private)
+    pack.write_pack(path, [made], private)
     file = read_file(path.read_bytes())
     other = bytes(file.plan)[:-1] + b"!"
     path.write_bytes(write_file(file.record, other, file.signature))
@@ -136,11 +136,12 @@ def test_it_is_for_exactly_what_this_device_would_build(made, facts, bundle, tmp
     from fuseg.backends.tensorrt.fingerprint import Options, fingerprint_of
 
     path = tmp_path / "it.pack"
-    digest = pack.write_pack(path, made)
+    digest = pack.write_pack(path, [made])
+    (net,) = bundle.manifest.graphs
     (variant,) = [v for v in bundle.manifest.variants if v.name == "fp16"]
 
     def fingerprint(facts=facts, tensorrt="10.3.0", **options):
-        return fingerprint_of(bundle, variant, facts, tensorrt, Options(**options))
+        return fingerprint_of(bundle, net, variant, facts, tensorrt, Options(**options))
 
     assert fingerprint() == made.fingerprint
     others = {
@@ -165,7 +166,7 @@ def test_it_is_for_exactly_what_this_device_would_build(made, facts, bundle, tmp
     }
     for sentence, wanted in others.items():
         with pytest.raises(BundleError, match="not what this device would") as caught:
-            pack.install(path, digest, wanted)
+            pack.install(path, digest, [wanted])
         assert sentence in str(caught.value)
         assert ", " not in str(caught.value).split("build: ")[1].split(". Build")[0]
         assert cache.look_up(wanted) is None
@@ -220,7 +221,7 @@ def test_hostile_packs_are_refused_with_a_sentence(made, tmp_path):
 def test_what_is_no_regular_file_is_refused(made, tmp_path):
     for path in (tmp_path, tmp_path / "absent", "/dev/zero"):
         with pytest.raises(InputFileError):
-            pack.install(type(tmp_path)(path), "0" * 64, made.fingerprint)
+            pack.install(type(tmp_path)(path), "0" * 64, [made.fingerprint])
 
 
 def test_keys_that_are_none(made, keys, tmp_path):
@@ -234,14 +235,14 @@ def test_keys_that_are_none(made, keys, tmp_path):
     path = tmp_path / "it.pack"
     for key in (other_private, public, noise):
         with pytest.raises(ArgumentError, match="private Ed25519 key in PEM form"):
-            pack.write_pack(path, made, key)
+            pack.write_pack(path, [made], key)
         assert not path.exists()
-    pack.write_pack(path, made, private)
+    pack.write_pack(path, [made], private)
     for key in (other_public, private, noise):
         with pytest.raises(ArgumentError, match="public Ed25519 key in PEM form"):
-            pack.install(path, str(key), made.fingerprint)
+            pack.install(path, str(key), [made.fingerprint])
     with pytest.raises(InputFileError, match="cannot be read: No such file"):
-        pack.install(path, str(tmp_path / "absent"), made.fingerprint)
+        pack.install(path, str(tmp_path / "absent"), [made.fingerprint])
 
 
 def test_without_cryptography_only_keys_are_refused(made, tmp_path, monkeypatch):
@@ -249,9 +250,10 @@ def test_without_cryptography_only_keys_are_refused(made, tmp_path, monkeypatch)
 
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives", None)
     path = tmp_path / "it.pack"
-    digest = pack.write_pack(path, made)
+    digest = pack.write_pack(path, [made])
     with pytest.raises(ArgumentError, match=r"fuseg\[sign\]"):
-        pack.write_pack(path, made, path)
+        pack.write_pack(path, [made], path)
     with pytest.raises(ArgumentError, match=r"fuseg\[sign\]"):
-        pack.install(path, str(path), made.fingerprint)
-    assert pack.install(path, digest, made.fingerprint).plan == made.plan
+        pack.install(path, str(path), [made.fingerprint])
+    (there,) = pack.install(path, digest, [made.fingerprint])
+    assert there.plan == made.plan

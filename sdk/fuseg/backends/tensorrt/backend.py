@@ -20,9 +20,9 @@ from ...bundle import Bundle
 from ...cuda import Device, open_device
 from ...cuda.buffers import Buffers
 from ...errors import BackendError, DeviceMemoryError
-from ...manifest import Manifest, Variant
-from ..base import GpuBackendInfo, Shapes, require_tensors
-from ..tensors import GpuTensor
+from ...manifest import Graph, Manifest, Variant
+from ..base import GpuBackendInfo, Shapes, require_place, require_tensors
+from ..tensors import GpuTensor, Shared
 from .formats import LAYOUTS, TYPES, make_logger, word_of
 from .libraries import TENSORRT, Library, load_library
 
@@ -58,7 +58,12 @@ class TensorRtBackend:
         self.outputs: dict[str, GpuTensor] = {}
 
     def bind(
-        self, inputs: Shapes, outputs: Shapes, buffers: Buffers, stream: int
+        self,
+        inputs: Shapes,
+        outputs: Shapes,
+        buffers: Buffers,
+        stream: int,
+        shared: Shared | None = None,
     ) -> None:
         """See `GpuBackend.bind`. Outputs and what the engine needs are made now."""
         trt = load_library(self.library)
@@ -72,16 +77,22 @@ class TensorRtBackend:
             shapes = {n: ("float32", t.shape) for n, t in found[what].items()}
             require_tensors(what, shapes, wanted)
         self._stream = stream
-        self._context = self._make_context()
+        self._context = self._make_context(has_memory=shared is None)
         if self._context is None:
             free, total = self.device.memory()
             raise DeviceMemoryError(
                 f"{self.library.title} could not make an execution context; the GPU "
                 f"has {free >> 20} of {total >> 20} MiB free. {last_error()}"
             )
+        known = {} if shared is None else shared.tensors
+        if shared is not None:
+            shared.scratch.append((self._scratch_bytes(), self._use_scratch))
         for tensors in found.values():
             for name, tensor in tensors.items():
-                placed = tensor._replace(address=buffers.memory(tensor.nbytes))
+                if name in known:
+                    placed = require_place(tensor, known[name], name)
+                else:
+                    placed = tensor._replace(address=buffers.memory(tensor.nbytes))
                 tensors[name] = placed
                 if not self._context.set_tensor_address(name, placed.address):
                     raise BackendError(
@@ -101,9 +112,26 @@ class TensorRtBackend:
         """See `GpuBackend.clone`."""
         return TensorRtBackend(self._engine, self.device, self._scales)
 
-    def _make_context(self) -> Any:
-        """None if that fails."""
-        return self._engine.create_execution_context()
+    def _use_scratch(self, address: int, size: int) -> None:
+        if hasattr(self._context, "set_device_memory"):
+            self._context.set_device_memory(address, size)
+        else:  # before version 10.1
+            self._context.device_memory = address
+
+    def _make_context(self, *, has_memory: bool) -> Any:
+        """One with memory of its own, or none; None if that fails."""
+        if has_memory:
+            return self._engine.create_execution_context()
+        trt = load_library(self.library)
+        if hasattr(trt, "ExecutionContextAllocationStrategy"):
+            strategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED
+            return self._engine.create_execution_context(strategy)
+        return self._engine.create_execution_context_without_device_memory()
+
+    def _scratch_bytes(self) -> int:
+        if hasattr(self._engine, "device_memory_size_v2"):
+            return int(self._engine.device_memory_size_v2)
+        return int(self._engine.device_memory_size)  # before version 10.1
 
     def _tensor(self, name: str) -> GpuTensor:
         """How a tensor of the engine lies in memory; its address is still 0."""
@@ -181,21 +209,28 @@ def _variants(manifest: Manifest) -> list[Variant]:
     return engines.fitting(manifest, engines.installed())
 
 
-def _is_built(bundle: Bundle, variant: Variant, device: int) -> bool:
+def _is_built(bundle: Bundle, graph: Graph, variant: Variant, device: int) -> bool:
     from . import engines
 
-    return engines.find(bundle, variant, open_device(device).properties) is not None
+    return (
+        engines.find(bundle, graph, variant, open_device(device).properties) is not None
+    )
 
 
-def _load(bundle: Bundle, variant: Variant, device: int) -> TensorRtBackend:
+def _load(
+    bundle: Bundle, graph: Graph, variant: Variant, device: int
+) -> TensorRtBackend:
     from . import engines
 
     gpu = open_device(device)
-    built = engines.find(bundle, variant, gpu.properties)
+    built = engines.find(bundle, graph, variant, gpu.properties)
     if built is None:
         line = "%s: the engine of variant %s is built, which takes minutes: %s"
-        _log.warning(line, bundle.path, variant.name, "`fuseg build` does it ahead.")
-        built = engines.engine_for(bundle, variant, gpu.properties, device=device)
+        subject = engines.words(bundle.manifest, graph, variant)
+        _log.warning(line, bundle.path, subject, "`fuseg build` does it ahead.")
+        built = engines.engine_for(
+            bundle, graph, variant, gpu.properties, device=device
+        )
     with gpu.active():
         own_code = built.fingerprint.version_compatible
         engine = open_engine(built.plan, host_code=own_code)

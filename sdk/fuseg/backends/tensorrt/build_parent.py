@@ -7,6 +7,7 @@ import hashlib
 import signal
 import sys
 import time
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,7 @@ def build_engine(
     about: TensorRT,
     *,
     timing_cache: Path | None,
+    plain: Collection[str] = (),
     device: int = 0,
     progress: ProgressCallback | None = None,
 ) -> tuple[EngineRecord, bytes]:
@@ -99,6 +101,7 @@ def build_engine(
     Args:
         precision: Of the variant, as the manifest has it.
         timing_cache: Where TensorRT's timings are kept; None: nowhere.
+        plain: Tensors that other engines read or write, too: float32 planes.
         device: The GPU's number.
         progress: Called every half second at least, in this thread.
 
@@ -116,6 +119,7 @@ def build_engine(
         },
         "bytes": len(onnx),
         "precision": precision,
+        "plain": sorted(plain),
         "options": options,
         "timing_cache": None if timing_cache is None else str(timing_cache),
     }

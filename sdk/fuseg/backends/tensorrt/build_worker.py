@@ -80,7 +80,7 @@ def _build(
     logger = make_logger(trt, said.add)
     tries = [(onnx, dict[str, IoFormat]())]
     if request["options"]["io_formats"] == "auto":
-        tries.insert(0, move_casts_out(onnx, request["precision"]))
+        tries.insert(0, move_casts_out(onnx, request["precision"], request["plain"]))
     for number, (model, wanted) in enumerate(tries):
         try:
             said.everything.clear()

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from ...bundle import Bundle
 from ...errors import ArgumentError, BuildError, OutputFileError
-from ...manifest import Manifest, Variant
+from ...manifest import Graph, Manifest, Variant
+from ...manifest.graphs import shared_tensors
 from . import cache
 from .build_parent import TensorRT, build_engine, installed
 from .build_progress import Progress, ProgressCallback
@@ -34,6 +35,7 @@ __all__ = [
     "find",
     "fitting",
     "installed",
+    "words",
 ]
 
 _log = logging.getLogger("fuseg")
@@ -96,6 +98,7 @@ def require_fitting(variant: Variant, about: TensorRT) -> None:
 
 def engine_for(
     bundle: Bundle,
+    graph: Graph,
     variant: Variant,
     properties: DeviceProperties | None,
     *,
@@ -105,13 +108,14 @@ def engine_for(
     rebuild: bool = False,
     progress: ProgressCallback | None = None,
 ) -> Engine:
-    """The engine of a variant for this GPU: kept from earlier, or built now.
+    """The engine of a graph for this GPU: kept from earlier, or built now.
 
     Building takes minutes, in a child process; if another process builds the same
     engine, this one waits for it. An engine that cannot be kept (the folder is read
     only, the disk full) is returned all the same, and the log has a warning.
 
     Args:
+        variant: One that the graph has a file of.
         properties: Of the GPU with number ``device``; None of a portable engine.
         library: What builds it.
         options: How it is built; `Options` by default.
@@ -127,19 +131,22 @@ def engine_for(
     about = installed(library)
     require_fitting(variant, about)
     wanted = fingerprint_of(
-        bundle, variant, properties, about.identity, options or Options()
+        bundle, graph, variant, properties, about.identity, options or Options()
     )
     found = None if rebuild else _kept(wanted)
     if found is not None:
         return found
+    manifest = bundle.manifest
+    subject = words(manifest, graph, variant)
 
     def make(timing_cache: Path | None) -> tuple[EngineRecord, bytes]:
-        _log.info("%s: an engine of %s is built", bundle.path, variant.name)
+        _log.info("%s: an engine of %s is built", bundle.path, subject)
         return build_engine(
-            bundle.read(bundle.network(variant).file),
+            bundle.read(graph.networks[variant.name].file),
             variant.precision,
             wanted,
             about,
+            plain=shared_tensors(manifest.graphs, manifest.states),
             timing_cache=timing_cache,
             device=device,
             progress=progress,
@@ -166,29 +173,37 @@ def engine_for(
     if record.fallback is not None:
         _log.warning(
             "variant %s: all inputs and outputs are float32: %s",
-            variant.name,
+            subject,
             record.fallback,
         )
     return Engine(record, memoryview(plan), path, built=True)
 
 
+def words(manifest: Manifest, graph: Graph, variant: Variant) -> str:
+    """What an engine is of: the variant, and of several graphs which one."""
+    if len(manifest.graphs) == 1:
+        return variant.name
+    return f"{graph.name}, {variant.name}"
+
+
 def find(
     bundle: Bundle,
+    graph: Graph,
     variant: Variant,
     properties: DeviceProperties | None,
     library: Library = TENSORRT,
 ) -> Engine | None:
-    """The newest engine of a variant that is kept for this GPU, however it was built.
+    """The newest engine of a graph that is kept for this GPU, however it was built.
 
     Args:
-        properties, library: As of `engine_for`.
+        variant, properties, library: As of `engine_for`.
 
     Raises:
         BuildError: TensorRT is not there.
         OutputFileError: Others may write to the folder of the engines.
     """
     wanted = fingerprint_of(
-        bundle, variant, properties, installed(library).identity, Options()
+        bundle, graph, variant, properties, installed(library).identity, Options()
     )
     return _as_engine(cache.newest(wanted))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...bundle import Bundle
 from ...errors import ArgumentError
-from ...manifest import Variant
+from ...manifest import Graph, Variant
 from ...manifest.schema import Record, dump, require
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Fingerprint(Record):
 
     Attributes:
         bundle: Digest of the bundle's file.
-        variant, onnx: Name of the variant, and sha256 of its network.
+        variant, onnx: Name of the variant, and sha256 of the graph's network.
         tensorrt: Version; of TensorRT for RTX with "rtx-" in front.
         gpu, capability, memory_mb, driver: Name, such as "8.7", MiB in steps of 256,
             the CUDA version that the driver knows. A portable engine has `ANY` and 0.
@@ -145,6 +145,7 @@ def _sha256(values: dict[str, Any]) -> str:
 
 def fingerprint_of(
     bundle: Bundle,
+    graph: Graph,
     variant: Variant,
     properties: DeviceProperties | None,
     tensorrt: str,
@@ -153,6 +154,7 @@ def fingerprint_of(
     """What an engine built here and now would be bound to.
 
     Args:
+        variant: One that the graph has a file of.
         properties: Of the GPU; None: the engine is portable.
         tensorrt: `TensorRT.identity`.
     """
@@ -163,7 +165,7 @@ def fingerprint_of(
     return Fingerprint(
         bundle=bundle.digest,
         variant=variant.name,
-        onnx=bundle.manifest.files[bundle.network(variant).file].sha256,
+        onnx=bundle.manifest.files[graph.networks[variant.name].file].sha256,
         tensorrt=tensorrt,
         gpu=ANY if properties is None else properties.name,
         capability=".".join(map(str, capability)) or ANY,

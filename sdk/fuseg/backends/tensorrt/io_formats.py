@@ -8,7 +8,7 @@ TensorRT's API, which has no setter for a tensor's type any more since version 1
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from ...errors import BundleError
@@ -47,7 +47,7 @@ class _Edits:
 
 
 def move_casts_out(
-    model: bytes, precision: Mapping[str, str]
+    model: bytes, precision: Mapping[str, str], plain: Collection[str] = ()
 ) -> tuple[bytes, dict[str, IoFormat]]:
     """The network with as few casts at inputs and outputs as its precision allows.
 
@@ -58,6 +58,7 @@ def move_casts_out(
     Args:
         model: ONNX whose inputs and outputs are float32.
         precision: Of its variant, as the manifest has it.
+        plain: Tensors that stay as they are, for other networks' sake.
 
     Returns:
         The new model, ``model`` itself if nothing changes, and each tensor by name.
@@ -76,8 +77,10 @@ def move_casts_out(
         why = "the network has branches or loops"
         return model, {name: IoFormat(why=why) for name in tensors}
     edits = _Edits()
-    wanted = {name: _input(graph, name, edits) for name in graph.inputs}
-    wanted |= {name: _output(graph, name, edits) for name in graph.outputs}
+    why = "other networks read or write it, too"
+    wanted = {name: IoFormat(why=why) for name in plain if name in tensors}
+    for names, move in ((graph.inputs, _input), (graph.outputs, _output)):
+        wanted |= {n: move(graph, n, edits) for n in names if n not in plain}
     if not edits.types:
         return model, wanted
     edited = rewrite(

@@ -12,6 +12,7 @@ import importlib.util
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ...errors import BuildError
 from .build_process import Child
@@ -82,13 +83,14 @@ def check_network(
         BuildError: It is refused, crashes or takes too long; or the library is missing.
         BundleError: It is no ONNX file.
     """
-    request = {
+    request: dict[str, Any] = {
         "do": "build",
         "library": RTX.module,
         "inspect": "log",
         "about": None,
         "bytes": len(onnx),
         "precision": dict(precision),
+        "plain": [],
         "options": {
             "workspace_mb": workspace_mb,
             "optimization_level": None,

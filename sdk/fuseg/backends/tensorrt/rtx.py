@@ -16,7 +16,7 @@ from ...bundle import Bundle
 from ...cuda import Device, DeviceProperties, open_device
 from ...errors import BackendError, InputFileError, OutputFileError
 from ...host.files import read_private, write_file
-from ...manifest import Manifest, Variant
+from ...manifest import Graph, Manifest, Variant
 from ..base import GpuBackendInfo
 from .backend import TensorRtBackend, last_error, open_engine, runtime_of
 from .libraries import RTX, load_library
@@ -110,10 +110,13 @@ class RtxBackend(TensorRtBackend):
         """See `GpuBackend.clone`."""
         return RtxBackend(self._engine, self.device, self._scales, self._kernels)
 
-    def _make_context(self) -> Any:
+    def _make_context(self, *, has_memory: bool) -> Any:
         """Kernels are compiled here, in seconds, where none are kept."""
         config = self._engine.create_runtime_config()
         self._kernels.use_in(config)
+        if not has_memory:
+            strategies = load_library(RTX).ExecutionContextAllocationStrategy
+            config.set_execution_context_allocation_strategy(strategies.USER_MANAGED)
         context = native_call(self._engine.create_execution_context, config)
         if context is not None:
             self.capturable = context.is_stream_capturable(self._stream)
@@ -167,18 +170,23 @@ def _variants(manifest: Manifest) -> list[Variant]:
     return engines.fitting(manifest, engines.installed(RTX))
 
 
-def _is_built(bundle: Bundle, variant: Variant, device: int) -> bool:  # noqa: ARG001
+def _is_built(
+    bundle: Bundle,
+    graph: Graph,
+    variant: Variant,
+    device: int,  # noqa: ARG001
+) -> bool:
     from . import engines
 
-    return engines.find(bundle, variant, None, RTX) is not None
+    return engines.find(bundle, graph, variant, None, RTX) is not None
 
 
-def _load(bundle: Bundle, variant: Variant, device: int) -> RtxBackend:
+def _load(bundle: Bundle, graph: Graph, variant: Variant, device: int) -> RtxBackend:
     from . import cache, engines
 
     gpu = open_device(device)
-    found = engines.find(bundle, variant, None, RTX)
-    built = found or engines.engine_for(bundle, variant, None, library=RTX)
+    found = engines.find(bundle, graph, variant, None, RTX)
+    built = found or engines.engine_for(bundle, graph, variant, None, library=RTX)
     facts = gpu.properties
     kernels = cache.runtime_cache(built.record, facts.name, facts.driver)
     with gpu.active():

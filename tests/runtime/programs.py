@@ -1,0 +1,136 @@
+"""A small program: a slow sensor's encoder, a network with a state, a stand-in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+import fuseg
+from fuseg import bundle, manifest
+
+SIZE = (6, 8)
+CLASSES = 4
+SIBLING = manifest.Missing("hold", 100.0, then="sibling")
+MS = 10**6
+CAMERAS = (SIZE, (12, 16))
+
+
+def model(nodes, inputs, outputs, stored):
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs],
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in outputs],
+        [numpy_helper.from_array(a.astype(np.float32), n) for n, a in stored.items()],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    made = helper.make_model(graph, opset_imports=opset, ir_version=8)
+    return made.SerializeToString()
+
+
+RNG = np.random.default_rng(5)
+DEEPER = RNG.standard_normal((2, 1, 1, 1))
+OF_BOTH = RNG.standard_normal((CLASSES, 5, 1, 1))
+OF_COLOR = RNG.standard_normal((CLASSES, 3, 1, 1))
+MEMORY = (1, CLASSES, *SIZE)
+RGB, D, D0 = (1, 3, *SIZE), (1, 1, *SIZE), (1, 2, *SIZE)
+
+NETWORKS = {
+    "depth-encoder": model(
+        [helper.make_node("Conv", ["d", "w"], ["d0"])],
+        [("d", D)],
+        [("d0", D0)],
+        {"w": DEEPER},
+    ),
+    # memory.next = (memory + scores of now) / 2, and that is what is labelled.
+    "net": model(
+        [
+            helper.make_node("Concat", ["rgb", "d0"], ["x"], axis=1),
+            helper.make_node("Conv", ["x", "w"], ["now"]),
+            helper.make_node("Add", ["memory", "now"], ["sum"]),
+            helper.make_node("Mul", ["sum", "half"], ["memory.next"]),
+            helper.make_node("Identity", ["memory.next"], ["scores"]),
+        ],
+        [("rgb", RGB), ("d0", D0), ("memory", MEMORY)],
+        [("scores", MEMORY), ("memory.next", MEMORY)],
+        {"w": OF_BOTH, "half": np.array(0.5)},
+    ),
+    "net-without-depth": model(
+        [helper.make_node("Conv", ["rgb", "w"], ["scores"])],
+        [("rgb", RGB)],
+        [("scores", MEMORY)],
+        {"w": OF_COLOR},
+    ),
+}
+
+
+def write_program(make_bundle, color_input, plane_input, path, missing, **state):
+    """A bundle of an encoder for depth, a network with a state (its keys changed), and
+    one that stands in for it without depth."""
+    rgb, depth = color_input(), plane_input(tensor="d")
+    whole = bundle.Bundle.open(make_bundle(rgb, depth).path).manifest
+    shapes = {"rgb": RGB, "d": D, "d0": D0, "memory": MEMORY, "scores": MEMORY}
+    graphs = tuple(
+        manifest.Graph(
+            name,
+            reads,
+            writes,
+            {"fp32": manifest.Network(f"{name}.onnx", 17, 8)},
+            stands_in_for=original,
+        )
+        for name, reads, writes, original in (
+            ("depth-encoder", ("d",), ("d0",), None),
+            ("net", ("rgb", "d0", "memory"), ("scores", "memory.next"), None),
+            ("net-without-depth", ("rgb",), ("scores",), "net"),
+        )
+    )
+    keys = {"initial": 0.0, "steps_with": "rgb", **state}
+    whole = replace(
+        whole,
+        tensors={name: manifest.Tensor(shape=shape) for name, shape in shapes.items()},
+        inputs=(rgb, replace(depth, missing=missing)),
+        graphs=graphs,
+        states=(manifest.State("memory", "memory.next", **keys),),
+        files={},
+    )
+    files = {f"{name}.onnx": data for name, data in NETWORKS.items()}
+    bundle.write(path, whole, files)
+    return path
+
+
+class Reference:
+    """What the bundle must give, in float64."""
+
+    def __init__(self):
+        self.memory = np.zeros(MEMORY[1:])
+
+    def label(self, tensors, *, depth=True):
+        rgb = tensors["rgb"][0].astype(np.float64)
+        if not depth:
+            self.memory = np.zeros(MEMORY[1:])
+            return np.einsum("cp,phw->chw", OF_COLOR[..., 0, 0], rgb)
+        d0 = np.einsum("cp,phw->chw", DEEPER[..., 0, 0], tensors["d"][0])
+        both = np.concatenate([rgb, d0])
+        now = np.einsum("cp,phw->chw", OF_BOTH[..., 0, 0], both)
+        self.memory = (self.memory + now) / 2
+        return self.memory
+
+
+def frame(rng, at_ms, *, depth, size=SIZE):
+    rgb = rng.integers(0, 256, (*size, 3)).astype(np.uint8)
+    given = {"rgb": fuseg.Frame(rgb, at_ms * MS)}
+    if depth:
+        plane = rng.integers(500, 5000, size).astype(np.uint16)
+        given["depth"] = fuseg.Frame(plane, at_ms * MS)
+    return given
+
+
+def counts(segmenter):
+    names = [graph.name for graph in segmenter.manifest.graphs]
+    return dict(zip(names, segmenter.backend.ran, strict=True))
+
+
+def labels_of(scores):
+    return scores.argmax(0).astype(np.uint8)
