@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from fuseg.bundle import require_network
 from fuseg.bundle.operators import OPERATORS
 from fuseg.errors import BundleError
+from fuseg.manifest import Tensor
 from fuseg.onnx import protobuf
 
 # By the issue that every list answers: what never ends, what answers differently each
@@ -229,7 +230,7 @@ ENDS = [
 @pytest.mark.parametrize(("end", "sentence"), ENDS)
 @pytest.mark.parametrize("what", ["input", "output"])
 def test_inputs_and_outputs_are_the_manifests(what, end, sentence):
-    wanted = {f"{what}s": {"rgb": (1, 3, 6, 8)}}
+    wanted = {f"{what}s": {"rgb": Tensor((1, 3, 6, 8))}}
     right = helper.make_tensor_value_info("rgb", 1, (1, 3, 6, 8))
     require(one_node(RELU, **{what: right}), **wanted)
     wrong = one_node(RELU, **{what: helper.make_tensor_value_info(*end)})
@@ -242,6 +243,18 @@ def test_inputs_and_outputs_are_the_manifests(what, end, sentence):
         require(more, **wanted)
     with pytest.raises(BundleError, match="got none: export"):
         require(one_node(RELU), **wanted)
+
+
+def test_a_dimension_has_no_size_in_the_onnx_and_words_are_int64():
+    words = helper.make_tensor_value_info("words", 7, ("prompts", 32))
+    model = one_node(RELU, input=words)
+    require(model, inputs={"words": Tensor(("prompts", 32), dtype="int64")})
+    for wanted, sentence in (
+        (Tensor((1, 32), dtype="int64"), "must be words INT64 (1, 32), as the mani"),
+        (Tensor(("prompts", 32)), "must be words FLOAT (?, 32), as the manifest says"),
+    ):
+        with pytest.raises(BundleError, match=re.escape(sentence)):
+            require(model, inputs={"words": wanted})
 
 
 def test_a_stored_value_that_is_listed_as_an_input_is_none():

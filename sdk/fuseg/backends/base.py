@@ -19,6 +19,7 @@ from ..manifest import Graph, Manifest, Variant
 from .tensors import GpuTensor, Shared
 
 UNKNOWN = "version not recorded"
+_DTYPES = (np.float32, np.int64)
 
 Shapes = Mapping[str, tuple[int, ...]]
 Arrays = Mapping[str, NDArray[Any]]
@@ -29,10 +30,10 @@ class Backend(Protocol):
 
     Attributes:
         name: As in ``fuseg.load(..., backend=name)``.
-        inputs: After `bind`: one float32 array per input tensor. The caller writes
-            here before `run`; `run` never does.
-        outputs: After `bind`: one float32 array per output tensor, valid from one
-            `run` to the next.
+        inputs: After `bind`: one array per input tensor, float32 or int64. The caller
+            writes here before `run`; `run` never does.
+        outputs: After `bind`: one array per output tensor, valid from one `run` to the
+            next.
     """
 
     name: str
@@ -40,8 +41,9 @@ class Backend(Protocol):
     outputs: dict[str, NDArray[Any]]
 
     def bind(self, inputs: Arrays, outputs: Arrays) -> None:
-        """Connect the network to these float32 arrays, which become its `inputs` and
-        `outputs`; others may be connected to the same ones.
+        """Connect the network to these arrays, which become its `inputs` and
+        `outputs`; others may be connected to the same ones. It may be called again,
+        where a dimension of the network has another size.
 
         Raises:
             BundleError: the network has other tensors than these.
@@ -246,18 +248,23 @@ def shapes_of(arrays: Arrays) -> dict[str, tuple[int, ...]]:
     return {name: array.shape for name, array in arrays.items()}
 
 
+def dtypes_of(arrays: Arrays) -> dict[str, str]:
+    return {name: array.dtype.name for name, array in arrays.items()}
+
+
 def require_in_place(inputs: Arrays, outputs: Arrays) -> None:
     """Refuse arrays that a library would copy, or read while it writes them.
 
     Raises:
-        BackendError: An array is not C-contiguous float32, or two share memory.
+        BackendError: An array is not C-contiguous, not float32 or int64, or two share
+            memory.
     """
     arrays = [*inputs.items(), *outputs.items()]
     for index, (name, array) in enumerate(arrays):
-        if array.dtype != np.float32 or not array.flags.c_contiguous:
+        if array.dtype not in _DTYPES or not array.flags.c_contiguous:
             raise BackendError(
-                f"the array of tensor {name!r} must be C-contiguous float32, got "
-                f"{array.dtype} with strides {array.strides}."
+                f"the array of tensor {name!r} must be C-contiguous float32 or int64, "
+                f"got {array.dtype} with strides {array.strides}."
             )
         for other, earlier in arrays[:index]:
             if np.may_share_memory(array, earlier):
@@ -268,24 +275,40 @@ def require_in_place(inputs: Arrays, outputs: Arrays) -> None:
 
 
 def require_tensors(
-    what: str, found: Mapping[str, tuple[str, tuple[Any, ...]]], wanted: Shapes
+    what: str,
+    found: Mapping[str, tuple[str, tuple[Any, ...]]],
+    wanted: Shapes,
+    dtypes: Mapping[str, str] | None = None,
 ) -> None:
     """Refuse a network whose tensors are not exactly the manifest's.
 
     Args:
         what: "input" or "output".
-        found: Element type and shape of each tensor, by name.
-        wanted: The manifest's shapes, all float32.
+        found: Element type and shape of each tensor, by name. A side that is no number
+            is a dimension, of any size.
+        wanted: The manifest's shapes.
+        dtypes: Their element types; all float32 if omitted.
 
     Raises:
         BundleError: They differ.
     """
-    manifest = {name: ("float32", tuple(s)) for name, s in wanted.items()}
-    if found != manifest:
+    known = dtypes or dict.fromkeys(wanted, "float32")
+    manifest = {name: (known[name], tuple(s)) for name, s in wanted.items()}
+    if found.keys() != manifest.keys() or not all(
+        found[name][0] == kind and _fits(shape, found[name][1])
+        for name, (kind, shape) in manifest.items()
+    ):
         raise BundleError(
             f"the network's {what} tensors must be {_spell(manifest)}, as the manifest "
             f"says, got {_spell(found)}: export the bundle again."
         )
+
+
+def _fits(shape: tuple[int, ...], found: tuple[Any, ...]) -> bool:
+    return len(shape) == len(found) and all(
+        side == other or not isinstance(other, int)
+        for side, other in zip(shape, found, strict=True)
+    )
 
 
 def _spell(tensors: Mapping[str, tuple[str, tuple[Any, ...]]]) -> str:

@@ -16,6 +16,7 @@ from ..host.process import never_destroy_in_child
 from .base import (
     Arrays,
     CpuBackendInfo,
+    dtypes_of,
     require_from,
     require_in_place,
     require_tensors,
@@ -38,7 +39,11 @@ _PACKAGES = (
     "ort-nightly-gpu",
 )
 
-_TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16"}
+_TYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(int64)": "int64",
+}
 
 # ONNX, y (1, 1) int32 = a (1, 4) uint8 x four int8 of 127: the largest sum of products.
 _PROBE = (
@@ -72,10 +77,14 @@ class OnnxRuntimeBackend:
     def bind(self, inputs: Arrays, outputs: Arrays) -> None:
         """See `Backend.bind`. Runs the network once, so that ONNX Runtime makes its
         own buffers now and not while the first frame waits."""
-        given, made = self.session.get_inputs(), self.session.get_outputs()
-        require_tensors("input", tensors_of(given), shapes_of(inputs))
-        require_tensors("output", tensors_of(made), shapes_of(outputs))
         require_in_place(inputs, outputs)
+        given, made = self.session.get_inputs(), self.session.get_outputs()
+        for what, nodes, arrays in (
+            ("input", given, inputs),
+            ("output", made, outputs),
+        ):
+            found = tensors_of(nodes)
+            require_tensors(what, found, shapes_of(arrays), dtypes_of(arrays))
         self.inputs, self.outputs = dict(inputs), dict(outputs)
         self._binding = self.session.io_binding()
         for bind, arrays in (
@@ -83,7 +92,7 @@ class OnnxRuntimeBackend:
             (self._binding.bind_output, self.outputs),
         ):
             for name, array in arrays.items():
-                bind(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+                bind(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
         self.run()
 
     def run(self) -> None:

@@ -16,6 +16,7 @@ from .base import (
     Arrays,
     CpuBackendInfo,
     Shapes,
+    dtypes_of,
     require_from,
     require_in_place,
     require_tensors,
@@ -47,10 +48,12 @@ class OpenVinoBackend:
     def bind(self, inputs: Arrays, outputs: Arrays) -> None:
         """See `Backend.bind`. Runs the network once, so that OpenVINO makes its own
         buffers now and not while the first frame waits."""
-        given, made = shapes_of(inputs), shapes_of(outputs)
-        require_tensors("input", _tensors(self.network.inputs, given), given)
-        require_tensors("output", _tensors(self.network.outputs, made), made)
         require_in_place(inputs, outputs)
+        given, made = shapes_of(inputs), shapes_of(outputs)
+        found = _tensors(self.network.inputs, given)
+        require_tensors("input", found, given, dtypes_of(inputs))
+        found = _tensors(self.network.outputs, made)
+        require_tensors("output", found, made, dtypes_of(outputs))
         self.inputs, self.outputs = dict(inputs), dict(outputs)
         Tensor = import_openvino().Tensor
         try:

@@ -67,6 +67,15 @@ class Program:
         self._new = [False] * len(states)
         self._done = [False] * len(states)
 
+    def renew(self, names: Collection[str]) -> None:
+        """Run again, in the next `step`, the graphs that read or write these tensors.
+
+        Where other memory was given to them; no state moves on.
+        """
+        for index, graph in enumerate(self.graphs):
+            if not {*graph.reads, *graph.writes}.isdisjoint(names):
+                self._dirty |= 1 << index | self._rivals[index]
+
     def put(self, fresh: Collection[str], gone: Collection[str]) -> None:
         """Say what the next `step` is made from.
 
@@ -172,25 +181,35 @@ class ProgramBackend:
         self.inputs: dict[str, NDArray[Any]] = {}
         self.outputs: dict[str, NDArray[Any]] = {}
         self.ran = [0] * len(manifest.graphs)
+        self._arrays: dict[str, NDArray[Any]] = {}
+        self._program = Program(manifest.graphs, manifest.states)
 
     def bind(self, inputs: Arrays, outputs: Arrays) -> None:
-        """See `Backend.bind`."""
+        """See `Backend.bind`.
+
+        Bound again, with other arrays for some tensors, it goes on: states are kept,
+        and graphs run again that those arrays are for.
+        """
+        arrays = self._arrays_for({**inputs, **outputs})
+        before = self._arrays
+        changed = {name for name in arrays if arrays[name] is not before.get(name)}
+        # A backend that is bound runs once, and writes what it can.
+        kept = [(array, array.copy()) for array in self._next_values()]
+        try:
+            self._bind_graphs(arrays, changed)
+        except BaseException:
+            if before:
+                self._bind_graphs(before, changed)
+            raise
+        finally:
+            for array, value in kept:
+                np.copyto(array, value)
         self.inputs, self.outputs = dict(inputs), dict(outputs)
-        manifest = self._manifest
-        arrays = {**inputs, **outputs}
-        for name, tensor in manifest.tensors.items():
-            if name not in arrays:
-                arrays[name] = np.zeros(tensor.shape, np.float32)
-        for state in manifest.states:
-            arrays[state.next] = np.zeros_like(arrays[state.tensor])
-        for graph in manifest.graphs:
-            self._backends[graph.name].bind(
-                {name: arrays[name] for name in graph.reads},
-                {name: arrays[name] for name in graph.writes},
-            )
-        self._arrays, self._program = arrays, Program(manifest.graphs, manifest.states)
-        for index in range(len(manifest.states)):
-            self._reset(index)
+        self._arrays = arrays
+        self._program.renew(changed)
+        if not before:
+            for index in range(len(self._manifest.states)):
+                self._reset(index)
 
     def run(self) -> None:
         """See `Backend.run`: with a new frame of every input."""
@@ -217,6 +236,43 @@ class ProgramBackend:
         """See `Backend.clone`; its states are at their start."""
         twins = {name: backend.clone() for name, backend in self._backends.items()}
         return ProgramBackend(self._manifest, twins)
+
+    def _arrays_for(self, given: Arrays) -> dict[str, NDArray[Any]]:
+        """An array for each tensor, the one that it has if its size is the same."""
+        tensors = self._manifest.tensors
+        sizes = {
+            side: size
+            for name, array in given.items()
+            for side, size in zip(tensors[name].shape, array.shape, strict=False)
+            if isinstance(side, str)
+        }
+        arrays: dict[str, NDArray[Any]] = {}
+        for name, tensor in tensors.items():
+            shape, found = tensor.sized(sizes), self._arrays.get(name)
+            if name in given:
+                arrays[name] = given[name]
+            elif found is not None and found.shape == shape:
+                arrays[name] = found
+            else:
+                arrays[name] = np.zeros(shape, tensor.dtype)
+        for state in self._manifest.states:
+            arrays[state.next] = self._arrays.get(
+                state.next, np.zeros_like(arrays[state.tensor])
+            )
+        return arrays
+
+    def _next_values(self) -> list[NDArray[Any]]:
+        names = [state.next for state in self._manifest.states]
+        return [self._arrays[name] for name in names if name in self._arrays]
+
+    def _bind_graphs(self, arrays: Arrays, changed: Collection[str]) -> None:
+        """Bind those that read or write changed tensors."""
+        for graph in self._manifest.graphs:
+            if not {*graph.reads, *graph.writes}.isdisjoint(changed):
+                self._backends[graph.name].bind(
+                    {name: arrays[name] for name in graph.reads},
+                    {name: arrays[name] for name in graph.writes},
+                )
 
     def _run(self, index: int) -> None:
         self._in_order[index].run()

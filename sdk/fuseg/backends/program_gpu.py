@@ -73,7 +73,7 @@ class GpuProgramBackend:
     ) -> None:
         """See `GpuBackend.bind`."""
         manifest, self._stream = self._manifest, stream
-        sizes = {name: tensor.shape for name, tensor in manifest.tensors.items()}
+        sizes = manifest.shapes("max")
         sizes |= {state.next: sizes[state.tensor] for state in manifest.states}
         own = shared or Shared()
         self.tensors = known = own.tensors

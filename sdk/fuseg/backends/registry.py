@@ -8,7 +8,7 @@ from .. import cuda
 from ..bundle import Bundle
 from ..errors import ArgumentError, BackendError, BuildError
 from ..host.cpu import fewer_cores
-from ..manifest import Variant
+from ..manifest import Manifest, Variant
 from . import onnxruntime, onnxruntime_cuda, openvino
 from .base import (
     UNKNOWN,
@@ -181,10 +181,15 @@ def unavailable(name: str, device: int) -> str | None:
 def variants_for(bundle: Bundle, name: str) -> list[Variant]:
     """The variants that are meant for this backend, the preferred one first.
 
+    None for a GPU, if the bundle has int64 tensors or dimensions.
+
     Raises:
         BuildError: TensorRT cannot be imported.
     """
-    return info_of(name).variants(bundle.manifest)
+    info, manifest = info_of(name), bundle.manifest
+    if isinstance(info, GpuBackendInfo) and _only_for_cpu(manifest):
+        return []
+    return info.variants(manifest)
 
 
 def variant_for(bundle: Bundle, name: str, variant: str | None = None) -> Variant:
@@ -192,8 +197,15 @@ def variant_for(bundle: Bundle, name: str, variant: str | None = None) -> Varian
 
     Raises:
         ArgumentError: There is no such variant, or none for this backend.
+        BackendError: The backend does not run a bundle like this one.
         BuildError: TensorRT cannot be imported.
     """
+    found = _only_for_cpu(bundle.manifest)
+    if isinstance(info_of(name), GpuBackendInfo) and found:
+        raise BackendError(
+            f"backend {name} must have float32 tensors of fixed sizes in this version, "
+            f"and this bundle has {', '.join(found)}: choose onnxruntime or openvino."
+        )
     fitting = {v.name: v for v in variants_for(bundle, name)}
     if variant is None and fitting:
         return next(iter(fitting.values()))
@@ -203,6 +215,15 @@ def variant_for(bundle: Bundle, name: str, variant: str | None = None) -> Varian
             f"bundle that {name} runs here, got {variant!r}."
         )
     return fitting[variant]
+
+
+def _only_for_cpu(manifest: Manifest) -> list[str]:
+    """The tensors of words and tokens, and those with dimensions."""
+    return [
+        f"{name} of {tensor.dtype} {list(tensor.shape)}"
+        for name, tensor in manifest.tensors.items()
+        if tensor.dtype != "float32" or tensor.dimensions
+    ]
 
 
 def must_be_built(bundle: Bundle, name: str, variant: Variant, device: int) -> bool:

@@ -20,7 +20,7 @@ from ..manifest import File, Manifest, Network, Sample, Variant, frame_inputs
 from ..onnx.self_contained import require_self_contained
 from .container import LARGEST_FILE, MANIFEST, pack, unpack
 from .npy import read_npy
-from .onnx_limits import Shapes, require_bounded
+from .onnx_limits import Tensors, require_bounded
 
 __all__ = ["Bundle", "require_network", "write"]
 
@@ -61,16 +61,16 @@ def require_network(
     model: memoryview,
     opset: int,
     ir_version: int,
-    inputs: Shapes | None = None,
-    outputs: Shapes | None = None,
+    inputs: Tensors | None = None,
+    outputs: Tensors | None = None,
 ) -> None:
     """Refuse an ONNX file that a bundle must not hold; nothing of it is run.
 
     Args:
         opset: That the manifest says the file is of.
         ir_version: Likewise.
-        inputs, outputs: Shapes of the manifest's tensors, all float32, by name; None
-            while there is no manifest yet.
+        inputs, outputs: The manifest's tensors, by name; None while there is no
+            manifest yet.
 
     Raises:
         BundleError: It points to other files, has an operator that is not of format 1,
@@ -207,11 +207,11 @@ def _inspect(data: memoryview) -> tuple[Manifest, dict[str, slice]]:
             )
         if hashlib.sha256(content).hexdigest() != file.sha256:
             raise BundleError(f"member {name!r} does not have the sha256 it must have.")
-    shapes = {name: tensor.shape for name, tensor in manifest.tensors.items()}
-    shapes |= {state.next: shapes[state.tensor] for state in manifest.states}
+    tensors = {**manifest.tensors}
+    tensors |= {state.next: tensors[state.tensor] for state in manifest.states}
     for graph in manifest.graphs:
         reads, writes = (
-            {name: shapes[name] for name in names}
+            {name: tensors[name] for name in names}
             for names in (graph.reads, graph.writes)
         )
         for network in graph.networks.values():

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from ..errors import BundleError
+from ..manifest import Tensor
 from ..onnx.protobuf import Reader
 from .operators import OPERATORS
 
@@ -24,12 +25,13 @@ _TYPES = {
     **dict(enumerate(("BOOL", "FLOAT16", "DOUBLE", "UINT32", "UINT64"), 9)),
     16: "BFLOAT16",
 }
+_ELEMENT_TYPES = {"float32": 1, "int64": 7}
 # The input of a node that is a shape or a list of axes, one number for each axis.
 _SHAPE_INPUT = {"ConstantOfShape": 0, "Expand": 1, "Reshape": 1, "Tile": 1}
 _SHAPE_INPUT |= {"Unsqueeze": 1}
 
 
-Shapes = Mapping[str, tuple[int, ...]]
+Tensors = Mapping[str, Tensor]
 _TensorType = tuple[
     int, tuple[int, ...]
 ]  # element type and sides; -1 where none is fixed
@@ -39,8 +41,8 @@ def require_bounded(
     model: memoryview,
     opset: int,
     ir_version: int,
-    inputs: Shapes | None = None,
-    outputs: Shapes | None = None,
+    inputs: Tensors | None = None,
+    outputs: Tensors | None = None,
 ) -> None:
     """Refuse an ONNX file that is not of `OPERATORS`, or not what the manifest says.
 
@@ -49,7 +51,7 @@ def require_bounded(
     Args:
         opset: That the file must be of.
         ir_version: Likewise.
-        inputs, outputs: Shapes of its tensors, all float32, by name; None: any.
+        inputs, outputs: Its tensors, by name; None: any.
 
     Raises:
         BundleError: It has another operator, a graph in a node, functions, a training
@@ -116,7 +118,7 @@ class _Graph:
                     f"{_MOST_DIMS} are the most."
                 )
 
-    def require_tensors(self, what: str, wanted: Shapes | None) -> None:
+    def require_tensors(self, what: str, wanted: Tensors | None) -> None:
         """Refuse inputs or outputs that are not these; stored values are no inputs."""
         if wanted is None:
             return
@@ -125,8 +127,8 @@ class _Graph:
             found = [
                 tensor for tensor in found if tensor[0].encode() not in self._lengths
             ]
-        if sorted(found) != sorted((n, (1, tuple(s))) for n, s in wanted.items()):
-            expected = [(name, (1, tuple(shape))) for name, shape in wanted.items()]
+        expected = [(name, _type_of(tensor)) for name, tensor in wanted.items()]
+        if sorted(found) != sorted(expected):
             raise BundleError(
                 f"its {what} tensors must be {_spell(expected)}, as the manifest says, "
                 f"got {_spell(found)}: export the bundle again."
@@ -258,6 +260,13 @@ def _size(shown: str, dims: list[int], axes: int) -> int:
     if count > _LARGEST:
         raise BundleError(f"its {shown} must state at most {_LARGEST} values.")
     return count
+
+
+def _type_of(tensor: Tensor) -> _TensorType:
+    """A dimension's size is fixed in no ONNX file."""
+    return _ELEMENT_TYPES[tensor.dtype], tensor.sized(
+        dict.fromkeys(tensor.dimensions, -1)
+    )
 
 
 def _spell(found: list[tuple[str, _TensorType]]) -> str:

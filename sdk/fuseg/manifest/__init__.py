@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import ManifestError
 from .graphs import Graph, Network, State, require_program, runnable
@@ -25,7 +25,7 @@ from .inputs import (
 from .outputs import Class, Output, SegmentationOutput, Tail, Upsample
 from .schema import Record, dump, require, require_unique, spell
 from .statistics import Statistics
-from .tensors import Tensor
+from .tensors import Dimension, Tensor, require_dimensions
 from .upgrade import upgrade
 from .variants import File, Sample, Variant, Verification
 
@@ -33,6 +33,7 @@ __all__ = [
     "FORMAT",
     "Class",
     "ColorInput",
+    "Dimension",
     "File",
     "FrameInput",
     "Graph",
@@ -76,6 +77,7 @@ class Manifest(Record):
         graphs: The networks, in running order.
         outputs: What is made of the tensors; exactly one in this version.
         variants: The precisions of the graphs, in order of preference.
+        dimensions: By name, sizes of tensors that may change while the bundle runs.
         states: Tensors that are handed on from frame to frame.
         samples: Frame sets, and the results they must give.
         provenance: What the bundle was made of, and how; for people.
@@ -91,6 +93,7 @@ class Manifest(Record):
     graphs: tuple[Graph, ...]
     outputs: tuple[Output, ...]
     variants: tuple[Variant, ...]
+    dimensions: dict[str, Dimension] = field(default_factory=dict)
     states: tuple[State, ...] = ()
     samples: tuple[Sample, ...] = ()
     provenance: dict[str, bool | int | float | str | tuple[str, ...]] = field(
@@ -124,8 +127,15 @@ class Manifest(Record):
 
     @property
     def is_program(self) -> bool:
-        """Whether it has more than one graph, or a state."""
-        return len(self.graphs) > 1 or bool(self.states)
+        """Whether it has more than one graph, a state, or a dimension."""
+        return len(self.graphs) > 1 or bool(self.states) or bool(self.dimensions)
+
+    def shapes(
+        self, size: Literal["min", "typical", "max"]
+    ) -> dict[str, tuple[int, ...]]:
+        """The shape of each tensor at this size of the dimensions."""
+        sizes = {name: getattr(entry, size) for name, entry in self.dimensions.items()}
+        return {name: tensor.sized(sizes) for name, tensor in self.tensors.items()}
 
     def network(self, graph: Graph, variant: Variant) -> Network:
         """The ONNX file of a graph in a variant: its fp32 if it has no other."""
@@ -155,7 +165,9 @@ class Manifest(Record):
         )
         for key in ("inputs", "outputs", "variants"):
             require_unique(key, [entry.name for entry in getattr(self, key)])
+        require_dimensions(self.dimensions, self.tensors, ())
         self._check_inputs()
+        largest = self.shapes("max")
         for index, output in enumerate(self.outputs):
             require(
                 output.tensor in self.tensors,
@@ -163,7 +175,7 @@ class Manifest(Record):
                 f"{output.tensor[:80]!r}.",
             )
             try:
-                output.require_fits(self.tensors[output.tensor].shape)
+                output.require_fits(largest[output.tensor])
             except ManifestError as err:
                 raise ManifestError(f"outputs[{index}].{err}") from None
         require_program(

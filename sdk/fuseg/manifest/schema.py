@@ -134,13 +134,18 @@ def dump(value: Any) -> Any:
         return {
             _key(field): dump(entry)
             for field, entry in pairs
-            if not (entry in (None, ()) and entry == field.default)
+            if entry not in (None, (), {}) or entry != _default(field)
         }
     if isinstance(value, dict):
         return {key: dump(value[key]) for key in sorted(value)}
     if isinstance(value, tuple):
         return [dump(entry) for entry in value]
     return value
+
+
+def _default(field: Field[Any]) -> Any:
+    made = field.default_factory
+    return field.default if made is MISSING else made()
 
 
 def _hints(cls: type[Any]) -> dict[str, Any]:

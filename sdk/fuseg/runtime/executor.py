@@ -150,7 +150,7 @@ def require_numbers(backend: str, nan_samples: int, scores: tuple[int, ...]) -> 
 
 def shapes(manifest: Manifest) -> tuple[Shapes, Shapes]:
     """The shapes of the tensors that inputs fill and outputs are made of, by name."""
-    known = {name: tensor.shape for name, tensor in manifest.tensors.items()}
+    known = manifest.shapes("min")
     return (
         {entry.tensor: known[entry.tensor] for entry in manifest.inputs},
         {entry.tensor: known[entry.tensor] for entry in manifest.outputs},

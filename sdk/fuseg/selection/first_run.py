@@ -67,7 +67,7 @@ def limits_of(bundle: Bundle, variant: Variant) -> Limits:
     half of the memory that is free.
     """
     manifest = bundle.manifest
-    shapes = [tensor.shape for tensor in manifest.tensors.values()]
+    shapes = manifest.shapes("max").values()
     pixels = max(math.prod(shape[2:]) for shape in shapes)
     files = {manifest.network(graph, variant).file for graph in manifest.graphs}
     weights = sum(manifest.files[file].bytes for file in files)
