@@ -82,6 +82,26 @@ def plane(name: str = "depth", size: tuple[int, int] = (6, 8), **changes: Any) -
     return replace(entry, **changes)
 
 
+def number_map(
+    name: str = "hha", planes: int = 3, size: tuple[int, int] = (6, 8), **changes: Any
+) -> Any:
+    """A map of uint8 numbers, 0 is no reading, fill -2, policy refuse."""
+    entry = manifest.MapInput(
+        name=name,
+        tensor=name,
+        count=planes,
+        dtype="uint8",
+        resize=manifest.Resize(*size, filter="bilinear"),
+        scale=1 / 128,
+        mean=tuple(0.1 * n for n in range(planes)),
+        std=tuple(1.0 + n for n in range(planes)),
+        fill=-2.0,
+        invalid=(0,) if changes.get("dtype") != "float32" else (),
+        missing=REFUSE,
+    )
+    return replace(entry, **changes)
+
+
 def linear_onnx(
     inputs: tuple[Any, ...], weights: np.ndarray, bias: np.ndarray, **graph: Any
 ) -> bytes:
@@ -231,6 +251,11 @@ def color_input() -> Callable[..., Any]:
 @pytest.fixture
 def plane_input() -> Callable[..., Any]:
     return plane
+
+
+@pytest.fixture
+def map_input() -> Callable[..., Any]:
+    return number_map
 
 
 @pytest.fixture

@@ -118,7 +118,7 @@ def opencv_planes(cv2: Any, sensor: Input, frame: NDArray[Any]) -> NDArray[Any]:
     if sensor.kind == "color":
         return np.moveaxis(values, -1, 0)
     values[np.isin(small, sensor.invalid) | ~np.isfinite(small)] = sensor.fill
-    return np.asarray(values[None])
+    return np.asarray(np.moveaxis(np.atleast_3d(values), -1, 0))
 
 
 def _pytorch(
@@ -167,7 +167,7 @@ def _torch_planes(sensor: Input, frame: NDArray[Any]) -> Any:
 
     size = (sensor.resize.height, sensor.resize.width)
     pixels = torch.from_numpy(np.ascontiguousarray(frame)).float()
-    pixels = pixels.permute(2, 0, 1) if sensor.kind == "color" else pixels[None]
+    pixels = pixels.permute(2, 0, 1) if pixels.ndim == 3 else pixels[None]
     small = F.interpolate(pixels[None], size, mode=sensor.resize.filter)
     mean, std = (torch.tensor(v).view(1, -1, 1, 1) for v in (sensor.mean, sensor.std))
     values = (small * sensor.scale - mean) / std

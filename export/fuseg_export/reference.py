@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fuseg.manifest import Input, input_shapes
+from fuseg.manifest import Input, MapInput, PlaneInput, input_shapes
 
 __all__ = [
     "at_size",
@@ -156,13 +156,27 @@ def _planes(
         resized = np.moveaxis(_resize(values, size, filter), -1, 0)
         mean, std = (np.array(v)[:, None, None] for v in (spec.mean, spec.std))
         return np.asarray((resized * spec.scale - mean) / std)
-    valid = ~np.isin(frame, spec.invalid) & np.isfinite(values)
-    values = (np.where(valid, values, 0) * spec.scale - spec.mean[0]) / spec.std[0]
+    planes = np.moveaxis(values.reshape(*values.shape[:2], -1), -1, 0)
+    numbers = zip(planes, spec.mean, spec.std, strict=True)
+    return np.stack([_plane(spec, *each, size=size) for each in numbers])
+
+
+def _plane(
+    spec: PlaneInput | MapInput,
+    raw: NDArray[np.float64],
+    mean: float,
+    std: float,
+    *,
+    size: tuple[int, int],
+) -> NDArray[np.float64]:
+    filter = spec.resize.filter
+    valid = ~np.isin(raw, spec.invalid) & np.isfinite(raw)
+    values = (np.where(valid, raw, 0) * spec.scale - mean) / std
     valid &= np.abs(values) <= np.finfo(np.float32).max  # "no return" of some drivers
     share = _resize(valid.astype(np.float64), size, filter)
     total = _resize(np.where(valid, values, 0), size, filter)
     blended = np.divide(total, share, out=np.zeros(size), where=share > 0)
-    return np.where(share > 0, blended, spec.fill)[None]
+    return np.where(share > 0, blended, spec.fill)
 
 
 def _resize(

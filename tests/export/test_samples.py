@@ -64,6 +64,14 @@ def test_depth_is_the_scene_s_in_the_declared_unit(scene, unit, dtype, steps_a_m
         np.testing.assert_allclose(frame[~hole], np.clip(expected, 0, top), atol=0.51)
 
 
+def test_every_plane_of_a_map_is_the_brightness(scene):
+    frame = seen("m=plane:8x8", scene, planes=2, dtype="uint8")
+    assert (frame.shape, frame.dtype) == ((48, 64, 2), np.uint8)
+    assert len(np.unique(frame)) > 50
+    np.testing.assert_array_equal(frame[..., 0], frame[..., 1])
+    assert seen("m=plane:8x8", scene).max() <= 1.0
+
+
 def test_a_hole_is_the_sensor_s_own_word_for_it(scene):
     frame = seen("d=depth:8x8", scene, invalid=[65535])
     assert (frame[scene.depth == 0] == 65535).all()

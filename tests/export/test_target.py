@@ -117,6 +117,20 @@ def test_thermal_is_uint16_counts_that_become_0_to_1():
     assert 65535 * made.scale == 1
 
 
+def test_a_map_of_numbers_has_as_many_planes_as_its_spec_says():
+    made = only("hha=plane:24x32", {"planes": 3, "dtype": "uint8"})
+    assert (made.kind, made.mean, made.std) == ("plane", (0.0,) * 3, (1.0,) * 3)
+    assert input_shapes([made]) == {"hha": (1, 3, 24, 32)}
+    plain = only("hha=plane:24x32")
+    assert (plain.dtype, plain.planes, plain.scale) == ("float32", 1, 1.0)
+    given = {"hha": {"planes": 2, "mean": [1.0, 2.0]}}
+    words = ["rgb=color:24x32", "hha=plane:24x32"]
+    rgb, hha = make_inputs(words, ["hha,rgb"], given)
+    assert (hha.channel, rgb.channel, hha.mean) == (0, 2, (1.0, 2.0))
+    with pytest.raises(ArgumentError, match="mean must be a list of 3 for kind 'pl"):
+        only("hha=plane:24x32", {"planes": 3, "mean": [0.0]})
+
+
 def test_range_is_float32_metres():
     made = only("lidar=range:24x32")
     assert (made.dtype, made.unit, made.invalid) == ("float32", "m", (0,))
@@ -308,7 +322,7 @@ def test_what_these_sentences_advise_works(word):
         (["rgb=color"], [], "got rgb=color"),
         (["rgb=color:480"], [], "got rgb=color:480"),
         (["rgb=color:480x-1"], [], "got rgb=color:480x-1"),
-        (["rgb=colour:8x8"], [], "one of color, depth, thermal, range, got colour"),
+        (["rgb=colour:8x8"], [], "depth, thermal, range, plane, got colour"),
         (["rgb=color:0x8"], [], "input rgb: resize.height must be 1 to"),
         (["size=depth:8x8"], [], "input size: name must not be 'size'"),
         (["a b=depth:8x8"], [], "name must be a Python name"),

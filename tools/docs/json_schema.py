@@ -41,9 +41,8 @@ def spec() -> str:
     record(Manifest, defs)
     # A spec does not say the kind: --input does.
     inputs = defs["ColorInput"] | {"properties": {}}
-    for name in ("ColorInput", "PlaneInput"):
+    for name in ("ColorInput", "MapInput", "PlaneInput"):
         inputs["properties"] |= defs[name]["properties"]
-    inputs["properties"]["dtype"] = defs["PlaneInput"]["properties"]["dtype"]
     for name in NOT_IN_A_SPEC:
         del inputs["properties"][name]
     kept = {"Resize", "Missing", "Class"}

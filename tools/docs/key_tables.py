@@ -27,7 +27,7 @@ DEFAULTS = (
     *("missing.policy", "missing.max_age_ms", "missing.max_ahead_ms"),
 )
 SPEC_WORDS = {"classes": "list of strings or objects"}  # read as objects either way
-KINDS = ("color", "depth", "thermal", "range")
+KINDS = ("color", "depth", "thermal", "range", "plane")
 
 
 def manifest() -> str:

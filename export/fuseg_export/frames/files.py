@@ -136,7 +136,8 @@ class FileDataset:
 
     def _read(self, sensor: Input, path: Path) -> NDArray[Any]:
         plane = self._planes.get(sensor.name)
-        array = read_frame(path, sensor.kind, channels=plane, name=sensor.name)
+        kind = "color" if len(sensor.frame_shape) == 3 else sensor.kind
+        array = read_frame(path, kind, channels=plane, name=sensor.name)
         _require(sensor, array, path, self._option)
         turned = sensor.kind == "color" and sensor.channels == "BGR"
         if turned and path.suffix.lower() != ".npy":
@@ -145,10 +146,11 @@ class FileDataset:
 
 
 def _require(sensor: Input, array: NDArray[Any], path: Path, option: str) -> None:
-    wanted = "(H, W, 3)" if sensor.kind == "color" else "(H, W)"
-    fits = array.ndim == 3 and array.shape[2] == 3
-    if sensor.kind != "color":
-        fits = array.ndim == 2
+    wanted = f"({', '.join(map(str, sensor.frame_shape))})"
+    fits = array.ndim == len(sensor.frame_shape) and all(
+        isinstance(want, str) or want == got
+        for want, got in zip(sensor.frame_shape, array.shape, strict=True)
+    )
     if not fits or array.dtype != sensor.dtype or not array.size:
         raise ArgumentError(
             f"{option} {sensor.name}: {path} must be {sensor.dtype} {wanted}, got "
@@ -161,6 +163,8 @@ def _way_out(sensor: Input, array: NDArray[Any]) -> str:
         return "it holds no pixel."
     if sensor.kind == "color":
         return "give frames of 8 bits per channel, with the channels last."
+    if sensor.kind == "plane":
+        return "give frames of this type and shape, as .npy if need be."
     if array.ndim != 2 or array.dtype == sensor.dtype:
         return "give frames of one plane."
     if array.dtype == np.uint8:

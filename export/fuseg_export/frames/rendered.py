@@ -27,7 +27,7 @@ class RenderedDataset:
 
     Args:
         inputs: Each kind sees what it can: color the picture; depth and range the
-            distances; thermal the brightness, as if white were warm.
+            distances; thermal the brightness, as if white were warm; a map, too.
         numbers: Which of the held-out rooms.
         labelled: Whether the scenes' classes are the network's.
     """
@@ -65,6 +65,9 @@ def _seen_by(sensor: Input, scene: Scene) -> NDArray[Any]:
     if sensor.kind == "color":
         pixels = scene.color[..., ::-1] if sensor.channels == "BGR" else scene.color
         return np.ascontiguousarray(pixels)
+    if sensor.kind == "plane":
+        frame = _stored(sensor, _brightness(scene.color) * _LARGEST[sensor.dtype])
+        return np.dstack([frame] * sensor.planes) if sensor.planes > 1 else frame
     if sensor.kind == "thermal":
         return _stored(sensor, _temperature(sensor, scene.color))
     unit = "mm" if sensor.unit == "1" else sensor.unit
@@ -75,13 +78,17 @@ def _seen_by(sensor: Input, scene: Scene) -> NDArray[Any]:
 
 
 def _temperature(sensor: PlaneInput, color: NDArray[np.uint8]) -> NDArray[Any]:
-    brightness = color @ np.array([0.299, 0.587, 0.114]) / 255
+    brightness = _brightness(color)
     dimension, step = parse_unit(sensor.unit)
     if dimension not in _COLDEST:
         values = brightness * _LARGEST[sensor.dtype]
     else:
         values = (_COLDEST[dimension] + _WARMTH * brightness) / float(step)
     return np.asarray(values)
+
+
+def _brightness(color: NDArray[np.uint8]) -> NDArray[Any]:
+    return np.asarray(color @ np.array([0.299, 0.587, 0.114]) / 255)
 
 
 def _stored(sensor: Input, values: NDArray[Any]) -> NDArray[Any]:

@@ -14,18 +14,21 @@ __all__ = ["measure"]
 
 
 def measure(spec: Input, frames: Sequence[NDArray[Any]]) -> Statistics | None:
-    """Statistics of frames as the manifest declares them; None without a reading."""
-    values, pixels = [], 0
+    """Statistics of frames as the manifest declares them.
+
+    None if a plane has no reading.
+    """
+    values = []
     for frame in frames:
         flat = frame.reshape(-1, spec.planes).astype(np.float64)
-        pixels += len(flat)
         if spec.kind != "color":
-            flat = flat[np.isfinite(flat) & ~np.isin(flat, spec.invalid)][:, None]
+            flat[~np.isfinite(flat) | np.isin(flat, spec.invalid)] = np.nan
         values.append(flat)
     readings = np.concatenate(values)
-    if not len(readings):
+    known = ~np.isnan(readings)
+    if not known.any(0).all():
         return None
-    percentiles = np.percentile(readings, (1, 50, 99), axis=0)
+    percentiles = np.nanpercentile(readings, (1, 50, 99), axis=0)
     p1, p50, p99 = (tuple(float(f"{v:.6g}") for v in row) for row in percentiles)
-    share = max(round(len(readings) / pixels, 6), 1e-6)
+    share = max(round(float(known.mean()), 6), 1e-6)
     return Statistics(len(frames), share, p1, p50, p99)

@@ -13,7 +13,8 @@ from dataclasses import asdict
 from typing import Any
 
 from fuseg.errors import ArgumentError, ManifestError
-from fuseg.manifest import ColorInput, Input, PlaneInput
+from fuseg.manifest import Input
+from fuseg.manifest.inputs import RECORDS
 
 __all__ = ["describe", "make_inputs", "override"]
 
@@ -56,6 +57,12 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "scale": 1.0,
         "mean": [0.0],
         "std": [1.0],
+    },
+    "plane": {
+        "dtype": "float32",
+        "planes": 1,
+        "resize": {"filter": "nearest"},
+        "scale": 1.0,
     },
 }
 
@@ -106,7 +113,9 @@ def describe(sensor: Input) -> str:
     if sensor.kind == "color":
         values, invalid = f"{sensor.dtype} {sensor.channels}", ""
     else:
-        values = f"{sensor.dtype} in {sensor.unit}"
+        values = str(sensor.dtype)
+        if sensor.kind != "plane":
+            values += f" in {sensor.unit}"
         none = ", ".join(map(str, sensor.invalid))
         invalid = f", invalid {none}" * bool(none)
     mean, std = (
@@ -185,13 +194,15 @@ def _finish(
 ) -> tuple[Input, ...]:
     for name, draft in drafts.items():
         draft.setdefault("tensor", name)
+        if isinstance(planes := draft.get("planes"), int):
+            draft.setdefault("mean", [0.0] * planes)
+            draft.setdefault("std", [1.0] * planes)
     for members in stacks:
         _stack(drafts, members)
     inputs: list[Input] = []
     for name, draft in drafts.items():
-        record = ColorInput if draft["kind"] == "color" else PlaneInput
         try:
-            inputs.append(record.from_json(draft))
+            inputs.append(RECORDS[draft["kind"]].from_json(draft))
         except ManifestError as err:
             raise ArgumentError(f"input {name}: {err}") from err
     return tuple(inputs)
@@ -214,5 +225,4 @@ def _stack(drafts: Mapping[str, dict[str, Any]], members: Sequence[str]) -> None
     channel = 0
     for name in members:
         drafts[name] |= {"tensor": joined, "channel": channel}
-        record = ColorInput if drafts[name]["kind"] == "color" else PlaneInput
-        channel += record.planes
+        channel += len(drafts[name]["mean"])

@@ -108,11 +108,12 @@ def _sensor(entry: Input, array: NDArray[Any], size: tuple[int, int]) -> bytes:
         rgb = array[..., ::-1] if entry.channels == "BGR" else array
         picture = Image.fromarray(np.ascontiguousarray(rgb))
         return _png(picture.resize((width, height), Image.Resampling.BILINEAR))
+    array = array[..., 0] if array.ndim == 3 else array
     values = array.astype(np.float64)
     valid = np.isfinite(values) & ~np.isin(array, entry.invalid)
     low, high = np.percentile(values[valid], _ENDS) if valid.any() else (0.0, 1.0)
     share = np.clip((np.where(valid, values, low) - low) / max(high - low, 1e-9), 0, 1)
-    near = share if entry.kind == "thermal" else 1 - share
+    near = share if entry.kind in ("thermal", "plane") else 1 - share
     gray = np.where(valid, 40 + 215 * near, 0).astype(np.uint8)
     return _png(Image.fromarray(gray).resize((width, height), Image.Resampling.NEAREST))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ def extract(bundle: Bundle, folder: Path) -> list[Path]:
     """Write the manifest, the networks and the sample frames of a bundle.
 
     Frames lie in a folder for each input, as `fuseg run` takes them: colour as RGB PNG,
-    planes as PNG of 8 or 16 bits, float32 as TIFF. The labels expected of them are
-    palette PNGs.
+    planes as PNG of 8 or 16 bits, float32 as TIFF, several planes as .npy. The labels
+    expected of them are palette PNGs.
 
     Returns:
         The files, in the order of writing.
@@ -59,6 +60,12 @@ def inputs_of(bundle: Bundle, folder: Path) -> list[str]:
 
 
 def _write_frame(stem: Path, entry: Input, frame: NDArray[Any]) -> Path:
+    if entry.kind == "plane" and frame.ndim == 3:
+        path = stem.with_suffix(".npy")
+        buffer = io.BytesIO()
+        np.save(buffer, frame)
+        write_file(path, buffer.getvalue())
+        return path
     if entry.dtype == "float32":
         path = stem.with_suffix(".tiff")
         write_tiff(path, frame)

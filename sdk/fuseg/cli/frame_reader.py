@@ -161,7 +161,8 @@ class FrameReader:
     def _read(self, name: str, path: Path) -> NDArray[Any]:
         entry = self._inputs[name]
         taken = self._taken.get(name)
-        array = read_frame(path, entry.kind, channels=taken, name=name)
+        kind = "color" if len(entry.frame_shape) == 3 else entry.kind
+        array = read_frame(path, kind, channels=taken, name=name)
         is_image = path.suffix.lower() != ".npy"
         turned = entry.kind == "color" and entry.channels == "BGR"
         if is_image and turned and name not in self._channels:

@@ -139,7 +139,11 @@ def _seen(found: Statistics) -> str:
 def _frames(entry: Input) -> str:
     if entry.kind == "color":
         return f"{entry.kind}, {entry.dtype}, {entry.channels}"
-    words = [entry.kind, entry.dtype, f"in {entry.unit}"]
+    words: list[str] = [entry.kind, entry.dtype]
+    if entry.kind != "plane":
+        words.append(f"in {entry.unit}")
+    elif entry.planes > 1:
+        words.append(f"{entry.planes} planes")
     if entry.invalid:
         words.append("no reading: " + " ".join(map(str, entry.invalid)))
     return ", ".join(words)

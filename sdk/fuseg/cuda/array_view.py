@@ -8,7 +8,7 @@ fuseg makes no such array and keeps none. It takes what has the CUDA Array Inter
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,6 +55,25 @@ class CudaArrayView:
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    def __getitem__(self, number: int) -> CudaArrayView:
+        """One of what lies along the first axis, such as a plane of many."""
+        return replace(
+            self,
+            pointer=self.pointer + number * self.strides[0],
+            shape=self.shape[1:],
+            strides=self.strides[1:],
+            flags=self.flags._replace(c_contiguous=False),  # perhaps; rows are asked
+        )
+
+    def last_axis_first(self) -> CudaArrayView:
+        """The same memory, as (C, H, W) of (H, W, C)."""
+        return replace(
+            self,
+            shape=(self.shape[-1], *self.shape[:-1]),
+            strides=(self.strides[-1], *self.strides[:-1]),
+            flags=self.flags._replace(c_contiguous=False),
+        )
 
     def bytes(self) -> tuple[int, int]:
         """The addresses from its first byte to beyond its last."""

@@ -17,7 +17,7 @@ from ..manifest import PlaneInput, Statistics
 from ..manifest.units import parse_unit
 from .frame_format import DepthFormat
 
-__all__ = ["CalibrationCheck", "about_brightness", "about_values"]
+__all__ = ["CalibrationCheck", "about_brightness", "about_planes", "about_values"]
 
 # Of some pixels: whether the sensor sees nothing, and what is far outside, if anything.
 Strange = Callable[[NDArray[Any], Statistics], tuple[bool, str | None]]
@@ -105,12 +105,37 @@ def about_values(
         valid &= (raw >= low) & (raw <= high)
     share = float(valid.mean())
     if share < _FEW * known.valid_share:
-        return True, (
-            f"{share:.0%} of its pixels are readings; of the frames that the "
-            f"bundle was made with it was {known.valid_share:.0%}."
-        )
+        return True, _about_share(share, known)
     median = _nth(raw[valid], 0.5) * delivered.scale / spec.scale
     return False, _about_median(spec, median, known, delivered.unit)
+
+
+def about_planes(
+    pixels: NDArray[Any], invalid: Sequence[float], known: Statistics
+) -> tuple[bool, str | None]:
+    """As `about_values`, of pixels (N, planes) in the manifest's own values."""
+    valid = np.isfinite(pixels) & ~np.isin(pixels, invalid)
+    share = float(valid.mean())
+    if share < _FEW * known.valid_share:
+        return True, _about_share(share, known)
+    for number, (low, high) in enumerate(zip(known.p1, known.p99, strict=True)):
+        readings = pixels[valid[:, number], number].astype(np.float64)
+        if not readings.size:
+            continue
+        median, margin = _nth(readings, 0.5), high - low
+        if not low - margin <= median <= high + margin:
+            return False, (
+                f"the median of its plane {number} is {median:.3g}; 98 % of what the "
+                f"bundle was made with lay between {low:.3g} and {high:.3g}."
+            )
+    return False, None
+
+
+def _about_share(share: float, known: Statistics) -> str:
+    return (
+        f"{share:.0%} of its pixels are readings; of the frames that the "
+        f"bundle was made with it was {known.valid_share:.0%}."
+    )
 
 
 def _are_readings(

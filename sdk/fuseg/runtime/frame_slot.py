@@ -198,7 +198,7 @@ class FrameSlot:
         for name, decision in job.plan.decisions.items():
             if decision.state != "fresh":
                 continue
-            array = as_view(name, job.arrays[name])
+            array = self._cuda_inputs[name].staged(as_view(name, job.arrays[name]))
             if isinstance(array, CudaArrayView):
                 frames[name] = ordered_on(array, self.stream, self._device.stream_wait)
                 continue

@@ -8,12 +8,15 @@ from typing import Union
 from ..schema import require
 from .base import FrameInput, Missing, Resize
 from .color import ColorInput
+from .maps import MapInput
 from .plane import PlaneInput
 
 __all__ = [
+    "RECORDS",
     "ColorInput",
     "FrameInput",
     "Input",
+    "MapInput",
     "Missing",
     "PlaneInput",
     "Resize",
@@ -21,7 +24,15 @@ __all__ = [
     "input_shapes",
 ]
 
-Input = Union[ColorInput, PlaneInput]  # noqa: UP007  told apart by their kind
+Input = Union[ColorInput, PlaneInput, MapInput]  # noqa: UP007  told apart by their kind
+
+RECORDS: dict[str, type[Input]] = {
+    "color": ColorInput,
+    "depth": PlaneInput,
+    "thermal": PlaneInput,
+    "range": PlaneInput,
+    "plane": MapInput,
+}
 
 
 def frame_inputs(inputs: Iterable[Input]) -> tuple[FrameInput, ...]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import keyword
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from ..schema import SIDE, Record, require, spell, within
 from ..statistics import Statistics
@@ -158,9 +159,6 @@ class FrameInput(BaseInput):
             frames are compared with it.
     """
 
-    planes: ClassVar[int]  # of the tensor, that the sensor fills
-    frame_shape: ClassVar[tuple[int | str, ...]]  # a letter: as the camera has it
-
     channel: int = field(default=0, metadata=within(0))
     dtype: Literal["uint8", "uint16", "float32"]
     resize: Resize
@@ -181,6 +179,16 @@ class FrameInput(BaseInput):
             require(value > 0, f"std[{index}] must be above 0, got {value}.")
         if self.statistics is not None:
             self._require_planes("statistics.p1", self.statistics.p1)
+
+    @property
+    @abstractmethod
+    def planes(self) -> int:
+        """How many of the tensor's the sensor fills."""
+
+    @property
+    @abstractmethod
+    def frame_shape(self) -> tuple[int | str, ...]:
+        """A letter is an axis that is as the camera has it."""
 
     def _check_kind(self) -> None:
         """Refuse what only this kind of sensor must not be."""

@@ -21,9 +21,14 @@ class ColorInput(FrameInput):
         channels: The order of the camera's channels and of the network's.
     """
 
-    planes = 3
-    frame_shape = ("H", "W", 3)
-
     kind: Literal["color"] = "color"
     dtype: Literal["uint8"] = "uint8"
     channels: Literal["RGB", "BGR"]
+
+    @property
+    def planes(self) -> int:
+        return 3
+
+    @property
+    def frame_shape(self) -> tuple[int | str, ...]:
+        return ("H", "W", 3)

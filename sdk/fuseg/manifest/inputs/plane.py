@@ -10,7 +10,7 @@ from ..schema import require
 from ..units import parse_unit
 from .base import FrameInput
 
-__all__ = ["PlaneInput"]
+__all__ = ["PlaneInput", "require_readings"]
 
 _QUANTITIES = {
     "depth": ("length", "raw counts"),
@@ -34,12 +34,17 @@ class PlaneInput(FrameInput):
             float32 in the tensor never are a reading.
     """
 
-    planes = 1
-    frame_shape = ("H", "W")
-
     kind: Literal["depth", "thermal", "range"]
     unit: str
     invalid: tuple[int | float, ...] = ()
+
+    @property
+    def planes(self) -> int:
+        return 1
+
+    @property
+    def frame_shape(self) -> tuple[int | str, ...]:
+        return ("H", "W")
 
     def _check_kind(self) -> None:
         kind = self.kind
@@ -52,15 +57,20 @@ class PlaneInput(FrameInput):
             f"unit must fit kind {kind!r}, got {self.unit!r}, which measures "
             f"{quantity}.",
         )
+        require_readings(self, self.invalid)
+
+
+def require_readings(entry: FrameInput, invalid: tuple[int | float, ...]) -> None:
+    """Refuse what frames with holes in them cannot be, and values they cannot hold."""
+    require(
+        entry.resize.filter != "bilinear-antialias",
+        f"resize.filter must be 'nearest', 'nearest-exact' or 'bilinear' for kind "
+        f"{entry.kind!r}, got 'bilinear-antialias', which is for colour.",
+    )
+    top = _LARGEST_RAW.get(entry.dtype)
+    for index, value in enumerate(invalid):
         require(
-            self.resize.filter != "bilinear-antialias",
-            f"resize.filter must be 'nearest', 'nearest-exact' or 'bilinear' for kind "
-            f"{kind!r}, got 'bilinear-antialias', which is for colour.",
+            top is None or (isinstance(value, int) and 0 <= value <= top),
+            f"invalid[{index}] must be a whole number from 0 to {top}, as the "
+            f"frames are {entry.dtype}, got {value}.",
         )
-        top = _LARGEST_RAW.get(self.dtype)
-        for index, value in enumerate(self.invalid):
-            require(
-                top is None or (isinstance(value, int) and 0 <= value <= top),
-                f"invalid[{index}] must be a whole number from 0 to {top}, as the "
-                f"frames are {self.dtype}, got {value}.",
-            )

@@ -12,11 +12,14 @@ from ...errors import DTypeError, Fault, FusegError, LayoutError, ShapeError
 from .advice import Advice, KindAdvice
 from .color import ColorAdvice, refuse_channels
 from .depth import PlaneAdvice
+from .maps import MapAdvice
 
 __all__ = [
     "ColorAdvice",
     "KindAdvice",
+    "MapAdvice",
     "PlaneAdvice",
+    "fits",
     "refuse",
     "refuse_channels",
     "refuse_mask",
@@ -36,7 +39,7 @@ def refuse(of: KindAdvice, array: Any) -> NoReturn:
         raise DTypeError(f"{err}{_how_to_make_an_array(name, array)}") from None
     shape = of.shape(array)
     wanted = " or ".join(map(str, of.dtypes))
-    typed, shaped = array.dtype in of.dtypes, _fits(array.shape, shape)
+    typed, shaped = array.dtype in of.dtypes, fits(array, shape)
     spelled = "(" + ", ".join(map(str, shape)) + ")"
     kind: type[FusegError] = ShapeError
     if array.size == 0 and array.ndim == len(shape):
@@ -77,9 +80,11 @@ def refuse_mask(of: KindAdvice) -> NoReturn:
     raise DTypeError.of(Fault("frame", of.name, problem, of.no_value_for_masked))
 
 
-def _fits(found: tuple[int, ...], wanted: tuple[str | int, ...]) -> bool:
+def fits(array: Any, wanted: tuple[str | int, ...]) -> bool:
+    """Whether an array has this shape; a letter is an axis of any size but 0."""
+    found = array.shape
     return len(found) == len(wanted) and all(
-        isinstance(want, str) or want == got
+        want == got or (isinstance(want, str) and got > 0)
         for want, got in zip(wanted, found, strict=True)
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 from ...manifest import Input
 from .adapter import InputAdapter, Tensors
 from .color import ColorAdapter
+from .maps import MapAdapter
 from .plane import PlaneAdapter
 
 __all__ = ["ColorAdapter", "InputAdapter", "Tensors", "adapter_of"]
@@ -14,6 +15,7 @@ __all__ = ["ColorAdapter", "InputAdapter", "Tensors", "adapter_of"]
 _ADAPTERS: dict[str, Any] = {
     "color": ColorAdapter,
     "depth": PlaneAdapter,
+    "plane": MapAdapter,
     "range": PlaneAdapter,
     "thermal": PlaneAdapter,
 }

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...backends.tensors import GpuTensor
 from ...cuda.array_view import CudaArrayView
 from ...errors import FusegError
 from ...manifest import ColorInput, Statistics
@@ -14,6 +15,7 @@ from ...ops.pack_color import CHANNELS, PackColor
 from ..calibration_checks import about_brightness
 from ..frame_advice import ColorAdvice, refuse_channels
 from .adapter import Tensors
+from .cuda import CudaInput, planes_form
 from .frames import FrameAdapter
 
 __all__ = ["ColorAdapter"]
@@ -63,7 +65,16 @@ class ColorAdapter(FrameAdapter):
     ) -> tuple[bool, str | None]:
         return True, about_brightness(frame.reshape(*frame.shape[:2], -1), known)
 
-    def _make(self, **form: Any) -> dict[np.dtype[Any], Any]:
+    def on_gpu(self, tensor: GpuTensor, pixel: int) -> CudaInput:
+        form, out = planes_form(tensor, self.input.channel, self.input.planes)
+        return CudaInput(self._make(**form), self._filler(**form), out, pixel)
+
+    def _make(self, **form: Any) -> dict[np.dtype[Any], PackColor]:
+        """The kernels that bring a frame into its planes, by its element type.
+
+        Args:
+            form: The planes', if they are not float32.
+        """
         spec = self.input
         pack = PackColor(
             size=self._size,
@@ -80,11 +91,13 @@ class ColorAdapter(FrameAdapter):
         return {_BYTES: pack}
 
     def _filler(self, **form: Any) -> PackColor:
+        """As `_make`, for a (1, 1) uint8 frame: times 0, plus ``fill``."""
         mean = (-self.input.fill,) * 3
         return PackColor(size=self._size, scale=0.0, mean=mean, channels="GRAY", **form)
 
     def _check_on_gpu(self, frame: CudaArrayView) -> None:
-        self._packers[_BYTES].check(frame)
+        check: Any = self._packers[_BYTES].check
+        check(frame)
 
     def _unmasked(self, masked: Any) -> NDArray[Any]:
         if masked.dtype not in self._packers:

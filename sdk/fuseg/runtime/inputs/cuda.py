@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...backends.tensors import GpuTensor
 from ...cuda.array_view import CudaArrayView, view_at
-from ...manifest import FrameInput
 
-__all__ = ["CudaInput", "planes_form"]
+__all__ = ["CudaInput", "CudaPlanes", "planes_form"]
 
 
 class CudaInput:
@@ -34,8 +34,14 @@ class CudaInput:
         self._packs, self._fill, self._out = packs, fill, out
         self._pixel = view_at(pixel, (1, 1), "uint8")
 
+    def staged(
+        self, frame: NDArray[Any] | CudaArrayView
+    ) -> NDArray[Any] | CudaArrayView:
+        """A frame as `pack` wants it, on the CPU or on the GPU: the same memory."""
+        return frame
+
     def pack(self, frame: CudaArrayView, stream: int) -> None:
-        """Bring a frame that lies on the GPU into the tensor."""
+        """Bring a staged frame that lies on the GPU into the tensor."""
         self._packs[frame.dtype](frame, self._out, stream=stream)
 
     def substitute(self, stream: int) -> None:
@@ -43,19 +49,41 @@ class CudaInput:
         self._fill(self._pixel, self._out, stream=stream)
 
 
+class CudaPlanes(CudaInput):
+    """As `CudaInput`, of an input whose planes are packed one by one."""
+
+    def __init__(self, planes: Sequence[CudaInput]) -> None:
+        self._each = planes
+
+    def staged(
+        self, frame: NDArray[Any] | CudaArrayView
+    ) -> NDArray[Any] | CudaArrayView:
+        if isinstance(frame, CudaArrayView):
+            return frame.last_axis_first()
+        return np.moveaxis(frame, -1, 0)
+
+    def pack(self, frame: CudaArrayView, stream: int) -> None:
+        for number, plane in enumerate(self._each):
+            plane.pack(frame[number], stream)
+
+    def substitute(self, stream: int) -> None:
+        for plane in self._each:
+            plane.substitute(stream)
+
+
 def planes_form(
-    entry: FrameInput, tensor: GpuTensor
+    tensor: GpuTensor, channel: int, planes: int
 ) -> tuple[dict[str, Any], CudaArrayView]:
-    """How an input's planes lie in a tensor, as pack kernels say it, and where."""
+    """How some planes lie in a tensor, as pack kernels say it, and where."""
     form: dict[str, Any] = {"dtype": tensor.dtype, "out_scale": tensor.scale}
     if tensor.layout == "linear":
         _, _, height, width = tensor.shape
         plane = height * width * int(tensor.dtype.itemsize)
-        shape = (entry.planes, height, width)
+        shape = (planes, height, width)
         return form, view_at(
-            tensor.address + entry.channel * plane,
-            shape if entry.planes > 1 else shape[1:],
+            tensor.address + channel * plane,
+            shape if planes > 1 else shape[1:],
             tensor.dtype,
         )
-    form |= {"layout": tensor.layout, "channel": entry.channel}
+    form |= {"layout": tensor.layout, "channel": channel}
     return form, view_at(tensor.address, tensor.stored, tensor.dtype)

@@ -1,4 +1,4 @@
-"""Inputs whose frames are pictures: what colour and depth-like sensors share."""
+"""Inputs whose frames are pictures: what their kinds share."""
 
 from __future__ import annotations
 
@@ -8,28 +8,21 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from ...backends.tensors import GpuTensor
 from ...cuda import Device
 from ...cuda.array_view import CudaArrayView, as_view
 from ...cuda.launch import EVERYWHERE, NOWHERE, device_of
 from ...errors import DTypeError, Fault, FusegError
-from ...manifest import ColorInput, PlaneInput
-from ...ops.pack_color import PackColor
-from ...ops.pack_depth import PackDepth
+from ...manifest import ColorInput, MapInput, PlaneInput
 from ..frame_advice import KindAdvice, refuse, refuse_mask
 from .adapter import InputAdapter, Tensors
-from .cuda import CudaInput, planes_form
 
-__all__ = ["FrameAdapter", "Packer"]
-
-Packer = PackColor | PackDepth
+__all__ = ["FrameAdapter"]
 
 
 class FrameAdapter(InputAdapter):
     """See `InputAdapter`; packed by kernels, on a CPU and on a GPU."""
 
-    input: ColorInput | PlaneInput
-    _packers: dict[np.dtype[Any], Any]  # by the frames' element type
+    input: ColorInput | PlaneInput | MapInput
 
     def take(
         self, given: Any, *, device: Device | None = None
@@ -50,22 +43,6 @@ class FrameAdapter(InputAdapter):
 
     def substitute(self, tensors: Tensors) -> None:
         self._planes(tensors).fill(self.input.fill)
-
-    def on_gpu(self, tensor: GpuTensor, pixel: int) -> CudaInput:
-        form, out = planes_form(self.input, tensor)
-        return CudaInput(self._make(**form), self._filler(**form), out, pixel)
-
-    @abstractmethod
-    def _make(self, **form: Any) -> dict[np.dtype[Any], Any]:
-        """The kernels that bring a frame into its planes, by its element type.
-
-        Args:
-            form: The planes', if they are not float32.
-        """
-
-    @abstractmethod
-    def _filler(self, **form: Any) -> Any:
-        """As `_make`, for a (1, 1) uint8 frame: times 0, plus ``fill``."""
 
     @abstractmethod
     def _check_on_gpu(self, frame: CudaArrayView) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...backends.tensors import GpuTensor
 from ...cuda.array_view import CudaArrayView
 from ...errors import FusegError
 from ...manifest import PlaneInput, Statistics
@@ -17,6 +18,7 @@ from ..calibration_checks import about_values
 from ..frame_advice import PlaneAdvice
 from ..frame_format import formats
 from .adapter import Tensors
+from .cuda import CudaInput, planes_form
 from .frames import FrameAdapter
 
 __all__ = ["PlaneAdapter"]
@@ -58,7 +60,16 @@ class PlaneAdapter(FrameAdapter):
     ) -> tuple[bool, str | None]:
         return about_values(frame, self.input, self._formats[frame.dtype], known)
 
-    def _make(self, **form: Any) -> dict[np.dtype[Any], Any]:
+    def on_gpu(self, tensor: GpuTensor, pixel: int) -> CudaInput:
+        form, out = planes_form(tensor, self.input.channel, self.input.planes)
+        return CudaInput(self._make(**form), self._filler(**form), out, pixel)
+
+    def _make(self, **form: Any) -> dict[np.dtype[Any], PackDepth]:
+        """The kernels that bring a frame into its planes, by its element type.
+
+        Args:
+            form: The planes', if they are not float32.
+        """
         spec = self.input
         return {
             dtype: PackDepth(
@@ -78,6 +89,7 @@ class PlaneAdapter(FrameAdapter):
         }
 
     def _filler(self, **form: Any) -> PackDepth:
+        """As `_make`, for a (1, 1) uint8 frame: times 0, plus ``fill``."""
         mean = -self.input.fill
         return PackDepth(
             np.uint8, size=self._size, scale=0.0, mean=mean, invalid=(), **form

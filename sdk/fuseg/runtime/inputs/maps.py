@@ -1,0 +1,125 @@
+"""Maps of any numbers: (H, W), or (H, W, planes), packed plane by plane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...backends.tensors import GpuTensor
+from ...cuda.array_view import CudaArrayView
+from ...errors import FusegError
+from ...manifest import MapInput, Statistics
+from ...ops.array_checks import require_rows
+from ...ops.pack_depth import PackDepth
+from ..calibration_checks import about_planes
+from ..frame_advice import MapAdvice, fits
+from .adapter import Tensors
+from .cuda import CudaInput, CudaPlanes, planes_form
+from .frames import FrameAdapter
+
+__all__ = ["MapAdapter"]
+
+
+class MapAdapter(FrameAdapter):
+    """See `InputAdapter`.
+
+    Where the numbers of a pixel lie side by side, one plane at a time is copied to a
+    buffer that stays; planes that lie apart are read where they are.
+    """
+
+    input: MapInput
+
+    def __init__(self, spec: MapInput) -> None:
+        self.input = spec
+        self._packs = [self._pack(number) for number in range(spec.planes)]
+        self._plane = np.empty((0, 0), spec.dtype)
+
+    def has_reading(self, array: NDArray[Any] | CudaArrayView) -> bool:
+        if isinstance(array, CudaArrayView):
+            return True
+        if array.dtype != self.input.dtype or not fits(array, self.input.frame_shape):
+            self._refuse(array)
+        try:
+            planes = zip(self._packs, self._planes_of(array), strict=True)
+            return any(pack.has_reading(plane) for pack, plane in planes)
+        except FusegError:
+            self._refuse(array)
+
+    def write(self, array: NDArray[Any], tensors: Tensors) -> None:
+        targets = self._planes(tensors)
+        planes = self._planes_of(array)
+        for pack, plane, target in zip(self._packs, planes, targets, strict=True):
+            pack(plane, target)
+
+    def blank_frames(self) -> list[NDArray[Any]]:
+        last = (self.input.planes,) if self.input.planes > 1 else ()
+        return [np.zeros((*self._size, *last), self.input.dtype)]
+
+    def strange(
+        self, frame: NDArray[Any], known: Statistics
+    ) -> tuple[bool, str | None]:
+        planes = frame.reshape(-1, self.input.planes)
+        return about_planes(planes, self.input.invalid, known)
+
+    def on_gpu(self, tensor: GpuTensor, pixel: int) -> CudaInput:
+        planes = []
+        for number in range(self.input.planes):
+            form, out = planes_form(tensor, self.input.channel + number, 1)
+            packs = {np.dtype(self.input.dtype): self._pack(number, **form)}
+            mean = -self.input.fill
+            fill = PackDepth(
+                np.uint8, size=self._size, scale=0.0, mean=mean, invalid=(), **form
+            )
+            planes.append(CudaInput(packs, fill, out, pixel))
+        return CudaPlanes(planes) if len(planes) > 1 else planes[0]
+
+    def _pack(self, number: int, **form: Any) -> PackDepth:
+        """The kernel for one plane."""
+        spec = self.input
+        return PackDepth(
+            spec.dtype,
+            size=self._size,
+            scale=spec.scale,
+            mean=spec.mean[number],
+            std=spec.std[number],
+            invalid=spec.invalid,
+            fill=spec.fill,
+            filter=spec.resize.filter,
+            fit=spec.resize.fit,
+            **form,
+        )
+
+    def _planes_of(self, frame: NDArray[Any]) -> Iterator[NDArray[Any]]:
+        for number in range(self.input.planes):
+            plane = frame if frame.ndim == 2 else frame[..., number]
+            if plane.strides[1] != plane.itemsize:
+                if self._plane.shape != plane.shape:
+                    self._plane = np.empty(plane.shape, plane.dtype)
+                np.copyto(self._plane, plane)
+                plane = self._plane
+            yield plane
+
+    def _check_on_gpu(self, frame: CudaArrayView) -> None:
+        name, dtypes = self.input.name, (self.input.dtype,)
+        if self.input.planes == 1:
+            require_rows(name, frame, dtypes, ("H", "W"))
+            return
+        if frame.dtype != self.input.dtype or not fits(frame, self.input.frame_shape):
+            self._refuse(frame)
+        require_rows(name, frame.last_axis_first()[0], dtypes, ("H", "W"))
+
+    def _unmasked(self, masked: Any) -> NDArray[Any]:
+        if masked.dtype != self.input.dtype:
+            self._refuse(masked.data)
+        none: float = np.nan
+        if masked.dtype.kind != "f":
+            if not self.input.invalid:
+                self._refuse_mask()
+            none = self.input.invalid[0]
+        return np.asarray(masked.filled(masked.dtype.type(none)))
+
+    def _advice(self) -> MapAdvice:
+        return MapAdvice(self.input)

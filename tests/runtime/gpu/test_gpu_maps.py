@@ -1,0 +1,96 @@
+"""Maps of numbers on a GPU: packed plane by plane, with one upload."""
+
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+import pytest
+
+import fuseg
+from fuseg.errors import LayoutError
+from fuseg.manifest import Missing
+
+CAMERA = (40, 52)
+
+
+@pytest.fixture
+def mapped(make_bundle, color_input, map_input):
+    """Colour, and two numbers a pixel in the same tensor, which may be missing."""
+    size = (13, 17)
+    hha = map_input(
+        planes=2, size=size, tensor="all", channel=3, missing=Missing("substitute")
+    )
+    return make_bundle(color_input(size=size, tensor="all"), hha)
+
+
+def drawn(seed):
+    rng = np.random.default_rng(seed)
+    return {
+        "rgb": rng.integers(0, 256, (*CAMERA, 3), np.uint8),
+        "hha": rng.integers(0, 5, (*CAMERA, 2), np.uint8),
+    }
+
+
+class Planar:
+    """(H, W, C) on the machine with the planes apart, as a tensor that was permuted."""
+
+    def __init__(self, array):
+        from fuseg.cuda import launch
+
+        planes = np.ascontiguousarray(np.moveaxis(array, -1, 0))
+        cuda = launch.kernels()
+        self.address = cuda.allocate(planes.nbytes)
+        self.host, _ = cuda.allocate_pinned(planes.nbytes)
+        ctypes.memmove(self.host, planes.ctypes.data, planes.nbytes)
+        cuda.copy(self.address, self.host, planes.nbytes, 1)
+        height, width, _ = array.shape
+        self.__cuda_array_interface__ = {
+            "shape": array.shape,
+            "typestr": array.dtype.str,
+            "strides": (width, 1, height * width),
+            "data": (self.address, False),
+            "version": 3,
+            "stream": 1,
+        }
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {},
+        {"inputs": "float16"},
+        {"inputs": "int8", "scale": 1 / 40, "layouts": {"all": "CHW4"}},
+    ],
+)
+def test_frames_of_the_cpu_and_of_the_gpu_label_as_on_a_cpu(
+    mapped, on_gpu, form, machine
+):
+    segmenter = on_gpu(mapped, **form)
+    cpu = fuseg.load(mapped.path, backend="onnxruntime")
+    least = 1.0 if not form else 0.95
+    for seed in range(4):  # from the third on as a graph
+        frames = drawn(seed)
+        wanted = cpu(**frames).labels
+        assert np.mean(segmenter(**frames).labels == wanted) >= least
+        on = frames | {"hha": Planar(frames["hha"])}
+        assert np.mean(segmenter(**on).labels == wanted) >= least
+    machine.check()
+
+
+def test_a_missing_map_is_its_fill_in_every_plane(mapped, on_gpu, tensors):
+    segmenter = on_gpu(mapped)
+    frames = drawn(5)
+    segmenter(**frames)
+    segmenter(rgb=frames["rgb"], hha=None)
+    found = tensors(segmenter)["all"][0]
+    assert (found[3:] == -2).all()
+    assert not (found[:3] == -2).any()
+
+
+def test_planes_that_lie_side_by_side_on_the_gpu_are_refused(mapped, on_gpu):
+    segmenter, frames = on_gpu(mapped), drawn(6)
+    on = Planar(frames["hha"])
+    del on.__cuda_array_interface__["strides"]
+    with pytest.raises(LayoutError, match="hha must have the pixels of a row side by"):
+        segmenter(rgb=frames["rgb"], hha=on)
