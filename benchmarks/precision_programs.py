@@ -76,7 +76,7 @@ def openvino_programs(bundle: Bundle, variant: Any) -> list[Program]:
     import precision_peers
 
     frames, _ = next(iter(bundle.samples()))
-    (output,) = bundle.manifest.outputs
+    (output,) = bundle.manifest.label_outputs
     camera = next(iter(frames.values())).shape[:2]
     ways = {True: "scores to the camera's size"}
     if camera != output.tail.size:

@@ -25,7 +25,7 @@ def shipped_scores() -> list[np.ndarray]:
     network = bundle.read("fp32.onnx")
     backend = backends.create("onnxruntime", network, threads=1)
     segmenter = load(bundle, backend=backend, variant="fp32")
-    name = bundle.manifest.outputs[0].tensor
+    name = bundle.manifest.label_outputs[0].tensor
     scores = []
     for frames, _ in bundle.samples():
         segmenter(**frames)

@@ -131,7 +131,7 @@ class BundleDraft:
     ) -> None:
         """One more frame set, and the labels that the runtime gives it."""
         folder = f"samples/{len(self.manifest.samples)}"
-        (output,) = self.manifest.outputs
+        (output,) = self.manifest.label_outputs
         # No input can be called expected-labels: names are Python names.
         sample = m.Sample(
             inputs={name: f"{folder}/{name}.npy" for name in frames},

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fuseg.bundle import Bundle
-from fuseg.manifest import Input, Output, input_shapes
+from fuseg.manifest import Input, SegmentationOutput, input_shapes
 
 from .reference import threshold
 
@@ -82,7 +82,7 @@ def _recipe(bundle: Bundle, threads: int) -> Peer:
     if full is None:
         return Peer(RECIPE, unavailable="the bundle has no float32 network to run.")
     cv2.setNumThreads(threads)
-    inputs, (output,) = bundle.manifest.inputs, bundle.manifest.outputs
+    inputs, (output,) = bundle.manifest.inputs, bundle.manifest.label_outputs
     model = with_tail(bundle.read(bundle.network(full).file), output)
     session = open_cpu_session(model, threads)
 
@@ -137,7 +137,7 @@ def _pytorch(
     torch.set_num_threads(threads)
     network = build_network(target)
     load_checkpoint(network, checkpoint)
-    inputs, (output,) = bundle.manifest.inputs, bundle.manifest.outputs
+    inputs, (output,) = bundle.manifest.inputs, bundle.manifest.label_outputs
     shapes = input_shapes(inputs)
     word = bundle.manifest.provenance.get("output")
     with torch.inference_mode():
@@ -179,7 +179,7 @@ def _torch_planes(sensor: Input, frame: NDArray[Any]) -> Any:
     return values.masked_fill(missing, sensor.fill)
 
 
-def _torch_labels(returned: Any, output: Output) -> Any:
+def _torch_labels(returned: Any, output: SegmentationOutput) -> Any:
     """Labels (1, 1, H, W) as users of plain torch make them: a peer, timed."""
     if "ArgMax" in output.tail.removed:
         return returned.reshape(1, 1, *output.tail.size)

@@ -216,7 +216,7 @@ def _compare(
     programs = {"torch": torch_program(network, names, tail)}
     for stage, graph in graphs.stages.items():
         programs[stage] = onnx_program(graph, tail)
-    (output,) = segmenter.manifest.outputs
+    (output,) = segmenter.manifest.label_outputs
     return verify.compare(
         _packed(segmenter, frames.compared, tail.size),
         programs,

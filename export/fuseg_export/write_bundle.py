@@ -68,8 +68,10 @@ def write_bundle(draft: BundleDraft, out: Path) -> tuple[str, list[str]]:
     try:
         digest = bundle.write(part, draft.manifest, draft.members)
         segmenter, warnings = _loaded(part, digest)
-        for frames, labels in segmenter.bundle.samples():
-            if not np.array_equal(usable_labels(segmenter, frames), labels):
+        (output,) = segmenter.manifest.label_outputs
+        for frames, expected in segmenter.bundle.samples():
+            labels = usable_labels(segmenter, frames)
+            if not np.array_equal(labels, expected[output.name]):
                 raise ExportError(
                     "the finished bundle labels its own sample in another way than "
                     "before it was written: this machine computes unreliably."

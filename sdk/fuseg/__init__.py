@@ -25,13 +25,16 @@ from .bundle import Bundle
 from .bundle.signing import Trust
 from .host import power, process  # noqa: F401
 from .runtime.frame_set import Frame
+from .runtime.outputs import Classification
 from .runtime.policies import Changes
-from .runtime.results import Segmentation, Source, Timing
+from .runtime.results import Result, Segmentation, Source, Timing
 from .segmenter import Segmenter
 from .selection.load_options import LoadOptions
 
 __all__ = [
+    "Classification",
     "Frame",
+    "Result",
     "Segmentation",
     "Segmenter",
     "Source",

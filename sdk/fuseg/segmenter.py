@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from .bundle import Bundle
 from .errors import ArgumentError, BundleError
 from .manifest import Manifest, Variant
 from .runtime.frame_loop import Request, Ticket
-from .runtime.results import Segmentation
+from .runtime.results import Result, Segmentation
 from .selection.load_options import LoadOptions
 from .selection.session import Session
 
@@ -127,8 +127,8 @@ class Segmenter:
         Nothing the size of an image is allocated but what is returned.
 
         Args:
-            out: Buffer for the labels, of their size, uint8, C-contiguous. Give the
-                same one every frame for a loop without allocation.
+            out: Buffer for the (first) labels, of their size, uint8, C-contiguous. Give
+                the same one every frame for a loop without allocation.
             size: (H, W) of the labels, at most 65,536 a side. By default the size of
                 the newest frame of the manifest's first input (of the held one, if that
                 is used); before any such frame that of the first frame given; without
@@ -147,7 +147,9 @@ class Segmenter:
                 they are taken to have valid pixels.
 
         Returns:
-            Labels and all that is known about them; a new object with new arrays.
+            Labels and all that is known about them, and by name the results of the
+            other outputs; a new object with new arrays. Of a bundle without labels, a
+            `Result`.
 
         Raises:
             ArgumentError: an unknown input, stamped and plain frames mixed, a
@@ -159,7 +161,7 @@ class Segmenter:
             BackendError: the backend failed, or its scores are NaN or infinite.
         """
         request = Request(frames, out, size, confidence, stamp_ns)
-        return self._calls.call(self._label, request)
+        return cast(Segmentation, self._calls.call(self._label, request))
 
     def submit(
         self,
@@ -199,7 +201,7 @@ class Segmenter:
             ArgumentError: the ticket is not of this Segmenter, or was used.
             BackendError: the backend failed, or its scores are NaN or infinite.
         """
-        return self._calls.call(self._result, ticket)
+        return cast(Segmentation, self._calls.call(self._result, ticket))
 
     def preprocess(self, **frames: Any) -> dict[str, NDArray[np.float32]]:
         """The tensors the network would be fed with these frames, on the CPU.
@@ -265,13 +267,13 @@ class Segmenter:
         bundle = self.bundle
         return _loaded_again, (bundle.source, bundle.digest, self._session.options)
 
-    def _label(self, request: Request) -> Segmentation:
+    def _label(self, request: Request) -> Result:
         return self._session.ready().label(request)
 
     def _submit(self, request: Request) -> Ticket:
         return self._session.ready().submit(request)
 
-    def _result(self, ticket: Ticket) -> Segmentation:
+    def _result(self, ticket: Ticket) -> Result:
         return self._session.current().result(ticket)
 
     def _preprocess(self, frames: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:

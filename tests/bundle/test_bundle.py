@@ -78,18 +78,18 @@ def test_equal_contents_give_equal_bytes_from_any_folder_in_any_order(good, tmp_
 
 
 def test_samples_are_the_arrays_that_were_saved(path):
-    ((frames, labels),) = Bundle.open(path).samples()
+    ((frames, results),) = Bundle.open(path).samples()
     assert frames.keys() == {"depth"}
     assert frames["depth"].dtype == np.uint16
     assert frames["depth"].tolist() == np.arange(20).reshape(4, 5).tolist()
-    assert labels.dtype == np.uint8
-    assert labels.tolist() == np.ones((4, 5)).tolist()
+    assert results["labels"].dtype == np.uint8
+    assert results["labels"].tolist() == np.ones((4, 5)).tolist()
 
 
 def test_samples_are_new_arrays_each_time(path):
     bundle = Bundle.open(path)
-    bundle.samples()[0][1][:] = 7
-    assert bundle.samples()[0][1].max() == 1
+    bundle.samples()[0][1]["labels"][:] = 7
+    assert bundle.samples()[0][1]["labels"].max() == 1
 
 
 def test_a_member_that_is_not_listed_is_refused_by_name(path):

@@ -100,7 +100,8 @@ def test_the_bundle_labels_as_the_network_it_was_made_from(exported, build_forei
     network = build_foreign("TwoInputs")
     manifest = segmenter.manifest
     for frames, expected in segmenter.bundle.samples():
-        np.testing.assert_array_equal(segmenter(**frames).labels, expected)
+        labels = segmenter(**frames).labels
+        np.testing.assert_array_equal(labels, expected["labels"])
         ours = segmenter(size=SIZE, **frames).labels
         theirs = torch_labels(network, manifest, frames)
         assert np.mean(ours == theirs) >= 0.999

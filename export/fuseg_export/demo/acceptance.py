@@ -79,7 +79,7 @@ def accuracy(bundle: Path, checkpoint: Path, scenes: list[Scene]) -> dict[str, A
     network = model.build().eval()
     load_checkpoint(network, checkpoint)
     segmenter = fuseg.load(bundle, threads=1)
-    output = segmenter.manifest.outputs[0]
+    output = segmenter.manifest.label_outputs[0]
     classes, ignore, size = len(output.classes), output.ignore, output.tail.size
     counts = {
         name: np.zeros((classes, classes), np.int64)

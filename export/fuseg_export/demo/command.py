@@ -23,7 +23,7 @@ from fuseg.dataset.images import write_labels, write_png
 from fuseg.dataset.pictures import sheet, with_legend
 from fuseg.errors import InputFileError, OutputFileError
 from fuseg.host.files import write_file
-from fuseg.manifest import Output
+from fuseg.manifest import SegmentationOutput
 
 from ..frames.rendered import CAMERA
 from ..network.target import NetworkOptions
@@ -114,7 +114,7 @@ def make_demo(out: Path, *, progress: Callable[[str], None] = lambda _: None) ->
     progress("rendering frames")
     scenes = [render(seed, *CAMERA) for seed in ROOMS]
     segmenter = fuseg.load(bundle)
-    output = segmenter.manifest.outputs[0]
+    output = segmenter.manifest.label_outputs[0]
     colors = [entry.color for entry in output.classes]
     for number, scene in enumerate(scenes):
         name = f"{number:04}.png"
@@ -191,7 +191,9 @@ def _record(out: Path, value: object) -> None:
     write_file(out / _RECORD, (jsonlib.dumps(value, indent=1) + "\n").encode())
 
 
-def _miou(scenes: list[Scene], labels: list[NDArray[np.uint8]], of: Output) -> float:
+def _miou(
+    scenes: list[Scene], labels: list[NDArray[np.uint8]], of: SegmentationOutput
+) -> float:
     count = len(of.classes)
     table = np.zeros((count, count), np.int64)
     for scene, ours in zip(scenes, labels, strict=True):
@@ -200,7 +202,7 @@ def _miou(scenes: list[Scene], labels: list[NDArray[np.uint8]], of: Output) -> f
 
 
 def _picture(
-    scenes: list[Scene], labels: list[NDArray[np.uint8]], output: Output
+    scenes: list[Scene], labels: list[NDArray[np.uint8]], output: SegmentationOutput
 ) -> NDArray[np.uint8]:
     """A row a scene: colour, depth, truth, labels."""
     palette = np.zeros((256, 3), np.uint8)

@@ -78,7 +78,7 @@ class ExportFrames:
         """
         if self.frames is None or not self.has_truth:
             return self
-        (output,) = manifest.outputs
+        (output,) = manifest.label_outputs
         read = TruthReader(output.classes, output.ignore, self.truth_map)
         frames = self.frames.with_truth(read)
         return replace(self, compared=first(frames), frames=frames, mapped=read.mapped)

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from fuseg.manifest import Output
+from fuseg.manifest import SegmentationOutput
 
 from ..reference import threshold
 from .rewrite import rewrite, static_shape, store
@@ -16,7 +16,7 @@ from .rewrite import rewrite, static_shape, store
 __all__ = ["with_tail"]
 
 
-def with_tail(network: bytes, output: Output) -> onnx.ModelProto:
+def with_tail(network: bytes, output: SegmentationOutput) -> onnx.ModelProto:
     """A bundle's graph that ends in labels, int64 or bool, at ``output.tail.size``.
 
     Resize and an activation come back if they were cut. ArgMax over the classes comes
@@ -27,7 +27,7 @@ def with_tail(network: bytes, output: Output) -> onnx.ModelProto:
 
 
 class _RestoreTail(ir.passes.InPlacePass):
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: SegmentationOutput) -> None:
         self._output = output
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fuseg.dataset import metrics
 from fuseg.dataset.metrics import confusion, iou, label_agreement, miou
 from fuseg.errors import ArgumentError
-from fuseg.manifest import Output
+from fuseg.manifest import SegmentationOutput
 from fuseg.ops import upsample_argmax
 
 from ..frames.packing import PackedFrame, Tensors
@@ -55,7 +55,7 @@ class Task:
     mapped: bool = True
 
     @classmethod
-    def of(cls, output: Output, *, mapped: bool = True) -> Task:
+    def of(cls, output: SegmentationOutput, *, mapped: bool = True) -> Task:
         """The task of a manifest's output."""
         return cls(
             tuple(c.name for c in output.classes),

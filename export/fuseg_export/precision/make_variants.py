@@ -69,7 +69,7 @@ def make_variants(
             layers were kept in float.
         ArgumentError, InputFileError: The frames are not as they must be.
     """
-    (output,) = manifest.outputs
+    (output,) = manifest.label_outputs
     task = Task.of(output, mapped=frames.mapped)
     if precision.kinds == FP32.kinds:
         return _fp32_alone(task, manifest, network, frames, progress)

@@ -69,7 +69,7 @@ def draw_frame(
     Args:
         functions: The variants, fp32 first.
     """
-    (output,) = manifest.outputs
+    (output,) = manifest.label_outputs
     task = Task.of(output)
     palette = [value for entry in output.classes for value in entry.color]
     labels = {n: task.label(scores(packed.tensors)) for n, scores in functions.items()}

@@ -20,7 +20,7 @@ class GpuTensor(NamedTuple):
 
     Attributes:
         address: Of its first byte.
-        shape: The manifest's: (1, C, h, w), or of another number of axes.
+        shape: The manifest's, (1, ...); of planes (1, C, h, w).
         dtype: float32, float16 or int8.
         layout: ``"linear"``: all but the first axis, (C, h, w). ``"chw4"``:
             (ceil(C / 4), h, w, 4). ``"hwc8"``: (h, w, P), P being C rounded up to a
@@ -67,7 +67,8 @@ class Shared:
 
 
 def stored_shape(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
-    """The memory's shape of a (1, C, h, w) tensor in this layout."""
+    """The memory's shape of a (1, ...) tensor in this layout; all but linear ones are
+    of (1, C, h, w)."""
     if layout == "linear":
         return shape[1:]
     _, channels, height, width = shape

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ArgumentError, BundleError, InputFileError
@@ -24,7 +23,7 @@ from .onnx_limits import Tensors, require_bounded
 
 __all__ = ["Bundle", "require_network", "write"]
 
-Samples = list[tuple[dict[str, NDArray[Any]], NDArray[np.uint8]]]
+Samples = list[tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]]
 
 
 def write(
@@ -170,16 +169,17 @@ class Bundle:
         return self.manifest.network(graphs[0], variant)
 
     def samples(self) -> Samples:
-        """Read the sample frames, by input name, and the labels expected of them.
+        """Read the sample frames, and what is expected of them.
 
         Returns:
-            New arrays: frames as the manifest's inputs declare them, labels uint8
+            New arrays by input name, frames as the manifest's inputs declare them, and
+            by output name, as the output's record expects them: labels uint8
             ``(H, W)`` at the size of the first input's frame.
         """
         return [
             (
                 {name: self._array(file) for name, file in sample.inputs.items()},
-                self._array(sample.outputs[self.manifest.outputs[0].name]),
+                {name: self._array(file) for name, file in sample.outputs.items()},
             )
             for sample in self.manifest.samples
         ]
@@ -233,11 +233,15 @@ def _inspect_sample(
     for entry in manifest.inputs:
         member = sample.inputs[entry.name]
         _require_array(member, arrays[member], entry.dtype, entry.frame_shape)
-    size: tuple[int, ...] = manifest.outputs[0].tail.size
+    height, width = manifest.own_size
     for first in frame_inputs(manifest.inputs)[:1]:
-        size = arrays[sample.inputs[first.name]].shape[:2]
-    for member in sample.outputs.values():
-        _require_array(member, arrays[member], "uint8", size)
+        height, width = arrays[sample.inputs[first.name]].shape[:2]
+    sides = {"H": height, "W": width}
+    for output in manifest.outputs:
+        member = sample.outputs[output.name]
+        form = output.expected or manifest.tensors[output.tensor]
+        shape = tuple(sides.get(str(side), side) for side in form.shape)
+        _require_array(member, arrays[member], form.dtype, shape)
 
 
 def _require_array(

@@ -13,17 +13,16 @@ from ..bundle import Bundle
 from ..dataset.images import write_labels, write_png, write_tiff
 from ..errors import ArgumentError, OutputFileError
 from ..host.files import write_file
-from ..manifest import Input
-
-EXPECTED = "expected-labels"  # no input's name: those are Python names
+from ..manifest import Input, Output, SegmentationOutput
 
 
 def extract(bundle: Bundle, folder: Path) -> list[Path]:
     """Write the manifest, the networks and the sample frames of a bundle.
 
     Frames lie in a folder for each input, as `fuseg run` takes them: colour as RGB PNG,
-    planes as PNG of 8 or 16 bits, float32 as TIFF, several planes as .npy. The labels
-    expected of them are palette PNGs.
+    planes as PNG of 8 or 16 bits, float32 as TIFF, several planes as ``.npy``. What is
+    expected of them lies in ``expected-OUTPUT``: labels as palette PNGs, any other
+    output as ``.npy``.
 
     Returns:
         The files, in the order of writing.
@@ -41,14 +40,13 @@ def extract(bundle: Bundle, folder: Path) -> list[Path]:
     for name, data in files.items():
         write_file(folder / name, data)
     written = [folder / name for name in files]
-    colors = [entry.color for entry in manifest.outputs[0].classes]
-    for number, (frames, labels) in enumerate(bundle.samples()):
+    for number, (frames, expected) in enumerate(bundle.samples()):
         for entry in manifest.inputs:
             stem = folder / "samples" / entry.name / f"{number:04}"
             written.append(_write_frame(stem, entry, frames[entry.name]))
-        path = folder / "samples" / EXPECTED / f"{number:04}.png"
-        write_labels(path, labels, colors)
-        written.append(path)
+        for output in manifest.outputs:
+            stem = folder / "samples" / f"expected-{output.name}" / f"{number:04}"
+            written.append(_write_result(stem, output, expected[output.name]))
     return written
 
 
@@ -59,13 +57,24 @@ def inputs_of(bundle: Bundle, folder: Path) -> list[str]:
     return [w for name in names for w in ("--input", f"{name}={samples / name}")]
 
 
+def _write_result(stem: Path, output: Output, expected: NDArray[Any]) -> Path:
+    if isinstance(output, SegmentationOutput):
+        path = stem.with_suffix(".png")
+        write_labels(path, expected, [entry.color for entry in output.classes])
+        return path
+    return _write_npy(stem, expected)
+
+
+def _write_npy(stem: Path, array: NDArray[Any]) -> Path:
+    path, file = stem.with_suffix(".npy"), io.BytesIO()
+    np.save(file, array, allow_pickle=False)
+    write_file(path, file.getvalue())
+    return path
+
+
 def _write_frame(stem: Path, entry: Input, frame: NDArray[Any]) -> Path:
     if entry.kind == "plane" and frame.ndim == 3:
-        path = stem.with_suffix(".npy")
-        buffer = io.BytesIO()
-        np.save(buffer, frame)
-        write_file(path, buffer.getvalue())
-        return path
+        return _write_npy(stem, frame)
     if entry.dtype == "float32":
         path = stem.with_suffix(".tiff")
         write_tiff(path, frame)

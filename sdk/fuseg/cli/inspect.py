@@ -151,14 +151,9 @@ def _frames(entry: Input) -> str:
 
 def _show_output(output: Output, manifest: Manifest) -> None:
     shape = "x".join(map(str, manifest.tensors[output.tensor].shape))
-    tail = " + ".join(output.tail.removed) or "nothing"
-    say(
-        f"\noutput {output.name}: {output.kind} from {output.tensor} {shape}, "
-        f"scores upsampled {output.upsample.filter} to the {output.upsample.to}'s size "
-        f"(cut from the graph: {tail}); ignore {output.ignore}"
-    )
-    names = (f"{i} {entry.name}" for i, entry in enumerate(output.classes))
-    say(f"{len(output.classes)} classes: {', '.join(names)}")
+    say(f"\noutput {output.name}: {output.kind} from {output.tensor} {shape}")
+    for line in output.words:
+        say(line)
 
 
 def _precision(variant: Variant) -> str:

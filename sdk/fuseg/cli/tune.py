@@ -22,7 +22,7 @@ from ..host import cpu
 from ..manifest import Variant
 from ..segmenter import Segmenter
 from ..selection import tuning_cache
-from ..selection.label_check import LEAST_AGREEMENT, agreements, first_run
+from ..selection.label_check import agreements, disagreement, first_run
 from ..selection.load_options import LoadOptions
 from .options import (
     BundleArgument,
@@ -43,7 +43,7 @@ class _Row:
     backend: str
     variant: str
     segmenter: Segmenter | None = None
-    label_agreement: float | None = None
+    agreement: float | None = None
     rejected: str | None = None
     times: dict[str, float] = field(default_factory=dict)
 
@@ -52,7 +52,7 @@ class _Row:
         return {
             "backend": self.backend,
             "variant": self.variant,
-            "label_agreement": self.label_agreement,
+            "agreement": self.agreement,
             "p50_ms": p50,
             "p90_ms": self.times.get("p90"),
             "speedup": baseline / p50 if baseline and p50 else None,
@@ -175,16 +175,14 @@ def _prepare(
             segmenter = Segmenter(
                 bundle, LoadOptions(backend=ready, variant=variant.name)
             )
-            row.label_agreement = min(agreements(bundle, segmenter))
+            found = agreements(bundle, segmenter)
     except BackendError as err:
         row.rejected = str(err)
         return row
-    if row.label_agreement < LEAST_AGREEMENT:
-        row.rejected = (
-            f"{row.label_agreement:.6f} of the labels of a sample agree, "
-            f"{LEAST_AGREEMENT} must."
-        )
-    else:
+    row.agreement = min(min(sample.values()) for sample in found)
+    reasons = (disagreement(bundle, sample) for sample in found)
+    row.rejected = next(filter(None, reasons), None)
+    if row.rejected is None:
         row.segmenter = segmenter
     return row
 
@@ -238,7 +236,7 @@ def _show(result: dict[str, Any]) -> None:
     say(f"{plural(settings['rounds'], 'interleaved round')}, {threads}")
     rows = []
     for row in result["rows"]:
-        share = row["label_agreement"]
+        share = row["agreement"]
         rows.append(
             (
                 row["backend"],
@@ -252,7 +250,7 @@ def _show(result: dict[str, Any]) -> None:
                 "chosen" if row["chosen"] else row["rejected"] or "",
             )
         )
-    numbers = "equal labels", "p50 ms", "p90 ms", "speed-up"
+    numbers = "agreement", "p50 ms", "p90 ms", "speed-up"
     print_table(("backend", "variant", *numbers, ""), rows, right=numbers)
     if result["stored"] is None:
         say("nothing is stored: no combination gave the samples' labels")

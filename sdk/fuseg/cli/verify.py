@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 
-from ..backends import registry
 from ..bundle import Bundle
 from ..bundle.signing import require_trusted
 from ..dataset import metrics
 from ..dataset.frame_matching import FrameFiles, MatchedFrames
 from ..dataset.label_ids import TruthReader
 from ..errors import ArgumentError, BackendError, ShapeError
+from ..manifest import SegmentationOutput
 from ..segmenter import Segmenter
-from ..selection.label_check import LEAST_AGREEMENT, agreements, first_run
 from ..selection.load_options import LoadOptions
-from ..selection.select import candidates
 from .frame_reader import (
     FrameReader,
     assignments,
@@ -51,27 +49,9 @@ from .options import (
     require_device,
 )
 from .printing import plural, print_json, print_table, progress, report, say, warn
+from .replay_samples import FP32_AGREEMENT, LABEL_AGREEMENT, ReplayedSample, replay
 
-FP32_AGREEMENT = 0.9995
 _TRUTH = "--truth"  # beside the inputs' names, which are identifiers
-
-
-@dataclass(frozen=True)
-class _Sample:
-    """The share of a sample's labels that a variant gave, and the share it must."""
-
-    sample: int
-    variant: str
-    backend: str
-    label_agreement: float
-    min_agreement: float
-
-    @property
-    def words(self) -> str:
-        return (
-            f"{self.variant} on {self.backend}, sample {self.sample}: "
-            f"{self.label_agreement:.6f} of the labels agree"
-        )
 
 
 def verify(
@@ -98,7 +78,7 @@ def verify(
             min=0.0,
             max=1.0,
             help="Share of equal labels that each sample must reach.",
-            show_default=f"{FP32_AGREEMENT} for fp32, {LEAST_AGREEMENT} for others",
+            show_default=f"{FP32_AGREEMENT} for fp32, {LABEL_AGREEMENT} for others",
         ),
     ] = None,
     min_miou: Annotated[
@@ -142,9 +122,10 @@ def verify(
     opened = Bundle.open(bundle)
     if trust is not None:
         require_trusted(opened, trust)
-    output = opened.manifest.outputs[0]
-    read_truth = TruthReader(output.classes, output.ignore, truth_map)
-    samples = _replay(
+    if truth is not None:
+        output = _labels_of(opened)
+        read_truth = TruthReader(output.classes, output.ignore, truth_map)
+    samples = replay(
         opened,
         backend,
         variant,
@@ -215,58 +196,19 @@ def verify(
         raise typer.Exit(1)
 
 
-def _replay(
-    bundle: Bundle,
-    backend: str,
-    variant: str | None,
-    threads: int | None,
-    allow_spinning: bool,
-    device: int,
-    min_agreement: float | None,
-    *,
-    trusted: bool,
-) -> list[_Sample]:
-    """Every sample, with the variant named or with all meant for the backend."""
-    variants = [v for v in bundle.manifest.variants if v.fits_cpu]
-    if registry.runs_on_gpu(backend):
-        variants = registry.variants_for(bundle, backend)
-    names: list[str | None] = [variant]
-    if variant is None:
-        names = [v.name for v in variants] or names
-    samples = []
-    for wanted in names:
-        options = LoadOptions(
-            backend=backend,
-            variant=wanted,
-            threads=threads,
-            allow_spinning=allow_spinning,
-            device=device,
+def _labels_of(bundle: Bundle) -> SegmentationOutput:
+    """The output that true labels are compared with.
+
+    Raises:
+        ArgumentError: The bundle gives no labels.
+    """
+    outputs = bundle.manifest.label_outputs
+    if not outputs:
+        names = ", ".join(output.name for output in bundle.manifest.outputs)
+        raise ArgumentError(
+            f"--truth must be left out: this bundle gives {names} and no labels."
         )
-        first = candidates(bundle, options)[0]
-        name, chosen = first.backend, first.variant
-        if not registry.runs_on_gpu(name):
-            first_run(bundle, name, chosen, trusted=trusted)
-        loaded = registry.load(
-            bundle,
-            name,
-            chosen,
-            threads=threads,
-            allow_spinning=allow_spinning,
-            device=device,
-        )
-        segmenter = Segmenter(bundle, LoadOptions(backend=loaded, variant=chosen.name))
-        least = FP32_AGREEMENT if chosen.name == "fp32" else LEAST_AGREEMENT
-        for index, share in enumerate(agreements(bundle, segmenter)):
-            samples.append(
-                _Sample(
-                    index,
-                    chosen.name,
-                    name,
-                    share,
-                    least if min_agreement is None else min_agreement,
-                )
-            )
-    return samples
+    return outputs[0]
 
 
 def _score(
@@ -275,7 +217,7 @@ def _score(
     read: FrameReader,
     read_truth: TruthReader,
 ) -> metrics.Score:
-    output = segmenter.manifest.outputs[0]
+    output = segmenter.manifest.label_outputs[0]
     count, ignored = len(output.classes), 0
     table = np.zeros((count, count), np.int64)
     for frame in progress(matched.frames, what="scoring", total=len(matched.frames)):
@@ -297,7 +239,7 @@ def _score(
 
 
 def _failures(
-    samples: list[_Sample],
+    samples: list[ReplayedSample],
     scores: dict[str, Any] | None,
     min_miou: float | None,
     unscored: str,
@@ -305,7 +247,7 @@ def _failures(
     failures = [
         f"{sample.words}, at least {sample.min_agreement} must."
         for sample in samples
-        if sample.label_agreement < sample.min_agreement
+        if sample.agreement < sample.min_agreement
     ]
     if not samples and scores is None:
         failures.append(
@@ -321,7 +263,9 @@ def _failures(
     return failures
 
 
-def _show(samples: list[_Sample], score: metrics.Score | None, frames: int) -> None:
+def _show(
+    samples: list[ReplayedSample], score: metrics.Score | None, frames: int
+) -> None:
     for sample in samples:
         say(sample.words)
     if score is None or score.miou is None:

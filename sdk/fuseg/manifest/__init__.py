@@ -23,7 +23,15 @@ from .inputs import (
     frame_inputs,
     input_shapes,
 )
-from .outputs import Class, Output, SegmentationOutput, Tail, Upsample
+from .outputs import (
+    Class,
+    ClassesOutput,
+    Output,
+    SegmentationOutput,
+    Tail,
+    TensorOutput,
+    Upsample,
+)
 from .schema import Record, dump, require, require_unique, spell
 from .statistics import Statistics
 from .tensors import Dimension, Tensor, require_dimensions
@@ -33,6 +41,7 @@ from .variants import File, Sample, Variant, Verification
 __all__ = [
     "FORMAT",
     "Class",
+    "ClassesOutput",
     "ColorInput",
     "Dimension",
     "File",
@@ -52,6 +61,7 @@ __all__ = [
     "Statistics",
     "Tail",
     "Tensor",
+    "TensorOutput",
     "Upsample",
     "Variant",
     "Verification",
@@ -77,7 +87,7 @@ class Manifest(Record):
         inputs: The sensors. Together they fill every channel of every tensor that no
             graph writes, once.
         graphs: The networks, in running order.
-        outputs: What is made of the tensors; exactly one in this version.
+        outputs: What is made of the tensors.
         variants: The precisions of the graphs, in order of preference.
         dimensions: By name, sizes of tensors that may change while the bundle runs.
         states: Tensors that are handed on from frame to frame.
@@ -139,6 +149,20 @@ class Manifest(Record):
         sizes = {name: getattr(entry, size) for name, entry in self.dimensions.items()}
         return {name: tensor.sized(sizes) for name, tensor in self.tensors.items()}
 
+    @property
+    def label_outputs(self) -> tuple[SegmentationOutput, ...]:
+        """The outputs that give labels; of the first one are a result's ``labels``."""
+        return tuple(o for o in self.outputs if isinstance(o, SegmentationOutput))
+
+    @property
+    def own_size(self) -> tuple[int, int]:
+        """(H, W) of results that lie over no camera's frame."""
+        for output in self.label_outputs:
+            return output.tail.size
+        for entry in frame_inputs(self.inputs):
+            return entry.resize.height, entry.resize.width
+        return 1, 1
+
     def network(self, graph: Graph, variant: Variant) -> Network:
         """The ONNX file of a graph in a variant: its fp32 if it has no other."""
         return graph.networks.get(variant.name) or graph.networks["fp32"]
@@ -158,13 +182,8 @@ class Manifest(Record):
 
     def _check(self) -> None:
         _require_format(self.format, written=True)
-        for key in ("inputs", "graphs", "variants"):
+        for key in ("inputs", "graphs", "outputs", "variants"):
             require(bool(getattr(self, key)), f"{key} must not be empty.")
-        require(
-            len(self.outputs) == 1,
-            f"outputs must be one output for this version of fuseg, got "
-            f"{len(self.outputs)}.",
-        )
         for key in ("inputs", "outputs", "variants"):
             require_unique(key, [entry.name for entry in getattr(self, key)])
         require_dimensions(self.dimensions, self.tensors, ())
@@ -177,7 +196,8 @@ class Manifest(Record):
                 f"{output.tensor[:80]!r}.",
             )
             try:
-                output.require_fits(largest[output.tensor])
+                dtype = self.tensors[output.tensor].dtype
+                output.require_fits(dtype, largest[output.tensor])
             except ManifestError as err:
                 raise ManifestError(f"outputs[{index}].{err}") from None
         require_program(

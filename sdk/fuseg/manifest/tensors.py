@@ -9,7 +9,7 @@ from typing import Literal
 
 from .schema import Record, require, within
 
-__all__ = ["Dimension", "Tensor", "require_dimensions"]
+__all__ = ["Dimension", "Tensor", "require_dimensions", "require_floats"]
 
 _LARGEST = 1 << 28  # elements: 1 GiB of float32
 _MOST_AXES = 8  # as TensorRT
@@ -105,3 +105,8 @@ def require_dimensions(
             f"dimensions.{name} must be the first axis of the tensor of one input of "
             f"kind 'text', got {len(givers)} of them.",
         )
+
+
+def require_floats(dtype: str) -> None:
+    """Refuse a tensor of whole numbers, for an output's sentence."""
+    require(dtype == "float32", f"tensor must be float32, got {dtype}.")

@@ -7,8 +7,7 @@ addresses of a GPU, packing and labelling there too.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,56 +15,18 @@ from numpy.typing import NDArray
 from ..backends import Backend, GpuBackend, Shapes
 from ..backends.base import is_on_gpu
 from ..cuda import Device
-from ..errors import BackendError
 from ..manifest import Manifest
-from .preprocess import FramePlan, Preprocessor
+from .frame_job import FrameJob, InFlight
+from .preprocess import Preprocessor
 
 __all__ = [
     "MOST_IN_FLIGHT",
     "Executor",
-    "FrameJob",
-    "InFlight",
     "make",
-    "require_numbers",
     "shapes",
 ]
 
 MOST_IN_FLIGHT = 2  # frames: one computed while the next one is given
-
-
-@dataclass(frozen=True, eq=False)
-class FrameJob:
-    """One frame set: what its tensors are made from, and where its labels go.
-
-    Attributes:
-        plan: The decisions about each input; its camera is that of the labels.
-        arrays: The frames, by input name.
-        labels: (H, W) uint8, written by `Executor.finish` at the latest.
-        confidence: (H, W) float32, likewise, or None.
-    """
-
-    plan: FramePlan
-    arrays: Mapping[str, Any]
-    labels: NDArray[np.uint8]
-    confidence: NDArray[np.float32] | None
-
-    @property
-    def size(self) -> tuple[int, int]:
-        height, width = self.labels.shape
-        return height, width
-
-
-@dataclass(eq=False)
-class InFlight:
-    """A `FrameJob` that was started; times are ``time.perf_counter_ns()``."""
-
-    job: FrameJob
-    packed_ns: int
-    scored_ns: int = 0
-    labelled_ns: int = 0
-    slot: Any = None
-    done: bool = False  # its slot, if it has one, is free
-    failure: BackendError | None = None  # met before `finish`, which tells it
 
 
 class Executor(Protocol):
@@ -98,7 +59,8 @@ class Executor(Protocol):
         """
 
     def finish(self, running: InFlight) -> None:
-        """Wait until the labels are where the job wants them; again, if interrupted.
+        """Wait until the results are there, and the labels where the job wants them;
+        again, if interrupted.
 
         Raises:
             BackendError: the backend failed.
@@ -130,22 +92,6 @@ def make(
     from .executor_cpu import CpuExecutor
 
     return CpuExecutor(cast(Backend, backend), manifest, preprocessor)
-
-
-def require_numbers(backend: str, nan_samples: int, scores: tuple[int, ...]) -> None:
-    """Refuse labels of scores that cannot be compared.
-
-    Raises:
-        BackendError: at some samples a score is NaN or infinite, or all are -infinity.
-    """
-    if nan_samples:
-        height, width = scores[-2:]
-        raise BackendError(
-            f"{backend} gave scores that are not numbers (NaN or infinity) at "
-            f"{nan_samples} of the network's {height} x {width} positions: there are "
-            "no labels there. Look at what it was fed with, Segmenter.preprocess, and "
-            "try another variant, such as fp32."
-        )
 
 
 def shapes(manifest: Manifest) -> tuple[Shapes, Shapes]:

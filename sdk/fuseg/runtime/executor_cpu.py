@@ -13,10 +13,11 @@ from ..backends.program import ProgramBackend
 from ..cuda import Device
 from ..errors import BackendError
 from ..manifest import Manifest
-from .executor import FrameJob, InFlight, require_numbers, shapes
+from .executor import shapes
+from .frame_job import FrameJob, InFlight
+from .outputs import adapters
 from .preprocess import Preprocessor
 from .program_steps import CpuProgramSteps
-from .upsample_cache import UpsampleCache
 
 
 class CpuExecutor:
@@ -29,7 +30,10 @@ class CpuExecutor:
         self, backend: Backend, manifest: Manifest, preprocessor: Preprocessor
     ) -> None:
         inputs, outputs = (
-            {name: np.zeros(shape, np.float32) for name, shape in known.items()}
+            {
+                name: np.zeros(s, manifest.tensors[name].dtype)
+                for name, s in known.items()
+            }
             for known in shapes(manifest)
         )
         backend.bind(inputs, outputs)
@@ -40,11 +44,7 @@ class CpuExecutor:
         self.survives_fork: bool = getattr(backend, "survives_fork", True)
         self._backend, self._preprocessor = backend, preprocessor
         self.backend: Backend | GpuBackend = backend
-        self._scores = backend.outputs[manifest.outputs[0].tensor][0]
-        self._nan_samples = np.zeros(1, np.int32)
-        self._upsample = UpsampleCache(
-            self._scores.shape, self._scores.dtype, manifest.outputs[0], preprocessor
-        )
+        self._adapters = adapters(manifest, preprocessor, backend.name)
 
     def start(self, job: FrameJob) -> InFlight:
         """See `Executor.start`."""
@@ -55,20 +55,15 @@ class CpuExecutor:
         else:
             self._steps.run(job.plan)
         running.scored_ns = time.perf_counter_ns()
-        label = self._upsample.of(job.size, job.plan.sync_state.camera)
-        label(
-            self._scores,
-            out=job.labels,
-            confidence=job.confidence,
-            nan_samples=self._nan_samples,
-        )
-        running.labelled_ns = time.perf_counter_ns()
         try:
-            require_numbers(self.name, int(self._nan_samples[0]), self._scores.shape)
+            for adapter in self._adapters:
+                tensor = self._backend.outputs[adapter.output.tensor]
+                running.results[adapter.output.name] = adapter.read(tensor, job)
         except BackendError:
             if self._steps is not None:  # what it made of its states is no number
                 self._steps.undo()
             raise
+        running.labelled_ns = time.perf_counter_ns()
         return running
 
     def finish(self, running: InFlight) -> None:

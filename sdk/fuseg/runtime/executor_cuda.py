@@ -15,6 +15,7 @@ import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,8 @@ from ..backends.tensors import decode, encode
 from ..cuda import Device
 from ..errors import BackendError, DeviceError
 from ..manifest import Manifest, frame_inputs
-from .executor import MOST_IN_FLIGHT, FrameJob, InFlight, require_numbers
+from .executor import MOST_IN_FLIGHT
+from .frame_job import FrameJob, InFlight, LabelMap
 from .frame_slot import FrameSlot
 from .preprocess import FramePlan, Preprocessor
 from .sensor_sync import SensorDecision, SyncState
@@ -93,11 +95,8 @@ class CudaExecutor:
         try:
             running.slot.wait()
             running.scored_ns = time.perf_counter_ns()
-            nan_samples = running.slot.fetch(running.job)
+            running.results = running.slot.fetch(running.job)
             running.labelled_ns = time.perf_counter_ns()
-            tensor = self._manifest.outputs[0].tensor
-            shape = self._manifest.shapes("max")[tensor]
-            require_numbers(self.name, nan_samples, shape)
         except BackendError as err:
             if running.slot.steps is not None:
                 running.slot.steps.undo()
@@ -174,18 +173,23 @@ def _trials(manifest: Manifest, preprocessor: Preprocessor) -> Iterator[FrameJob
     blank = {
         i.name: preprocessor.adapter(i.name).blank_frames() for i in manifest.inputs
     }
-    size, seen = manifest.outputs[0].tail.size, SyncState()
+    size, seen = manifest.own_size, SyncState()
     for first in frame_inputs(manifest.inputs)[:1]:
         seen = SyncState(camera=(first.resize.height, first.resize.width))
     fresh = SensorDecision("fresh", None, None, None)
+
+    def job(decision: SensorDecision, arrays: dict[str, NDArray[Any]]) -> FrameJob:
+        maps = {
+            output.name: LabelMap(np.empty(size, np.uint8), np.empty(size, np.float32))
+            for output in manifest.label_outputs
+        }
+        plan = FramePlan(dict.fromkeys(blank, decision), {}, 0, seen)
+        return FrameJob(plan, arrays, size, maps)
+
     for turn in range(max(map(len, blank.values()))):
         arrays = {name: given[turn % len(given)] for name, given in blank.items()}
-        plan = FramePlan(dict.fromkeys(blank, fresh), {}, 0, seen)
-        confidence = np.empty(size, np.float32)
-        yield FrameJob(plan, arrays, np.empty(size, np.uint8), confidence)
-    missing = SensorDecision("substituted", None, "absent", None)
-    plan = FramePlan(dict.fromkeys(blank, missing), {}, 0, seen)
-    yield FrameJob(plan, {}, np.empty(size, np.uint8), None)
+        yield job(fresh, arrays)
+    yield job(SensorDecision("substituted", None, "absent", None), {})
 
 
 def _wait_for_all(slots: Sequence[FrameSlot]) -> None:

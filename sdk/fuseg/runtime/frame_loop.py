@@ -14,12 +14,13 @@ from .._check import require_size
 from .._kernels import native_call
 from ..backends import Backend, GpuBackend
 from ..errors import ArgumentError, BackendError, FrameError
-from ..manifest import Manifest, frame_inputs
+from ..manifest import Manifest, SegmentationOutput, frame_inputs
 from ..ops.array_checks import require_out
-from .executor import MOST_IN_FLIGHT, Executor, FrameJob, InFlight, make
+from .executor import MOST_IN_FLIGHT, Executor, make
+from .frame_job import FrameJob, InFlight, LabelMap
 from .frame_set import receive
 from .preprocess import FramePlan, Preprocessor
-from .results import Segmentation, Timing
+from .results import Result, Segmentation, Timing
 from .sensor_sync import SyncState, reason
 
 _NS_PER_MS = 1e6
@@ -63,12 +64,9 @@ class FrameLoop:
         remember: bool = True,
     ) -> None:
         self.executor = executor
-        self._preprocessor = preprocessor
-        self._output = manifest.outputs[0]
-        palette = np.array([c.color for c in self._output.classes], np.uint8)
-        if preprocessor.camera_channels().startswith("BGR"):
-            palette = np.ascontiguousarray(palette[:, ::-1])
-        self._palette = palette
+        self._own_size, self._preprocessor = manifest.own_size, preprocessor
+        self._outputs = manifest.label_outputs
+        self._palettes = {o.name: _palette(o, preprocessor) for o in self._outputs}
         self._names = tuple(i.name for i in manifest.inputs)
         self._pictures = tuple(i.name for i in frame_inputs(manifest.inputs))
         # A ticket that nobody has takes no place: an exception in `submit` leaves such.
@@ -91,7 +89,7 @@ class FrameLoop:
         for ticket in self._tickets():
             ticket._unfinished.clear()
 
-    def label(self, request: Request) -> Segmentation:
+    def label(self, request: Request) -> Result:
         """See `Segmenter`'s call."""
         return self._finish(self._begin(request))
 
@@ -105,7 +103,7 @@ class FrameLoop:
             ticket._unfinished.clear()
             raise
 
-    def result(self, ticket: Ticket) -> Segmentation:
+    def result(self, ticket: Ticket) -> Result:
         """See `Segmenter.result`."""
         if not any(ticket is known for known in self._tickets()):
             raise ArgumentError(
@@ -142,14 +140,13 @@ class FrameLoop:
             raise
         size = self._size(size, plan, frame_set.arrays)
         if out is not None:
-            inputs = {f"the frame {n}": a for n, a in frame_set.arrays.items()}
-            require_out("out", out, np.uint8, size, **inputs)
-        job = FrameJob(
-            plan,
-            frame_set.arrays,
-            np.empty(size, np.uint8) if out is None else out,
-            np.empty(size, np.float32) if confidence else None,
-        )
+            self._require_out(out, size, frame_set.arrays)
+        maps = {}
+        for output in self._outputs:
+            labels, out = np.empty(size, np.uint8) if out is None else out, None
+            likely = np.empty(size, np.float32) if confidence else None
+            maps[output.name] = LabelMap(labels, likely)
+        job = FrameJob(plan, frame_set.arrays, size, maps)
         self._preprocessor.check_calibration(plan, frame_set.arrays)
         # While tensors are written nothing is known of their planes; whatever ends this
         # early, a stamp never belongs to other pixels.
@@ -170,7 +167,7 @@ class FrameLoop:
             held = {name: known.held[name] for name in names if name in known.held}
             self._sync_state = SyncState(known.clock, held, known.camera)
 
-    def _finish(self, ticket: Ticket) -> Segmentation:
+    def _finish(self, ticket: Ticket) -> Result:
         entered = time.perf_counter_ns()
         [(running, executor)] = ticket._unfinished
         try:
@@ -181,33 +178,65 @@ class FrameLoop:
             held = self._sync_state.held
             self._hold_only(n for n in held if held[n] != lost.get(n))
             raise
-        job = running.job
-        plan, arrays = job.plan, job.arrays
-        color = self._preprocessor.fresh_color(plan)
-        shown = None if color is None else arrays[color]
-        if executor.device is not None and not isinstance(shown, np.ndarray):
-            shown = None  # not to be painted on without a copy
-        why = reason(plan.decisions)
+        plan, why = running.job.plan, reason(running.job.plan.decisions)
         packed, scored = running.packed_ns, running.scored_ns
         total = ticket._begun_ns - ticket._began_ns + time.perf_counter_ns() - entered
-        return Segmentation(
-            labels=job.labels,
-            confidence=job.confidence,
-            classes=self._output.classes,
-            timing=Timing(
+        common: dict[str, Any] = {
+            "timing": Timing(
                 pack_ms=(packed - ticket._began_ns) / _NS_PER_MS,
                 network_ms=(scored - packed) / _NS_PER_MS,
                 label_ms=(running.labelled_ns - scored) / _NS_PER_MS,
                 total_ms=total / _NS_PER_MS,
             ),
-            stamp_ns=plan.stamp_ns,
-            sources=plan.sources,
-            degraded=why is not None,
-            reason=why,
-            _frame=shown,
-            _palette=self._palette,
-            _ignore=self._output.ignore,
+            "stamp_ns": plan.stamp_ns,
+            "sources": plan.sources,
+            "degraded": why is not None,
+            "reason": why,
+        }
+        results = dict(running.results)
+        if not self._outputs:
+            return Result(**common, _others=results)
+        common["_frame"] = self._shown(running.job, executor)
+        first, *more = self._outputs
+        for output in more:
+            results[output.name] = self._labelled(output, results, common)
+        return self._labelled(first, results, common, _others=results)
+
+    def _labelled(
+        self,
+        output: SegmentationOutput,
+        results: dict[str, Any],
+        common: dict[str, Any],
+        **more: Any,
+    ) -> Segmentation:
+        """Labels as a result, taken from the ``results``."""
+        labels, confidence = results.pop(output.name)
+        return Segmentation(
+            labels=labels,
+            confidence=confidence,
+            classes=output.classes,
+            _name=output.name,
+            _palette=self._palettes[output.name],
+            _ignore=output.ignore,
+            **common,
+            **more,
         )
+
+    def _shown(self, job: FrameJob, executor: Executor) -> NDArray[Any] | None:
+        """The colour frame that labels are painted on."""
+        color = self._preprocessor.fresh_color(job.plan)
+        shown = None if color is None else job.arrays[color]
+        if executor.device is not None and not isinstance(shown, np.ndarray):
+            return None  # not to be painted on without a copy
+        return shown
+
+    def _require_out(
+        self, out: Any, size: tuple[int, int], arrays: Mapping[str, Any]
+    ) -> None:
+        if not self._outputs:
+            raise ArgumentError("out must not be given: no output gives labels.")
+        inputs = {f"the frame {name}": array for name, array in arrays.items()}
+        require_out("out", out, np.uint8, size, **inputs)
 
     def preprocess(self, frames: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:
         """See `Segmenter.preprocess`."""
@@ -234,7 +263,17 @@ class FrameLoop:
             if name in arrays:
                 height, width = arrays[name].shape[:2]
                 return height, width
-        return self._output.tail.size
+        return self._own_size
+
+
+def _palette(
+    output: SegmentationOutput, preprocessor: Preprocessor
+) -> NDArray[np.uint8]:
+    """The classes' colours, in the order of the camera's channels."""
+    palette = np.array([entry.color for entry in output.classes], np.uint8)
+    if preprocessor.camera_channels().startswith("BGR"):
+        return np.ascontiguousarray(palette[:, ::-1])
+    return palette
 
 
 def loop_for(manifest: Manifest, backend: Backend | GpuBackend) -> FrameLoop:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,25 +12,19 @@ from numpy.typing import NDArray
 from ..backends import GpuBackend
 from ..backends.program_gpu import GpuProgramBackend
 from ..cuda import Pinned
-from ..cuda.array_view import CudaArrayView, as_view, view_at
+from ..cuda.array_view import CudaArrayView, as_view
 from ..cuda.buffers import Buffers
 from ..cuda.launch import nvtx_range, ordered_on
 from ..errors import BackendError, DeviceError
 from ..manifest import Manifest
 from .cuda_graphs import CudaGraphs
-from .executor import FrameJob, shapes
+from .executor import shapes
+from .frame_job import FrameJob
+from .outputs import adapters
+from .outputs.cuda import cuda_output
 from .preprocess import Preprocessor
 from .program_steps import GpuProgramSteps
-from .upsample_cache import UpsampleCache
-
-_MOST_VIEWS = 32
-
-
-class PinnedBuffer(NamedTuple):
-    """Pinned memory, and where the GPU has its copy."""
-
-    pinned: Pinned
-    address: int
+from .staging import Staging
 
 
 class FrameSlot:
@@ -48,8 +41,6 @@ class FrameSlot:
     ) -> None:
         self._backend, self._device = backend, backend.device
         self._manifest_inputs = {i.name: i for i in manifest.inputs}
-        self._pinned: dict[str, PinnedBuffer] = {}
-        self._views: dict[object, NDArray[Any]] = {}  # of pinned memory
         self._readers: set[int] = set()  # streams that copy planes out of this slot
         self._waited = True
         with self._device.active():
@@ -61,13 +52,22 @@ class FrameSlot:
         self.steps = None
         if isinstance(backend, GpuProgramBackend):
             self.steps = GpuProgramSteps(backend, manifest)
-        self.inputs = backend.inputs
-        output = manifest.outputs[0]
-        self._scores = scores = backend.outputs[output.tensor]
-        form = {} if scores.layout == "linear" else {"layout": scores.layout}
-        self._upsample = UpsampleCache(
-            scores.shape[1:], scores.dtype, output, preprocessor, **form
+        self._staging = staging = Staging(
+            self._device, self._buffers, self.stream, self.graphs.forget
         )
+        self.inputs = backend.inputs
+        self._outputs = {
+            adapter.output.name: cuda_output(
+                adapter.output,
+                adapter,
+                backend.outputs[adapter.output.tensor],
+                preprocessor,
+                staging,
+                self.stream,
+                backend.name,
+            )
+            for adapter in adapters(manifest, preprocessor, backend.name)
+        }
         self._cuda_inputs = {
             i.name: preprocessor.adapter(i.name).on_gpu(self.inputs[i.tensor], pixel)
             for i in manifest.inputs
@@ -108,7 +108,8 @@ class FrameSlot:
                 self.settle()
             frames = self._stage(job)
             kind = self._kind(job, frames, held)
-            self._prepare(job)
+            for output in self._outputs.values():
+                output.reserve(job)
             self._wait_for_others(held)
             if self.steps is not None:
                 kind = kind, self.steps.plan(job.plan)
@@ -149,17 +150,16 @@ class FrameSlot:
             raise
         self._waited = True
 
-    def fetch(self, job: FrameJob) -> int:
+    def fetch(self, job: FrameJob) -> dict[str, Any]:
         """Bring what was computed to where the job wants it.
 
         Returns:
-            At how many samples the scores were no numbers.
+            By output name, what `CudaOutput.fetch` returns.
+
+        Raises:
+            BackendError: a tensor's values make no result.
         """
-        np.copyto(job.labels, self._view("labels", job.size, np.uint8))
-        if job.confidence is not None:
-            found = self._view("confidence", job.size, np.float32)
-            np.copyto(job.confidence, found)
-        return int(self._view("nan_samples", (1,), np.int32)[0])
+        return {name: output.fetch(job) for name, output in self._outputs.items()}
 
     def read(self, name: str) -> NDArray[Any]:
         """A copy of an input tensor as it lies in memory."""
@@ -202,8 +202,9 @@ class FrameSlot:
             if isinstance(array, CudaArrayView):
                 frames[name] = ordered_on(array, self.stream, self._device.stream_wait)
                 continue
-            self._reserve(name, array.nbytes)
-            staged = frames[name] = self._view(name, array.shape, array.dtype)
+            self._staging.reserve(name, array.nbytes)
+            staged = self._staging.on_cpu(name, array.shape, array.dtype)
+            frames[name] = staged
             np.copyto(staged, array)
         return frames
 
@@ -214,8 +215,8 @@ class FrameSlot:
         held: Mapping[str, FrameSlot],
     ) -> Hashable:
         """What the addresses and sizes of the work of `_enqueue` depend on."""
-        parts: list[Hashable] = [job.size, job.confidence is None]
-        parts.append(job.plan.sync_state.camera)
+        parts: list[Hashable] = [job.size, job.camera]
+        parts += [found.confidence is None for found in job.label_maps.values()]
         for name, decision in job.plan.decisions.items():
             frame = frames.get(name)
             where = held[name].stream if name in held else None
@@ -226,14 +227,6 @@ class FrameSlot:
                 form = (frame.shape, frame.dtype.str)
             parts.append((decision.state, form, where))
         return tuple(parts)
-
-    def _prepare(self, job: FrameJob) -> None:
-        """Make what the results need, before anything is captured."""
-        pixels = job.labels.size
-        self._reserve("labels", pixels)
-        if job.confidence is not None:
-            self._reserve("confidence", 4 * pixels)
-        self._reserve("nan_samples", 4)
 
     def _wait_for_others(self, held: Mapping[str, FrameSlot]) -> None:
         for stream in self._readers:
@@ -268,26 +261,12 @@ class FrameSlot:
             elif name in held:
                 self._copy_planes(name, held[name])
         self._backend.enqueue()
-        labels = self._result("labels", job.size, np.uint8)
-        likely = None
-        if job.confidence is not None:
-            likely = self._result("confidence", job.size, np.float32)
-        scores = view_at(self._scores.address, self._scores.stored, self._scores.dtype)
-        nan_samples = self._result("nan_samples", (1,), np.int32)
-        more: dict[str, Any] = {"confidence": likely, "nan_samples": nan_samples}
-        label: Any = self._upsample.of(job.size, job.plan.sync_state.camera)
-        label(scores, out=labels, **more, stream=self.stream)
-        for name, result in ({"labels": labels} | more).items():
-            buffer = self._pinned.get(name)
-            if result is not None and buffer is not None and not self._shared(buffer):
-                view = buffer.pinned.array[: result.size * result.itemsize]
-                self._device.download(view, buffer.address, self.stream)
+        for output in self._outputs.values():
+            output.enqueue(job)
 
     def _uploaded(self, name: str, frame: NDArray[Any]) -> CudaArrayView:
-        buffer = self._pinned[name]
-        if not self._shared(buffer):
-            self._device.upload(buffer.address, frame, self.stream)
-        return view_at(buffer.address, frame.shape, frame.dtype)
+        self._staging.upload(name, frame.nbytes)
+        return self._staging.on_gpu(name, frame.shape, frame.dtype)
 
     def _copy_planes(self, name: str, other: FrameSlot) -> None:
         entry = self._manifest_inputs[name]
@@ -299,39 +278,3 @@ class FrameSlot:
         self._device.copy(
             here.address + first, there.address + first, size, self.stream
         )
-
-    def _result(self, name: str, size: tuple[int, ...], dtype: Any) -> CudaArrayView:
-        return view_at(self._pinned[name].address, size, dtype)
-
-    def _reserve(self, name: str, size: int) -> None:
-        """See that there are ``size`` bytes; graphs know the addresses of the old."""
-        buffer = self._pinned.get(name)
-        if buffer is not None and len(buffer.pinned.array) >= size:
-            return
-        if buffer is not None:
-            self.graphs.forget()
-            self._views.clear()
-            del self._pinned[name]  # before it is given back: nobody finds it half gone
-            self._buffers.drop(buffer.pinned)
-            if not self._shared(buffer):
-                self._buffers.drop(buffer.address)
-        pinned = self._buffers.pinned(size)
-        if self._device.properties.integrated:  # it reads the CPU's memory itself
-            address = pinned.address
-        else:
-            address = self._buffers.memory(size)
-        self._pinned[name] = PinnedBuffer(pinned, address)
-
-    def _view(self, name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-        found = self._views.get((name, shape, dtype))
-        if found is None:
-            size = math.prod(shape) * np.dtype(dtype).itemsize
-            found = self._pinned[name].pinned.array[:size].view(dtype).reshape(shape)
-            if len(self._views) == _MOST_VIEWS:
-                self._views.clear()
-            self._views[name, shape, dtype] = found
-        return found
-
-    @staticmethod
-    def _shared(buffer: PinnedBuffer) -> bool:
-        return buffer.address == buffer.pinned.address

@@ -1,9 +1,9 @@
-"""The result of a call: labels, their timing and their sources."""
+"""The result of a call: labels and more, their timing and their sources."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -60,39 +60,77 @@ class Timing:
     total_ms: float
 
 
-@dataclass(frozen=True, eq=False)
-class Segmentation:
-    """Labels of one frame set.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Result:
+    """What a bundle made of one frame set: ``result[name]`` is that of one output.
+
+    Of a bundle with labels it is a `Segmentation`, which also is its first labels.
 
     No array here is a buffer of the Segmenter: a result stays as it is while later
-    frames are labelled (``labels`` is the caller's own array if ``out=`` was given).
+    frames are labelled.
 
     Attributes:
-        labels: Class of each pixel, an index into ``classes``: (H, W), uint8, at the
-            camera's size unless another was asked for.
-        confidence: Probability of each pixel's class: (H, W), float32 in [0, 1];
-            None unless asked for.
-        classes: Name and colour of each label.
         timing: Milliseconds of each stage.
-        stamp_ns: The time the labels stand for, in nanoseconds on the frames' clock.
+        stamp_ns: The time the result stands for, in nanoseconds on the frames' clock.
         sources: What each sensor contributed, by input name.
         degraded: Whether any sensor was not fresh.
         reason: One sentence on every sensor that was not fresh; None if all were. It
             holds ages: to count, take ``sources[name].cause``.
     """
 
-    labels: NDArray[np.uint8]
-    confidence: NDArray[np.float32] | None
-    classes: tuple[Class, ...]
     timing: Timing
     stamp_ns: int
     sources: Mapping[str, Source]
     degraded: bool
     reason: str | None
+    _others: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def __getitem__(self, name: str) -> Any:
+        """The result of the output of this name, of its kind's type.
+
+        Raises:
+            ArgumentError: the bundle has no such output.
+        """
+        if name not in self._others:
+            raise ArgumentError(
+                f"{name!r}: no such output; this bundle's outputs are "
+                f"{', '.join(self.keys())}."
+            )
+        return self._others[name]
+
+    def keys(self) -> Iterable[str]:
+        """The names of the outputs: ``dict(result)`` is all of them."""
+        return self._others.keys()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Segmentation(Result):
+    """Labels of one frame set.
+
+    Attributes:
+        labels: Class of each pixel, an index into ``classes``: (H, W), uint8, at the
+            camera's size unless another was asked for; the caller's own array if
+            ``out=`` was given.
+        confidence: Probability of each pixel's class: (H, W), float32 in [0, 1];
+            None unless asked for.
+        classes: Name and colour of each label.
+        timing, stamp_ns, sources, degraded, reason: See `Result`.
+    """
+
+    labels: NDArray[np.uint8]
+    confidence: NDArray[np.float32] | None
+    classes: tuple[Class, ...]
+    _name: str = field(repr=False)
     _frame: NDArray[Any] | None = field(repr=False)
     _palette: NDArray[np.uint8] = field(repr=False)
     _ignore: int = field(repr=False)
     _takes_frame: bool = field(default=False, repr=False)
+
+    def __getitem__(self, name: str) -> Any:
+        return self if name == self._name else super().__getitem__(name)
+
+    def keys(self) -> Iterable[str]:
+        return [self._name, *super().keys()]
 
     def with_frame(self) -> Segmentation:
         """The same result, but one that takes its colour frame along when pickled.

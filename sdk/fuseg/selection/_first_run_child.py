@@ -1,7 +1,7 @@
 """The child process of `first_run`: loads one variant of a bundle, and runs it.
 
 Stdin: a line of JSON, what runs it and the limits; then a bundle of that variant alone.
-Stdout: one JSON object, the share of equal labels, or the error. The limits are the
+Stdout: one JSON object, how alike the results are, or the error. The limits are the
 network's: they begin after the libraries are imported.
 """
 
@@ -42,7 +42,7 @@ def main() -> None:
     os._exit(0)  # past what the libraries do at exit
 
 
-def _run(request: dict[str, Any]) -> float | None:
+def _run(request: dict[str, Any]) -> dict[str, float] | None:
     bundle = Bundle.open(sys.stdin.buffer.read())
     (variant,) = bundle.manifest.variants
     _import(request["backend"])

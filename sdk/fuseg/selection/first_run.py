@@ -28,11 +28,11 @@ from .. import errors
 from ..backends import registry
 from ..bundle import Bundle
 from ..bundle.container import pack
-from ..dataset import metrics
 from ..errors import BackendError, FusegError
 from ..host.child_process import environment
 from ..manifest import Variant
 from ..runtime.frame_loop import Request, loop_for
+from ..runtime.outputs import agreements
 
 __all__ = ["Limits", "in_child", "in_process", "limits_of"]
 
@@ -78,14 +78,17 @@ def limits_of(bundle: Bundle, variant: Variant) -> Limits:
     return Limits(min(seconds, _LONGEST_S), min(wanted, most))
 
 
-def in_process(bundle: Bundle, backend: str, variant: Variant) -> float | None:
+def in_process(
+    bundle: Bundle, backend: str, variant: Variant
+) -> dict[str, float] | None:
     """Run a network here, on one thread, without limits: on zeros, and on a sample.
 
     Args:
         backend: The name of a CPU backend.
 
     Returns:
-        The share of the first sample's labels that are the bundle's; None without one.
+        How alike the results are to those of the first sample, by output name; None
+        without one.
 
     Raises:
         BackendError: The backend cannot be made or fails, or each score is NaN.
@@ -93,20 +96,21 @@ def in_process(bundle: Bundle, backend: str, variant: Variant) -> float | None:
     """
     loaded = registry.load(bundle, backend, variant, threads=1)
     loop = loop_for(bundle.manifest, loaded)
-    share = None
+    found = None
     if bundle.manifest.samples:
         arrays, expected = bundle.samples()[0]
-        share = metrics.label_agreement(expected, loop.label(Request(arrays)).labels)
+        result = loop.label(Request(arrays))
+        found = agreements(bundle.manifest, expected, result)
     outputs: Mapping[str, Any] = loaded.outputs
     if all(np.isnan(scores).all() for scores in outputs.values()):
         raise BackendError(
             f"the scores of variant {variant.name} on {backend} are NaN everywhere: "
             "export the bundle again."
         )
-    return share
+    return found
 
 
-def in_child(bundle: Bundle, backend: str, variant: Variant) -> float | None:
+def in_child(bundle: Bundle, backend: str, variant: Variant) -> dict[str, float] | None:
     """The same in a child process, with limits.
 
     Ctrl-C here, and the end of this process, end the child too.
@@ -127,8 +131,8 @@ def in_child(bundle: Bundle, backend: str, variant: Variant) -> float | None:
         raise BackendError(f"{subject} {took} and was stopped: {_ADVICE}.")
     if "error" in answer:
         raise _as_raised(answer["error"], answer["sentence"])
-    share: float | None = answer["agreement"]
-    return share
+    found: dict[str, float] | None = answer["agreement"]
+    return found
 
 
 def _part_of(bundle: Bundle, variant: Variant) -> bytes:

@@ -1,50 +1,52 @@
-"""Whether a backend gives the labels of the bundle's samples on this machine.
+"""Whether a backend gives the results of the bundle's samples on this machine.
 
 What passed is remembered by `tuning_cache`, and not tried again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .._kernels import native_call
 from ..backends import GpuBackend, registry
 from ..bundle import Bundle
-from ..dataset import metrics
 from ..manifest import Variant
+from ..runtime import outputs
 from ..runtime.frame_loop import Request, loop_for
-from ..runtime.results import Segmentation
+from ..runtime.results import Result
 from . import tuning_cache
 
-LEAST_AGREEMENT = 0.995  # with the samples' labels, which are those of fp32
 _NO_SAMPLES = "the bundle holds no samples to check its labels with."
 
 
-def agreements(bundle: Bundle, segment: Callable[..., Segmentation]) -> list[float]:
-    """Share of the labels that are those of the bundle, for each of its samples.
+def agreements(
+    bundle: Bundle, segment: Callable[..., Result]
+) -> list[dict[str, float]]:
+    """How alike the results are to those of each sample, by output name.
 
     Args:
         segment: Called with a sample's frames by name, as a Segmenter is.
     """
-    shares = []
+    found = []
     for arrays, expected in bundle.samples():
         frames: dict[str, Any] = {**arrays}
-        shares.append(metrics.label_agreement(expected, segment(**frames).labels))
-    return shares
+        result = segment(**frames)
+        found.append(outputs.agreements(bundle.manifest, expected, result))
+    return found
 
 
 def first_run(
     bundle: Bundle, backend: str, variant: Variant, *, trusted: bool = False
-) -> float | None:
+) -> dict[str, float] | None:
     """Run a variant on a CPU backend once, unless it passed here before.
 
     Args:
         trusted: Whether to do it in this process and without limits.
 
     Returns:
-        The share of the first sample's labels that are the bundle's; None if there is
-        no sample, or it passed.
+        How alike the results are to those of the first sample, by output name; None if
+        there is no sample, or it passed.
 
     Raises:
         BackendError, BundleError: See `first_run.in_child`.
@@ -54,10 +56,10 @@ def first_run(
     from . import first_run as module  # what starts processes; seldom needed
 
     run = module.in_process if trusted else module.in_child
-    share = run(bundle, backend, variant)
-    if share is None or share >= LEAST_AGREEMENT:
+    found = run(bundle, backend, variant)
+    if found is None or disagreement(bundle, found) is None:
         tuning_cache.remember_pass(bundle.digest, backend, variant.name)
-    return share
+    return found
 
 
 def reason_against_cpu(
@@ -70,8 +72,8 @@ def reason_against_cpu(
     """
     if not bundle.manifest.samples and variant is not bundle.manifest.full:
         return _NO_SAMPLES
-    share = first_run(bundle, backend, variant, trusted=trusted)
-    return None if share is None else _too_low(share)
+    found = first_run(bundle, backend, variant, trusted=trusted)
+    return None if found is None else disagreement(bundle, found)
 
 
 def reason_against_gpu(
@@ -85,16 +87,25 @@ def reason_against_gpu(
         return None if variant is bundle.manifest.full else _NO_SAMPLES
     loop = loop_for(bundle.manifest, backend.clone())
 
-    def segment(**frames: Any) -> Segmentation:
+    def segment(**frames: Any) -> Result:
         return native_call(loop.label, Request(frames))
 
-    reason = _too_low(min(agreements(bundle, segment)))
+    reasons = (disagreement(bundle, found) for found in agreements(bundle, segment))
+    reason = next(filter(None, reasons), None)
     if reason is None:
         tuning_cache.remember_pass(bundle.digest, backend.name, variant.name, gpu)
     return reason
 
 
-def _too_low(share: float) -> str | None:
-    if share >= LEAST_AGREEMENT:
-        return None
-    return f"{share:.6f} of the labels of a sample agree, {LEAST_AGREEMENT} must."
+def disagreement(bundle: Bundle, found: Mapping[str, float]) -> str | None:
+    """Why a sample's results are not to be trusted; None if they are.
+
+    Args:
+        found: See `agreements`.
+    """
+    for output in bundle.manifest.outputs:
+        share, least = found[output.name], outputs.least_agreement(output)
+        if share < least:
+            of = "the labels" if output.kind == "segmentation" else output.name
+            return f"{share:.6f} of {of} of a sample agree, {least} must."
+    return None

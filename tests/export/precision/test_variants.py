@@ -68,7 +68,8 @@ def test_every_variant_is_in_the_bundle_and_labels_like_fp32(export_two, monkeyp
             assert found.frames == 5
             assert found.label_agreement >= 0.9
         scores = score_function(model)
-        for frames, labels in bundle.samples():
+        for frames, expected in bundle.samples():
+            labels = expected["labels"]
             tensors = segmenter.preprocess(**frames)
             own = upsample_argmax(scores(tensors)[0], size=labels.shape)
             agree = np.mean(own == labels)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import ops
-from ..manifest import Output
-from .preprocess import Preprocessor
+from ... import ops
+from ...manifest import SegmentationOutput
+from ..preprocess import Preprocessor
 
 
 class UpsampleCache:
@@ -21,7 +21,7 @@ class UpsampleCache:
         self,
         shape: tuple[int, ...],
         dtype: Any,
-        output: Output,
+        output: SegmentationOutput,
         preprocessor: Preprocessor,
         **form: Any,
     ) -> None:

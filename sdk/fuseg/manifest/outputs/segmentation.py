@@ -1,13 +1,15 @@
-"""The manifest's outputs: how tensors become results."""
+"""Class scores of every pixel that become labels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .schema import SIDE, Record, require, require_unique, within
+from ..schema import SIDE, Record, require, require_unique, within
+from ..tensors import require_floats
+from .form import Form
 
-__all__ = ["Class", "Output", "SegmentationOutput", "Tail", "Upsample"]
+__all__ = ["Class", "SegmentationOutput", "Tail", "Upsample"]
 
 
 _MOST_LABELS = 1 << 26  # pixels: twice an 8K frame
@@ -100,8 +102,9 @@ class SegmentationOutput(Record):
         ids = [number for entry in self.classes for number in entry.ids]
         require_unique("classes[].ids", [str(number) for number in ids])
 
-    def require_fits(self, shape: tuple[int, ...]) -> None:
-        """Refuse a tensor of this shape."""
+    def require_fits(self, dtype: str, shape: tuple[int, ...]) -> None:
+        """Refuse a tensor that this cannot be made of."""
+        require_floats(dtype)
         require(
             len(shape) == 4,
             f"tensor must be [1, classes, height, width], got {list(shape)}.",
@@ -123,5 +126,18 @@ class SegmentationOutput(Record):
             f"removed, got {self.tail.size[0]}, {self.tail.size[1]}.",
         )
 
+    @property
+    def expected(self) -> Form:
+        """What its array in a sample is."""
+        return Form("uint8", ("H", "W"))
 
-Output = SegmentationOutput
+    @property
+    def words(self) -> list[str]:
+        """What it does, for people."""
+        tail = " + ".join(self.tail.removed) or "nothing"
+        names = (f"{i} {entry.name}" for i, entry in enumerate(self.classes))
+        first = (
+            f"scores upsampled {self.upsample.filter} to the {self.upsample.to}'s size "
+            f"(cut from the graph: {tail}); ignore {self.ignore}"
+        )
+        return [first, f"{len(self.classes)} classes: {', '.join(names)}"]

@@ -1,0 +1,69 @@
+"""What a network's tensors become, a module for each kind of output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ...manifest import Manifest, Output
+from ..preprocess import Preprocessor
+from .adapter import OutputAdapter, OutputContext
+from .classes import ClassesAdapter, Classification
+from .segmentation import SegmentationAdapter
+from .tensor import TensorAdapter
+
+__all__ = [
+    "Classification",
+    "OutputAdapter",
+    "adapters",
+    "agreements",
+    "as_array",
+    "least_agreement",
+]
+
+_ADAPTERS: dict[str, type[OutputAdapter]] = {
+    "segmentation": SegmentationAdapter,
+    "classes": ClassesAdapter,
+    "tensor": TensorAdapter,
+}
+
+
+def adapters(
+    manifest: Manifest, preprocessor: Preprocessor, backend: str
+) -> Sequence[OutputAdapter]:
+    """One for each output, in the manifest's order.
+
+    Args:
+        backend: The name of what makes the tensors, for sentences.
+    """
+    context = OutputContext(manifest, preprocessor, backend)
+    return [_ADAPTERS[output.kind](output, context) for output in manifest.outputs]
+
+
+def agreements(
+    manifest: Manifest, expected: Mapping[str, NDArray[Any]], result: Any
+) -> dict[str, float]:
+    """How alike a result is to that of a sample, by output name: 1 is the same.
+
+    Args:
+        expected: The sample's arrays, by output name.
+        result: Of a call.
+    """
+    found = {}
+    for output in manifest.outputs:
+        adapter, name = _ADAPTERS[output.kind], output.name
+        array = adapter.as_array(result[name])
+        found[name] = adapter.agreement(expected[name], array)
+    return found
+
+
+def as_array(output: Output, result: Any) -> NDArray[Any]:
+    """A result as the array that a sample holds of it."""
+    return _ADAPTERS[output.kind].as_array(result)
+
+
+def least_agreement(output: Output) -> float:
+    """What of `agreements` another backend or precision must reach."""
+    return _ADAPTERS[output.kind].least_agreement

@@ -1,0 +1,61 @@
+"""What every kind of output does."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, NamedTuple
+
+from numpy.typing import NDArray
+
+from ...manifest import Manifest
+from ..frame_job import FrameJob
+from ..preprocess import Preprocessor
+
+__all__ = ["OutputAdapter", "OutputContext"]
+
+
+class OutputContext(NamedTuple):
+    """What adapters know beside their own record.
+
+    Attributes:
+        backend: The name of what makes the tensors, for sentences.
+    """
+
+    manifest: Manifest
+    preprocessor: Preprocessor
+    backend: str
+
+
+class OutputAdapter(ABC):
+    """Makes one output's results of its tensor, on the CPU.
+
+    On a GPU, labels are made there by `cuda`; any other output's tensor is brought to
+    the CPU, and read as here.
+
+    Attributes:
+        least_agreement: What another backend or precision must reach with a sample.
+        output: The manifest's record.
+    """
+
+    least_agreement: ClassVar[float]
+
+    def __init__(self, output: Any, context: OutputContext) -> None:
+        self.output, self.context = output, context
+
+    @abstractmethod
+    def read(self, tensor: NDArray[Any], job: FrameJob) -> Any:
+        """The result; it keeps nothing of the tensor, which the next frame overwrites.
+
+        Raises:
+            BackendError: the tensor's values make no result.
+        """
+
+    @staticmethod
+    @abstractmethod
+    def as_array(result: Any) -> NDArray[Any]:
+        """A result as a sample holds it; see the record's ``expected``."""
+
+    @staticmethod
+    @abstractmethod
+    def agreement(expected: NDArray[Any], found: NDArray[Any]) -> float:
+        """How alike two such arrays are: from 0 to 1, which is the same."""

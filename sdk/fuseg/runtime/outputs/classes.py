@@ -1,0 +1,64 @@
+"""One score for each class of the whole frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import BackendError
+from ..frame_job import FrameJob
+from .adapter import OutputAdapter
+
+__all__ = ["ClassesAdapter", "Classification"]
+
+
+@dataclass(frozen=True, eq=False)
+class Classification:
+    """What a frame shows.
+
+    Attributes:
+        scores: (C,) float32, from 0 to 1 unless the manifest's activation is ``none``.
+        classes: The names of the classes, in the order of the scores.
+    """
+
+    scores: NDArray[np.float32]
+    classes: tuple[str, ...]
+
+    @property
+    def best(self) -> str:
+        """The class with the highest score; of equal ones the first."""
+        return self.classes[int(self.scores.argmax())]
+
+
+class ClassesAdapter(OutputAdapter):
+    """See `OutputAdapter`."""
+
+    least_agreement = 0.98
+
+    def read(self, tensor: NDArray[Any], job: FrameJob) -> Classification:
+        """See `OutputAdapter.read`."""
+        values = tensor[0].astype(np.float64)
+        if not np.isfinite(values).all():
+            raise BackendError(
+                f"{self.context.backend} gave scores of {self.output.name} that are no "
+                "numbers (NaN or infinity): try another variant, such as fp32."
+            )
+        if self.output.activation == "softmax":
+            values = np.exp(values - values.max())
+            values /= values.sum()
+        elif self.output.activation == "sigmoid":
+            values = 0.5 + 0.5 * np.tanh(0.5 * values)  # which does not overflow
+        return Classification(values.astype(np.float32), self.output.classes)
+
+    @staticmethod
+    def as_array(result: Classification) -> NDArray[Any]:
+        """See `OutputAdapter.as_array`."""
+        return result.scores
+
+    @staticmethod
+    def agreement(expected: NDArray[Any], found: NDArray[Any]) -> float:
+        """1 less the largest difference of two scores; see `OutputAdapter`."""
+        return max(0.0, 1.0 - float(np.abs(expected - found).max()))

@@ -1,0 +1,70 @@
+"""Labels of every pixel, of class scores at the network's own resolution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...dataset.metrics import label_agreement
+from ...errors import BackendError
+from ...manifest import SegmentationOutput
+from ..frame_job import FrameJob, LabelMap
+from .adapter import OutputAdapter, OutputContext
+from .upsample_cache import UpsampleCache
+
+__all__ = ["SegmentationAdapter", "require_numbers"]
+
+
+class SegmentationAdapter(OutputAdapter):
+    """See `OutputAdapter`; labels are written into the job's `LabelMap`."""
+
+    least_agreement = 0.995
+
+    def __init__(self, output: SegmentationOutput, context: OutputContext) -> None:
+        super().__init__(output, context)
+        self._nan_samples = np.zeros(1, np.int32)
+        scores = context.manifest.shapes("max")[output.tensor][1:]
+        self._upsample = UpsampleCache(
+            scores, np.dtype(np.float32), output, context.preprocessor
+        )
+
+    def read(self, tensor: NDArray[Any], job: FrameJob) -> LabelMap:
+        """See `OutputAdapter.read`."""
+        found = job.label_maps[self.output.name]
+        self._upsample.of(job.size, job.camera)(
+            tensor[0],
+            out=found.labels,
+            confidence=found.confidence,
+            nan_samples=self._nan_samples,
+        )
+        require_numbers(self.context.backend, int(self._nan_samples[0]), tensor.shape)
+        return found
+
+    @staticmethod
+    def as_array(result: Any) -> NDArray[Any]:
+        """See `OutputAdapter.as_array`."""
+        labels: NDArray[Any] = result.labels
+        return labels
+
+    @staticmethod
+    def agreement(expected: NDArray[Any], found: NDArray[Any]) -> float:
+        """The share of equal labels; see `OutputAdapter`."""
+        return label_agreement(expected, found)
+
+
+def require_numbers(backend: str, nan_samples: int, scores: tuple[int, ...]) -> None:
+    """Refuse labels of scores that cannot be compared.
+
+    Raises:
+        BackendError: at some samples a score is NaN or infinite, or all are -infinity.
+    """
+    if nan_samples:
+        height, width = scores[-2:]
+        raise BackendError(
+            f"{backend} gave scores that are not numbers (NaN or infinity) at "
+            f"{nan_samples} of the network's {height} x {width} positions: there are "
+            "no labels there. Look at what it was fed with, Segmenter.preprocess, and "
+            "try another variant, such as fp32."
+        )
