@@ -83,7 +83,7 @@ def test_one_wrong_value_is_refused_by_its_path(path, value, sentence):
         (
             ["outputs"],
             GOOD["outputs"] * 2,
-            "outputs must be one output for this versi",
+            "outputs must be unique, got",
         ),
         (
             ["variants"],

@@ -66,7 +66,7 @@ def test_the_fastest_with_the_right_labels_is_chosen_and_loaded(
     assert best == {
         "backend": "openvino",
         "variant": "fp16",
-        "label_agreement": 1.0,
+        "agreement": 1.0,
         "p50_ms": 2.0,
         "p90_ms": 2.0,
         "speedup": 4.0,

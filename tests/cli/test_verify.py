@@ -24,7 +24,7 @@ def test_the_bar_is_9995_of_10000_labels_in_every_sample(fuseg, sampled, wrong, 
     done = fuseg("verify", sampled(wrong), "--json")
     assert done.code == code
     assert done.json["passed"] is (code == 0)
-    assert [s["label_agreement"] for s in done.json["samples"]] == [
+    assert [s["agreement"] for s in done.json["samples"]] == [
         1.0,
         (PIXELS - wrong) / PIXELS,
     ]

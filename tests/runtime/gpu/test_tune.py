@@ -85,7 +85,7 @@ def test_engines_of_the_gpu_are_measured_with_the_variants_that_they_take(
     assert len(ort.sessions) == 2
     assert report["gpu"] == "Pretend GPU, 1024 MiB, driver 12.6"
     assert report["versions"]["tensorrt"] == "10.3.0"
-    assert all(row["label_agreement"] == 1.0 for row in report["rows"])
+    assert all(row["agreement"] == 1.0 for row in report["rows"])
     assert [r["variant"] for r in report["rows"] if r["chosen"]] == ["fp16"]
     assert report["rows"][1]["speedup"] == 10.0
 
