@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ArgumentError, DTypeError, ShapeError
-from .base import Arrays, shapes_of
+from .base import Arrays
 
 
 class ReplayBackend:
     """A backend that answers with what it was given.
 
     Args:
-        recorded: The network's output of each run: float32, of the shape that the
-            manifest gives for its output tensor. Played in order, and from the start
-            again after the last one.
+        recorded: The network's output of each run: by name the tensors that the
+            manifest's outputs are made of, of its types and shapes; of a bundle with
+            one, the array alone will do. Played in order, and from the start again
+            after the last one.
 
     Attributes:
         fed: What each run was fed, ``{tensor name: copy}``, in order. It grows with
@@ -35,7 +36,7 @@ class ReplayBackend:
 
     name = "replay"
 
-    def __init__(self, recorded: Sequence[NDArray[Any]]) -> None:
+    def __init__(self, recorded: Sequence[NDArray[Any] | Arrays]) -> None:
         if len(recorded) == 0:
             raise ArgumentError("recorded must hold at least one output, got none.")
         self._recorded = list(recorded)
@@ -47,7 +48,7 @@ class ReplayBackend:
         """See `Backend.bind`.
 
         Raises:
-            ArgumentError: it is bound already.
+            ArgumentError: it is bound already, or an output was not recorded.
             ShapeError, DTypeError: an output is not the manifest's.
         """
         if self.inputs:
@@ -55,25 +56,39 @@ class ReplayBackend:
                 "backend must not be in use by another Segmenter: call that one's "
                 "clone(), or make another ReplayBackend."
             )
-        for shape in shapes_of(outputs).values():
-            for i, scores in enumerate(self._recorded):
-                if scores.dtype != np.float32:
+        for i, given in enumerate(self._recorded):
+            for name, array in self._arrays_of(given, outputs).items():
+                what = f"recorded[{i}]"
+                what += f"[{name!r}]" if isinstance(given, Mapping) else ""
+                if array.dtype != outputs[name].dtype:
                     raise DTypeError(
-                        f"recorded[{i}] must be float32, got {scores.dtype}."
+                        f"{what} must be {outputs[name].dtype}, got {array.dtype}."
                     )
-                if scores.shape != shape:
+                if array.shape != outputs[name].shape:
                     raise ShapeError(
-                        f"recorded[{i}] must have shape {shape}, got {scores.shape}."
+                        f"{what} must have shape {outputs[name].shape}, got "
+                        f"{array.shape}."
                     )
         self.inputs, self.outputs = dict(inputs), dict(outputs)
 
     def run(self) -> None:
         """See `Backend.run`; but it keeps a copy of the inputs in ``fed``."""
-        scores = self._recorded[len(self.fed) % len(self._recorded)]
-        for output in self.outputs.values():
-            np.copyto(output, scores)
+        given = self._recorded[len(self.fed) % len(self._recorded)]
+        for name, array in self._arrays_of(given, self.outputs).items():
+            np.copyto(self.outputs[name], array)
         self.fed.append({name: array.copy() for name, array in self.inputs.items()})
 
     def clone(self) -> ReplayBackend:
         """See `Backend.clone`; it starts from the first recorded output."""
         return ReplayBackend(self._recorded)
+
+    @staticmethod
+    def _arrays_of(given: NDArray[Any] | Arrays, outputs: Arrays) -> Arrays:
+        if not isinstance(given, Mapping):
+            return dict.fromkeys(outputs, given)
+        if given.keys() != outputs.keys():
+            raise ArgumentError(
+                f"recorded must hold the tensors {', '.join(outputs)}, got "
+                f"{', '.join(given) or 'none'}."
+            )
+        return given
