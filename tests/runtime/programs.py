@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, load_model_from_string, numpy_helper
 
 import fuseg
 from fuseg import bundle, manifest
@@ -64,6 +65,73 @@ NETWORKS = {
         {"w": OF_COLOR},
     ),
 }
+
+
+def halved(network):
+    """The same in float16 between float32 ends."""
+    made = load_model_from_string(network)
+    graph = made.graph
+    for stored in graph.initializer:
+        half = numpy_helper.to_array(stored).astype(np.float16)
+        stored.CopyFrom(numpy_helper.from_array(half, stored.name))
+    ends = {i.name for i in (*graph.input, *graph.output)}
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [f"{name}_half" if name in ends else name for name in names]
+    casts = [
+        helper.make_node("Cast", [i.name], [f"{i.name}_half"], to=TensorProto.FLOAT16)
+        for i in graph.input
+    ]
+    nodes = [*casts, *graph.node]
+    nodes += [
+        helper.make_node("Cast", [f"{o.name}_half"], [o.name], to=TensorProto.FLOAT)
+        for o in graph.output
+    ]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return made.SerializeToString()
+
+
+def npy(array):
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def with_samples(path, made):
+    """The program with two samples, each the first frame of a sequence, and an fp16
+    variant in front, in which the stand-in is fp32."""
+    opened = bundle.Bundle.open(path)
+    members = {name: opened.read(name) for name in opened.manifest.files}
+    samples = []
+    for index in range(2):
+        given = frame(np.random.default_rng(index), 0, depth=True)
+        labels = fuseg.load(path, backend="onnxruntime")(**given).labels
+        names = {name: f"samples/{index}_{name}.npy" for name in given}
+        results = {"labels": f"samples/{index}_labels.npy"}
+        members |= {names[name]: npy(given[name].array) for name in given}
+        members[results["labels"]] = npy(labels)
+        samples.append(manifest.Sample(names, results))
+    graphs = []
+    for graph in opened.manifest.graphs:
+        files = dict(graph.networks)
+        if graph.stands_in_for is None:
+            file = f"{graph.name}.fp16.onnx"
+            files["fp16"] = manifest.Network(file, 17, 8)
+            members[file] = halved(members[f"{graph.name}.onnx"])
+        graphs.append(replace(graph, networks=files))
+    found = manifest.Verification("fp16", "fp32", 2, 0.9971, 0.5, 0.951)
+    precision = {"kind": "fp16", "float32_nodes": "0"}
+    half = manifest.Variant("fp16", ("any",), precision, (found,))
+    whole = replace(
+        opened.manifest,
+        graphs=tuple(graphs),
+        variants=(half, *opened.manifest.variants),
+        samples=tuple(samples),
+        files={},
+    )
+    bundle.write(made, whole, members)
+    return made
 
 
 def write_program(make_bundle, color_input, plane_input, path, missing, **state):

@@ -10,7 +10,7 @@ import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from ..manifest import Graph, Manifest, State
 from ..manifest.graphs import runnable
 from .base import Arrays, Backend
 
-__all__ = ["Program", "ProgramBackend"]
+__all__ = ["Program", "ProgramBackend", "StateValue"]
 
 _MOST_PLANS = 64  # one for each set of lost tensors that was met
 
@@ -35,6 +35,19 @@ class _Plan:
 
     graphs: tuple[int, ...]
     written: frozenset[int]
+
+
+class StateValue(NamedTuple):
+    """A state between two frames.
+
+    Attributes:
+        now: What graphs read.
+        next: What takes its place when the next frame of its clock begins; None if no
+            frame was finished.
+    """
+
+    now: NDArray[np.float32]
+    next: NDArray[np.float32] | None
 
 
 class Program:
@@ -139,6 +152,15 @@ class Program:
         twin._new, twin._done = [*self._new], [*self._done]
         return twin
 
+    @property
+    def done(self) -> tuple[bool, ...]:
+        """By state: whether a frame was finished, whose next value it waits for."""
+        return tuple(self._done)
+
+    def resume(self, done: Sequence[bool]) -> None:
+        """Go on from another's states, which were written where this one reads."""
+        self._done = list(done)
+
     def reset(self, index: int, reset: Callable[[int], None]) -> None:
         """Start one state anew."""
         self._done[index] = False
@@ -227,6 +249,26 @@ class ProgramBackend:
     def undo(self) -> None:
         """See `Program.undo`."""
         self._program.undo()
+
+    def states(self) -> list[StateValue]:
+        """Copies of the manifest's states."""
+        return [
+            StateValue(
+                self._arrays[state.tensor].copy(),
+                self._arrays[state.next].copy() if done else None,
+            )
+            for state, done in zip(
+                self._manifest.states, self._program.done, strict=True
+            )
+        ]
+
+    def load_states(self, values: Sequence[StateValue]) -> None:
+        """Go on from these; nothing has run yet."""
+        for state, value in zip(self._manifest.states, values, strict=True):
+            np.copyto(self._arrays[state.tensor], value.now)
+            if value.next is not None:
+                np.copyto(self._arrays[state.next], value.next)
+        self._program.resume([value.next is not None for value in values])
 
     def reset_state(self, index: int) -> None:
         """Start a state of the manifest anew."""

@@ -7,7 +7,7 @@ of the bookkeeping, which takes the place of the old one once the work was taken
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +60,8 @@ class GpuProgramBackend:
         self._program = self._planned = Program(manifest.graphs, manifest.states)
         self._resets: set[int] = set()  # states to start anew before the next frame
         self._work: Work = ()
-        self._taken = 0  # how much of the work is on the stream
+        # How much of the work is on the stream; None before any of it was given to it.
+        self._taken: int | None = None
         self.restart()
 
     def bind(
@@ -114,17 +115,18 @@ class GpuProgramBackend:
             lambda index: work.append((_ADVANCE, index)),
             lambda index: work.append((_RESET, index)),
         )
-        self._work, self._taken = tuple(work), 0
+        self._work, self._taken = tuple(work), None
         return self._work
 
     def enqueue(self) -> None:
         """See `GpuBackend.enqueue`: what was planned."""
+        self._taken = 0
         for number, (what, index) in enumerate(self._work, 1):
             if what == _RUN:
                 self._in_order[index].enqueue()
             else:
                 self._write_state(index, initial=what == _RESET)
-            self._taken = max(self._taken, number)  # a capture comes after the run
+            self._taken = number
 
     def commit(self) -> None:
         """The work that was planned is on the stream."""
@@ -133,10 +135,12 @@ class GpuProgramBackend:
         self._count(self._work)
 
     def fail(self) -> None:
-        """The work was refused, somewhere; what came before that was done.
+        """The work was refused, all of it or from somewhere on.
 
         States stay at the frame before: the frame may be given again.
         """
+        if self._taken is None:
+            return
         left = self._taken - len(self._resets)
 
         def take(_: int) -> None:
@@ -160,11 +164,26 @@ class GpuProgramBackend:
         """Nothing is known of what is on the GPU: all runs, all states start anew."""
         self._program = Program(self._manifest.graphs, self._manifest.states)
         self._resets = {*range(len(self._manifest.states))}
-        self._work, self._taken = (), 0
+        self._work, self._taken = (), None
 
     def reset_state(self, index: int) -> None:
         """Start a state of the manifest anew, before the next frame."""
         self._program.reset(index, self._resets.add)
+
+    @property
+    def anew(self) -> frozenset[int]:
+        """The states that start anew with the next frame, whatever lies there."""
+        return frozenset(self._resets)
+
+    @property
+    def done(self) -> tuple[bool, ...]:
+        """See `Program.done`."""
+        return self._program.done
+
+    def resume(self, done: Sequence[bool]) -> None:
+        """See `Program.resume`."""
+        self._resets.clear()
+        self._program.resume(done)
 
     def rehearse(self) -> None:
         """Put every graph on the stream once, stand-ins too; then none has run."""

@@ -78,7 +78,7 @@ def replay(
             device=device,
         )
         segmenter = Segmenter(bundle, LoadOptions(backend=loaded, variant=chosen.name))
-        for index, found in enumerate(agreements(bundle, segmenter)):
+        for index, found in enumerate(agreements(bundle, segmenter, segmenter.reset)):
             for output in bundle.manifest.outputs:
                 least = least_agreement(output)
                 if output.kind == "segmentation":

@@ -175,7 +175,7 @@ def _prepare(
             segmenter = Segmenter(
                 bundle, LoadOptions(backend=ready, variant=variant.name)
             )
-            found = agreements(bundle, segmenter)
+            found = agreements(bundle, segmenter, segmenter.reset)
     except BackendError as err:
         row.rejected = str(err)
         return row

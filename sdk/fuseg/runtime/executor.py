@@ -18,6 +18,7 @@ from ..cuda import Device
 from ..manifest import Manifest
 from .frame_job import FrameJob, InFlight
 from .preprocess import Preprocessor
+from .program_steps import ProgramState
 
 __all__ = [
     "MOST_IN_FLIGHT",
@@ -72,8 +73,16 @@ class Executor(Protocol):
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """Copies of the network's input tensors as they are now, as float32."""
 
-    def load_state(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
-        """Begin with these input tensors, another executor's: what is held is there."""
+    def program_state(self) -> ProgramState | None:
+        """A copy of what a program remembers; None of one graph without a state."""
+
+    def load_state(
+        self,
+        tensors: Mapping[str, NDArray[np.float32]],
+        program: ProgramState | None,
+    ) -> None:
+        """Begin with another executor's `tensors`, where what is held is, and its
+        `program_state`."""
 
 
 def make(

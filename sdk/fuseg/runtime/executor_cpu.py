@@ -17,7 +17,7 @@ from .executor import shapes
 from .frame_job import FrameJob, InFlight
 from .outputs import adapters
 from .preprocess import Preprocessor
-from .program_steps import CpuProgramSteps
+from .program_steps import CpuProgramSteps, ProgramState
 
 
 class CpuExecutor:
@@ -78,7 +78,20 @@ class CpuExecutor:
         """See `Executor.tensors`."""
         return {name: t.copy() for name, t in self._backend.inputs.items()}
 
-    def load_state(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
+    def program_state(self) -> ProgramState | None:
+        """See `Executor.program_state`."""
+        if self._steps is None:
+            return None
+        return self._steps.remembered(self._steps.backend.states())
+
+    def load_state(
+        self,
+        tensors: Mapping[str, NDArray[np.float32]],
+        program: ProgramState | None,
+    ) -> None:
         """See `Executor.load_state`."""
+        if self._steps is not None and program is not None:
+            self._steps.backend.load_states(program.states)
+            self._steps.resume(program)
         for name, tensor in tensors.items():
             np.copyto(self._backend.inputs[name], tensor)

@@ -29,6 +29,7 @@ from .executor import MOST_IN_FLIGHT
 from .frame_job import FrameJob, InFlight, LabelMap
 from .frame_slot import FrameSlot
 from .preprocess import FramePlan, Preprocessor
+from .program_steps import ProgramState
 from .sensor_sync import SensorDecision, SyncState
 
 _log = logging.getLogger("fuseg")
@@ -117,16 +118,27 @@ class CudaExecutor:
         for entry in self._manifest.inputs:
             slot = self._newest.get(entry.name, self._slots[0])
             name, first = entry.tensor, entry.channel
-            whole = decode(slot.read(name), slot.inputs[name])
+            whole = decode(slot.read(slot.inputs[name]), slot.inputs[name])
             planes = slice(first, first + entry.planes)
             found.setdefault(name, np.zeros_like(whole))[:, planes] = whole[:, planes]
         return found
 
-    def load_state(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
+    def program_state(self) -> ProgramState | None:
+        """See `Executor.program_state`; a program has one slot."""
+        first = self._slots[0]
+        return None if first.steps is None else first.steps.state(first.read)
+
+    def load_state(
+        self,
+        tensors: Mapping[str, NDArray[np.float32]],
+        program: ProgramState | None,
+    ) -> None:
         """See `Executor.load_state`."""
         first = self._slots[0]
+        if first.steps is not None and program is not None:
+            first.steps.load(program, first.write)
         for name, values in tensors.items():
-            first.write(name, encode(values, first.inputs[name]))
+            first.write(first.inputs[name], encode(values, first.inputs[name]))
         self._newest = {entry.name: first for entry in self._manifest.inputs}
 
     def _running(self) -> list[InFlight]:

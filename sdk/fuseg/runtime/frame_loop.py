@@ -76,7 +76,8 @@ class FrameLoop:
 
     def switch(self, executor: Executor) -> None:
         """Go on with another executor of the same bundle, and with what is held."""
-        executor.load_state(self.executor.tensors())
+        before = self.executor
+        executor.load_state(before.tensors(), before.program_state())
         self.executor = executor
 
     def restart(self, executor: Executor) -> None:

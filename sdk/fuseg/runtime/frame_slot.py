@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..backends import GpuBackend
 from ..backends.program_gpu import GpuProgramBackend
+from ..backends.tensors import GpuTensor
 from ..cuda import Pinned
 from ..cuda.array_view import CudaArrayView, as_view
 from ..cuda.buffers import Buffers
@@ -72,8 +73,8 @@ class FrameSlot:
             i.name: preprocessor.adapter(i.name).on_gpu(self.inputs[i.tensor], pixel)
             for i in manifest.inputs
         }
-        for name, tensor in self.inputs.items():
-            self.write(name, np.zeros(tensor.stored, tensor.dtype))
+        for tensor in self.inputs.values():
+            self.write(tensor, np.zeros(tensor.stored, tensor.dtype))
 
     def can_copy(self, name: str) -> bool:
         """Whether an input's planes can come from another slot: they lie together."""
@@ -141,13 +142,8 @@ class FrameSlot:
 
     def settle(self) -> None:
         """As `wait`, unseen by a profiler."""
-        try:
-            with self._device.active():
-                self._device.synchronize(self.stream)
-        except DeviceError:
-            if self.steps is not None:
-                self.steps.lost()
-            raise
+        with self._device.active():
+            self._synchronize()
         self._waited = True
 
     def fetch(self, job: FrameJob) -> dict[str, Any]:
@@ -161,30 +157,36 @@ class FrameSlot:
         """
         return {name: output.fetch(job) for name, output in self._outputs.items()}
 
-    def read(self, name: str) -> NDArray[Any]:
-        """A copy of an input tensor as it lies in memory."""
-        tensor = self.inputs[name]
+    def read(self, tensor: GpuTensor) -> NDArray[Any]:
+        """A copy of a tensor as it lies in memory."""
         with self._device.active():
             pinned = self._buffers.pinned(tensor.nbytes)
             try:
                 self._device.download(pinned.array, tensor.address, self.stream)
-                self._device.synchronize(self.stream)
+                self._synchronize()
                 stored: NDArray[Any] = pinned.array.view(tensor.dtype).copy()
             finally:
                 self._drop(pinned)
         return stored.reshape(tensor.stored)
 
-    def write(self, name: str, stored: NDArray[Any]) -> None:
-        """Replace an input tensor as it lies in memory."""
-        tensor = self.inputs[name]
+    def write(self, tensor: GpuTensor, stored: NDArray[Any]) -> None:
+        """Replace a tensor as it lies in memory."""
         with self._device.active():
             pinned = self._buffers.pinned(tensor.nbytes)
             try:
                 pinned.array[:] = stored.reshape(-1).view(np.uint8)
                 self._device.upload(tensor.address, pinned.array, self.stream)
-                self._device.synchronize(self.stream)
+                self._synchronize()
             finally:
                 self._drop(pinned)
+
+    def _synchronize(self) -> None:
+        try:
+            self._device.synchronize(self.stream)
+        except DeviceError:
+            if self.steps is not None:
+                self.steps.lost()
+            raise
 
     def _drop(self, pinned: Pinned) -> None:
         """Give it back, once no copy uses it; it goes with the slot if that fails."""

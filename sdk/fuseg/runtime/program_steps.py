@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from ..backends.program import ProgramBackend
+from numpy.typing import NDArray
+
+from ..backends.program import ProgramBackend, StateValue
 from ..backends.program_gpu import GpuProgramBackend
+from ..backends.tensors import GpuTensor, decode, encode
 from ..manifest import Manifest
 from .preprocess import FramePlan
 
 _NS_PER_MS = 1e6
+
+
+@dataclass(frozen=True)
+class ProgramState:
+    """What a program remembers, on whatever backend.
+
+    Attributes:
+        states: In the manifest's order.
+        stepped: By tensor the stamp of its last frame.
+        camera: The size of the last frame's camera.
+    """
+
+    states: Sequence[StateValue]
+    stepped: dict[str, float]
+    camera: tuple[int, int] | None
 
 
 class ProgramSteps:
@@ -73,6 +93,14 @@ class ProgramSteps:
         for index in range(len(self._states)):
             self._backend.reset_state(index)
 
+    def remembered(self, states: Sequence[StateValue]) -> ProgramState:
+        """What another one needs to go on from here."""
+        return ProgramState(states, dict(self._stepped), self._camera)
+
+    def resume(self, state: ProgramState) -> None:
+        """Go on from another's last frame."""
+        self._stepped, self._camera = dict(state.stepped), state.camera
+
     def _is_broken(
         self,
         clock: str,
@@ -90,11 +118,15 @@ class ProgramSteps:
 
 
 class CpuProgramSteps(ProgramSteps):
-    """On a CPU: when a step returns, it is done."""
+    """On a CPU: when a step returns, it is done.
+
+    Attributes:
+        backend: What runs.
+    """
 
     def __init__(self, backend: ProgramBackend, manifest: Manifest) -> None:
         super().__init__(backend, manifest)
-        self._step = backend.step
+        self.backend = backend
 
     def run(self, plan: FramePlan) -> None:
         """Run what has something new to read.
@@ -104,7 +136,7 @@ class CpuProgramSteps(ProgramSteps):
         """
         fresh = self.begin(plan)
         try:
-            self._step(fresh, plan.gone)
+            self.backend.step(fresh, plan.gone)
         except BaseException:
             self.fail()
             raise
@@ -112,19 +144,23 @@ class CpuProgramSteps(ProgramSteps):
 
 
 class GpuProgramSteps(ProgramSteps):
-    """On a GPU: work is taken, or refused, before it is done."""
+    """On a GPU: work is taken, or refused, before it is done.
+
+    Attributes:
+        backend: What runs.
+    """
 
     def __init__(self, backend: GpuProgramBackend, manifest: Manifest) -> None:
         super().__init__(backend, manifest)
-        self._program = backend
+        self.backend = backend
 
     def plan(self, plan: FramePlan) -> Hashable:
         """What `GpuProgramBackend.enqueue` will do."""
-        return self._program.plan(self.begin(plan), plan.gone)
+        return self.backend.plan(self.begin(plan), plan.gone)
 
     def taken(self, plan: FramePlan) -> None:
         """The work is on the stream."""
-        self._program.commit()
+        self.backend.commit()
         self.end(plan)
 
     def refused(self, *, known: bool) -> None:
@@ -136,15 +172,48 @@ class GpuProgramSteps(ProgramSteps):
         if not known:
             self.lost()
             return
-        self._program.fail()
+        self.backend.fail()
         self.fail()
+
+    def state(self, read: Callable[[GpuTensor], NDArray[Any]]) -> ProgramState:
+        """See `Executor.program_state`.
+
+        Args:
+            read: What lies in memory.
+        """
+        states, known = [], self.backend.tensors
+        anew, done = self.backend.anew, self.backend.done
+        for index, entry in enumerate(self._states):
+            now, after = known[entry.tensor], known[entry.next]
+            value = decode(read(now), now)
+            if index in anew:
+                value.fill(entry.initial)
+            later = decode(read(after), after) if done[index] else None
+            states.append(StateValue(value, later))
+        return self.remembered(states)
+
+    def load(
+        self, program: ProgramState, write: Callable[[GpuTensor, NDArray[Any]], None]
+    ) -> None:
+        """See `Executor.load_state`.
+
+        Args:
+            write: Replaces what lies in memory.
+        """
+        known = self.backend.tensors
+        for entry, value in zip(self._states, program.states, strict=True):
+            for name, values in ((entry.tensor, value.now), (entry.next, value.next)):
+                if values is not None:
+                    write(known[name], encode(values, known[name]))
+        self.backend.resume([value.next is not None for value in program.states])
+        self.resume(program)
 
     def lost(self) -> None:
         """Work failed that was taken, or nobody knows whether it was."""
-        self._program.restart()
+        self.backend.restart()
         self.forget()
 
     def rehearse(self) -> None:
         """Put every graph on the stream, and go on as if none had run."""
-        self._program.rehearse()
+        self.backend.rehearse()
         self.forget()

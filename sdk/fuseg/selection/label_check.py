@@ -21,16 +21,18 @@ _NO_SAMPLES = "the bundle holds no samples to check its labels with."
 
 
 def agreements(
-    bundle: Bundle, segment: Callable[..., Result]
+    bundle: Bundle, segment: Callable[..., Result], reset: Callable[[], None]
 ) -> list[dict[str, float]]:
     """How alike the results are to those of each sample, by output name.
 
     Args:
         segment: Called with a sample's frames by name, as a Segmenter is.
+        reset: Called before each: a sample is the first frame of a sequence.
     """
     found = []
     for arrays, expected in bundle.samples():
         frames: dict[str, Any] = {**arrays}
+        reset()
         result = segment(**frames)
         found.append(outputs.agreements(bundle.manifest, expected, result))
     return found
@@ -90,7 +92,10 @@ def reason_against_gpu(
     def segment(**frames: Any) -> Result:
         return native_call(loop.label, Request(frames))
 
-    reasons = (disagreement(bundle, found) for found in agreements(bundle, segment))
+    reasons = (
+        disagreement(bundle, found)
+        for found in agreements(bundle, segment, loop.executor.reset)
+    )
     reason = next(filter(None, reasons), None)
     if reason is None:
         tuning_cache.remember_pass(bundle.digest, backend.name, variant.name, gpu)
