@@ -32,7 +32,7 @@ OPEN_TO_EXPORT = {
     *("fuseg.errors", "fuseg.host", "fuseg.host.cpu", "fuseg.host.files"),
     *("fuseg.cli.frame_reader", "fuseg.cli.options", "fuseg.cli.printing", "fuseg.ops"),
     *("fuseg.manifest", "fuseg.manifest.inputs", "fuseg.manifest.units"),
-    "fuseg.runtime.inputs",
+    *("fuseg.runtime.inputs", "fuseg.runtime.outputs"),
     "fuseg.segmenter",
 }
 

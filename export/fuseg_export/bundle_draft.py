@@ -15,17 +15,14 @@ from numpy.typing import NDArray
 
 import fuseg
 from fuseg import manifest as m
-from fuseg.errors import ArgumentError
 
 from .frames.statistics import measure
 from .graphs import NetworkGraphs
-from .network.outputs import Key
-from .network.spec import default_classes
+from .network.outputs import Path
 from .network.target import Target
-from .passes.cut_tail import CutTail
+from .outputs.base import StageResult
 from .passes.split import Cut, cut_at
 from .precision.built_variant import BuiltVariant
-from .verify import StageResult
 
 __all__ = ["BundleDraft"]
 
@@ -43,14 +40,11 @@ class BundleDraft:
         graphs: Of the network.
         checkpoint_sha256: Of the file of weights.
         adapted: What was changed of the network, a sentence each.
-        output_key: Of the network's output that was taken, if it has several.
+        paths: Of each output in what the network returns; ``()`` is all of it.
 
     Attributes:
         manifest: So far.
         members: Their bytes, by name.
-
-    Raises:
-        ArgumentError: The target's classes are not as many as the network tells apart.
     """
 
     def __init__(
@@ -60,7 +54,7 @@ class BundleDraft:
         *,
         checkpoint_sha256: str,
         adapted: Sequence[str] = (),
-        output_key: Key = None,
+        paths: Sequence[Path] = ((),),
     ) -> None:
         network = graphs.network
         provenance: dict[str, bool | int | float | str | tuple[str, ...]] = {
@@ -71,8 +65,9 @@ class BundleDraft:
         }
         if adapted:
             provenance["adapted"] = tuple(adapted)
-        if output_key is not None:
-            provenance["output"] = str(output_key)
+        taken = tuple(".".join(map(str, path)) for path in paths)
+        if any(taken):
+            provenance["output"] = taken[0] if len(taken) == 1 else taken
         provenance |= {t.__name__: str(t.__version__) for t in _TOOLS}
         self.manifest = m.Manifest(
             name=target.name,
@@ -87,7 +82,7 @@ class BundleDraft:
                     networks={"fp32": _network(_NETWORK, network)},
                 ),
             ),
-            outputs=(_output(target, network, graphs.tail),),
+            outputs=tuple(output.record for output in graphs.outputs),
             variants=(
                 m.Variant(
                     name="fp32",
@@ -127,18 +122,17 @@ class BundleDraft:
         self._change(inputs=inputs)
 
     def add_sample(
-        self, frames: Mapping[str, NDArray[Any]], labels: NDArray[np.uint8]
+        self, frames: Mapping[str, NDArray[Any]], results: Mapping[str, NDArray[Any]]
     ) -> None:
-        """One more frame set, and the labels that the runtime gives it."""
+        """One more frame set, and the results that the runtime gives it, by output."""
         folder = f"samples/{len(self.manifest.samples)}"
-        (output,) = self.manifest.label_outputs
         # No input can be called expected-labels: names are Python names.
         sample = m.Sample(
             inputs={name: f"{folder}/{name}.npy" for name in frames},
-            outputs={output.name: f"{folder}/expected-{output.name}.npy"},
+            outputs={name: f"{folder}/expected-{name}.npy" for name in results},
         )
         self.members |= {sample.inputs[name]: _npy(a) for name, a in frames.items()}
-        self.members[sample.outputs[output.name]] = _npy(labels)
+        self.members |= {sample.outputs[name]: _npy(a) for name, a in results.items()}
         self._change(samples=(*self.manifest.samples, sample))
 
     def add_variants(self, built: Sequence[BuiltVariant]) -> None:
@@ -241,19 +235,6 @@ def _network(file: str, model: onnx.ModelProto) -> m.Network:
     return m.Network(file, model.opset_import[0].version, model.ir_version)
 
 
-def _output(target: Target, network: onnx.ModelProto, tail: CutTail) -> m.Output:
-    (scores,) = network.graph.output
-    channels = _shapes(network)[scores.name][1]
-    return m.SegmentationOutput(
-        name="labels",
-        tensor=scores.name,
-        upsample=m.Upsample(align_corners=tail.align_corners),
-        ignore=target.ignore,
-        classes=_classes(target, channels),
-        tail=m.Tail(tail.removed, tail.size),
-    )
-
-
 def _scored(variant: m.Variant, built: BuiltVariant) -> m.Variant:
     """With its score on the frames that variants are evaluated on, if it is known and
     they are not those of the stages."""
@@ -288,17 +269,6 @@ def _verification(
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 6)
-
-
-def _classes(target: Target, channels: int) -> tuple[m.Class, ...]:
-    count = 2 if channels == 1 else channels
-    classes = target.classes or default_classes(count)
-    if len(classes) != count:
-        raise ArgumentError(
-            f"--classes must name the {count} classes that the network tells apart, "
-            f"got {len(classes)}."
-        )
-    return classes
 
 
 def _npy(array: NDArray[Any]) -> bytes:

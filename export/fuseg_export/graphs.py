@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -12,8 +12,8 @@ from torch import Tensor
 from fuseg import bundle
 from fuseg.errors import BundleError, ExportError
 
-from .network.outputs import OneOutput
-from .passes.cut_tail import CutTail, cut_tail, find_tail
+from .network.outputs import SelectedOutputs
+from .outputs import ExportedOutput
 from .passes.simplify import simplify
 from .to_onnx import to_onnx
 
@@ -27,8 +27,8 @@ class NetworkGraphs:
     Attributes:
         stages: By name, in the order they were made; those that change nothing are
             left out.
-        network: The last one, which the runtime runs: one output, the scores.
-        tail: What was cut off it.
+        network: The last one, which the runtime runs.
+        outputs: Its outputs, their tails cut off.
         opset: Of all of them.
         exporter: "torchscript" or "dynamo".
         simplifier: Its name and version; "no" if the graph was not simplified.
@@ -37,28 +37,25 @@ class NetworkGraphs:
 
     stages: Mapping[str, onnx.ModelProto]
     network: onnx.ModelProto
-    tail: CutTail
+    outputs: tuple[ExportedOutput, ...]
     opset: int
     exporter: str
     simplifier: str
     warnings: tuple[str, ...]
 
-    def whole_tail(self) -> CutTail:
-        """The longest tail of a stage: onnxsim may drop a softmax before an argmax."""
-        tails = [find_tail(graph)[1] for graph in self.stages.values()]
-        return max(tails, key=lambda tail: len(tail.removed))
-
 
 def export_graphs(
-    network: OneOutput,
+    network: SelectedOutputs,
+    outputs: Sequence[ExportedOutput],
     example: Mapping[str, Tensor],
     opset: int,
     progress: Callable[[str], None],
 ) -> NetworkGraphs:
-    """Export a network, simplify its graph and cut the tail off.
+    """Export a network, simplify its graph and cut the tails off.
 
     Args:
         network: In eval mode, on the CPU.
+        outputs: What it returns, in order.
         example: A tensor for each of its arguments, by the name it gets in the graph.
         opset: See `to_onnx.to_onnx`.
 
@@ -67,28 +64,31 @@ def export_graphs(
             device would load the graph.
     """
     progress("exporting to ONNX")
-    exported = to_onnx(network, example, opset)
+    exported = to_onnx(network, example, opset, [o.exported_as for o in outputs])
     progress("simplifying the graph")
     tensors = {name: tensor.numpy() for name, tensor in example.items()}
     simplified, not_simplified = simplify(exported.model, tensors)
-    cut, tail = cut_tail(simplified)
+    cut, after = simplified, list(outputs)
+    for index, output in enumerate(outputs):
+        cut, after[index] = output.cut(cut, index)
     _require_bounded(cut)
     stages = {"onnx": exported.model}
     if not_simplified is None:
         stages["simplified"] = simplified
-    if tail.removed:
+    if any(output.is_cut for output in after):
         stages["cut"] = cut
+    graphs = list(stages.values())
     return NetworkGraphs(
         stages,
         cut,
-        tail,
+        tuple(output.followed(graphs, i) for i, output in enumerate(after)),
         exported.opset,
         exported.exporter,
         simplifier="no" if not_simplified else f"onnxsim {version('onnxsim')}",
         warnings=(
             *exported.warnings,
             *([not_simplified] if not_simplified else []),
-            *([tail.kept] if tail.kept else []),
+            *(note for output in after for note in output.notes()),
         ),
     )
 

@@ -15,7 +15,7 @@ from fuseg.errors import ExportError
 
 from .errors import first_sentence
 
-__all__ = ["open_cpu_session", "run_once"]
+__all__ = ["open_cpu_session", "run_all", "run_once"]
 
 
 def open_cpu_session(model: onnx.ModelProto, threads: int = 1) -> Any:
@@ -42,12 +42,20 @@ def open_cpu_session(model: onnx.ModelProto, threads: int = 1) -> Any:
 
 def run_once(model: onnx.ModelProto, feed: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
     """The first output of a graph."""
+    return next(iter(run_all(model, feed).values()))
+
+
+def run_all(
+    model: onnx.ModelProto, feed: Mapping[str, NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
+    """The outputs of a graph, by name, in its order."""
     try:
-        output = open_cpu_session(model).run(None, dict(feed))[0]
+        found = open_cpu_session(model).run(None, dict(feed))
     except ExportError:
         raise
     except Exception as err:  # its exceptions share no narrower base
         raise ExportError(
             f"ONNX Runtime cannot run the graph: {first_sentence(err)}."
         ) from err
-    return np.asarray(output)
+    names = [value.name for value in model.graph.output]
+    return {name: np.asarray(a) for name, a in zip(names, found, strict=True)}

@@ -131,7 +131,7 @@ def _pytorch(
     from torch.nn import functional as F
 
     from .network.checkpoint import load_checkpoint
-    from .network.outputs import OneOutput, choose
+    from .network.outputs import SelectedOutputs, choose
     from .network.target import build_network
 
     torch.set_num_threads(threads)
@@ -142,8 +142,8 @@ def _pytorch(
     word = bundle.manifest.provenance.get("output")
     with torch.inference_mode():
         returned = network(*(torch.zeros(shape) for shape in shapes.values()))
-    key, _ = choose(returned, None if word is None else str(word))
-    whole = OneOutput(network, key)
+    path, _ = choose(returned, None if word is None else str(word))
+    whole = SelectedOutputs(network, [path])
 
     def pre(frames: Frames) -> list[torch.Tensor]:
         planes: dict[str, list[torch.Tensor]] = {name: [] for name in shapes}
@@ -153,7 +153,7 @@ def _pytorch(
 
     @torch.inference_mode()
     def call(frames: Frames) -> NDArray[np.uint8]:
-        labels = _torch_labels(whole(*pre(frames)), output)
+        labels = _torch_labels(whole(*pre(frames))[0], output)
         size = frames[inputs[0].name].shape[:2]
         large = F.interpolate(labels.to(torch.uint8), size, mode="nearest")
         return np.asarray(large[0, 0].numpy(), np.uint8)

@@ -7,24 +7,26 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from fuseg import Segmenter, bundle, load
 from fuseg.manifest import Manifest, input_shapes
 
-from . import verify
 from .bundle_draft import BundleDraft
 from .frames.frame_set import FrameSet
 from .frames.packing import PackedFrame
 from .frames.selection import ExportFrames, FrameOptions, collect_frames
 from .graphs import NetworkGraphs, export_graphs
 from .network.checkpoint import load_checkpoint
-from .network.outputs import OneOutput
-from .network.single_output import example_tensors, with_one_output
+from .network.example import example_tensors, with_outputs
+from .network.outputs import SelectedOutputs
 from .network.target import NetworkOptions, resolve
+from .outputs import main_first, truth_size
+from .outputs.base import StageResult
+from .outputs.segmentation import Segmentation
 from .passes.cut_tail import CutTail
 from .passes.split import about, find_cuts
 from .passes.tidy import count_nodes
@@ -35,10 +37,11 @@ from .precision.tensorrt_check import check_variants, is_to_check
 from .reference import at_size
 from .report.pictures import DrawnFrame, draw
 from .stage_programs import onnx_program, torch_program
+from .verify import compare
 from .write_bundle import (
     require_distinct,
     require_writable,
-    usable_labels,
+    usable_results,
     write_bundle,
 )
 
@@ -56,7 +59,7 @@ class Stage:
 
     nodes: int
     bytes: int
-    result: verify.StageResult
+    result: StageResult
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class ExportReport:
         digest: Its sha256, in hex.
         bytes: Its size.
         stages: In the order they were made.
-        tail: What was cut off the graph.
+        tail: What was cut off the first segmentation; None if there is none.
         opset: Of the ONNX in the bundle.
         exporter: "torchscript" or "dynamo".
         notes: What was adapted or chosen without being asked, a sentence each.
@@ -82,7 +85,7 @@ class ExportReport:
     digest: str
     bytes: int
     stages: tuple[Stage, ...]
-    tail: CutTail
+    tail: CutTail | None
     opset: int
     exporter: str
     notes: tuple[str, ...]
@@ -129,6 +132,7 @@ def export_bundle(
             options.target,
             inputs=options.inputs,
             stacks=options.stacks,
+            outputs=options.outputs,
             classes=options.classes,
             spec=options.spec,
         )
@@ -137,8 +141,8 @@ def export_bundle(
         progress("taking frames to verify on")
         chosen = collect_frames(target, frames, precision.calibration)
         example = example_tensors(target, chosen.compared[0])
-        network, output_note = with_one_output(target, example, options.output)
-        graphs = export_graphs(network, example, options.opset, progress)
+        network, outputs, output_note = with_outputs(target, example)
+        graphs = export_graphs(network, outputs, example, options.opset, progress)
         cuts = find_cuts(graphs.network, options.split or target.split)
 
         adapted = (*target.adapted, *loaded.notes, *output_note)
@@ -147,7 +151,7 @@ def export_bundle(
             graphs,
             checkpoint_sha256=loaded.sha256,
             adapted=adapted,
-            output_key=network.key,
+            paths=network.paths,
         )
         with _opened(draft) as segmenter:
             chosen = chosen.with_truth(draft.manifest)
@@ -155,12 +159,18 @@ def export_bundle(
             results = _compare(segmenter, network, graphs, chosen)
             draft.add_verification(results)
             for frame in chosen.compared[:SAMPLES]:
-                draft.add_sample(frame.arrays, usable_labels(segmenter, frame.arrays))
+                draft.add_sample(frame.arrays, usable_results(segmenter, frame.arrays))
         if frames.frames or target.is_reference:  # else not this network's sensors
             draft.add_statistics([frame.arrays for frame in chosen.compared])
 
         variants = make_variants(
-            precision, target, draft.manifest, graphs.network, chosen, progress
+            precision,
+            target,
+            draft.manifest,
+            graphs.network,
+            graphs.outputs,
+            chosen,
+            progress,
         )
         drawn = draw(variants, draft.manifest)
         built = variants.built
@@ -173,14 +183,15 @@ def export_bundle(
         digest, trust_warnings = write_bundle(draft, out)
 
     size = out.stat().st_size
-    sizes = [(count_nodes(g), g.ByteSize()) for g in graphs.stages.values()]
-    sizes.append((count_nodes(graphs.network), size))
+    sizes = {s: (count_nodes(g), g.ByteSize()) for s, g in graphs.stages.items()}
+    sizes["runtime"] = count_nodes(graphs.network), size
+    main = main_first(graphs.outputs)[0]
     return ExportReport(
         bundle=out,
         digest=digest,
         bytes=size,
-        stages=tuple(Stage(*s, r) for s, r in zip(sizes, results, strict=True)),
-        tail=graphs.tail,
+        stages=tuple(Stage(*sizes[r.stage], r) for r in results),
+        tail=main.tail if isinstance(main, Segmentation) else None,
         opset=graphs.opset,
         exporter=graphs.exporter,
         notes=(*adapted, *map(about, cuts), *target.notes, *chosen.notes),
@@ -207,32 +218,31 @@ def _opened(draft: BundleDraft) -> Iterator[Segmenter]:
 
 def _compare(
     segmenter: Segmenter,
-    network: OneOutput,
+    network: SelectedOutputs,
     graphs: NetworkGraphs,
     frames: ExportFrames,
-) -> list[verify.StageResult]:
-    tail = graphs.whole_tail()
+) -> list[StageResult]:
     names = list(input_shapes(segmenter.manifest.inputs))
-    programs = {"torch": torch_program(network, names, tail)}
+    programs = {"torch": torch_program(network, names, graphs.outputs)}
     for stage, graph in graphs.stages.items():
-        programs[stage] = onnx_program(graph, tail)
-    (output,) = segmenter.manifest.label_outputs
-    return verify.compare(
-        _packed(segmenter, frames.compared, tail.size),
+        programs[stage] = onnx_program(graph, graphs.outputs)
+    return compare(
+        _packed(segmenter, frames.compared, truth_size(graphs.outputs)),
         programs,
-        classes=[c.name for c in output.classes],
-        ignore=output.ignore,
+        graphs.outputs,
     )
 
 
 def _packed(
-    segmenter: Segmenter, frames: Sequence[FrameSet], size: tuple[int, int]
-) -> Iterator[tuple[PackedFrame, NDArray[np.uint8]]]:
-    """Frames as the runtime packs them, and its labels of the network's own size."""
+    segmenter: Segmenter, frames: Sequence[FrameSet], size: tuple[int, int] | None
+) -> Iterator[tuple[PackedFrame, dict[str, NDArray[Any]]]]:
+    """Frames as the runtime packs them, and its results of the network's own size."""
     for frame in frames:
-        truth = None if frame.truth is None else at_size(frame.truth, size)
+        truth = frame.truth
+        if truth is not None:
+            truth = None if size is None else at_size(truth, size)
         packed = PackedFrame(segmenter.preprocess(**frame.arrays), truth)
-        yield packed, usable_labels(segmenter, frame.arrays, size)
+        yield packed, usable_results(segmenter, frame.arrays, size)
 
 
 @contextmanager

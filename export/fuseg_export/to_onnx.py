@@ -17,7 +17,8 @@ from torch import Tensor
 from fuseg.errors import ArgumentError, ExportError
 
 from .errors import first_sentence
-from .network.outputs import OneOutput
+from .network.outputs import SelectedOutputs
+from .passes.rewrite import free
 from .passes.tidy import all_nodes, tidy
 from .stdout import stdout_to
 
@@ -40,7 +41,7 @@ class Exported:
     """An ONNX graph, and how it was made.
 
     Attributes:
-        model: Inputs as given, one output.
+        model: Inputs and outputs as given.
         exporter: "torchscript" or "dynamo".
         opset: Of the graph; newer than asked for if TorchScript failed.
         warnings: What the user should know, a sentence each.
@@ -52,7 +53,12 @@ class Exported:
     warnings: tuple[str, ...]
 
 
-def to_onnx(network: OneOutput, example: Mapping[str, Tensor], opset: int) -> Exported:
+def to_onnx(
+    network: SelectedOutputs,
+    example: Mapping[str, Tensor],
+    opset: int,
+    outputs: Sequence[str] = ("output",),
+) -> Exported:
     """Export a network with the shapes of ``example``.
 
     TorchScript first, because it keeps to ``opset``; torch's newer exporter if that
@@ -63,6 +69,8 @@ def to_onnx(network: OneOutput, example: Mapping[str, Tensor], opset: int) -> Ex
         example: A tensor for each of its positional arguments, by the name it gets
             in the graph.
         opset: 13 to 20.
+        outputs: What the graph calls what the network returns, with an underscore
+            behind it where an input has that name.
 
     Raises:
         ArgumentError: ``opset`` is another one.
@@ -73,11 +81,14 @@ def to_onnx(network: OneOutput, example: Mapping[str, Tensor], opset: int) -> Ex
         raise ArgumentError(
             f"--opset must be {OPSETS[0]} to {OPSETS[-1]}, got {opset}."
         )
+    taken = set(example)
+    names = [free(taken, name) for name in outputs]
     try:
-        model, said = _by_torchscript(network, example, opset)
+        model, said = _by_torchscript(network, example, names, opset)
         exporter = "torchscript"
     except Exception as err:  # noqa: BLE001 - tracing runs foreign code
-        model = _by_dynamo(network, example, max(opset, _DYNAMO_OPSET), err)
+        newer = max(opset, _DYNAMO_OPSET)
+        model = _by_dynamo(network, example, names, newer, err)
         exporter, said = "dynamo", (_why_dynamo(err, model),)
     tidy(model)
     _refuse_impure(model)
@@ -92,7 +103,10 @@ def to_onnx(network: OneOutput, example: Mapping[str, Tensor], opset: int) -> Ex
 
 
 def _by_torchscript(
-    network: OneOutput, example: Mapping[str, Tensor], opset: int
+    network: SelectedOutputs,
+    example: Mapping[str, Tensor],
+    outputs: Sequence[str],
+    opset: int,
 ) -> tuple[onnx.ModelProto, tuple[str, ...]]:
     file = io.BytesIO()
     with (
@@ -111,7 +125,7 @@ def _by_torchscript(
             do_constant_folding=True,
             training=torch.onnx.TrainingMode.EVAL,
             input_names=list(example),
-            output_names=[_output_name(example)],
+            output_names=list(outputs),
         )
     baked = sum(w.category.__name__ == "TracerWarning" for w in caught)
     said = (
@@ -122,7 +136,11 @@ def _by_torchscript(
 
 
 def _by_dynamo(
-    network: OneOutput, example: Mapping[str, Tensor], opset: int, first: Exception
+    network: SelectedOutputs,
+    example: Mapping[str, Tensor],
+    outputs: Sequence[str],
+    opset: int,
+    first: Exception,
 ) -> onnx.ModelProto:
     try:
         with warnings.catch_warnings(), _no_log():
@@ -134,7 +152,7 @@ def _by_dynamo(
                 opset_version=opset,
                 external_data=False,
                 input_names=list(example),
-                output_names=[_output_name(example)],
+                output_names=list(outputs),
                 verbose=False,
             )
     except ModuleNotFoundError as err:
@@ -161,10 +179,6 @@ def _no_log() -> Iterator[None]:
         yield
     finally:
         logging.disable(before)
-
-
-def _output_name(inputs: Mapping[str, Tensor]) -> str:
-    return "output" if "output" not in inputs else f"{'_'.join(inputs)}_output"
 
 
 def _why_dynamo(err: Exception, model: onnx.ModelProto) -> str:

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from fuseg import Segmenter, bundle, load
 from fuseg.errors import ArgumentError, BackendError, ExportError, OutputFileError
+from fuseg.runtime.outputs import as_array
 
 from .bundle_draft import BundleDraft
 
-__all__ = ["require_distinct", "require_writable", "usable_labels", "write_bundle"]
+__all__ = ["require_distinct", "require_writable", "usable_results", "write_bundle"]
 
 
 def require_writable(out: Path) -> None:
@@ -68,14 +69,15 @@ def write_bundle(draft: BundleDraft, out: Path) -> tuple[str, list[str]]:
     try:
         digest = bundle.write(part, draft.manifest, draft.members)
         segmenter, warnings = _loaded(part, digest)
-        (output,) = segmenter.manifest.label_outputs
         for frames, expected in segmenter.bundle.samples():
-            labels = usable_labels(segmenter, frames)
-            if not np.array_equal(labels, expected[output.name]):
-                raise ExportError(
-                    "the finished bundle labels its own sample in another way than "
-                    "before it was written: this machine computes unreliably."
-                )
+            found = usable_results(segmenter, frames)
+            for name, array in expected.items():
+                if not np.array_equal(found[name], array):
+                    raise ExportError(
+                        f"the finished bundle labels its own sample in another way "
+                        f"than before it was written ({name}): this machine computes "
+                        "unreliably."
+                    )
         os.replace(part, out)
     except OSError as err:
         system = err.__cause__ if isinstance(err, OutputFileError) else err
@@ -97,12 +99,12 @@ def _loaded(part: Path, digest: str) -> tuple[Segmenter, list[str]]:
         return segmenter, [f"devices load this bundle only with trust=: {err}"]
 
 
-def usable_labels(
+def usable_results(
     segmenter: Segmenter,
     arrays: Mapping[str, Any],
     size: tuple[int, int] | None = None,
-) -> NDArray[np.uint8]:
-    """Labels made of nothing but these frames.
+) -> dict[str, NDArray[Any]]:
+    """Results made of nothing but these frames, by output name.
 
     Raises:
         ArgumentError: A frame is not usable, and something else took its place.
@@ -112,4 +114,5 @@ def usable_labels(
         raise ArgumentError(
             f"--frames must be usable, but one is not ({result.reason}): leave it out."
         )
-    return result.labels
+    outputs = segmenter.manifest.outputs
+    return {output.name: as_array(output, result[output.name]) for output in outputs}

@@ -11,9 +11,9 @@ from fuseg.bundle import Bundle
 from fuseg_export.bundle_draft import BundleDraft
 from fuseg_export.graphs import NetworkGraphs
 from fuseg_export.network.target import resolve
-from fuseg_export.passes.cut_tail import CutTail
+from fuseg_export.outputs.comparison import Comparison
+from fuseg_export.outputs.segmentation import Segmentation
 from fuseg_export.precision.built_variant import BuiltVariant
-from fuseg_export.precision.evaluate import Comparison
 from fuseg_export.precision.mixed_precision_search import MixedPrecision
 
 
@@ -49,7 +49,8 @@ def test_the_layers_that_stay_in_float_are_a_list_however_many(tmp_path, count):
         "frames": "1",
         "float_nodes": str(count),
     }
-    model = network()
+    target = resolve("rgbd")
+    model, output = Segmentation(target.outputs[0]).cut(network(), 0)
     built = [
         BuiltVariant("fp32", ("any",), {"kind": "fp32"}, model),
         BuiltVariant(
@@ -58,13 +59,12 @@ def test_the_layers_that_stay_in_float_are_a_list_however_many(tmp_path, count):
             precision,
             model,
             frames=1,
-            comparison=equal,
+            comparisons={"labels": equal},
             mixed_precision=MixedPrecision(layers, {}, equal, equal),
         ),
     ]
-    tail = CutTail((), (240, 320), False, None)
-    graphs = NetworkGraphs({}, model, tail, 17, "torchscript", "no", ())
-    draft = BundleDraft(resolve("rgbd"), graphs, checkpoint_sha256="0" * 64)
+    graphs = NetworkGraphs({}, model, (output,), 17, "torchscript", "no", ())
+    draft = BundleDraft(target, graphs, checkpoint_sha256="0" * 64)
     draft.add_variants(built)
     path = tmp_path / "a.fuseg"
     bundle.write(path, draft.manifest, draft.members)

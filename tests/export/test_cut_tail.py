@@ -14,7 +14,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from fuseg.errors import ExportError
-from fuseg_export.network.outputs import OneOutput
+from fuseg_export.network.outputs import SelectedOutputs
+from fuseg_export.ort_session import run_all
 from fuseg_export.passes.cut_tail import cut_tail
 from fuseg_export.passes.simplify import simplify
 from fuseg_export.to_onnx import to_onnx
@@ -34,7 +35,7 @@ class Net(nn.Module):
 
 def graph(end, classes=5):
     torch.manual_seed(1)
-    net = OneOutput(Net(end, classes).eval(), None)
+    net = SelectedOutputs(Net(end, classes).eval(), [()])
     return to_onnx(net, {"x": torch.zeros(1, 3, *SIZE)}, 17).model
 
 
@@ -218,6 +219,9 @@ def test_more_classes_than_a_byte_holds_are_refused():
         cut_tail(graph(up, classes=256))
 
 
+FEED = {"x": np.random.default_rng(0).standard_normal((1, 3, 5, 7), np.float32)}
+
+
 def made(*nodes, outputs, scales=(1, 1, 4, 4), opset=18):
     """A graph by hand: x (1, 3, 5, 7) -> conv -> ``nodes`` -> ``outputs``."""
     conv = helper.make_node("Conv", ["x", "w"], ["scores"])
@@ -232,7 +236,8 @@ def made(*nodes, outputs, scales=(1, 1, 4, 4), opset=18):
         [helper.make_empty_tensor_value_info(name) for name in outputs],
         [numpy_helper.from_array(array, name) for name, array in stored.items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    opsets = [helper.make_opsetid("", opset)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     return onnx.shape_inference.infer_shapes(model)
 
 
@@ -271,12 +276,25 @@ def test_another_resize_stays(attributes, scales, why):
     assert re.search(why, tail.kept)
 
 
-def test_other_outputs_and_all_that_only_they_need_are_dropped():
+def test_other_outputs_stay_and_what_they_need():
     relu = helper.make_node("Relu", ["large"], ["aux"])
-    cut, tail = cut_tail(made(resize(), relu, outputs=["large", "aux"]))
+    model = made(resize(), relu, outputs=["aux", "large"])
+    cut, tail = cut_tail(model, 1, "wanted")
     assert tail.removed == ("Resize",)
-    assert [o.name for o in cut.graph.output] == ["logits"]
-    assert ops(cut) == ["Conv"]
+    assert [o.name for o in cut.graph.output] == ["aux", "wanted"]
+    assert ops(cut) == ["Conv", "Resize", "Relu"]
+    expected, found = (run_all(m, FEED)["aux"] for m in (model, cut))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_scores_that_are_another_output_too_are_given_twice():
+    model = made(resize(), outputs=["scores", "large"])
+    cut, tail = cut_tail(model, 1)
+    assert tail.removed == ("Resize",)
+    assert [o.name for o in cut.graph.output] == ["scores", "logits"]
+    onnx.checker.check_model(cut, full_check=True)
+    found = run_all(cut, FEED)
+    np.testing.assert_array_equal(found["logits"], found["scores"])
 
 
 def test_the_last_of_equals_is_not_the_first():

@@ -24,22 +24,23 @@ from fuseg.errors import (
     FrameError,
     OutputFileError,
 )
-from fuseg_export import graphs, write_bundle
+from fuseg_export import write_bundle
 from fuseg_export.frames import rendered
 from fuseg_export.frames.frame_set import FrameSet
+from fuseg_export.outputs import segmentation
 from fuseg_export.passes.cut_tail import cut_tail
 
 TWO = ("rgb=color:48x64", "depth=depth:48x64")
 
 
-def spoil(model):
+def spoil(*given):
     """A cut that says the other grid: labels move by up to half a cell."""
-    cut, tail = cut_tail(model)
+    cut, tail = cut_tail(*given)
     return cut, type(tail)(tail.removed, tail.size, True, None)
 
 
 def other_grid(monkeypatch):
-    monkeypatch.setattr(graphs, "cut_tail", spoil)
+    monkeypatch.setattr(segmentation, "cut_tail", spoil)
 
 
 def unready_frames(monkeypatch):
@@ -66,7 +67,7 @@ FAILURES = {
         ExportError,
         r"forward failed on depth \(1, 1, 48, 64\), rgb \(1, 3, 48, 64\): RuntimeError",
     ),
-    "output": ({"output": "main"}, ArgumentError, r"--output .* got main"),
+    "output": ({"outputs": ["main"]}, ArgumentError, r"--output .* got main"),
     "classes": (
         {"classes": "a,b"},
         ArgumentError,
@@ -203,8 +204,12 @@ def test_a_network_beyond_the_limits_of_a_first_run_is_exported_with_a_warning(
 def test_a_finished_bundle_that_labels_otherwise_is_not_kept(
     home, export_two, monkeypatch
 ):
-    right = write_bundle.usable_labels
-    monkeypatch.setattr(write_bundle, "usable_labels", lambda *given: right(*given) + 1)
+    right = write_bundle.usable_results
+
+    def other(*given):
+        return {name: array + 1 for name, array in right(*given).items()}
+
+    monkeypatch.setattr(write_bundle, "usable_results", other)
     with pytest.raises(ExportError, match="labels its own sample in another way"):
         export_two()
     assert not list((home / "out").iterdir())

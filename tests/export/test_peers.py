@@ -68,7 +68,7 @@ def stacked():
 
 ALL = {
     "logits": {},
-    "as_dict": {"output": "main"},
+    "as_dict": {"outputs": ["main"]},
     "labels": {},
     "one_class": {},
     "stacked": {"stacks": ["rgb,depth"]},

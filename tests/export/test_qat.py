@@ -17,7 +17,7 @@ from fuseg.errors import ExportError
 from fuseg_export.models import REFERENCE
 from fuseg_export.models.blocks import ConvNorm
 from fuseg_export.models.network import FusionNet
-from fuseg_export.network.outputs import OneOutput
+from fuseg_export.network.outputs import SelectedOutputs
 from fuseg_export.passes.cut_tail import cut_tail
 from fuseg_export.passes.simplify import simplify
 from fuseg_export.precision.calibrate import Ranges, calibrate
@@ -70,7 +70,7 @@ def pictures(count):
 
 def exported(network):
     example = {n: torch.zeros(1, p, *SIZE) for n, p in (("rgb", 3), ("depth", 1))}
-    model = to_onnx(OneOutput(network, None), example, 17).model
+    model = to_onnx(SelectedOutputs(network, [()]), example, 17).model
     plain = {n: t.numpy() for n, t in example.items()}
     return cut_tail(simplify(model, plain)[0])[0]
 

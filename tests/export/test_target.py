@@ -15,7 +15,7 @@ from fuseg.manifest import input_shapes
 from fuseg.manifest.schema import dump
 from fuseg_export.models import REFERENCE
 from fuseg_export.network.input_options import describe, make_inputs
-from fuseg_export.network.outputs import OneOutput
+from fuseg_export.network.outputs import SelectedOutputs
 from fuseg_export.network.spec import default_classes, parse_classes, read_spec
 from fuseg_export.network.target import resolve
 from fuseg_export.ort_session import open_cpu_session
@@ -198,8 +198,9 @@ def test_a_spec_may_change_a_reference_model_too(tmp_path):
     rgb, depth = target.inputs
     assert (rgb, depth.unit) == (REFERENCE["rgbd"].inputs[0], "0.1mm")
     assert depth.tensor == REFERENCE["rgbd"].inputs[1].tensor
-    assert target.ignore == 7
-    assert target.classes == REFERENCE["rgbd"].classes
+    (output,) = target.outputs
+    settings = {"classes": REFERENCE["rgbd"].classes, "ignore": 7}
+    assert output.settings == settings
 
 
 def test_a_reference_model_brings_all_it_needs():
@@ -217,11 +218,9 @@ def test_a_factory_in_the_working_directory_is_found(word):
     assert isinstance(target.network, nn.Conv2d)
     assert not target.network.training
     assert not any(p.requires_grad for p in target.network.parameters())
-    assert (target.name, target.classes, target.ignore) == (
-        word.partition(":")[2],
-        None,
-        255,
-    )
+    assert target.name == word.partition(":")[2]
+    (output,) = target.outputs
+    assert (output.kind, output.settings) == ("segmentation", {"ignore": 255})
     assert sys.path == path
 
 
@@ -246,7 +245,7 @@ def test_what_training_put_around_a_network_is_taken_off(name, wrappers):
         expected = torch.nn.functional.conv2d(frame, target.network.conv.weight)
         expected += target.network.conv.bias[:, None, None]
     example = {"rgb": frame}
-    model = to_onnx(OneOutput(target.network, None), example, 17).model
+    model = to_onnx(SelectedOutputs(target.network, [()]), example, 17).model
     (got,) = open_cpu_session(model).run(None, {"rgb": frame.numpy()})
     np.testing.assert_allclose(got, expected.numpy(), atol=1e-6)
     notes = [f"took {wrapper} off the network" for wrapper in wrappers]
@@ -428,8 +427,8 @@ def test_generated_classes_have_their_own_names_and_colours():
 def test_named_classes_win_over_those_of_the_spec(tmp_path):
     spec = spec_file(tmp_path, {"classes": ["a", "b"]})
     target = resolve("factories:network", inputs=["d=depth:8x8"], spec=spec)
-    assert [c.name for c in target.classes] == ["a", "b"]
+    assert [c.name for c in target.outputs[0].settings["classes"]] == ["a", "b"]
     target = resolve(
         "factories:network", inputs=["d=depth:8x8"], spec=spec, classes="x,y"
     )
-    assert [c.name for c in target.classes] == ["x", "y"]
+    assert [c.name for c in target.outputs[0].settings["classes"]] == ["x", "y"]

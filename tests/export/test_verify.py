@@ -10,10 +10,15 @@ from torch import nn
 from torch.nn import functional as F
 
 from fuseg.errors import ExportError
+from fuseg.manifest import SegmentationOutput, Tail, Upsample
 from fuseg_export.frames.packing import PackedFrame
-from fuseg_export.network.outputs import OneOutput
-from fuseg_export.passes.cut_tail import CutTail, cut_tail, find_tail
-from fuseg_export.stage_programs import Prediction, onnx_program, torch_program
+from fuseg_export.network.outputs import SelectedOutputs
+from fuseg_export.network.spec import default_classes
+from fuseg_export.outputs import OutputRequest
+from fuseg_export.outputs.base import Prediction
+from fuseg_export.outputs.segmentation import Segmentation
+from fuseg_export.passes.cut_tail import CutTail
+from fuseg_export.stage_programs import onnx_program, torch_program
 from fuseg_export.to_onnx import to_onnx
 from fuseg_export.verify import compare
 
@@ -30,15 +35,29 @@ def predict(values):
     return Prediction(values, values.argmax(0).astype(np.uint8))
 
 
+def output_of(classes=CLASSES):
+    """A segmentation with these classes, whose tail was cut."""
+    request = OutputRequest("labels", "segmentation")
+    record = SegmentationOutput(
+        name="labels",
+        tensor="logits",
+        upsample=Upsample(align_corners=False),
+        ignore=255,
+        classes=default_classes(len(classes), classes),
+        tail=Tail((), SIZE),
+    )
+    return Segmentation(request, record)
+
+
 def compared(expected, got, labels=None, truth=None, frames=1):
     """Torch gives ``expected``, the graph ``got``, the runtime ``labels``."""
-    labels = predict(expected).labels if labels is None else labels
+    labels = predict(expected).result if labels is None else labels
     programs = {
-        "torch": lambda _: predict(expected),
-        "onnx": lambda _: predict(got),
+        "torch": lambda _: {"labels": predict(expected)},
+        "onnx": lambda _: {"labels": predict(got)},
     }
-    packed = [(PackedFrame({}, truth), labels)] * frames
-    return compare(packed, programs, classes=CLASSES, ignore=255)
+    packed = [(PackedFrame({}, truth), {"labels": labels})] * frames
+    return compare(packed, programs, [output_of()])
 
 
 def near_tie(gap, scale=1.0):
@@ -62,7 +81,7 @@ def test_equal_stages_agree_completely():
 
 def test_the_numbers_are_those_of_the_definition():
     one, other = near_tie(5e-5)
-    truth = predict(one).labels.copy()
+    truth = predict(one).result.copy()
     truth[0, :30] = 255
     onnx, _ = compared(one, other, truth=truth)
     assert onnx.label_agreement == 1 - 1 / (SIZE[0] * SIZE[1])
@@ -71,7 +90,7 @@ def test_the_numbers_are_those_of_the_definition():
     assert onnx.largest_gap == pytest.approx(best[2] - best[1])
     ious = []
     for i in range(3):
-        t, p = truth == i, (predict(other).labels == i) & (truth != 255)
+        t, p = truth == i, (predict(other).result == i) & (truth != 255)
         ious.append((t & p).sum() / (t | p).sum())
     assert onnx.miou == pytest.approx(np.mean(ious))
 
@@ -132,7 +151,7 @@ def test_a_network_without_finite_scores_is_refused(value):
 
 
 def test_labels_of_the_runtime_are_compared_with_torch():
-    labels = predict(scores()).labels.copy()
+    labels = predict(scores()).result.copy()
     labels[:4] = 2
     with pytest.raises(ExportError, match=r"stage runtime .* than torch"):
         compared(scores(), scores(), labels=labels)
@@ -146,9 +165,10 @@ def test_comparing_nothing_is_an_error():
 def test_one_class_that_looks_like_a_probability_is_refused():
     plain = np.full((1, *SIZE), 0.25, np.float32)
     one = Prediction(plain, np.zeros(SIZE, np.uint8))
-    frames = [(PackedFrame({}), one.labels)]
+    frames = [(PackedFrame({}), {"labels": one.result})]
+    programs = {"torch": lambda _: {"labels": one}}
     with pytest.raises(ExportError, match="scores from 0 to 1 only"):
-        compare(frames, {"torch": lambda _: one}, classes=("no", "yes"), ignore=255)
+        compare(frames, programs, [output_of(("no", "yes"))])
 
 
 class Net(nn.Module):
@@ -175,17 +195,23 @@ ENDS = {
 
 
 def programs_of(end, classes, spoil=None):
-    network = OneOutput(Net(end, classes).eval(), None)
+    network = SelectedOutputs(Net(end, classes).eval(), [()])
     model = to_onnx(network, {"x": torch.zeros(1, 3, *SIZE)}, 17).model
-    _, tail = find_tail(model)
-    cut, _ = cut_tail(model)
+    cut, output = Segmentation(OutputRequest("labels", "segmentation")).cut(model, 0)
+    output = output.followed([model, cut], 0)
     if spoil:
         spoil(cut)
-    return {
-        "torch": torch_program(network, ["x"], tail),
-        "onnx": onnx_program(model, tail),
-        "cut": onnx_program(cut, tail),
+    programs = {
+        "torch": torch_program(network, ["x"], [output]),
+        "onnx": onnx_program(model, [output]),
+        "cut": onnx_program(cut, [output]),
     }
+    return programs, output
+
+
+def results_of(programs, tensors):
+    """What the runtime would give: torch's."""
+    return {n: p.result for n, p in programs["torch"](tensors).items()}
 
 
 def feed(seed=0):
@@ -200,16 +226,13 @@ def test_every_program_gives_what_the_network_gives(name):
     with torch.inference_mode():
         logits = Net(lambda x: x, classes).eval()(x)[0].numpy()
     labels = (logits[0] > 0) if classes == 1 else logits.argmax(0)
-    for program in programs_of(end, classes).values():
-        given = program(feed())
-        np.testing.assert_array_equal(given.labels, labels)
-        assert given.scores.shape == (classes, *SIZE)
-    names = CLASSES if classes == 3 else ("no", "yes")
-    frames = [
-        (PackedFrame(feed(i)), programs_of(end, classes)["torch"](feed(i)).labels)
-        for i in (1, 2)
-    ]
-    results = compare(frames, programs_of(end, classes), classes=names, ignore=255)
+    programs, output = programs_of(end, classes)
+    for program in programs.values():
+        given = program(feed())["labels"]
+        np.testing.assert_array_equal(given.result, labels)
+        assert given.tensor.shape == (classes, *SIZE)
+    frames = [(PackedFrame(feed(i)), results_of(programs, feed(i))) for i in (1, 2)]
+    results = compare(frames, programs, [output])
     assert [r.stage for r in results] == ["onnx", "cut", "runtime"]
     assert [r.against for r in results] == ["torch", "onnx", "torch"]
     assert all(r.label_agreement == 1 for r in results)
@@ -222,12 +245,12 @@ def test_a_spoilt_graph_is_caught_at_its_stage():
         changed = numpy_helper.to_array(bias) + np.float32([0, 0, 0.05])
         bias.CopyFrom(numpy_helper.from_array(changed.astype(np.float32), bias.name))
 
-    programs = programs_of(*ENDS["logits"], spoil)
-    frames = [(PackedFrame(feed()), programs["torch"](feed()).labels)]
+    programs, output = programs_of(*ENDS["logits"], spoil)
+    frames = [(PackedFrame(feed()), results_of(programs, feed()))]
     with pytest.raises(
         ExportError, match=r"^stage cut computes something else than on"
     ):
-        compare(frames, programs, classes=CLASSES, ignore=255)
+        compare(frames, programs, [output])
 
 
 def test_labels_whose_scores_cannot_be_seen_are_refused():
@@ -236,13 +259,15 @@ def test_labels_whose_scores_cannot_be_seen_are_refused():
             return (x[:, 0] > x[:, 1]).long()
 
     tail = CutTail(("ArgMax",), SIZE, align_corners=False, kept=None)
+    output = Segmentation(OutputRequest("labels", "segmentation"), whole=tail)
+    network = SelectedOutputs(Thresholds(), [()])
     with pytest.raises(ExportError, match="cannot see the scores"):
-        torch_program(Thresholds(), ["x"], tail)(feed())
+        torch_program(network, ["x"], [output])(feed())
 
 
 def test_a_program_does_not_change_its_tensors():
     given = feed()
-    programs = programs_of(lambda x: x.mul_(2), 3)
+    programs, _ = programs_of(lambda x: x.mul_(2), 3)
     for program in programs.values():
         program(given)
     np.testing.assert_array_equal(given["x"], feed()["x"])

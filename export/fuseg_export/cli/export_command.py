@@ -129,7 +129,7 @@ def export(
                 stacks=stack or (),
                 classes=classes,
                 spec=spec,
-                output=output,
+                outputs=[] if output is None else [output],
                 opset=opset,
                 split=split or (),
             ),
@@ -179,7 +179,7 @@ def _show(report: ExportReport) -> None:
         say(line)
     for note in (*report.notes, *remarks(report.variants)):
         say(note)
-    cut = ", ".join(report.tail.removed) or "nothing"
+    cut = ", ".join(report.tail.removed if report.tail else ()) or "nothing"
     say(f"cut off its end: {cut}   opset {report.opset}")
     say(f"{report.bundle}: {report.bytes:,} bytes, sha256 {report.digest}")
 
@@ -191,7 +191,9 @@ def _as_json(report: ExportReport) -> dict[str, Any]:
         "bytes": report.bytes,
         "opset": report.opset,
         "exporter": report.exporter,
-        "tail": {
+        "tail": None
+        if report.tail is None
+        else {
             "removed": list(report.tail.removed),
             "size": list(report.tail.size),
             "align_corners": report.tail.align_corners,

@@ -77,13 +77,14 @@ class Packer:
 
 
 def pack_frames(
-    inputs: Sequence[Input], size: tuple[int, int], dataset: Dataset, option: str
+    inputs: Sequence[Input], size: tuple[int, int] | None, dataset: Dataset, option: str
 ) -> Iterator[PackedFrame]:
     """Pack a dataset, one frame set in memory at a time.
 
     Args:
         inputs: Of the manifest.
-        size: That the truth is sampled at: the network's own output size.
+        size: That the truth is sampled at: the network's own output size; None if it
+            labels nothing.
         option: What the user calls these frames, for error messages.
 
     Raises:
@@ -92,5 +93,7 @@ def pack_frames(
     pack = Packer(inputs, option)
     for number in range(len(dataset)):
         frame = dataset[number]
-        truth = None if frame.truth is None else at_size(frame.truth, size)
+        truth = frame.truth
+        if truth is not None:
+            truth = None if size is None else at_size(truth, size)
         yield PackedFrame(pack(number, frame.arrays), truth)

@@ -21,7 +21,13 @@ from .frame_set import Dataset, FrameSet, first
 from .packing import PackedFrame, Packer, Tensors, pack_frames
 from .rendered import RenderedDataset
 
-__all__ = ["DataSplit", "ExportFrames", "FrameOptions", "collect_frames", "split"]
+__all__ = [
+    "DataSplit",
+    "ExportFrames",
+    "FrameOptions",
+    "collect_frames",
+    "split",
+]
 
 CALIBRATION, FRAMES = "--calibration", "--frames"
 _SEARCH_FRAMES = 16  # that the mixed-precision search labels again and again
@@ -78,7 +84,12 @@ class ExportFrames:
         """
         if self.frames is None or not self.has_truth:
             return self
-        (output,) = manifest.label_outputs
+        if not manifest.label_outputs:
+            raise ArgumentError(
+                "--truth needs an output of kind segmentation, whose true labels they "
+                "are."
+            )
+        output = manifest.label_outputs[0]
         read = TruthReader(output.classes, output.ignore, self.truth_map)
         frames = self.frames.with_truth(read)
         return replace(self, compared=first(frames), frames=frames, mapped=read.mapped)
@@ -171,7 +182,7 @@ class DataSplit:
 
     Attributes:
         inputs: Of the manifest.
-        size: Of the network's own labels.
+        size: Of the network's own labels; None if it has none.
         calibration: Whose ranges are taken; the first of them serve the search for
             layers that must stay in float.
         held_out: That variants are evaluated on.
@@ -179,7 +190,7 @@ class DataSplit:
     """
 
     inputs: tuple[Input, ...]
-    size: tuple[int, int]
+    size: tuple[int, int] | None
     calibration: Dataset
     held_out: Dataset
     warnings: tuple[str, ...] = ()
@@ -218,7 +229,7 @@ class DataSplit:
 def split(
     target: Target,
     inputs: tuple[Input, ...],
-    size: tuple[int, int],
+    size: tuple[int, int] | None,
     *,
     calibration: FileDataset | None,
     frames: FileDataset | None,
@@ -227,7 +238,7 @@ def split(
 
     Args:
         inputs: Of the manifest.
-        size: Of the network's own labels.
+        size: Of the network's own labels; None if it has none.
         calibration: To calibrate on; ``frames`` if omitted.
         frames: To evaluate on, with the true labels if they are known.
     """

@@ -1,4 +1,4 @@
-"""Which of the things that a network returns is the segmentation."""
+"""Which of the things that a network returns are its outputs."""
 
 from __future__ import annotations
 
@@ -11,38 +11,76 @@ from fuseg.errors import ArgumentError, ExportError
 
 from .weight_names import some
 
-__all__ = ["OneOutput", "choose", "require_planes"]
+__all__ = ["SelectedOutputs", "Shapes", "choose", "find", "require_planes", "take"]
 
 USUAL_KEYS = ("out", "logits")
 _STRIDES = (1 / 8, 64)  # of networks that segment; 1 / 8 enlarges
 _POOLED = 32  # pixels: one score for as large a picture is the picture's, not a pixel's
 
-Key = str | int | None
+Path = tuple[str | int, ...]  # keys and indices, from the outside in
+Shapes = Mapping[str, tuple[int, ...]]
 
 
-class OneOutput(nn.Module):
-    """A network that returns one of another network's outputs, and nothing else.
+class SelectedOutputs(nn.Module):
+    """A network that returns some of another network's outputs, in a tuple.
 
     Args:
         network: Takes its tensors positionally.
-        key: Of the output in the dict or tuple that ``network`` returns; None if it
-            returns a tensor.
+        paths: Of the outputs in what ``network`` returns; ``()`` is all of it.
     """
 
-    def __init__(self, network: nn.Module, key: Key) -> None:
+    def __init__(self, network: nn.Module, paths: Sequence[Path]) -> None:
         super().__init__()
         self.network = network
-        self.key = key
+        self.paths = tuple(paths)
         self.train(network.training)  # exporters put back the mode of the whole
 
-    def forward(self, *tensors: Tensor) -> Tensor:
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         returned = self.network(*tensors)
-        chosen: Tensor = returned if self.key is None else returned[self.key]
-        return chosen
+        return tuple(take(returned, path) for path in self.paths)
 
 
-def choose(returned: Any, word: str | None) -> tuple[Key, str | None]:
-    """Choose an output of what a network returned.
+def take(returned: Any, path: Path) -> Any:
+    """What is at a path in what a network returned."""
+    for key in path:
+        returned = returned[key]
+    return returned
+
+
+def find(returned: Any, word: str, option: str) -> Path:
+    """Find an output by its keys and indices, joined by dots.
+
+    Args:
+        word: As in ``semantic.out`` or ``0.1``; empty for what is one tensor.
+        option: What the user calls it, for error messages.
+
+    Raises:
+        ArgumentError: It names nothing.
+        ExportError: What it names is no tensor.
+    """
+    path: list[str | int] = []
+    rest, here = word, returned
+    while rest:
+        entries = {str(key): key for key in _entries(here)}
+        fitting = [k for k in entries if rest == k or rest.startswith(f"{k}.")]
+        if not fitting:
+            raise ArgumentError(
+                f"{option} must be one of what the network returns, "
+                f"{_spell(_entries(here))}, got {rest}."
+            )
+        key = max(fitting, key=len)  # a key may have dots of its own
+        path.append(entries[key])
+        rest, here = rest[len(key) + 1 :], here[entries[key]]
+    if not isinstance(here, Tensor):
+        inside = f": it holds {_spell(_entries(here))}" if _is_group(here) else ""
+        raise ExportError(
+            f"{option} must lead to a tensor, got {type(here).__name__}{inside}."
+        )
+    return tuple(path)
+
+
+def choose(returned: Any, word: str | None) -> tuple[Path, str | None]:
+    """Choose the one output of what a network returned.
 
     Args:
         returned: A tensor, a dict, or a tuple or list.
@@ -50,7 +88,7 @@ def choose(returned: Any, word: str | None) -> tuple[Key, str | None]:
             a dict with one entry or with one of ``USUAL_KEYS``, a tuple of one.
 
     Returns:
-        The key for `OneOutput`, and a sentence if it was chosen without the user.
+        The path for `SelectedOutputs`, and a sentence if the user did not choose.
 
     Raises:
         ArgumentError: ``word`` is needed, or names nothing.
@@ -62,7 +100,7 @@ def choose(returned: Any, word: str | None) -> tuple[Key, str | None]:
                 f"--output must be absent, as the network returns one tensor, got "
                 f"{word}."
             )
-        return None, None
+        return (), None
     entries = _entries(returned)
     key, note = _pick(entries, word)
     if not isinstance(entries[key], Tensor):
@@ -70,12 +108,10 @@ def choose(returned: Any, word: str | None) -> tuple[Key, str | None]:
             f"the network's output {key} must be a tensor, got "
             f"{type(entries[key]).__name__}."
         )
-    return key, note
+    return (key,), note
 
 
-def require_planes(
-    output: Tensor, inputs: Mapping[str, tuple[int, int, int, int]]
-) -> None:
+def require_planes(output: Tensor, inputs: Shapes) -> None:
     """Refuse an output whose last two axes are not the picture's height and width.
 
     They are if some stride, 1/8 to 64, leads to both from one input's height and
@@ -119,6 +155,10 @@ def _is_stride(small: Sequence[int], large: Sequence[int]) -> bool:
     if max(small) == 1 < _POOLED <= max(large):
         return False
     return low <= high and high >= least and low <= most
+
+
+def _is_group(returned: Any) -> bool:
+    return isinstance(returned, (Mapping, list, tuple))
 
 
 def _entries(returned: Any) -> dict[Any, Any]:

@@ -15,11 +15,13 @@ from torch import nn
 from torch.jit import ScriptModule
 
 from fuseg.errors import ArgumentError, ExportError
-from fuseg.manifest import Class, Input
+from fuseg.manifest import Input
 
 from ..errors import first_sentence
 from ..models import REFERENCE
+from ..outputs import OutputRequest
 from .input_options import describe, make_inputs, override
+from .output_options import make_requests
 from .spec import Spec, parse_classes, read_spec
 from .wrappers import unwrapped
 
@@ -42,7 +44,7 @@ class NetworkOptions:
     Attributes:
         target, inputs, stacks, classes, spec: See `resolve`.
         checkpoint: Its weights, see `checkpoint.load_checkpoint`.
-        output: Which of its outputs is the segmentation, see `outputs.choose`.
+        outputs: See `output_options.make_requests`.
         opset: See `to_onnx.to_onnx`.
         split: The inputs' tensors that get a graph of their own, see `split.find_cut`.
     """
@@ -53,7 +55,7 @@ class NetworkOptions:
     stacks: Sequence[str] = ()
     classes: str | None = None
     spec: Path | None = None
-    output: str | None = None
+    outputs: Sequence[str] = ()
     opset: int = 17
     split: Sequence[str] = ()
 
@@ -67,7 +69,7 @@ class Target:
         name: The bundle's name.
         network: With the factory's weights. Its forward takes one tensor for each
             entry of ``input_shapes(inputs)``, positionally.
-        classes: None if nobody named them.
+        outputs: What the user wants of what the network returns.
         is_reference: Whether fuseg's synthetic scenes are what it was trained for.
         notes: What was assumed of its inputs and classes, a sentence each.
         adapted: What was taken off the network, a sentence each.
@@ -78,8 +80,7 @@ class Target:
     name: str
     network: nn.Module
     inputs: tuple[Input, ...]
-    classes: tuple[Class, ...] | None
-    ignore: int
+    outputs: tuple[OutputRequest, ...]
     is_reference: bool
     notes: tuple[str, ...]
     adapted: tuple[str, ...] = ()
@@ -91,6 +92,7 @@ def resolve(
     *,
     inputs: Sequence[str] = (),
     stacks: Sequence[str] = (),
+    outputs: Sequence[str] = (),
     classes: str | None = None,
     spec: Path | None = None,
 ) -> Target:
@@ -101,6 +103,7 @@ def resolve(
             working directory are found as installed ones are. ``factory()`` must give
             a ``torch.nn.Module``.
         inputs, stacks: See ``make_inputs``; reference models bring their own.
+        outputs: See ``make_requests``.
         classes: See ``parse_classes``.
         spec: See ``read_spec``.
 
@@ -136,8 +139,11 @@ def resolve(
         name=name,
         network=_ready(network),
         inputs=sensors,
-        classes=named,
-        ignore=ignore if said.ignore is None else said.ignore,
+        outputs=make_requests(
+            outputs,
+            classes=named,
+            ignore=ignore if said.ignore is None else said.ignore,
+        ),
         is_reference=word in REFERENCE,
         adapted=taken_off,
         split=said.split or (),

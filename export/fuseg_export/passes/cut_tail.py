@@ -13,8 +13,7 @@ What is cut must not change a label:
    (pytorch_half_pixel differs only where one pixel is made) or aligned corners, its
    scale the ratio of the sizes. The runtime does the same, only to another size.
 
-The graph keeps one output, so nothing but its tail can read what is cut. The rest
-stays; `CutTail.kept` says why.
+The rest stays; `CutTail.kept` says why.
 """
 
 from __future__ import annotations
@@ -61,42 +60,53 @@ class CutTail:
     kept: str | None
 
 
-def cut_tail(model: onnx.ModelProto) -> tuple[onnx.ModelProto, CutTail]:
-    """Cut the tail off a graph's first output.
+def cut_tail(
+    model: onnx.ModelProto, index: int = 0, name: str = SCORES
+) -> tuple[onnx.ModelProto, CutTail]:
+    """Cut the tail off one of a graph's outputs.
 
     Args:
         model: A graph of fixed shapes; it is not changed.
+        index: Of the output.
+        name: What it is called after that, if nothing else is.
 
     Returns:
-        A graph whose only output is float32 (1, C, h, w), called ``SCORES`` if nothing
-        else is; and its tail.
+        A graph in whose outputs float32 (1, C, h, w) has that place; and its tail.
 
     Raises:
         ExportError: The output is no such scores and cannot be traced back to them.
     """
-    cut = _CutTail()
+    cut = _CutTail(index, name)
     return rewrite(model, cut, RemoveUnusedNodesPass()), cut.tail
 
 
-def find_tail(model: onnx.ModelProto) -> tuple[list[ir.Node], CutTail]:
+def find_tail(model: onnx.ModelProto, index: int = 0) -> tuple[list[ir.Node], CutTail]:
     """The nodes that `cut_tail` cuts, in the graph's order, and what they are.
 
     Raises:
         ExportError: As for `cut_tail`.
     """
-    return _find(read(model).graph.outputs[0])
+    return _find(read(model).graph.outputs[index])
 
 
 class _CutTail(ir.passes.InPlacePass):
     tail: CutTail
 
+    def __init__(self, index: int, name: str) -> None:
+        self._index, self._name = index, name
+
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        outputs = model.graph.outputs
-        nodes, self.tail = _find(outputs[0])
-        scores = _source(nodes, outputs[0])
-        outputs.clear()
-        outputs.append(scores)
-        scores.name = free(names_in(model), SCORES)
+        outputs, index = model.graph.outputs, self._index
+        nodes, self.tail = _find(outputs[index])
+        scores = _source(nodes, outputs[index])
+        others = [value for i, value in enumerate(outputs) if i != index]
+        if scores in others:  # one value cannot be two outputs
+            same = ir.node("Identity", [scores], name=f"{self._name}/Identity")
+            model.graph.append(same)
+            same.outputs[0].type, same.outputs[0].shape = scores.type, scores.shape
+            scores = same.outputs[0]
+        outputs[index] = scores
+        scores.name = free(names_in(model), self._name)
         return ir.passes.PassResult(model, modified=True)
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx
 
 from ..frames.packing import PackedFrame
+from ..outputs.base import Task
 from ..passes.average_pools import with_average_pools
 from ..passes.float_weights import with_float_weights
 from ..passes.to_fp16 import to_fp16
 from .built_variant import BuiltVariant
 from .calibrate import Ranges
-from .evaluate import Task
 from .fp16_overflow import overflow_risks
 from .int8.ort_fusion_check import left_in_float
 from .int8.qdq_placement import CPU, TENSORRT, QdqScheme
@@ -47,7 +47,7 @@ def build_fp16(network: onnx.ModelProto, ranges: Ranges) -> BuiltVariant:
 def build_int8(
     network: onnx.ModelProto,
     ranges: Ranges,
-    task: Task,
+    tasks: Mapping[str, Task],
     frames: Sequence[PackedFrame],
     *,
     budget: Budget,
@@ -58,6 +58,7 @@ def build_int8(
     Args:
         network: Float32.
         ranges: Of its values.
+        tasks: By output name.
         frames: That decide which layers stay in float.
         budget: What the variants may lose on these frames.
     """
@@ -68,7 +69,7 @@ def build_int8(
             network,
             quantizable(network, scheme),
             lambda keep: quantize(network, ranges, scheme, keep),
-            task,
+            tasks,
             frames,
             budget=budget,
             progress=progress,

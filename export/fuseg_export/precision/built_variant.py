@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import onnx
@@ -9,9 +10,11 @@ import onnx
 from fuseg.backends.tensorrt.network_check import NetworkCheck
 from fuseg.dataset import metrics
 
-from .evaluate import Comparison, ScoreFunction, score_function
+from ..outputs.comparison import Comparison, over
+from .evaluate import NetworkFunction, network_function
 from .fp16_simulation import simulate
 from .mixed_precision_search import MixedPrecision
+from .options import Budget
 
 __all__ = ["BuiltVariant"]
 
@@ -25,7 +28,8 @@ class BuiltVariant:
         model: The graph, with float32 inputs and outputs.
         frames: How many it was evaluated on; 0 if it was not.
         score: On their true labels; None if those are not known.
-        comparison: With fp32 on the same frames; None for fp32 itself.
+        comparisons: Its outputs with fp32's on the same frames, by name, the first
+            segmentation first; empty for fp32 itself.
         mixed_precision: What had to stay in float, and how it does without that.
         times: Median milliseconds of one run, one thread, by backend.
         float_on_ort: Quantized layers that ONNX Runtime computes in float nevertheless;
@@ -41,7 +45,7 @@ class BuiltVariant:
     model: onnx.ModelProto
     frames: int = 0
     score: metrics.Score | None = None
-    comparison: Comparison | None = None
+    comparisons: Mapping[str, Comparison] = field(default_factory=dict)
     mixed_precision: MixedPrecision | None = None
     times: dict[str, float] = field(default_factory=dict)
     float_on_ort: tuple[str, ...] = ()
@@ -50,12 +54,21 @@ class BuiltVariant:
     refused: str | None = None
 
     @property
+    def comparison(self) -> Comparison | None:
+        """Of the first segmentation; without one of the first output."""
+        return next(iter(self.comparisons.values()), None)
+
+    @property
     def fastest(self) -> tuple[str, float] | None:
         """The backend that runs it fastest, and its time."""
         return min(self.times.items(), key=lambda item: item[1], default=None)
 
-    def score_function(self) -> ScoreFunction:
+    def over(self, budget: Budget) -> str | None:
+        """What is over the budget, in words; None if nothing is."""
+        return over(self.comparisons, budget)
+
+    def function(self) -> NetworkFunction:
         """It as a function; float16 is simulated, since ONNX Runtime computes it in
         float32 on a CPU."""
         half = {"fp16", "float16"} & set(self.precision.values())
-        return simulate(self.model) if half else score_function(self.model)
+        return simulate(self.model) if half else network_function(self.model)

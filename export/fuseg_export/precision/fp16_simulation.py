@@ -11,6 +11,7 @@ that ONNX Runtime keeps (the tests prove both).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import onnx
@@ -28,10 +29,10 @@ __all__ = ["rounded", "simulate"]
 
 _FLOAT, _HALF = ir.DataType.FLOAT, ir.DataType.FLOAT16
 
-Scores = Callable[[Mapping[str, NDArray[np.float32]]], NDArray[np.float32]]
+Function = Callable[[Mapping[str, NDArray[np.float32]]], dict[str, NDArray[Any]]]
 
 
-def simulate(model: onnx.ModelProto) -> Scores:
+def simulate(model: onnx.ModelProto) -> Function:
     """A float16 network as a function of its input tensors, rounded at every node.
 
     Sums inside one node (a convolution's, a pool's) are float32, as on tensor cores
@@ -39,7 +40,10 @@ def simulate(model: onnx.ModelProto) -> Scores:
     beyond 65,504 to infinity. A GPU that fuses nodes rounds less often than this.
 
     Args:
-        model: From `to_fp16`: one output, inputs and output float32.
+        model: From `to_fp16`: inputs and outputs float32.
+
+    Returns:
+        Its outputs by name.
 
     Raises:
         ExportError: See `rounded`, or ONNX Runtime refuses the graph.
@@ -60,11 +64,13 @@ def simulate(model: onnx.ModelProto) -> Scores:
             f"ONNX Runtime refuses the graph: {first_sentence(err)}."
         ) from err
 
-    def scores(tensors: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-        (found,) = session.run(None, dict(tensors))
-        return np.asarray(found, np.float32)
+    names = [value.name for value in model.graph.output]
 
-    return scores
+    def function(tensors: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[Any]]:
+        found = session.run(None, dict(tensors))
+        return {n: np.asarray(a) for n, a in zip(names, found, strict=True)}
+
+    return function
 
 
 def rounded(model: onnx.ModelProto) -> onnx.ModelProto:

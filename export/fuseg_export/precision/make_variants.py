@@ -13,11 +13,14 @@ from fuseg.manifest import Manifest
 from ..frames.frame_set import Dataset
 from ..frames.selection import DataSplit, ExportFrames, split
 from ..network.target import Target
+from ..outputs import ExportedOutput, main_first, truth_size
+from ..outputs.base import Task
+from ..outputs.comparison import Evaluation
 from .build_variants import build_fp16, build_fp32, build_int8
 from .built_variant import BuiltVariant
 from .calibrate import Ranges, cached, calibrate
 from .calibration_checks import CalibrationChecks
-from .evaluate import Evaluation, ScoreFunction, Task, evaluate
+from .evaluate import NetworkFunction, evaluate
 from .latency import median_ms
 from .options import FP32, Precision
 from .tensorrt_check import left_out_if_refused
@@ -42,7 +45,7 @@ class Variants:
     """
 
     built: tuple[BuiltVariant, ...]
-    functions: Mapping[str, ScoreFunction]
+    functions: Mapping[str, NetworkFunction]
     split: DataSplit
     worth_showing: Mapping[int, Sequence[str]]
     warnings: tuple[str, ...]
@@ -53,6 +56,7 @@ def make_variants(
     target: Target,
     manifest: Manifest,
     network: onnx.ModelProto,
+    outputs: Sequence[ExportedOutput],
     frames: ExportFrames,
     progress: Callable[[str], None],
 ) -> Variants:
@@ -62,6 +66,7 @@ def make_variants(
         precision: Which variants, and what they may lose.
         manifest: Of the bundle as it is so far.
         network: Its tail cut off. Without int8-trt8 if its opset is above 17.
+        outputs: The network's.
         frames: To calibrate and to evaluate on.
 
     Raises:
@@ -69,14 +74,13 @@ def make_variants(
             layers were kept in float.
         ArgumentError, InputFileError: The frames are not as they must be.
     """
-    (output,) = manifest.label_outputs
-    task = Task.of(output, mapped=frames.mapped)
+    tasks = {o.name: o.task(mapped=frames.mapped) for o in main_first(outputs)}
     if precision.kinds == FP32.kinds:
-        return _fp32_alone(task, manifest, network, frames, progress)
+        return _fp32_alone(tasks, manifest, network, outputs, frames, progress)
     data = split(
         target,
         manifest.inputs,
-        task.size,
+        truth_size(outputs),
         calibration=frames.calibration,
         frames=frames.frames,
     )
@@ -90,22 +94,23 @@ def make_variants(
         built += build_int8(
             network,
             ranges,
-            task,
+            tasks,
             data.search_frames(),
             budget=precision.budget.halved(),
             progress=progress,
         )
     progress(f"evaluating {len(built) - 1} variants on {len(data.held_out)} frames")
-    functions = {variant.name: variant.score_function() for variant in built}
+    functions = {variant.name: variant.function() for variant in built}
     variants = {v.name: functions[v.name] for v in built[1:]}
-    found = evaluate(data.held_out_frames(), functions["fp32"], variants, task)
+    found = evaluate(data.held_out_frames(), functions["fp32"], variants, tasks)
     progress("timing the variants")
     timed = _timed([_with_results(variant, found) for variant in built])
     fp32 = timed[0]
     final = [replace(v, refused=_refused(v, fp32, precision)) for v in timed]
     _require_kept(final, precision)
     final = [left_out_if_refused(variant) for variant in final]
-    frames.require_scored(found.fp32)
+    scored = next(iter(found.values())).fp32
+    frames.require_scored(scored)
     return Variants(
         built=tuple(sorted(final, key=lambda variant: _rank(variant, fp32))),
         functions=functions,
@@ -114,15 +119,16 @@ def make_variants(
         warnings=(
             *data.warnings,
             *checks.warnings(),
-            *(found.fp32.warnings if found.fp32 is not None else ()),
+            *(scored.warnings if scored is not None else ()),
         ),
     )
 
 
 def _fp32_alone(
-    task: Task,
+    tasks: Mapping[str, Task],
     manifest: Manifest,
     network: onnx.ModelProto,
+    outputs: Sequence[ExportedOutput],
     frames: ExportFrames,
     progress: Callable[[str], None],
 ) -> Variants:
@@ -135,13 +141,14 @@ def _fp32_alone(
     dataset: Dataset = frames.compared
     if frames.has_truth and frames.frames is not None:
         dataset = frames.frames
-    data = DataSplit(manifest.inputs, task.size, dataset, dataset)
-    function = fp32.score_function()
+    data = DataSplit(manifest.inputs, truth_size(outputs), dataset, dataset)
+    function = fp32.function()
     worst: Sequence[int] = range(min(len(dataset), _SHOWN))
     if dataset[0].truth is not None:
         progress(f"scoring fp32 on {len(dataset)} frames")
-        found = evaluate(data.held_out_frames(), function, {}, task)
-        fp32, worst = _with_results(fp32, found), found.worst_frames
+        found = evaluate(data.held_out_frames(), function, {}, tasks)
+        worst = next(iter(found.values())).worst_frames
+        fp32 = _with_results(fp32, found)
     frames.require_scored(fp32.score)
     return Variants(
         built=(fp32,),
@@ -169,19 +176,26 @@ def _ranges(
     )
 
 
-def _with_results(variant: BuiltVariant, found: Evaluation) -> BuiltVariant:
-    scores = {"fp32": found.fp32, **found.scores}
+def _with_results(
+    variant: BuiltVariant, found: Mapping[str, Evaluation]
+) -> BuiltVariant:
+    main = next(iter(found.values()))
+    scores = {"fp32": main.fp32, **main.scores}
     return replace(
         variant,
-        frames=found.frames,
+        frames=main.frames,
         score=scores.get(variant.name),
-        comparison=found.comparisons.get(variant.name),
+        comparisons={
+            name: evaluation.comparisons[variant.name]
+            for name, evaluation in found.items()
+            if variant.name in evaluation.comparisons
+        },
     )
 
 
-def _worst(found: Evaluation) -> dict[int, tuple[str, ...]]:
+def _worst(found: Mapping[str, Evaluation]) -> dict[int, tuple[str, ...]]:
     worst: dict[int, tuple[str, ...]] = {}
-    for name, comparison in found.comparisons.items():
+    for name, comparison in next(iter(found.values())).comparisons.items():
         for number in comparison.worst_frames:
             worst[number] = (*worst.get(number, ()), name)
     return worst
@@ -199,7 +213,7 @@ def _refused(
 ) -> str | None:
     if variant.comparison is None:
         return None
-    over = variant.comparison.over(precision.budget)
+    over = variant.over(precision.budget)
     if over is not None or not precision.auto or variant.name != "int8-cpu":
         return over
     if _faster(variant, fp32):

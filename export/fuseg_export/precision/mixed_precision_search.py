@@ -1,21 +1,24 @@
 """Which layers suffer from INT8, and how few must stay in float.
 
-A layer's sensitivity is the share of labels that change when it alone is quantized.
+A layer's sensitivity is the share of labels that change when it alone is quantized; of
+several outputs the mean of what each of their kinds takes for it.
 The most sensitive go back to float until the network is within its budget.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
-
-from fuseg.dataset.metrics import label_agreement
+from numpy.typing import NDArray
 
 from ..frames.packing import PackedFrame
-from .evaluate import Comparison, Task, evaluate, score_function
+from ..outputs.base import Task
+from ..outputs.comparison import Comparison, over
+from .evaluate import evaluate, network_function
 from .options import Budget
 
 __all__ = ["MixedPrecision", "search", "sensitivity"]
@@ -31,8 +34,8 @@ class MixedPrecision:
         float_nodes: Nodes that stay in float, the most sensitive first.
         sensitivity: Share of labels that each node changes alone, largest first;
             empty if INT8 throughout is within the budget.
-        all_int8: With everything quantized.
-        mixed: With ``float_nodes`` in float; over the budget if nothing helped.
+        all_int8: The first output with everything quantized.
+        mixed: It with ``float_nodes`` in float; over the budget if nothing helped.
     """
 
     float_nodes: tuple[str, ...]
@@ -45,23 +48,28 @@ def sensitivity(
     network: onnx.ModelProto,
     nodes: Sequence[str],
     quantize: Quantize,
-    task: Task,
+    tasks: Mapping[str, Task],
     frames: Sequence[PackedFrame],
 ) -> dict[str, float]:
     """Share of labels that each of these nodes changes alone, largest first."""
-    fp32 = score_function(network)
-    expected = [task.label(fp32(frame.tensors)) for frame in frames]
-    changes = {}
+
+    def results(model: onnx.ModelProto) -> list[list[NDArray[Any]]]:
+        function = network_function(model)
+        found = (function(frame.tensors) for frame in frames)
+        return [
+            [task.result(tensors[task.tensor]) for task in tasks.values()]
+            for tensors in found
+        ]
+
+    expected, changes = results(network), {}
     for node in nodes:
-        variant = score_function(quantize([n for n in nodes if n != node]))
-        changes[node] = 1 - float(
-            np.mean(
-                [
-                    label_agreement(task.label(variant(frame.tensors)), labels)
-                    for frame, labels in zip(frames, expected, strict=True)
-                ]
-            )
-        )
+        found = results(quantize([n for n in nodes if n != node]))
+        equal = [
+            task.agreement(wanted, got)
+            for own, other in zip(expected, found, strict=True)
+            for task, wanted, got in zip(tasks.values(), own, other, strict=True)
+        ]
+        changes[node] = 1 - float(np.mean(equal))
     return dict(sorted(changes.items(), key=lambda item: -item[1]))
 
 
@@ -69,7 +77,7 @@ def search(
     network: onnx.ModelProto,
     nodes: Sequence[str],
     quantize: Quantize,
-    task: Task,
+    tasks: Mapping[str, Task],
     frames: Sequence[PackedFrame],
     *,
     budget: Budget,
@@ -86,31 +94,32 @@ def search(
         quantize: Gives the variant in which these nodes stay in float.
         frames: Of the calibration, not those that the variant is evaluated on later.
     """
-    fp32 = score_function(network)
+    fp32, main = network_function(network), next(iter(tasks))
 
-    def comparison(kept: Collection[str]) -> Comparison:
-        variant = {"": score_function(quantize(kept))}
-        return evaluate(frames, fp32, variant, task).comparisons[""]
+    def comparisons(kept: Collection[str]) -> dict[str, Comparison]:
+        variant = {"": network_function(quantize(kept))}
+        found = evaluate(frames, fp32, variant, tasks)
+        return {name: evaluation.comparisons[""] for name, evaluation in found.items()}
 
-    all_int8 = comparison(())
-    if all_int8.over(budget) is None:
-        return MixedPrecision((), {}, all_int8, all_int8)
+    all_int8 = comparisons(())
+    if over(all_int8, budget) is None:
+        return MixedPrecision((), {}, all_int8[main], all_int8[main])
     progress("finding the layers that INT8 hurts")
-    order = sensitivity(network, nodes, quantize, task, frames)
+    order = sensitivity(network, nodes, quantize, tasks, frames)
     nodes = list(order)
     few, many, found = 0, 1, all_int8
     while True:
         many = min(many, len(nodes))
         progress(f"trying INT8 with {many} of {len(nodes)} layers in float")
-        found = comparison(nodes[:many])
-        if found.over(budget) is None or many == len(nodes):
+        found = comparisons(nodes[:many])
+        if over(found, budget) is None or many == len(nodes):
             break
         few, many = many, 2 * many
-    while many - few > 1 and found.over(budget) is None:
+    while many - few > 1 and over(found, budget) is None:
         middle = (few + many) // 2
-        tried = comparison(nodes[:middle])
-        if tried.over(budget) is None:
+        tried = comparisons(nodes[:middle])
+        if over(tried, budget) is None:
             many, found = middle, tried
         else:
             few = middle
-    return MixedPrecision(tuple(nodes[:many]), order, all_int8, found)
+    return MixedPrecision(tuple(nodes[:many]), order, all_int8[main], found[main])

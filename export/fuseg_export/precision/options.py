@@ -21,16 +21,19 @@ class Budget:
         miou_drop: Of the mean IoU; applies where the truth is known.
         class_drop: Of the IoU of any class.
         agreement: Share of equal labels that there must be.
+        share: How much of its own budget an output of another kind may use.
     """
 
     miou_drop: float = 0.005
     class_drop: float = 0.02
     agreement: float = 0.995
+    share: float = 1.0
 
     def halved(self) -> Budget:
         """Half of each loss: for a few frames, when others may be harder."""
         agreement = 1 - (1 - self.agreement) / 2
-        return Budget(self.miou_drop / 2, self.class_drop / 2, agreement)
+        drops = self.miou_drop / 2, self.class_drop / 2
+        return Budget(*drops, agreement, self.share / 2)
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ def _classes(report: ExportReport) -> str:
     scored = [variant for variant in report.variants if variant.score is not None]
     if not scored:
         return ""
-    (output,) = report.manifest.label_outputs
+    output = report.manifest.label_outputs[0]
     headings, rows = class_rows(scored)
     colored = [
         [f"{_swatch(entry.color)}{html.escape(row[0])}", *map(html.escape, row[1:])]
@@ -126,7 +126,7 @@ def _classes(report: ExportReport) -> str:
 def _frames(report: ExportReport) -> str:
     if not report.drawn:
         return ""
-    (output,) = report.manifest.label_outputs
+    output = report.manifest.label_outputs[0]
     legend = "".join(
         f"<li>{_swatch(entry.color)}{html.escape(entry.name)}</li>\n"
         for entry in output.classes

@@ -15,7 +15,8 @@ from fuseg.manifest import Input, Manifest
 
 from ..frames.frame_set import FrameSet
 from ..frames.packing import PackedFrame
-from ..precision.evaluate import ScoreFunction, Task
+from ..outputs.label_task import LabelTask
+from ..precision.evaluate import NetworkFunction
 from ..precision.make_variants import Variants
 
 __all__ = ["DrawnFrame", "Pane", "draw", "draw_frame"]
@@ -47,7 +48,9 @@ def draw(variants: Variants, manifest: Manifest) -> tuple[DrawnFrame, ...]:
     variant is left out where too few labels differ to be seen; so is a frame where that
     leaves no variant.
     """
-    drawn = []
+    drawn: list[DrawnFrame] = []
+    if not manifest.label_outputs:
+        return ()
     for number in sorted(variants.worth_showing):
         frame, packed = variants.split.held_out_frame(number)
         labelled = variants.worth_showing[number]
@@ -61,7 +64,7 @@ def draw(variants: Variants, manifest: Manifest) -> tuple[DrawnFrame, ...]:
 def draw_frame(
     frame: FrameSet,
     packed: PackedFrame,
-    functions: Mapping[str, ScoreFunction],
+    functions: Mapping[str, NetworkFunction],
     manifest: Manifest,
 ) -> tuple[Pane, ...]:
     """The panes of one frame; none if all of several variants look like fp32.
@@ -69,10 +72,13 @@ def draw_frame(
     Args:
         functions: The variants, fp32 first.
     """
-    (output,) = manifest.label_outputs
-    task = Task.of(output)
+    output = manifest.label_outputs[0]
+    task = LabelTask.of(output)
     palette = [value for entry in output.classes for value in entry.color]
-    labels = {n: task.label(scores(packed.tensors)) for n, scores in functions.items()}
+    labels = {
+        name: task.result(function(packed.tensors)[task.tensor])
+        for name, function in functions.items()
+    }
     fp32 = labels.pop("fp32")
     variants: list[Pane] = []
     for name, own in labels.items():

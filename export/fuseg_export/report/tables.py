@@ -115,7 +115,7 @@ def class_rows(scored: Sequence[BuiltVariant]) -> Table:
 def score_words(report: ExportReport) -> list[str]:
     """How fp32 scores on the truth, and what the numbers leave out; maybe nothing."""
     full = next(variant for variant in report.variants if variant.name == "fp32")
-    if full.score is None:
+    if full.score is None or report.tail is None:
         return []
     height, width = report.tail.size
     first, *rest = full.score.words

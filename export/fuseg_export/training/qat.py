@@ -21,17 +21,13 @@ from fuseg.manifest import input_shapes
 
 from ..frames.packing import PackedFrame
 from ..models import ReferenceModel
-from ..network.outputs import OneOutput
+from ..network.outputs import SelectedOutputs
+from ..outputs.comparison import Comparison
+from ..outputs.label_task import LabelTask
 from ..passes.cut_tail import cut_tail
 from ..passes.simplify import simplify
 from ..precision.calibrate import calibrate
-from ..precision.evaluate import (
-    Comparison,
-    ScoreFunction,
-    Task,
-    evaluate,
-    score_function,
-)
+from ..precision.evaluate import NetworkFunction, evaluate, network_function
 from ..precision.int8.qdq_placement import CPU, TENSORRT
 from ..precision.int8.quantize import quantize
 from ..reference import at_size
@@ -109,7 +105,7 @@ def measure(
         held_out: With the true labels, evaluated on.
 
     Returns:
-        By variant, ``before int8-cpu`` and so on, an `evaluate.Comparison` as a dict,
+        By variant, ``before int8-cpu`` and so on, a `Comparison` as a dict,
         with ``miou_ratio``: the mean IoU as a share of ``before``'s in float32.
     """
     fp32, task, variants = _variants(model, before, train)
@@ -121,26 +117,27 @@ def measure(
         PackedFrame(tensors, at_size(held_out.labels[number], task.size))
         for number, tensors in enumerate(_packed(model, held_out, len(held_out)))
     )
-    found = evaluate(frames, fp32, functions, task)
+    found = evaluate(frames, fp32, functions, {"labels": task})["labels"]
     return {name: _record(comparison) for name, comparison in found.comparisons.items()}
 
 
 def _variants(
     model: ReferenceModel, network: nn.Module, train: RenderedFrames
-) -> tuple[ScoreFunction, Task, dict[str, ScoreFunction]]:
+) -> tuple[NetworkFunction, LabelTask, dict[str, NetworkFunction]]:
     shapes = input_shapes(model.inputs)
     example = {name: torch.zeros(shape) for name, shape in shapes.items()}
-    exported = to_onnx(OneOutput(network.eval(), None), example, _OPSET).model
+    whole = SelectedOutputs(network.eval(), [()])
+    exported = to_onnx(whole, example, _OPSET).model
     plain = {name: tensor.numpy() for name, tensor in example.items()}
     graph, tail = cut_tail(simplify(exported, plain)[0])
     ranges = calibrate(graph, _packed(model, train, CALIBRATED_ON))
     variants = {
-        name: score_function(quantize(graph, ranges, scheme))
+        name: network_function(quantize(graph, ranges, scheme))
         for name, scheme in _SCHEMES.items()
     }
     classes = tuple(c.name for c in model.classes)
-    task = Task(classes, model.ignore, tail.size, tail.align_corners)
-    return score_function(graph), task, variants
+    task = LabelTask(classes, model.ignore, tail.size, tail.align_corners)
+    return network_function(graph), task, variants
 
 
 def _packed(

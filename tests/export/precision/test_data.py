@@ -25,7 +25,7 @@ NUMBERS = list(range(1, 13))
 
 
 def target(*, known=False):
-    return Target("w", "n", None, INPUTS, None, 255, known, ())
+    return Target("w", "n", None, INPUTS, (), known, ())
 
 
 @pytest.fixture

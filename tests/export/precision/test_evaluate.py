@@ -7,14 +7,15 @@ import pytest
 
 from fuseg.errors import ArgumentError
 from fuseg_export.frames.packing import PackedFrame
+from fuseg_export.outputs.label_task import LabelTask
 from fuseg_export.precision.calibrate import calibrate
-from fuseg_export.precision.evaluate import Task, evaluate, score_function
+from fuseg_export.precision.evaluate import evaluate, network_function
 from fuseg_export.precision.int8.qdq_placement import CPU
 from fuseg_export.precision.int8.quantize import quantizable, quantize
 from fuseg_export.precision.mixed_precision_search import search, sensitivity
 from fuseg_export.precision.options import Budget
 
-TASK = Task(("floor", "wall", "ball"), 255, (2, 4))
+TASK = LabelTask(("floor", "wall", "ball"), 255, (2, 4))
 
 
 def scores(labels):
@@ -29,9 +30,9 @@ TRUTH = np.array([[0, 0, 1, 1], [2, 2, 2, 255]], np.uint8)
 
 
 def comparison(frames, less=LESS):
-    return evaluate(frames, lambda _: FULL, {"less": lambda _: less}, TASK).comparisons[
-        "less"
-    ]
+    variants = {"less": lambda _: {"logits": less}}
+    found = evaluate(frames, lambda _: {"logits": FULL}, variants, {"labels": TASK})
+    return found["labels"].comparisons["less"]
 
 
 def test_agreement_miou_and_the_worst_class():
@@ -68,7 +69,7 @@ def test_each_part_of_the_budget():
 
 
 def test_half_a_budget():
-    assert Budget(0.01, 0.02, 0.9).halved() == Budget(0.005, 0.01, 0.95)
+    assert Budget(0.01, 0.02, 0.9).halved() == Budget(0.005, 0.01, 0.95, share=0.5)
 
 
 def test_scores_that_are_no_numbers_are_over_every_budget():
@@ -84,10 +85,10 @@ def test_the_interval_holds_the_drop_and_shrinks_with_the_frames():
         frames = [PackedFrame({"n": rng.integers(2)}, TRUTH) for _ in range(count)]
         found = evaluate(
             frames,
-            lambda _: FULL,
-            {"": lambda tensors: LESS if tensors["n"] else FULL},
-            TASK,
-        ).comparisons[""]
+            lambda _: {"logits": FULL},
+            {"": lambda tensors: {"logits": LESS if tensors["n"] else FULL}},
+            {"labels": TASK},
+        )["labels"].comparisons[""]
         low, high = found.interval
         assert low <= found.miou_drop <= high
         return high - low
@@ -106,24 +107,26 @@ def outlier(exported, frames):
     model, tail = exported("depthwise")
     given = [PackedFrame(tensors) for tensors in frames("depthwise", 6)]
     ranges = calibrate(model, (frame.tensors for frame in given))
-    task = Task((), 255, tail.size, tail.align_corners)
+    task = LabelTask((), 255, tail.size, tail.align_corners)
     return model, task, given, lambda keep: quantize(model, ranges, CPU, keep)
 
 
 def test_a_planted_outlier_is_found_and_kept_in_float(outlier):
     model, task, given, make = outlier
     budget = Budget(agreement=0.97)
-    found = search(model, quantizable(model, CPU), make, task, given, budget=budget)
+    found = search(
+        model, quantizable(model, CPU), make, {"labels": task}, given, budget=budget
+    )
     assert found.all_int8.over(budget) is not None
     assert found.mixed.over(budget) is None
     assert 0 < len(found.float_nodes) < len(found.sensitivity)
     assert "/network/deep.0/deep.0.0/Conv" in found.float_nodes, (
         "which reads the loud channel"
     )
-    own = score_function(make(found.float_nodes))
-    full = score_function(model)
+    own = network_function(make(found.float_nodes))
+    full = network_function(model)
     agree = [
-        (task.label(own(c.tensors)) == task.label(full(c.tensors))).mean()
+        task.agreement(*(task.result(f(c.tensors)["logits"]) for f in (own, full)))
         for c in given
     ]
     assert np.mean(agree) == pytest.approx(found.mixed.agreement)
@@ -131,7 +134,9 @@ def test_a_planted_outlier_is_found_and_kept_in_float(outlier):
 
 def test_the_loud_channel_s_reader_is_the_most_sensitive(outlier):
     model, task, given, make = outlier
-    found = sensitivity(model, quantizable(model, CPU), make, task, given[:2])
+    found = sensitivity(
+        model, quantizable(model, CPU), make, {"labels": task}, given[:2]
+    )
     first = next(iter(found))
     assert first in ("/network/enter/Conv", "/network/deep.0/deep.0.0/Conv")
     changes = list(found.values())
@@ -142,7 +147,9 @@ def test_the_loud_channel_s_reader_is_the_most_sensitive(outlier):
 def test_nothing_stays_in_float_that_is_good_enough_in_int8(outlier):
     model, task, given, make = outlier
     free = Budget(1, 1, 0)
-    found = search(model, quantizable(model, CPU), make, task, given, budget=free)
+    found = search(
+        model, quantizable(model, CPU), make, {"labels": task}, given, budget=free
+    )
     assert found.float_nodes == ()
     assert found.sensitivity == {}
     assert found.mixed is found.all_int8

@@ -29,7 +29,7 @@ def pixels(png):
 def program(labels):
     """Scores that give these labels of two classes."""
     scores = np.stack([labels == 0, labels == 1]).astype(np.float32)[None]
-    return lambda _: np.ascontiguousarray(scores)
+    return lambda _: {"scores": np.ascontiguousarray(scores)}
 
 
 def panes(variants, truth=None, order="RGB"):
@@ -42,7 +42,7 @@ def panes(variants, truth=None, order="RGB"):
         classes=CLASSES,
         tail=Tail((), SIZE),
     )
-    manifest = SimpleNamespace(inputs=inputs, outputs=(output,))
+    manifest = SimpleNamespace(inputs=inputs, label_outputs=(output,))
     depth = np.tile(np.arange(1000, 5000, 100, dtype=np.uint16), (20, 1))
     depth[:, 0] = 0
     arrays = {

@@ -9,8 +9,8 @@ import pytest
 
 from fuseg.cli.printing import print_table
 from fuseg.dataset.metrics import score
+from fuseg_export.outputs.comparison import Comparison
 from fuseg_export.precision.built_variant import BuiltVariant
-from fuseg_export.precision.evaluate import Comparison
 from fuseg_export.precision.mixed_precision_search import MixedPrecision
 from fuseg_export.report.tables import brief_rows, remarks, variant_rows
 
@@ -23,7 +23,16 @@ def variant(drop, worst):
     compared = Comparison(8, 0.99667, 1.9, 0.9, drop, interval, "platform", worst, (1,))
     mixed = MixedPrecision(("one", "two"), {"one": 0.5, "two": 0.4}, compared, compared)
     return BuiltVariant(
-        *("int8-trt8", ("tensorrt-8",), {}, MODEL, 8, SCORE, compared, mixed),
+        *(
+            "int8-trt8",
+            ("tensorrt-8",),
+            {},
+            MODEL,
+            8,
+            SCORE,
+            {"labels": compared},
+            mixed,
+        ),
         times={"openvino": 1234.5, "onnxruntime": 2000.0},
         refused="IoU of platform falls by 0.0362, more than 0.02",
     )

@@ -18,7 +18,7 @@ from fuseg.errors import ArgumentError, ExportError
 from fuseg.ops import upsample_argmax
 from fuseg_export.frames import selection
 from fuseg_export.precision import make_variants
-from fuseg_export.precision.evaluate import score_function
+from fuseg_export.precision.evaluate import network_function
 from fuseg_export.precision.options import Budget, Precision, parse_kinds
 
 ALL = ["fp32", "fp16", "int8-cpu", "int8-trt", "int8-trt8"]
@@ -67,11 +67,11 @@ def test_every_variant_is_in_the_bundle_and_labels_like_fp32(export_two, monkeyp
             assert (found.stage, found.against) == (variant.name, "fp32")
             assert found.frames == 5
             assert found.label_agreement >= 0.9
-        scores = score_function(model)
+        scores = network_function(model)
         for frames, expected in bundle.samples():
             labels = expected["labels"]
             tensors = segmenter.preprocess(**frames)
-            own = upsample_argmax(scores(tensors)[0], size=labels.shape)
+            own = upsample_argmax(scores(tensors)["logits"][0], size=labels.shape)
             agree = np.mean(own == labels)
             assert agree == 1 if variant.name == "fp32" else agree > 0.9
     opsets = {name: n.opset for name, n in bundle.manifest.graphs[0].networks.items()}

@@ -1,0 +1,25 @@
+"""Outputs of the network that is exported: one file for each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .base import ExportedOutput, OutputRequest
+from .segmentation import Segmentation
+
+__all__ = ["KINDS", "ExportedOutput", "OutputRequest", "main_first", "truth_size"]
+
+KINDS = {
+    "segmentation": Segmentation,
+}
+
+
+def main_first(outputs: Sequence[ExportedOutput]) -> list[ExportedOutput]:
+    """The first segmentation, which true labels are of, before all others."""
+    return sorted(outputs, key=lambda output: not isinstance(output, Segmentation))
+
+
+def truth_size(outputs: Sequence[ExportedOutput]) -> tuple[int, int] | None:
+    """(H, W) of the labels that the network gives itself; None if it gives none."""
+    main = main_first(outputs)[0]
+    return main.record.tail.size if isinstance(main, Segmentation) else None
