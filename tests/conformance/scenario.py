@@ -22,7 +22,10 @@ from fuseg.backends.tensorrt import engines
 from fuseg.backends.tensorrt.backend import open_engine
 from fuseg.backends.tensorrt.libraries import RTX, TENSORRT, Library
 from fuseg.backends.tensorrt.rtx import open_portable_engine
+from fuseg.backends.tensors import Shared
+from fuseg.cuda.buffers import Buffers
 from fuseg.errors import BackendError, BuildError
+from fuseg.runtime.executor import shapes
 
 
 def scenario(version: str, folder: Path) -> set[Use]:
@@ -82,3 +85,15 @@ def _use(opened: bundle.Bundle, library: Library) -> None:
         segmenter = fuseg.load(opened, backend=backend)
         rgb, depth = np.zeros((*SIZE, 3), np.uint8), np.ones(SIZE, np.uint16)
         assert segmenter(rgb=rgb, depth=depth).labels.shape == SIZE
+    _use_as_part(opened, registry.load(opened, backend_name, fp32), device)
+
+
+def _use_as_part(opened: bundle.Bundle, backend: Any, device: Any) -> None:
+    """Run an engine as one graph of several."""
+    with device.active():
+        buffers, shared = Buffers(device, backend), Shared()
+        stream = buffers.stream()
+        backend.bind(*shapes(opened.manifest), buffers, stream, shared)
+        shared.give_scratch(buffers)
+        backend.enqueue()
+        device.synchronize(stream)

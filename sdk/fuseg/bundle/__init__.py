@@ -155,7 +155,7 @@ class Bundle:
         return data
 
     def network(self, variant: Variant) -> Network:
-        """The ONNX file that runs the bundle in this variant.
+        """The one ONNX file that runs the bundle in this variant.
 
         Raises:
             BundleError: The bundle has several graphs.
@@ -163,8 +163,8 @@ class Bundle:
         graphs = self.manifest.graphs
         if len(graphs) > 1:
             raise BundleError(
-                f"{self.path}: graphs must be one to be run by this version of fuseg, "
-                f"got {', '.join(graph.name for graph in graphs)}."
+                f"{self.path}: graphs must be one for it to have one network, got "
+                f"{', '.join(graph.name for graph in graphs)}."
             )
         return self.manifest.network(graphs[0], variant)
 

@@ -154,6 +154,8 @@ def test_programs_are_tuned_on_a_gpu_too(kind, run, path, monkeypatch):
     for variant in ("fp16", "fp32"):
         assert rows[kind, variant]["agreement"] > 0.99
         assert rows[kind, variant]["p50_ms"] > 0
+    replayed = run("verify", "--backend", kind)
+    assert {s["variant"] for s in replayed["samples"]} == {"fp16", "fp32"}
     (chosen,) = [row for row in report["rows"] if row["chosen"]]
     segmenter = fuseg.load(path)
     assert segmenter.backend_name == chosen["backend"]
