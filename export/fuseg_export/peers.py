@@ -82,7 +82,7 @@ def _recipe(bundle: Bundle, threads: int) -> Peer:
     if full is None:
         return Peer(RECIPE, unavailable="the bundle has no float32 network to run.")
     cv2.setNumThreads(threads)
-    inputs, (output,) = bundle.manifest.inputs, bundle.manifest.label_outputs
+    inputs, (output,) = bundle.manifest.sensors, bundle.manifest.label_outputs
     model = with_tail(bundle.read(bundle.network(full).file), output)
     session = open_cpu_session(model, threads)
 
@@ -137,7 +137,7 @@ def _pytorch(
     torch.set_num_threads(threads)
     network = build_network(target)
     load_checkpoint(network, checkpoint)
-    inputs, (output,) = bundle.manifest.inputs, bundle.manifest.label_outputs
+    inputs, (output,) = bundle.manifest.sensors, bundle.manifest.label_outputs
     shapes = input_shapes(inputs)
     word = bundle.manifest.provenance.get("output")
     with torch.inference_mode():

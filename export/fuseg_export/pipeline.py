@@ -222,7 +222,7 @@ def _compare(
     graphs: NetworkGraphs,
     frames: ExportFrames,
 ) -> list[StageResult]:
-    names = list(input_shapes(segmenter.manifest.inputs))
+    names = list(input_shapes(segmenter.manifest.sensors))
     programs = {"torch": torch_program(network, names, graphs.outputs)}
     for stage, graph in graphs.stages.items():
         programs[stage] = onnx_program(graph, graphs.outputs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from . import _kernels
 from .backends import Backend, GpuBackend
 from .bundle import Bundle
-from .errors import ArgumentError, BundleError
+from .errors import ArgumentError, BundleError, DTypeError
 from .manifest import Manifest, Variant
 from .runtime.frame_loop import Request, Ticket
 from .runtime.results import Result, Segmentation
@@ -144,7 +144,8 @@ class Segmenter:
                 Segmenter all frames carry stamps or none does. If the backend is on a
                 GPU, arrays that are there (DLPack, ``__cuda_array_interface__``) are
                 read where they are, after the work that their owner has begun on them;
-                they are taken to have valid pixels.
+                they are taken to have valid pixels. For an input of texts: see
+                `set_prompts`.
 
         Returns:
             Labels and all that is known about them, and by name the results of the
@@ -225,8 +226,38 @@ class Segmenter:
         """
         self._calls.call(self._reset)
 
+    @property
+    def texts(self) -> dict[str, tuple[str, ...]]:
+        """By input name, the texts that are in force; those that were never given, and
+        have no default, are not in it."""
+        known = self._session.loop.texts.known
+        return {name: found.texts for name, found in known.items()}
+
+    def set_prompts(
+        self, prompts: str | Sequence[str], *, name: str | None = None
+    ) -> None:
+        """Set the texts of an input; the next call reads them.
+
+        They stay until others are set, here or in a call: ``segmenter(rgb=rgb,
+        prompt="a chair")`` sets them for that call and those that follow. Texts that
+        are the same as before cost nothing; others are tokenized here, and the graphs
+        that read them run again in the next call.
+
+        Args:
+            prompts: A text, or a list of them where the bundle takes several.
+            name: The input, where the bundle has several of texts.
+
+        Raises:
+            ArgumentError: the bundle has no input of texts, or several and none is
+                named; there are too many texts, or too few; one is too long or empty
+                and must not be.
+            DTypeError: a text is no string.
+        """
+        self._calls.call(self._set_prompts, prompts, name)
+
     def clone(self) -> Segmenter:
-        """A Segmenter with the same weights, buffers of its own and no held frames."""
+        """A Segmenter with the same weights and texts, buffers of its own, and no held
+        frames."""
         return self._calls.call(self._clone)
 
     def close(self) -> None:
@@ -281,6 +312,20 @@ class Segmenter:
 
     def _reset(self) -> None:
         self._session.current().executor.reset()
+
+    def _set_prompts(self, prompts: str | Sequence[str], name: str | None) -> None:
+        known = [text.name for text in self.manifest.texts]
+        chosen = known if name is None else [name]
+        if len(chosen) != 1 or chosen[0] not in known:
+            got = "none" if name is None else repr(name)
+            raise ArgumentError(
+                f"name must be an input of texts of this bundle, "
+                f"{', '.join(known) or 'which has none'}, got {got}."
+            )
+        if prompts is None:
+            raise DTypeError("prompts must be a string, or a list of them, got None.")
+        texts = self._session.current().texts
+        texts.known, _ = texts.take({chosen[0]: prompts})
 
     def _clone(self) -> Segmenter:
         twin = Segmenter.__new__(Segmenter)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, get_args, get_type_hints
+from typing import Any, Union, get_args, get_type_hints
 
 from fuseg.manifest.schema import Range
 
@@ -55,8 +55,8 @@ def without_null(hint: Any) -> Any:
     """A hint that is None where a key is absent, as JSON has the key: never null."""
     if type(None) not in get_args(hint):
         return hint
-    (rest,) = (arg for arg in get_args(hint) if arg is not type(None))
-    return rest
+    rest = tuple(arg for arg in get_args(hint) if arg is not type(None))
+    return Union[rest]  # noqa: UP007  of one, it is that one
 
 
 def default_of(field: Any) -> Any:

@@ -79,13 +79,13 @@ def make_variants(
         return _fp32_alone(tasks, manifest, network, outputs, frames, progress)
     data = split(
         target,
-        manifest.inputs,
+        manifest.sensors,
         truth_size(outputs),
         calibration=frames.calibration,
         frames=frames.frames,
     )
     progress(f"calibrating on {len(data.calibration)} frames")
-    checks = CalibrationChecks(manifest.inputs)
+    checks = CalibrationChecks(manifest.sensors)
     ranges = _ranges(network, data, checks, precision)
     built = [build_fp32(network)]
     if "fp16" in precision.kinds:
@@ -141,7 +141,7 @@ def _fp32_alone(
     dataset: Dataset = frames.compared
     if frames.has_truth and frames.frames is not None:
         dataset = frames.frames
-    data = DataSplit(manifest.inputs, truth_size(outputs), dataset, dataset)
+    data = DataSplit(manifest.sensors, truth_size(outputs), dataset, dataset)
     function = fp32.function()
     worst: Sequence[int] = range(min(len(dataset), _SHOWN))
     if dataset[0].truth is not None:

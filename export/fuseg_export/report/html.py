@@ -92,7 +92,7 @@ def _facts(report: ExportReport) -> str:
         "network": f"{known['target']}, checkpoint sha256 {known['checkpoint_sha256']}",
         "inputs": "; ".join(
             f"{i.name} ({i.kind}, {i.resize.height} x {i.resize.width})"
-            for i in report.manifest.inputs
+            for i in report.manifest.sensors
         ),
         "variant with": ", ".join(
             [report.manifest.created_by, *(f"{t} {known[t]}" for t in tools)]

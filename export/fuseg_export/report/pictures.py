@@ -91,7 +91,7 @@ def draw_frame(
         return ()
     panes = [
         Pane(entry.name, _sensor(entry, frame.arrays[entry.name], task.size))
-        for entry in manifest.inputs
+        for entry in manifest.sensors
     ]
     truth = packed.truth
     if truth is None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..manifest import Graph, Manifest, State
 from ..manifest.graphs import runnable
-from .base import Arrays, Backend
+from .base import Arrays, Backend, Shapes
 
 __all__ = ["Program", "ProgramBackend", "StateValue"]
 
@@ -232,6 +232,28 @@ class ProgramBackend:
         if not before:
             for index in range(len(self._manifest.states)):
                 self._reset(index)
+
+    def resize(self, sizes: Shapes) -> None:
+        """Bind again, with these sizes of some inputs and what follows from them.
+
+        Raises:
+            BackendError, BundleError: A graph refuses the size; the ones before are in
+                force again.
+        """
+        new = {
+            name: np.zeros(size, self.inputs[name].dtype)
+            for name, size in sizes.items()
+            if self.inputs[name].shape != tuple(size)
+        }
+        arrays = self._arrays_for({**self.inputs, **new})
+        self.bind(
+            {name: arrays[name] for name in self.inputs},
+            {name: arrays[name] for name in self.outputs},
+        )
+
+    def renew(self, names: Collection[str]) -> None:
+        """Say that inputs hold something new that is no frame: no state moves on."""
+        self._program.renew(names)
 
     def run(self) -> None:
         """See `Backend.run`: with a new frame of every input."""

@@ -20,6 +20,7 @@ from ..onnx.self_contained import require_self_contained
 from .container import LARGEST_FILE, MANIFEST, pack, unpack
 from .npy import read_npy
 from .onnx_limits import Tensors, require_bounded
+from .text_members import require_tokenizer
 
 __all__ = ["Bundle", "require_network", "write"]
 
@@ -218,6 +219,10 @@ def _inspect(data: memoryview) -> tuple[Manifest, dict[str, slice]]:
             with _naming(f"member {network.file!r}"):
                 model = data[members[network.file]]
                 require_network(model, network.opset, network.ir_version, reads, writes)
+    for text in manifest.texts:
+        with _naming(f"member {text.tokenizer!r}"):
+            tensor = manifest.tensors[text.tensor]
+            require_tokenizer(text, tensor, bytes(data[members[text.tokenizer]]))
     for sample in manifest.samples:
         _inspect_sample(manifest, sample, data, members)
     return manifest, members
@@ -230,11 +235,11 @@ def _inspect_sample(
     for name in (*sample.inputs.values(), *sample.outputs.values()):
         with _naming(f"member {name!r}"):
             arrays[name] = read_npy(data[members[name]])
-    for entry in manifest.inputs:
+    for entry in manifest.sensors:
         member = sample.inputs[entry.name]
         _require_array(member, arrays[member], entry.dtype, entry.frame_shape)
     height, width = manifest.own_size
-    for first in frame_inputs(manifest.inputs)[:1]:
+    for first in frame_inputs(manifest.sensors)[:1]:
         height, width = arrays[sample.inputs[first.name]].shape[:2]
     sides = {"H": height, "W": width}
     for output in manifest.outputs:

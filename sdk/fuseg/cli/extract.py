@@ -41,7 +41,7 @@ def extract(bundle: Bundle, folder: Path) -> list[Path]:
         write_file(folder / name, data)
     written = [folder / name for name in files]
     for number, (frames, expected) in enumerate(bundle.samples()):
-        for entry in manifest.inputs:
+        for entry in manifest.sensors:
             stem = folder / "samples" / entry.name / f"{number:04}"
             written.append(_write_frame(stem, entry, frames[entry.name]))
         for output in manifest.outputs:
@@ -52,7 +52,7 @@ def extract(bundle: Bundle, folder: Path) -> list[Path]:
 
 def inputs_of(bundle: Bundle, folder: Path) -> list[str]:
     """The words that give the extracted frames to ``fuseg run``."""
-    names = [entry.name for entry in bundle.manifest.inputs]
+    names = [entry.name for entry in bundle.manifest.sensors]
     samples = folder / "samples"
     return [w for name in names for w in ("--input", f"{name}={samples / name}")]
 

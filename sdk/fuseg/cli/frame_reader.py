@@ -48,7 +48,7 @@ def require_names(
     Raises:
         ArgumentError: A name is unknown, or missing.
     """
-    known = {entry.name: entry for entry in manifest.inputs}
+    known = {entry.name: entry for entry in manifest.sensors}
     all_names = ", ".join(known)
     for name in given:
         if name not in known:
@@ -129,7 +129,7 @@ class FrameReader:
         channels: Mapping[str, str],
         planes: Mapping[str, str] | None = None,
     ) -> None:
-        self._inputs = {entry.name: entry for entry in manifest.inputs}
+        self._inputs = {entry.name: entry for entry in manifest.sensors}
         self._channels = channels
         self._taken = {
             name: "GRAY" if order == "GRAY" else "RGBA"

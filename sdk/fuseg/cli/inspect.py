@@ -86,7 +86,7 @@ def _brief(value: object) -> str:
 
 def _inputs(manifest: Manifest) -> list[tuple[str, str]]:
     rows = []
-    for entry in manifest.inputs:
+    for entry in manifest.sensors:
         shape = "x".join(map(str, manifest.tensors[entry.tensor].shape))
         first, last = entry.channel, entry.channel + entry.planes - 1
         planes = f"channel {first}" if first == last else f"channels {first} to {last}"
@@ -97,6 +97,12 @@ def _inputs(manifest: Manifest) -> list[tuple[str, str]]:
         rows.append(("", f"if missing: {entry.missing.words}"))
         if entry.statistics is not None:
             rows.append(("", _seen(entry.statistics)))
+    for text in manifest.texts:
+        shape = "x".join(map(str, manifest.tensors[text.tensor].shape))
+        rows.append((text.name, f"text, too long: {text.too_long}"))
+        rows.append(("", f"by {text.tokenizer} into tensor {text.tensor} {shape}"))
+        given = ", ".join(map(repr, text.defaults)) or "none, it must be given"
+        rows.append(("", f"until one is given: {given}"))
     return rows
 
 

@@ -20,6 +20,7 @@ from .inputs import (
     Missing,
     PlaneInput,
     Resize,
+    TextInput,
     frame_inputs,
     input_shapes,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "Tail",
     "Tensor",
     "TensorOutput",
+    "TextInput",
     "Upsample",
     "Variant",
     "Verification",
@@ -84,8 +86,8 @@ class Manifest(Record):
         name: The name of the bundle.
         created_by: The program that wrote it, and its version.
         tensors: By name, what inputs fill and graphs read and write.
-        inputs: The sensors. Together they fill every channel of every tensor that no
-            graph writes, once.
+        inputs: The sensors, and texts. Together they fill every channel of every tensor
+            that no graph writes, once.
         graphs: The networks, in running order.
         outputs: What is made of the tensors.
         variants: The precisions of the graphs, in order of preference.
@@ -101,7 +103,7 @@ class Manifest(Record):
     name: str
     created_by: str
     tensors: dict[str, Tensor]
-    inputs: tuple[Input, ...]
+    inputs: tuple[Input | TextInput, ...]
     graphs: tuple[Graph, ...]
     outputs: tuple[Output, ...]
     variants: tuple[Variant, ...]
@@ -142,6 +144,16 @@ class Manifest(Record):
         """Whether it has more than one graph, a state, or a dimension."""
         return len(self.graphs) > 1 or bool(self.states) or bool(self.dimensions)
 
+    @property
+    def sensors(self) -> tuple[Input, ...]:
+        """The inputs that give frames."""
+        return tuple(i for i in self.inputs if not isinstance(i, TextInput))
+
+    @property
+    def texts(self) -> tuple[TextInput, ...]:
+        """The inputs that are settings."""
+        return tuple(i for i in self.inputs if isinstance(i, TextInput))
+
     def shapes(
         self, size: Literal["min", "typical", "max"]
     ) -> dict[str, tuple[int, ...]]:
@@ -159,7 +171,7 @@ class Manifest(Record):
         """(H, W) of results that lie over no camera's frame."""
         for output in self.label_outputs:
             return output.tail.size
-        for entry in frame_inputs(self.inputs):
+        for entry in frame_inputs(self.sensors):
             return entry.resize.height, entry.resize.width
         return 1, 1
 
@@ -176,6 +188,8 @@ class Manifest(Record):
     def members(self) -> tuple[str, ...]:
         """Name, sorted and once each, every member the graphs and samples need."""
         names = {n.file for graph in self.graphs for n in graph.networks.values()}
+        for entry in self.inputs:
+            names |= {*entry.members}
         for sample in self.samples:
             names |= {*sample.inputs.values(), *sample.outputs.values()}
         return tuple(sorted(names))
@@ -186,8 +200,8 @@ class Manifest(Record):
             require(bool(getattr(self, key)), f"{key} must not be empty.")
         for key in ("inputs", "outputs", "variants"):
             require_unique(key, [entry.name for entry in getattr(self, key)])
-        require_dimensions(self.dimensions, self.tensors, ())
         self._check_inputs()
+        self._check_texts()
         largest = self.shapes("max")
         for index, output in enumerate(self.outputs):
             require(
@@ -205,6 +219,7 @@ class Manifest(Record):
             self.states,
             tensors=self.tensors,
             filled=[entry.tensor for entry in self.inputs],
+            clocks=[entry.tensor for entry in self.sensors],
             results=[entry.tensor for entry in self.outputs],
         )
         self._check_siblings()
@@ -212,7 +227,7 @@ class Manifest(Record):
         self._check_members()
 
     def _check_inputs(self) -> None:
-        first = next(iter(frame_inputs(self.inputs)), None)
+        first = next(iter(frame_inputs(self.sensors)), None)
         for index, entry in enumerate(self.inputs):
             if isinstance(entry, FrameInput) and first is not None:
                 fit = first.resize.fit
@@ -221,7 +236,7 @@ class Manifest(Record):
                     f"inputs[{index}].resize.fit must be {fit!r}, as {first.name}'s, "
                     f"got {entry.resize.fit!r}.",
                 )
-        for name, shape in input_shapes(self.inputs).items():
+        for name, shape in input_shapes(self.sensors).items():
             require(
                 name in self.tensors,
                 f"tensors must hold {name[:80]!r}, which inputs fill.",
@@ -231,10 +246,42 @@ class Manifest(Record):
                 f"tensors.{name}.shape must be {list(shape)}, as its inputs fill it, "
                 f"got {list(self.tensors[name].shape)}.",
             )
+            dtype = self.tensors[name].dtype
+            require(
+                dtype == "float32",
+                f"tensors.{name}.dtype must be 'float32', as sensors fill it, got "
+                f"{dtype!r}.",
+            )
+
+    def _check_texts(self) -> None:
+        filled = [entry.tensor for entry in self.sensors]
+        require(bool(filled), "inputs must hold one that is no text.")
+        for index, entry in enumerate(self.inputs):
+            if not isinstance(entry, TextInput):
+                continue
+            require(
+                entry.tensor in self.tensors and entry.tensor not in filled,
+                f"inputs[{index}].tensor must be one of tensors that no other input "
+                f"fills, got {entry.tensor[:80]!r}.",
+            )
+            filled.append(entry.tensor)
+            tensor = self.tensors[entry.tensor]
+            try:
+                entry.require_fits(tensor, self.dimensions.get(str(tensor.shape[0])))
+            except ManifestError as err:
+                raise ManifestError(f"inputs[{index}].{err}") from None
+            require(
+                bool(entry.defaults or not self.samples),
+                f"inputs[{index}].default is missing: samples are run with it.",
+            )
+        sources = [entry.tensor for entry in self.texts]
+        require_dimensions(self.dimensions, self.tensors, sources)
 
     def _check_siblings(self) -> None:
         results = {output.tensor for output in self.outputs}
         for index, entry in enumerate(self.inputs):
+            if isinstance(entry, TextInput):
+                continue
             for key in ("policy", "then"):
                 if getattr(entry.missing, key) == "sibling":
                     _, lost = runnable(self.graphs, [entry.tensor])
@@ -268,7 +315,8 @@ class Manifest(Record):
     def _check_members(self) -> None:
         for index, sample in enumerate(self.samples):
             for key in ("inputs", "outputs"):
-                names = [entry.name for entry in getattr(self, key)]
+                known = self.sensors if key == "inputs" else self.outputs
+                names = [entry.name for entry in known]
                 given = getattr(sample, key)
                 require(
                     sorted(given) == sorted(names),

@@ -128,6 +128,7 @@ def require_program(
     *,
     tensors: Collection[str],
     filled: Collection[str],
+    clocks: Collection[str],
     results: Sequence[str],
 ) -> None:
     """Refuse graphs that do not make the outputs' tensors of the inputs', in order.
@@ -135,6 +136,7 @@ def require_program(
     Args:
         tensors: The names of the manifest's tensors.
         filled: Those that inputs fill.
+        clocks: Of these, those of sensors.
         results: Those that outputs are made of.
 
     Raises:
@@ -145,7 +147,7 @@ def require_program(
     """
     require_unique("graphs", [graph.name for graph in graphs])
     nexts = {state.next for state in states}
-    _require_states(states, tensors, filled)
+    _require_states(states, tensors, filled, clocks)
     known = {*filled, *(state.tensor for state in states)}
     writers: dict[str, Graph] = {}
     for index, graph in enumerate(graphs):
@@ -192,7 +194,10 @@ def require_program(
 
 
 def _require_states(
-    states: Sequence[State], tensors: Collection[str], filled: Collection[str]
+    states: Sequence[State],
+    tensors: Collection[str],
+    filled: Collection[str],
+    clocks: Collection[str],
 ) -> None:
     require_unique("states", [state.tensor for state in states])
     require_unique("states[].next", [state.next for state in states])
@@ -209,8 +214,8 @@ def _require_states(
             f"{state.next[:80]!r}.",
         )
         require(
-            state.steps_with in filled,
-            f"{path}.steps_with must be a tensor that an input fills, got "
+            state.steps_with in clocks,
+            f"{path}.steps_with must be a tensor that a sensor fills, got "
             f"{state.steps_with[:80]!r}.",
         )
 

@@ -44,10 +44,14 @@ class CpuExecutor:
         self.survives_fork: bool = getattr(backend, "survives_fork", True)
         self._backend, self._preprocessor = backend, preprocessor
         self.backend: Backend | GpuBackend = backend
+        self._texts = {entry.name: entry.tensor for entry in manifest.texts}
+        # By tensor, the ids that it holds.
+        self._held: dict[str, NDArray[np.int64]] = {}
         self._adapters = adapters(manifest, preprocessor, backend.name)
 
     def start(self, job: FrameJob) -> InFlight:
         """See `Executor.start`."""
+        self._write_texts(job)
         self._preprocessor.fill(job.plan, job.arrays, self._backend.inputs)
         running = InFlight(job, time.perf_counter_ns())
         if self._steps is None:
@@ -65,6 +69,30 @@ class CpuExecutor:
             raise
         running.labelled_ns = time.perf_counter_ns()
         return running
+
+    def _write_texts(self, job: FrameJob) -> None:
+        """Bring texts that are new into their tensors."""
+        new = {
+            tensor: ids
+            for name, tensor in self._texts.items()
+            if (ids := job.texts[name].ids) is not self._held.get(tensor)
+        }
+        if not new:
+            return
+        backend = self._backend
+        sizes = {tensor: ids.shape for tensor, ids in new.items()}
+        if any(backend.inputs[tensor].shape != size for tensor, size in sizes.items()):
+            if not isinstance(backend, ProgramBackend):
+                raise BackendError(
+                    f"{self.name} must be made by fuseg.load for texts of another "
+                    "number, got a backend object of one graph."
+                )
+            backend.resize(sizes)
+        for tensor, ids in new.items():
+            np.copyto(backend.inputs[tensor], ids)
+        if isinstance(backend, ProgramBackend):
+            backend.renew(new)
+        self._held |= new
 
     def finish(self, running: InFlight) -> None:
         """See `Executor.finish`."""

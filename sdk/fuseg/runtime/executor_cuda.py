@@ -62,7 +62,7 @@ class CudaExecutor:
         self._most = min(MOST_IN_FLIGHT, backend.slots)
         if any(
             i.missing.policy == "hold" and not first.can_copy(i.name)
-            for i in manifest.inputs
+            for i in manifest.sensors
         ):
             self._most = 1
         if not backend.capturable:
@@ -115,7 +115,7 @@ class CudaExecutor:
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """See `Executor.tensors`."""
         found: dict[str, NDArray[np.float32]] = {}
-        for entry in self._manifest.inputs:
+        for entry in self._manifest.sensors:
             slot = self._newest.get(entry.name, self._slots[0])
             name, first = entry.tensor, entry.channel
             whole = decode(slot.read(slot.inputs[name]), slot.inputs[name])
@@ -139,7 +139,7 @@ class CudaExecutor:
             first.steps.load(program, first.write)
         for name, values in tensors.items():
             first.write(first.inputs[name], encode(values, first.inputs[name]))
-        self._newest = {entry.name: first for entry in self._manifest.inputs}
+        self._newest = {entry.name: first for entry in self._manifest.sensors}
 
     def _running(self) -> list[InFlight]:
         """What has a slot. What nobody asks for any more, as after an exception in
@@ -183,10 +183,10 @@ def _trials(manifest: Manifest, preprocessor: Preprocessor) -> Iterator[FrameJob
     """Frame sets that need every kernel: frames of zeros in each type that the sensors
     deliver, then nothing but what is substituted."""
     blank = {
-        i.name: preprocessor.adapter(i.name).blank_frames() for i in manifest.inputs
+        i.name: preprocessor.adapter(i.name).blank_frames() for i in manifest.sensors
     }
     size, seen = manifest.own_size, SyncState()
-    for first in frame_inputs(manifest.inputs)[:1]:
+    for first in frame_inputs(manifest.sensors)[:1]:
         seen = SyncState(camera=(first.resize.height, first.resize.width))
     fresh = SensorDecision("fresh", None, None, None)
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BackendError
+from .inputs.text import Texts
 from .preprocess import FramePlan
 
 __all__ = ["FrameJob", "InFlight", "LabelMap"]
@@ -36,12 +37,14 @@ class FrameJob:
         arrays: The frames, by input name.
         size: (H, W) of the results.
         label_maps: By output name; written by `Executor.finish` at the latest.
+        texts: By input name, what is in force.
     """
 
     plan: FramePlan
     arrays: Mapping[str, Any]
     size: tuple[int, int]
     label_maps: Mapping[str, LabelMap]
+    texts: Mapping[str, Texts] = field(default_factory=dict)
 
     @property
     def camera(self) -> tuple[int, int] | None:

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from .._check import require_size
 from .._kernels import native_call
 from ..backends import Backend, GpuBackend
+from ..bundle import Bundle
 from ..errors import ArgumentError, BackendError, FrameError
 from ..manifest import Manifest, SegmentationOutput, frame_inputs
 from ..ops.array_checks import require_out
 from .executor import MOST_IN_FLIGHT, Executor, make
 from .frame_job import FrameJob, InFlight, LabelMap
 from .frame_set import receive
+from .inputs.text import TextInputs
 from .preprocess import FramePlan, Preprocessor
 from .results import Result, Segmentation, Timing
 from .sensor_sync import SyncState, reason
@@ -48,8 +50,9 @@ class FrameLoop:
     """What a Segmenter does with frames; one call at a time.
 
     Args:
+        texts: The bundle's texts; those given in a call stay.
         remember: Whether a call leaves the next one its clock, its camera's size and
-            the frames to hold.
+            the frames to hold, and its texts.
 
     Attributes:
         executor: What the next frame set runs on.
@@ -60,15 +63,16 @@ class FrameLoop:
         manifest: Manifest,
         preprocessor: Preprocessor,
         executor: Executor,
+        texts: TextInputs,
         *,
         remember: bool = True,
     ) -> None:
-        self.executor = executor
+        self.executor, self.texts = executor, texts
         self._own_size, self._preprocessor = manifest.own_size, preprocessor
         self._outputs = manifest.label_outputs
         self._palettes = {o.name: _palette(o, preprocessor) for o in self._outputs}
-        self._names = tuple(i.name for i in manifest.inputs)
-        self._pictures = tuple(i.name for i in frame_inputs(manifest.inputs))
+        self._names = tuple(i.name for i in manifest.sensors)
+        self._pictures = tuple(i.name for i in frame_inputs(manifest.sensors))
         # A ticket that nobody has takes no place: an exception in `submit` leaves such.
         self._in_flight: list[weakref.ref[Ticket]] = []
         self._sync_state = SyncState()
@@ -128,9 +132,15 @@ class FrameLoop:
                 f"submit must have at most {MOST_IN_FLIGHT} frame sets unfinished: "
                 "take the result of the oldest ticket first."
             )
+        texts, frames = self.texts.take(frames)
         frame_set = receive(
-            frames, names=self._names, stamp_ns=stamp_ns, clock=self._sync_state.clock
+            frames,
+            names=self._names,
+            settings=self.texts.names,
+            stamp_ns=stamp_ns,
+            clock=self._sync_state.clock,
         )
+        self.texts.require(texts)
         try:
             plan = self._preprocessor.plan(
                 frame_set, self._sync_state, device=self.executor.device
@@ -147,7 +157,7 @@ class FrameLoop:
             labels, out = np.empty(size, np.uint8) if out is None else out, None
             likely = np.empty(size, np.float32) if confidence else None
             maps[output.name] = LabelMap(labels, likely)
-        job = FrameJob(plan, frame_set.arrays, size, maps)
+        job = FrameJob(plan, frame_set.arrays, size, maps, texts)
         self._preprocessor.check_calibration(plan, frame_set.arrays)
         # While tensors are written nothing is known of their planes; whatever ends this
         # early, a stamp never belongs to other pixels.
@@ -158,7 +168,7 @@ class FrameLoop:
             self._hold_only(())
             raise
         if self._remember:
-            self._sync_state = plan.sync_state
+            self._sync_state, self.texts.known = plan.sync_state, texts
         return Ticket(running, self.executor, began)
 
     def _hold_only(self, names: Iterable[str]) -> None:
@@ -241,14 +251,20 @@ class FrameLoop:
 
     def preprocess(self, frames: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:
         """See `Segmenter.preprocess`."""
+        texts, frames = self.texts.take(frames)
         frame_set = receive(
-            frames, names=self._names, stamp_ns=None, clock=self._sync_state.clock
+            frames,
+            names=self._names,
+            settings=self.texts.names,
+            stamp_ns=None,
+            clock=self._sync_state.clock,
         )
+        self.texts.require(texts)
         # Copies of the bound tensors: what is held lies there.
         tensors = self.executor.tensors()
         plan = self._preprocessor.plan(frame_set, self._sync_state, device=None)
         self._preprocessor.fill(plan, frame_set.arrays, tensors)
-        return tensors
+        return tensors | self.texts.tensors(texts)
 
     def _size(
         self,
@@ -277,12 +293,14 @@ def _palette(
     return palette
 
 
-def loop_for(manifest: Manifest, backend: Backend | GpuBackend) -> FrameLoop:
-    """A loop that follows the manifest as it is, on a backend that is not bound yet.
+def loop_for(bundle: Bundle, backend: Backend | GpuBackend) -> FrameLoop:
+    """A loop that follows the bundle as it is, on a backend that is not bound yet.
 
     Raises:
         BundleError, BackendError: as `executor.make`.
     """
+    manifest = bundle.manifest
     preprocessor = Preprocessor(manifest)
+    texts = TextInputs(manifest, bundle.read)
     executor = native_call(make, backend, manifest, preprocessor)
-    return FrameLoop(manifest, preprocessor, executor)
+    return FrameLoop(manifest, preprocessor, executor, texts)

@@ -55,6 +55,7 @@ def receive(
     names: Sequence[str],
     stamp_ns: int | None,
     clock: Clock | None,
+    settings: Sequence[str] = (),
 ) -> FrameSet:
     """Take the frames of one call: known names, and one clock.
 
@@ -64,6 +65,7 @@ def receive(
         stamp_ns: The call's own stamp, if the caller gave one. Plain arrays are then
             taken to be of that time.
         clock: The clock of earlier calls.
+        settings: The names of inputs that are no frames, for the sentence.
 
     Raises:
         ArgumentError: an unknown name, a stamp that is not whole nanoseconds, or
@@ -72,7 +74,8 @@ def receive(
     if not frames.keys() <= set(names):
         unknown = ", ".join(name for name in frames if name not in names)
         raise ArgumentError(
-            f"{unknown}: no such input; this bundle's inputs are {', '.join(names)}."
+            f"{unknown}: no such input; this bundle's inputs are "
+            f"{', '.join((*names, *settings))}."
         )
     now = _arrival_ns()
     plain = now if stamp_ns is None else _nanoseconds("stamp_ns", stamp_ns)

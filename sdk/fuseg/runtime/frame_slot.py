@@ -41,7 +41,7 @@ class FrameSlot:
         self, backend: GpuBackend, manifest: Manifest, preprocessor: Preprocessor
     ) -> None:
         self._backend, self._device = backend, backend.device
-        self._manifest_inputs = {i.name: i for i in manifest.inputs}
+        self._manifest_inputs = {i.name: i for i in manifest.sensors}
         self._readers: set[int] = set()  # streams that copy planes out of this slot
         self._waited = True
         with self._device.active():
@@ -71,7 +71,7 @@ class FrameSlot:
         }
         self._cuda_inputs = {
             i.name: preprocessor.adapter(i.name).on_gpu(self.inputs[i.tensor], pixel)
-            for i in manifest.inputs
+            for i in manifest.sensors
         }
         for tensor in self.inputs.values():
             self.write(tensor, np.zeros(tensor.stored, tensor.dtype))

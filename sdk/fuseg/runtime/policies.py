@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import ArgumentError, Fault, ManifestError
-from ..manifest import Manifest
+from ..manifest import Manifest, TextInput
 
 Changes = Mapping[str, Mapping[str, Any]]
 
@@ -24,8 +24,8 @@ def in_force(manifest: Manifest, changes: Changes | None, *, hold: bool) -> Mani
     """
     if not isinstance(hold, bool):
         raise ArgumentError(f"hold must be True or False, got {hold!r}.")
-    policies = {entry.name: entry.missing for entry in manifest.inputs}
-    first = manifest.inputs[0].name
+    policies = {entry.name: entry.missing for entry in manifest.sensors}
+    first = manifest.sensors[0].name
     example = f"{{{first!r}: {{'policy': 'substitute'}}}}"
     wanted = {} if changes is None else changes
     for name, keys in require_mapping("missing", wanted, example).items():
@@ -40,7 +40,10 @@ def in_force(manifest: Manifest, changes: Changes | None, *, hold: bool) -> Mani
             raise ArgumentError(f"{argument}.{err}") from None
     if not hold:
         policies = {name: policy.without_hold() for name, policy in policies.items()}
-    inputs = tuple(replace(i, missing=policies[i.name]) for i in manifest.inputs)
+    inputs = tuple(
+        i if isinstance(i, TextInput) else replace(i, missing=policies[i.name])
+        for i in manifest.inputs
+    )
     return manifest if inputs == manifest.inputs else replace(manifest, inputs=inputs)
 
 

@@ -62,7 +62,7 @@ class Preprocessor:
         units: Mapping[str, str | Mapping[str, str]] | None = None,
         channels: Mapping[str, str] | None = None,
     ) -> None:
-        self._sensors = {i.name: adapter_of(i) for i in manifest.inputs}
+        self._sensors = {i.name: adapter_of(i) for i in manifest.sensors}
         if units is not None:
             for name, unit in require_mapping("units", units, _UNITS).items():
                 self._named("units", name).set_unit(unit)
@@ -74,7 +74,7 @@ class Preprocessor:
             for name, sensor in self._sensors.items()
         }
         # Results are of the picture of the first of them.
-        self._first = next(iter(frame_inputs(manifest.inputs)), None)
+        self._first = next(iter(frame_inputs(manifest.sensors)), None)
         self._manifest = manifest
 
     def plan(

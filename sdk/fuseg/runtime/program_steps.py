@@ -43,7 +43,7 @@ class ProgramSteps:
         self, backend: ProgramBackend | GpuProgramBackend, manifest: Manifest
     ) -> None:
         self._backend, self._states = backend, manifest.states
-        self._tensors = {entry.name: entry.tensor for entry in manifest.inputs}
+        self._tensors = {entry.name: entry.tensor for entry in manifest.sensors}
         self.forget()
 
     def forget(self) -> None:

@@ -95,7 +95,7 @@ def in_process(
         BundleError: The network's tensors are not the manifest's.
     """
     loaded = registry.load(bundle, backend, variant, threads=1)
-    loop = loop_for(bundle.manifest, loaded)
+    loop = loop_for(bundle, loaded)
     found = None
     if bundle.manifest.samples:
         arrays, expected = bundle.samples()[0]

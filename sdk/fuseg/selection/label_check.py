@@ -87,7 +87,7 @@ def reason_against_gpu(
         return None
     if not bundle.manifest.samples:
         return None if variant is bundle.manifest.full else _NO_SAMPLES
-    loop = loop_for(bundle.manifest, backend.clone())
+    loop = loop_for(bundle, backend.clone())
 
     def segment(**frames: Any) -> Result:
         return native_call(loop.label, Request(frames))

@@ -11,6 +11,7 @@ from ..errors import ArgumentError, BackendError
 from ..host.process import forks, was_cut
 from ..runtime.executor import Executor, make
 from ..runtime.frame_loop import FrameLoop
+from ..runtime.inputs.text import TextInputs
 from ..runtime.policies import in_force
 from ..runtime.preprocess import Preprocessor
 from .load_options import LoadOptions
@@ -39,7 +40,11 @@ class Session:
         selection = select_backend(bundle, options, self._bind)
         self.variant, self.fallback = selection.variant, selection.fallback
         self._loop: FrameLoop | None = FrameLoop(
-            self.manifest, self.preprocessor, selection.executor, remember=options.hold
+            self.manifest,
+            self.preprocessor,
+            selection.executor,
+            TextInputs(self.manifest, bundle.read),
+            remember=options.hold,
         )
         self._forks, self._background = forks(), selection.background
         if self._background is not None:
@@ -94,6 +99,7 @@ class Session:
         backend = self.ready().executor.backend.clone()
         twin = Session(self.bundle, self.options.for_clone(backend, self.variant.name))
         twin.fallback, twin.options = self.fallback, self.options
+        twin.loop.texts.known = dict(self.loop.texts.known)
         return twin
 
     def close(self) -> None:

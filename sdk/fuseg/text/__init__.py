@@ -6,6 +6,7 @@ outside is refused, never left out. `Tokenizer` lists it.
 
 from __future__ import annotations
 
+from .rows import TextRows
 from .tokenizer import Tokenizer
 
-__all__ = ["Tokenizer"]
+__all__ = ["TextRows", "Tokenizer"]

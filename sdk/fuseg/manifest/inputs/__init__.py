@@ -10,6 +10,7 @@ from .base import FrameInput, Missing, Resize
 from .color import ColorInput
 from .maps import MapInput
 from .plane import PlaneInput
+from .text import TextInput
 
 __all__ = [
     "RECORDS",
@@ -20,11 +21,13 @@ __all__ = [
     "Missing",
     "PlaneInput",
     "Resize",
+    "TextInput",
     "frame_inputs",
     "input_shapes",
 ]
 
-Input = Union[ColorInput, PlaneInput, MapInput]  # noqa: UP007  told apart by their kind
+# Those that give frames, told apart by their kind.
+Input = Union[ColorInput, PlaneInput, MapInput]  # noqa: UP007
 
 RECORDS: dict[str, type[Input]] = {
     "color": ColorInput,

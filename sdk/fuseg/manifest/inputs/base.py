@@ -127,6 +127,11 @@ class BaseInput(Record):
     kind: str
     tensor: str
 
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The members of the bundle that it needs."""
+        return ()
+
     def _check(self) -> None:
         name = self.name
         require(
