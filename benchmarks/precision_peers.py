@@ -15,7 +15,7 @@ import onnx
 from numpy.typing import NDArray
 
 from fuseg.backends.openvino import import_openvino, the_core
-from fuseg.manifest import Input, Output, PlaneInput
+from fuseg.manifest import ImageInput, Output, PlaneInput
 
 openvino = import_openvino()
 Layout, Type, opset13 = openvino.Layout, openvino.Type, openvino.opset13
@@ -33,7 +33,7 @@ _FILTERS = {
 
 def whole_pipeline(
     network: bytes,
-    inputs: tuple[Input, ...],
+    inputs: tuple[ImageInput, ...],
     output: Output,
     frames: Frames,
     *,
@@ -122,7 +122,7 @@ def with_labels(network: bytes, output: Output, sizes: list[tuple[int, int]]) ->
     return model.SerializeToString()
 
 
-def _prepare(steps: Any, sensor: Input, shape: tuple[int, ...]) -> None:
+def _prepare(steps: Any, sensor: ImageInput, shape: tuple[int, ...]) -> None:
     """Camera bytes to a plane tensor, in the order that the manifest means."""
     port = steps.input(sensor.tensor)
     given = [1, *shape[:2], sensor.planes]

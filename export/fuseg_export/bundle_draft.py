@@ -117,7 +117,7 @@ class BundleDraft:
         """What these frames are like, for checks of live ones."""
         inputs = tuple(
             replace(i, statistics=measure(i, [arrays[i.name] for arrays in frames]))
-            for i in self.manifest.sensors
+            for i in m.frame_inputs(self.manifest.sensors)
         )
         self._change(inputs=inputs)
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fuseg.bundle import Bundle
-from fuseg.manifest import Input, SegmentationOutput, input_shapes
+from fuseg.manifest import ImageInput, SegmentationOutput, frame_inputs, input_shapes
 
 from .reference import threshold
 
@@ -82,7 +82,10 @@ def _recipe(bundle: Bundle, threads: int) -> Peer:
     if full is None:
         return Peer(RECIPE, unavailable="the bundle has no float32 network to run.")
     cv2.setNumThreads(threads)
-    inputs, (output,) = bundle.manifest.sensors, bundle.manifest.label_outputs
+    inputs, (output,) = (
+        frame_inputs(bundle.manifest.sensors),
+        bundle.manifest.label_outputs,
+    )
     model = with_tail(bundle.read(bundle.network(full).file), output)
     session = open_cpu_session(model, threads)
 
@@ -104,7 +107,7 @@ def _recipe(bundle: Bundle, threads: int) -> Peer:
     return Peer(RECIPE, call, pre)
 
 
-def opencv_planes(cv2: Any, sensor: Input, frame: NDArray[Any]) -> NDArray[Any]:
+def opencv_planes(cv2: Any, sensor: ImageInput, frame: NDArray[Any]) -> NDArray[Any]:
     size = (sensor.resize.width, sensor.resize.height)
     filters = {
         "bilinear": cv2.INTER_LINEAR,
@@ -137,7 +140,10 @@ def _pytorch(
     torch.set_num_threads(threads)
     network = build_network(target)
     load_checkpoint(network, checkpoint)
-    inputs, (output,) = bundle.manifest.sensors, bundle.manifest.label_outputs
+    inputs, (output,) = (
+        frame_inputs(bundle.manifest.sensors),
+        bundle.manifest.label_outputs,
+    )
     shapes = input_shapes(inputs)
     word = bundle.manifest.provenance.get("output")
     with torch.inference_mode():
@@ -161,7 +167,7 @@ def _pytorch(
     return Peer(TORCH, call, torch.inference_mode()(pre))
 
 
-def _torch_planes(sensor: Input, frame: NDArray[Any]) -> Any:
+def _torch_planes(sensor: ImageInput, frame: NDArray[Any]) -> Any:
     import torch
     from torch.nn import functional as F
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from fuseg import Segmenter, bundle, load
-from fuseg.manifest import Manifest, input_shapes
+from fuseg.manifest import Manifest, frame_inputs, input_shapes
 
 from .bundle_draft import BundleDraft
 from .frames.frame_set import FrameSet
@@ -222,7 +222,7 @@ def _compare(
     graphs: NetworkGraphs,
     frames: ExportFrames,
 ) -> list[StageResult]:
-    names = list(input_shapes(segmenter.manifest.sensors))
+    names = list(input_shapes(frame_inputs(segmenter.manifest.sensors)))
     programs = {"torch": torch_program(network, names, graphs.outputs)}
     for stage, graph in graphs.stages.items():
         programs[stage] = onnx_program(graph, graphs.outputs)

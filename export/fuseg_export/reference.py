@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fuseg.manifest import Input, MapInput, PlaneInput, input_shapes
+from fuseg.manifest import ImageInput, MapInput, PlaneInput, input_shapes
 
 __all__ = [
     "at_size",
@@ -28,7 +28,7 @@ Crop = tuple[int, int, int, int]  # (top, left, height, width) of the network's 
 
 
 def preprocess(
-    inputs: Sequence[Input], frames: Mapping[str, NDArray[Any]]
+    inputs: Sequence[ImageInput], frames: Mapping[str, NDArray[Any]]
 ) -> dict[str, NDArray[np.float64]]:
     """Frames at the camera's size -> the network's tensors, ``(1, C, h, w)``.
 
@@ -51,7 +51,7 @@ def preprocess(
     return tensors
 
 
-def picture(spec: Input, camera: tuple[int, int]) -> Crop:
+def picture(spec: ImageInput, camera: tuple[int, int]) -> Crop:
     """Where the frame lies in the input's planes: (top, left, height, width).
 
     A letterboxed frame keeps its aspect, to the nearest pixel (half up, at least 1),
@@ -148,7 +148,7 @@ def threshold(removed: Collection[str]) -> float:
 
 
 def _planes(
-    spec: Input, frame: NDArray[Any], size: tuple[int, int]
+    spec: ImageInput, frame: NDArray[Any], size: tuple[int, int]
 ) -> NDArray[np.float64]:
     values = frame.astype(np.float64)
     filter = spec.resize.filter

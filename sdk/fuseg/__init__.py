@@ -58,6 +58,7 @@ def load(
     serve_while_building: bool = False,
     units: Mapping[str, str | Mapping[str, str]] | None = None,
     channels: Mapping[str, str] | None = None,
+    rates: Mapping[str, int] | None = None,
     missing: Changes | None = None,
     hold: bool = True,
     trust: Trust | None = None,
@@ -101,6 +102,9 @@ def load(
             for each: ``{"depth": {"uint16": "mm", "float32": "m"}}``.
         channels: The channel order a colour camera really delivers:
             ``{"rgb": "BGR"}``.
+        rates: At how many samples a second a microphone really delivers, where it is
+            not the manifest's: ``{"sound": 48000}``. Each window is then as long in
+            seconds, and resampled.
         missing: By input name, the keys of the manifest's ``missing`` that are to
             differ from the bundle's: ``{"depth": {"max_age_ms": 300}}``. ``policy`` is
             ``"refuse"``, ``"substitute"`` or ``"hold"``; ``max_age_ms`` and
@@ -136,6 +140,7 @@ def load(
         serve_while_building=serve_while_building,
         units=units,
         channels=channels,
+        rates=rates,
         missing=missing,
         hold=hold,
         trust=trust,

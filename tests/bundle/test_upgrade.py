@@ -77,7 +77,7 @@ def test_a_manifest_of_format_1_is_a_program_of_one_graph():
             lambda m: m["variants"].append(m["variants"][0]),
             "variants must be unique, got 'fp32' twice.",
         ),
-        (lambda m: m["inputs"][0].update(kind="audio"), "inputs[0].kind must be one o"),
+        (lambda m: m["inputs"][0].update(kind="radar"), "inputs[0].kind must be one o"),
     ],
 )
 def test_what_format_1_was_not_is_refused_in_one_sentence(change, sentence):

@@ -16,7 +16,7 @@ from fuseg.dataset.frame_matching import Stamps, match_frames
 from fuseg.dataset.images import read_frame
 from fuseg.dataset.label_ids import TruthReader
 from fuseg.errors import ArgumentError, ShapeError
-from fuseg.manifest import Input
+from fuseg.manifest import ImageInput
 from fuseg.manifest.units import parse_unit, unit_factor
 
 from .frame_set import FrameSet
@@ -65,7 +65,7 @@ class FileDataset:
 
     def __init__(
         self,
-        inputs: Sequence[Input],
+        inputs: Sequence[ImageInput],
         sources: Mapping[str, str],
         truth: str | None = None,
         option: str = "--frames",
@@ -134,7 +134,7 @@ class FileDataset:
         same._read_truth = read_truth
         return same
 
-    def _read(self, sensor: Input, path: Path) -> NDArray[Any]:
+    def _read(self, sensor: ImageInput, path: Path) -> NDArray[Any]:
         plane = self._planes.get(sensor.name)
         kind = "color" if len(sensor.frame_shape) == 3 else sensor.kind
         array = read_frame(path, kind, channels=plane, name=sensor.name)
@@ -145,7 +145,7 @@ class FileDataset:
         return array
 
 
-def _require(sensor: Input, array: NDArray[Any], path: Path, option: str) -> None:
+def _require(sensor: ImageInput, array: NDArray[Any], path: Path, option: str) -> None:
     wanted = f"({', '.join(map(str, sensor.frame_shape))})"
     fits = array.ndim == len(sensor.frame_shape) and all(
         isinstance(want, str) or want == got
@@ -158,7 +158,7 @@ def _require(sensor: Input, array: NDArray[Any], path: Path, option: str) -> Non
         )
 
 
-def _way_out(sensor: Input, array: NDArray[Any]) -> str:
+def _way_out(sensor: ImageInput, array: NDArray[Any]) -> str:
     if not array.size:
         return "it holds no pixel."
     if sensor.kind == "color":

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fuseg.errors import ArgumentError
-from fuseg.manifest import Input, input_shapes
+from fuseg.manifest import ImageInput, input_shapes
 from fuseg.runtime.inputs import adapter_of
 
 from ..reference import at_size
@@ -42,7 +42,7 @@ class Packer:
         option: What the user calls these frames, for error messages.
     """
 
-    def __init__(self, inputs: Sequence[Input], option: str) -> None:
+    def __init__(self, inputs: Sequence[ImageInput], option: str) -> None:
         self._sensors = {i.name: adapter_of(i) for i in inputs}
         self._shapes = input_shapes(inputs)
         self._option = option
@@ -77,7 +77,10 @@ class Packer:
 
 
 def pack_frames(
-    inputs: Sequence[Input], size: tuple[int, int] | None, dataset: Dataset, option: str
+    inputs: Sequence[ImageInput],
+    size: tuple[int, int] | None,
+    dataset: Dataset,
+    option: str,
 ) -> Iterator[PackedFrame]:
     """Pack a dataset, one frame set in memory at a time.
 

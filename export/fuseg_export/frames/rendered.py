@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fuseg.manifest import Input, PlaneInput
+from fuseg.manifest import ImageInput, PlaneInput
 from fuseg.manifest.units import parse_unit, unit_factor
 
 from ..scenes import HELD_OUT_SEEDS, Scene, render
@@ -33,7 +33,7 @@ class RenderedDataset:
     """
 
     def __init__(
-        self, inputs: Sequence[Input], numbers: range, *, labelled: bool
+        self, inputs: Sequence[ImageInput], numbers: range, *, labelled: bool
     ) -> None:
         self._inputs, self._labelled = inputs, labelled
         self._seeds = HELD_OUT_SEEDS[numbers.start : numbers.stop]
@@ -47,21 +47,23 @@ class RenderedDataset:
 
 
 def render_frames(
-    inputs: Sequence[Input], count: int, *, labelled: bool
+    inputs: Sequence[ImageInput], count: int, *, labelled: bool
 ) -> list[FrameSet]:
     """The first ``count`` rooms of `RenderedDataset`."""
     dataset = RenderedDataset(inputs, range(count), labelled=labelled)
     return [dataset[i] for i in range(count)]
 
 
-def as_frame_set(inputs: Sequence[Input], scene: Scene, *, labelled: bool) -> FrameSet:
+def as_frame_set(
+    inputs: Sequence[ImageInput], scene: Scene, *, labelled: bool
+) -> FrameSet:
     """One room as these inputs see it; see `RenderedDataset`."""
     return FrameSet(
         {i.name: _seen_by(i, scene) for i in inputs}, scene.labels if labelled else None
     )
 
 
-def _seen_by(sensor: Input, scene: Scene) -> NDArray[Any]:
+def _seen_by(sensor: ImageInput, scene: Scene) -> NDArray[Any]:
     if sensor.kind == "color":
         pixels = scene.color[..., ::-1] if sensor.channels == "BGR" else scene.color
         return np.ascontiguousarray(pixels)
@@ -91,7 +93,7 @@ def _brightness(color: NDArray[np.uint8]) -> NDArray[Any]:
     return np.asarray(color @ np.array([0.299, 0.587, 0.114]) / 255)
 
 
-def _stored(sensor: Input, values: NDArray[Any]) -> NDArray[Any]:
+def _stored(sensor: ImageInput, values: NDArray[Any]) -> NDArray[Any]:
     if sensor.dtype == "float32":
         return values.astype(np.float32)
     whole = np.rint(values).clip(0, _LARGEST[sensor.dtype])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fuseg.dataset import metrics
 from fuseg.dataset.label_ids import TruthReader
 from fuseg.errors import ArgumentError
-from fuseg.manifest import Input, Manifest
+from fuseg.manifest import ImageInput, Manifest
 
 from ..network.target import Target
 from . import frame_set, rendered
@@ -161,7 +161,7 @@ def collect_frames(
     )
 
 
-def _require_proportions(inputs: Sequence[Input], frame: FrameSet) -> None:
+def _require_proportions(inputs: Sequence[ImageInput], frame: FrameSet) -> None:
     """Refuse frames that a letterbox would put bars around: the network labels the
     bars, fuseg does not, so nothing could be compared."""
     for entry in inputs:
@@ -189,7 +189,7 @@ class DataSplit:
         warnings: What the user should know of them, a sentence each.
     """
 
-    inputs: tuple[Input, ...]
+    inputs: tuple[ImageInput, ...]
     size: tuple[int, int] | None
     calibration: Dataset
     held_out: Dataset
@@ -228,7 +228,7 @@ class DataSplit:
 
 def split(
     target: Target,
-    inputs: tuple[Input, ...],
+    inputs: tuple[ImageInput, ...],
     size: tuple[int, int] | None,
     *,
     calibration: FileDataset | None,

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fuseg.manifest import Input, Statistics
+from fuseg.manifest import ImageInput, Statistics
 
 __all__ = ["measure"]
 
 
-def measure(spec: Input, frames: Sequence[NDArray[Any]]) -> Statistics | None:
+def measure(spec: ImageInput, frames: Sequence[NDArray[Any]]) -> Statistics | None:
     """Statistics of frames as the manifest declares them.
 
     None if a plane has no reading.

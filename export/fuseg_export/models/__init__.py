@@ -10,7 +10,7 @@ from torch import nn
 from fuseg.manifest import (
     Class,
     ColorInput,
-    Input,
+    ImageInput,
     Missing,
     PlaneInput,
     Resize,
@@ -36,7 +36,7 @@ class ReferenceModel:
     name: str
     summary: str
     build: Callable[[], nn.Module]
-    inputs: tuple[Input, ...]
+    inputs: tuple[ImageInput, ...]
     classes: tuple[Class, ...]
     ignore: int = 255
 
@@ -68,7 +68,9 @@ DEPTH = PlaneInput(
 )
 
 
-def _reference(name: str, summary: str, inputs: tuple[Input, ...]) -> ReferenceModel:
+def _reference(
+    name: str, summary: str, inputs: tuple[ImageInput, ...]
+) -> ReferenceModel:
     classes = tuple(Class(c.name, c.color) for c in CLASSES)
     planes = [shape[1] for shape in input_shapes(inputs).values()]
     return ReferenceModel(

@@ -13,8 +13,8 @@ from dataclasses import asdict
 from typing import Any
 
 from fuseg.errors import ArgumentError, ManifestError
-from fuseg.manifest import Input
-from fuseg.manifest.inputs import RECORDS
+from fuseg.manifest import ImageInput
+from fuseg.manifest.inputs import IMAGES
 
 __all__ = ["describe", "make_inputs", "override"]
 
@@ -69,7 +69,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 
 def make_inputs(
     words: Sequence[str], stacks: Sequence[str], spec: Mapping[str, Any]
-) -> tuple[Input, ...]:
+) -> tuple[ImageInput, ...]:
     """Make the manifest's inputs from options like ``rgb=color:480x640``.
 
     Args:
@@ -98,7 +98,9 @@ def make_inputs(
     return _finish(_merge(drafts, spec), _parse_stacks(stacks, list(drafts)))
 
 
-def override(inputs: Sequence[Input], spec: Mapping[str, Any]) -> tuple[Input, ...]:
+def override(
+    inputs: Sequence[ImageInput], spec: Mapping[str, Any]
+) -> tuple[ImageInput, ...]:
     """The same inputs with what ``spec`` says of them, by name.
 
     Raises:
@@ -108,7 +110,7 @@ def override(inputs: Sequence[Input], spec: Mapping[str, Any]) -> tuple[Input, .
     return _finish(_merge(drafts, spec), [])
 
 
-def describe(sensor: Input) -> str:
+def describe(sensor: ImageInput) -> str:
     """One sentence on how an input's frames become its tensor."""
     if sensor.kind == "color":
         values, invalid = f"{sensor.dtype} {sensor.channels}", ""
@@ -191,7 +193,7 @@ def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 
 def _finish(
     drafts: dict[str, dict[str, Any]], stacks: Sequence[Sequence[str]]
-) -> tuple[Input, ...]:
+) -> tuple[ImageInput, ...]:
     for name, draft in drafts.items():
         draft.setdefault("tensor", name)
         if isinstance(planes := draft.get("planes"), int):
@@ -199,10 +201,10 @@ def _finish(
             draft.setdefault("std", [1.0] * planes)
     for members in stacks:
         _stack(drafts, members)
-    inputs: list[Input] = []
+    inputs: list[ImageInput] = []
     for name, draft in drafts.items():
         try:
-            inputs.append(RECORDS[draft["kind"]].from_json(draft))
+            inputs.append(IMAGES[draft["kind"]].from_json(draft))
         except ManifestError as err:
             raise ArgumentError(f"input {name}: {err}") from err
     return tuple(inputs)

@@ -15,7 +15,7 @@ from torch import nn
 from torch.jit import ScriptModule
 
 from fuseg.errors import ArgumentError, ExportError
-from fuseg.manifest import Input
+from fuseg.manifest import ImageInput
 
 from ..errors import first_sentence
 from ..models import REFERENCE
@@ -79,7 +79,7 @@ class Target:
     word: str
     name: str
     network: nn.Module
-    inputs: tuple[Input, ...]
+    inputs: tuple[ImageInput, ...]
     outputs: tuple[OutputRequest, ...]
     is_reference: bool
     notes: tuple[str, ...]

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fuseg.manifest import Input
+from fuseg.manifest import ImageInput
 
 __all__ = ["CalibrationChecks"]
 
@@ -24,7 +24,7 @@ _WASTE = 0.25  # of the range
 class CalibrationChecks:
     """Collects a few values of each frame; then says what is unusual about them."""
 
-    def __init__(self, inputs: Sequence[Input]) -> None:
+    def __init__(self, inputs: Sequence[ImageInput]) -> None:
         self._inputs = inputs
         self._seen: dict[str, list[NDArray[np.float32]]] = {i.name: [] for i in inputs}
 
@@ -71,7 +71,7 @@ class CalibrationChecks:
         ]
 
     @staticmethod
-    def _fill(entry: Input, readings: NDArray[np.float32]) -> list[str]:
+    def _fill(entry: ImageInput, readings: NDArray[np.float32]) -> list[str]:
         low, high = float(readings.min()), float(readings.max())
         wide = max(high, entry.fill) - min(low, entry.fill)
         waste = 1 - (high - low) / wide if wide > 0 else 0.0

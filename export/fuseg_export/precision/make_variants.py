@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import onnx
 
 from fuseg.errors import ExportError
-from fuseg.manifest import Manifest
+from fuseg.manifest import Manifest, frame_inputs
 
 from ..frames.frame_set import Dataset
 from ..frames.selection import DataSplit, ExportFrames, split
@@ -79,13 +79,13 @@ def make_variants(
         return _fp32_alone(tasks, manifest, network, outputs, frames, progress)
     data = split(
         target,
-        manifest.sensors,
+        frame_inputs(manifest.sensors),
         truth_size(outputs),
         calibration=frames.calibration,
         frames=frames.frames,
     )
     progress(f"calibrating on {len(data.calibration)} frames")
-    checks = CalibrationChecks(manifest.sensors)
+    checks = CalibrationChecks(frame_inputs(manifest.sensors))
     ranges = _ranges(network, data, checks, precision)
     built = [build_fp32(network)]
     if "fp16" in precision.kinds:
@@ -141,7 +141,9 @@ def _fp32_alone(
     dataset: Dataset = frames.compared
     if frames.has_truth and frames.frames is not None:
         dataset = frames.frames
-    data = DataSplit(manifest.sensors, truth_size(outputs), dataset, dataset)
+    data = DataSplit(
+        frame_inputs(manifest.sensors), truth_size(outputs), dataset, dataset
+    )
     function = fp32.function()
     worst: Sequence[int] = range(min(len(dataset), _SHOWN))
     if dataset[0].truth is not None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fuseg.manifest import Input, Manifest
+from fuseg.manifest import ImageInput, Manifest, frame_inputs
 
 from ..frames.frame_set import FrameSet
 from ..frames.packing import PackedFrame
@@ -91,7 +91,7 @@ def draw_frame(
         return ()
     panes = [
         Pane(entry.name, _sensor(entry, frame.arrays[entry.name], task.size))
-        for entry in manifest.sensors
+        for entry in frame_inputs(manifest.sensors)
     ]
     truth = packed.truth
     if truth is None:
@@ -108,7 +108,7 @@ def draw_frame(
     )
 
 
-def _sensor(entry: Input, array: NDArray[Any], size: tuple[int, int]) -> bytes:
+def _sensor(entry: ImageInput, array: NDArray[Any], size: tuple[int, int]) -> bytes:
     height, width = size
     if entry.kind == "color":
         rgb = array[..., ::-1] if entry.channels == "BGR" else array

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fuseg.manifest import Input, input_shapes
+from fuseg.manifest import ImageInput, input_shapes
 from fuseg.runtime.inputs import InputAdapter, adapter_of
 
 from ..reference import at_size
@@ -52,7 +52,7 @@ def frames_of(
     return RenderedFrames(*(np.load(path, mmap_mode="r") for path in paths))
 
 
-def pack(spec: Input, frame: NDArray[Any] | None) -> NDArray[np.float32]:
+def pack(spec: ImageInput, frame: NDArray[Any] | None) -> NDArray[np.float32]:
     """One frame -> planes ``(C, h, w)``, as the runtime packs it; None: substituted."""
     (shape,) = input_shapes([spec]).values()
     tensor = np.empty(shape, np.float32)
@@ -65,13 +65,13 @@ def pack(spec: Input, frame: NDArray[Any] | None) -> NDArray[np.float32]:
 
 
 @cache
-def _sensor(spec: Input) -> InputAdapter:
+def _sensor(spec: ImageInput) -> InputAdapter:
     return adapter_of(spec)
 
 
 def random_batch(
     frames: RenderedFrames,
-    inputs: Sequence[Input],
+    inputs: Sequence[ImageInput],
     size: int,
     *,
     rng: np.random.Generator,

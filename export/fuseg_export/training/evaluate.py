@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from fuseg.dataset.metrics import confusion
-from fuseg.manifest import Input
+from fuseg.manifest import ImageInput
 
 from ..reference import at_size, labels
 from .data import RenderedFrames, pack
@@ -20,7 +20,7 @@ __all__ = ["held_out_confusion"]
 @torch.inference_mode()
 def held_out_confusion(
     network: nn.Module,
-    inputs: Sequence[Input],
+    inputs: Sequence[ImageInput],
     frames: RenderedFrames,
     *,
     classes: int,

@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 
 from ..errors import ArgumentError, BundleError, InputFileError
 from ..host.files import write_file
-from ..manifest import File, Manifest, Network, Sample, Variant, frame_inputs
+from ..manifest import (
+    AudioInput,
+    File,
+    Manifest,
+    Network,
+    Sample,
+    Variant,
+    frame_inputs,
+)
 from ..onnx.self_contained import require_self_contained
 from .container import LARGEST_FILE, MANIFEST, pack, unpack
 from .npy import read_npy
@@ -223,9 +231,21 @@ def _inspect(data: memoryview) -> tuple[Manifest, dict[str, slice]]:
         with _naming(f"member {text.tokenizer!r}"):
             tensor = manifest.tensors[text.tensor]
             require_tokenizer(text, tensor, bytes(data[members[text.tokenizer]]))
+    for entry in manifest.inputs:
+        if isinstance(entry, AudioInput):
+            _inspect_features(entry, data, members)
     for sample in manifest.samples:
         _inspect_sample(manifest, sample, data, members)
     return manifest, members
+
+
+def _inspect_features(
+    audio: AudioInput, data: memoryview, members: dict[str, slice]
+) -> None:
+    for name, shape in audio.tables.items():
+        with _naming(f"member {name!r}"):
+            table = read_npy(data[members[name]])
+        _require_array(name, table, "float32", shape)
 
 
 def _inspect_sample(

@@ -88,9 +88,14 @@ def _inputs(manifest: Manifest) -> list[tuple[str, str]]:
     rows = []
     for entry in manifest.sensors:
         shape = "x".join(map(str, manifest.tensors[entry.tensor].shape))
+        rows.append((entry.name, _frames(entry)))
+        if entry.kind == "audio":
+            made = "samples" if entry.features is None else "log-mel"
+            rows.append(("", f"{made}, tensor {entry.tensor} {shape}"))
+            rows.append(("", f"if missing: {entry.missing.words}"))
+            continue
         first, last = entry.channel, entry.channel + entry.planes - 1
         planes = f"channel {first}" if first == last else f"channels {first} to {last}"
-        rows.append((entry.name, _frames(entry)))
         size = f"{entry.resize.height}x{entry.resize.width} {entry.resize.filter}"
         tensor = f"tensor {entry.tensor} {shape}, {planes}"
         rows.append(("", f"resized to {size}, {tensor}"))
@@ -146,6 +151,11 @@ def _frames(entry: Input) -> str:
     if entry.kind == "color":
         return f"{entry.kind}, {entry.dtype}, {entry.channels}"
     words: list[str] = [entry.kind, entry.dtype]
+    if entry.kind == "audio":
+        seconds = f"{entry.samples / entry.rate:g} s"
+        return ", ".join(
+            [*words, f"{entry.rate} Hz", f"{entry.samples} samples, {seconds}"]
+        )
     if entry.kind != "plane":
         words.append(f"in {entry.unit}")
     elif entry.planes > 1:

@@ -13,9 +13,12 @@ from typing import Any, Literal
 from ..errors import ManifestError
 from .graphs import Graph, Network, State, require_program, runnable
 from .inputs import (
+    AudioInput,
     ColorInput,
     FrameInput,
+    ImageInput,
     Input,
+    LogMel,
     MapInput,
     Missing,
     PlaneInput,
@@ -41,6 +44,7 @@ from .variants import File, Sample, Variant, Verification
 
 __all__ = [
     "FORMAT",
+    "AudioInput",
     "Class",
     "ClassesOutput",
     "ColorInput",
@@ -48,7 +52,9 @@ __all__ = [
     "File",
     "FrameInput",
     "Graph",
+    "ImageInput",
     "Input",
+    "LogMel",
     "Manifest",
     "MapInput",
     "Missing",

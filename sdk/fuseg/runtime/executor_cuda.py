@@ -24,7 +24,7 @@ from ..backends import Backend, GpuBackend
 from ..backends.tensors import decode, encode
 from ..cuda import Device
 from ..errors import BackendError, DeviceError
-from ..manifest import Manifest, frame_inputs
+from ..manifest import FrameInput, Manifest, frame_inputs
 from .executor import MOST_IN_FLIGHT
 from .frame_job import FrameJob, InFlight, LabelMap
 from .frame_slot import FrameSlot
@@ -116,10 +116,13 @@ class CudaExecutor:
         """See `Executor.tensors`."""
         found: dict[str, NDArray[np.float32]] = {}
         for entry in self._manifest.sensors:
-            slot = self._newest.get(entry.name, self._slots[0])
-            name, first = entry.tensor, entry.channel
-            whole = decode(slot.read(slot.inputs[name]), slot.inputs[name])
-            planes = slice(first, first + entry.planes)
+            slot, name = self._newest.get(entry.name, self._slots[0]), entry.tensor
+            whole, planes = (
+                decode(slot.read(slot.inputs[name]), slot.inputs[name]),
+                slice(None),
+            )
+            if isinstance(entry, FrameInput):
+                planes = slice(entry.channel, entry.channel + entry.planes)
             found.setdefault(name, np.zeros_like(whole))[:, planes] = whole[:, planes]
         return found
 

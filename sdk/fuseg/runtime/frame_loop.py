@@ -300,7 +300,7 @@ def loop_for(bundle: Bundle, backend: Backend | GpuBackend) -> FrameLoop:
         BundleError, BackendError: as `executor.make`.
     """
     manifest = bundle.manifest
-    preprocessor = Preprocessor(manifest)
+    preprocessor = Preprocessor(manifest, bundle.read)
     texts = TextInputs(manifest, bundle.read)
     executor = native_call(make, backend, manifest, preprocessor)
     return FrameLoop(manifest, preprocessor, executor, texts)

@@ -29,7 +29,8 @@ class Frame:
 
     Attributes:
         array: The sensor's array, as the manifest declares it: ``(H, W, 3)`` uint8
-            for colour, ``(H, W)`` for depth, thermal and range.
+            for colour, ``(H, W)`` for depth, thermal and range, ``(samples,)`` for
+            sound.
         stamp_ns: Nanoseconds on a clock of yours that all sensors share (ROS time,
             ``time.monotonic_ns()``, a hardware trigger), or None: no stamp.
     """

@@ -17,7 +17,7 @@ from ..cuda.array_view import CudaArrayView, as_view
 from ..cuda.buffers import Buffers
 from ..cuda.launch import nvtx_range, ordered_on
 from ..errors import BackendError, DeviceError
-from ..manifest import Manifest
+from ..manifest import FrameInput, Manifest
 from .cuda_graphs import CudaGraphs
 from .executor import shapes
 from .frame_job import FrameJob
@@ -70,7 +70,9 @@ class FrameSlot:
             for adapter in adapters(manifest, preprocessor, backend.name)
         }
         self._cuda_inputs = {
-            i.name: preprocessor.adapter(i.name).on_gpu(self.inputs[i.tensor], pixel)
+            i.name: preprocessor.adapter(i.name).on_gpu(
+                self.inputs[i.tensor], self._device, pixel
+            )
             for i in manifest.sensors
         }
         for tensor in self.inputs.values():
@@ -80,7 +82,9 @@ class FrameSlot:
         """Whether an input's planes can come from another slot: they lie together."""
         entry = self._manifest_inputs[name]
         tensor = self.inputs[entry.tensor]
-        return tensor.layout == "linear" or entry.planes == tensor.shape[1]
+        if tensor.layout == "linear" or not isinstance(entry, FrameInput):
+            return True
+        return entry.planes == tensor.shape[1]
 
     def try_out(self, jobs: Iterable[FrameJob]) -> None:
         """Run these: the network makes its own buffers now, and what cannot run on this
@@ -198,9 +202,13 @@ class FrameSlot:
         """Fresh frames: copied to pinned memory, or where they are on the GPU."""
         frames: dict[str, NDArray[Any] | CudaArrayView] = {}
         for name, decision in job.plan.decisions.items():
-            if decision.state != "fresh":
+            cuda_input, array = self._cuda_inputs[name], None
+            if decision.state == "fresh":
+                array = cuda_input.staged(as_view(name, job.arrays[name]))
+            elif decision.state == "substituted":
+                array = cuda_input.stand_in()
+            if array is None:
                 continue
-            array = self._cuda_inputs[name].staged(as_view(name, job.arrays[name]))
             if isinstance(array, CudaArrayView):
                 frames[name] = ordered_on(array, self.stream, self._device.stream_wait)
                 continue
@@ -274,7 +282,7 @@ class FrameSlot:
         entry = self._manifest_inputs[name]
         here, there = self.inputs[entry.tensor], other.inputs[entry.tensor]
         first, size = 0, here.nbytes  # all of it, with what pads its channels
-        if entry.planes != here.shape[1]:
+        if isinstance(entry, FrameInput) and entry.planes != here.shape[1]:
             plane = here.nbytes // here.shape[1]
             first, size = entry.channel * plane, entry.planes * plane
         self._device.copy(

@@ -21,12 +21,13 @@ from ..manifest.graphs import runnable
 from ..ops.placement import place
 from .calibration_checks import CalibrationCheck
 from .frame_set import FrameSet, result_stamp
-from .inputs import ColorAdapter, InputAdapter, Tensors, adapter_of
+from .inputs import ColorAdapter, FrameAdapter, InputAdapter, Read, Tensors, adapter_of
 from .policies import require_mapping
 from .results import Source
 from .sensor_sync import SensorDecision, SyncState, age_ms, decide, sources_of
 
 _UNITS, _CHANNELS = "{'depth': 'mm'}", "{'rgb': 'BGR'}"  # examples
+_RATES = "{'sound': 48000}"
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,12 @@ class Preprocessor:
 
     Args:
         manifest: Its inputs are followed word by word.
+        read: Gives the content of a member of the bundle.
         units: By input name, the unit the camera really delivers; the values are
             scaled to the manifest's unit. See `fuseg.load`.
         channels: By input name, what a colour camera really delivers: ``"RGB"``,
             ``"BGR"``, ``"RGBA"``, ``"BGRA"`` (alpha is not read) or ``"GRAY"``.
+        rates: By input name, at how many samples a second a microphone delivers.
 
     Raises:
         ArgumentError: no mapping; a name that is no input, or none that has a unit
@@ -58,20 +61,26 @@ class Preprocessor:
     def __init__(
         self,
         manifest: Manifest,
+        read: Read,
         *,
         units: Mapping[str, str | Mapping[str, str]] | None = None,
         channels: Mapping[str, str] | None = None,
+        rates: Mapping[str, int] | None = None,
     ) -> None:
-        self._sensors = {i.name: adapter_of(i) for i in manifest.sensors}
+        self._sensors = {i.name: adapter_of(i, read) for i in manifest.sensors}
         if units is not None:
             for name, unit in require_mapping("units", units, _UNITS).items():
                 self._named("units", name).set_unit(unit)
         if channels is not None:
             for name, order in require_mapping("channels", channels, _CHANNELS).items():
                 self._named("channels", name).set_channels(order)
+        if rates is not None:
+            for name, rate in require_mapping("rates", rates, _RATES).items():
+                self._named("rates", name).set_rate(rate)
         self._checks = {
             name: CalibrationCheck(name, sensor.input.statistics, sensor.strange)
             for name, sensor in self._sensors.items()
+            if isinstance(sensor, FrameAdapter)
         }
         # Results are of the picture of the first of them.
         self._first = next(iter(frame_inputs(manifest.sensors)), None)
@@ -108,6 +117,7 @@ class Preprocessor:
             decisions[name] = decide(
                 sensor.input.missing,
                 cause=causes.get(name),
+                nothing_valid=sensor.nothing_valid,
                 age_ms=None if stamp is None else age_ms(stamp_ns, stamp),
                 held_age_ms=None if held is None else age_ms(stamp_ns, held),
                 against=against,
@@ -134,7 +144,7 @@ class Preprocessor:
     def check_calibration(self, plan: FramePlan, arrays: Mapping[str, Any]) -> None:
         """See whether fresh frames are like those the bundle was made with."""
         for name, decision in plan.decisions.items():
-            if decision.state == "fresh":
+            if decision.state == "fresh" and name in self._checks:
                 self._checks[name].check(arrays[name])
 
     @property

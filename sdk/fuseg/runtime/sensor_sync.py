@@ -23,7 +23,6 @@ from ..manifest import Missing
 from .frame_set import Clock
 from .results import Source
 
-_NOT_TIME: dict[str, str] = {"absent": "no frame", "invalid": "no valid pixel"}
 _NS_PER_MS = 1e6
 # What an input without a usable frame is by the policy that is left then.
 _INSTEAD: dict[str, Literal["refused", "substituted", "absent"]] = {
@@ -72,6 +71,7 @@ def decide(
     age_ms: float | None,
     held_age_ms: float | None,
     against: str,
+    nothing_valid: str = "no valid pixel",
 ) -> SensorDecision:
     """Apply one input's limits and its missing-sensor policy.
 
@@ -82,8 +82,9 @@ def decide(
         age_ms: Age of the given frame; None without one.
         held_age_ms: Age of the last good frame; None if there is none.
         against: Whose stamp ages are measured against, in the words of `result_stamp`.
+        nothing_valid: What an invalid frame of this input is.
     """
-    why = "" if cause is None else _NOT_TIME[cause]
+    why = {"absent": "no frame", "invalid": nothing_valid}.get(str(cause), "")
     if cause is None and age_ms is not None:
         cause = _beyond(missing, age_ms)
         if cause is None:

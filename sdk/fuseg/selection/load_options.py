@@ -23,12 +23,13 @@ class LoadOptions:
     serve_while_building: bool = False
     units: Mapping[str, str | Mapping[str, str]] | None = None
     channels: Mapping[str, str] | None = None
+    rates: Mapping[str, int] | None = None
     missing: Changes | None = None
     hold: bool = True
     trust: Trust | None = None
 
     def __post_init__(self) -> None:
-        for name in ("units", "channels", "missing"):
+        for name in ("units", "channels", "rates", "missing"):
             object.__setattr__(self, name, _copied(getattr(self, name)))
 
     def for_clone(self, backend: Backend | GpuBackend, variant: str) -> LoadOptions:

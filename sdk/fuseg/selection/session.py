@@ -24,7 +24,7 @@ class Session:
     Attributes:
         bundle, options: What it was loaded from.
         manifest: The bundle's, with the policies of the options.
-        preprocessor: Of the manifest, with the options' units and channels.
+        preprocessor: Of the manifest, with the options' units, channels and rates.
         variant: What runs.
         fallback: Why that, or its backend, is not the first choice; None if it is.
     """
@@ -35,7 +35,11 @@ class Session:
         self.bundle, self.options = bundle, options
         self.manifest = in_force(bundle.manifest, options.missing, hold=options.hold)
         self.preprocessor = Preprocessor(
-            self.manifest, units=options.units, channels=options.channels
+            self.manifest,
+            bundle.read,
+            units=options.units,
+            channels=options.channels,
+            rates=options.rates,
         )
         selection = select_backend(bundle, options, self._bind)
         self.variant, self.fallback = selection.variant, selection.fallback

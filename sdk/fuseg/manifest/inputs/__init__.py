@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Union
 
 from ..schema import require
+from .audio import AudioInput, LogMel
 from .base import FrameInput, Missing, Resize
 from .color import ColorInput
 from .maps import MapInput
@@ -13,10 +14,13 @@ from .plane import PlaneInput
 from .text import TextInput
 
 __all__ = [
-    "RECORDS",
+    "IMAGES",
+    "AudioInput",
     "ColorInput",
     "FrameInput",
+    "ImageInput",
     "Input",
+    "LogMel",
     "MapInput",
     "Missing",
     "PlaneInput",
@@ -26,10 +30,11 @@ __all__ = [
     "input_shapes",
 ]
 
-# Those that give frames, told apart by their kind.
-Input = Union[ColorInput, PlaneInput, MapInput]  # noqa: UP007
+# Those that give frames, told apart by their kind; the first three give pictures.
+ImageInput = Union[ColorInput, PlaneInput, MapInput]  # noqa: UP007
+Input = Union[ColorInput, PlaneInput, MapInput, AudioInput]  # noqa: UP007
 
-RECORDS: dict[str, type[Input]] = {
+IMAGES: dict[str, type[ImageInput]] = {
     "color": ColorInput,
     "depth": PlaneInput,
     "thermal": PlaneInput,
@@ -38,41 +43,51 @@ RECORDS: dict[str, type[Input]] = {
 }
 
 
-def frame_inputs(inputs: Iterable[Input]) -> tuple[FrameInput, ...]:
+def frame_inputs(inputs: Iterable[Input]) -> tuple[ImageInput, ...]:
     """Those whose frames are pictures."""
-    return tuple(entry for entry in inputs if isinstance(entry, FrameInput))
+    return tuple(entry for entry in inputs if not isinstance(entry, AudioInput))
 
 
-def input_shapes(inputs: Iterable[Input]) -> dict[str, tuple[int, int, int, int]]:
+def input_shapes(inputs: Iterable[Input]) -> dict[str, tuple[int, ...]]:
     """The shapes of the tensors that inputs fill together, in the inputs' order.
 
     Raises:
         ManifestError: they do not fill every channel once, or differ in size.
     """
-    filled: dict[str, dict[int, Input]] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
+    filled: dict[str, dict[int, FrameInput]] = {}
     for index, entry in enumerate(inputs):
-        planes = filled.setdefault(entry.tensor, {})
-        first = next(iter(planes.values()), entry)
-        size, wanted = ((i.resize.height, i.resize.width) for i in (entry, first))
+        if isinstance(entry, FrameInput):
+            _add_planes(filled.setdefault(entry.tensor, {}), index, entry)
         require(
-            size == wanted,
-            f"inputs[{index}].resize must be {wanted[0]} x {wanted[1]}, as of the "
-            f"other inputs of tensor {entry.tensor!r}, got {size[0]} x {size[1]}.",
+            entry.tensor not in shapes or isinstance(entry, FrameInput),
+            f"inputs[{index}].tensor must be one that no other input fills, got "
+            f"{entry.tensor!r}.",
         )
-        for channel in range(entry.channel, entry.channel + entry.planes):
-            require(
-                channel not in planes,
-                f"inputs[{index}].channel must be one that no other input of tensor "
-                f"{entry.tensor!r} fills, got {entry.channel}.",
-            )
-            planes[channel] = entry
-    shapes = {}
+        shapes[entry.tensor] = () if isinstance(entry, FrameInput) else entry.shape
     for name, planes in filled.items():
         require(
-            sorted(planes) == list(range(len(planes))),
+            sorted(planes) == list(range(len(planes))) and not shapes[name],
             f"inputs must fill every channel of tensor {name!r}, got channels "
             f"{sorted(planes)[:20]}.",
         )
-        entry = planes[0]
-        shapes[name] = (1, len(planes), entry.resize.height, entry.resize.width)
+        resize = planes[0].resize
+        shapes[name] = (1, len(planes), resize.height, resize.width)
     return shapes
+
+
+def _add_planes(planes: dict[int, FrameInput], index: int, entry: FrameInput) -> None:
+    first = next(iter(planes.values()), entry)
+    size, wanted = ((i.resize.height, i.resize.width) for i in (entry, first))
+    require(
+        size == wanted,
+        f"inputs[{index}].resize must be {wanted[0]} x {wanted[1]}, as of the "
+        f"other inputs of tensor {entry.tensor!r}, got {size[0]} x {size[1]}.",
+    )
+    for channel in range(entry.channel, entry.channel + entry.planes):
+        require(
+            channel not in planes,
+            f"inputs[{index}].channel must be one that no other input of tensor "
+            f"{entry.tensor!r} fills, got {entry.channel}.",
+        )
+        planes[channel] = entry

@@ -10,11 +10,13 @@ from typing import Any, NoReturn
 from ...cuda.array_view import CudaArrayView, as_view
 from ...errors import DTypeError, Fault, FusegError, LayoutError, ShapeError
 from .advice import Advice, KindAdvice
+from .audio import AudioAdvice
 from .color import ColorAdvice, refuse_channels
 from .depth import PlaneAdvice
 from .maps import MapAdvice
 
 __all__ = [
+    "AudioAdvice",
     "ColorAdvice",
     "KindAdvice",
     "MapAdvice",
@@ -40,7 +42,7 @@ def refuse(of: KindAdvice, array: Any) -> NoReturn:
     shape = of.shape(array)
     wanted = " or ".join(map(str, of.dtypes))
     typed, shaped = array.dtype in of.dtypes, fits(array, shape)
-    spelled = "(" + ", ".join(map(str, shape)) + ")"
+    spelled = "(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
     kind: type[FusegError] = ShapeError
     if array.size == 0 and array.ndim == len(shape):
         problem = f"must not be empty, got shape {array.shape}."

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from ...manifest import Input
+from ...manifest import AudioInput, Input
 from .adapter import InputAdapter, Tensors
+from .audio import AudioAdapter
 from .color import ColorAdapter
+from .frames import FrameAdapter
 from .maps import MapAdapter
 from .plane import PlaneAdapter
 
-__all__ = ["ColorAdapter", "InputAdapter", "Tensors", "adapter_of"]
+__all__ = [
+    "ColorAdapter",
+    "FrameAdapter",
+    "InputAdapter",
+    "Read",
+    "Tensors",
+    "adapter_of",
+]
+
+Read = Callable[[str], bytes]
 
 _ADAPTERS: dict[str, Any] = {
     "color": ColorAdapter,
@@ -21,7 +33,14 @@ _ADAPTERS: dict[str, Any] = {
 }
 
 
-def adapter_of(spec: Input) -> InputAdapter:
-    """The adapter of an input's kind."""
+def adapter_of(spec: Input, read: Read | None = None) -> InputAdapter:
+    """The adapter of an input's kind.
+
+    Args:
+        read: Gives the content of a member of the bundle, for inputs that name one.
+    """
+    if isinstance(spec, AudioInput):
+        assert read is not None, "it may name members"
+        return AudioAdapter(spec, read)
     adapter: InputAdapter = _ADAPTERS[spec.kind](spec)
     return adapter

@@ -12,7 +12,7 @@ from ...backends.tensors import GpuTensor
 from ...cuda import Device
 from ...cuda.array_view import CudaArrayView
 from ...errors import ArgumentError, Fault
-from ...manifest import Input, Statistics
+from ...manifest import Input
 from .cuda import CudaInput
 
 __all__ = ["InputAdapter", "Tensors"]
@@ -28,9 +28,11 @@ class InputAdapter(ABC):
 
     Attributes:
         input: What the manifest says.
+        nothing_valid: What a frame is that `has_reading` refuses.
     """
 
     input: Input
+    nothing_valid = "no valid pixel"
 
     def set_unit(self, unit: str | Mapping[str, str]) -> None:  # noqa: ARG002
         """Say in what the sensor delivers its values; refused by most kinds."""
@@ -39,6 +41,10 @@ class InputAdapter(ABC):
     def set_channels(self, order: str) -> None:  # noqa: ARG002
         """Say in what order a camera delivers its channels; refused by most kinds."""
         self._refuse_setting("channels", "colour")
+
+    def set_rate(self, rate: int) -> None:  # noqa: ARG002
+        """Say how many samples a second are delivered; refused by most kinds."""
+        self._refuse_setting("rates", "audio")
 
     @abstractmethod
     def take(self, given: Any, *, device: Device | None = None) -> Any:
@@ -70,14 +76,7 @@ class InputAdapter(ABC):
         """Zeros as the sensor may deliver them, one frame of each element type."""
 
     @abstractmethod
-    def strange(
-        self, frame: NDArray[Any], known: Statistics
-    ) -> tuple[bool, str | None]:
-        """What of a frame is far from those the bundle was made with, if anything, and
-        whether the sensor sees nothing."""
-
-    @abstractmethod
-    def on_gpu(self, tensor: GpuTensor, pixel: int) -> CudaInput:
+    def on_gpu(self, tensor: GpuTensor, device: Device, pixel: int) -> CudaInput:
         """What brings frames into the tensor on a GPU.
 
         Args:

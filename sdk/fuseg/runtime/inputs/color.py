@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...backends.tensors import GpuTensor
+from ...cuda import Device
 from ...cuda.array_view import CudaArrayView
 from ...errors import FusegError
 from ...manifest import ColorInput, Statistics
@@ -65,7 +66,7 @@ class ColorAdapter(FrameAdapter):
     ) -> tuple[bool, str | None]:
         return True, about_brightness(frame.reshape(*frame.shape[:2], -1), known)
 
-    def on_gpu(self, tensor: GpuTensor, pixel: int) -> CudaInput:
+    def on_gpu(self, tensor: GpuTensor, device: Device, pixel: int) -> CudaInput:  # noqa: ARG002
         form, out = planes_form(tensor, self.input.channel, self.input.planes)
         return CudaInput(self._make(**form), self._filler(**form), out, pixel)
 

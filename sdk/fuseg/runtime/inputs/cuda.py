@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...backends.tensors import GpuTensor
+from ...backends.tensors import GpuTensor, encode
+from ...cuda import Device
 from ...cuda.array_view import CudaArrayView, view_at
 
-__all__ = ["CudaInput", "CudaPlanes", "planes_form"]
+if TYPE_CHECKING:
+    from .adapter import InputAdapter
+
+__all__ = ["CudaInput", "CudaPlanes", "HostInput", "planes_form"]
 
 
 class CudaInput:
@@ -39,6 +43,11 @@ class CudaInput:
     ) -> NDArray[Any] | CudaArrayView:
         """A frame as `pack` wants it, on the CPU or on the GPU: the same memory."""
         return frame
+
+    def stand_in(self) -> NDArray[Any] | None:
+        """What to stage in place of a missing frame; None where `substitute` does it
+        on the GPU."""
+        return None
 
     def pack(self, frame: CudaArrayView, stream: int) -> None:
         """Bring a staged frame that lies on the GPU into the tensor."""
@@ -69,6 +78,33 @@ class CudaPlanes(CudaInput):
     def substitute(self, stream: int) -> None:
         for plane in self._each:
             plane.substitute(stream)
+
+
+class HostInput(CudaInput):
+    """As `CudaInput`, of an input whose tensor is computed on the CPU and uploaded."""
+
+    def __init__(
+        self, adapter: InputAdapter, tensor: GpuTensor, device: Device
+    ) -> None:
+        self._adapter, self._tensor, self._device = adapter, tensor, device
+        self._values = np.zeros(tensor.shape, np.float32)
+
+    def staged(self, frame: NDArray[Any] | CudaArrayView) -> NDArray[Any]:
+        assert isinstance(frame, np.ndarray), "take lets no other pass"
+        self._adapter.write(frame, self._tensors)
+        return encode(self._values, self._tensor)
+
+    def stand_in(self) -> NDArray[Any]:
+        self._adapter.substitute(self._tensors)
+        return encode(self._values, self._tensor)
+
+    def pack(self, frame: CudaArrayView, stream: int) -> None:
+        tensor = self._tensor
+        self._device.copy(tensor.address, frame.pointer, tensor.nbytes, stream)
+
+    @property
+    def _tensors(self) -> dict[str, NDArray[np.float32]]:
+        return {self._adapter.input.tensor: self._values}
 
 
 def planes_form(

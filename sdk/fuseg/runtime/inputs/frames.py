@@ -12,7 +12,7 @@ from ...cuda import Device
 from ...cuda.array_view import CudaArrayView, as_view
 from ...cuda.launch import EVERYWHERE, NOWHERE, device_of
 from ...errors import DTypeError, Fault, FusegError
-from ...manifest import ColorInput, MapInput, PlaneInput
+from ...manifest import ColorInput, MapInput, PlaneInput, Statistics
 from ..frame_advice import KindAdvice, refuse, refuse_mask
 from .adapter import InputAdapter, Tensors
 
@@ -43,6 +43,13 @@ class FrameAdapter(InputAdapter):
 
     def substitute(self, tensors: Tensors) -> None:
         self._planes(tensors).fill(self.input.fill)
+
+    @abstractmethod
+    def strange(
+        self, frame: NDArray[Any], known: Statistics
+    ) -> tuple[bool, str | None]:
+        """What of a frame is far from those the bundle was made with, if anything, and
+        whether the sensor sees nothing."""
 
     @abstractmethod
     def _check_on_gpu(self, frame: CudaArrayView) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...backends.tensors import GpuTensor
+from ...cuda import Device
 from ...cuda.array_view import CudaArrayView
 from ...errors import FusegError
 from ...manifest import MapInput, Statistics
@@ -64,7 +65,7 @@ class MapAdapter(FrameAdapter):
         planes = frame.reshape(-1, self.input.planes)
         return about_planes(planes, self.input.invalid, known)
 
-    def on_gpu(self, tensor: GpuTensor, pixel: int) -> CudaInput:
+    def on_gpu(self, tensor: GpuTensor, device: Device, pixel: int) -> CudaInput:  # noqa: ARG002
         planes = []
         for number in range(self.input.planes):
             form, out = planes_form(tensor, self.input.channel + number, 1)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...backends.tensors import GpuTensor
+from ...cuda import Device
 from ...cuda.array_view import CudaArrayView
 from ...errors import FusegError
 from ...manifest import PlaneInput, Statistics
@@ -60,7 +61,7 @@ class PlaneAdapter(FrameAdapter):
     ) -> tuple[bool, str | None]:
         return about_values(frame, self.input, self._formats[frame.dtype], known)
 
-    def on_gpu(self, tensor: GpuTensor, pixel: int) -> CudaInput:
+    def on_gpu(self, tensor: GpuTensor, device: Device, pixel: int) -> CudaInput:  # noqa: ARG002
         form, out = planes_form(tensor, self.input.channel, self.input.planes)
         return CudaInput(self._make(**form), self._filler(**form), out, pixel)
 

@@ -1,0 +1,1 @@
+"""Sound: other sampling rates, and pictures of its frequencies. NumPy alone."""
