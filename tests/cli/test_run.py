@@ -63,7 +63,7 @@ def test_json_has_the_promised_keys_and_is_all_of_stdout(
     (frame,) = done.json["frames"]
     assert list(frame) == [
         *("key", "labels", "overlay", "degraded", "reason", "sources"),
-        *("classes", "timing_ms"),
+        *("classes", "outputs", "timing_ms"),
     ]
     assert frame["key"] == "one_rgb"
     assert frame["labels"] == str(tmp_path / "labels/one_rgb.png")

@@ -5,15 +5,20 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from runtime.many_outputs import SCENES, expected, write_outputs
 from typer.testing import CliRunner
 
 import fuseg
 from fuseg.backends.replay import ReplayBackend
+from fuseg.bundle import Bundle, write
 from fuseg.cli import app
+from fuseg.dataset.images import read_labels, write_png
 from fuseg.errors import ArgumentError, BackendError, ManifestError
 
 
@@ -182,3 +187,60 @@ def test_outputs_that_do_not_fit_their_tensors_are_refused(path):
         with pytest.raises(ManifestError, match=sentence):
             type(whole).parse(text)
     assert scene.kind == "classes"
+
+
+def test_run_writes_or_tells_every_output(path, frames, tmp_path):
+    given, out = frames(1), tmp_path / "out"
+    write_png(tmp_path / "rgb.png", given["rgb"])
+    write_png(tmp_path / "depth.png", given["depth"])
+    words = ["run", str(path), "--out", str(out), "--json"]
+    for name in ("rgb", "depth"):
+        words += ["--input", f"{name}={tmp_path / name}.png"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    (frame,) = json.loads(done.stdout)["frames"]
+    result = fuseg.load(path)(**given)
+    assert frame["outputs"]["scene"] == pytest.approx(
+        dict(zip(SCENES, result["scene"].scores.tolist(), strict=True))
+    )
+    np.testing.assert_array_equal(np.load(frame["outputs"]["mean"]), result["mean"])
+    np.testing.assert_array_equal(read_labels(Path(frame["labels"])), result.labels)
+    parts = frame["outputs"]["parts"]
+    labels = read_labels(Path(parts["labels"]))
+    np.testing.assert_array_equal(labels, result["parts"].labels)
+    assert parts["classes"]["class1"] == pytest.approx((labels == 1).mean())
+
+
+def test_a_bundle_without_labels_gives_what_it_has(path, frames, tmp_path):
+    whole = fuseg.load(path).manifest
+    opened = Bundle.open(path)
+    scene = replace(
+        whole,
+        outputs=whole.outputs[:1],
+        tensors={n: whole.tensors[n] for n in ("rgb", "depth", "scene")},
+        graphs=(replace(whole.graphs[0], writes=("scene",)),),
+        files={},
+    )
+    model = onnx.load_from_string(opened.read("fp32.onnx"))
+    kept = [value for value in model.graph.output if value.name == "scene"]
+    del model.graph.output[:]
+    model.graph.output.extend(kept)
+    other = tmp_path / "scene.fuseg"
+    write(other, scene, {"fp32.onnx": model.SerializeToString()})
+    result = fuseg.load(other)(**frames())
+    assert type(result) is fuseg.Result
+    assert result["scene"].best in SCENES
+    with pytest.raises(ArgumentError, match=r"^out must not be given: no output gives"):
+        fuseg.load(other)(**frames(), out=np.empty((6, 8), np.uint8))
+    write_png(tmp_path / "rgb.png", frames()["rgb"])
+    write_png(tmp_path / "depth.png", frames()["depth"])
+    words = ["run", str(other), "--out", str(tmp_path / "out")]
+    for name in ("rgb", "depth"):
+        words += ["--input", f"{name}={tmp_path / name}.png"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "out/overlay/rgb.png").is_file()
+    labels = ["--input", "rgb=a", "--input", "depth=b", "--truth", "c"]
+    done = CliRunner().invoke(app, ["verify", str(other), *labels])
+    assert done.exit_code == 2
+    assert "--truth must be left out: this bundle gives scene and no" in done.output

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bundle import Bundle
-from ..dataset.images import write_labels, write_png, write_tiff
+from ..dataset.images import write_labels, write_npy, write_png, write_tiff
 from ..errors import ArgumentError, OutputFileError
 from ..host.files import write_file
 from ..manifest import Input, Output, SegmentationOutput
@@ -62,19 +61,16 @@ def _write_result(stem: Path, output: Output, expected: NDArray[Any]) -> Path:
         path = stem.with_suffix(".png")
         write_labels(path, expected, [entry.color for entry in output.classes])
         return path
-    return _write_npy(stem, expected)
-
-
-def _write_npy(stem: Path, array: NDArray[Any]) -> Path:
-    path, file = stem.with_suffix(".npy"), io.BytesIO()
-    np.save(file, array, allow_pickle=False)
-    write_file(path, file.getvalue())
+    path = stem.with_suffix(".npy")
+    write_npy(path, expected)
     return path
 
 
 def _write_frame(stem: Path, entry: Input, frame: NDArray[Any]) -> Path:
     if entry.kind == "plane" and frame.ndim == 3:
-        return _write_npy(stem, frame)
+        path = stem.with_suffix(".npy")
+        write_npy(path, frame)
+        return path
     if entry.dtype == "float32":
         path = stem.with_suffix(".tiff")
         write_tiff(path, frame)

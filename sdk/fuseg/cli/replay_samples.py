@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..backends import registry
 from ..bundle import Bundle
-from ..runtime.outputs import least_agreement
+from ..runtime.outputs import adapter_of
 from ..runtime.outputs.segmentation import SegmentationAdapter
 from ..segmenter import Segmenter
 from ..selection.label_check import agreements, first_run
@@ -80,7 +80,7 @@ def replay(
         segmenter = Segmenter(bundle, LoadOptions(backend=loaded, variant=chosen.name))
         for index, found in enumerate(agreements(bundle, segmenter, segmenter.reset)):
             for output in bundle.manifest.outputs:
-                least = least_agreement(output)
+                least = adapter_of(output).least_agreement
                 if output.kind == "segmentation":
                     least = FP32_AGREEMENT if chosen.name == "fp32" else least
                     least = least if min_agreement is None else min_agreement

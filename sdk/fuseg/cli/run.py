@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
-from .. import ops
 from ..bundle import Bundle
 from ..dataset.frame_matching import FrameFiles, MatchedFrames
-from ..dataset.images import write_labels, write_png
 from ..errors import (
     ArgumentError,
     BackendError,
@@ -26,7 +21,6 @@ from ..errors import (
     FusegError,
     InputFileError,
 )
-from ..runtime.results import Segmentation
 from ..segmenter import Segmenter
 from ..selection.load_options import LoadOptions
 from .frame_reader import (
@@ -40,6 +34,7 @@ from .frame_reader import (
     require_names,
     unmatched_json,
 )
+from .frame_results import STAGES, ResultWriter
 from .options import (
     AlphaOption,
     BackendOption,
@@ -65,13 +60,15 @@ from .printing import plural, print_json, print_table, progress, report, say
 # Errors about one frame; any other would also hit the next one.
 _OF_ONE_FRAME = (ArgumentError, BackendError, DTypeError, FrameError, InputFileError)
 _NAMED = 8  # failed frames that the summary names
-STAGES = ("pack", "network", "label", "total")
 
 
 def run(
     bundle: BundleArgument,
     out: Annotated[
-        Path, typer.Option(help="Folder for labels/KEY.png and overlay/KEY.png.")
+        Path,
+        typer.Option(
+            help="Folder for labels/KEY.png, overlay/KEY.png, and what else is a file."
+        ),
     ],
     input: InputOption = None,
     unit: UnitOption = None,
@@ -102,6 +99,8 @@ def run(
 
     A label map is a palette PNG: its pixels are class numbers.
 
+    Other outputs of the bundle are files by their names, or in --json.
+
     One file per input is one frame, whatever the names.
 
     In folders and patterns, files with the same key form one frame.
@@ -129,7 +128,8 @@ def run(
     require_names(segmenter.manifest, sources)
     read = FrameReader(segmenter.manifest, orders, assignments("--plane", plane))
     matched = match_files(sources, match, slop, reference, policies(missing))
-    _spare_the_inputs(matched, out)
+    write = ResultWriter(segmenter.manifest, out, alpha)
+    _spare_the_inputs(matched, write, out)
     report_unmatched(matched)
 
     done: list[dict[str, Any]] = []
@@ -140,7 +140,9 @@ def run(
         frames = progress(matched.frames, what="labelling", total=len(matched.frames))
         for frame in frames:
             try:
-                done.append(_labelled(segmenter, read, frame, out, alpha))
+                arrays = read(frame)
+                labelled = label(segmenter, frame, arrays)
+                done.append(write(labelled, frame, read.rgb(arrays)))
             except _OF_ONE_FRAME as err:
                 failed.append(_failure(frame, err))
                 if stop_at_once or isinstance(err, DeviceError):
@@ -173,22 +175,6 @@ def run(
         raise typer.Exit(1)
 
 
-def _labelled(
-    segmenter: Segmenter, read: FrameReader, frame: FrameFiles, out: Path, alpha: float
-) -> dict[str, Any]:
-    """Label one frame and write its files; what ``--json`` says of it."""
-    from ..dataset.pictures import with_legend
-
-    arrays = read(frame)
-    result = label(segmenter, frame, arrays)
-    labels, overlay = _paths(out, frame)
-    write_labels(labels, result.labels, [c.color for c in result.classes])
-    painted = _painted(result, read.rgb(arrays), alpha)
-    caption = f"{frame.key}: {result.reason}" if result.degraded else frame.key
-    write_png(overlay, with_legend(painted, result.classes, [result.labels], caption))
-    return _record(frame, result, labels, overlay)
-
-
 def _failure(frame: FrameFiles, err: Exception) -> dict[str, Any]:
     files = {name: str(path) for name, path in frame.files.items()}
     return {"key": frame.key, "files": files, "error": _error(err)}
@@ -199,57 +185,17 @@ def _error(err: BaseException) -> dict[str, str]:
     return {"type": type(err).__name__, "message": message}
 
 
-def _paths(out: Path, frame: FrameFiles) -> tuple[Path, Path]:
-    name = f"{frame.key}.png"
-    return out / "labels" / name, out / "overlay" / name
-
-
-def _spare_the_inputs(matched: MatchedFrames, out: Path) -> None:
+def _spare_the_inputs(matched: MatchedFrames, write: ResultWriter, out: Path) -> None:
     read = {
         os.path.realpath(f) for frame in matched.frames for f in frame.files.values()
     }
     for frame in matched.frames:
-        for path in _paths(out, frame):
+        for path in write.paths(frame).values():
             if os.path.realpath(path) in read:
                 raise ArgumentError(
                     f"--out must be another folder, got {out}: {path} is an input of "
                     "this run and would be overwritten."
                 )
-
-
-def _painted(
-    result: Segmentation, rgb: NDArray[np.uint8] | None, alpha: float
-) -> NDArray[np.uint8]:
-    """The overlay, in RGB at the labels' size; without colour, the labels alone."""
-    from ..dataset.pillow import Image
-
-    height, width = result.labels.shape
-    if rgb is not None and rgb.shape[:2] != (height, width):
-        image = Image.fromarray(np.ascontiguousarray(rgb))
-        rgb = np.array(image.resize((width, height), Image.Resampling.BILINEAR))
-    palette = np.array([entry.color for entry in result.classes], np.uint8)
-    frame = None if rgb is None else np.ascontiguousarray(rgb)
-    return ops.overlay(result.labels, palette=palette, frame=frame, alpha=alpha)
-
-
-def _record(
-    frame: FrameFiles, result: Segmentation, labels: Path, overlay: Path
-) -> dict[str, Any]:
-    counts = np.bincount(result.labels.ravel(), minlength=len(result.classes))
-    shares = counts / result.labels.size
-    return {
-        "key": frame.key,
-        "labels": str(labels),
-        "overlay": str(overlay),
-        "degraded": result.degraded,
-        "reason": result.reason,
-        "sources": {name: asdict(s) for name, s in result.sources.items()},
-        "classes": {
-            entry.name: float(share)
-            for entry, share in zip(result.classes, shares, strict=True)
-        },
-        "timing_ms": {s: getattr(result.timing, f"{s}_ms") for s in STAGES},
-    }
 
 
 def _show(done: list[dict[str, Any]], failed: list[dict[str, Any]], out: Path) -> None:
@@ -259,14 +205,17 @@ def _show(done: list[dict[str, Any]], failed: list[dict[str, Any]], out: Path) -
         say(f"{plural(len(failed), 'frame')} failed: {keys}{more}")
     if not done:
         return
-    say(f"{plural(len(done), 'frame')} labelled: {out}/labels {out}/overlay")
+    folders = [f"{out}/{name}" for name in ("labels", "overlay") if name in done[0]]
+    folders += [f"{out}/outputs"] if done[0]["outputs"] else []
+    say(f"{plural(len(done), 'frame')} labelled: {' '.join(folders)}")
     degraded = Counter(frame["reason"] for frame in done if frame["degraded"])
     for reason, count in degraded.items():
         say(f"degraded: {plural(count, 'frame')}: {reason}")
     rows = []
-    for name in done[0]["classes"]:
+    for name in done[0].get("classes", ()):
         share = sum(frame["classes"][name] for frame in done) / len(done)
         rows.append((name, f"{share:.2%}"))
-    print_table(("class", "share of pixels"), rows, right=("share of pixels",))
+    if rows:
+        print_table(("class", "share of pixels"), rows, right=("share of pixels",))
     times = {s: median(frame["timing_ms"][s] for frame in done) for s in STAGES}
     say("ms per frame (median): " + "  ".join(f"{s} {t:.2f}" for s, t in times.items()))

@@ -27,6 +27,7 @@ __all__ = [
     "read_frame",
     "read_labels",
     "write_labels",
+    "write_npy",
     "write_png",
     "write_tiff",
 ]
@@ -120,6 +121,17 @@ def write_tiff(path: Path, plane: NDArray[np.float32]) -> None:
 
     buffer = io.BytesIO()
     Image.fromarray(plane).save(buffer, format="TIFF")
+    write_file(path, buffer.getvalue())
+
+
+def write_npy(path: Path, array: NDArray[Any]) -> None:
+    """Write an array of any type as ``.npy``, whole or not at all.
+
+    Raises:
+        OutputFileError: The file cannot be written.
+    """
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
     write_file(path, buffer.getvalue())
 
 

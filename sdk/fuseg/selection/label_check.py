@@ -109,7 +109,7 @@ def disagreement(bundle: Bundle, found: Mapping[str, float]) -> str | None:
         found: See `agreements`.
     """
     for output in bundle.manifest.outputs:
-        share, least = found[output.name], outputs.least_agreement(output)
+        share, least = found[output.name], outputs.adapter_of(output).least_agreement
         if share < least:
             of = "the labels" if output.kind == "segmentation" else output.name
             return f"{share:.6f} of {of} of a sample agree, {least} must."

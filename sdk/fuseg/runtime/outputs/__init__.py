@@ -17,10 +17,9 @@ from .tensor import TensorAdapter
 __all__ = [
     "Classification",
     "OutputAdapter",
+    "adapter_of",
     "adapters",
     "agreements",
-    "as_array",
-    "least_agreement",
 ]
 
 _ADAPTERS: dict[str, type[OutputAdapter]] = {
@@ -28,6 +27,11 @@ _ADAPTERS: dict[str, type[OutputAdapter]] = {
     "classes": ClassesAdapter,
     "tensor": TensorAdapter,
 }
+
+
+def adapter_of(output: Output) -> type[OutputAdapter]:
+    """What makes and compares the results of an output of this kind."""
+    return _ADAPTERS[output.kind]
 
 
 def adapters(
@@ -39,7 +43,7 @@ def adapters(
         backend: The name of what makes the tensors, for sentences.
     """
     context = OutputContext(manifest, preprocessor, backend)
-    return [_ADAPTERS[output.kind](output, context) for output in manifest.outputs]
+    return [adapter_of(output)(output, context) for output in manifest.outputs]
 
 
 def agreements(
@@ -53,17 +57,7 @@ def agreements(
     """
     found = {}
     for output in manifest.outputs:
-        adapter, name = _ADAPTERS[output.kind], output.name
+        adapter, name = adapter_of(output), output.name
         array = adapter.as_array(result[name])
         found[name] = adapter.agreement(expected[name], array)
     return found
-
-
-def as_array(output: Output, result: Any) -> NDArray[Any]:
-    """A result as the array that a sample holds of it."""
-    return _ADAPTERS[output.kind].as_array(result)
-
-
-def least_agreement(output: Output) -> float:
-    """What of `agreements` another backend or precision must reach."""
-    return _ADAPTERS[output.kind].least_agreement

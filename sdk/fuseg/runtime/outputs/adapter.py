@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ...manifest import Manifest
@@ -54,6 +55,20 @@ class OutputAdapter(ABC):
     @abstractmethod
     def as_array(result: Any) -> NDArray[Any]:
         """A result as a sample holds it; see the record's ``expected``."""
+
+    @staticmethod
+    @abstractmethod
+    def as_json(result: Any) -> Any:
+        """A result as JSON holds it, for `fuseg run`; None if its array is a file."""
+
+    @staticmethod
+    def words(result: Any) -> str:  # noqa: ARG004
+        """A result in a line under a picture; empty if it is none to be read."""
+        return ""
+
+    @staticmethod  # noqa: B027  few kinds can be drawn
+    def draw(result: Any, picture: NDArray[np.uint8]) -> None:
+        """Draw it on a picture of its camera's frame, (H, W, 3) RGB."""
 
     @staticmethod
     @abstractmethod

@@ -59,6 +59,16 @@ class ClassesAdapter(OutputAdapter):
         return result.scores
 
     @staticmethod
+    def as_json(result: Classification) -> dict[str, float]:
+        """See `OutputAdapter.as_json`."""
+        return dict(zip(result.classes, map(float, result.scores), strict=True))
+
+    @staticmethod
+    def words(result: Classification) -> str:
+        """See `OutputAdapter.words`."""
+        return f"{result.best} {result.scores.max():.2f}"
+
+    @staticmethod
     def agreement(expected: NDArray[Any], found: NDArray[Any]) -> float:
         """1 less the largest difference of two scores; see `OutputAdapter`."""
         return max(0.0, 1.0 - float(np.abs(expected - found).max()))

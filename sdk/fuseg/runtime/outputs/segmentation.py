@@ -49,6 +49,15 @@ class SegmentationAdapter(OutputAdapter):
         return labels
 
     @staticmethod
+    def as_json(result: Any) -> dict[str, float]:
+        """See `OutputAdapter.as_json`: the share of each class."""
+        classes = result.classes
+        counts = np.bincount(result.labels.ravel(), minlength=len(classes))
+        shares = counts[: len(classes)] / result.labels.size
+        names = (entry.name for entry in classes)
+        return dict(zip(names, map(float, shares), strict=True))
+
+    @staticmethod
     def agreement(expected: NDArray[Any], found: NDArray[Any]) -> float:
         """The share of equal labels; see `OutputAdapter`."""
         return label_agreement(expected, found)

@@ -28,6 +28,10 @@ class TensorAdapter(OutputAdapter):
         return result
 
     @staticmethod
+    def as_json(result: NDArray[Any]) -> None:
+        """See `OutputAdapter.as_json`."""
+
+    @staticmethod
     def agreement(expected: NDArray[Any], found: NDArray[Any]) -> float:
         """1 less the root mean square difference, relative to the expected values'.
 
