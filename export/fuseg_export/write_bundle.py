@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fuseg import Segmenter, bundle, load
 from fuseg.errors import ArgumentError, BackendError, ExportError, OutputFileError
-from fuseg.runtime.outputs import as_array
+from fuseg.runtime.outputs import adapter_of
 
 from .bundle_draft import BundleDraft
 
@@ -115,4 +115,4 @@ def usable_results(
             f"--frames must be usable, but one is not ({result.reason}): leave it out."
         )
     outputs = segmenter.manifest.outputs
-    return {output.name: as_array(output, result[output.name]) for output in outputs}
+    return {o.name: adapter_of(o).as_array(result[o.name]) for o in outputs}

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from runtime.programs import SIBLING, SIZE, write_program
 
 import fuseg as library
 from fuseg.cli import bench, training_half
+from fuseg.dataset.images import write_png
 
 RECIPE = "opencv+numpy+onnxruntime"
 
@@ -61,7 +63,7 @@ def test_json_has_the_promised_keys(fuseg, sampled, peers, honest):
     report = timed(fuseg, sampled())
     assert list(report) == [
         *("bundle", "digest", "model", "variant", "backend", "machine", "versions"),
-        *("settings", "total_ms", "stages_ms", "peers", "pre_post", "noise"),
+        *("settings", "total_ms", "stages_ms", "peers", "pre_post", "program", "noise"),
     ]
     assert set(report["machine"]) == {"cpu", "cores", "system"}
     assert set(report["total_ms"]) == {"p50", "p90", "p99"}
@@ -261,3 +263,56 @@ def test_a_bad_frame_is_named(fuseg, rgbd, frames, saved):
     done = fuseg("bench", rgbd.path, *words, "--input", f"depth={depth}")
     assert done.code == 2
     assert done.stderr.startswith(f"error: {depth} must be uint16, got uint8.")
+
+
+def test_a_program_s_graphs_are_timed_at_their_own_rates(
+    fuseg, make_bundle, color_input, plane_input, tmp_path
+):
+    makers = make_bundle, color_input, plane_input
+    path = write_program(*makers, tmp_path / "program.fuseg", SIBLING)
+    rng = np.random.default_rng(0)
+    files = []
+    for name, shape, dtype in (
+        ("rgb", (*SIZE, 3), np.uint8),
+        ("depth", SIZE, np.uint16),
+    ):
+        write_png(tmp_path / f"{name}.png", rng.integers(1, 200, shape).astype(dtype))
+        files += ["--input", f"{name}={tmp_path / name}.png"]
+    made = timed(fuseg, path, *files, "--every", "depth=3")
+    assert made["settings"]["every"] == {"depth": 3}
+    program = made["program"]
+    ran = {name: (row["ran"], row["of"]) for name, row in program["graphs"].items()}
+    # Of a stand-in nothing is timed: it did not run.
+    assert program["graphs"].pop("net-without-depth") == {"ran": 0, "of": 6}
+    assert ran.pop("net-without-depth") == (0, 6)
+    assert ran == {"depth-encoder": (2, 6), "net": (6, 6)}
+    for row in program["graphs"].values():
+        assert 0 < row["p50"] < made["total_ms"]["p99"]
+    calls = {tuple(row["graphs"]): row["calls"] for row in program["calls"]}
+    assert calls == {("depth-encoder", "net"): 2, ("net",): 4}
+    assert "one graph without a state" in made["peers"][RECIPE]["unavailable"]
+    shown = fuseg("bench", path, *files, "--every", "depth=3", "--rounds", "3")
+    assert "calls by the graphs that ran" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("every", "sentence"),
+    [
+        ("lidar=2", "must name inputs of the bundle (rgb, depth), got 'lidar'"),
+        ("depth=1", "depth must be a whole number of at least 2, got '1'"),
+        ("rgb=2", "inputs whose policy is hold, but that of rgb is refuse"),
+    ],
+)
+def test_every_names_an_input_that_is_held(
+    fuseg, make_bundle, color_input, plane_input, tmp_path, every, sentence
+):
+    makers = make_bundle, color_input, plane_input
+    path = write_program(*makers, tmp_path / "program.fuseg", SIBLING)
+    done = fuseg("bench", path, "--every", every)
+    assert done.code == 2
+    assert sentence in " ".join(done.stderr.split())
+
+
+def test_every_needs_a_program(fuseg, sampled):
+    done = fuseg("bench", sampled(), "--every", "depth=2")
+    assert done.code == 2

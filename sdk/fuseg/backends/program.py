@@ -7,6 +7,7 @@ A graph runs when something that it reads is new: a frame, or what another graph
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -191,6 +192,7 @@ class ProgramBackend:
 
     Attributes:
         ran: How often each graph ran for a frame, in the manifest's order.
+        spent_ns: The time that took, likewise.
     """
 
     def __init__(self, manifest: Manifest, backends: Mapping[str, Backend]) -> None:
@@ -203,6 +205,7 @@ class ProgramBackend:
         self.inputs: dict[str, NDArray[Any]] = {}
         self.outputs: dict[str, NDArray[Any]] = {}
         self.ran = [0] * len(manifest.graphs)
+        self.spent_ns = [0] * len(manifest.graphs)
         self._arrays: dict[str, NDArray[Any]] = {}
         self._program = Program(manifest.graphs, manifest.states)
 
@@ -339,7 +342,9 @@ class ProgramBackend:
                 )
 
     def _run(self, index: int) -> None:
+        began = time.perf_counter_ns()
         self._in_order[index].run()
+        self.spent_ns[index] += time.perf_counter_ns() - began
         self.ran[index] += 1
 
     def _advance(self, index: int) -> None:

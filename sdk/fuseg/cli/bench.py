@@ -32,6 +32,7 @@ from ..runtime.results import Timing
 from ..segmenter import Segmenter
 from ..selection.load_options import LoadOptions
 from . import training_half
+from .bench_program import ProgramCalls, rates
 from .bench_report import show
 from .frame_reader import (
     FrameReader,
@@ -84,6 +85,14 @@ def bench(
     match: MatchOption = "name",
     slop: SlopOption = None,
     reference: ReferenceOption = None,
+    every: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=N",
+            help="Give this input's frame in every Nth frame set alone: a slow sensor "
+            "of a bundle of several graphs.",
+        ),
+    ] = None,
     rounds: Annotated[
         int, typer.Option(min=1, help="Timed calls of each program.")
     ] = 50,
@@ -137,6 +146,12 @@ def bench(
         trust=trust,
     )
     segmenter = Segmenter(Bundle.open(bundle), options)
+    program = None
+    slow = rates(segmenter.manifest, assignments("--every", every))
+    if segmenter.manifest.is_program:
+        program = ProgramCalls(segmenter.clone(), slow)
+    elif slow:
+        raise ArgumentError("--every needs a bundle of several graphs, got one.")
     read = FrameReader(segmenter.manifest, orders, assignments("--plane", plane))
     if sources:
         require_names(segmenter.manifest, sources, all_of_them=True)
@@ -145,7 +160,9 @@ def bench(
     else:
         frames = _samples(segmenter)
     peers: list[Any] = []
-    if units or orders:
+    if program is not None:
+        notes = _unavailable("runs a bundle of one graph without a state.", torch)
+    elif units or orders:
         sentence = (
             "takes frames as the bundle declares them, without --unit, --channels"
         )
@@ -167,9 +184,10 @@ def bench(
             "warmup": WARMUP,
             "pause_ms": PAUSE_S * 1e3,
             "frames": len(frames),
+            "every": slow,
             "frame_shapes": {name: list(a.shape) for name, a in frames[0].items()},
         },
-        **_measure(segmenter, frames, peers, notes, rounds),
+        **_measure(segmenter, frames, peers, notes, rounds, program),
     }
     if save is not None:
         write_file(save, (jsonlib.dumps(result, indent=1) + "\n").encode())
@@ -259,10 +277,12 @@ def _measure(
     peers: list[Any],
     notes: dict[str, dict[str, Any]],
     rounds: int,
+    program: ProgramCalls | None,
 ) -> dict[str, Any]:
     stages: list[Timing] = []
+    call = program or (lambda frame: segmenter(**frame))
     programs: dict[str, Callable[[Frames], object]] = {
-        "fuseg": lambda frame: stages.append(segmenter(**frame).timing)
+        "fuseg": lambda frame: stages.append(call(frame).timing)
     }
     for peer in peers:
         programs[peer.name] = peer.call
@@ -293,6 +313,7 @@ def _measure(
         "stages_ms": {name: percentiles(values) for name, values in parts.items()},
         "peers": notes,
         "pre_post": None,
+        "program": None if program is None else program.report(times["fuseg"]),
         "noise": noise,
     }
     same = segmenter.variant == segmenter.manifest.full

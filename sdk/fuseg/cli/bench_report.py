@@ -29,6 +29,8 @@ def show(result: dict[str, Any]) -> None:
         "call of the same program"
     )
     _print_stages(result)
+    if result["program"] is not None:
+        _print_program(result["program"])
     _print_peers(result)
     for sentence in result["noise"]["warnings"]:
         warn(sentence)
@@ -46,6 +48,30 @@ def _print_stages(result: dict[str, Any]) -> None:
         [(name, *(f"{row[p]:.3f}" for p in _COLUMNS)) for name, row in rows.items()],
         right=_COLUMNS,
     )
+
+
+def _print_program(program: dict[str, Any]) -> None:
+    numbers = "ran", *_COLUMNS
+    rows = [
+        (
+            name,
+            f"{row['ran']} of {row['of']}",
+            *(f"{row[p]:.3f}" if p in row else "" for p in _COLUMNS),
+        )
+        for name, row in program["graphs"].items()
+    ]
+    print_table(("graph, ms", *numbers), rows, right=numbers)
+    numbers = "calls", *_COLUMNS
+    rows = [
+        (
+            ", ".join(row["graphs"]) or "none",
+            str(row["calls"]),
+            *(f"{row[p]:.3f}" for p in _COLUMNS),
+        )
+        for row in program["calls"]
+    ]
+    print_table(("calls by the graphs that ran, ms", *numbers), rows, right=numbers)
+    say(f"mean of all calls: {program['mean_ms']:.3f} ms")
 
 
 def _print_peers(result: dict[str, Any]) -> None:
