@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -56,7 +56,8 @@ class BundleDraft:
         adapted: Sequence[str] = (),
         paths: Sequence[Path] = ((),),
     ) -> None:
-        network = graphs.network
+        network, states = graphs.network, [s.record for s in graphs.states]
+        shapes = _shapes(network)
         provenance: dict[str, bool | int | float | str | tuple[str, ...]] = {
             "target": target.word,
             "checkpoint_sha256": checkpoint_sha256,
@@ -72,12 +73,19 @@ class BundleDraft:
         self.manifest = m.Manifest(
             name=target.name,
             created_by=f"fuseg {fuseg.__version__}",
-            tensors={name: m.Tensor(shape=s) for name, s in _shapes(network).items()},
+            tensors={
+                name: m.Tensor(shape=shapes[name])
+                for name in shapes
+                if name not in [state.next for state in states]
+            },
             inputs=target.inputs,
             graphs=(
                 m.Graph(
                     "net",
-                    reads=tuple(m.input_shapes(target.inputs)),
+                    reads=(
+                        *m.input_shapes(target.inputs),
+                        *(state.tensor for state in states),
+                    ),
                     writes=tuple(value.name for value in network.graph.output),
                     networks={"fp32": _network(_NETWORK, network)},
                 ),
@@ -91,12 +99,14 @@ class BundleDraft:
                     verification=(),
                 ),
             ),
+            states=tuple(states),
             provenance=provenance,
         )
         self.members = {_NETWORK: network.SerializeToString(deterministic=True)}
 
     def add_verification(self, results: Sequence[StageResult]) -> None:
-        """What the comparison of the stages found."""
+        """What the comparison of the stages found, states apart."""
+        names = [output.name for output in self.manifest.outputs]
         found = tuple(
             m.Verification(
                 stage=r.stage,
@@ -107,8 +117,10 @@ class BundleDraft:
                 miou=_rounded(r.miou),
                 ignored_share=_rounded(r.ignored_share),
                 absent=r.absent,
+                output=self._named(r.output),
             )
             for r in results
+            if r.output in names
         )
         (variant,) = self.manifest.variants
         self._change(variants=(replace(variant, verification=found),))
@@ -149,7 +161,7 @@ class BundleDraft:
                 name=one.name,
                 targets=one.targets,
                 precision=one.precision,
-                verification=(_compared(one),),
+                verification=tuple(self._compared(one)),
             )
             variants.append(variant)
             networks[one.name] = self._add_network(f"{one.name}.onnx", one.model)
@@ -215,6 +227,22 @@ class BundleDraft:
             ),
         )
 
+    def _named(self, output: str) -> str | None:
+        """What a verification says of an output: nothing if there is but one."""
+        return output if len(self.manifest.outputs) > 1 else None
+
+    def _compared(self, built: BuiltVariant) -> Iterator[m.Verification]:
+        names = [output.name for output in self.manifest.outputs]
+        for index, (name, found) in enumerate(built.comparisons.items()):
+            if name in names:
+                yield _verification(
+                    built,
+                    found.agreement,
+                    found.max_abs_logit_diff,
+                    self._named(name),
+                    scored=index == 0,
+                )
+
     def _add_network(self, file: str, model: onnx.ModelProto) -> m.Network:
         self.members[file] = model.SerializeToString(deterministic=True)
         return _network(file, model)
@@ -241,20 +269,19 @@ def _scored(variant: m.Variant, built: BuiltVariant) -> m.Variant:
     compared = {v.frames for v in variant.verification if v.miou is not None}
     if built.score is None or built.frames in compared:
         return variant
-    own = _verification(built, agreement=1.0, difference=0.0)
+    own = _verification(built, 1.0, 0.0)
     return replace(variant, verification=(*variant.verification, own))
 
 
-def _compared(built: BuiltVariant) -> m.Verification:
-    found = built.comparison
-    assert found is not None, "every variant but fp32 is compared with it"
-    return _verification(built, found.agreement, found.max_abs_logit_diff)
-
-
 def _verification(
-    built: BuiltVariant, agreement: float, difference: float
+    built: BuiltVariant,
+    agreement: float,
+    difference: float,
+    output: str | None = None,
+    *,
+    scored: bool = True,
 ) -> m.Verification:
-    score = built.score
+    score = built.score if scored else None
     return m.Verification(
         stage=built.name,
         against="fp32",
@@ -264,6 +291,7 @@ def _verification(
         miou=None if score is None else _rounded(score.miou),
         ignored_share=None if score is None else _rounded(score.ignored_share),
         absent=() if score is None else score.absent,
+        output=output,
     )
 
 

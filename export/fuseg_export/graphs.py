@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 
 import onnx
-from torch import Tensor
 
 from fuseg import bundle
 from fuseg.errors import BundleError, ExportError
 
-from .network.outputs import SelectedOutputs
+from .network.example import Tried
 from .outputs import ExportedOutput
+from .passes.fold_slices import fold_slices
 from .passes.simplify import simplify
+from .recurrent import NextState
 from .to_onnx import to_onnx
 
 __all__ = ["NetworkGraphs", "export_graphs"]
@@ -29,6 +30,7 @@ class NetworkGraphs:
             left out.
         network: The last one, which the runtime runs.
         outputs: Its outputs, their tails cut off.
+        states: Its states' next values, which are outputs of the graph behind those.
         opset: Of all of them.
         exporter: "torchscript" or "dynamo".
         simplifier: Its name and version; "no" if the graph was not simplified.
@@ -42,37 +44,42 @@ class NetworkGraphs:
     exporter: str
     simplifier: str
     warnings: tuple[str, ...]
+    states: tuple[NextState, ...] = ()
+
+    @property
+    def compared(self) -> tuple[ExportedOutput, ...]:
+        """All of its outputs, in the graph's order."""
+        return (*self.outputs, *self.states)
 
 
 def export_graphs(
-    network: SelectedOutputs,
-    outputs: Sequence[ExportedOutput],
-    example: Mapping[str, Tensor],
-    opset: int,
-    progress: Callable[[str], None],
+    tried: Tried, opset: int, progress: Callable[[str], None], *, fold: bool = False
 ) -> NetworkGraphs:
     """Export a network, simplify its graph and cut the tails off.
 
     Args:
-        network: In eval mode, on the CPU.
-        outputs: What it returns, in order.
-        example: A tensor for each of its arguments, by the name it gets in the graph.
+        tried: The network, in eval mode, on the CPU.
         opset: See `to_onnx.to_onnx`.
+        fold: Whether to take parts of joined tensors from before the join, see
+            `fold_slices`.
 
     Raises:
         ArgumentError, ExportError: See `to_onnx.to_onnx` and `cut_tail.cut_tail`; or no
             device would load the graph.
     """
     progress("exporting to ONNX")
-    exported = to_onnx(network, example, opset, [o.exported_as for o in outputs])
+    outputs: list[ExportedOutput] = [*tried.outputs, *tried.states]
+    names = [output.exported_as for output in outputs]
+    exported = to_onnx(tried.network, tried.example, opset, names)
+    first = fold_slices(exported.model) if fold else exported.model
     progress("simplifying the graph")
-    tensors = {name: tensor.numpy() for name, tensor in example.items()}
-    simplified, not_simplified = simplify(exported.model, tensors)
+    tensors = {name: tensor.numpy() for name, tensor in tried.example.items()}
+    simplified, not_simplified = simplify(first, tensors)
     cut, after = simplified, list(outputs)
     for index, output in enumerate(outputs):
         cut, after[index] = output.cut(cut, index)
     _require_bounded(cut)
-    stages = {"onnx": exported.model}
+    stages = {"onnx": first}
     if not_simplified is None:
         stages["simplified"] = simplified
     if any(output.is_cut for output in after):
@@ -81,7 +88,7 @@ def export_graphs(
     return NetworkGraphs(
         stages,
         cut,
-        tuple(output.followed(graphs, i) for i, output in enumerate(after)),
+        tuple(after[i].followed(graphs, i) for i in range(len(tried.outputs))),
         exported.opset,
         exported.exporter,
         simplifier="no" if not_simplified else f"onnxsim {version('onnxsim')}",
@@ -90,6 +97,7 @@ def export_graphs(
             *([not_simplified] if not_simplified else []),
             *(note for output in after for note in output.notes()),
         ),
+        states=tried.states,
     )
 
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from fuseg import Segmenter, bundle, load
-from fuseg.manifest import Manifest, frame_inputs, input_shapes
+from fuseg.manifest import Manifest, input_shapes
 
 from .bundle_draft import BundleDraft
 from .frames.frame_set import FrameSet
@@ -21,8 +21,7 @@ from .frames.packing import PackedFrame
 from .frames.selection import ExportFrames, FrameOptions, collect_frames
 from .graphs import NetworkGraphs, export_graphs
 from .network.checkpoint import load_checkpoint
-from .network.example import example_tensors, with_outputs
-from .network.outputs import SelectedOutputs
+from .network.example import Tried, try_network
 from .network.target import NetworkOptions, resolve
 from .outputs import main_first, truth_size
 from .outputs.base import StageResult
@@ -34,11 +33,13 @@ from .precision.built_variant import BuiltVariant
 from .precision.make_variants import make_variants
 from .precision.options import FP32, Precision
 from .precision.tensorrt_check import check_variants, is_to_check
+from .recurrent import Recurrent
 from .reference import at_size
 from .report.pictures import DrawnFrame, draw
-from .stage_programs import onnx_program, torch_program
+from .stage_programs import Program, onnx_program, torch_program
 from .verify import compare
 from .write_bundle import (
+    first_results,
     require_distinct,
     require_writable,
     usable_results,
@@ -133,6 +134,7 @@ def export_bundle(
             inputs=options.inputs,
             stacks=options.stacks,
             outputs=options.outputs,
+            states=options.states,
             classes=options.classes,
             spec=options.spec,
         )
@@ -140,26 +142,26 @@ def export_bundle(
 
         progress("taking frames to verify on")
         chosen = collect_frames(target, frames, precision.calibration)
-        example = example_tensors(target, chosen.compared[0])
-        network, outputs, output_note = with_outputs(target, example)
-        graphs = export_graphs(network, outputs, example, options.opset, progress)
-        cuts = find_cuts(graphs.network, options.split or target.split)
+        tried = try_network(target, chosen.compared[0])
+        split = options.split or target.split
+        graphs = export_graphs(tried, options.opset, progress, fold=bool(split))
+        cuts = find_cuts(graphs.network, split, list(input_shapes(target.inputs)))
 
-        adapted = (*target.adapted, *loaded.notes, *output_note)
+        adapted = (*target.adapted, *loaded.notes, *tried.notes)
         draft = BundleDraft(
             target,
             graphs,
             checkpoint_sha256=loaded.sha256,
             adapted=adapted,
-            paths=network.paths,
+            paths=tried.paths,
         )
         with _opened(draft) as segmenter:
             chosen = chosen.with_truth(draft.manifest)
             progress(f"comparing every stage on {len(chosen.compared)} frames")
-            results = _compare(segmenter, network, graphs, chosen)
+            results = _compare(segmenter, tried, graphs, chosen)
             draft.add_verification(results)
             for frame in chosen.compared[:SAMPLES]:
-                draft.add_sample(frame.arrays, usable_results(segmenter, frame.arrays))
+                draft.add_sample(frame.arrays, first_results(segmenter, frame.arrays))
         if frames.frames or target.is_reference:  # else not this network's sensors
             draft.add_statistics([frame.arrays for frame in chosen.compared])
 
@@ -167,8 +169,7 @@ def export_bundle(
             precision,
             target,
             draft.manifest,
-            graphs.network,
-            graphs.outputs,
+            graphs,
             chosen,
             progress,
         )
@@ -194,7 +195,13 @@ def export_bundle(
         tail=main.tail if isinstance(main, Segmentation) else None,
         opset=graphs.opset,
         exporter=graphs.exporter,
-        notes=(*adapted, *map(about, cuts), *target.notes, *chosen.notes),
+        notes=(
+            *adapted,
+            *map(about, cuts),
+            *target.notes,
+            *chosen.notes,
+            *variants.notes,
+        ),
         warnings=(
             *graphs.warnings,
             *chosen.warnings,
@@ -218,18 +225,23 @@ def _opened(draft: BundleDraft) -> Iterator[Segmenter]:
 
 def _compare(
     segmenter: Segmenter,
-    network: SelectedOutputs,
+    tried: Tried,
     graphs: NetworkGraphs,
     frames: ExportFrames,
 ) -> list[StageResult]:
-    names = list(input_shapes(frame_inputs(segmenter.manifest.sensors)))
-    programs = {"torch": torch_program(network, names, graphs.outputs)}
+    def carrying(program: Program) -> Program:
+        states = segmenter.manifest.states
+        shapes = {state.tensor: tried.example[state.tensor].shape for state in states}
+        return Recurrent(program, states, shapes, lambda p: p.tensor)
+
+    outputs = graphs.compared
+    programs = {"torch": torch_program(tried.network, list(tried.example), outputs)}
     for stage, graph in graphs.stages.items():
-        programs[stage] = onnx_program(graph, graphs.outputs)
+        programs[stage] = onnx_program(graph, outputs)
     return compare(
         _packed(segmenter, frames.compared, truth_size(graphs.outputs)),
-        programs,
-        graphs.outputs,
+        {stage: carrying(program) for stage, program in programs.items()},
+        outputs,
     )
 
 
@@ -237,6 +249,7 @@ def _packed(
     segmenter: Segmenter, frames: Sequence[FrameSet], size: tuple[int, int] | None
 ) -> Iterator[tuple[PackedFrame, dict[str, NDArray[Any]]]]:
     """Frames as the runtime packs them, and its results of the network's own size."""
+    segmenter.reset()
     for frame in frames:
         truth = frame.truth
         if truth is not None:

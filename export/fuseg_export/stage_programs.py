@@ -21,7 +21,11 @@ Program = Callable[[Tensors], Mapping[str, Prediction]]  # by output name
 def torch_program(
     network: nn.Module, names: Sequence[str], outputs: Sequence[ExportedOutput]
 ) -> Program:
-    """A torch network that returns these outputs, in a tuple."""
+    """A torch network that returns these outputs, in a tuple.
+
+    Args:
+        names: Of the tensors that it takes, in order.
+    """
 
     def program(tensors: Tensors) -> dict[str, Prediction]:
         given = [torch.from_numpy(tensors[name].copy()) for name in names]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .frames.packing import PackedFrame
 from .outputs import ExportedOutput, main_first
 from .outputs.base import StageResult
+from .recurrent import restart
 from .stage_programs import Program
 
 __all__ = ["compare"]
@@ -27,9 +28,11 @@ def compare(
 
     Args:
         frames: As the runtime packed them, each with the runtime's results at the
-            network's own output size. These are compared with torch's.
+            network's own output size. These are compared with torch's. Of a network
+            with states, one sequence.
         programs: By stage, torch first. The last one's tensors stand for the runtime's.
-        outputs: What they give. The truth is the first segmentation's.
+        outputs: What they give, states' next values included, which the runtime does
+            not show. The truth is the first segmentation's.
 
     Returns:
         For each program but the first, and for the runtime, a result for each output.
@@ -44,13 +47,14 @@ def compare(
         stage: {output.name: output.differences() for output in outputs}
         for stage, _ in pairs
     }
+    restart(*programs.values())
     scored = main_first(outputs)[0].name
     for frame, results in frames:
         seen = {stage: program(frame.tensors) for stage, program in programs.items()}
         for output in outputs:
             output.require_usable(seen[stages[0]][output.name])
         seen["runtime"] = {
-            name: replace(prediction, result=results[name])
+            name: replace(prediction, result=results.get(name, prediction.result))
             for name, prediction in seen[stages[-1]].items()
         }
         for stage, against in pairs:

@@ -66,6 +66,12 @@ class Dilated(TwoInputs):
         wide = F.max_pool2d(scores, 3, 1, padding=1, dilation=2)
         return F.interpolate(wide, color.shape[2:], mode="bilinear")
 
+class Joined(TwoInputs):
+    """The sensors in one tensor, which the encoders cut apart again."""
+    def forward(self, color, depth):
+        both = torch.cat([color, depth], 1)
+        return super().forward(both[:, :3], both[:, 3:])
+
 def flipped(x):
     if bool(x.mean() > 0):
         return x

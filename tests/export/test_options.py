@@ -151,13 +151,18 @@ PLAIN = {
     ),
     "--opset": (["--opset", "18"], lambda of: of.variants == [("fp32", 18)]),
     "--output": (["--output", "out"], lambda of: "and dropped" not in str(of.report)),
+    "--output NAME": (
+        ["--output", "seen=segmentation:out", "--output", "aux=tensor:aux"],
+        lambda of: [o.name for o in of.outputs] == ["seen", "aux"],
+    ),
     "--precision": (["--precision", "fp16"], lambda of: len(of.variants) == 2),
 }
 
 
 class Outcome:
     def __init__(self, report, manifest):
-        self.report, (self.output,) = report, manifest.outputs
+        self.report, self.outputs = report, manifest.outputs
+        self.output = self.outputs[0]
         self.names = [entry.name for entry in self.output.classes]
         self.graphs = manifest.graphs
         networks = self.graphs[-1].networks
@@ -254,6 +259,12 @@ REFUSED = [
     ("--classes", ["--classes", ""], "--classes: class 0 must have a name"),
     ("--precision", ["--precision", ""], "--precision must be auto, or of"),
     ("--output", ["--output", ""], "--output must be one of what the network returns"),
+    (
+        "--output",
+        ["--output", "a=segmentation:out", "--output", "aux"],
+        "--output must be NAME=KIND:PATH, as in scene=classes:1, got 'aux'",
+    ),
+    ("--state", ["--state", "x"], "--state must be NAME=PATH or NAME=PATH:CxHxW"),
     ("--stack", ["--stack", "rgb"], "--stack must be two or more of the inputs"),
     ("--split", ["--split", "x"], "--split must name some of the network's tensors"),
     ("--opset", ["--opset", "12"], "--opset must be 13 to 20"),

@@ -354,7 +354,7 @@ def test_input_words_are_refused_for_a_reference_model():
         ("{", InputFileError, "must be JSON, but"),
         ('{"ignore": NaN}', InputFileError, "NaN is not a number of JSON"),
         ('{"ignore": 1, "ignore": 2}', InputFileError, "'ignore' occurs twice"),
-        ({"input": {}}, ArgumentError, "'input' is unknown; known are inputs, cl"),
+        ({"input": {}}, ArgumentError, "'input' is unknown; known are inputs, outp"),
         ({"inputs": []}, ArgumentError, "inputs must be an object"),
         ({"inputs": {"ir": {}}}, ArgumentError, "name only rgb, depth, got ir"),
         ({"inputs": {"rgb": 3}}, ArgumentError, "inputs.rgb must be an object"),

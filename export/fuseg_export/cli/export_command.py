@@ -25,7 +25,6 @@ from ..pipeline import ExportReport, export_bundle
 from ..precision.options import Budget, Precision, parse_kinds
 from ..report.html import as_html
 from ..report.tables import (
-    STAGE_HEADINGS,
     as_json,
     brief_rows,
     class_rows,
@@ -54,6 +53,7 @@ from .options import (
     SpecOption,
     SplitOption,
     StackOption,
+    StateOption,
     TargetArgument,
     TruthOption,
 )
@@ -68,6 +68,7 @@ def export(
     input: NetworkInputOption = None,
     stack: StackOption = None,
     output: OutputOption = None,
+    state: StateOption = None,
     split: SplitOption = None,
     classes: ClassesOption = None,
     spec: SpecOption = None,
@@ -129,7 +130,8 @@ def export(
                 stacks=stack or (),
                 classes=classes,
                 spec=spec,
-                outputs=[] if output is None else [output],
+                outputs=output or (),
+                states=state or (),
                 opset=opset,
                 split=split or (),
             ),
@@ -165,7 +167,7 @@ def export(
 
 def _show(report: ExportReport) -> None:
     numbers = ("frames", "mIoU", "nodes", "bytes")
-    print_table(STAGE_HEADINGS, stage_rows(report.stages), right=numbers)
+    print_table(*stage_rows(report.stages), right=numbers)
     scored = [variant for variant in report.variants if variant.score is not None]
     if len(report.variants) > 1 or scored:
         say()

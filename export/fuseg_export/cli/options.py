@@ -64,11 +64,23 @@ SplitOption = Annotated[
     ),
 ]
 OutputOption = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
-        metavar="KEY",
-        help="The segmentation, if the network returns a dict or a tuple.",
-        show_default="out or logits",
+        metavar="NAME=KIND:PATH",
+        help="An output: its name, its kind, and where it is in what the network "
+        "returns, as in scene=classes:1 or labels=segmentation:semantic.out. Can be "
+        "repeated. KEY alone is the one segmentation.",
+        show_default="labels=segmentation, of out or logits",
+    ),
+]
+StateOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=PATH[:CxHxW]",
+        help="A tensor that the network takes after its inputs and whose next value it "
+        "returns at PATH; without a shape forward must take None in its place. Can be "
+        "repeated.",
+        show_default=False,
     ),
 ]
 ClassesOption = Annotated[
@@ -84,7 +96,8 @@ SpecOption = Annotated[
     typer.Option(
         metavar="FILE",
         help='JSON that overrides the inputs\' defaults: {"inputs": {"depth": '
-        '{"unit": "0.1mm", "scale": 0.0001}}}; also "classes" and "ignore".',
+        '{"unit": "0.1mm", "scale": 0.0001}}}; also "outputs", "states", "classes" and '
+        '"ignore".',
         show_default=False,
     ),
 ]

@@ -8,9 +8,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["STAGE_FRAMES", "Dataset", "FrameSet", "first"]
+__all__ = ["SEQUENCE", "STAGE_FRAMES", "Dataset", "FrameSet", "first"]
 
 STAGE_FRAMES = 16  # frame sets that every stage of an export is compared on
+SEQUENCE = 20  # in a row: wrong ranges of a state show after about ten
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,6 @@ class Dataset(Protocol):
     def __getitem__(self, number: int) -> FrameSet: ...
 
 
-def first(dataset: Dataset) -> list[FrameSet]:
-    """The first `STAGE_FRAMES` of a dataset."""
-    return [dataset[i] for i in range(min(len(dataset), STAGE_FRAMES))]
+def first(dataset: Dataset, count: int) -> list[FrameSet]:
+    """The first frame sets of a dataset, as many as there are."""
+    return [dataset[i] for i in range(min(len(dataset), count))]

@@ -17,7 +17,7 @@ from fuseg.manifest import ImageInput, Manifest
 from ..network.target import Target
 from . import frame_set, rendered
 from .files import FileDataset, FileOptions
-from .frame_set import Dataset, FrameSet, first
+from .frame_set import SEQUENCE, Dataset, FrameSet, first
 from .packing import PackedFrame, Packer, Tensors, pack_frames
 from .rendered import RenderedDataset
 
@@ -92,7 +92,12 @@ class ExportFrames:
         output = manifest.label_outputs[0]
         read = TruthReader(output.classes, output.ignore, self.truth_map)
         frames = self.frames.with_truth(read)
-        return replace(self, compared=first(frames), frames=frames, mapped=read.mapped)
+        return replace(
+            self,
+            compared=first(frames, len(self.compared)),
+            frames=frames,
+            mapped=read.mapped,
+        )
 
     def require_scored(self, score: metrics.Score | None) -> None:
         """Refuse the user's truth if nothing could be scored on it.
@@ -121,6 +126,9 @@ def collect_frames(
     Raises:
         ArgumentError, InputFileError: See `FileDataset`; or there is truth alone.
     """
+    wanted = frame_set.STAGE_FRAMES
+    if target.states:
+        wanted = max(SEQUENCE, wanted)
     to_calibrate = None
     if calibration:
         to_calibrate = FileDataset(
@@ -130,9 +138,18 @@ def collect_frames(
         frames = FileDataset(
             target.inputs, options.frames, options.truth, files=options.files
         )
-        compared, count = first(frames), len(frames)
+        compared, count = first(frames, wanted), len(frames)
         _require_proportions(target.inputs, compared[0])
-        notes = []
+        notes, warnings = [], list(frames.unmatched)
+        if target.states:
+            notes.append(
+                f"{FRAMES} in the order of their names are one sequence of {count}"
+            )
+            if count < SEQUENCE:
+                warnings.append(
+                    f"{FRAMES}: {count} in a row show little of what a state does: "
+                    f"give {SEQUENCE} or more"
+                )
         if count > len(compared):
             notes.append(f"compared the stages on the first {len(compared)} of {count}")
         return ExportFrames(
@@ -142,13 +159,11 @@ def collect_frames(
             has_truth=options.truth is not None,
             truth_map=options.truth_map,
             notes=tuple(notes),
-            warnings=frames.unmatched,
+            warnings=tuple(warnings),
         )
     if options.truth is not None:
         raise ArgumentError("--truth needs --frames, whose labels it holds.")
-    rooms = rendered.render_frames(
-        target.inputs, frame_set.STAGE_FRAMES, labelled=target.is_reference
-    )
+    rooms = rendered.render_frames(target.inputs, wanted, labelled=target.is_reference)
     _require_proportions(target.inputs, rooms[0])
     warning = (
         f"verified on {len(rooms)} rendered rooms, which are not what this network was "
@@ -209,9 +224,10 @@ class DataSplit:
             observe(tensors)
             yield tensors
 
-    def search_frames(self) -> list[PackedFrame]:
-        """A few frames of the calibration."""
-        few = min(len(self.calibration), _SEARCH_FRAMES)
+    def search_frames(self, *, along: bool = False) -> list[PackedFrame]:
+        """A few frames of the calibration; ``along`` a sequence, if states need one."""
+        wanted = max(SEQUENCE, _SEARCH_FRAMES) if along else _SEARCH_FRAMES
+        few = min(len(self.calibration), wanted)
         frames = [self.calibration[number] for number in range(few)]
         return list(pack_frames(self.inputs, self.size, frames, CALIBRATION))
 

@@ -3,78 +3,148 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fuseg.errors import ExportError
+from fuseg.errors import ArgumentError, ExportError
 from fuseg.manifest import input_shapes
 
 from ..errors import first_sentence
 from ..frames.frame_set import FrameSet
 from ..outputs import KINDS, ExportedOutput, OutputRequest
+from ..recurrent import NextState
 from ..reference import preprocess
-from .outputs import SelectedOutputs, choose, find, take
+from .outputs import Path, SelectedOutputs, choose, find, take
 from .target import Target
 
-__all__ = ["example_tensors", "with_outputs"]
+__all__ = ["Tried", "try_network"]
 
 
-def example_tensors(target: Target, frame: FrameSet) -> dict[str, Tensor]:
-    """The network's tensors of one frame set, float32, in the order of its forward."""
+@dataclass(frozen=True)
+class Tried:
+    """A network as a graph needs it.
+
+    Attributes:
+        network: Returns the outputs, then the states' next values.
+        example: A tensor for each input, then for each state, in forward's order.
+        outputs, states: What it returns.
+        paths: Of the outputs, in what the user's network returns.
+        notes: What was chosen without the user, a sentence each.
+    """
+
+    network: SelectedOutputs
+    example: dict[str, Tensor]
+    outputs: tuple[ExportedOutput, ...]
+    states: tuple[NextState, ...]
+    paths: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+
+def try_network(target: Target, frame: FrameSet) -> Tried:
+    """Run a network twice on one frame set.
+
+    Raises:
+        ArgumentError: See `outputs.choose` and `outputs.find`; or the shape of a state
+            is not known.
+        ExportError: It fails, gives an output that is none of its kind or not finite, a
+            state of another shape, or two results for one input.
+    """
     tensors = preprocess(target.inputs, frame.arrays)
-    return {
+    example = {
         name: torch.from_numpy(tensors[name].astype(np.float32))
         for name in input_shapes(target.inputs)
     }
-
-
-def with_outputs(
-    target: Target, example: Mapping[str, Tensor]
-) -> tuple[SelectedOutputs, list[ExportedOutput], list[str]]:
-    """The network as a graph needs it, run twice to try it.
-
-    Returns:
-        The network, its outputs, and a note if one was chosen without the user.
-
-    Raises:
-        ArgumentError: See `outputs.choose` and `outputs.find`.
-        ExportError: It fails, gives an output that is none of its kind or not finite,
-            or gives two results for one input.
-    """
-    given = ", ".join(f"{name} {tuple(t.shape)}" for name, t in example.items())
-    try:
-        with torch.inference_mode():
-            returned = target.network(*example.values())
-            again = target.network(*example.values())
-    except Exception as err:  # foreign code may raise anything
-        raise ExportError(
-            f"the network's forward failed on {given}: {first_sentence(err)}."
-        ) from err
-    paths, notes = _paths(returned, target.outputs)
+    for kept, shape in zip(target.states, _shapes(target, example), strict=True):
+        initial = kept.state.initial
+        example[kept.state.tensor] = torch.full((1, *shape), initial)
+    returned, again = (_run(target, example.values(), example) for _ in range(2))
+    nexts = [
+        find(returned, kept.path, f"the output of state {kept.state.tensor}")
+        for kept in target.states
+    ]
+    paths, notes = _paths(returned, target.outputs, nexts)
     outputs: list[ExportedOutput] = []
     for request, path in zip(target.outputs, paths, strict=True):
         one, two = take(returned, path), take(again, path)
-        outputs.append(
-            KINDS[request.kind].of(request, one, input_shapes(target.inputs))
-        )
-        _require_usable(request, one, two)
-    return SelectedOutputs(target.network, paths), outputs, notes
+        make = KINDS[request.kind]
+        outputs.append(make(request, one, input_shapes(target.inputs)))
+        _require_usable(request.name if request.named else "", one, two)
+    for kept, path in zip(target.states, nexts, strict=True):
+        name = kept.state.tensor
+        one, two = take(returned, path), take(again, path)
+        if one.shape != example[name].shape:
+            raise ExportError(
+                f"state {name} must keep its shape {tuple(example[name].shape)}, but "
+                f"forward returns {tuple(one.shape)} for it."
+            )
+        _require_usable(kept.state.next, one, two)
+    return Tried(
+        SelectedOutputs(target.network, [*paths, *nexts]),
+        example,
+        tuple(outputs),
+        tuple(NextState(kept.state) for kept in target.states),
+        tuple(paths),
+        tuple(notes),
+    )
+
+
+def _run(target: Target, given: Any, example: Mapping[str, Tensor]) -> Any:
+    spelled = ", ".join(f"{name} {tuple(t.shape)}" for name, t in example.items())
+    try:
+        with torch.inference_mode():
+            return target.network(*given)
+    except Exception as err:  # foreign code may raise anything
+        raise ExportError(
+            f"the network's forward failed on {spelled}: {first_sentence(err)}."
+        ) from err
+
+
+def _shapes(target: Target, example: Mapping[str, Tensor]) -> list[tuple[int, ...]]:
+    """Of the states, without the batch."""
+    shapes = [request.shape for request in target.states]
+    if None not in shapes:
+        return [shape for shape in shapes if shape is not None]
+    try:
+        returned = _run(target, [*example.values(), *[None] * len(shapes)], example)
+    except ExportError as err:
+        names = [r.state.tensor for r in target.states if r.shape is None]
+        raise ArgumentError(
+            f"--state {names[0]}=PATH:CxHxW must say the state's shape, as forward "
+            f"does not run with None in its place: {err}"
+        ) from err
+    found = [
+        take(returned, find(returned, r.path, f"the output of state {r.state.tensor}"))
+        for r in target.states
+    ]
+    return [
+        tuple(tensor.shape[1:]) if shape is None else shape
+        for shape, tensor in zip(shapes, found, strict=True)
+    ]
 
 
 def _paths(
-    returned: Any, requests: Sequence[OutputRequest]
-) -> tuple[list[tuple[str | int, ...]], list[str]]:
+    returned: Any, requests: Sequence[OutputRequest], nexts: Sequence[Path]
+) -> tuple[list[Path], list[str]]:
     if len(requests) == 1 and not requests[0].named:
+        if nexts and not requests[0].path:
+            taken = {path[0] for path in nexts if len(path) == 1}
+            pairs = (
+                returned.items()
+                if isinstance(returned, Mapping)
+                else enumerate(returned)
+            )
+            returned = {key: value for key, value in pairs if key not in taken}
         path, note = choose(returned, requests[0].path)
         return [path], [note] if note else []
     return [find(returned, r.path or "", f"--output {r.name}") for r in requests], []
 
 
-def _require_usable(request: OutputRequest, one: Tensor, two: Tensor) -> None:
-    which = f" as its output {request.name}" if request.named else ""
+def _require_usable(name: str, one: Tensor, two: Tensor) -> None:
+    which = f" as {name}" if name else ""
     if not one.isfinite().all():
         raise ExportError(
             f"the network gives scores that are NaN or infinite{which}: look at its "

@@ -13,9 +13,9 @@ from fuseg.errors import ArgumentError, InputFileError, ManifestError
 from fuseg.host.files import read_text
 from fuseg.manifest import Class
 
-__all__ = ["Spec", "default_classes", "parse_classes", "read_spec"]
+__all__ = ["Spec", "default_classes", "make_classes", "parse_classes", "read_spec"]
 
-_KEYS = ("inputs", "classes", "ignore", "split")
+_KEYS = ("inputs", "outputs", "states", "classes", "ignore", "split")
 _GOLDEN = 0.618033988749895  # successive hues land in the largest gap
 _VIVIDNESS = ((0.55, 0.75), (0.9, 0.95), (1.0, 0.35), (0.4, 0.95), (0.95, 0.6))
 
@@ -28,6 +28,12 @@ class Spec:
         inputs: By input name, any key of a manifest's ``inputs[]`` but ``name``,
             ``kind``, ``tensor``, ``channel`` and ``statistics``; objects are merged
             with the defaults.
+        outputs: By output name ``kind`` and ``path``, as in ``--output``, and any key
+            of a manifest's ``outputs[]`` of that kind but ``name``, ``tensor``,
+            ``tail`` and ``upsample``.
+        states: Objects with ``tensor``, ``output`` (where forward returns its next
+            value), maybe ``shape``, and any other key of a manifest's ``states[]`` but
+            ``next``.
         classes: Names, or objects as in a manifest's ``outputs[].classes[]``, 1 to
             255 of them.
         ignore: The label of no class, 0 to 255.
@@ -35,6 +41,8 @@ class Spec:
     """
 
     inputs: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    states: tuple[dict[str, Any], ...] = ()
     classes: tuple[Class, ...] | None = None
     ignore: int | None = None
     split: tuple[str, ...] | None = None
@@ -43,8 +51,8 @@ class Spec:
 def read_spec(path: Path) -> Spec:
     """Read a spec file.
 
-    JSON with any of ``{"inputs": {NAME: {...}}, "classes": [...], "ignore": 255,
-    "split": [NAME]}``.
+    JSON with any of ``{"inputs": {NAME: {...}}, "outputs": {NAME: {...}}, "states":
+    [{...}], "classes": [...], "ignore": 255, "split": [NAME]}``.
     An input takes any key of a manifest's input but name, kind, tensor and channel;
     classes are names, or objects with a name and a color.
 
@@ -63,17 +71,24 @@ def read_spec(path: Path) -> Spec:
     inputs, ignore = content.get("inputs", {}), content.get("ignore")
     if not isinstance(inputs, dict):
         raise ArgumentError(f"--spec {path}: inputs must be an object, by input name.")
+    outputs, states = content.get("outputs", {}), content.get("states", [])
+    if not isinstance(outputs, dict):
+        raise ArgumentError(
+            f"--spec {path}: outputs must be an object, by output name."
+        )
+    if not isinstance(states, list):
+        raise ArgumentError(f"--spec {path}: states must be a list of objects.")
     if "ignore" in content and (type(ignore) is not int or not 0 <= ignore <= 255):
         raise ArgumentError(
             f"--spec {path}: ignore must be a whole number from 0 to 255, got {ignore}."
         )
     classes = content.get("classes")
     if "classes" in content:
-        classes = _make_classes(f"--spec {path}: classes", classes)
+        classes = make_classes(f"--spec {path}: classes", classes)
     split = content.get("split", [])
     if not isinstance(split, list) or not all(isinstance(name, str) for name in split):
         raise ArgumentError(f"--spec {path}: split must be a list of inputs' names.")
-    return Spec(inputs, classes, ignore, tuple(split))
+    return Spec(inputs, outputs, tuple(states), classes, ignore, tuple(split))
 
 
 def parse_classes(word: str) -> tuple[Class, ...]:
@@ -90,10 +105,10 @@ def parse_classes(word: str) -> tuple[Class, ...]:
     if not path.is_file():
         if path.suffix or "/" in word:
             raise InputFileError(f"--classes {word}: there is no such file.")
-        return _make_classes("--classes", word.split(","))
+        return make_classes("--classes", word.split(","))
     if path.suffix == ".json":
-        return _make_classes(f"--classes {path}", _read_json(path))
-    return _make_classes(f"--classes {path}", read_text(path).splitlines())
+        return make_classes(f"--classes {path}", _read_json(path))
+    return make_classes(f"--classes {path}", read_text(path).splitlines())
 
 
 def default_classes(count: int, names: Sequence[str] = ()) -> tuple[Class, ...]:
@@ -113,7 +128,12 @@ def _color(index: int) -> tuple[int, int, int]:
     return round(r * 255), round(g * 255), round(b * 255)
 
 
-def _make_classes(what: str, entries: Any) -> tuple[Class, ...]:
+def make_classes(what: str, entries: Any) -> tuple[Class, ...]:
+    """Classes of names, or objects as in a manifest's ``outputs[].classes[]``.
+
+    Raises:
+        ArgumentError: They are none; the sentence starts with ``what``.
+    """
     if not isinstance(entries, list) or not 1 <= len(entries) <= 255:
         raise ArgumentError(f"{what} must be a list of 1 to 255 classes.")
     named = [e.strip() if isinstance(e, str) else e for e in entries]

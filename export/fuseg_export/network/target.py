@@ -15,7 +15,7 @@ from torch import nn
 from torch.jit import ScriptModule
 
 from fuseg.errors import ArgumentError, ExportError
-from fuseg.manifest import ImageInput
+from fuseg.manifest import ImageInput, input_shapes
 
 from ..errors import first_sentence
 from ..models import REFERENCE
@@ -23,6 +23,7 @@ from ..outputs import OutputRequest
 from .input_options import describe, make_inputs, override
 from .output_options import make_requests
 from .spec import Spec, parse_classes, read_spec
+from .state_options import StateRequest, make_states
 from .wrappers import unwrapped
 
 __all__ = [
@@ -45,6 +46,7 @@ class NetworkOptions:
         target, inputs, stacks, classes, spec: See `resolve`.
         checkpoint: Its weights, see `checkpoint.load_checkpoint`.
         outputs: See `output_options.make_requests`.
+        states: See `state_options.make_states`.
         opset: See `to_onnx.to_onnx`.
         split: The inputs' tensors that get a graph of their own, see `split.find_cut`.
     """
@@ -56,6 +58,7 @@ class NetworkOptions:
     classes: str | None = None
     spec: Path | None = None
     outputs: Sequence[str] = ()
+    states: Sequence[str] = ()
     opset: int = 17
     split: Sequence[str] = ()
 
@@ -68,12 +71,13 @@ class Target:
         word: What the user wrote.
         name: The bundle's name.
         network: With the factory's weights. Its forward takes one tensor for each
-            entry of ``input_shapes(inputs)``, positionally.
+            entry of ``input_shapes(inputs)``, then for each state, positionally.
         outputs: What the user wants of what the network returns.
         is_reference: Whether fuseg's synthetic scenes are what it was trained for.
         notes: What was assumed of its inputs and classes, a sentence each.
         adapted: What was taken off the network, a sentence each.
         split: The inputs that the spec file gives a graph of their own.
+        states: What the network hands on to itself.
     """
 
     word: str
@@ -85,6 +89,7 @@ class Target:
     notes: tuple[str, ...]
     adapted: tuple[str, ...] = ()
     split: tuple[str, ...] = ()
+    states: tuple[StateRequest, ...] = ()
 
 
 def resolve(
@@ -93,6 +98,7 @@ def resolve(
     inputs: Sequence[str] = (),
     stacks: Sequence[str] = (),
     outputs: Sequence[str] = (),
+    states: Sequence[str] = (),
     classes: str | None = None,
     spec: Path | None = None,
 ) -> Target:
@@ -104,6 +110,7 @@ def resolve(
             a ``torch.nn.Module``.
         inputs, stacks: See ``make_inputs``; reference models bring their own.
         outputs: See ``make_requests``.
+        states: See ``make_states``.
         classes: See ``parse_classes``.
         spec: See ``read_spec``.
 
@@ -141,12 +148,14 @@ def resolve(
         inputs=sensors,
         outputs=make_requests(
             outputs,
+            said.outputs,
             classes=named,
             ignore=ignore if said.ignore is None else said.ignore,
         ),
         is_reference=word in REFERENCE,
         adapted=taken_off,
         split=said.split or (),
+        states=make_states(states, said.states, list(input_shapes(sensors))),
         notes=tuple(notes),
     )
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from torch import Tensor
+
+from ..network.outputs import Shapes
 from .base import ExportedOutput, OutputRequest
+from .classes import Classes
 from .segmentation import Segmentation
+from .tensor import Passed
 
 __all__ = ["KINDS", "ExportedOutput", "OutputRequest", "main_first", "truth_size"]
 
-KINDS = {
-    "segmentation": Segmentation,
+Make = Callable[[OutputRequest, Tensor, Shapes], ExportedOutput]
+
+KINDS: dict[str, Make] = {
+    "segmentation": Segmentation.of,
+    "classes": Classes.of,
+    "tensor": Passed.of,
 }
 
 

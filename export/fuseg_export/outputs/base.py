@@ -136,10 +136,10 @@ class Task(Protocol):
 
 
 class ExportedOutput(Protocol):
-    """One output, from what forward returns to the bundle; made by `KINDS`.
+    """One output, from what forward returns to the bundle.
 
-    ``KINDS[kind].of(request, returned, inputs)`` refuses a tensor that is none of the
-    kind; ``inputs`` are the shapes of the network's inputs, by name.
+    ``KINDS[kind](request, returned, inputs)`` makes it, or refuses a tensor that is
+    none of the kind; ``inputs`` are the shapes of the network's inputs, by name.
     """
 
     @property

@@ -20,11 +20,11 @@ from torch.nn import functional as F
 
 from fuseg import manifest as m
 from fuseg.dataset.metrics import confusion, score
-from fuseg.errors import ArgumentError, ExportError
+from fuseg.errors import ArgumentError, ExportError, ManifestError
 
 from .. import reference
 from ..network.outputs import Shapes, require_planes
-from ..network.spec import default_classes
+from ..network.spec import default_classes, make_classes
 from ..passes.cut_tail import CutTail, cut_tail, find_tail
 from .base import OutputRequest, Prediction, Reader, StageResult
 from .label_task import LabelTask
@@ -58,7 +58,17 @@ class Segmentation:
     ) -> Segmentation:
         """See `ExportedOutput`: scores (1, C, h, w), or labels."""
         require_planes(returned, inputs)
-        return cls(request)
+        settings = dict(request.settings)
+        for key in settings:
+            if key not in ("classes", "ignore"):
+                raise ArgumentError(
+                    f"output {request.name}: {key!r} is unknown; known are classes, "
+                    "ignore."
+                )
+        named = settings.get("classes")
+        if named is not None and not isinstance(named, tuple):
+            settings["classes"] = make_classes(f"output {request.name}: classes", named)
+        return cls(replace(request, settings=settings))
 
     @property
     def name(self) -> str:
@@ -84,14 +94,19 @@ class Segmentation:
         made, tail = cut_tail(model, index, wanted)
         scores = made.graph.output[index]
         channels = scores.type.tensor_type.shape.dim[1].dim_value
-        record = m.SegmentationOutput(
-            name=self.name,
-            tensor=scores.name,
-            upsample=m.Upsample(align_corners=tail.align_corners),
-            ignore=self.request.settings.get("ignore", 255),
-            classes=_classes(self.request.settings.get("classes"), channels),
-            tail=m.Tail(tail.removed, tail.size),
-        )
+        settings = self.request.settings
+        classes = _classes(settings.get("classes"), channels)
+        try:
+            record = m.SegmentationOutput(
+                name=self.name,
+                tensor=scores.name,
+                upsample=m.Upsample(align_corners=tail.align_corners),
+                ignore=settings.get("ignore", 255),
+                classes=classes,
+                tail=m.Tail(tail.removed, tail.size),
+            )
+        except ManifestError as err:
+            raise ArgumentError(f"output {self.name}: {err}") from err
         return made, replace(self, made=record, tail=tail, whole=tail)
 
     def followed(self, stages: Sequence[onnx.ModelProto], index: int) -> Segmentation:

@@ -47,14 +47,18 @@ class Cut:
     share: float
 
 
-def find_cuts(network: onnx.ModelProto, tensors: Sequence[str]) -> list[Cut]:
+def find_cuts(
+    network: onnx.ModelProto, tensors: Sequence[str], inputs: Sequence[str]
+) -> list[Cut]:
     """A cut for each of these inputs; see `find_cut`.
+
+    Args:
+        inputs: The tensors that sensors fill.
 
     Raises:
         ArgumentError: One is no input, is named twice, or they are all there are.
         ExportError: See `find_cut`.
     """
-    inputs = [value.name for value in network.graph.input]
     for name in tensors:
         if name not in inputs or tensors.count(name) > 1 or len(inputs) == len(tensors):
             raise ArgumentError(

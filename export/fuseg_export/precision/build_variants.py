@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import onnx
 
+from fuseg.manifest import State
+
 from ..frames.packing import PackedFrame
 from ..outputs.base import Task
 from ..passes.average_pools import with_average_pools
@@ -51,6 +53,7 @@ def build_int8(
     frames: Sequence[PackedFrame],
     *,
     budget: Budget,
+    states: Sequence[State] = (),
     progress: Callable[[str], None],
 ) -> list[BuiltVariant]:
     """INT8 for CPUs, for TensorRT and, if the opset is 17 or lower, for TensorRT 8.
@@ -61,6 +64,7 @@ def build_int8(
         tasks: By output name.
         frames: That decide which layers stay in float.
         budget: What the variants may lose on these frames.
+        states: Of the network.
     """
     builder = _Int8Builder(network, ranges)
 
@@ -72,6 +76,7 @@ def build_int8(
             tasks,
             frames,
             budget=budget,
+            states=states,
             progress=progress,
         )
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import onnx
 
 from fuseg.backends.tensorrt.network_check import NetworkCheck
 from fuseg.dataset import metrics
+from fuseg.manifest import State
 
 from ..outputs.comparison import Comparison, over
-from .evaluate import NetworkFunction, network_function
+from .evaluate import NetworkFunction, network_function, with_states
 from .fp16_simulation import simulate
 from .mixed_precision_search import MixedPrecision
 from .options import Budget
@@ -67,8 +68,10 @@ class BuiltVariant:
         """What is over the budget, in words; None if nothing is."""
         return over(self.comparisons, budget)
 
-    def function(self) -> NetworkFunction:
-        """It as a function; float16 is simulated, since ONNX Runtime computes it in
-        float32 on a CPU."""
+    def function(self, states: Sequence[State] = ()) -> NetworkFunction:
+        """It as a function that hands its states on; float16 is simulated, since ONNX
+        Runtime computes it in float32 on a CPU."""
         half = {"fp16", "float16"} & set(self.precision.values())
-        return simulate(self.model) if half else network_function(self.model)
+        if half:
+            return with_states(simulate(self.model), self.model, states)
+        return network_function(self.model, states)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,21 +10,25 @@ import onnx
 from numpy.typing import NDArray
 
 from fuseg.errors import ArgumentError
+from fuseg.manifest import State
 
 from ..frames.packing import PackedFrame, Tensors
 from ..ort_session import open_cpu_session
 from ..outputs.base import Task
 from ..outputs.comparison import Evaluation
+from ..recurrent import Recurrent, restart
 
-__all__ = ["NetworkFunction", "evaluate", "network_function"]
+__all__ = ["NetworkFunction", "evaluate", "network_function", "with_states"]
 
 NetworkFunction = Callable[
     [Tensors], Mapping[str, NDArray[Any]]
 ]  # by the graph's names
 
 
-def network_function(model: onnx.ModelProto) -> NetworkFunction:
-    """A network as a function, run by ONNX Runtime."""
+def network_function(
+    model: onnx.ModelProto, states: Sequence[State] = ()
+) -> NetworkFunction:
+    """A network as a function, run by ONNX Runtime; it hands its states on."""
     session = open_cpu_session(model)
     names = [value.name for value in model.graph.output]
 
@@ -32,7 +36,18 @@ def network_function(model: onnx.ModelProto) -> NetworkFunction:
         found = session.run(None, dict(tensors))
         return {n: np.asarray(a) for n, a in zip(names, found, strict=True)}
 
-    return function
+    return with_states(function, model, states)
+
+
+def with_states(
+    function: NetworkFunction, model: onnx.ModelProto, states: Sequence[State]
+) -> NetworkFunction:
+    """A function of a graph's inputs and states as one of its inputs alone."""
+    shapes = {
+        value.name: [d.dim_value for d in value.type.tensor_type.shape.dim]
+        for value in model.graph.input
+    }
+    return Recurrent(function, states, shapes, lambda a: a) if states else function
 
 
 def evaluate(
@@ -44,6 +59,7 @@ def evaluate(
     """Run all variants on all frames; one frame is in memory at a time.
 
     Args:
+        frames: Of a network with states, one sequence; each variant has its own.
         fp32: The float32 network.
         variants: By name; may be empty.
         tasks: By output name. The truth of the frames is the first one's.
@@ -56,6 +72,7 @@ def evaluate(
     """
     tallies = {name: task.tally(variants) for name, task in tasks.items()}
     count = 0
+    restart(fp32, *variants.values())
     for frame in frames:
         count += 1
         own = fp32(frame.tensors)

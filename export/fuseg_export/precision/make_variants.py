@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import onnx
 
+from fuseg.cli.printing import plural
 from fuseg.errors import ExportError
-from fuseg.manifest import Manifest, frame_inputs
+from fuseg.manifest import Manifest, State, frame_inputs
 
 from ..frames.frame_set import Dataset
+from ..frames.packing import Tensors
 from ..frames.selection import DataSplit, ExportFrames, split
+from ..graphs import NetworkGraphs
 from ..network.target import Target
-from ..outputs import ExportedOutput, main_first, truth_size
+from ..outputs import main_first, truth_size
 from ..outputs.base import Task
 from ..outputs.comparison import Evaluation
+from ..recurrent import SEQUENCE, Recurrent, along_sequences, sequence_length
 from .build_variants import build_fp16, build_fp32, build_int8
 from .built_variant import BuiltVariant
 from .calibrate import Ranges, cached, calibrate
 from .calibration_checks import CalibrationChecks
-from .evaluate import NetworkFunction, evaluate
+from .evaluate import NetworkFunction, evaluate, network_function
 from .latency import median_ms
 from .options import FP32, Precision
 from .tensorrt_check import left_out_if_refused
@@ -42,6 +47,7 @@ class Variants:
         worth_showing: By number of a held-out frame, the variants that label it most
             differently from fp32; or none, where fp32 differs most from the truth.
         warnings: What the user should know of the frames, a sentence each.
+        notes: How long the sequences were of a network with states.
     """
 
     built: tuple[BuiltVariant, ...]
@@ -49,14 +55,14 @@ class Variants:
     split: DataSplit
     worth_showing: Mapping[int, Sequence[str]]
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def make_variants(
     precision: Precision,
     target: Target,
     manifest: Manifest,
-    network: onnx.ModelProto,
-    outputs: Sequence[ExportedOutput],
+    graphs: NetworkGraphs,
     frames: ExportFrames,
     progress: Callable[[str], None],
 ) -> Variants:
@@ -65,8 +71,7 @@ def make_variants(
     Args:
         precision: Which variants, and what they may lose.
         manifest: Of the bundle as it is so far.
-        network: Its tail cut off. Without int8-trt8 if its opset is above 17.
-        outputs: The network's.
+        graphs: The network's. Without int8-trt8 if its opset is above 17.
         frames: To calibrate and to evaluate on.
 
     Raises:
@@ -74,19 +79,21 @@ def make_variants(
             layers were kept in float.
         ArgumentError, InputFileError: The frames are not as they must be.
     """
-    tasks = {o.name: o.task(mapped=frames.mapped) for o in main_first(outputs)}
+    network, states = graphs.network, manifest.states
+    compared = main_first(graphs.compared)
+    tasks = {output.name: output.task(mapped=frames.mapped) for output in compared}
     if precision.kinds == FP32.kinds:
-        return _fp32_alone(tasks, manifest, network, outputs, frames, progress)
+        return _fp32_alone(tasks, manifest, graphs, frames, progress)
     data = split(
         target,
         frame_inputs(manifest.sensors),
-        truth_size(outputs),
+        truth_size(graphs.outputs),
         calibration=frames.calibration,
         frames=frames.frames,
     )
     progress(f"calibrating on {len(data.calibration)} frames")
     checks = CalibrationChecks(frame_inputs(manifest.sensors))
-    ranges = _ranges(network, data, checks, precision)
+    ranges = _ranges(network, states, data, checks, precision)
     built = [build_fp32(network)]
     if "fp16" in precision.kinds:
         built.append(build_fp16(network, ranges))
@@ -95,12 +102,13 @@ def make_variants(
             network,
             ranges,
             tasks,
-            data.search_frames(),
+            data.search_frames(along=bool(states)),
             budget=precision.budget.halved(),
+            states=states,
             progress=progress,
         )
     progress(f"evaluating {len(built) - 1} variants on {len(data.held_out)} frames")
-    functions = {variant.name: variant.function() for variant in built}
+    functions = {variant.name: variant.function(states) for variant in built}
     variants = {v.name: functions[v.name] for v in built[1:]}
     found = evaluate(data.held_out_frames(), functions["fp32"], variants, tasks)
     progress("timing the variants")
@@ -120,15 +128,16 @@ def make_variants(
             *data.warnings,
             *checks.warnings(),
             *(scored.warnings if scored is not None else ()),
+            *(_short_sequences(data) if states else ()),
         ),
+        notes=_sequences(data) if states else (),
     )
 
 
 def _fp32_alone(
     tasks: Mapping[str, Task],
     manifest: Manifest,
-    network: onnx.ModelProto,
-    outputs: Sequence[ExportedOutput],
+    graphs: NetworkGraphs,
     frames: ExportFrames,
     progress: Callable[[str], None],
 ) -> Variants:
@@ -137,14 +146,14 @@ def _fp32_alone(
     Scored are the user's frames if their truth is known, else those that the stages
     were compared on, if they have one.
     """
-    fp32 = build_fp32(network)
+    fp32 = build_fp32(graphs.network)
     dataset: Dataset = frames.compared
     if frames.has_truth and frames.frames is not None:
         dataset = frames.frames
     data = DataSplit(
-        frame_inputs(manifest.sensors), truth_size(outputs), dataset, dataset
+        frame_inputs(manifest.sensors), truth_size(graphs.outputs), dataset, dataset
     )
-    function = fp32.function()
+    function = fp32.function(manifest.states)
     worst: Sequence[int] = range(min(len(dataset), _SHOWN))
     if dataset[0].truth is not None:
         progress(f"scoring fp32 on {len(dataset)} frames")
@@ -163,19 +172,43 @@ def _fp32_alone(
 
 def _ranges(
     network: onnx.ModelProto,
+    states: Sequence[State],
     data: DataSplit,
     checks: CalibrationChecks,
     precision: Precision,
 ) -> Ranges:
-    if precision.cache is None:
+    fp32 = network_function(network, states)
+    length = sequence_length(len(data.calibration))
+
+    def frames() -> Iterable[Tensors]:
         tensors = data.calibration_tensors(checks)
-        return calibrate(network, tensors, method=precision.method)
-    return cached(
-        precision.cache,
-        network,
-        lambda: data.calibration_tensors(checks),
-        method=precision.method,
+        if isinstance(fp32, Recurrent):
+            return along_sequences(tensors, length, fp32)
+        return tensors
+
+    if precision.cache is None:
+        return calibrate(network, frames(), method=precision.method)
+    return cached(precision.cache, network, frames, method=precision.method)
+
+
+def _sequences(data: DataSplit) -> tuple[str, ...]:
+    count = len(data.calibration)
+    length = sequence_length(count)
+    starts = plural(math.ceil(count / length), "sequence")
+    sentence = (
+        f"calibrated along {starts} of up to {length} frames, evaluated along one of "
+        f"{len(data.held_out)}, with each variant's own states"
     )
+    return (sentence,)
+
+
+def _short_sequences(data: DataSplit) -> Iterator[str]:
+    count = len(data.calibration)
+    if count < SEQUENCE:
+        yield (
+            f"--calibration: {count} in a row show little of what a state holds: give "
+            f"{SEQUENCE} or more"
+        )
 
 
 def _with_results(

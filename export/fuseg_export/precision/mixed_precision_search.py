@@ -15,6 +15,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from fuseg.manifest import State
+
 from ..frames.packing import PackedFrame
 from ..outputs.base import Task
 from ..outputs.comparison import Comparison, over
@@ -50,11 +52,12 @@ def sensitivity(
     quantize: Quantize,
     tasks: Mapping[str, Task],
     frames: Sequence[PackedFrame],
+    states: Sequence[State] = (),
 ) -> dict[str, float]:
     """Share of labels that each of these nodes changes alone, largest first."""
 
     def results(model: onnx.ModelProto) -> list[list[NDArray[Any]]]:
-        function = network_function(model)
+        function = network_function(model, states)
         found = (function(frame.tensors) for frame in frames)
         return [
             [task.result(tensors[task.tensor]) for task in tasks.values()]
@@ -81,6 +84,7 @@ def search(
     frames: Sequence[PackedFrame],
     *,
     budget: Budget,
+    states: Sequence[State] = (),
     progress: Callable[[str], None] = lambda _: None,
 ) -> MixedPrecision:
     """Keep in float what must be, and no more than a greedy search finds.
@@ -93,11 +97,12 @@ def search(
         nodes: Names of those that may go back to float.
         quantize: Gives the variant in which these nodes stay in float.
         frames: Of the calibration, not those that the variant is evaluated on later.
+        states: Of the network, which each variant hands on by itself.
     """
-    fp32, main = network_function(network), next(iter(tasks))
+    fp32, main = network_function(network, states), next(iter(tasks))
 
     def comparisons(kept: Collection[str]) -> dict[str, Comparison]:
-        variant = {"": network_function(quantize(kept))}
+        variant = {"": network_function(quantize(kept), states)}
         found = evaluate(frames, fp32, variant, tasks)
         return {name: evaluation.comparisons[""] for name, evaluation in found.items()}
 
@@ -105,7 +110,7 @@ def search(
     if over(all_int8, budget) is None:
         return MixedPrecision((), {}, all_int8[main], all_int8[main])
     progress("finding the layers that INT8 hurts")
-    order = sensitivity(network, nodes, quantize, tasks, frames)
+    order = sensitivity(network, nodes, quantize, tasks, frames, states)
     nodes = list(order)
     few, many, found = 0, 1, all_int8
     while True:

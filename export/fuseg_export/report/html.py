@@ -16,7 +16,6 @@ from fuseg.manifest import frame_inputs
 from ..precision.built_variant import BuiltVariant
 from .pictures import DrawnFrame, Pane
 from .tables import (
-    STAGE_HEADINGS,
     class_rows,
     remarks,
     score_words,
@@ -59,7 +58,7 @@ def as_html(report: ExportReport) -> str:
     parts = [
         f"<h1>{name}</h1>\n<p>exported by fuseg on {_today()}</p>\n",
         _facts(report),
-        _section("Stages", _table(STAGE_HEADINGS, stage_rows(report.stages))),
+        _section("Stages", _table(*stage_rows(report.stages))),
         _section("Variants", _table(*variant_rows(report.variants))),
         _classes(report),
         _frames(report),

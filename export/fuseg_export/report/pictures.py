@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +15,11 @@ from fuseg.manifest import ImageInput, Manifest, frame_inputs
 
 from ..frames.frame_set import FrameSet
 from ..frames.packing import PackedFrame
+from ..frames.selection import DataSplit
 from ..outputs.label_task import LabelTask
 from ..precision.evaluate import NetworkFunction
 from ..precision.make_variants import Variants
+from ..recurrent import Recurrent, restart
 
 __all__ = ["DrawnFrame", "Pane", "draw", "draw_frame"]
 
@@ -55,10 +57,23 @@ def draw(variants: Variants, manifest: Manifest) -> tuple[DrawnFrame, ...]:
         frame, packed = variants.split.held_out_frame(number)
         labelled = variants.worth_showing[number]
         functions = {n: variants.functions[n] for n in ("fp32", *labelled)}
+        _run_up_to(number, functions.values(), variants.split)
         panes = draw_frame(frame, packed, functions, manifest)
         if panes:
             drawn.append(DrawnFrame(number, panes))
     return tuple(drawn)
+
+
+def _run_up_to(
+    number: int, functions: Iterable[NetworkFunction], split: DataSplit
+) -> None:
+    """Bring functions that have states to where they are when a frame comes."""
+    recurrent = [f for f in functions if isinstance(f, Recurrent)]
+    restart(*recurrent)
+    for before in range(number) if recurrent else ():
+        _, packed = split.held_out_frame(before)
+        for function in recurrent:
+            function(packed.tensors)
 
 
 def draw_frame(

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
 __all__ = [
-    "STAGE_HEADINGS",
     "as_json",
     "brief_rows",
     "class_rows",
@@ -25,9 +24,9 @@ __all__ = [
     "variant_rows",
 ]
 
-STAGE_HEADINGS = (
-    *("stage", "against", "frames", "equal labels", "largest score difference"),
-    *("mIoU", "nodes", "bytes"),
+_STAGE_HEADINGS = (
+    *("stage", "against", "output", "frames", "equal labels"),
+    *("largest score difference", "mIoU", "nodes", "bytes"),
 )
 _HEADINGS = (
     *("variant", "bytes", "frames", "mIoU", "worst class", "labels as fp32"),
@@ -40,12 +39,14 @@ _BRIEF = (
 _MOST_NAMED = 5  # layers in a sentence; the page and the JSON have all
 
 
-def stage_rows(stages: Sequence[Stage]) -> list[tuple[str, ...]]:
-    """A row under `STAGE_HEADINGS` for each stage."""
-    return [
+def stage_rows(stages: Sequence[Stage]) -> Table:
+    """Headings, and a row for each output of each stage."""
+    several = len({stage.result.output for stage in stages}) > 1
+    rows = [
         (
             stage.result.stage,
             stage.result.against,
+            stage.result.output if several else "",
             str(stage.result.frames),
             f"{stage.result.label_agreement:.6f}",
             f"{stage.result.max_abs_logit_diff:.2g}",
@@ -55,6 +56,12 @@ def stage_rows(stages: Sequence[Stage]) -> list[tuple[str, ...]]:
         )
         for stage in stages
     ]
+    left_out = [] if several else ["output"]
+    kept = [i for i, word in enumerate(_STAGE_HEADINGS) if word not in left_out]
+    return (
+        tuple(_STAGE_HEADINGS[i] for i in kept),
+        [tuple(row[i] for i in kept) for row in rows],
+    )
 
 
 def variant_rows(variants: Sequence[BuiltVariant]) -> Table:
@@ -141,6 +148,11 @@ def remarks(variants: Sequence[BuiltVariant]) -> list[str]:
             found.append(
                 f"{name}: mIoU changes by {low} to {high} in 95 % of the draws"
             )
+        for output, other in [*variant.comparisons.items()][1:]:
+            found.append(
+                f"{name}: {output} agrees with fp32's to {other.agreement:.5f}, its "
+                f"values differ by up to {other.max_abs_logit_diff:.2g}"
+            )
         if variant.refused is not None:
             found.append(f"{name} is refused: {variant.refused}")
         elif variant.tensorrt_refused is not None:
@@ -185,6 +197,13 @@ def as_json(variant: BuiltVariant) -> dict[str, Any]:
         "ms": variant.times,
         "frames": variant.frames or None,
         "label_agreement": None if comparison is None else comparison.agreement,
+        "outputs": {
+            output: {
+                "agreement": found.agreement,
+                "max_abs_difference": found.max_abs_logit_diff,
+            }
+            for output, found in variant.comparisons.items()
+        },
         "miou": None if variant.score is None else variant.score.miou,
         "score": None if variant.score is None else asdict(variant.score),
         "miou_drop": None if comparison is None else comparison.miou_drop,

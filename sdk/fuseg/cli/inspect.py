@@ -191,7 +191,7 @@ def _show_variant(variant: Variant, manifest: Manifest) -> None:
         )
     rows: list[tuple[str, ...]] = [
         (
-            check.stage,
+            f"{check.stage}: {check.output}" if check.output else check.stage,
             check.against,
             str(check.frames),
             f"{check.label_agreement:.6f}",

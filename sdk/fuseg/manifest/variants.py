@@ -46,11 +46,13 @@ class Verification(Record):
         stage: The stage that was checked.
         against: The stage it was compared with.
         frames: How many frame sets were compared.
-        label_agreement: The share of pixels with equal labels.
-        max_abs_logit_diff: The largest absolute difference of two scores.
+        label_agreement: The share of equal results: of a segmentation of pixels with
+            equal labels, of other kinds what the exporter takes for it.
+        max_abs_logit_diff: The largest absolute difference of two values of the tensor.
         miou: Against true labels, if there were any.
         ignored_share: The share of true labels that ``miou`` leaves out.
         absent: Classes that do not occur in the true labels; ``miou`` leaves them out.
+        output: The output that was compared, of a bundle with several.
     """
 
     stage: str
@@ -61,6 +63,7 @@ class Verification(Record):
     miou: float | None = field(default=None, metadata=within(0, 1))
     ignored_share: float | None = field(default=None, metadata=within(0, 1))
     absent: tuple[str, ...] = ()
+    output: str | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from fuseg.bundle import Bundle
 from fuseg.errors import ArgumentError, ExportError
 from fuseg_export.frames import selection
 from fuseg_export.ort_session import open_cpu_session
+from fuseg_export.passes.fold_slices import fold_slices
 from fuseg_export.passes.split import cut_at, find_cut, find_cuts
 from fuseg_export.precision.options import Budget, Precision
 
@@ -149,7 +150,68 @@ def test_a_network_that_mixes_at_once_gains_nothing_and_is_refused():
 @pytest.mark.parametrize("names", [["c"], ["a", "a"], ["a", "b"]])
 def test_what_is_no_input_or_all_of_them_is_refused(names):
     with pytest.raises(ArgumentError, match=r"^--split must name some of the network'"):
-        find_cuts(early(mixed_first=False), names)
+        find_cuts(early(mixed_first=False), names, ["a", "b"])
+
+
+def joined(takes):
+    """Two sensors in one tensor, of which two layers take parts: as RTFNet does."""
+    rng = np.random.default_rng(6)
+    stored = {
+        "u": rng.standard_normal((4, takes[0][1] - takes[0][0], 3, 3)),
+        "v": rng.standard_normal((4, takes[1][1] - takes[1][0], 3, 3)),
+    }
+    weights = [
+        numpy_helper.from_array(a.astype(np.float32), n) for n, a in stored.items()
+    ]
+    nodes = [helper.make_node("Concat", ["a", "b"], ["x"], axis=1)]
+    for name, weight, (low, high) in zip("cd", "uv", takes, strict=True):
+        bounds = [np.int64([low]), np.int64([high]), np.int64([-3]), np.int64([1])]
+        words = [f"{name}{i}" for i in range(4)]
+        weights += map(numpy_helper.from_array, bounds, words)
+        nodes += [
+            helper.make_node("Slice", ["x", *words], [f"{name}s"]),
+            helper.make_node("Conv", [f"{name}s", weight], [name]),
+        ]
+    nodes.append(helper.make_node("Add", ["c", "d"], ["y"]))
+    graph = helper.make_graph(
+        nodes,
+        "joined",
+        [
+            helper.make_tensor_value_info("a", 1, (1, 3, 8, 8)),
+            helper.make_tensor_value_info("b", 1, (1, 2, 8, 8)),
+        ],
+        [helper.make_tensor_value_info("y", 1, (1, 4, 6, 6))],
+        weights,
+    )
+    opset = [helper.make_opsetid("", 17)]
+    return helper.make_model(graph, opset_imports=opset, ir_version=8)
+
+
+def test_sensors_that_were_joined_and_cut_apart_can_be_split():
+    model = joined([(0, 3), (3, 5)])
+    with pytest.raises(ExportError, match="mixes its inputs too early"):
+        find_cut(model, "b")
+    folded = fold_slices(model)
+    assert [node.op_type for node in folded.graph.node] == ["Conv", "Conv", "Add"]
+    assert find_cut(folded, "b").share == pytest.approx(2 / 5)
+    onnx.checker.check_model(folded, full_check=True)
+    feeds = random_feeds(model)
+    np.testing.assert_array_equal(run(folded, feeds)["y"], run(model, feeds)["y"])
+
+
+def test_an_export_takes_joined_sensors_apart_before_it_splits(export_two):
+    report = export_two(target="foreign:Joined", split=("depth",))
+    names = [graph.name for graph in Bundle.open(report.bundle).manifest.graphs]
+    assert names == ["depth-encoder", "net"]
+
+
+def test_a_part_that_is_cut_through_stays():
+    model = joined([(0, 4), (0, 5)])
+    folded = fold_slices(model)
+    # The first takes one plane of b; the second all of the join, made anew.
+    assert [n.op_type for n in folded.graph.node].count("Slice") == 1
+    feeds = random_feeds(model)
+    np.testing.assert_array_equal(run(folded, feeds)["y"], run(model, feeds)["y"])
 
 
 def test_a_variant_without_the_value_is_refused():
