@@ -76,15 +76,18 @@ def networks(prompts):
     }
 
 
-def prompted(make_bundle, color_input, *, several=False, **text):
+def prompted(
+    make_bundle, color_input, *, several=False, compared=None, score=0.0, **text
+):
     """The manifest of a bundle and its files.
 
     Args:
         several: Whether there may be several texts, up to `MOST`.
+        compared: ``normalize`` of an embedding, in place of the graph that compares.
+        score: Of the background.
         text: Keys of the input that differ.
     """
     prompts = "prompts" if several else 1
-    outputs = (manifest.TensorOutput("scores", tensor="scores"),) * several
     rgb = color_input()
     whole = bundle.Bundle.open(make_bundle(rgb, classes=2).path).manifest
     shapes = {
@@ -98,6 +101,25 @@ def prompted(make_bundle, color_input, *, several=False, **text):
     prompt = manifest.TextInput(
         name="prompt", tensor="words", tokenizer="tokens.json", **keys
     )
+    (output,) = whole.outputs
+    if several:
+        background = manifest.Background(score)
+        output = replace(
+            output, classes=(), classes_from="prompt", background=background
+        )
+    if compared is not None:
+        output = manifest.EmbeddingOutput(
+            "labels",
+            "features",
+            output.upsample,
+            255,
+            output.tail,
+            vectors="phrase",
+            normalize=compared,
+            classes_from="prompt",
+            background=manifest.Background(score),
+        )
+        del shapes["scores"]
     graphs = [
         manifest.Graph(
             name, reads, writes, {"fp32": manifest.Network(f"{name}.onnx", 17, 8)}
@@ -107,6 +129,7 @@ def prompted(make_bundle, color_input, *, several=False, **text):
             ("image", ("rgb",), ("features",)),
             ("net", ("phrase", "features"), ("scores",)),
         )
+        if name != "net" or compared is None
     ]
     made = replace(
         whole,
@@ -119,10 +142,11 @@ def prompted(make_bundle, color_input, *, several=False, **text):
         dimensions={"prompts": manifest.Dimension(1, MOST, 3)} if several else {},
         inputs=(rgb, prompt),
         graphs=tuple(graphs),
-        outputs=outputs or whole.outputs,
+        outputs=(output,),
         files={},
     )
-    files = {f"{name}.onnx": data for name, data in networks(prompts).items()}
+    models = networks(prompts)
+    files = {f"{graph.name}.onnx": models[graph.name] for graph in graphs}
     return made, {**files, "tokens.json": TOKENIZER}
 
 
@@ -141,4 +165,4 @@ def ids_of(text):
 
 
 def counts(segmenter):
-    return dict(zip(NAMES, segmenter.backend.ran, strict=True))
+    return dict(zip(NAMES, segmenter.backend.ran, strict=False))

@@ -367,7 +367,7 @@ def test_a_bundle_of_texts_is_refused_by_gpu_backends_in_one_sentence(write):
         with pytest.raises(BackendError) as refused:
             registry.variant_for(opened, name)
         assert str(refused.value) == (
-            f"backend {name} must have float32 tensors of fixed sizes in this version, "
-            "and this bundle has words of int64 [1, 12]: choose onnxruntime or "
-            "openvino."
+            f"backend {name} must have float32 tensors of fixed sizes and labels "
+            "without a background in this version, and this bundle has words of int64 "
+            "[1, 12]: choose onnxruntime or openvino."
         )

@@ -181,7 +181,7 @@ def unavailable(name: str, device: int) -> str | None:
 def variants_for(bundle: Bundle, name: str) -> list[Variant]:
     """The variants that are meant for this backend, the preferred one first.
 
-    None for a GPU, if the bundle has int64 tensors or dimensions.
+    None for a GPU, if the bundle has int64 tensors, dimensions or a background.
 
     Raises:
         BuildError: TensorRT cannot be imported.
@@ -203,8 +203,9 @@ def variant_for(bundle: Bundle, name: str, variant: str | None = None) -> Varian
     found = _only_for_cpu(bundle.manifest)
     if isinstance(info_of(name), GpuBackendInfo) and found:
         raise BackendError(
-            f"backend {name} must have float32 tensors of fixed sizes in this version, "
-            f"and this bundle has {', '.join(found)}: choose onnxruntime or openvino."
+            f"backend {name} must have float32 tensors of fixed sizes and labels "
+            f"without a background in this version, and this bundle has "
+            f"{', '.join(found)}: choose onnxruntime or openvino."
         )
     fitting = {v.name: v for v in variants_for(bundle, name)}
     if variant is None and fitting:
@@ -218,12 +219,19 @@ def variant_for(bundle: Bundle, name: str, variant: str | None = None) -> Varian
 
 
 def _only_for_cpu(manifest: Manifest) -> list[str]:
-    """The tensors of words and tokens, and those with dimensions."""
-    return [
+    """The tensors of words and tokens, those with dimensions, and outputs that are
+    labelled on a CPU alone."""
+    tensors = [
         f"{name} of {tensor.dtype} {list(tensor.shape)}"
         for name, tensor in manifest.tensors.items()
         if tensor.dtype != "float32" or tensor.dimensions
     ]
+    outputs = [
+        f"the background of {output.name}"
+        for output in manifest.label_outputs
+        if output.background is not None
+    ]
+    return tensors + outputs
 
 
 def must_be_built(bundle: Bundle, name: str, variant: Variant, device: int) -> bool:

@@ -12,7 +12,7 @@ from ..bundle import Bundle
 from ..dataset.images import write_labels, write_npy, write_png, write_tiff
 from ..errors import ArgumentError, OutputFileError
 from ..host.files import write_file
-from ..manifest import Input, Output, SegmentationOutput
+from ..manifest import Input, Manifest, Output, SegmentationOutput
 
 
 def extract(bundle: Bundle, folder: Path) -> list[Path]:
@@ -45,7 +45,8 @@ def extract(bundle: Bundle, folder: Path) -> list[Path]:
             written.append(_write_frame(stem, entry, frames[entry.name]))
         for output in manifest.outputs:
             stem = folder / "samples" / f"expected-{output.name}" / f"{number:04}"
-            written.append(_write_result(stem, output, expected[output.name]))
+            array = expected[output.name]
+            written.append(_write_result(stem, manifest, output, array))
     return written
 
 
@@ -56,10 +57,13 @@ def inputs_of(bundle: Bundle, folder: Path) -> list[str]:
     return [w for name in names for w in ("--input", f"{name}={samples / name}")]
 
 
-def _write_result(stem: Path, output: Output, expected: NDArray[Any]) -> Path:
+def _write_result(
+    stem: Path, manifest: Manifest, output: Output, expected: NDArray[Any]
+) -> Path:
     if isinstance(output, SegmentationOutput):
         path = stem.with_suffix(".png")
-        write_labels(path, expected, [entry.color for entry in output.classes])
+        colors = [entry.color for entry in manifest.classes_of(output)]
+        write_labels(path, expected, colors)
         return path
     path = stem.with_suffix(".npy")
     write_npy(path, expected)

@@ -124,7 +124,8 @@ def verify(
         require_trusted(opened, trust)
     if truth is not None:
         output = _labels_of(opened)
-        read_truth = TruthReader(output.classes, output.ignore, truth_map)
+        classes = opened.manifest.classes_of(output)
+        read_truth = TruthReader(classes, output.ignore, truth_map)
     samples = replay(
         opened,
         backend,
@@ -218,7 +219,8 @@ def _score(
     read_truth: TruthReader,
 ) -> metrics.Score:
     output = segmenter.manifest.label_outputs[0]
-    count, ignored = len(output.classes), 0
+    classes = segmenter.manifest.classes_of(output)
+    count, ignored = len(classes), 0
     table = np.zeros((count, count), np.int64)
     for frame in progress(matched.frames, what="scoring", total=len(matched.frames)):
         files = dict(frame.files)
@@ -233,7 +235,7 @@ def _score(
             )
         table += metrics.confusion(expected, labels, count, output.ignore)
         ignored += int(np.count_nonzero(expected == output.ignore))
-    names = [entry.name for entry in output.classes]
+    names = [entry.name for entry in classes]
     mapped = read_truth.mapped
     return metrics.score(table, ignored, names, output.ignore, mapped=mapped)
 

@@ -28,27 +28,34 @@ from .inputs import (
     input_shapes,
 )
 from .outputs import (
+    Background,
     Class,
     ClassesOutput,
+    EmbeddingOutput,
     Output,
     SegmentationOutput,
     Tail,
     TensorOutput,
     Upsample,
+    prompt_classes,
+    tensors_of,
 )
 from .schema import Record, dump, require, require_unique, spell
 from .statistics import Statistics
-from .tensors import Dimension, Tensor, require_dimensions
+from .tensors import Dimension, Tensor
+from .texts import require_output_of_texts, require_texts
 from .upgrade import upgrade
 from .variants import File, Sample, Variant, Verification
 
 __all__ = [
     "FORMAT",
     "AudioInput",
+    "Background",
     "Class",
     "ClassesOutput",
     "ColorInput",
     "Dimension",
+    "EmbeddingOutput",
     "File",
     "FrameInput",
     "Graph",
@@ -75,6 +82,7 @@ __all__ = [
     "Verification",
     "frame_inputs",
     "input_shapes",
+    "tensors_of",
 ]
 
 FORMAT = 2
@@ -167,6 +175,13 @@ class Manifest(Record):
         sizes = {name: getattr(entry, size) for name, entry in self.dimensions.items()}
         return {name: tensor.sized(sizes) for name, tensor in self.tensors.items()}
 
+    def classes_of(self, output: SegmentationOutput) -> tuple[Class, ...]:
+        """The classes of labels; where they are texts, of the default ones."""
+        for text in self.texts:
+            if text.name == output.classes_from:
+                return prompt_classes(text.defaults)
+        return output.classes
+
     @property
     def label_outputs(self) -> tuple[SegmentationOutput, ...]:
         """The outputs that give labels; of the first one are a result's ``labels``."""
@@ -207,17 +222,23 @@ class Manifest(Record):
         for key in ("inputs", "outputs", "variants"):
             require_unique(key, [entry.name for entry in getattr(self, key)])
         self._check_inputs()
-        self._check_texts()
+        require_texts(
+            self.inputs, self.tensors, self.dimensions, sampled=bool(self.samples)
+        )
         largest = self.shapes("max")
         for index, output in enumerate(self.outputs):
-            require(
-                output.tensor in self.tensors,
-                f"outputs[{index}].tensor must be one of tensors, got "
-                f"{output.tensor[:80]!r}.",
-            )
+            for key, name in tensors_of(output).items():
+                require(
+                    name in self.tensors,
+                    f"outputs[{index}].{key} must be one of tensors, got "
+                    f"{name[:80]!r}.",
+                )
             try:
                 dtype = self.tensors[output.tensor].dtype
                 output.require_fits(dtype, largest[output.tensor])
+                require_output_of_texts(
+                    output, self.inputs, self.tensors, self.dimensions
+                )
             except ManifestError as err:
                 raise ManifestError(f"outputs[{index}].{err}") from None
         require_program(
@@ -226,7 +247,11 @@ class Manifest(Record):
             tensors=self.tensors,
             filled=[entry.tensor for entry in self.inputs],
             clocks=[entry.tensor for entry in self.sensors],
-            results=[entry.tensor for entry in self.outputs],
+            results={
+                f"outputs[{index}].{key}": name
+                for index, output in enumerate(self.outputs)
+                for key, name in tensors_of(output).items()
+            },
         )
         self._check_siblings()
         self._check_networks()
@@ -259,32 +284,8 @@ class Manifest(Record):
                 f"{dtype!r}.",
             )
 
-    def _check_texts(self) -> None:
-        filled = [entry.tensor for entry in self.sensors]
-        require(bool(filled), "inputs must hold one that is no text.")
-        for index, entry in enumerate(self.inputs):
-            if not isinstance(entry, TextInput):
-                continue
-            require(
-                entry.tensor in self.tensors and entry.tensor not in filled,
-                f"inputs[{index}].tensor must be one of tensors that no other input "
-                f"fills, got {entry.tensor[:80]!r}.",
-            )
-            filled.append(entry.tensor)
-            tensor = self.tensors[entry.tensor]
-            try:
-                entry.require_fits(tensor, self.dimensions.get(str(tensor.shape[0])))
-            except ManifestError as err:
-                raise ManifestError(f"inputs[{index}].{err}") from None
-            require(
-                bool(entry.defaults or not self.samples),
-                f"inputs[{index}].default is missing: samples are run with it.",
-            )
-        sources = [entry.tensor for entry in self.texts]
-        require_dimensions(self.dimensions, self.tensors, sources)
-
     def _check_siblings(self) -> None:
-        results = {output.tensor for output in self.outputs}
+        results = {n for o in self.outputs for n in tensors_of(o).values()}
         for index, entry in enumerate(self.inputs):
             if isinstance(entry, TextInput):
                 continue

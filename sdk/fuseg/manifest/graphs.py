@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -129,7 +129,7 @@ def require_program(
     tensors: Collection[str],
     filled: Collection[str],
     clocks: Collection[str],
-    results: Sequence[str],
+    results: Mapping[str, str],
 ) -> None:
     """Refuse graphs that do not make the outputs' tensors of the inputs', in order.
 
@@ -137,7 +137,7 @@ def require_program(
         tensors: The names of the manifest's tensors.
         filled: Those that inputs fill.
         clocks: Of these, those of sensors.
-        results: Those that outputs are made of.
+        results: Those that outputs are made of, by the path that names them.
 
     Raises:
         ManifestError: a graph reads what nothing wrote before it, two graphs write the
@@ -179,15 +179,15 @@ def require_program(
             state.next in writers,
             f"states[{index}].next must be what a graph writes, got {state.next!r}.",
         )
-    for index, name in enumerate(results):
+    for path, name in results.items():
         require(
             name in writers and name not in nexts,
-            f"outputs[{index}].tensor must be what a graph writes, got {name[:80]!r}.",
+            f"{path} must be what a graph writes, got {name[:80]!r}.",
         )
     used = {name for graph in graphs for name in graph.reads}
     for name in tensors:
         require(
-            name in used or name in results,
+            name in used or name in results.values(),
             f"tensors must hold only what is used, but no graph or output reads "
             f"{name[:80]!r}.",
         )

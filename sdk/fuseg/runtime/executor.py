@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..backends import Backend, GpuBackend, Shapes
 from ..backends.base import is_on_gpu
 from ..cuda import Device
-from ..manifest import Manifest
+from ..manifest import Manifest, tensors_of
 from .frame_job import FrameJob, InFlight
 from .preprocess import Preprocessor
 from .program_steps import ProgramState
@@ -108,5 +108,5 @@ def shapes(manifest: Manifest) -> tuple[Shapes, Shapes]:
     known = manifest.shapes("min")
     return (
         {entry.tensor: known[entry.tensor] for entry in manifest.inputs},
-        {entry.tensor: known[entry.tensor] for entry in manifest.outputs},
+        {n: known[n] for entry in manifest.outputs for n in tensors_of(entry).values()},
     )

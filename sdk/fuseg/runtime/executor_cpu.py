@@ -48,6 +48,7 @@ class CpuExecutor:
         # By tensor, the ids that it holds.
         self._held: dict[str, NDArray[np.int64]] = {}
         self._adapters = adapters(manifest, preprocessor, backend.name)
+        self._connect()
 
     def start(self, job: FrameJob) -> InFlight:
         """See `Executor.start`."""
@@ -88,11 +89,16 @@ class CpuExecutor:
                     "number, got a backend object of one graph."
                 )
             backend.resize(sizes)
+            self._connect()
         for tensor, ids in new.items():
             np.copyto(backend.inputs[tensor], ids)
         if isinstance(backend, ProgramBackend):
             backend.renew(new)
         self._held |= new
+
+    def _connect(self) -> None:
+        for adapter in self._adapters:
+            adapter.connect(self._backend.outputs)
 
     def finish(self, running: InFlight) -> None:
         """See `Executor.finish`."""

@@ -15,17 +15,19 @@ from .._kernels import native_call
 from ..backends import Backend, GpuBackend
 from ..bundle import Bundle
 from ..errors import ArgumentError, BackendError, FrameError
-from ..manifest import Manifest, SegmentationOutput, frame_inputs
+from ..manifest import Class, Manifest, SegmentationOutput, frame_inputs
+from ..manifest.outputs import prompt_classes
 from ..ops.array_checks import require_out
 from .executor import MOST_IN_FLIGHT, Executor, make
 from .frame_job import FrameJob, InFlight, LabelMap
 from .frame_set import receive
-from .inputs.text import TextInputs
+from .inputs.text import TextInputs, Texts
 from .preprocess import FramePlan, Preprocessor
 from .results import Result, Segmentation, Timing
 from .sensor_sync import SyncState, reason
 
 _NS_PER_MS = 1e6
+Classes = tuple[Class, ...]
 
 
 class Request(NamedTuple):
@@ -70,7 +72,8 @@ class FrameLoop:
         self.executor, self.texts = executor, texts
         self._own_size, self._preprocessor = manifest.own_size, preprocessor
         self._outputs = manifest.label_outputs
-        self._palettes = {o.name: _palette(o, preprocessor) for o in self._outputs}
+        # By output name, its classes and palette, and the texts that they are.
+        self._classes: dict[str, tuple[Texts | None, Classes, NDArray[np.uint8]]] = {}
         self._names = tuple(i.name for i in manifest.sensors)
         self._pictures = tuple(i.name for i in frame_inputs(manifest.sensors))
         # A ticket that nobody has takes no place: an exception in `submit` leaves such.
@@ -209,29 +212,45 @@ class FrameLoop:
             return Result(**common, _others=results)
         common["_frame"] = self._shown(running.job, executor)
         first, *more = self._outputs
+        texts = running.job.texts
         for output in more:
-            results[output.name] = self._labelled(output, results, common)
-        return self._labelled(first, results, common, _others=results)
+            results[output.name] = self._labelled(output, texts, results, common)
+        return self._labelled(first, texts, results, common, _others=results)
 
     def _labelled(
         self,
         output: SegmentationOutput,
+        texts: Mapping[str, Texts],
         results: dict[str, Any],
         common: dict[str, Any],
         **more: Any,
     ) -> Segmentation:
         """Labels as a result, taken from the ``results``."""
         labels, confidence = results.pop(output.name)
+        classes, palette = self._classes_of(output, texts)
         return Segmentation(
             labels=labels,
             confidence=confidence,
-            classes=output.classes,
+            classes=classes,
             _name=output.name,
-            _palette=self._palettes[output.name],
+            _palette=palette,
             _ignore=output.ignore,
             **common,
             **more,
         )
+
+    def _classes_of(
+        self, output: SegmentationOutput, texts: Mapping[str, Texts]
+    ) -> tuple[Classes, NDArray[np.uint8]]:
+        """The classes of an output, and their colours as the camera has them."""
+        source = output.classes_from
+        given = None if source is None else texts[source]
+        known = self._classes.get(output.name)
+        if known is None or known[0] is not given:
+            classes = output.classes if given is None else prompt_classes(given.texts)
+            known = given, classes, _palette(classes, self._preprocessor)
+            self._classes[output.name] = known
+        return known[1:]
 
     def _shown(self, job: FrameJob, executor: Executor) -> NDArray[Any] | None:
         """The colour frame that labels are painted on."""
@@ -283,11 +302,9 @@ class FrameLoop:
         return self._own_size
 
 
-def _palette(
-    output: SegmentationOutput, preprocessor: Preprocessor
-) -> NDArray[np.uint8]:
+def _palette(classes: Classes, preprocessor: Preprocessor) -> NDArray[np.uint8]:
     """The classes' colours, in the order of the camera's channels."""
-    palette = np.array([entry.color for entry in output.classes], np.uint8)
+    palette = np.array([entry.color for entry in classes], np.uint8)
     if preprocessor.camera_channels().startswith("BGR"):
         return np.ascontiguousarray(palette[:, ::-1])
     return palette

@@ -5,23 +5,38 @@ from __future__ import annotations
 from typing import Union
 
 from .classes import ClassesOutput
+from .embedding import EmbeddingOutput
 from .form import Form
-from .segmentation import Class, SegmentationOutput, Tail, Upsample
+from .palette import prompt_classes
+from .segmentation import Background, Class, SegmentationOutput, Tail, Upsample
 from .tensor import TensorOutput
 
 __all__ = [
+    "Background",
     "Class",
     "ClassesOutput",
+    "EmbeddingOutput",
     "Form",
     "Output",
     "SegmentationOutput",
     "Tail",
     "TensorOutput",
     "Upsample",
+    "prompt_classes",
+    "tensors_of",
 ]
 
 Output = Union[  # noqa: UP007  told apart by their kind
     SegmentationOutput,
+    EmbeddingOutput,
     ClassesOutput,
     TensorOutput,
 ]
+
+
+def tensors_of(output: Output) -> dict[str, str]:
+    """The tensors that an output is made of, by the key that names them."""
+    found = {"tensor": output.tensor}
+    if isinstance(output, EmbeddingOutput):
+        found["vectors"] = output.vectors
+    return found

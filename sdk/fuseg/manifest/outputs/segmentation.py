@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from ..schema import SIDE, Record, require, require_unique, within
-from ..tensors import require_floats
+from ..tensors import Tensor, require_floats
 from .form import Form
 
-__all__ = ["Class", "SegmentationOutput", "Tail", "Upsample"]
+__all__ = ["Background", "Class", "SegmentationOutput", "Tail", "Upsample"]
 
 
 _MOST_LABELS = 1 << 26  # pixels: twice an 8K frame
@@ -73,11 +74,25 @@ class Tail(Record):
 
 
 @dataclass(frozen=True)
+class Background(Record):
+    """An implied first class, label 0: where every other one scores less.
+
+    With a score of 0 one channel means the same alone and among others.
+
+    Attributes:
+        score: Its score everywhere.
+    """
+
+    score: float
+
+
+@dataclass(frozen=True)
 class SegmentationOutput(Record):
     """Class scores of every pixel that become labels.
 
-    The tensor is ``[1, classes, height, width]``, with 255 classes at most. One
-    channel means two classes: the second one where the score is above 0.
+    The tensor is ``[1, classes, height, width]``, with 255 classes at most, the
+    background among them. One channel without a background means two classes: the
+    second one where the score is above 0.
 
     Attributes:
         name: The name of the result.
@@ -85,8 +100,13 @@ class SegmentationOutput(Record):
         tensor: The tensor of the scores, by name.
         upsample: How scores reach the camera's size.
         ignore: The label of no class.
-        classes: The classes, in the order of the scores' channels.
+        classes: The classes, the background first if there is one, then in the order
+            of the scores' channels. Empty with ``classes_from``.
         tail: What the exporter cut off.
+        classes_from: The input of texts that the scores' channels are of. Labels are 0
+            for the background, which is required then, and 1, 2, ... for the texts, in
+            their order; their colours are those of PASCAL VOC.
+        background: An implied first class.
     """
 
     name: str
@@ -96,8 +116,21 @@ class SegmentationOutput(Record):
     ignore: int = field(metadata=within(0, 255))
     classes: tuple[Class, ...]
     tail: Tail
+    classes_from: str | None = None
+    background: Background | None = None
 
     def _check(self) -> None:
+        if self.classes_from is not None:
+            require(
+                not self.classes,
+                "classes must be empty, as classes_from names the texts that they are, "
+                f"got {len(self.classes)}.",
+            )
+            require(
+                self.background is not None,
+                "background is missing: with classes_from it is what is none of the "
+                "texts.",
+            )
         require_unique("classes", [entry.name for entry in self.classes])
         ids = [number for entry in self.classes for number in entry.ids]
         require_unique("classes[].ids", [str(number) for number in ids])
@@ -109,22 +142,31 @@ class SegmentationOutput(Record):
             len(shape) == 4,
             f"tensor must be [1, classes, height, width], got {list(shape)}.",
         )
-        _, channels, height, width = shape
+        channels = shape[1]
+        planes = channels + (self.background is not None)
         require(
-            channels <= 255,
-            f"tensor must hold at most 255 classes, got {channels}.",
+            planes <= 255,
+            f"tensor must hold at most 255 classes, got {planes}.",
         )
-        wanted = 2 if channels == 1 else channels
+        wanted = 2 if planes == 1 else planes
         require(
-            len(self.classes) == wanted,
+            self.classes_from is not None or len(self.classes) == wanted,
             f"classes must name the {wanted} classes of tensor {self.tensor!r}, "
             f"got {len(self.classes)}.",
         )
+        self._require_own_size(shape)
+
+    def _require_own_size(self, shape: tuple[int, ...]) -> None:
+        height, width = shape[-2:]
         require(
             bool(self.tail.removed) or self.tail.size == (height, width),
             f"tail.size must be the tensor's {height}, {width} as nothing was "
             f"removed, got {self.tail.size[0]}, {self.tail.size[1]}.",
         )
+
+    def prompt_axis(self, tensors: Mapping[str, Tensor]) -> int | str:
+        """How many texts its scores are of, as the tensors' shapes say."""
+        return tensors[self.tensor].shape[1]
 
     @property
     def expected(self) -> Form:
@@ -140,4 +182,6 @@ class SegmentationOutput(Record):
             f"scores upsampled {self.upsample.filter} to the {self.upsample.to}'s size "
             f"(cut from the graph: {tail}); ignore {self.ignore}"
         )
+        if self.classes_from is not None:
+            return [first, f"classes: background, and the texts of {self.classes_from}"]
         return [first, f"{len(self.classes)} classes: {', '.join(names)}"]

@@ -11,6 +11,7 @@ from ...manifest import Manifest, Output
 from ..preprocess import Preprocessor
 from .adapter import OutputAdapter, OutputContext
 from .classes import ClassesAdapter, Classification
+from .embedding import EmbeddingAdapter
 from .segmentation import SegmentationAdapter
 from .tensor import TensorAdapter
 
@@ -24,6 +25,7 @@ __all__ = [
 
 _ADAPTERS: dict[str, type[OutputAdapter]] = {
     "segmentation": SegmentationAdapter,
+    "embedding": EmbeddingAdapter,
     "classes": ClassesAdapter,
     "tensor": TensorAdapter,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -42,6 +43,10 @@ class OutputAdapter(ABC):
 
     def __init__(self, output: Any, context: OutputContext) -> None:
         self.output, self.context = output, context
+
+    def connect(self, tensors: Mapping[str, NDArray[Any]]) -> None:  # noqa: B027
+        """Say where the outputs' tensors lie, before the first `read` and whenever
+        they lie elsewhere; for kinds that read more than one."""
 
     @abstractmethod
     def read(self, tensor: NDArray[Any], job: FrameJob) -> Any:

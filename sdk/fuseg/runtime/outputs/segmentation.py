@@ -25,22 +25,48 @@ class SegmentationAdapter(OutputAdapter):
     def __init__(self, output: SegmentationOutput, context: OutputContext) -> None:
         super().__init__(output, context)
         self._nan_samples = np.zeros(1, np.int32)
-        scores = context.manifest.shapes("max")[output.tensor][1:]
-        self._upsample = UpsampleCache(
-            scores, np.dtype(np.float32), output, context.preprocessor
-        )
+        self._planes: NDArray[np.float32] | None = None  # with the background's
+        self._upsample: tuple[tuple[int, ...], UpsampleCache] | None = None
 
     def read(self, tensor: NDArray[Any], job: FrameJob) -> LabelMap:
         """See `OutputAdapter.read`."""
         found = job.label_maps[self.output.name]
-        self._upsample.of(job.size, job.camera)(
-            tensor[0],
+        scores = self._scores(tensor)
+        self._upsample_of(scores).of(job.size, job.camera)(
+            scores,
             out=found.labels,
             confidence=found.confidence,
             nan_samples=self._nan_samples,
         )
         require_numbers(self.context.backend, int(self._nan_samples[0]), tensor.shape)
         return found
+
+    def _scores(self, tensor: NDArray[Any]) -> NDArray[np.float32]:
+        """(C, h, w), the background first if there is one."""
+        if self.output.background is None:
+            scores: NDArray[np.float32] = tensor[0]
+            return scores
+        planes = self._with_background(len(tensor[0]), tensor.shape[2:])
+        np.copyto(planes[1:], tensor[0])
+        return planes
+
+    def _with_background(
+        self, classes: int, size: tuple[int, ...]
+    ) -> NDArray[np.float32]:
+        """Room for the scores of so many classes, behind those of the background."""
+        shape = (1 + classes, *size)
+        if self._planes is None or self._planes.shape != shape:
+            self._planes = np.zeros(shape, np.float32)
+            self._planes[0] = self.output.background.score
+        return self._planes
+
+    def _upsample_of(self, scores: NDArray[np.float32]) -> UpsampleCache:
+        if self._upsample is None or self._upsample[0] != scores.shape:
+            made = UpsampleCache(
+                scores.shape, scores.dtype, self.output, self.context.preprocessor
+            )
+            self._upsample = scores.shape, made
+        return self._upsample[1]
 
     @staticmethod
     def as_array(result: Any) -> NDArray[Any]:
