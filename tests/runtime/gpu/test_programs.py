@@ -138,6 +138,28 @@ def test_a_state_lives_in_each_clone_until_it_is_reset(kind, load):
                 np.testing.assert_array_equal(one(**given).labels, wanted)
 
 
+def test_a_frame_whose_scores_are_no_numbers_leaves_no_trace_in_a_state(
+    load, monkeypatch
+):
+    segmenter, reference = load(), Reference()
+    engine = segmenter.backend._in_order[1]._engine
+    run, rng = type(engine)._run, np.random.default_rng(6)
+
+    def spoiled(self, feeds, wanted):
+        found = run(self, feeds, wanted)
+        return [np.full_like(each, np.nan) for each in found]
+
+    for number in range(8):
+        given = frame(rng, 33 * number, depth=True)
+        if number in (1, 5):  # directly, and as a CUDA graph
+            with monkeypatch.context() as patch:
+                patch.setattr(type(engine), "_run", spoiled)
+                with pytest.raises(BackendError, match="not numbers"):
+                    segmenter(**given)
+        wanted = reference.label(segmenter.preprocess(**given))
+        np.testing.assert_array_equal(segmenter(**given).labels, labels_of(wanted))
+
+
 def test_graphs_share_what_crosses_and_the_memory_that_they_work_in(load, machine):
     """A state is the one thing that is copied, once a frame."""
     segmenter = load()
