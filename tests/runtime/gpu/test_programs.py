@@ -21,12 +21,14 @@ from runtime.programs import (
 )
 
 import fuseg
+from fuseg.backends import registry
 from fuseg.backends.onnxruntime_cuda import OnnxRuntimeCudaBackend
 from fuseg.backends.program_gpu import GpuProgramBackend
 from fuseg.backends.tensorrt.backend import TensorRtBackend, open_engine
 from fuseg.bundle import Bundle
 from fuseg.cuda import open_device
 from fuseg.errors import BackendError
+from fuseg.runtime.executor import make
 
 
 @pytest.fixture
@@ -136,6 +138,31 @@ def test_a_state_lives_in_each_clone_until_it_is_reset(kind, load):
             if one is not None:
                 wanted = labels_of(of_one.label(tensors))
                 np.testing.assert_array_equal(one(**given).labels, wanted)
+
+
+@pytest.mark.parametrize("meanwhile", ["nothing", "reset", "gap"])
+@pytest.mark.parametrize("to", ["gpu", "cpu"])
+def test_states_go_along_from_a_gpu_to_another_backend(load, path, to, meanwhile):
+    """As from ONNX Runtime's CUDA provider to TensorRT, once its engines are built."""
+    segmenter, reference, at = load(), Reference(), 0
+    session, rng = segmenter._session, np.random.default_rng(8)
+    for number in range(9):
+        at += 33
+        if number == 5:
+            if meanwhile == "reset":
+                segmenter.reset()
+            if meanwhile == "gap":
+                at += 101
+            if meanwhile != "nothing":
+                reference.memory[:] = 0
+            backend = segmenter.backend.clone()
+            if to == "cpu":
+                opened = Bundle.open(path)
+                backend = registry.load(opened, "onnxruntime", opened.manifest.full)
+            session.loop.switch(make(backend, session.manifest, session.preprocessor))
+        given = frame(rng, at, depth=number not in (1, 6))
+        wanted = reference.label(segmenter.preprocess(**given))
+        np.testing.assert_array_equal(segmenter(**given).labels, labels_of(wanted))
 
 
 def test_a_frame_whose_scores_are_no_numbers_leaves_no_trace_in_a_state(
