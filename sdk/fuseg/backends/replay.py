@@ -56,8 +56,9 @@ class ReplayBackend:
                 "backend must not be in use by another Segmenter: call that one's "
                 "clone(), or make another ReplayBackend."
             )
-        for i, given in enumerate(self._recorded):
-            for name, array in self._arrays_of(given, outputs).items():
+        played = [self._arrays_of(given, outputs) for given in self._recorded]
+        for i, (given, arrays) in enumerate(zip(self._recorded, played, strict=True)):
+            for name, array in arrays.items():
                 what = f"recorded[{i}]"
                 what += f"[{name!r}]" if isinstance(given, Mapping) else ""
                 if array.dtype != outputs[name].dtype:
@@ -70,12 +71,13 @@ class ReplayBackend:
                         f"{array.shape}."
                     )
         self.inputs, self.outputs = dict(inputs), dict(outputs)
+        self._played = played
 
     def run(self) -> None:
         """See `Backend.run`; but it keeps a copy of the inputs in ``fed``."""
-        given = self._recorded[len(self.fed) % len(self._recorded)]
-        for name, array in self._arrays_of(given, self.outputs).items():
-            np.copyto(self.outputs[name], array)
+        arrays = self._played[len(self.fed) % len(self._played)]
+        for name, output in self.outputs.items():
+            np.copyto(output, arrays[name])
         self.fed.append({name: array.copy() for name, array in self.inputs.items()})
 
     def clone(self) -> ReplayBackend:

@@ -192,51 +192,61 @@ class FrameLoop:
             held = self._sync_state.held
             self._hold_only(n for n in held if held[n] != lost.get(n))
             raise
-        plan, why = running.job.plan, reason(running.job.plan.decisions)
+        job = running.job
+        plan, why = job.plan, reason(job.plan.decisions)
         packed, scored = running.packed_ns, running.scored_ns
         total = ticket._begun_ns - ticket._began_ns + time.perf_counter_ns() - entered
-        common: dict[str, Any] = {
-            "timing": Timing(
-                pack_ms=(packed - ticket._began_ns) / _NS_PER_MS,
-                network_ms=(scored - packed) / _NS_PER_MS,
-                label_ms=(running.labelled_ns - scored) / _NS_PER_MS,
-                total_ms=total / _NS_PER_MS,
-            ),
-            "stamp_ns": plan.stamp_ns,
-            "sources": plan.sources,
-            "degraded": why is not None,
-            "reason": why,
-        }
+        timing = Timing(
+            pack_ms=(packed - ticket._began_ns) / _NS_PER_MS,
+            network_ms=(scored - packed) / _NS_PER_MS,
+            label_ms=(running.labelled_ns - scored) / _NS_PER_MS,
+            total_ms=total / _NS_PER_MS,
+        )
         results = dict(running.results)
         if not self._outputs:
-            return Result(**common, _others=results)
-        common["_frame"] = self._shown(running.job, executor)
+            return Result(
+                timing=timing,
+                stamp_ns=plan.stamp_ns,
+                sources=plan.sources,
+                degraded=why is not None,
+                reason=why,
+                _others=results,
+            )
+        shown = self._shown(job, executor)
         first, *more = self._outputs
-        texts = running.job.texts
         for output in more:
-            results[output.name] = self._labelled(output, texts, results, common)
-        return self._labelled(first, texts, results, common, _others=results)
+            found = results[output.name]
+            results[output.name] = self._labelled(
+                output, found, {}, job, timing, why, shown
+            )
+        found = results.pop(first.name)
+        return self._labelled(first, found, results, job, timing, why, shown)
 
     def _labelled(
         self,
         output: SegmentationOutput,
-        texts: Mapping[str, Texts],
-        results: dict[str, Any],
-        common: dict[str, Any],
-        **more: Any,
+        found: LabelMap,
+        others: dict[str, Any],
+        job: FrameJob,
+        timing: Timing,
+        why: str | None,
+        shown: NDArray[Any] | None,
     ) -> Segmentation:
-        """Labels as a result, taken from the ``results``."""
-        labels, confidence = results.pop(output.name)
-        classes, palette = self._classes_of(output, texts)
+        plan, (classes, palette) = job.plan, self._classes_of(output, job.texts)
         return Segmentation(
-            labels=labels,
-            confidence=confidence,
+            labels=found.labels,
+            confidence=found.confidence,
             classes=classes,
+            timing=timing,
+            stamp_ns=plan.stamp_ns,
+            sources=plan.sources,
+            degraded=why is not None,
+            reason=why,
+            _others=others,
             _name=output.name,
+            _frame=shown,
             _palette=palette,
             _ignore=output.ignore,
-            **common,
-            **more,
         )
 
     def _classes_of(
