@@ -29,6 +29,7 @@ from .inputs import (
 )
 from .outputs import (
     Background,
+    BoxesOutput,
     Class,
     ClassesOutput,
     EmbeddingOutput,
@@ -51,6 +52,7 @@ __all__ = [
     "FORMAT",
     "AudioInput",
     "Background",
+    "BoxesOutput",
     "Class",
     "ClassesOutput",
     "ColorInput",

@@ -168,6 +168,22 @@ class Preprocessor:
                 return sensor.channels
         return "RGB"
 
+    def placed(
+        self, camera: tuple[int, int] | None
+    ) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
+        """(H, W) of the network's input, and where in it the first camera's picture
+        lies: (top, left, height, width).
+
+        Without an image input both are of the results' own size.
+        """
+        size, fit = self._manifest.own_size, "stretch"
+        if self._first is not None:
+            resize = self._first.resize
+            size, fit = (resize.height, resize.width), resize.fit
+        if camera is None or fit == "stretch":
+            return size, (0, 0, *size)
+        return size, place(camera, size, fit=fit).picture
+
     def shown(self, camera: tuple[int, int] | None) -> dict[str, Any]:
         """Where the first camera's picture lies in its tensor, for UpsampleArgmax.
 

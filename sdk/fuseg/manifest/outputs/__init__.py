@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Union
 
+from .boxes import BoxesOutput
 from .classes import ClassesOutput
 from .embedding import EmbeddingOutput
 from .form import Form
@@ -13,6 +14,7 @@ from .tensor import TensorOutput
 
 __all__ = [
     "Background",
+    "BoxesOutput",
     "Class",
     "ClassesOutput",
     "EmbeddingOutput",
@@ -30,6 +32,7 @@ Output = Union[  # noqa: UP007  told apart by their kind
     SegmentationOutput,
     EmbeddingOutput,
     ClassesOutput,
+    BoxesOutput,
     TensorOutput,
 ]
 

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from ...manifest import Manifest, Output
 from ..preprocess import Preprocessor
 from .adapter import OutputAdapter, OutputContext
+from .boxes import Boxes, BoxesAdapter
 from .classes import ClassesAdapter, Classification
 from .embedding import EmbeddingAdapter
 from .segmentation import SegmentationAdapter
 from .tensor import TensorAdapter
 
 __all__ = [
+    "Boxes",
     "Classification",
     "OutputAdapter",
     "adapter_of",
@@ -27,6 +29,7 @@ _ADAPTERS: dict[str, type[OutputAdapter]] = {
     "segmentation": SegmentationAdapter,
     "embedding": EmbeddingAdapter,
     "classes": ClassesAdapter,
+    "boxes": BoxesAdapter,
     "tensor": TensorAdapter,
 }
 
