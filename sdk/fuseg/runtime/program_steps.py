@@ -67,6 +67,9 @@ class ProgramSteps:
         for index, state in enumerate(self._states):
             if self._is_broken(state.steps_with, state.max_gap_ms, stamps, plan):
                 self._backend.reset_state(index)
+        # Until the end is known, planes that were substituted may hold a frame that a
+        # graph has read.
+        self._substituted = set()
         self._before, self._stepped = self._stepped, stamps
         return fresh
 
@@ -83,11 +86,8 @@ class ProgramSteps:
         self.fail()
 
     def fail(self) -> None:
-        """The frame that began last did not come to its end.
-
-        Planes that were substituted may hold a frame, and a graph may have read it.
-        """
-        self._stepped, self._substituted = self._before, set()
+        """The frame that began last did not come to its end."""
+        self._stepped = self._before
 
     def reset(self) -> None:
         """Start every state anew."""

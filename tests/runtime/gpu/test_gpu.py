@@ -12,7 +12,7 @@ import fuseg
 from fuseg import errors
 from fuseg.backends.tensorrt.backend import TensorRtBackend
 from fuseg.bundle import Bundle
-from fuseg.cuda import launch
+from fuseg.cuda import launch, open_device
 from fuseg.cuda.buffers import Buffers
 from fuseg.runtime.cuda_graphs import CudaGraphs
 from fuseg.runtime.executor import shapes
@@ -97,6 +97,28 @@ def test_pycuda_alone_runs_an_engine_and_says_what_it_cannot(
         "no graph can be captured on GPU 0: fuseg was built without its module; "
         "3 captures in a row failed"
     )
+
+
+def test_the_kinds_that_came_last_keep_their_graphs(machine):
+    device = open_device()
+    with device.active():
+        buffers = Buffers(device)
+        stream = buffers.stream()
+        graphs = CudaGraphs(device, stream)
+        place = buffers.memory(8)
+
+        def launches(kind):
+            before = machine.counts["launch_graph"]
+            graphs.run(kind, lambda: device.copy(place, place + 4, 4, stream))
+            return machine.counts["launch_graph"] - before
+
+        for kind in range(16):
+            assert [launches(kind) for _ in range(3)] == [0, 0, 1]
+        assert launches(0) == 1
+        assert launches(16) == 0  # takes the place of 1
+        assert machine.live()["graphs"] == 15
+        assert [launches(kind) for kind in (0, 2, 1)] == [1, 1, 0]
+        device.synchronize(stream)
 
 
 def test_garbage_that_owns_memory_of_the_gpu_spoils_no_capture(

@@ -9,6 +9,7 @@ import doubles.onnxruntime_cuda
 import doubles.tensorrt
 import numpy as np
 import pytest
+from runtime.gpu.test_interrupted import interrupted
 from runtime.programs import (
     CAMERAS,
     MS,
@@ -202,6 +203,46 @@ def test_graphs_share_what_crosses_and_the_memory_that_they_work_in(load, machin
             assert machine.counts["copy"] - before == 1
     segmenter(**frame(rng, 200, depth=True))
     machine.check()
+
+
+def test_an_exception_at_any_line_of_a_call_leaves_states_that_are_right(load):
+    """The frame was not seen, or it was, or all begins anew."""
+    segmenter, at, rng = load(), 0, np.random.default_rng(5)
+
+    def given(depth=True):
+        nonlocal at
+        at += 33
+        return frame(rng, at, depth=depth)
+
+    def follow(references, depth=True):
+        """Those that the labels of another frame agree with."""
+        more = given(depth)
+        tensors = segmenter.preprocess(**more)
+        found = segmenter(**more).labels
+        wanted = [(r, labels_of(r.label(tensors))) for r in references]
+        return [r for r, labels in wanted if np.array_equal(labels, found)]
+
+    line, lasts = 1, []
+    while True:
+        segmenter.reset()
+        before = Reference()
+        for _ in range(3):
+            assert follow([before])
+        lost = given()
+        after = Reference()
+        after.memory = before.memory.copy()
+        after.label(segmenter.preprocess(**lost))
+        seen, where = interrupted(lambda lost=lost: segmenter(**lost), line)
+        if seen < line:
+            break
+        possible = {"not seen": before, "seen": after, "anew": Reference()}
+        left = follow(possible.values())
+        assert len(left) == 1, where
+        lasts += [name for name, r in possible.items() if r is left[0]]
+        for depth in (True, False, True):
+            assert follow(left, depth), where
+        line += 4
+    assert {*lasts} == {"not seen", "seen", "anew"}
 
 
 CALLS = (
