@@ -25,7 +25,7 @@ from .bundle import Bundle
 from .bundle.signing import Trust
 from .host import power, process  # noqa: F401
 from .runtime.frame_set import Frame
-from .runtime.outputs import Classification
+from .runtime.outputs import Classification, Tokens
 from .runtime.policies import Changes
 from .runtime.results import Result, Segmentation, Source, Timing
 from .segmenter import Segmenter
@@ -39,6 +39,7 @@ __all__ = [
     "Segmenter",
     "Source",
     "Timing",
+    "Tokens",
     "__version__",
     "errors",
     "load",

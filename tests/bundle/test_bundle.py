@@ -140,7 +140,7 @@ def added(name, data):
         (added("s/depth.npy", b"PK"), "member 's/depth.npy': it is not an .npy file"),
         (
             added("s/depth.npy", npy(np.ones((4, 5)))),
-            "it must hold uint8, uint16 or fl",
+            "it must hold uint8, uint16, int16, int64 or fl",
         ),
         (
             added("s/depth.npy", npy(np.ones((4, 5), np.uint8))),

@@ -62,15 +62,15 @@ def test_the_header_spelled_by_hand_is_read():
         ),
         (
             npy(np.ones(3, np.float64)),
-            "must hold uint8, uint16, int16 or float32 in C order, g",
+            "must hold uint8, uint16, int16, int64 or float32 in C order, g",
         ),
         (
             npy(np.ones(3, ">u2")),
-            "must hold uint8, uint16, int16 or float32 in C order, got '>",
+            "must hold uint8, uint16, int16, int64 or float32 in C order, got '>",
         ),
         (
             npy(np.ones(3, "U5")),
-            "must hold uint8, uint16, int16 or float32 in C order, got '<U",
+            "must hold uint8, uint16, int16, int64 or float32 in C order, got '<U",
         ),
         (
             npy(np.ones((2, 3), np.uint8, "F")),

@@ -45,6 +45,9 @@ def members_of(whole):
         if entry.kind == "audio":
             shapes = entry.tables.items()
             found |= {n: npy(np.ones(s, np.float32)) for n, s in shapes}
+    for output in whole.outputs:
+        if output.kind == "tokens":
+            found[output.tokenizer] = file_of("bert")
     return found
 
 

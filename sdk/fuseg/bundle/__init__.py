@@ -21,6 +21,7 @@ from ..manifest import (
     Manifest,
     Network,
     Sample,
+    TokensOutput,
     Variant,
     frame_inputs,
 )
@@ -28,7 +29,7 @@ from ..onnx.self_contained import require_self_contained
 from .container import LARGEST_FILE, MANIFEST, pack, unpack
 from .npy import read_npy
 from .onnx_limits import Tensors, require_bounded
-from .text_members import require_tokenizer
+from .text_members import require_detokenizer, require_tokenizer
 
 __all__ = ["Bundle", "require_network", "write"]
 
@@ -231,6 +232,10 @@ def _inspect(data: memoryview) -> tuple[Manifest, dict[str, slice]]:
         with _naming(f"member {text.tokenizer!r}"):
             tensor = manifest.tensors[text.tensor]
             require_tokenizer(text, tensor, bytes(data[members[text.tokenizer]]))
+    for output in manifest.outputs:
+        if isinstance(output, TokensOutput):
+            with _naming(f"member {output.tokenizer!r}"):
+                require_detokenizer(output, bytes(data[members[output.tokenizer]]))
     for entry in manifest.inputs:
         if isinstance(entry, AudioInput):
             _inspect_features(entry, data, members)

@@ -1,4 +1,4 @@
-"""Reading .npy members: plain arrays of four element types, and nothing else."""
+"""Reading .npy members: plain arrays of five element types, and nothing else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ _HEADER = re.compile(
     rb"\{'descr': '([^']{1,20})', 'fortran_order': (True|False), "
     rb"'shape': \(((?:[1-9]\d{0,8}, ?){1,3}(?:[1-9]\d{0,8})?)\), \} *\n"
 )
-_DTYPES = {b"|u1": np.uint8, b"<u2": np.uint16, b"<i2": np.int16, b"<f4": np.float32}
+_DTYPES = {
+    dtype.encode(): np.dtype(dtype) for dtype in ("|u1", "<u2", "<i2", "<i8", "<f4")
+}
 
 
 def read_npy(data: memoryview) -> NDArray[Any]:
@@ -26,7 +28,7 @@ def read_npy(data: memoryview) -> NDArray[Any]:
 
     Raises:
         BundleError: it is not version 1.0 as `numpy.save` writes it, not uint8,
-            uint16, int16 or float32 in C order, holds objects, or is cut off.
+            uint16, int16, int64 or float32 in C order, holds objects, or is cut off.
     """
     length = int.from_bytes(data[8:10], "little")
     header = _HEADER.fullmatch(bytes(data[10 : 10 + length]))
@@ -38,10 +40,10 @@ def read_npy(data: memoryview) -> NDArray[Any]:
         raise BundleError("it holds Python objects, which need pickle to be read.")
     if header[1] not in _DTYPES or header[2] != b"False":
         raise BundleError(
-            "it must hold uint8, uint16, int16 or float32 in C order, got "
+            "it must hold uint8, uint16, int16, int64 or float32 in C order, got "
             f"{header[1].decode('latin-1')!a}, fortran_order {header[2].decode()}."
         )
-    dtype = np.dtype(_DTYPES[header[1]])
+    dtype = _DTYPES[header[1]]
     shape = tuple(int(side) for side in header[3].split(b",") if side.strip())
     body = data[10 + length :]
     if len(body) != math.prod(shape) * dtype.itemsize:

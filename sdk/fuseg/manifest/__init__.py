@@ -37,6 +37,7 @@ from .outputs import (
     SegmentationOutput,
     Tail,
     TensorOutput,
+    TokensOutput,
     Upsample,
     prompt_classes,
     tensors_of,
@@ -79,6 +80,7 @@ __all__ = [
     "Tensor",
     "TensorOutput",
     "TextInput",
+    "TokensOutput",
     "Upsample",
     "Variant",
     "Verification",
@@ -211,8 +213,8 @@ class Manifest(Record):
     def members(self) -> tuple[str, ...]:
         """Name, sorted and once each, every member the graphs and samples need."""
         names = {n.file for graph in self.graphs for n in graph.networks.values()}
-        for entry in self.inputs:
-            names |= {*entry.members}
+        for entry in (*self.inputs, *self.outputs):
+            names |= {*getattr(entry, "members", ())}
         for sample in self.samples:
             names |= {*sample.inputs.values(), *sample.outputs.values()}
         return tuple(sorted(names))

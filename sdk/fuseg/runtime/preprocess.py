@@ -53,6 +53,9 @@ class Preprocessor:
             ``"BGR"``, ``"RGBA"``, ``"BGRA"`` (alpha is not read) or ``"GRAY"``.
         rates: By input name, at how many samples a second a microphone delivers.
 
+    Attributes:
+        read: What it was given, for outputs that need members.
+
     Raises:
         ArgumentError: no mapping; a name that is no input, or none that has a unit
             (channels); a unit that is unknown or measures something else.
@@ -67,6 +70,7 @@ class Preprocessor:
         channels: Mapping[str, str] | None = None,
         rates: Mapping[str, int] | None = None,
     ) -> None:
+        self.read = read
         self._sensors = {i.name: adapter_of(i, read) for i in manifest.sensors}
         if units is not None:
             for name, unit in require_mapping("units", units, _UNITS).items():

@@ -121,6 +121,10 @@ class Tokenizer:
             ]
         )
 
+    def knows(self, number: int) -> bool:
+        """Whether a token has this id."""
+        return number in self._tokens
+
     @property
     def added(self) -> int:
         """How many tokens begin and end a text."""

@@ -11,6 +11,7 @@ from .form import Form
 from .palette import prompt_classes
 from .segmentation import Background, Class, SegmentationOutput, Tail, Upsample
 from .tensor import TensorOutput
+from .tokens import TokensOutput
 
 __all__ = [
     "Background",
@@ -23,6 +24,7 @@ __all__ = [
     "SegmentationOutput",
     "Tail",
     "TensorOutput",
+    "TokensOutput",
     "Upsample",
     "prompt_classes",
     "tensors_of",
@@ -33,6 +35,7 @@ Output = Union[  # noqa: UP007  told apart by their kind
     EmbeddingOutput,
     ClassesOutput,
     BoxesOutput,
+    TokensOutput,
     TensorOutput,
 ]
 

@@ -15,11 +15,13 @@ from .classes import ClassesAdapter, Classification
 from .embedding import EmbeddingAdapter
 from .segmentation import SegmentationAdapter
 from .tensor import TensorAdapter
+from .tokens import Tokens, TokensAdapter
 
 __all__ = [
     "Boxes",
     "Classification",
     "OutputAdapter",
+    "Tokens",
     "adapter_of",
     "adapters",
     "agreements",
@@ -30,6 +32,7 @@ _ADAPTERS: dict[str, type[OutputAdapter]] = {
     "embedding": EmbeddingAdapter,
     "classes": ClassesAdapter,
     "boxes": BoxesAdapter,
+    "tokens": TokensAdapter,
     "tensor": TensorAdapter,
 }
 
