@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ..dataset.frame_matching import FrameFiles, MatchedFrames, Stamps, match_frames
 from ..dataset.images import read_frame
-from ..errors import ArgumentError, FrameError, FusegError
-from ..manifest import Input, Manifest
+from ..dataset.sound import read_wav
+from ..errors import ArgumentError, FrameError, FusegError, InputFileError
+from ..manifest import AudioInput, Input, Manifest
 from ..runtime.results import Segmentation
 from ..segmenter import Segmenter
 from .printing import warn
@@ -118,9 +119,11 @@ class FrameReader:
         manifest: Of the bundle.
         channels: Of ``--channels``, by input name, as the segmenter got it.
         planes: Of ``--plane``, by input name.
+        rates: Of ``--rate``, by input name, as the segmenter got it.
+        texts: Of ``--text``, by input name; every frame is given them.
 
     Raises:
-        ArgumentError: A plane is unknown, or its input is.
+        ArgumentError: A plane is unknown, or its input or that of a text is.
     """
 
     def __init__(
@@ -128,9 +131,19 @@ class FrameReader:
         manifest: Manifest,
         channels: Mapping[str, str],
         planes: Mapping[str, str] | None = None,
+        rates: Mapping[str, int] | None = None,
+        texts: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._inputs = {entry.name: entry for entry in manifest.sensors}
-        self._channels = channels
+        self._channels, self._rates = channels, dict(rates or {})
+        self._texts = {name: list(given) for name, given in (texts or {}).items()}
+        known = [entry.name for entry in manifest.texts]
+        for name in self._texts:
+            if name not in known:
+                raise ArgumentError(
+                    "--text must name an input of texts "
+                    f"({', '.join(known) or 'this bundle has none'}), got {name!r}."
+                )
         self._taken = {
             name: "GRAY" if order == "GRAY" else "RGBA"
             for name, order in channels.items()
@@ -155,11 +168,14 @@ class FrameReader:
         return plane
 
     def __call__(self, frame: FrameFiles) -> dict[str, Any]:
-        """The frame's arrays by input name."""
-        return {name: self._read(name, path) for name, path in frame.files.items()}
+        """The frame's arrays by input name, and the texts."""
+        arrays = {name: self._read(name, path) for name, path in frame.files.items()}
+        return arrays | self._texts
 
     def _read(self, name: str, path: Path) -> NDArray[Any]:
         entry = self._inputs[name]
+        if path.suffix.lower() == ".wav":
+            return self._sound(entry, path)
         taken = self._taken.get(name)
         kind = "color" if len(entry.frame_shape) == 3 else entry.kind
         array = read_frame(path, kind, channels=taken, name=name)
@@ -167,6 +183,18 @@ class FrameReader:
         turned = entry.kind == "color" and entry.channels == "BGR"
         if is_image and turned and name not in self._channels:
             array = np.ascontiguousarray(array[..., ::-1])
+        return array
+
+    def _sound(self, entry: Input, path: Path) -> NDArray[Any]:
+        if not isinstance(entry, AudioInput):
+            raise InputFileError(f"{path} must be a picture, as {entry.name} is one.")
+        array, rate = read_wav(path, entry.dtype)
+        wanted = self._rates.get(entry.name, entry.rate)
+        if rate != wanted:
+            raise InputFileError(
+                f"{path} must have {wanted} samples a second, got {rate}: say "
+                f"--rate {entry.name}={rate}."
+            )
         return array
 
     def rgb(self, frames: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8] | None:
@@ -179,6 +207,37 @@ class FrameReader:
                 swapped = order in ("BGR", "BGRA")
                 return array[..., 2::-1] if swapped else array[..., :3]
         return None
+
+
+def texts_of(words: Sequence[str] | None) -> dict[str, list[str]]:
+    """What ``--text`` says; a name that comes again has several texts.
+
+    Raises:
+        ArgumentError: a word is not NAME=TEXT.
+    """
+    given: dict[str, list[str]] = {}
+    for word in words or ():
+        name, equals, text = word.partition("=")
+        if not (name and equals):
+            raise ArgumentError(f"--text must be NAME=TEXT, got {word!r}.")
+        given.setdefault(name, []).append(text)
+    return given
+
+
+def hertz(words: Sequence[str] | None) -> dict[str, int]:
+    """What ``--rate`` says, as `fuseg.load` takes it.
+
+    Raises:
+        ArgumentError: a word is not NAME=HZ.
+    """
+    given = assignments("--rate", words)
+    for name, rate in given.items():
+        if not rate.isdecimal():
+            raise ArgumentError(
+                f"--rate {name} must be a whole number of samples a second, got "
+                f"{rate!r}."
+            )
+    return {name: int(rate) for name, rate in given.items()}
 
 
 def policies(words: Sequence[str] | None) -> dict[str, dict[str, str]]:

@@ -121,6 +121,20 @@ BackendOption = Annotated[
         "fuseg tune, else the first of these that works here."
     ),
 ]
+TextOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=TEXT",
+        help="A text for this input, as in prompt='a red chair'; again for several.",
+    ),
+]
+RateOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=HZ",
+        help="Samples a second of this microphone, if not those of the bundle.",
+    ),
+]
 DeviceOption = Annotated[
     int, typer.Option(min=0, help="Number of the GPU, as CUDA counts.")
 ]

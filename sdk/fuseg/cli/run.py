@@ -26,12 +26,14 @@ from ..selection.load_options import LoadOptions
 from .frame_reader import (
     FrameReader,
     assignments,
+    hertz,
     label,
     match_files,
     nothing_matches,
     policies,
     report_unmatched,
     require_names,
+    texts_of,
     unmatched_json,
 )
 from .frame_results import STAGES, ResultWriter
@@ -47,8 +49,10 @@ from .options import (
     MissingOption,
     NoSpinningOption,
     PlaneOption,
+    RateOption,
     ReferenceOption,
     SlopOption,
+    TextOption,
     ThreadsOption,
     TrustOption,
     UnitOption,
@@ -75,6 +79,8 @@ def run(
     channels: ChannelsOption = None,
     missing: MissingOption = None,
     plane: PlaneOption = None,
+    rate: RateOption = None,
+    text: TextOption = None,
     match: MatchOption = "name",
     slop: SlopOption = None,
     reference: ReferenceOption = None,
@@ -119,6 +125,7 @@ def run(
         device=device,
         units=assignments("--unit", unit),
         channels=orders,
+        rates=hertz(rate),
         missing=policies(missing),
         hold=False,
         trust=trust,
@@ -126,7 +133,8 @@ def run(
     segmenter = Segmenter(Bundle.open(bundle), options)
     sources = assignments("--input", input)
     require_names(segmenter.manifest, sources)
-    read = FrameReader(segmenter.manifest, orders, assignments("--plane", plane))
+    planes = assignments("--plane", plane)
+    read = FrameReader(segmenter.manifest, orders, planes, hertz(rate), texts_of(text))
     matched = match_files(sources, match, slop, reference, policies(missing))
     write = ResultWriter(segmenter.manifest, out, alpha)
     _spare_the_inputs(matched, write, out)
