@@ -1,4 +1,4 @@
-"""Bundles of colour whose result is one output of a linear network's tensor."""
+"""Bundles of colour with one output, made of a linear network's tensor."""
 
 from __future__ import annotations
 
@@ -36,11 +36,12 @@ def output(**changes):
     return replace(entry, **changes)
 
 
-def write_detector(path, color, spec, fit="stretch", samples=()):
+def write_detector(path, color, spec, fit="stretch", samples=(), axes=None):
     """A bundle whose tensor ``found`` is a linear network's of the mean colour."""
     color = replace(color, resize=replace(color.resize, fit=fit))
-    axes = (N, spec.values) if spec.order == "boxes-values" else (spec.values, N)
-    weights = np.random.default_rng(1).standard_normal((3, N * spec.values))
+    if axes is None:
+        axes = (N, spec.values) if spec.order == "boxes-values" else (spec.values, N)
+    weights = np.random.default_rng(1).standard_normal((3, np.prod(axes)))
     network = model(
         [
             helper.make_node("GlobalAveragePool", ["rgb"], ["pooled"]),
@@ -55,9 +56,9 @@ def write_detector(path, color, spec, fit="stretch", samples=()):
     network = with_shape(network, (1, *axes))
     members, records = {"fp32.onnx": network}, []
     for number, (frame, expected) in enumerate(samples):
-        names = [f"{number}/rgb.npy", f"{number}/objects.npy"]
+        names = [f"{number}/rgb.npy", f"{number}/{spec.name}.npy"]
         members |= dict(zip(names, map(npy, (frame, expected)), strict=True))
-        records.append(manifest.Sample({"rgb": names[0]}, {"objects": names[1]}))
+        records.append(manifest.Sample({"rgb": names[0]}, {spec.name: names[1]}))
     whole = manifest.Manifest(
         "detector",
         "tests",

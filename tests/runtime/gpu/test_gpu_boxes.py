@@ -1,4 +1,4 @@
-"""Boxes on a GPU backend: the tensor is brought to the CPU and read as there."""
+"""Boxes and planes on a GPU backend: tensors are brought to the CPU and read there."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 from runtime.detector import SIZE, output, write_detector
 
 import fuseg
+from fuseg.manifest import PlaneOutput, Upsample
 from fuseg.runtime.outputs.boxes import BoxesAdapter
 
 
@@ -24,3 +25,15 @@ def test_boxes_are_those_of_a_cpu(color_input, tmp_path, on_gpu, frames, order):
         assert len(wanted)
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-3)
     assert segmenter.cuda_graph_disabled_reason is None
+
+
+def test_planes_are_those_of_a_cpu(color_input, tmp_path, on_gpu, frames):
+    spec = PlaneOutput("far", "found", Upsample(align_corners=False))
+    path = tmp_path / "plane.fuseg"
+    color = color_input(size=SIZE)
+    made = write_detector(path, color, spec, fit="letterbox", axes=(1, 6, 8))
+    segmenter, cpu = on_gpu(made), fuseg.load(path, backend="onnxruntime")
+    for seed in range(4):
+        rgb = frames(seed, 48, 96)["rgb"]
+        found, wanted = (s(rgb=rgb)["far"] for s in (segmenter, cpu))
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)

@@ -9,6 +9,7 @@ from .classes import ClassesOutput
 from .embedding import EmbeddingOutput
 from .form import Form
 from .palette import prompt_classes
+from .plane import PlaneOutput
 from .segmentation import Background, Class, SegmentationOutput, Tail, Upsample
 from .tensor import TensorOutput
 from .tokens import TokensOutput
@@ -21,6 +22,7 @@ __all__ = [
     "EmbeddingOutput",
     "Form",
     "Output",
+    "PlaneOutput",
     "SegmentationOutput",
     "Tail",
     "TensorOutput",
@@ -35,6 +37,7 @@ Output = Union[  # noqa: UP007  told apart by their kind
     EmbeddingOutput,
     ClassesOutput,
     BoxesOutput,
+    PlaneOutput,
     TokensOutput,
     TensorOutput,
 ]

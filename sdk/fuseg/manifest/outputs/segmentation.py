@@ -18,12 +18,13 @@ _MOST_LABELS = 1 << 26  # pixels: twice an 8K frame
 
 @dataclass(frozen=True)
 class Upsample(Record):
-    """How scores are upsampled to the camera's size before the best class is taken.
+    """How scores or numbers are upsampled to the camera's size; scores before the best
+    class is taken.
 
     Attributes:
         filter: The interpolation.
         align_corners: Whether the corner pixels' centres coincide, as in PyTorch.
-        to: The size of the labels: the camera's.
+        to: The size of the result: the camera's.
     """
 
     filter: Literal["bilinear"] = field(default="bilinear", kw_only=True)

@@ -13,6 +13,7 @@ from .adapter import OutputAdapter, OutputContext
 from .boxes import Boxes, BoxesAdapter
 from .classes import ClassesAdapter, Classification
 from .embedding import EmbeddingAdapter
+from .plane import PlaneAdapter
 from .segmentation import SegmentationAdapter
 from .tensor import TensorAdapter
 from .tokens import Tokens, TokensAdapter
@@ -33,6 +34,7 @@ _ADAPTERS: dict[str, type[OutputAdapter]] = {
     "classes": ClassesAdapter,
     "boxes": BoxesAdapter,
     "tokens": TokensAdapter,
+    "plane": PlaneAdapter,
     "tensor": TensorAdapter,
 }
 
