@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from fuseg import Segmenter, bundle, load
-from fuseg.manifest import Manifest, input_shapes
+from fuseg.manifest import Manifest, frame_inputs, input_shapes
 
 from .bundle_draft import BundleDraft
 from .frames.frame_set import FrameSet
@@ -249,12 +249,14 @@ def _packed(
     segmenter: Segmenter, frames: Sequence[FrameSet], size: tuple[int, int] | None
 ) -> Iterator[tuple[PackedFrame, dict[str, NDArray[Any]]]]:
     """Frames as the runtime packs them, and its results of the network's own size."""
-    segmenter.reset()
+    first = frame_inputs(segmenter.manifest.sensors)[0].name
     for frame in frames:
         truth = frame.truth
         if truth is not None:
             truth = None if size is None else at_size(truth, size)
-        packed = PackedFrame(segmenter.preprocess(**frame.arrays), truth)
+        height, width = frame.arrays[first].shape[:2]
+        tensors = segmenter.preprocess(**frame.arrays)
+        packed = PackedFrame(tensors, truth, (height, width))
         yield packed, usable_results(segmenter, frame.arrays, size)
 
 

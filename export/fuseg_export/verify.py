@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from .frames.packing import PackedFrame
 from .outputs import ExportedOutput, main_first
 from .outputs.base import StageResult
-from .recurrent import restart
 from .stage_programs import Program
 
 __all__ = ["compare"]
@@ -47,7 +46,6 @@ def compare(
         stage: {output.name: output.differences() for output in outputs}
         for stage, _ in pairs
     }
-    restart(*programs.values())
     scored = main_first(outputs)[0].name
     for frame, results in frames:
         seen = {stage: program(frame.tensors) for stage, program in programs.items()}
@@ -58,9 +56,12 @@ def compare(
             for name, prediction in seen[stages[-1]].items()
         }
         for stage, against in pairs:
-            for name, differences in sums[stage].items():
-                truth = frame.truth if name == scored else None
-                differences.add(seen[against][name], seen[stage][name], truth)
+            for output in outputs:
+                expected, got = (seen[s][output.name] for s in (against, stage))
+                if stage == "runtime" and frame.camera is not None:
+                    expected = output.at_camera(expected, frame.camera)
+                truth = frame.truth if output.name == scored else None
+                sums[stage][output.name].add(expected, got, truth)
     return [
         differences.result(stage, against)
         for stage, against in pairs

@@ -37,21 +37,36 @@ from torch import nn
 from torch.nn import functional as F
 
 class Three(nn.Module):
-    """Labels of pixels, a class of the picture, and features, from one encoder."""
+    """Labels of pixels, boxes, a class of the picture, and features: one encoder."""
     def __init__(self):
         super().__init__()
         self.encoder = nn.Sequential(nn.Conv2d(3, 8, 3, 4, 1), nn.ReLU())
         self.head, self.scene = nn.Conv2d(8, 4, 1), nn.Linear(8, 3)
+        self.detector = nn.Conv2d(8, 6, 1)
+        y, x = torch.meshgrid(torch.arange(12), torch.arange(16), indexing="ij")
+        self.register_buffer("centres", 4 * torch.stack([x, y]).flatten(1).T + 2.0)
+    def detect(self, x):
+        rows = self.detector(x).flatten(2).transpose(1, 2)
+        half = 3 + 4 * rows[..., :2].sigmoid()
+        corners = [self.centres - half, self.centres + half]
+        return torch.cat([*corners, rows[..., 4:]], 2)
     def forward(self, rgb):
         x = self.encoder(rgb)
         large = F.interpolate(self.head(x), rgb.shape[2:], mode="bilinear")
         pooled = x.mean((2, 3))
-        return {"semantic": {"out": large.softmax(1)}, "rest": (self.scene(pooled), x)}
+        rest = self.scene(pooled), x, self.detect(x)
+        return {"semantic": {"out": large.softmax(1)}, "rest": rest}
 '''
 OUTPUTS = (
-    *("--output", "labels=segmentation:semantic.out"),
-    *("--output", "scene=classes:rest.0", "--output", "features=tensor:rest.1"),
+    *(
+        "--output",
+        "scene=classes:rest.0",
+        "--output",
+        "labels=segmentation:semantic.out",
+    ),
+    *("--output", "objects=boxes:rest.2", "--output", "features=tensor:rest.1"),
 )
+BOXES = {"form": "xyxy", "score": "class", "activation": "sigmoid"}
 
 
 @pytest.fixture
@@ -60,13 +75,14 @@ def three(tmp_path, monkeypatch, quick):
     del quick
     (tmp_path / "three.py").write_text(MODULE)
     spec = {"outputs": {"scene": {"classes": ["hall", "yard", "shop"]}}}
+    spec["outputs"]["objects"] = BOXES | {"classes": ["chair", "ball"]}
     (tmp_path / "spec.json").write_text(json.dumps(spec))
     scope = {}
     exec(MODULE, scope)  # noqa: S102 - our own words, above
     torch.manual_seed(5)
     network = scope["Three"]().eval()
     with torch.no_grad():
-        for part in (network.head, network.scene):
+        for part in (network.head, network.scene, network.detector):
             part.weight -= part.weight.mean(1, keepdim=True)
             part.weight *= 6
     torch.save(network.state_dict(), tmp_path / "three.pth")
@@ -87,23 +103,26 @@ def test_every_output_is_what_torch_gives_and_is_verified_by_itself(three, monke
     done = export(*OUTPUTS, "--spec", "spec.json", "--precision", "fp16", "--json")
     assert done.exit_code == 0, done.output
     report = json.loads(done.stdout)
-    names = ["labels", "scene", "features"]
+    names = ["scene", "labels", "objects", "features"]
     stages = [(s["stage"], s["output"]) for s in report["stages"]]
     wanted = [(s, n) for s in ("onnx", "simplified", "cut", "runtime") for n in names]
     assert stages == wanted
     fp16 = next(v for v in report["variants"] if v["name"] == "fp16")
-    assert list(fp16["outputs"]) == names
+    main, *others = fp16["outputs"]
+    assert (main, set(others)) == ("labels", {*names} - {"labels"}), "of the truth"
     assert all(0 < o["max_abs_difference"] < 0.1 for o in fp16["outputs"].values())
 
     segmenter = fuseg.load("b.fuseg", threads=1)
     manifest = segmenter.manifest
     assert [(o.name, o.kind) for o in manifest.outputs] == [
-        *(("labels", "segmentation"), ("scene", "classes"), ("features", "tensor")),
+        *(("scene", "classes"), ("labels", "segmentation")),
+        *(("objects", "boxes"), ("features", "tensor")),
     ]
     (fp32,) = (v for v in manifest.variants if v.name == "fp32")
     assert [(v.stage, v.output) for v in fp32.verification] == wanted
-    assert manifest.outputs[0].tail.removed == ("Resize", "Softmax")
-    assert manifest.provenance["output"] == ("semantic.out", "rest.0", "rest.1")
+    assert manifest.outputs[1].tail.removed == ("Resize", "Softmax")
+    taken = ("rest.0", "semantic.out", "rest.2", "rest.1")
+    assert manifest.provenance["output"] == taken
     frames, expected = segmenter.bundle.samples()[0]
     tensors = preprocess(manifest.inputs, frames)
     with torch.inference_mode():
@@ -112,12 +131,18 @@ def test_every_output_is_what_torch_gives_and_is_verified_by_itself(three, monke
     labels = found["semantic"]["out"].argmax(1)[0].numpy()
     assert np.mean(result.labels == labels) > 0.999
     assert len(np.unique(labels)) > 1
-    scene, features = found["rest"]
+    scene, features, rows = found["rest"]
     np.testing.assert_allclose(
         expected["scene"], scene.softmax(1)[0].numpy(), atol=1e-5
     )
     assert result["scene"].best == ("hall", "yard", "shop")[int(scene.argmax())]
     np.testing.assert_allclose(expected["features"], features.numpy(), atol=1e-4)
+    best = rows[0, :, 4:].sigmoid().max(1)
+    first = expected["objects"][0]
+    assert len(expected["objects"]) > 1
+    assert first[4] == pytest.approx(float(best.values.max()), abs=1e-5)
+    edges = rows[0, int(best.values.argmax()), :4].numpy() * np.float32([10, 10] * 2)
+    np.testing.assert_allclose(first[:4], edges.clip(0, [640, 480] * 2), atol=1e-2)
 
 
 def test_int8_leaves_the_node_that_makes_each_output_in_float(three, monkeypatch):
@@ -129,14 +154,14 @@ def test_int8_leaves_the_node_that_makes_each_output_in_float(three, monkeypatch
     bundle = Bundle.open("b.fuseg")
     for variant in bundle.manifest.variants:
         model = onnx.load_model_from_string(bundle.read(bundle.network(variant).file))
-        assert [o.name for o in model.graph.output] == ["logits", "scene"]
+        assert [o.name for o in model.graph.output] == ["scene", "logits"]
         assert {o.type.tensor_type.elem_type for o in model.graph.output} == {1}
 
 
 REFUSED = [
     (
-        ["--output", "scene=classes:rest.2"],
-        "returns, 0 (1, 3), 1 (1, 8, 12, 16), got 2",
+        ["--output", "scene=classes:rest.3"],
+        "1 (1, 8, 12, 16), 2 (1, 192, 6), got 3",
     ),
     (
         ["--output", "scene=classes:rest"],
@@ -145,14 +170,15 @@ REFUSED = [
     (["--output", "scene=kind:rest.0"], "the kind must be one of segmentation, class"),
     (["--output", "a b=classes:rest.0"], "the name must be like a Python name"),
     ([*OUTPUTS, "--output", "rest"], "--output must be NAME=KIND:PATH, as in scene"),
-    ([*OUTPUTS, *OUTPUTS[2:4]], "must name every output once, got scene twice"),
-    ([*OUTPUTS[:2], "--spec", "spec.json"], "outputs must name only labels, got scene"),
+    ([*OUTPUTS, *OUTPUTS[:2]], "must name every output once, got scene twice"),
+    ([*OUTPUTS[2:4], "--spec", "spec.json"], "must name only labels, got scene"),
     (["--output", "x=classes:rest.1"], "output x: tensor must be [1, classes], got"),
     (
         ["--output", "x=segmentation:rest.0"],
         "must be class scores of shape (1, C, h, w)",
     ),
-    ([*OUTPUTS[2:4], "--classes", "a,b,c"], "--classes needs an output of kind segmen"),
+    ([*OUTPUTS[:2], "--classes", "a,b,c"], "--classes needs an output of kind segmen"),
+    (["--output", "o=boxes:rest.2"], "output o: form is missing: it must be one of"),
     (
         ["--spec", "spec.json"],
         "outputs.scene: the kind must be one of segmentation, cl",
@@ -249,6 +275,64 @@ def test_classes_agree_by_the_best_one_or_by_sides_of_one_half():
 
 
 ROW = np.float64([[-1, 0, 3]])
+
+
+def boxes_of(**more):
+    settings = BOXES | {"classes": ["chair", "ball"], "activation": "none"} | more
+    request = OutputRequest("objects", "boxes", "2", settings)
+    shape = (1, 5, 6 + (more.get("score") == "objectness"))
+    return KINDS["boxes"](request, torch.zeros(shape), {"rgb": (1, 3, 48, 64)})
+
+
+# x0, y0, x1, y1, chair, ball: the first two overlap by 0.6, the next is far away, the
+# fourth is a ball in the first one's place, the last is not sure of anything.
+ROWS = np.float32(
+    [
+        [0, 0, 10, 10, 0.8, 0.1],
+        [0, 0, 10, 6, 0.9, 0.7],
+        [30, 30, 90, 40, 0.8, 0.2],
+        [0, 0, 10, 10, 0.1, 0.6],
+        [5, 5, 9, 9, 0.2, 0.1],
+    ]
+)[None]
+
+
+def test_boxes_are_thinned_out_class_by_class_as_the_manifest_says():
+    found = boxes_of().result(ROWS)
+    expected = [[0.9, 0], [0.8, 0], [0.6, 1]]
+    np.testing.assert_allclose(found[:, 4:], expected, atol=1e-6)
+    np.testing.assert_array_equal(found[1, :4], [30, 30, 64, 40], "clipped")
+    assert len(boxes_of(iou_threshold=0.7).result(ROWS)) == 4
+    assert len(boxes_of(iou_threshold=None).result(ROWS)) == 4
+    both = boxes_of(labels="all").result(ROWS)
+    np.testing.assert_allclose(both[:, 4], [0.9, 0.8, 0.7], atol=1e-6)
+    assert boxes_of(max_boxes=1).result(ROWS).shape == (1, 6)
+    assert len(boxes_of(max_candidates=2).result(ROWS)) == 1, "two chairs in one place"
+    assert len(boxes_of(score_threshold=0.65).result(ROWS)) == 2
+    sizes = ROWS.copy()
+    sizes[..., 2:4] -= sizes[..., :2]
+    np.testing.assert_allclose(boxes_of(form="xywh").result(sizes), found)
+    sizes[..., :2] += sizes[..., 2:4] / 2
+    np.testing.assert_allclose(boxes_of(form="cxcywh").result(sizes), found)
+    shares = ROWS / np.float32([64, 48, 64, 48, 1, 1])
+    fractions = boxes_of(unit="fractions").result(shares)
+    np.testing.assert_allclose(fractions, found, atol=1e-5)
+    sure = np.insert(ROWS, 4, 0.4, axis=2)
+    halved = boxes_of(score="objectness").result(sure)
+    np.testing.assert_allclose(halved[:, 4], [0.36, 0.32], atol=1e-6)
+
+
+def test_boxes_agree_by_their_overlap():
+    output, found = boxes_of(), boxes_of().result(ROWS)
+    assert output.agreement(found, found) == 1
+    assert output.agreement(found, found[:2]) == pytest.approx(2 / 3)
+    assert output.agreement(found[:0], found[:0]) == 1
+    other = found.copy()
+    other[1, 5] = 1
+    assert output.agreement(found, other) == pytest.approx(2 / 3), "of another class"
+    moved = found.copy()
+    moved[1, :4] += 1
+    assert 0.9 < output.agreement(found, moved) < 1
 
 
 def test_each_output_has_a_budget_of_its_own():

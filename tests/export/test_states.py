@@ -17,11 +17,13 @@ from fuseg.backends import installed
 from fuseg.bundle import Bundle
 from fuseg.cli import app
 from fuseg.errors import ArgumentError, ExportError
-from fuseg.manifest import State
+from fuseg.manifest import State, TensorOutput
+from fuseg_export.frames.packing import PackedFrame
 from fuseg_export.frames.selection import FrameOptions
 from fuseg_export.network.state_options import make_states
 from fuseg_export.network.target import NetworkOptions
 from fuseg_export.outputs.comparison import Comparison
+from fuseg_export.outputs.tensor import Passed
 from fuseg_export.pipeline import export_bundle
 from fuseg_export.precision import build_variants, evaluate, make_variants
 from fuseg_export.precision.mixed_precision_search import MixedPrecision
@@ -243,6 +245,25 @@ def test_sequences_start_anew_and_carry_what_the_float_network_has():
     seen = [float(t["s"][0]) for t in along_sequences(frames, 3, function)]
     assert seen == [0, 0, 1, 0, 3]
     assert [sequence_length(n) for n in (1, 20, 60, 61, 200)] == [20, 20, 20, 21, 67]
+
+
+def test_every_evaluation_starts_at_the_state_s_beginning():
+    """The search evaluates one float network again and again."""
+    record = TensorOutput("out", "n")
+    function = Recurrent(
+        lambda t: {"n": t["s"] + t["x"]}, [STATE], {"s": (1,)}, lambda array: array
+    )
+    frames = [PackedFrame({"x": np.float32([1])})] * 3
+    apart = []
+    for _ in range(2):
+        found = evaluate.evaluate(
+            frames,
+            function,
+            {"": lambda _: {"n": np.float32([0])}},
+            {"": Passed(record)},
+        )
+        apart.append(found[""].comparisons[""].max_abs_logit_diff)
+    assert apart == [3, 3]
 
 
 STATE = State(tensor="s", next="n", initial=0.0, steps_with="x")

@@ -28,10 +28,12 @@ class PackedFrame:
     Attributes:
         tensors: The network's inputs.
         truth: Labels (H, W) at the network's own output size; None if unknown.
+        camera: (height, width) of the first image input's frame; None if unknown.
     """
 
     tensors: Tensors
     truth: NDArray[np.uint8] | None = None
+    camera: tuple[int, int] | None = None
 
 
 class Packer:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..network.outputs import Shapes
 from .base import ExportedOutput, OutputRequest
+from .boxes import Boxes
 from .classes import Classes
 from .segmentation import Segmentation
 from .tensor import Passed
@@ -19,6 +20,7 @@ Make = Callable[[OutputRequest, Tensor, Shapes], ExportedOutput]
 KINDS: dict[str, Make] = {
     "segmentation": Segmentation.of,
     "classes": Classes.of,
+    "boxes": Boxes.of,
     "tensor": Passed.of,
 }
 

@@ -175,6 +175,9 @@ class ExportedOutput(Protocol):
     def reader(self, model: onnx.ModelProto, index: int) -> Reader:
         """How a stage's graph shows it."""
 
+    def at_camera(self, prediction: Prediction, camera: tuple[int, int]) -> Prediction:
+        """It with the result that the runtime makes for a camera of (height, width)."""
+
     def require_usable(self, prediction: Prediction) -> None:
         """Refuse what the network gives if the kind can do nothing with it."""
 

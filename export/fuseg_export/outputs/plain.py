@@ -90,6 +90,10 @@ class Plain(ABC):
         name = model.graph.output[index].name
         return Reader((name,), lambda arrays: self._predicted(arrays[name]))
 
+    def at_camera(self, prediction: Prediction, camera: tuple[int, int]) -> Prediction:
+        """The result as it is, unless a kind's depends on the camera."""
+        return prediction
+
     def require_usable(self, prediction: Prediction) -> None:
         if not np.isfinite(prediction.tensor).all():
             raise ExportError(

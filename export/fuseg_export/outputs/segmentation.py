@@ -152,6 +152,13 @@ class Segmentation:
 
         return Reader((given, scores), read)
 
+    def at_camera(
+        self,
+        prediction: Prediction,
+        camera: tuple[int, int],  # noqa: ARG002 - the runtime is asked for this size
+    ) -> Prediction:
+        return prediction
+
     def require_usable(self, prediction: Prediction) -> None:
         scores = prediction.tensor
         if not np.isfinite(scores).all():
