@@ -241,7 +241,7 @@ def test_an_exception_at_any_line_of_a_call_leaves_states_that_are_right(load):
         lasts += [name for name, r in possible.items() if r is left[0]]
         for depth in (True, False, True):
             assert follow(left, depth), where
-        line += 4
+        line += 7
     assert {*lasts} == {"not seen", "seen", "anew"}
 
 
