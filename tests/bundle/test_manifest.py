@@ -8,6 +8,7 @@ from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import pytest
+from docs.kinds_page import EXAMPLES, add
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,8 @@ DATA = Path(__file__).parents[1] / "data"
 TEXT = (DATA / "manifest.json").read_text()
 GOOD = json.loads(TEXT)
 OLD = json.loads((DATA / "manifest1.json").read_text())  # of format 1
+# Of every kind of input and output.
+KINDS = add(json.loads(Manifest.parse(json.dumps(OLD)).dump()), *EXAMPLES)
 GONE = object()
 SHA = "0123456789abcdef" * 4
 
@@ -285,19 +288,22 @@ ANY_JSON = st.recursive(
 )
 
 
-PLACES = [(good, path) for good in (GOOD, OLD) for path in paths(good)]
+PLACES = [(good, path) for good in (GOOD, OLD, KINDS) for path in paths(good)]
 
 
 @pytest.mark.parametrize(
     "examples", [600, pytest.param(20_000, marks=pytest.mark.slow)]
 )
 def test_any_value_anywhere_is_understood_or_refused_in_one_sentence(examples):
-    settings(max_examples=examples, deadline=None)(_understood_or_refused)()
+    @settings(max_examples=examples, deadline=None)
+    @given(place=st.sampled_from(PLACES), value=ANY_JSON)
+    def check(place, value):
+        understood_or_refused(*place, value)
+
+    check()
 
 
-@given(place=st.sampled_from(PLACES), value=ANY_JSON)
-def _understood_or_refused(place, value):
-    good, path = place
+def understood_or_refused(good, path, value):
     try:
         manifest = parse(changed(path, value, good))
     except ManifestError as err:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
-from pathlib import Path
 from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
+from docs.kinds_page import ABOUT, EXAMPLES, SECTION, add
 from runtime.sounds import npy
 from text.trained import file_of
 
@@ -16,11 +15,6 @@ import fuseg
 from fuseg import bundle, manifest
 from fuseg.runtime.outputs import adapter_of
 
-PAGE = (Path(__file__).parents[2] / "docs" / "spec.md").read_text()
-SECTION = PAGE.partition("\n## Each kind by example\n")[2].partition("\n## ")[0]
-EXAMPLES = [json.loads(t) for t in re.findall(r"```json\n(.*?)```", SECTION, re.DOTALL)]
-# The entry that an example is about is its last.
-ABOUT = [(e.get("outputs") or e["inputs"])[-1] for e in EXAMPLES]
 SIDES = {"H": 48, "W": 64}
 
 
@@ -53,19 +47,8 @@ def members_of(whole):
 
 def with_example(one, example):
     """The manifest of a bundle of colour with what the example adds."""
-    whole = bundle.Bundle.open(one.path).manifest
-    given = json.loads(whole.dump())
-    given["tensors"] |= example["tensors"]
-    for key in ("inputs", "outputs"):
-        names = [entry["name"] for entry in example.get(key, ())]
-        kept = [entry for entry in given[key] if entry["name"] not in names]
-        given[key] = kept + list(example.get(key, ()))
-    (graph,) = given["graphs"]
-    filled = {entry["tensor"] for entry in given["inputs"]}
-    used = {tensor for tensor in given["tensors"] if tensor not in filled}
-    graph["reads"], graph["writes"] = sorted(filled), sorted(used)
-    given["files"] = {}
-    return manifest.Manifest.parse(json.dumps(given))
+    given = json.loads(bundle.Bundle.open(one.path).manifest.dump())
+    return manifest.Manifest.parse(json.dumps(add(given, example)))
 
 
 def network(whole):
