@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import itertools
 import random
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from fuseg.backends.program import Program
-from fuseg.manifest import Graph, Network, State
+from fuseg.backends.program import Program, ProgramBackend
+from fuseg.manifest import Graph, Network, State, Tensor
 
 FILES = {"fp32": Network("a.onnx", 17, 8)}
 EVENTS = 20_000
@@ -205,3 +207,45 @@ def test_random_events_agree_with_a_model_of_values(when_skipped, seed):
         assert {n: runner.tensors[n] for n in made} == made
         assert {n: runner.tensors[n] for n in CLOCKS} == model.states
     assert failures > EVENTS // 100
+
+
+class Scribbler:
+    """A backend that writes what it can when it is bound, as one that is tried then."""
+
+    name = "scribbler"
+
+    def __init__(self, value):
+        self.value = value
+
+    def bind(self, _, outputs):
+        self.outputs = outputs
+        for array in outputs.values():
+            array.fill(777)
+
+    def run(self):
+        for array in self.outputs.values():
+            array.fill(self.value)
+
+
+def test_what_a_graph_overwrites_when_it_is_bound_anew_is_made_again():
+    """Though nothing that its stand-in reads is new."""
+    shapes = {"x": (1,), "d": (1,), "words": ("prompts", 2), "scores": (1,)}
+    whole = SimpleNamespace(
+        graphs=(
+            graph("net", ["x", "d", "words"], ["scores"]),
+            graph("net-alone", ["x"], ["scores"], "net"),
+        ),
+        states=(),
+        tensors={name: Tensor(shape) for name, shape in shapes.items()},
+    )
+    backend = ProgramBackend(whole, {"net": Scribbler(1), "net-alone": Scribbler(2)})
+    given = {n: np.zeros((1, 2)[: len(s)], np.float32) for n, s in shapes.items()}
+    scores = given.pop("scores")
+    backend.bind(given, {"scores": scores})
+    backend.step({"x", "words"}, {"d"})
+    assert scores.tolist() == [2]
+    backend.resize({"words": (3, 2)})
+    assert backend.inputs["words"].shape == (3, 2)
+    assert backend.outputs["scores"] is scores
+    backend.step((), {"d"})
+    assert scores.tolist() == [2]
