@@ -57,7 +57,7 @@ class BundleDraft:
         paths: Sequence[Path] = ((),),
     ) -> None:
         network, states = graphs.network, [s.record for s in graphs.states]
-        shapes = _shapes(network)
+        shapes, types = _shapes(network), _types(network)
         provenance: dict[str, bool | int | float | str | tuple[str, ...]] = {
             "target": target.word,
             "checkpoint_sha256": checkpoint_sha256,
@@ -74,7 +74,7 @@ class BundleDraft:
             name=target.name,
             created_by=f"fuseg {fuseg.__version__}",
             tensors={
-                name: m.Tensor(shape=shapes[name])
+                name: m.Tensor(shape=shapes[name], dtype=types[name])
                 for name in shapes
                 if name not in [state.next for state in states]
             },
@@ -103,6 +103,8 @@ class BundleDraft:
             provenance=provenance,
         )
         self.members = {_NETWORK: network.SerializeToString(deterministic=True)}
+        for output in graphs.outputs:
+            self.members |= output.members
 
     def add_verification(self, results: Sequence[StageResult]) -> None:
         """What the comparison of the stages found, states apart."""
@@ -256,6 +258,17 @@ def _shapes(network: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
     return {
         value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
         for value in (*network.graph.input, *network.graph.output)
+    }
+
+
+def _types(network: onnx.ModelProto) -> dict[str, Any]:
+    """Of the same: what a manifest calls them."""
+    values = (*network.graph.input, *network.graph.output)
+    return {
+        value.name: onnx.helper.tensor_dtype_to_np_dtype(
+            value.type.tensor_type.elem_type
+        ).name
+        for value in values
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from .frames.packing import PackedFrame
-from .outputs import ExportedOutput, main_first
+from .outputs import ExportedOutput, main_first, truth_size
 from .outputs.base import StageResult
 from .stage_programs import Program
 
@@ -46,7 +46,7 @@ def compare(
         stage: {output.name: output.differences() for output in outputs}
         for stage, _ in pairs
     }
-    scored = main_first(outputs)[0].name
+    scored, asked_for = main_first(outputs)[0].name, truth_size(outputs)
     for frame, results in frames:
         seen = {stage: program(frame.tensors) for stage, program in programs.items()}
         for output in outputs:
@@ -59,7 +59,9 @@ def compare(
             for output in outputs:
                 expected, got = (seen[s][output.name] for s in (against, stage))
                 if stage == "runtime" and frame.camera is not None:
-                    expected = output.at_camera(expected, frame.camera)
+                    expected = output.at_camera(
+                        expected, frame.camera, asked_for or frame.camera
+                    )
                 truth = frame.truth if output.name == scored else None
                 sums[stage][output.name].add(expected, got, truth)
     return [

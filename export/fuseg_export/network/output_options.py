@@ -16,7 +16,7 @@ __all__ = ["make_requests"]
 
 _FORM = "NAME=KIND:PATH, as in scene=classes:1"
 _WORD = re.compile(r"(?P<name>[^=:]+)=(?P<kind>[^=:]+)(:(?P<path>.+))?")
-_FIXED = ("name", "tensor", "tail", "upsample")  # found in the graph
+_FIXED = ("name", "tensor")  # found in the graph
 
 
 def make_requests(

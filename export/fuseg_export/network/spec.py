@@ -29,8 +29,8 @@ class Spec:
             ``kind``, ``tensor``, ``channel`` and ``statistics``; objects are merged
             with the defaults.
         outputs: By output name ``kind`` and ``path``, as in ``--output``, and any key
-            of a manifest's ``outputs[]`` of that kind but ``name``, ``tensor``,
-            ``tail`` and ``upsample``.
+            of a manifest's ``outputs[]`` of that kind but ``name`` and ``tensor``, of a
+            segmentation ``classes`` and ``ignore``; ``tokenizer`` is a file.
         states: Objects with ``tensor``, ``output`` (where forward returns its next
             value), maybe ``shape``, and any other key of a manifest's ``states[]`` but
             ``next``.

@@ -10,8 +10,10 @@ from ..network.outputs import Shapes
 from .base import ExportedOutput, OutputRequest
 from .boxes import Boxes
 from .classes import Classes
+from .plane import Plane
 from .segmentation import Segmentation
 from .tensor import Passed
+from .tokens import Tokens
 
 __all__ = ["KINDS", "ExportedOutput", "OutputRequest", "main_first", "truth_size"]
 
@@ -21,6 +23,8 @@ KINDS: dict[str, Make] = {
     "segmentation": Segmentation.of,
     "classes": Classes.of,
     "boxes": Boxes.of,
+    "plane": Plane.of,
+    "tokens": Tokens.of,
     "tensor": Passed.of,
 }
 

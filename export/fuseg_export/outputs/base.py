@@ -15,12 +15,15 @@ from fuseg import manifest as m
 
 from .comparison import Tally
 
+Size = tuple[int, int]  # (height, width)
+
 __all__ = [
     "Differences",
     "ExportedOutput",
     "OutputRequest",
     "Prediction",
     "Reader",
+    "Size",
     "StageResult",
     "Task",
 ]
@@ -175,8 +178,17 @@ class ExportedOutput(Protocol):
     def reader(self, model: onnx.ModelProto, index: int) -> Reader:
         """How a stage's graph shows it."""
 
-    def at_camera(self, prediction: Prediction, camera: tuple[int, int]) -> Prediction:
-        """It with the result that the runtime makes for a camera of (height, width)."""
+    def at_camera(self, prediction: Prediction, camera: Size, size: Size) -> Prediction:
+        """It with the result that the runtime makes of a camera's frame.
+
+        Args:
+            camera: The frame's size.
+            size: That the runtime is asked for.
+        """
+
+    @property
+    def members(self) -> Mapping[str, bytes]:
+        """The bundle's members that its record names, beside the networks."""
 
     def require_usable(self, prediction: Prediction) -> None:
         """Refuse what the network gives if the kind can do nothing with it."""

@@ -16,7 +16,7 @@ from torch import Tensor
 from fuseg import manifest as m
 
 from ..network.outputs import Shapes
-from .base import OutputRequest, Prediction
+from .base import OutputRequest, Prediction, Size
 from .plain import Plain, record_of
 
 __all__ = ["Boxes"]
@@ -76,7 +76,12 @@ class Boxes(Plain):
         made[:, :4] = made[:, :4].clip(0, sides)
         return made[(made[:, 2] > made[:, 0]) & (made[:, 3] > made[:, 1])]
 
-    def at_camera(self, prediction: Prediction, camera: tuple[int, int]) -> Prediction:
+    def at_camera(
+        self,
+        prediction: Prediction,
+        camera: Size,
+        size: Size,  # noqa: ARG002 - boxes are the camera's
+    ) -> Prediction:
         """Its boxes in the camera's pixels."""
         rows = prediction.result.copy()
         rows[:, 0:4:2] *= camera[1] / self.size[1]

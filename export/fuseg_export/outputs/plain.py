@@ -20,7 +20,7 @@ from fuseg import manifest as m
 from fuseg.errors import ArgumentError, ExportError, ManifestError
 
 from ..precision.options import Budget
-from .base import OutputRequest, Prediction, Reader, StageResult
+from .base import OutputRequest, Prediction, Reader, Size, StageResult
 from .comparison import Comparison, Evaluation, worst_of
 
 if TYPE_CHECKING:
@@ -90,9 +90,14 @@ class Plain(ABC):
         name = model.graph.output[index].name
         return Reader((name,), lambda arrays: self._predicted(arrays[name]))
 
-    def at_camera(self, prediction: Prediction, camera: tuple[int, int]) -> Prediction:
+    def at_camera(self, prediction: Prediction, camera: Size, size: Size) -> Prediction:
         """The result as it is, unless a kind's depends on the camera."""
         return prediction
+
+    @property
+    def members(self) -> Mapping[str, bytes]:
+        """None, unless a kind has some."""
+        return {}
 
     def require_usable(self, prediction: Prediction) -> None:
         if not np.isfinite(prediction.tensor).all():

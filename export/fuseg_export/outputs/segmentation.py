@@ -26,7 +26,7 @@ from .. import reference
 from ..network.outputs import Shapes, require_planes
 from ..network.spec import default_classes, make_classes
 from ..passes.cut_tail import CutTail, cut_tail, find_tail
-from .base import OutputRequest, Prediction, Reader, StageResult
+from .base import OutputRequest, Prediction, Reader, Size, StageResult
 from .label_task import LabelTask
 
 __all__ = ["Segmentation"]
@@ -155,9 +155,14 @@ class Segmentation:
     def at_camera(
         self,
         prediction: Prediction,
-        camera: tuple[int, int],  # noqa: ARG002 - the runtime is asked for this size
+        camera: Size,  # noqa: ARG002 - the runtime is asked for this size
+        size: Size,  # noqa: ARG002
     ) -> Prediction:
         return prediction
+
+    @property
+    def members(self) -> Mapping[str, bytes]:
+        return {}
 
     def require_usable(self, prediction: Prediction) -> None:
         scores = prediction.tensor

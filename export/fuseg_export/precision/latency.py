@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -40,9 +41,10 @@ def median_ms(networks: Sequence[onnx.ModelProto]) -> list[dict[str, float]]:
     return found
 
 
-def _zeros(values: Iterable[onnx.ValueInfoProto]) -> dict[str, NDArray[np.float32]]:
+def _zeros(values: Iterable[onnx.ValueInfoProto]) -> dict[str, NDArray[Any]]:
     found = {}
     for value in values:
         shape = [d.dim_value for d in value.type.tensor_type.shape.dim]
-        found[value.name] = np.zeros(shape, np.float32)
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+        found[value.name] = np.zeros(shape, dtype)
     return found
