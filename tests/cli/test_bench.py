@@ -10,7 +10,7 @@ import pytest
 from runtime.programs import SIBLING, SIZE, write_program
 
 import fuseg as library
-from fuseg.cli import bench, training_half
+from fuseg.cli import bench_peers, training_half
 from fuseg.dataset.images import write_png
 
 RECIPE = "opencv+numpy+onnxruntime"
@@ -109,7 +109,7 @@ def test_the_recipe_is_compared_round_by_round():
     recipe = [e + 6.0 for e in network]
     recipe[0] = 99.0
     times = {"fuseg": whole, RECIPE: recipe, f"{RECIPE}: pre": [2.0] * 5}
-    assert bench._pre_post(parts, times) == pytest.approx(
+    assert bench_peers.pre_post(parts, times) == pytest.approx(
         {
             "fuseg_ms": 1.5,
             "fuseg_share": 1.5 / 11.5,

@@ -9,7 +9,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from ..bench import (
@@ -23,7 +22,6 @@ from ..bench import (
     time_frames,
 )
 from ..bundle import Bundle
-from ..dataset import metrics
 from ..dataset.frame_matching import MatchedFrames
 from ..errors import ArgumentError
 from ..host import cpu
@@ -31,7 +29,7 @@ from ..host.files import write_file
 from ..runtime.results import Timing
 from ..segmenter import Segmenter
 from ..selection.load_options import LoadOptions
-from . import training_half
+from .bench_peers import RECIPE, find_peers, pre_post, unavailable
 from .bench_program import ProgramCalls, rates
 from .bench_report import show
 from .frame_reader import (
@@ -63,9 +61,6 @@ from .options import (
 )
 from .printing import print_json, progress, report
 
-# Peers resize label maps by nearest, fuseg interpolates scores: edges differ a little.
-MIN_AGREEMENT = 0.98
-RECIPE = "opencv+numpy+onnxruntime"
 _LIBRARIES = (
     "numpy",
     "onnxruntime",
@@ -161,14 +156,14 @@ def bench(
         frames = _samples(segmenter)
     peers: list[Any] = []
     if program is not None:
-        notes = _unavailable("runs a bundle of one graph without a state.", torch)
+        notes = unavailable("runs a bundle of one graph without a state.", torch)
     elif units or orders:
         sentence = (
             "takes frames as the bundle declares them, without --unit, --channels"
         )
-        notes = _unavailable(f"{sentence}.", torch)
+        notes = unavailable(f"{sentence}.", torch)
     else:
-        peers, notes = _peers(bundle, segmenter, frames, count, torch, checkpoint)
+        peers, notes = find_peers(bundle, segmenter, frames, count, torch, checkpoint)
     result = {
         "bundle": str(bundle),
         "digest": segmenter.bundle.digest,
@@ -222,55 +217,6 @@ def _read(
     return frames
 
 
-def _peers(
-    bundle: Path,
-    segmenter: Segmenter,
-    frames: list[Frames],
-    threads: int,
-    torch: str | None,
-    checkpoint: Path | None,
-) -> tuple[list[Any], dict[str, dict[str, Any]]]:
-    """The peers that give the right labels; and of each peer what is known so far."""
-    try:
-        make_peers = training_half.load("bench-peers")
-        peers = make_peers(
-            bundle, threads=threads, torch_target=torch, checkpoint=checkpoint
-        )
-    except ModuleNotFoundError as err:
-        sentence = training_half.what_to_install(err, "bench")
-        if sentence is None:
-            raise
-        return [], _unavailable(sentence, torch)
-    expected = [segmenter(**frame).labels for frame in frames]
-    right, notes = [], {}
-    for peer in peers:
-        if peer.call is None:
-            notes[peer.name] = {"unavailable": peer.unavailable}
-            continue
-        agreement = float(
-            np.mean(
-                [
-                    metrics.label_agreement(labels, np.asarray(peer.call(frame)))
-                    for frame, labels in zip(frames, expected, strict=True)
-                ]
-            )
-        )
-        notes[peer.name] = {"label_agreement": agreement}
-        if agreement < MIN_AGREEMENT:
-            notes[peer.name]["unavailable"] = (
-                f"wrong: only {agreement:.2%} of its labels equal fuseg's, at least "
-                f"{MIN_AGREEMENT:.0%} must."
-            )
-        else:
-            right.append(peer)
-    return right, notes
-
-
-def _unavailable(sentence: str, torch: str | None) -> dict[str, dict[str, Any]]:
-    names = [RECIPE] if torch is None else [RECIPE, "pytorch"]
-    return {name: {"unavailable": sentence} for name in names}
-
-
 def _measure(
     segmenter: Segmenter,
     frames: list[Frames],
@@ -318,31 +264,8 @@ def _measure(
     }
     same = segmenter.variant == segmenter.manifest.full
     if f"{RECIPE}: pre" in times and same and segmenter.backend_name == "onnxruntime":
-        result["pre_post"] = _pre_post(parts, times)
+        result["pre_post"] = pre_post(parts, times)
     return result
-
-
-def _pre_post(
-    parts: dict[str, list[float]], times: dict[str, list[float]]
-) -> dict[str, float]:
-    """Pre- and post-processing, ours and the recipe's: medians in ms.
-
-    Both run the same network in the same ONNX Runtime, so what the recipe spends
-    around it is its total minus the time our network took in the same round.
-    """
-    ours = np.add(parts["pack"], parts["label"])
-    recipe = np.subtract(times[RECIPE], parts["network"])
-    pre, around = np.median(times[f"{RECIPE}: pre"]), np.median(recipe)
-    row = {
-        "fuseg_ms": np.median(ours),
-        "fuseg_share": np.median(ours) / np.median(times["fuseg"]),
-        "recipe_ms": around,
-        "recipe_pre_ms": pre,
-        "recipe_post_ms": around - pre,
-        "recipe_share": around / np.median(times[RECIPE]),
-        "ratio": around / np.median(ours),
-    }
-    return {name: float(value) for name, value in row.items()}
 
 
 def _versions() -> dict[str, str]:
