@@ -226,6 +226,11 @@ def test_samples_are_replayed_and_shown(made, frames):
     assert "1.0" in run.output
     shown = CliRunner().invoke(app, ["inspect", str(path)])
     assert "at most 300, 3 classes: person, car, dog" in shown.output
+    none = np.empty((0, 6), np.float32)  # in a picture with nothing in it
+    quiet = output(score_threshold=1.0, score="class", activation="sigmoid")
+    path = made(quiet, samples=[(frame, none)]).path
+    run = CliRunner().invoke(app, ["verify", str(path)])
+    assert run.exit_code == 0, run.output
     wrong = expected.copy()
     wrong[:, 5] = (wrong[:, 5] + 1) % 3
     path = made(spec, samples=[(frame, wrong)]).path

@@ -195,7 +195,9 @@ class Bundle:
         ]
 
     def _array(self, member: str) -> NDArray[Any]:
-        array: NDArray[Any] = read_npy(memoryview(self.read(member))).copy()
+        array: NDArray[Any] = read_npy(
+            memoryview(self.read(member)), may_be_empty=True
+        ).copy()
         return array
 
 
@@ -257,9 +259,11 @@ def _inspect_sample(
     manifest: Manifest, sample: Sample, data: memoryview, members: dict[str, slice]
 ) -> None:
     arrays = {}
-    for name in (*sample.inputs.values(), *sample.outputs.values()):
+    results = {*sample.outputs.values()}  # of which there may be none, as of boxes
+    for name in (*sample.inputs.values(), *results):
         with _naming(f"member {name!r}"):
-            arrays[name] = read_npy(data[members[name]])
+            may_be_empty = name in results
+            arrays[name] = read_npy(data[members[name]], may_be_empty=may_be_empty)
     for entry in manifest.sensors:
         member = sample.inputs[entry.name]
         _require_array(member, arrays[member], entry.dtype, entry.frame_shape)

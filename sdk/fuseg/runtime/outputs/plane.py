@@ -107,14 +107,14 @@ class _Resize:
     def __call__(self, plane: NDArray[Any]) -> NDArray[np.float32]:
         np.copyto(self._plane, plane, casting="same_kind")
         wide, steps, out = self._wide, self._steps, np.empty(self._size, np.float32)
-        np.take(self._plane, self._columns, axis=1, out=wide)
+        np.take(self._plane, self._columns, axis=1, out=wide, mode="clip")
         step = np.take(self._plane, self._next, axis=1)
         step -= wide
         step *= self._along
         wide += step
         np.subtract(wide[1:], wide[:-1], out=steps[:-1])
-        np.take(wide, self._rows, axis=0, out=out)
-        np.take(steps, self._rows, axis=0, out=self._differences)
+        np.take(wide, self._rows, axis=0, out=out, mode="clip")
+        np.take(steps, self._rows, axis=0, out=self._differences, mode="clip")
         self._differences *= self._down
         out += self._differences
         return out
