@@ -14,6 +14,7 @@ __all__ = [
     "SPACE",
     "WORD",
     "char_class",
+    "characters",
     "escaped",
 ]
 
@@ -24,18 +25,27 @@ def char_class(table: str) -> str:
 
 
 def escaped(table: str) -> str:
-    """What stands in the brackets of such a class.
+    """What stands in the brackets of such a class."""
+    return "".join(f"\\U{a:08x}-\\U{b:08x}" for a, b in _ranges(table))
 
-    A table has two numbers in base 36 for each range of characters: how many lie
-    between it and the range before, and how many more than one it has.
+
+def characters(table: str) -> str:
+    """All of a table, one after the other."""
+    return "".join(chr(c) for a, b in _ranges(table) for c in range(a, b + 1))
+
+
+def _ranges(table: str) -> list[tuple[int, int]]:
+    """The first and the last of each range.
+
+    A table has two numbers in base 36 for each: how many characters lie between it and
+    the range before, and how many more than one it has.
     """
     found, at = [], 0
     numbers = [int(word, 36) for word in table.split()]
     for gap, more in zip(numbers[::2], numbers[1::2], strict=True):
-        first = at + gap
-        at = first + more + 1
-        found.append(f"\\U{first:08x}-\\U{at - 1:08x}")
-    return "".join(found)
+        found.append((at + gap, at + gap + more))
+        at += gap + more + 1
+    return found
 
 
 # \p{L} of Split.

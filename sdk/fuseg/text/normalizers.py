@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any
 
-from .characters import BERT_OTHER, MARK_NONSPACING, SPACE, char_class
+from .characters import BERT_OTHER, MARK_NONSPACING, SPACE, char_class, characters
 from .json_reader import Part, one_of
 
 __all__ = ["Normalizer", "make_normalizer"]
@@ -61,16 +61,14 @@ def _lowercase(part: Part) -> Normalizer:
 
 def _strip(part: Part) -> Normalizer:
     part.require_keys("strip_left", "strip_right")
-    pattern = "|".join(
-        anchored
-        for key, anchored in (
-            ("strip_left", f"^{_SPACES.pattern}"),
-            ("strip_right", f"{_SPACES.pattern}\\Z"),
-        )
-        if part.get(key, bool)
-    )
-    ends = re.compile(pattern) if pattern else None
-    return lambda text: ends.sub("", text) if ends else text
+    left, right = (part.get(key, bool) for key in ("strip_left", "strip_right"))
+    spaces = characters(SPACE)
+
+    def run(text: str) -> str:
+        text = text.lstrip(spaces) if left else text
+        return text.rstrip(spaces) if right else text
+
+    return run
 
 
 def _replace(part: Part) -> Normalizer:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ..errors import ArgumentError, BundleError
-from .characters import SPACE, char_class
+from .characters import SPACE, char_class, characters
 from .decoders import make_decoder
 from .json_reader import Part, read, spell
 from .models import Bpe, make_model
@@ -17,7 +17,7 @@ from .pre_tokenizers import make_pre_tokenizer
 
 __all__ = ["Padding", "Tokenizer"]
 
-_SPACES_BEFORE = re.compile(f"{char_class(SPACE)}*\\Z")
+_SPACES = characters(SPACE)
 _SPACES_AFTER = re.compile(f"{char_class(SPACE)}*")
 
 
@@ -257,7 +257,7 @@ class _Finder:
             token = self._by_content[match[0]]
             start, end = match.span()
             if token.left:
-                start = max(done, _SPACES_BEFORE.search(text, 0, start).start())  # type: ignore[union-attr]
+                start = done + len(text[done:start].rstrip(_SPACES))
             if token.right:
                 end = _SPACES_AFTER.match(text, end).end()  # type: ignore[union-attr]
             if start > done:
