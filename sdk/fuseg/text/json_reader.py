@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -106,13 +107,18 @@ def require_vocab(vocab: Mapping[str, Any], path: str) -> None:
     """Refuse a vocabulary unless it gives each token an id of its own."""
     if not vocab:
         raise BundleError(f"{path} must not be empty.")
-    for token, number in vocab.items():
-        if type(number) is not int or not is_id(number):
-            raise BundleError(
-                f"{path} must give each token an id, 0 to {_LARGEST_ID}, got "
-                f"{spell(number)} for {spell(token)}."
-            )
-    if len({*vocab.values()}) != len(vocab):
+    numbers = vocab.values()
+    # At once: there may be hundreds of thousands.
+    if {*map(type, numbers)} != {int} or not (
+        is_id(min(numbers)) and is_id(max(numbers))
+    ):
+        for token, number in vocab.items():
+            if type(number) is not int or not is_id(number):
+                raise BundleError(
+                    f"{path} must give each token an id, 0 to {_LARGEST_ID}, got "
+                    f"{spell(number)} for {spell(token)}."
+                )
+    if len({*numbers}) != len(vocab):
         raise BundleError(f"{path} must give each token an id of its own.")
 
 
@@ -137,11 +143,11 @@ def spell(value: Any) -> str:
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise BundleError(
-                f"the keys of an object must be unique, got {spell(key)} twice."
-            )
-        found[key] = value
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        twice = next(key for key in counts if counts[key] > 1)
+        raise BundleError(
+            f"the keys of an object must be unique, got {spell(twice)} twice."
+        )
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..errors import BundleError
 from .json_reader import Part, one_of, require_vocab, spell
@@ -62,22 +62,17 @@ class Bpe:
         self._fuse: bool = part.get("fuse_unk", bool, False)
         # By the ids of two neighbours: the place in the list, and the id of both.
         self._merges: dict[tuple[int, int], tuple[int, int]] = {}
+        vocab = self.vocab
         for rank, merge in enumerate(part.get("merges", list)):
-            left, right, both = self._merge(merge, part.at("merges"), rank)
-            self._merges[left, right] = (rank, both)
-
-    def _merge(self, merge: Any, path: str, rank: int) -> tuple[int, int, int]:
-        pair = merge.split(" ") if isinstance(merge, str) else merge
-        if isinstance(pair, list) and len(pair) == 2:
-            left, right = pair
-            if isinstance(left, str) and isinstance(right, str):
-                found = [self.vocab.get(t) for t in (left, right, left + right)]
-                if None not in found:
-                    return found[0], found[1], found[2]  # type: ignore[return-value]
-        raise BundleError(
-            f"{path}[{rank}] must be two tokens of the vocabulary that make a third, "
-            f"got {spell(merge)}."
-        )
+            try:
+                left, right = merge.split(" ") if isinstance(merge, str) else merge
+                both = vocab[left + right]
+                self._merges[vocab[left], vocab[right]] = rank, both
+            except (KeyError, TypeError, ValueError):
+                raise BundleError(
+                    f"{part.at('merges')}[{rank}] must be two tokens of the vocabulary "
+                    f"that make a third, got {spell(merge)}."
+                ) from None
 
     def ids(self, word: str) -> list[int]:
         """See `Model.ids`; characters that are not known are left out where the
