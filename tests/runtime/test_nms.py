@@ -58,7 +58,7 @@ def by_onnx(boxes, scores, classes, iou):
 def crowds(draw):
     """Boxes around few places, with ties of every kind."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    count, step = draw(st.integers(1, 120)), draw(st.sampled_from([1.0, 0.25, 1e-3]))
+    count, step = draw(st.integers(1, 250)), draw(st.sampled_from([1.0, 0.25, 1e-3]))
     places = rng.random((draw(st.integers(1, 6)), 2)) * 60
     centres = places[rng.integers(0, len(places), count)] + rng.normal(0, 4, (count, 2))
     sizes = rng.random((count, 2)) * draw(st.sampled_from([0.0, 5.0, 40.0]))

@@ -54,6 +54,4 @@ def read_npy(data: memoryview, *, may_be_empty: bool = False) -> NDArray[Any]:
     body = data[10 + length :]
     if len(body) != math.prod(shape) * dtype.itemsize:
         raise BundleError(f"its size does not fit the shape it states, {shape}.")
-    if 0 in shape:
-        return np.empty(shape, dtype)
     return np.frombuffer(body, dtype).reshape(shape)

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 __all__ = ["overlaps", "suppress"]
 
+_BLOCK = 64
+
 
 def suppress(
     boxes: NDArray[np.float32],
@@ -35,17 +37,31 @@ def suppress(
 
 
 def _stays(boxes: NDArray[np.float32], threshold: float) -> NDArray[np.intp]:
-    """Of boxes of one class, the best first."""
+    """Of boxes of one class, the best first.
+
+    A block of them at a time is compared with itself, then what stays of it with all
+    that comes after it: as many comparisons as one by one, in a tenth of the calls.
+    """
     sides, areas = _sides(boxes)
     limit, left = np.float32(threshold), np.ones(len(boxes), bool)
+
+    def beaten(better: NDArray[np.intp], others: NDArray[np.intp]) -> NDArray[np.bool_]:
+        first = _Sides(*(side[better, None] for side in sides))
+        second = _Sides(*(side[others] for side in sides))
+        share = _share(first, areas[better, None], second, areas[others])
+        return np.asarray(share > limit)
+
     with np.errstate(all="ignore"):
-        for at in range(len(boxes) - 1):
-            if left[at]:
-                rest = slice(at + 1, None)
-                others = _Sides(*(side[rest] for side in sides))
-                one = _Sides(*(side[at] for side in sides))
-                share = _share(one, areas[at], others, areas[rest])
-                left[rest] &= ~(share > limit)
+        for start in range(0, len(boxes), _BLOCK):
+            block = np.flatnonzero(left[start : start + _BLOCK]) + start
+            within = beaten(block, block)
+            for at in range(len(block)):
+                if left[block[at]]:
+                    left[block[at + 1 :][within[at, at + 1 :]]] = False
+            rest = np.flatnonzero(left[start + _BLOCK :]) + start + _BLOCK
+            if rest.size:
+                kept = block[left[block]]
+                left[rest[beaten(kept, rest).any(0)]] = False
     return np.flatnonzero(left)
 
 
