@@ -41,9 +41,9 @@ demo: build
 	$(BIN)/fuseg demo --out out/demo
 	$(BIN)/python -m fuseg_export.demo.acceptance --checkpoints export/checkpoints --demo out/demo
 
-# make test JOBS=auto runs a process of tests on each core. The timed tests, which are
-# slow ones, always have the machine to themselves.
-JOBS ?= 0
+# Processes of tests, some 2 GiB each; JOBS=0 is this one alone. The timed tests, which
+# are slow ones, always have the machine to themselves.
+JOBS ?= 2
 test: build test-native $(VENV)-floor/.built
 	$(BIN)/python -m pytest -m 'not slow' -n $(JOBS) --dist loadfile
 
