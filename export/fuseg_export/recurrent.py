@@ -103,7 +103,7 @@ class NextState(Plain):
 
     EQUAL = "norm of its values is the same"
     LEAST_BETWEEN_STAGES = 0.9995
-    LEAST = 0.0
+    LEAST = -1.0  # never reached, by half of what is left to 1 either
 
     @property
     def name(self) -> str:

@@ -145,6 +145,14 @@ def test_every_output_is_what_torch_gives_and_is_verified_by_itself(three, monke
     np.testing.assert_allclose(first[:4], edges.clip(0, [640, 480] * 2), atol=1e-2)
 
 
+def test_bench_has_no_peer_for_a_bundle_with_several_outputs(three):
+    del three
+    assert export(*OUTPUTS, "--spec", "spec.json").exit_code == 0
+    done = CliRunner().invoke(app, ["bench", "b.fuseg", "--rounds", "1", "--json"])
+    assert done.exit_code == 0, done.output
+    assert "makes labels, of a bundle without other outputs" in done.stdout
+
+
 def test_int8_leaves_the_node_that_makes_each_output_in_float(three, monkeypatch):
     del three
     monkeypatch.setattr(selection, "_CALIBRATION_ROOMS", range(1000, 1003))

@@ -157,6 +157,8 @@ def bench(
     peers: list[Any] = []
     if program is not None:
         notes = unavailable("runs a bundle of one graph without a state.", torch)
+    elif [o.kind for o in segmenter.manifest.outputs] != ["segmentation"]:
+        notes = unavailable("makes labels, of a bundle without other outputs.", torch)
     elif units or orders:
         sentence = (
             "takes frames as the bundle declares them, without --unit, --channels"
