@@ -124,7 +124,7 @@ INPUTS = make_inputs(["rgb=color:8x8", "depth=depth:8x8"], [], {})
 
 
 def read(inputs, sources):
-    return first(FileDataset(inputs, sources))
+    return first(FileDataset(inputs, sources), frame_set.STAGE_FRAMES)
 
 
 def test_the_user_s_frames_are_paired_by_stem(folders):
