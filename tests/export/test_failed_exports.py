@@ -204,12 +204,12 @@ def test_a_network_beyond_the_limits_of_a_first_run_is_exported_with_a_warning(
 def test_a_finished_bundle_that_labels_otherwise_is_not_kept(
     home, export_two, monkeypatch
 ):
-    right = write_bundle.usable_results
+    right = write_bundle.first_results
 
     def other(*given):
         return {name: array + 1 for name, array in right(*given).items()}
 
-    monkeypatch.setattr(write_bundle, "usable_results", other)
+    monkeypatch.setattr(write_bundle, "first_results", other)
     with pytest.raises(ExportError, match="labels its own sample in another way"):
         export_two()
     assert not list((home / "out").iterdir())
