@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from onnx import helper
+from runtime.gpu.test_interrupted import interrupted
 from runtime.prompted import (
     IMAGE,
     SIZE,
@@ -332,6 +333,30 @@ def test_what_has_no_length_scores_zero(make_bundle, color_input):
     assert not scores[1, :, 0].any()
     assert not scores[2].any()
     assert vectors[1].tolist() == [0] * WIDE  # and nothing of the tensors was changed
+
+
+@pytest.mark.parametrize(
+    "compared", [None, pytest.param("none", marks=pytest.mark.slow)]
+)
+def test_an_exception_at_any_line_of_a_call_leaves_prompts_that_are_right(
+    write, compared
+):
+    """Those of before, or those of the call: as `texts` says, and the labels."""
+    segmenter = fuseg.load(write(compared=compared))
+    left, line = set(), 1
+    while True:
+        segmenter(rgb=frame(line), prompt=TEXTS[:2])
+        seen, where = interrupted(
+            lambda: segmenter(rgb=frame(1), prompt=TEXTS[3:6]), line
+        )
+        if seen < line:
+            break
+        rgb, texts = frame(line + 1), segmenter.texts["prompt"]
+        left.add(texts)
+        wanted = labels_of(segmenter, rgb, *texts)
+        np.testing.assert_array_equal(segmenter(rgb=rgb).labels, wanted, where)
+        line += 3
+    assert left == {TEXTS[:2], TEXTS[3:6]}
 
 
 def test_embeddings_that_cannot_be_are_refused(make_bundle, color_input):

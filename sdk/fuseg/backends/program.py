@@ -207,6 +207,9 @@ class ProgramBackend:
         self.ran = [0] * len(manifest.graphs)
         self.spent_ns = [0] * len(manifest.graphs)
         self._arrays: dict[str, NDArray[Any]] = {}
+        self._unsettled: set[str] = (
+            set()
+        )  # tensors that graphs may not have as they are
         self._program = Program(manifest.graphs, manifest.states)
 
     def bind(self, inputs: Arrays, outputs: Arrays) -> None:
@@ -215,26 +218,39 @@ class ProgramBackend:
         Bound again, with other arrays for some tensors, it goes on: states are kept,
         and graphs run again that those arrays are for.
         """
+        self.settle()
         arrays = self._arrays_for({**inputs, **outputs})
         before = self._arrays
         changed = {name for name in arrays if arrays[name] is not before.get(name)}
         # A backend that is bound runs once, and writes what it can.
         kept = [(array, array.copy()) for array in self._next_values()]
+        self._unsettled = changed
         try:
             self._bind_graphs(arrays, changed)
         except BaseException:
             if before:
                 self._bind_graphs(before, changed)
+            _restore(kept)
+            self._unsettled = set()
             raise
-        finally:
-            for array, value in kept:
-                np.copyto(array, value)
+        _restore(kept)
         self.inputs, self.outputs = dict(inputs), dict(outputs)
         self._arrays = arrays
         self._program.renew(changed)
+        self._unsettled = set()
         if not before:
             for index in range(len(self._manifest.states)):
                 self._reset(index)
+
+    def settle(self) -> None:
+        """Bind again what an exception left half bound; a step before it is undone."""
+        if self._unsettled and self._arrays:
+            self._bind_graphs(self._arrays, self._unsettled)
+            self.inputs = {name: self._arrays[name] for name in self.inputs}
+            self.outputs = {name: self._arrays[name] for name in self.outputs}
+            self._program.undo()
+            self._program.renew(self._unsettled)
+        self._unsettled = set()
 
     def resize(self, sizes: Shapes) -> None:
         """Bind again, with these sizes of some inputs and what follows from them.
@@ -354,3 +370,8 @@ class ProgramBackend:
     def _reset(self, index: int) -> None:
         state = self._manifest.states[index]
         self._arrays[state.tensor].fill(state.initial)
+
+
+def _restore(kept: Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> None:
+    for array, value in kept:
+        np.copyto(array, value)

@@ -80,7 +80,11 @@ class CpuExecutor:
         }
         if not new:
             return
+        for tensor in new:  # until all is done nobody knows what it holds
+            self._held.pop(tensor, None)
         backend = self._backend
+        if isinstance(backend, ProgramBackend):
+            backend.settle()
         sizes = {tensor: ids.shape for tensor, ids in new.items()}
         if any(backend.inputs[tensor].shape != size for tensor, size in sizes.items()):
             if not isinstance(backend, ProgramBackend):
@@ -89,7 +93,7 @@ class CpuExecutor:
                     "number, got a backend object of one graph."
                 )
             backend.resize(sizes)
-            self._connect()
+        self._connect()  # also where an exception came before it, last time
         for tensor, ids in new.items():
             np.copyto(backend.inputs[tensor], ids)
         if isinstance(backend, ProgramBackend):
