@@ -9,6 +9,7 @@ import sys
 
 import pytest
 from backends.tensorrt.networks import network, write_bundle
+from runtime.programs import SIBLING, with_samples, write_program
 from typer.testing import CliRunner
 
 from fuseg.backends import registry
@@ -66,6 +67,23 @@ def test_half_precision_is_first_and_in_its_own_layouts(build, tiny):
     assert found["fallback"] is None
     (int8,) = json.loads(build(tiny, "--variant", "int8-trt", "--json")[1])["engines"]
     assert int8["io_formats"]["rgb"]["dtype"] == "int8"
+
+
+def test_what_crosses_between_graphs_is_float32_planes(
+    build, make_bundle, color_input, plane_input, tmp_path
+):
+    makers = make_bundle, color_input, plane_input
+    plain = write_program(*makers, tmp_path / "plain.fuseg", SIBLING)
+    path = with_samples(plain, tmp_path / "program.fuseg")
+    code, out, _ = build(path, "--json")
+    assert code == 0
+    encoder, net, stand_in = json.loads(out)["engines"]
+    assert [e["variant"] for e in (encoder, net, stand_in)] == ["fp16", "fp16", "fp32"]
+    assert encoder["io_formats"].pop("d")["dtype"] == "float16"
+    for engine in (encoder, net, stand_in):
+        assert engine["fallback"] is None
+        for tensor in engine["io_formats"].values():
+            assert (tensor["dtype"], tensor["layout"]) == ("float32", "linear")
 
 
 def test_a_pack_is_refused_with_one_sentence(build, tiny, tmp_path, monkeypatch):
