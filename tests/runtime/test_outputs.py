@@ -240,6 +240,7 @@ def test_a_bundle_without_labels_gives_what_it_has(path, frames, tmp_path):
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
     assert (tmp_path / "out/overlay/rgb.png").is_file()
+    assert "out/outputs" not in done.stdout  # the scene is no file
     labels = ["--input", "rgb=a", "--input", "depth=b", "--truth", "c"]
     done = CliRunner().invoke(app, ["verify", str(other), *labels])
     assert done.exit_code == 2

@@ -214,7 +214,7 @@ def _show(done: list[dict[str, Any]], failed: list[dict[str, Any]], out: Path) -
     if not done:
         return
     folders = [f"{out}/{name}" for name in ("labels", "overlay") if name in done[0]]
-    folders += [f"{out}/outputs"] if done[0]["outputs"] else []
+    folders += [f"{out}/outputs"] if (out / "outputs").is_dir() else []
     say(f"{plural(len(done), 'frame')} labelled: {' '.join(folders)}")
     degraded = Counter(frame["reason"] for frame in done if frame["degraded"])
     for reason, count in degraded.items():
