@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from ..backends import Backend, GpuBackend, Shapes
 from ..backends.base import is_on_gpu
 from ..cuda import Device
-from ..manifest import Manifest, tensors_of
+from ..manifest import Manifest
+from ..manifest.outputs import tensors_of
 from .frame_job import FrameJob, InFlight
 from .preprocess import Preprocessor
 from .program_steps import ProgramState
