@@ -79,5 +79,4 @@ __all__ = [
     "Verification",
     "frame_inputs",
     "input_shapes",
-    "tensors_of",
 ]
