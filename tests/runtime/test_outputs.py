@@ -245,3 +245,15 @@ def test_a_bundle_without_labels_gives_what_it_has(path, frames, tmp_path):
     done = CliRunner().invoke(app, ["verify", str(other), *labels])
     assert done.exit_code == 2
     assert "--truth must be left out: this bundle gives scene and no" in done.output
+
+
+@pytest.mark.parametrize("name", ["../labels", "/tmp/labels", "a/b", ".."])
+def test_an_output_is_no_path_out_of_the_folder_of_results(path, name):
+    manifest = Bundle.open(path).manifest
+    *others, last = manifest.outputs
+    with pytest.raises(ManifestError, match=r"name must be of letters, digits and _,"):
+        replace(last, name=name)
+    value = json.loads(manifest.dump())
+    value["outputs"][-1]["name"] = name
+    with pytest.raises(ManifestError, match=rf"outputs\[{len(others)}\]\.name must be"):
+        manifest.parse(json.dumps(value))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..schema import Record, require, require_unique, within
+from ..schema import require, require_unique, within
 from ..tensors import require_floats
+from .base import BaseOutput
 from .form import Form
 
 __all__ = ["BoxesOutput"]
@@ -15,7 +16,7 @@ _MOST = 100_000
 
 
 @dataclass(frozen=True)
-class BoxesOutput(Record):
+class BoxesOutput(BaseOutput):
     """Boxes with a class and a score, in the pixels of the first image input's camera.
 
     The tensor is ``[1, boxes, values]``. The values of a box are its four numbers, the
@@ -26,9 +27,6 @@ class BoxesOutput(Record):
     equal scores the lower index wins, as in ONNX's NonMaxSuppression.
 
     Attributes:
-        name: The name of the result.
-        kind: What kind of result it is.
-        tensor: The tensor, by name.
         form: What the four numbers are: two corners, ``xyxy``; the centre, width and
             height, ``cxcywh``; or the upper left corner, width and height, ``xywh``.
         unit: What they are counted in: ``pixels`` of the network's input, or
@@ -50,9 +48,7 @@ class BoxesOutput(Record):
         classes: Their names, in the order of the tensor.
     """
 
-    name: str
     kind: Literal["boxes"] = field(default="boxes", kw_only=True)
-    tensor: str
     form: Literal["xyxy", "cxcywh", "xywh"]
     unit: Literal["pixels", "fractions"] = field(default="pixels", kw_only=True)
     order: Literal["boxes-values", "values-boxes"] = field(
@@ -69,6 +65,7 @@ class BoxesOutput(Record):
     classes: tuple[str, ...]
 
     def _check(self) -> None:
+        super()._check()
         require(bool(self.classes), "classes must not be empty.")
         require_unique("classes", self.classes)
 

@@ -5,22 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..schema import Record, require, require_unique
+from ..schema import require, require_unique
 from ..tensors import require_floats
+from .base import BaseOutput
 from .form import Form
 
 __all__ = ["ClassesOutput"]
 
 
 @dataclass(frozen=True)
-class ClassesOutput(Record):
+class ClassesOutput(BaseOutput):
     """Classes of the whole frame, each with a score.
 
     The tensor is ``[1, classes]``.
 
     Attributes:
-        name: The name of the result.
-        kind: What kind of result it is.
         tensor: The tensor of the scores, by name.
         activation: What makes the result's scores of the tensor's: ``softmax`` where
             one class is right, ``sigmoid`` where several may be, ``none`` where the
@@ -28,13 +27,12 @@ class ClassesOutput(Record):
         classes: Their names, in the order of the tensor.
     """
 
-    name: str
     kind: Literal["classes"] = field(default="classes", kw_only=True)
-    tensor: str
     activation: Literal["softmax", "sigmoid", "none"]
     classes: tuple[str, ...]
 
     def _check(self) -> None:
+        super()._check()
         require_unique("classes", self.classes)
 
     def require_fits(self, dtype: str, shape: tuple[int, ...]) -> None:

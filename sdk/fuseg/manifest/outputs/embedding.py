@@ -22,8 +22,6 @@ class EmbeddingOutput(SegmentationOutput):
     a segmentation makes them.
 
     Attributes:
-        name: The name of the result.
-        kind: What kind of result it is.
         tensor: The tensor of the pixels' features, by name.
         upsample: How scores reach the camera's size.
         ignore: The label of no class.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..schema import Record, require
+from ..schema import require
 from ..tensors import require_floats
+from .base import BaseOutput
 from .form import Form
 from .segmentation import Upsample
 
@@ -14,22 +15,17 @@ __all__ = ["PlaneOutput"]
 
 
 @dataclass(frozen=True)
-class PlaneOutput(Record):
+class PlaneOutput(BaseOutput):
     """A number for every pixel of the first image input's frame.
 
     The tensor is ``[1, 1, height, width]`` or ``[1, height, width]``, over the whole of
     the network's input; a resize and a letterbox are undone.
 
     Attributes:
-        name: The name of the result.
-        kind: What kind of result it is.
-        tensor: The tensor, by name.
         upsample: How it reaches the camera's size.
     """
 
-    name: str
     kind: Literal["plane"] = field(default="plane", kw_only=True)
-    tensor: str
     upsample: Upsample
 
     def require_fits(self, dtype: str, shape: tuple[int, ...]) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from ..schema import SIDE, Record, require, require_unique, within
 from ..tensors import Tensor, require_floats
+from .base import BaseOutput
 from .form import Form
 
 __all__ = ["Background", "Class", "SegmentationOutput", "Tail", "Upsample"]
@@ -88,7 +89,7 @@ class Background(Record):
 
 
 @dataclass(frozen=True)
-class SegmentationOutput(Record):
+class SegmentationOutput(BaseOutput):
     """Class scores of every pixel that become labels.
 
     The tensor is ``[1, classes, height, width]``, with 255 classes at most, the
@@ -96,8 +97,6 @@ class SegmentationOutput(Record):
     second one where the score is above 0.
 
     Attributes:
-        name: The name of the result.
-        kind: What kind of result it is.
         tensor: The tensor of the scores, by name.
         upsample: How scores reach the camera's size.
         ignore: The label of no class.
@@ -110,9 +109,7 @@ class SegmentationOutput(Record):
         background: An implied first class.
     """
 
-    name: str
     kind: Literal["segmentation"] = field(default="segmentation", kw_only=True)
-    tensor: str
     upsample: Upsample
     ignore: int = field(metadata=within(0, 255))
     classes: tuple[Class, ...]
@@ -121,6 +118,7 @@ class SegmentationOutput(Record):
     background: Background | None = None
 
     def _check(self) -> None:
+        super()._check()
         if self.classes_from is not None:
             require(
                 not self.classes,

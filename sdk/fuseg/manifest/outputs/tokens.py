@@ -5,31 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..schema import Record, require, within
+from ..schema import require, within
 from ..variants import is_member_name
+from .base import BaseOutput
 from .form import Form
 
 __all__ = ["TokensOutput"]
 
 
 @dataclass(frozen=True)
-class TokensOutput(Record):
+class TokensOutput(BaseOutput):
     """Token ids of one text, up to the one that ends it.
 
     The tensor is int64 ``[1, length]``. What comes after the end is noise.
 
     Attributes:
-        name: The name of the result.
-        kind: What kind of result it is.
         tensor: The tensor of the ids, by name.
         tokenizer: The member that holds the ``tokenizer.json``, which makes words of
             ids.
         end: The id that ends a text.
     """
 
-    name: str
     kind: Literal["tokens"] = field(default="tokens", kw_only=True)
-    tensor: str
     tokenizer: str
     end: int = field(metadata=within(0))
 
@@ -39,6 +36,7 @@ class TokensOutput(Record):
         return (self.tokenizer,)
 
     def _check(self) -> None:
+        super()._check()
         require(
             is_member_name(self.tokenizer) and self.tokenizer.endswith(".json"),
             f"tokenizer must be a member's name that ends in .json, got "
