@@ -12,7 +12,7 @@ from ..bundle import Bundle
 from ..dataset.images import write_labels, write_npy, write_png, write_tiff
 from ..errors import ArgumentError, OutputFileError
 from ..host.files import write_file
-from ..manifest import Input, Manifest, Output, SegmentationOutput
+from ..manifest import Manifest, Output, SegmentationOutput, SensorInput
 
 
 def extract(bundle: Bundle, folder: Path) -> list[Path]:
@@ -70,7 +70,7 @@ def _write_result(
     return path
 
 
-def _write_frame(stem: Path, entry: Input, frame: NDArray[Any]) -> Path:
+def _write_frame(stem: Path, entry: SensorInput, frame: NDArray[Any]) -> Path:
     if entry.kind == "plane" and frame.ndim == 3:
         path = stem.with_suffix(".npy")
         write_npy(path, frame)

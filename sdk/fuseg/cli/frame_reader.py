@@ -14,7 +14,7 @@ from ..dataset.frame_matching import FrameFiles, MatchedFrames, Stamps, match_fr
 from ..dataset.images import read_frame
 from ..dataset.sound import read_wav
 from ..errors import ArgumentError, FrameError, FusegError, InputFileError
-from ..manifest import AudioInput, Input, Manifest
+from ..manifest import AudioInput, Manifest, SensorInput
 from ..runtime.results import Segmentation
 from ..segmenter import Segmenter
 from .printing import warn
@@ -71,7 +71,7 @@ def require_names(
         )
 
 
-def _may_lack(entry: Input) -> bool:
+def _may_lack(entry: SensorInput) -> bool:
     return "substitute" in (entry.missing.policy, entry.missing.then)
 
 
@@ -185,7 +185,7 @@ class FrameReader:
             array = np.ascontiguousarray(array[..., ::-1])
         return array
 
-    def _sound(self, entry: Input, path: Path) -> NDArray[Any]:
+    def _sound(self, entry: SensorInput, path: Path) -> NDArray[Any]:
         if not isinstance(entry, AudioInput):
             raise InputFileError(f"{path} must be a picture, as {entry.name} is one.")
         array, rate = read_wav(path, entry.dtype)

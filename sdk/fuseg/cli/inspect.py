@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ..bundle import Bundle
-from ..manifest import Input, Manifest, Output, Statistics, Variant
+from ..manifest import Manifest, Output, SensorInput, Statistics, Variant
 from .extract import extract as write_out
 from .extract import inputs_of
 from .options import BundleArgument, JsonOption
@@ -147,7 +147,7 @@ def _seen(found: Statistics) -> str:
     )
 
 
-def _frames(entry: Input) -> str:
+def _frames(entry: SensorInput) -> str:
     if entry.kind == "color":
         return f"{entry.kind}, {entry.dtype}, {entry.channels}"
     words: list[str] = [entry.kind, entry.dtype]

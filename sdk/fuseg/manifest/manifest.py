@@ -11,6 +11,7 @@ from .graphs import Graph, Network, State, require_program, runnable
 from .inputs import (
     FrameInput,
     Input,
+    SensorInput,
     TextInput,
     frame_inputs,
     input_shapes,
@@ -63,7 +64,7 @@ class Manifest(Record):
     name: str
     created_by: str
     tensors: dict[str, Tensor]
-    inputs: tuple[Input | TextInput, ...]
+    inputs: tuple[Input, ...]
     graphs: tuple[Graph, ...]
     outputs: tuple[Output, ...]
     variants: tuple[Variant, ...]
@@ -105,7 +106,7 @@ class Manifest(Record):
         return len(self.graphs) > 1 or bool(self.states) or bool(self.dimensions)
 
     @property
-    def sensors(self) -> tuple[Input, ...]:
+    def sensors(self) -> tuple[SensorInput, ...]:
         """The inputs that give frames."""
         return tuple(i for i in self.inputs if not isinstance(i, TextInput))
 

@@ -14,7 +14,7 @@ __all__ = ["require_output_of_texts", "require_texts"]
 
 _MOST = 254  # texts: labels beside the background
 
-Inputs = Sequence[Input | TextInput]
+Inputs = Sequence[Input]
 Tensors = Mapping[str, Tensor]
 Dimensions = Mapping[str, Dimension]
 

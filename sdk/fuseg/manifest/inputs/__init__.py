@@ -25,14 +25,16 @@ __all__ = [
     "Missing",
     "PlaneInput",
     "Resize",
+    "SensorInput",
     "TextInput",
     "frame_inputs",
     "input_shapes",
 ]
 
-# Those that give frames, told apart by their kind; the first three give pictures.
+# Told apart by their kind: what gives pictures, what gives frames, and everything.
 ImageInput = Union[ColorInput, PlaneInput, MapInput]  # noqa: UP007
-Input = Union[ColorInput, PlaneInput, MapInput, AudioInput]  # noqa: UP007
+SensorInput = Union[ColorInput, PlaneInput, MapInput, AudioInput]  # noqa: UP007
+Input = Union[ColorInput, PlaneInput, MapInput, AudioInput, TextInput]  # noqa: UP007
 
 IMAGES: dict[str, type[ImageInput]] = {
     "color": ColorInput,
@@ -43,12 +45,12 @@ IMAGES: dict[str, type[ImageInput]] = {
 }
 
 
-def frame_inputs(inputs: Iterable[Input]) -> tuple[ImageInput, ...]:
+def frame_inputs(inputs: Iterable[SensorInput]) -> tuple[ImageInput, ...]:
     """Those whose frames are pictures."""
     return tuple(entry for entry in inputs if not isinstance(entry, AudioInput))
 
 
-def input_shapes(inputs: Iterable[Input]) -> dict[str, tuple[int, ...]]:
+def input_shapes(inputs: Iterable[SensorInput]) -> dict[str, tuple[int, ...]]:
     """The shapes of the tensors that inputs fill together, in the inputs' order.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ...manifest import AudioInput, Input
+from ...manifest import AudioInput, SensorInput
 from .adapter import InputAdapter, Tensors
 from .audio import AudioAdapter
 from .color import ColorAdapter
@@ -33,7 +33,7 @@ _ADAPTERS: dict[str, Any] = {
 }
 
 
-def adapter_of(spec: Input, read: Read | None = None) -> InputAdapter:
+def adapter_of(spec: SensorInput, read: Read | None = None) -> InputAdapter:
     """The adapter of an input's kind.
 
     Args:

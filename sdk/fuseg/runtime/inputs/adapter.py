@@ -12,7 +12,7 @@ from ...backends.tensors import GpuTensor
 from ...cuda import Device
 from ...cuda.array_view import CudaArrayView
 from ...errors import ArgumentError, Fault
-from ...manifest import Input
+from ...manifest import SensorInput
 from .cuda import CudaInput
 
 __all__ = ["InputAdapter", "Tensors"]
@@ -31,7 +31,7 @@ class InputAdapter(ABC):
         nothing_valid: What a frame is that `has_reading` refuses.
     """
 
-    input: Input
+    input: SensorInput
     nothing_valid = "no valid pixel"
 
     def set_unit(self, unit: str | Mapping[str, str]) -> None:  # noqa: ARG002
