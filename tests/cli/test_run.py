@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
+from runtime.programs import SIBLING, write_program
 
 import fuseg as library
 from fuseg.errors import BackendError, DeviceError
@@ -184,6 +185,22 @@ def test_an_image_file_that_is_said_to_be_bgr_goes_to_a_bgr_bundle_as_it_is(
     fuseg("run", path, "--input", word, "--channels", "rgb=BGR", "--out", tmp_path)
     expected = library.load(path)(rgb=pixels).labels
     np.testing.assert_array_equal(picture(tmp_path / "labels/i.png")[1], expected)
+
+
+def test_a_sensor_that_graphs_do_without_may_be_left_out(
+    fuseg, make_bundle, color_input, plane_input, frames, saved, tmp_path
+):
+    path = write_program(
+        make_bundle, color_input, plane_input, tmp_path / "program.fuseg", SIBLING
+    )
+    rgb = frames()["rgb"]
+    word = f"rgb={saved('rgb.png', rgb)}"
+    done = fuseg("run", path, "--input", word, "--out", tmp_path, "--json")
+    assert done.code == 0, done.stderr
+    (frame,) = done.json["frames"]
+    assert frame["sources"]["depth"]["state"] == "absent"
+    wanted = library.load(path, hold=False)(rgb=rgb).labels
+    np.testing.assert_array_equal(picture(tmp_path / "labels/rgb.png")[1], wanted)
 
 
 def test_an_input_that_may_be_missing_may_be_left_out(

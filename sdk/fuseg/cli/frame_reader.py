@@ -43,8 +43,8 @@ def require_names(
 ) -> None:
     """Refuse names the bundle has no input for, and inputs it cannot do without.
 
-    An input may be left out altogether if its policy substitutes it in the end,
-    unless ``all_of_them`` are wanted.
+    An input may be left out altogether if its policy substitutes it in the end, or runs
+    graphs that do without it, unless ``all_of_them`` are wanted.
 
     Raises:
         ArgumentError: A name is unknown, or missing.
@@ -72,7 +72,8 @@ def require_names(
 
 
 def _may_lack(entry: SensorInput) -> bool:
-    return "substitute" in (entry.missing.policy, entry.missing.then)
+    known = {entry.missing.policy, entry.missing.then}
+    return not known.isdisjoint(("substitute", "sibling"))
 
 
 def stamps_of(by: str, slop: str | None, reference: str | None) -> Stamps | None:
