@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -19,9 +21,11 @@ from runtime.prompted import (
     prompted,
     scores_of,
 )
+from typer.testing import CliRunner
 
 import fuseg
 from fuseg import bundle, manifest
+from fuseg.cli import app
 from fuseg.errors import ArgumentError, BackendError, BundleError, ManifestError
 from fuseg.runtime.outputs.adapter import OutputContext
 from fuseg.runtime.outputs.embedding import EmbeddingAdapter
@@ -307,6 +311,27 @@ def test_an_embedding_is_labelled_by_the_nearest_text(write, backend, normalize)
         wanted = np.concatenate([floor, scores]).argmax(0)
         np.testing.assert_array_equal(result.labels, wanted)
         assert [c.name for c in result.classes] == ["background", *texts]
+
+
+def test_labels_of_an_embedding_are_verified_as_labels(
+    make_bundle, color_input, tmp_path
+):
+    made, files = prompted(make_bundle, color_input, several=True, compared="l2")
+    path, rgb = tmp_path / "sampled.fuseg", frame(3)
+    bundle.write(path, made, files)
+    labels = fuseg.load(path, backend="onnxruntime")(rgb=rgb).labels
+    for name, array in (("rgb", rgb), ("labels", labels)):
+        buffer = io.BytesIO()
+        np.save(buffer, array)
+        files[f"{name}.npy"] = buffer.getvalue()
+    sample = manifest.Sample({"rgb": "rgb.npy"}, {"labels": "labels.npy"})
+    bundle.write(path, replace(made, samples=(sample,), files={}), files)
+    words = ["verify", str(path), "--backend", "onnxruntime", "--json"]
+    done = CliRunner().invoke(app, words)
+    [found] = json.loads(done.stdout)["samples"]
+    assert (found["agreement"], found["min_agreement"]) == (1.0, 0.9995)
+    done = CliRunner().invoke(app, [*words, "--min-agreement", "0.5"])
+    assert json.loads(done.stdout)["samples"][0]["min_agreement"] == 0.5
 
 
 def test_an_embedding_is_what_a_graph_that_multiplies_is(write):

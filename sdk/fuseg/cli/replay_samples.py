@@ -15,6 +15,7 @@ from ..selection.select import candidates
 
 FP32_AGREEMENT = 0.9995  # of labels, with those of another machine
 LABEL_AGREEMENT = SegmentationAdapter.least_agreement
+_OF_LABELS = ("segmentation", "embedding")  # kinds of output
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class ReplayedSample:
 
     @property
     def words(self) -> str:
-        of = "the labels" if self.kind == "segmentation" else self.output
+        of = "the labels" if self.kind in _OF_LABELS else self.output
         return (
             f"{self.variant} on {self.backend}, sample {self.sample}: "
             f"{self.agreement:.6f} of {of} agree"
@@ -81,7 +82,7 @@ def replay(
         for index, found in enumerate(agreements(bundle, segmenter, segmenter.reset)):
             for output in bundle.manifest.outputs:
                 least = adapter_of(output).least_agreement
-                if output.kind == "segmentation":
+                if output.kind in _OF_LABELS:
                     least = FP32_AGREEMENT if chosen.name == "fp32" else least
                     least = least if min_agreement is None else min_agreement
                 samples.append(
