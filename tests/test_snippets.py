@@ -58,6 +58,46 @@ def build():
     return Fusion()
 """
 
+SEVERAL_OUTPUTS = """
+from torch import nn
+
+
+class Rooms(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scores = nn.Conv2d(3, 5, 4, stride=4)
+
+    def forward(self, rgb):
+        scores = self.scores(rgb)
+        whole = nn.functional.interpolate(scores, size=rgb.shape[2:], mode="bilinear")
+        return {"semantic": {"out": whole}, "scene": scores.mean((2, 3))}
+
+
+def build():
+    return Rooms()
+"""
+
+MEMORY = """
+from torch import nn
+
+
+class Video(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.sees = nn.Conv2d(3, 64, 16, stride=16)
+        self.scores = nn.Conv2d(64, 5, 1)
+
+    def forward(self, rgb, memory):
+        memory = (memory + self.sees(rgb)) / 2
+        scores = self.scores(memory)
+        whole = nn.functional.interpolate(scores, size=rgb.shape[2:], mode="bilinear")
+        return whole, memory
+
+
+def build():
+    return Video()
+"""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -107,11 +147,15 @@ def folder(demo_folder, tmp_path, monkeypatch):
     shutil.copy(demo_folder / "rgbd.fuseg", tmp_path)
     (tmp_path / "my_package").mkdir()
     (tmp_path / "my_package" / "my_model.py").write_text(NETWORK)
-    weights = nn.Conv2d(4, 5, 4, stride=4).state_dict()
-    save_file(
-        {f"scores.{name}": value for name, value in weights.items()},
-        tmp_path / "weights.safetensors",
-    )
+    (tmp_path / "my_package" / "my_rooms.py").write_text(SEVERAL_OUTPUTS)
+    (tmp_path / "my_package" / "my_video.py").write_text(MEMORY)
+    for name, layers in {
+        "weights": {"scores": nn.Conv2d(4, 5, 4, stride=4)},
+        "rooms": {"scores": nn.Conv2d(3, 5, 4, stride=4)},
+        "video": {"sees": nn.Conv2d(3, 64, 16), "scores": nn.Conv2d(64, 5, 1)},
+    }.items():
+        weights = nn.ModuleDict(layers).state_dict()
+        save_file(weights, tmp_path / f"{name}.safetensors")
     shim = tmp_path / "bin" / "fuseg"
     shim.parent.mkdir()
     shim.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m fuseg "$@"\n')
