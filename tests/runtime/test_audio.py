@@ -126,9 +126,10 @@ def test_policies_are_those_of_other_sensors(hearing):
         hearing()(sound=None)
 
 
+@pytest.mark.parametrize("scale", [1.0, 32768.0])
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 3e38])
-def test_a_sample_that_is_no_number_is_no_reading(hearing, wrong):
-    spec = audio_input(dtype="float32", scale=1.0, missing=Missing("substitute"))
+def test_a_sample_that_is_no_number_is_no_reading(hearing, wrong, scale):
+    spec = audio_input(dtype="float32", scale=scale, missing=Missing("substitute"))
     segmenter, array = hearing(spec), sound(dtype="float32")
     array[7] = wrong
     result = segmenter(sound=array)

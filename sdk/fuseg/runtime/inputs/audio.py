@@ -89,8 +89,8 @@ class AudioAdapter(InputAdapter):
         if self.input.dtype == "int16":
             return True
         # NaN is not below it.
-        loudest = np.abs(array).max() * abs(self.input.scale)  # type: ignore[arg-type]
-        return bool(loudest <= _LOUDEST)
+        loudest = float(np.abs(array).max())  # type: ignore[arg-type]
+        return loudest * abs(self.input.scale) <= _LOUDEST
 
     def write(self, array: NDArray[Any], tensors: Tensors) -> None:
         spec, sound = self.input, self._sound
