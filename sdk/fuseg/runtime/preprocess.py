@@ -18,6 +18,7 @@ from ..cuda import Device
 from ..errors import ArgumentError, Cause, Fault
 from ..manifest import Manifest, frame_inputs
 from ..manifest.graphs import runnable
+from ..manifest.outputs import tensors_of
 from ..ops.placement import place
 from .calibration_checks import CalibrationCheck
 from .frame_set import FrameSet, result_stamp
@@ -193,16 +194,10 @@ class Preprocessor:
 
         Nothing if it lies everywhere.
         """
-        if camera is None or self._first is None:
+        size, picture = self.placed(camera)
+        if picture == (0, 0, *size):
             return {}
-        resize = self._first.resize
-        if resize.fit == "stretch":
-            return {}
-        size = (resize.height, resize.width)
-        return {
-            "crop": place(camera, size, fit=resize.fit).picture,
-            "input_size": size,
-        }
+        return {"crop": picture, "input_size": size}
 
     def adapter(self, name: str) -> InputAdapter:
         """The adapter of one input."""
@@ -213,7 +208,8 @@ class Preprocessor:
     ) -> Sequence[str]:
         """The absent inputs, if no graph makes some output without all of them."""
         _, lost = runnable(self._manifest.graphs, gone)
-        if lost.isdisjoint(output.tensor for output in self._manifest.outputs):
+        results = (n for o in self._manifest.outputs for n in tensors_of(o).values())
+        if lost.isdisjoint(results):
             return ()
         return [name for name, d in decisions.items() if d.state == "absent"]
 
