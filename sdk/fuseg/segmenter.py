@@ -130,9 +130,9 @@ class Segmenter:
             out: Buffer for the (first) labels, of their size, uint8, C-contiguous. Give
                 the same one every frame for a loop without allocation.
             size: (H, W) of the labels, at most 65,536 a side. By default the size of
-                the newest frame of the manifest's first input (of the held one, if that
-                is used); before any such frame that of the first frame given; without
-                any the network's own output size.
+                the newest frame of the manifest's first input of images (of the held
+                one, if that is used); before any such frame that of the first image
+                given; without any the network's own output size.
             confidence: Whether to compute the winning class's probability too.
             stamp_ns: The time the labels shall stand for, on the clock of the
                 frames: every frame is late or early by this. Plain arrays are taken to
@@ -211,8 +211,9 @@ class Segmenter:
         held, and the clock, stay as they are.
 
         Returns:
-            ``{tensor name: (1, C, h, w) float32}``, copies. On a GPU the network may
-            read them in float16 or int8.
+            ``{tensor name: array}``, copies, as the manifest has them: of images
+            (1, C, h, w) float32, of texts int64. On a GPU the network may read them in
+            float16 or int8.
 
         Raises:
             As a call.
