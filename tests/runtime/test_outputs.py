@@ -247,6 +247,12 @@ def test_a_bundle_without_labels_gives_what_it_has(path, frames, tmp_path):
     assert "--truth must be left out: this bundle gives scene and no" in done.output
 
 
+def test_a_result_says_which_outputs_it_has(path, frames):
+    result = fuseg.load(path)(**frames())
+    assert sorted(result) == sorted(o.name for o in Bundle.open(path).manifest.outputs)
+    assert ("parts" in result, "depth" in result) == (True, False)
+
+
 @pytest.mark.parametrize("name", ["../labels", "/tmp/labels", "a/b", ".."])
 def test_an_output_is_no_path_out_of_the_folder_of_results(path, name):
     manifest = Bundle.open(path).manifest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -97,6 +97,9 @@ class Result:
                 f"{', '.join(self.keys())}."
             )
         return self._others[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
 
     def keys(self) -> Iterable[str]:
         """The names of the outputs: ``dict(result)`` is all of them."""
