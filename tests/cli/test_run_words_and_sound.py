@@ -89,6 +89,19 @@ def test_a_wav_file_of_another_rate_is_resampled_when_told(fuseg, tmp_path):
     np.testing.assert_array_equal(np.load(frame["outputs"]["felt"]), wanted)
 
 
+def test_bench_has_no_rate_and_says_what_to_do(fuseg, tmp_path):
+    path = write_hearing(tmp_path / "hearing.fuseg").path
+    words = ["--input", f"sound={tmp_path}/a.wav", "--rounds", "1", "--json"]
+    write_wav(tmp_path / "a.wav", np.zeros(1600, np.int16), rate=48000)
+    done = fuseg("bench", path, *words)
+    assert done.code == 2
+    assert "16000 samples a second, got 48000: save it at that rate." in " ".join(
+        done.stderr.split()
+    )
+    write_wav(tmp_path / "a.wav", np.zeros(1600, np.int16))
+    assert fuseg("bench", path, *words).code == 0
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
