@@ -42,7 +42,7 @@ def panes(variants, truth=None, order="RGB"):
         classes=CLASSES,
         tail=Tail((), SIZE),
     )
-    manifest = SimpleNamespace(inputs=inputs, label_outputs=(output,))
+    manifest = SimpleNamespace(inputs=inputs, sensors=inputs, label_outputs=(output,))
     depth = np.tile(np.arange(1000, 5000, 100, dtype=np.uint16), (20, 1))
     depth[:, 0] = 0
     arrays = {
