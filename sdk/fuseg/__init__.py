@@ -108,12 +108,14 @@ def load(
             seconds, and resampled.
         missing: By input name, the keys of the manifest's ``missing`` that are to
             differ from the bundle's: ``{"depth": {"max_age_ms": 300}}``. ``policy`` is
-            ``"refuse"``, ``"substitute"`` or ``"hold"``; ``max_age_ms`` and
-            ``max_ahead_ms`` are how old a frame may be, and how far it may lie after
-            the result's stamp, None for no limit; ``then`` is what follows ``hold``.
+            ``"refuse"``, ``"substitute"``, ``"hold"`` or ``"sibling"``; ``max_age_ms``
+            and ``max_ahead_ms`` are how old a frame may be, and how far it may lie
+            after the result's stamp, None for no limit; ``then`` is what follows
+            ``hold``.
         hold: False for a server that mixes clients: no call depends on an earlier one.
             Nothing is held, whose policy is ``hold`` follows its ``then``, each call
-            may be on another clock, and no camera's size is remembered.
+            may be on another clock, and no camera's size is remembered. But the states
+            of a bundle that has some go on until `Segmenter.reset`.
         trust: Who vouches for the file: the sha256 that it must have, 64 hexadecimal
             digits, or the path of the public Ed25519 key (PEM) that its signature
             beside it, ``<bundle>.sig``, must fit (``fuseg sign`` writes it). The first
