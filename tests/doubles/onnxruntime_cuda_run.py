@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from .onnxruntime_cuda import InferenceSession, State
 
 _WEIGHTS = 4096  # bytes of the GPU that a session takes, for a network of any size
-_NUMPY = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+_NUMPY = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(int64)": np.int64,
+}
 
 
 class IOBinding:

@@ -56,7 +56,7 @@ def version_of(header: bytes) -> str | None:
 
 def describe(header: dict[str, Any]) -> str:
     """An engine as the log of a DETAILED build has it."""
-    words = {"FLOAT": "Float", "HALF": "Half", "INT8": "Int8"}
+    words = {"FLOAT": "Float", "HALF": "Half", "INT8": "Int8", "INT64": "Int64"}
     layers = [
         f"Name: {name}, LayerType: kgen, Inputs: [ {{ Name: x }}]"
         for name in header["layers"]

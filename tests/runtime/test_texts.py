@@ -360,14 +360,16 @@ def test_inspect_shows_texts(write):
     assert "words promptsx12 until one is given: 'a chair'" in shown
 
 
-def test_a_bundle_of_texts_is_refused_by_gpu_backends_in_one_sentence(write):
-    opened = bundle.Bundle.open(write())
+def test_dimensions_and_backgrounds_are_refused_by_gpu_backends(write):
+    opened = bundle.Bundle.open(write(several=True))
     for name in ("tensorrt", "onnxruntime-cuda"):
         assert registry.variants_for(opened, name) == []
         with pytest.raises(BackendError) as refused:
             registry.variant_for(opened, name)
         assert str(refused.value) == (
-            f"backend {name} must have float32 tensors of fixed sizes and labels "
-            "without a background in this version, and this bundle has words of int64 "
-            "[1, 12]: choose onnxruntime or openvino."
+            f"backend {name} must have tensors of fixed sizes and a segmentation "
+            "without a background in this version, and this bundle has phrase of "
+            "float32 ['prompts', 5], scores of float32 [1, 'prompts', 6, 8], words of "
+            "int64 ['prompts', 12], the background of labels: choose onnxruntime or "
+            "openvino."
         )

@@ -71,7 +71,8 @@ class GpuBackend(Protocol):
         device: The GPU.
         capturable: Whether `enqueue` may be captured in a CUDA graph.
         slots: How many clones may have work at the same time.
-        inputs, outputs: After `bind`: where each tensor lies, and in which format.
+        inputs, outputs: After `bind`: where each tensor lies, and in which format;
+            int64 ones are int64.
     """
 
     name: str
@@ -178,6 +179,9 @@ class GpuBackendInfo(BackendInfo):
         unsupported: Why it cannot run on a GPU; None if it can, or it runs on all.
         variants: Those of a manifest that it runs, the preferred one first; may raise
             BuildError.
+        lacks: What the installed library must be to run a manifest's graphs, the end of
+            a sentence that begins with the backend; None if it is that, or any is. May
+            raise BuildError.
         load: Makes it of a graph of a bundle, in a variant that the graph has, for the
             GPU of this number.
         is_built: Whether `load` needs no minutes; None if it never does.
@@ -187,6 +191,7 @@ class GpuBackendInfo(BackendInfo):
     variants: Callable[[Manifest], list[Variant]]
     load: Callable[[Bundle, Graph, Variant, int], GpuBackend]
     is_built: Callable[[Bundle, Graph, Variant, int], bool] | None = None
+    lacks: Callable[[Manifest], str | None] | None = None
     unsupported: Callable[[DeviceProperties], str | None] | None = None
 
 

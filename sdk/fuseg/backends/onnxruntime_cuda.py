@@ -7,7 +7,7 @@ import re
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any
 
@@ -18,7 +18,13 @@ from ..cuda import Device, open_device
 from ..cuda.buffers import Buffers
 from ..errors import BackendError, DeviceError, DeviceMemoryError
 from ..manifest import Graph, Manifest, Variant
-from .base import GpuBackendInfo, Shapes, require_from, require_tensors
+from .base import (
+    GpuBackendInfo,
+    Shapes,
+    require_from,
+    require_place,
+    require_tensors,
+)
 from .onnxruntime import session_options, tensors_of, warn_of_clash
 from .tensors import GpuTensor, Shared
 
@@ -66,15 +72,13 @@ class OnnxRuntimeCudaBackend:
         # this: of two finalizers the newer one comes first.
         close = weakref.finalize(buffers, _close, self.device, stream, bound)
         close.atexit = False
-        require_tensors("input", tensors_of(session.get_inputs()), inputs)
-        require_tensors("output", tensors_of(session.get_outputs()), outputs)
         known = {} if shared is None else shared.tensors
         self.inputs, self.outputs = (
-            {
-                name: known[name] if name in known else _tensor(shape, buffers)
-                for name, shape in shapes.items()
-            }
-            for shapes in (inputs, outputs)
+            _tensors(what, tensors_of(nodes), shapes, known, buffers)
+            for what, nodes, shapes in (
+                ("input", session.get_inputs(), inputs),
+                ("output", session.get_outputs(), outputs),
+            )
         )
         binding = session.io_binding()
         for bind, tensors in (
@@ -83,7 +87,7 @@ class OnnxRuntimeCudaBackend:
         ):
             for name, t in tensors.items():
                 bind(
-                    *(name, "cuda", self.device.ordinal, np.float32),
+                    *(name, "cuda", self.device.ordinal, t.dtype.type),
                     *(list(t.shape), t.address),
                 )
         import onnxruntime
@@ -120,9 +124,26 @@ def unavailable() -> str | None:
     return None
 
 
-def _tensor(shape: tuple[int, ...], buffers: Buffers) -> GpuTensor:
-    size = 4 * int(np.prod(shape))
-    return GpuTensor(buffers.memory(size), shape, np.dtype(np.float32))
+def _tensors(
+    what: str,
+    found: Mapping[str, tuple[str, tuple[Any, ...]]],
+    wanted: Shapes,
+    known: Mapping[str, GpuTensor],
+    buffers: Buffers,
+) -> dict[str, GpuTensor]:
+    """Memory for the network's tensors, float32 or int64 as it has them."""
+    integers = {name for name, (dtype, _) in found.items() if dtype == "int64"}
+    dtypes = {name: "int64" if name in integers else "float32" for name in wanted}
+    require_tensors(what, found, wanted, dtypes)
+    tensors = {}
+    for name, shape in wanted.items():
+        placeless = GpuTensor(0, shape, np.dtype(dtypes[name]))
+        if name in known:
+            require_place(placeless, known[name], name)
+            tensors[name] = known[name]
+        else:
+            tensors[name] = placeless._replace(address=buffers.memory(placeless.nbytes))
+    return tensors
 
 
 def _session(model: bytes, device: Device, stream: int) -> Any:

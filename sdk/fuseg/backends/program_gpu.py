@@ -33,7 +33,7 @@ class _Stopped(Exception):
 class GpuProgramBackend:
     """See `GpuBackend`: the graphs of a bundle, each on a GPU backend of its own.
 
-    A tensor that several graphs use is one buffer of float32 planes, and the graphs
+    A tensor that several graphs use is one buffer of plain planes, and the graphs
     share the memory that they work in: on one stream no two of them run at a time.
 
     Args:
@@ -76,11 +76,12 @@ class GpuProgramBackend:
         manifest, self._stream = self._manifest, stream
         sizes = manifest.shapes("max")
         sizes |= {state.next: sizes[state.tensor] for state in manifest.states}
+        dtypes = {name: tensor.dtype for name, tensor in manifest.tensors.items()}
         own = shared or Shared()
         self.tensors = known = own.tensors
         for name in sorted(shared_tensors(manifest.graphs, manifest.states)):
             if name not in known:
-                known[name] = _tensor(sizes[name], buffers)
+                known[name] = _tensor(sizes[name], dtypes.get(name, "float32"), buffers)
         self._initial = [
             _filled(known[state.tensor], state.initial, self.device, buffers, stream)
             for state in manifest.states
@@ -98,6 +99,10 @@ class GpuProgramBackend:
         if shared is None:
             own.give_scratch(buffers)
         self.capturable = all(backend.capturable for backend in self._in_order)
+
+    def renew(self, names: Collection[str]) -> None:
+        """See `ProgramBackend.renew`: of what is put on the stream before the work."""
+        self._program.renew(names)
 
     def plan(self, fresh: Collection[str], gone: Collection[str]) -> Work:
         """Decide what `enqueue` does next; see `Program.put`.
@@ -210,8 +215,8 @@ class GpuProgramBackend:
             self.ran[index] += what == _RUN
 
 
-def _tensor(shape: tuple[int, ...], buffers: Buffers) -> GpuTensor:
-    placeless = GpuTensor(0, shape, np.dtype(np.float32))
+def _tensor(shape: tuple[int, ...], dtype: str, buffers: Buffers) -> GpuTensor:
+    placeless = GpuTensor(0, shape, np.dtype(dtype))
     return placeless._replace(address=buffers.memory(placeless.nbytes))
 
 

@@ -181,13 +181,13 @@ def unavailable(name: str, device: int) -> str | None:
 def variants_for(bundle: Bundle, name: str) -> list[Variant]:
     """The variants that are meant for this backend, the preferred one first.
 
-    None for a GPU, if the bundle has int64 tensors, dimensions or a background.
+    None for a GPU, if the bundle has what runs on a CPU alone.
 
     Raises:
         BuildError: TensorRT cannot be imported.
     """
     info, manifest = info_of(name), bundle.manifest
-    if isinstance(info, GpuBackendInfo) and _only_for_cpu(manifest):
+    if isinstance(info, GpuBackendInfo) and _refusal(info, manifest) is not None:
         return []
     return info.variants(manifest)
 
@@ -200,13 +200,11 @@ def variant_for(bundle: Bundle, name: str, variant: str | None = None) -> Varian
         BackendError: The backend does not run a bundle like this one.
         BuildError: TensorRT cannot be imported.
     """
-    found = _only_for_cpu(bundle.manifest)
-    if isinstance(info_of(name), GpuBackendInfo) and found:
-        raise BackendError(
-            f"backend {name} must have float32 tensors of fixed sizes and labels "
-            f"without a background in this version, and this bundle has "
-            f"{', '.join(found)}: choose onnxruntime or openvino."
-        )
+    info = info_of(name)
+    if isinstance(info, GpuBackendInfo):
+        refusal = _refusal(info, bundle.manifest)
+        if refusal is not None:
+            raise BackendError(f"backend {name} {refusal}.")
     fitting = {v.name: v for v in variants_for(bundle, name)}
     if variant is None and fitting:
         return next(iter(fitting.values()))
@@ -218,18 +216,29 @@ def variant_for(bundle: Bundle, name: str, variant: str | None = None) -> Varian
     return fitting[variant]
 
 
+def _refusal(info: GpuBackendInfo, manifest: Manifest) -> str | None:
+    """Why the bundle does not run there, after the backend's name; None if it does."""
+    found = _only_for_cpu(manifest)
+    if found:
+        return (
+            "must have tensors of fixed sizes and a segmentation without a background "
+            f"in this version, and this bundle has {', '.join(found)}: choose "
+            "onnxruntime or openvino"
+        )
+    return None if info.lacks is None else info.lacks(manifest)
+
+
 def _only_for_cpu(manifest: Manifest) -> list[str]:
-    """The tensors of words and tokens, those with dimensions, and outputs that are
-    labelled on a CPU alone."""
+    """The tensors with dimensions, and outputs that are labelled on a CPU alone."""
     tensors = [
         f"{name} of {tensor.dtype} {list(tensor.shape)}"
         for name, tensor in manifest.tensors.items()
-        if tensor.dtype != "float32" or tensor.dimensions
+        if tensor.dimensions
     ]
     outputs = [
         f"the background of {output.name}"
         for output in manifest.label_outputs
-        if output.background is not None
+        if output.kind == "segmentation" and output.background is not None
     ]
     return tensors + outputs
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cuda.buffers import Buffers
+from ..errors import BundleError
+from ..manifest import Tensor
 
 GROUP = {"chw4": 4, "hwc8": 8}  # channels that lie side by side, padded to a multiple
 
@@ -21,7 +23,7 @@ class GpuTensor(NamedTuple):
     Attributes:
         address: Of its first byte.
         shape: The manifest's, (1, ...); of planes (1, C, h, w).
-        dtype: float32, float16 or int8.
+        dtype: float32, float16 or int8; int64 of words and tokens.
         layout: ``"linear"``: all but the first axis, (C, h, w). ``"chw4"``:
             (ceil(C / 4), h, w, 4). ``"hwc8"``: (h, w, P), P being C rounded up to a
             multiple of 8.
@@ -78,8 +80,9 @@ def stored_shape(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
     return height, width, groups * GROUP[layout]
 
 
-def encode(values: NDArray[np.float32], tensor: GpuTensor) -> NDArray[Any]:
-    """What lies in memory for these values, (1, C, h, w) float32; padding is 0."""
+def encode(values: NDArray[Any], tensor: GpuTensor) -> NDArray[Any]:
+    """What lies in memory for these values, (1, C, h, w) float32; padding is 0. Or of
+    int64."""
     planes: NDArray[Any] = values[0]
     if tensor.dtype == np.int8:
         planes = np.clip(np.rint(planes / tensor.scale), -128, 127)
@@ -96,8 +99,12 @@ def encode(values: NDArray[np.float32], tensor: GpuTensor) -> NDArray[Any]:
     return stored
 
 
-def decode(stored: NDArray[Any], tensor: GpuTensor) -> NDArray[np.float32]:
-    """The values, (1, C, h, w) float32, of what lies in memory."""
+def decode(stored: NDArray[Any], tensor: GpuTensor) -> NDArray[Any]:
+    """A copy of the values, (1, C, h, w) float32, of what lies in memory; int64 ones
+    stay."""
+    if tensor.dtype == np.int64:
+        integers: NDArray[np.int64] = stored[None].copy()
+        return integers
     planes = stored
     if tensor.layout == "chw4":
         _, channels, height, width = tensor.shape
@@ -108,3 +115,20 @@ def decode(stored: NDArray[Any], tensor: GpuTensor) -> NDArray[np.float32]:
     if tensor.dtype == np.int8:
         values *= np.float32(tensor.scale)
     return values
+
+
+def require_integers(
+    wanted: Mapping[str, Tensor], found: Mapping[str, GpuTensor]
+) -> None:
+    """Refuse a network that has int64 where the manifest has not, or the other way.
+
+    Raises:
+        BundleError: It does.
+    """
+    for name, tensor in found.items():
+        dtype = wanted[name].dtype
+        if (dtype == "int64") != (tensor.dtype == np.int64):
+            raise BundleError(
+                f"the network's tensor {name} must be {dtype}, as the manifest says, "
+                f"got {tensor.dtype}: export the bundle again."
+            )

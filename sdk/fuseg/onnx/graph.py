@@ -17,6 +17,7 @@ __all__ = [
     "FLOAT",
     "FLOAT16",
     "INT8",
+    "INT64",
     "Constant",
     "Graph",
     "Node",
@@ -24,7 +25,7 @@ __all__ = [
     "rewrite",
 ]
 
-FLOAT, INT8, FLOAT16 = 1, 3, 10
+FLOAT, INT8, INT64, FLOAT16 = 1, 3, 7, 10
 
 _GRAPH = 7  # of ModelProto
 _NODE, _INITIALIZER, _INPUT, _OUTPUT, _VALUE_INFO = 1, 5, 11, 12, 13  # of GraphProto

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..backends import GpuBackend
 from ..backends.program_gpu import GpuProgramBackend
-from ..backends.tensors import GpuTensor
+from ..backends.tensors import GpuTensor, require_integers
 from ..cuda import Pinned
 from ..cuda.array_view import CudaArrayView, as_view
 from ..cuda.buffers import Buffers
@@ -21,6 +21,7 @@ from ..manifest import FrameInput, Manifest
 from .cuda_graphs import CudaGraphs
 from .executor import shapes
 from .frame_job import FrameJob
+from .inputs.cuda_texts import CudaTexts
 from .outputs import adapters
 from .outputs.cuda import cuda_output
 from .preprocess import Preprocessor
@@ -50,6 +51,10 @@ class FrameSlot:
             self.graphs = CudaGraphs(self._device, self.stream)
             backend.bind(*shapes(manifest), self._buffers, self.stream)
             pixel = self._buffers.memory(1)
+            require_integers(manifest.tensors, {**backend.inputs, **backend.outputs})
+            self._texts = CudaTexts(
+                manifest, backend.inputs, self._device, self._buffers, self.stream
+            )
         self.steps = None
         if isinstance(backend, GpuProgramBackend):
             self.steps = GpuProgramSteps(backend, manifest)
@@ -61,7 +66,7 @@ class FrameSlot:
             adapter.output.name: cuda_output(
                 adapter.output,
                 adapter,
-                backend.outputs[adapter.output.tensor],
+                backend.outputs,
                 preprocessor,
                 staging,
                 self.stream,
@@ -116,6 +121,9 @@ class FrameSlot:
             for output in self._outputs.values():
                 output.reserve(job)
             self._wait_for_others(held)
+            texts = self._texts.begin(job.texts)
+            if texts and self.steps is not None:
+                self.steps.backend.renew(self._texts.names(texts))
             if self.steps is not None:
                 kind = kind, self.steps.plan(job.plan)
 
@@ -124,6 +132,7 @@ class FrameSlot:
 
             try:
                 self._waited = False
+                self._texts.write(texts)
                 self._pack_in_place(frames)
                 if graph:
                     self.graphs.run(kind, enqueue)
@@ -138,6 +147,7 @@ class FrameSlot:
                 raise
             if self.steps is not None:
                 self.steps.taken(job.plan)
+            self._texts.taken(texts)
 
     def wait(self) -> None:
         """Wait for the frame that was started."""
@@ -188,6 +198,7 @@ class FrameSlot:
         try:
             self._device.synchronize(self.stream)
         except DeviceError:
+            self._texts.forget()
             if self.steps is not None:
                 self.steps.lost()
             raise

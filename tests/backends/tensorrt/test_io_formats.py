@@ -299,3 +299,20 @@ def test_a_file_that_is_cut_off_is_refused(cut):
     data = network("fp16")
     with pytest.raises(BundleError, match="network"):
         move_casts_out(data[:cut] if cut else b"\xff" * 20, FP16)
+
+
+@pytest.mark.parametrize("precision", [{"kind": "fp32"}, FP16, INT8])
+@pytest.mark.parametrize("plain", [(), ("words", "same")])
+def test_words_stay_int64(precision, plain):
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["words"], ["same"])],
+        "words",
+        [info("words", TensorProto.INT64, (1, 4))],
+        [info("same", TensorProto.INT64, (1, 4))],
+    )
+    imports = [helper.make_opsetid("", 17)]
+    data = helper.make_model(graph, opset_imports=imports, ir_version=8)
+    found, wanted = move_casts_out(data.SerializeToString(), precision, plain)
+    assert found == data.SerializeToString()
+    assert {(t.dtype, t.layouts) for t in wanted.values()} == {("int64", ("linear",))}

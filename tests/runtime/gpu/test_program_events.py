@@ -113,6 +113,7 @@ class Runner:
             graphs=GRAPHS,
             states=states(when_skipped),
             shapes=lambda _: dict.fromkeys(names, SHAPE),
+            tensors={},  # all float32
         )
         shapes = [dict.fromkeys(ns, SHAPE) for ns in (INPUTS, ("scores", "boxes"))]
         self.backend = GpuProgramBackend(

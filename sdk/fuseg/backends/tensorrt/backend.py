@@ -29,6 +29,7 @@ from .libraries import TENSORRT, Library, load_library
 _log = logging.getLogger("fuseg")
 _trt_log = logging.getLogger("fuseg.tensorrt")
 
+_INT64 = 10  # the first version that has it
 _ERROR, _WARNING = logging.ERROR, logging.WARNING
 _LEVELS = {"INTERNAL_ERROR": _ERROR, "ERROR": _ERROR, "WARNING": _WARNING}
 _errors: deque[str] = deque(maxlen=10)  # TensorRT's, for the sentence of an exception
@@ -75,7 +76,7 @@ class TensorRtBackend:
             found[what][name] = self._tensor(name)
         for what, wanted in (("input", inputs), ("output", outputs)):
             shapes = {n: ("float32", t.shape) for n, t in found[what].items()}
-            require_tensors(what, shapes, wanted)
+            require_tensors(what, shapes, wanted)  # int64 is the executor's to check
         self._stream = stream
         self._context = self._make_context(has_memory=shared is None)
         if self._context is None:
@@ -141,8 +142,8 @@ class TensorRtBackend:
         layout = word_of(trt.TensorFormat, LAYOUTS, found)
         if dtype not in TYPES.values() or layout not in LAYOUTS.values():
             raise BackendError(
-                f"the engine's tensor {name} must be float32, float16 or int8, and "
-                f"LINEAR, CHW4 or HWC8, got {dtype} and {layout}: build the engine "
+                f"the engine's tensor {name} must be float32, float16, int8 or int64, "
+                f"and LINEAR, CHW4 or HWC8, got {dtype} and {layout}: build the engine "
                 "again, `fuseg build --rebuild`."
             )
         shape = tuple(int(n) for n in self._engine.get_tensor_shape(name))
@@ -243,12 +244,28 @@ def _query_version() -> str:
     return engines.installed().tensorrt
 
 
+def _lacks(manifest: Manifest) -> str | None:
+    from . import engines
+
+    integers = [n for n, tensor in manifest.tensors.items() if tensor.dtype == "int64"]
+    if not integers:
+        return None
+    version = engines.installed().tensorrt
+    if int(version.split(".")[0]) >= _INT64:
+        return None
+    return (
+        f"must be TensorRT {_INT64} or later for int64 tensors, {', '.join(integers)}, "
+        f"got {version}: update it, or choose onnxruntime-cuda or onnxruntime"
+    )
+
+
 INFO = GpuBackendInfo(
     name="tensorrt",
     module="tensorrt",
     packages=("tensorrt", "tensorrt-cu12", "tensorrt-cu13"),
     unavailable=_unavailable,
     variants=_variants,
+    lacks=_lacks,
     load=_load,
     is_built=_is_built,
     query_version=_query_version,

@@ -221,7 +221,9 @@ def _as_wanted(
     """The formats of an engine's inputs and outputs, if they are those asked for."""
     io_formats: dict[str, dict[str, Any]] = {}
     for name, (dtype, layout) in found.items():
-        spec = wanted.get(name, IoFormat())
+        # Where nothing was asked for, int64 is what the ONNX says.
+        plain = IoFormat("int64" if dtype == "int64" else "float32")
+        spec = wanted.get(name, plain)
         if dtype != spec.dtype or layout not in spec.layouts:
             raise BuildFailed(
                 f"tensor {name} must be {spec.dtype} {' or '.join(spec.layouts)}, "

@@ -14,7 +14,7 @@ from .formats import LAYOUTS
 
 __all__ = ["EngineLog", "read_engine_log"]
 
-_DTYPES = {"Float": "float32", "Half": "float16", "Int8": "int8"}
+_DTYPES = {"Float": "float32", "Half": "float16", "Int8": "int8", "Int64": "int64"}
 _NO_KERNELS = ("signal", "wait")  # of one stream for another
 _LAYER = re.compile(r"Name: .*?, LayerType: (\w+), Inputs: \[")
 _TENSOR = re.compile(

@@ -10,15 +10,15 @@ from typing import Any
 
 __all__ = ["LAYOUTS", "TYPES", "make_logger", "word_of"]
 
-# By the names of `DataType` and `TensorFormat`.
-TYPES = {"FLOAT": "float32", "HALF": "float16", "INT8": "int8"}
+# By the names of `DataType` and `TensorFormat`; before version 10 there is no INT64.
+TYPES = {"FLOAT": "float32", "HALF": "float16", "INT8": "int8", "INT64": "int64"}
 LAYOUTS = {"LINEAR": "linear", "CHW4": "chw4", "HWC8": "hwc8"}
 
 
 def word_of(kind: Any, words: dict[str, str], value: Any) -> str:
     """Ours for a member of an enumeration; TensorRT's own if we have none."""
     for name, word in words.items():
-        if value == getattr(kind, name):
+        if value == getattr(kind, name, None):
             return word
     return str(value)
 

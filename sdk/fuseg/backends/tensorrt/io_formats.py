@@ -12,7 +12,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from ...errors import BundleError
-from ...onnx.graph import FLOAT, FLOAT16, INT8, Graph, Node, read_graph, rewrite
+from ...onnx.graph import (
+    FLOAT,
+    FLOAT16,
+    INT8,
+    INT64,
+    Graph,
+    Node,
+    read_graph,
+    rewrite,
+)
 
 __all__ = ["IoFormat", "move_casts_out"]
 
@@ -26,10 +35,10 @@ class IoFormat:
     """What one input or output of the engine shall be.
 
     Attributes:
-        dtype: "float32", "float16" or "int8".
+        dtype: "float32", "float16" or "int8"; "int64" of words and tokens.
         layouts: Those that are fine: of "linear", "chw4", "hwc8".
         scale: Of int8: its value times this is the tensor's value.
-        why: Why it stays float32; None if it does not.
+        why: Why it stays as it was exported; None if it does not.
     """
 
     dtype: str = "float32"
@@ -56,7 +65,7 @@ def move_casts_out(
     from it. The network computes the same numbers as before from rounded inputs.
 
     Args:
-        model: ONNX whose inputs and outputs are float32.
+        model: ONNX whose inputs and outputs are float32 or int64.
         precision: Of its variant, as the manifest has it.
         plain: Tensors that stay as they are, for other networks' sake.
 
@@ -72,13 +81,15 @@ def move_casts_out(
         raise BundleError(f"the network must be exported again: {err}") from err
     tensors = {**graph.inputs, **graph.outputs}
     if precision["kind"] == "fp32":
-        return model, {name: IoFormat(why="the variant is float32") for name in tensors}
+        why = "the variant is float32"
+        return model, {name: _as_exported(graph, name, why) for name in tensors}
     if any(node.nested for node in graph.nodes):
         why = "the network has branches or loops"
-        return model, {name: IoFormat(why=why) for name in tensors}
+        return model, {name: _as_exported(graph, name, why) for name in tensors}
     edits = _Edits()
     why = "other networks read or write it, too"
-    wanted = {name: IoFormat(why=why) for name in plain if name in tensors}
+    kept = [name for name in plain if name in tensors]
+    wanted = {name: _as_exported(graph, name, why) for name in kept}
     for names, move in ((graph.inputs, _input), (graph.outputs, _output)):
         wanted |= {n: move(graph, n, edits) for n in names if n not in plain}
     if not edits.types:
@@ -93,9 +104,14 @@ def move_casts_out(
     return edited, wanted
 
 
+def _as_exported(graph: Graph, name: str, why: str) -> IoFormat:
+    tensor = graph.inputs.get(name) or graph.outputs[name]
+    return IoFormat("int64" if tensor.data_type == INT64 else "float32", why=why)
+
+
 def _input(graph: Graph, name: str, edits: _Edits) -> IoFormat:
     if graph.inputs[name].data_type != FLOAT or name in graph.outputs:
-        return IoFormat(why="it is not a float32 input")
+        return _as_exported(graph, name, "it is not a float32 input")
     readers = graph.readers(name)
     quantized = _only_quantized(graph, name, readers)
     if quantized is not None and len(graph.inputs[name].shape) == 4:
@@ -141,7 +157,9 @@ def _only_quantized(
 
 def _output(graph: Graph, name: str, edits: _Edits) -> IoFormat:
     cast = graph.maker(name)
-    if graph.outputs[name].data_type != FLOAT or cast is None or cast.op != "Cast":
+    if graph.outputs[name].data_type != FLOAT:
+        return _as_exported(graph, name, "it is not a float32 output")
+    if cast is None or cast.op != "Cast":
         return IoFormat(why="the network makes it as float32")
     if graph.readers(name):
         return IoFormat(why="the network reads it again as float32")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from ...backends.tensors import GpuTensor, decode
 from ...cuda.array_view import view_at
 from ...manifest import Output, SegmentationOutput
+from ...manifest.outputs import tensors_of
 from ..frame_job import FrameJob, LabelMap
 from ..preprocess import Preprocessor
 from ..staging import Staging
@@ -99,40 +101,52 @@ class _Labels:
 
 
 class _OnCpu:
-    """A tensor that is brought to the CPU, and read there."""
+    """Tensors that are brought to the CPU, and read there."""
 
     def __init__(
-        self, adapter: OutputAdapter, tensor: GpuTensor, staging: Staging
+        self,
+        adapter: OutputAdapter,
+        tensors: Mapping[str, GpuTensor],
+        staging: Staging,
     ) -> None:
-        self._adapter, self._tensor, self._staging = adapter, tensor, staging
-        self._name = f"{adapter.output.name}: tensor"
+        self._adapter, self._staging = adapter, staging
+        output = adapter.output
+        self._tensors = {name: tensors[name] for name in tensors_of(output).values()}
+        self._names = {name: f"{output.name}: tensor {name}" for name in self._tensors}
 
     def reserve(self, job: FrameJob) -> None:
         """See `CudaOutput.reserve`."""
-        self._staging.reserve(self._name, self._tensor.nbytes)
+        for name, tensor in self._tensors.items():
+            self._staging.reserve(self._names[name], tensor.nbytes)
 
     def enqueue(self, job: FrameJob) -> None:
         """See `CudaOutput.enqueue`."""
-        tensor = self._tensor
-        self._staging.download(self._name, tensor.nbytes, tensor.address)
+        for name, tensor in self._tensors.items():
+            self._staging.download(self._names[name], tensor.nbytes, tensor.address)
 
     def fetch(self, job: FrameJob) -> Any:
         """See `CudaOutput.fetch`."""
-        tensor = self._tensor
-        stored = self._staging.on_cpu(self._name, tensor.stored, tensor.dtype)
-        return self._adapter.read(decode(stored, tensor), job)
+        arrays = {}
+        for name, tensor in self._tensors.items():
+            stored = self._staging.on_cpu(
+                self._names[name], tensor.stored, tensor.dtype
+            )
+            arrays[name] = decode(stored, tensor)
+        self._adapter.connect(arrays)
+        return self._adapter.read(arrays[self._adapter.output.tensor], job)
 
 
 def cuda_output(
     output: Output,
     adapter: OutputAdapter,
-    tensor: GpuTensor,
+    tensors: Mapping[str, GpuTensor],
     preprocessor: Preprocessor,
     staging: Staging,
     stream: int,
     backend: str,
 ) -> CudaOutput:
-    """What makes this output's results, of its tensor on the GPU."""
-    if isinstance(output, SegmentationOutput):
+    """What makes this output's results, of its tensors on the GPU."""
+    if isinstance(output, SegmentationOutput) and output.kind == "segmentation":
+        tensor = tensors[output.tensor]
         return _Labels(output, tensor, preprocessor, staging, stream, backend)
-    return _OnCpu(adapter, tensor, staging)
+    return _OnCpu(adapter, tensors, staging)
