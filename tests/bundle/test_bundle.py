@@ -129,12 +129,12 @@ def added(name, data):
 @pytest.mark.parametrize(
     ("members", "sentence"),
     [
-        (without("f.onnx"), "files must list 'f.onnx', which a graph"),
+        (without("f.onnx"), "files must list 'f.onnx', which some part"),
         (lambda _: {}, "member 'f.onnx', which the manifest names, is missing"),
-        (added("more.txt", b""), "files must list only what a graph or sample names"),
+        (added("more.txt", b""), "files must list only what some part names"),
         (
             added("../up.npy", b""),
-            "files must list only what a graph or sample names",
+            "files must list only what some part names",
         ),
         (added("f.onnx", b"{}"), "member 'f.onnx': it is not an ONNX file"),
         (added("s/depth.npy", b"PK"), "member 's/depth.npy': it is not an .npy file"),

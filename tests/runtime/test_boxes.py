@@ -140,7 +140,10 @@ def test_nothing_above_the_threshold_is_no_box(made):
 
 @pytest.mark.parametrize(
     ("column", "wrong"),
-    [(0, np.nan), (3, np.inf), (1, -np.inf), (4, np.nan), (6, np.nan)],
+    [
+        *((0, np.nan), (3, np.inf), (1, -np.inf)),
+        *((4, np.nan), (6, np.nan), (4, np.inf), (6, np.inf)),
+    ],
 )
 def test_numbers_that_are_none_are_refused(made, column, wrong):
     spec, values = output(), drawn(output())

@@ -20,6 +20,7 @@ from fuseg.bundle import Bundle, write
 from fuseg.cli import app
 from fuseg.dataset.images import read_labels, write_png
 from fuseg.errors import ArgumentError, BackendError, ManifestError
+from fuseg.runtime.outputs.classes import ClassesAdapter
 
 
 @pytest.fixture
@@ -263,3 +264,11 @@ def test_an_output_is_no_path_out_of_the_folder_of_results(path, name):
     value["outputs"][-1]["name"] = name
     with pytest.raises(ManifestError, match=rf"outputs\[{len(others)}\]\.name must be"):
         manifest.parse(json.dumps(value))
+
+
+def test_scores_that_are_no_probabilities_agree_relative_to_the_largest():
+    expected = np.float32([1000.0, -3.0, 40.0])
+    apart = expected + np.float32([1.0, 0.0, 0.0])
+    assert ClassesAdapter.agreement(expected, apart) == pytest.approx(0.999)
+    shares = np.float32([0.7, 0.2, 0.1])
+    assert ClassesAdapter.agreement(shares, shares[::-1]) == pytest.approx(0.4)

@@ -56,8 +56,8 @@ class Manifest(Record):
         states: Tensors that are handed on from frame to frame.
         samples: Frame sets, and the results they must give.
         provenance: What the bundle was made of, and how; for people.
-        files: By member name, exactly the files that graphs and samples name; empty
-            until the bundle is written.
+        files: By member name, exactly the files that the other parts name; empty until
+            the bundle is written.
     """
 
     format: int = field(default=FORMAT, kw_only=True)
@@ -154,7 +154,7 @@ class Manifest(Record):
         return self.full
 
     def members(self) -> tuple[str, ...]:
-        """Name, sorted and once each, every member the graphs and samples need."""
+        """Name, sorted and once each, every member that its parts need."""
         names = {n.file for graph in self.graphs for n in graph.networks.values()}
         for entry in (*self.inputs, *self.outputs):
             names |= {*getattr(entry, "members", ())}
@@ -281,11 +281,10 @@ class Manifest(Record):
         for member in sorted(needed ^ set(self.files)) if self.files else ():
             require(
                 member in self.files,
-                f"files must list {member!r}, which a graph or sample names.",
+                f"files must list {member!r}, which some part names.",
             )
             raise ManifestError(
-                "files must list only what a graph or sample names, got "
-                f"{member[:80]!r}."
+                f"files must list only what some part names, got {member[:80]!r}."
             )
 
 

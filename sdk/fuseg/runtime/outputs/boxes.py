@@ -79,9 +79,9 @@ class BoxesAdapter(OutputAdapter):
         with_objects = spec.score == "objectness"
         raw = values[:, 4 + with_objects :]
         objects = _activated(values[:, 4], spec.activation) if with_objects else None
-        if not np.isfinite(raw.sum()) and np.isnan(raw).any():
+        if not np.isfinite(raw.sum()) and not _are_numbers(raw):
             self._refuse()
-        if objects is not None and np.isnan(objects).any():
+        if objects is not None and not _are_numbers(objects):
             self._refuse()
         # Of a row the highest score is that of its highest value: others need no look.
         rows = np.arange(len(raw))
@@ -179,6 +179,11 @@ class BoxesAdapter(OutputAdapter):
             if share[best] >= _ALIKE:
                 free[best], total = False, total + float(share[best])
         return min(1.0, total / max(len(expected), len(found)))
+
+
+def _are_numbers(scores: NDArray[Any]) -> bool:
+    """Whether none is NaN or +infinity; -infinity is no candidate."""
+    return not (np.isnan(scores) | (scores == np.inf)).any()
 
 
 def _activated(values: NDArray[Any], activation: str) -> NDArray[np.float32]:

@@ -70,5 +70,7 @@ class ClassesAdapter(OutputAdapter):
 
     @staticmethod
     def agreement(expected: NDArray[Any], found: NDArray[Any]) -> float:
-        """1 less the largest difference of two scores; see `OutputAdapter`."""
-        return max(0.0, 1.0 - float(np.abs(expected - found).max()))
+        """1 less the largest difference of two scores, of which those that are no
+        probabilities count relative to the largest; see `OutputAdapter`."""
+        size = max(1.0, float(np.abs(expected).max()))
+        return max(0.0, 1.0 - float(np.abs(expected - found).max()) / size)
