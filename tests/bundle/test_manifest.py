@@ -93,7 +93,11 @@ def test_one_wrong_value_is_refused_by_its_path(path, value, sentence):
             GOOD["variants"] * 2,
             "variants must be unique, got 'fp32' twic",
         ),
-        (["files", "a.so"], {"sha256": SHA, "bytes": 1}, "files must list only what some"),
+        (
+            ["files", "a.so"],
+            {"sha256": SHA, "bytes": 1},
+            "files must list only what some",
+        ),
         (
             ["files", "fp32.onnx", "sha256"],
             SHA.upper(),
