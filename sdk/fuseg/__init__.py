@@ -114,8 +114,8 @@ def load(
             ``hold``.
         hold: False for a server that mixes clients: no call depends on an earlier one.
             Nothing is held, whose policy is ``hold`` follows its ``then``, each call
-            may be on another clock, and no camera's size is remembered. But the states
-            of a bundle that has some go on until `Segmenter.reset`.
+            may be on another clock, no camera's size is remembered, and each call
+            starts the bundle's states anew.
         trust: Who vouches for the file: the sha256 that it must have, 64 hexadecimal
             digits, or the path of the public Ed25519 key (PEM) that its signature
             beside it, ``<bundle>.sig``, must fit (``fuseg sign`` writes it). The first

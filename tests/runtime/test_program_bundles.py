@@ -30,6 +30,7 @@ from typer.testing import CliRunner
 import fuseg
 from fuseg import bundle, manifest
 from fuseg.cli import app
+from fuseg.dataset.images import read_labels, write_png
 from fuseg.errors import BackendError, FrameError
 
 
@@ -114,6 +115,33 @@ def test_a_state_lives_from_frame_to_frame_in_each_clone_until_it_is_reset(progr
                 np.testing.assert_array_equal(one(**given).labels, labels_of(wanted))
     scores = segmenter.backend.outputs["scores"][0]
     np.testing.assert_allclose(scores, reference.memory, atol=1e-4)
+
+
+def test_calls_that_are_independent_start_a_state_anew(program):
+    segmenter = fuseg.load(program(), hold=False)
+    rng = np.random.default_rng(6)
+    for _ in range(3):
+        given = frame(rng, 0, depth=True)
+        wanted = Reference().label(segmenter.preprocess(**given))
+        np.testing.assert_array_equal(segmenter(**given).labels, labels_of(wanted))
+
+
+def test_a_state_goes_on_from_file_to_file_of_run(program, tmp_path):
+    path, rng, reference = program(), np.random.default_rng(7), Reference()
+    plain, wanted = fuseg.load(path), {}
+    for key in ("a", "b", "c"):
+        given = {n: f.array for n, f in frame(rng, 0, depth=True).items()}
+        for name, array in given.items():
+            write_png(tmp_path / name / f"{key}.png", array)
+        wanted[key] = labels_of(reference.label(plain.preprocess(**given)))
+    words = ["run", str(path), "--out", str(tmp_path / "out")]
+    for name in ("rgb", "depth"):
+        words += ["--input", f"{name}={tmp_path / name}"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    for key, labels in wanted.items():
+        found = read_labels(tmp_path / "out" / "labels" / f"{key}.png")
+        np.testing.assert_array_equal(found, labels)
 
 
 def test_a_gap_in_the_clock_and_another_camera_start_a_state_anew(program):

@@ -244,6 +244,22 @@ def hertz(words: Sequence[str] | None) -> dict[str, int]:
     return {name: int(rate) for name, rate in given.items()}
 
 
+def one_by_one(
+    manifest: Manifest, words: Sequence[str] | None
+) -> dict[str, dict[str, str]]:
+    """As `policies`; what is held else follows its ``then``.
+
+    Raises:
+        ArgumentError: as `policies`.
+    """
+    held: dict[str, dict[str, str]] = {
+        entry.name: {"policy": str(entry.missing.then)}
+        for entry in manifest.sensors
+        if entry.missing.then is not None
+    }
+    return held | policies(words)
+
+
 def policies(words: Sequence[str] | None) -> dict[str, dict[str, str]]:
     """What ``--missing`` says, as `fuseg.load` takes it. Files have no time to hold by.
 

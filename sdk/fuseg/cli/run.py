@@ -30,6 +30,7 @@ from .frame_reader import (
     label,
     match_files,
     nothing_matches,
+    one_by_one,
     policies,
     report_unmatched,
     require_names,
@@ -117,6 +118,7 @@ def run(
         raise ArgumentError(f"--on-error must be go-on or stop, got {on_error!r}.")
     orders = assignments("--channels", channels)
     require_device(backend, device)
+    opened = Bundle.open(bundle)
     options = LoadOptions(
         backend=backend,
         variant=variant,
@@ -126,11 +128,11 @@ def run(
         units=assignments("--unit", unit),
         channels=orders,
         rates=hertz(rate),
-        missing=policies(missing),
-        hold=False,
+        missing=one_by_one(opened.manifest, missing),
+        hold=bool(opened.manifest.states),  # which go on from frame to frame
         trust=trust,
     )
-    segmenter = Segmenter(Bundle.open(bundle), options)
+    segmenter = Segmenter(opened, options)
     sources = assignments("--input", input)
     require_names(segmenter.manifest, sources)
     planes = assignments("--plane", plane)

@@ -23,6 +23,7 @@ from .frame_reader import (
     label,
     match_files,
     nothing_matches,
+    one_by_one,
     policies,
     report_unmatched,
     require_names,
@@ -151,8 +152,8 @@ def verify(
                 device=device,
                 units=units,
                 channels=orders,
-                missing=policies(missing),
-                hold=False,
+                missing=one_by_one(opened.manifest, missing),
+                hold=bool(opened.manifest.states),
                 trust=trust,
             )
             segmenter = Segmenter(opened, options)

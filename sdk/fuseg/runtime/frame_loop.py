@@ -165,6 +165,8 @@ class FrameLoop:
         # While tensors are written nothing is known of their planes; whatever ends this
         # early, a stamp never belongs to other pixels.
         self._hold_only(n for n, d in plan.decisions.items() if d.state == "held")
+        if not self._remember:
+            self.executor.reset()
         try:
             running = self.executor.start(job)
         except BackendError:
