@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import wave
+from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 from runtime.prompted import prompted
-from runtime.sounds import audio_input, write_hearing
+from runtime.sounds import audio_input, tables, write_hearing
 
 import fuseg as library
-from fuseg import bundle
+from fuseg import bundle, manifest
 from fuseg.dataset.images import read_labels, write_png
 
 
@@ -89,17 +91,61 @@ def test_a_wav_file_of_another_rate_is_resampled_when_told(fuseg, tmp_path):
     np.testing.assert_array_equal(np.load(frame["outputs"]["felt"]), wanted)
 
 
-def test_bench_has_no_rate_and_says_what_to_do(fuseg, tmp_path):
+def test_bench_takes_sound_of_another_rate(fuseg, tmp_path):
     path = write_hearing(tmp_path / "hearing.fuseg").path
     words = ["--input", f"sound={tmp_path}/a.wav", "--rounds", "1", "--json"]
-    write_wav(tmp_path / "a.wav", np.zeros(1600, np.int16), rate=48000)
+    write_wav(tmp_path / "a.wav", np.zeros(4800, np.int16), rate=48000)
     done = fuseg("bench", path, *words)
     assert done.code == 2
-    assert "16000 samples a second, got 48000: save it at that rate." in " ".join(
-        done.stderr.split()
+    assert "got 48000: say --rate sound=48000." in " ".join(done.stderr.split())
+    done = fuseg("bench", path, *words, "--rate", "sound=48000")
+    assert done.code == 0, done.stderr
+
+
+def test_bench_and_verify_take_texts(fuseg, worded, tmp_path):
+    path, rgb = worded
+    words = ["--input", f"rgb={tmp_path}/rgb.png", "--text", "prompt=tables", "--json"]
+    done = fuseg("bench", path, *words, "--rounds", "2")
+    assert done.code == 0, done.stderr
+    labels = library.load(path)(rgb=rgb, prompt="tables").labels
+    write_png(tmp_path / "truth.png", labels)
+    done = fuseg("verify", path, *words, "--truth", tmp_path / "truth.png")
+    assert done.code == 0, done.stderr
+    assert done.json["truth"]["pixel_accuracy"] == 1.0
+    assert set(labels.ravel().tolist()) == {0, 1}
+
+
+def test_the_peer_of_bench_hears_nothing(fuseg, make_bundle, color_input, tmp_path):
+    path = write_both(tmp_path / "both.fuseg", make_bundle(color_input()))
+    rng = np.random.default_rng(2)
+    write_wav(tmp_path / "a.wav", rng.integers(-900, 900, 1600).astype(np.int16))
+    write_png(tmp_path / "rgb.png", rng.integers(0, 256, (6, 8, 3)).astype(np.uint8))
+    words = ["--input", f"sound={tmp_path}/a.wav", "--input", f"rgb={tmp_path}/rgb.png"]
+    done = fuseg("bench", path, *words, "--rounds", "1", "--json")
+    assert done.code == 0, done.stderr
+    (peer,) = done.json["peers"].values()
+    assert peer["unavailable"] == "reads pictures alone."
+
+
+def write_both(path, one):
+    """A bundle like ``one`` of colour that hears as well, and labels without it."""
+    opened = bundle.Bundle.open(one.path)
+    whole, spec = opened.manifest, audio_input()
+    model = onnx.load_from_string(opened.read("fp32.onnx"))
+    heard = onnx.helper.make_tensor_value_info("heard", 1, spec.shape)
+    model.graph.input.append(heard)
+    model.graph.node.append(onnx.helper.make_node("Identity", ["heard"], ["unused"]))
+    (graph,) = whole.graphs
+    whole = replace(
+        whole,
+        inputs=(*whole.inputs, spec),
+        tensors=whole.tensors | {"heard": manifest.Tensor(spec.shape)},
+        graphs=(replace(graph, reads=(*graph.reads, "heard")),),
+        files={},
     )
-    write_wav(tmp_path / "a.wav", np.zeros(1600, np.int16))
-    assert fuseg("bench", path, *words).code == 0
+    members = {"fp32.onnx": model.SerializeToString()} | tables(spec)
+    bundle.write(path, whole, members)
+    return path
 
 
 @pytest.mark.parametrize(

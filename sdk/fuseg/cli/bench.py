@@ -26,6 +26,7 @@ from ..dataset.frame_matching import MatchedFrames
 from ..errors import ArgumentError
 from ..host import cpu
 from ..host.files import write_file
+from ..manifest import frame_inputs
 from ..runtime.results import Timing
 from ..segmenter import Segmenter
 from ..selection.load_options import LoadOptions
@@ -35,11 +36,13 @@ from .bench_report import show
 from .frame_reader import (
     FrameReader,
     assignments,
+    hertz,
     label,
     match_files,
     nothing_matches,
     report_unmatched,
     require_names,
+    texts_of,
 )
 from .options import (
     BackendOption,
@@ -51,8 +54,10 @@ from .options import (
     MatchOption,
     NoSpinningOption,
     PlaneOption,
+    RateOption,
     ReferenceOption,
     SlopOption,
+    TextOption,
     ThreadsOption,
     TrustOption,
     UnitOption,
@@ -77,6 +82,8 @@ def bench(
     unit: UnitOption = None,
     channels: ChannelsOption = None,
     plane: PlaneOption = None,
+    rate: RateOption = None,
+    text: TextOption = None,
     match: MatchOption = "name",
     slop: SlopOption = None,
     reference: ReferenceOption = None,
@@ -122,7 +129,9 @@ def bench(
     count = threads or cpu.cores()
     sources = assignments("--input", input)
     units, orders = assignments("--unit", unit), assignments("--channels", channels)
+    rates_of = hertz(rate)
     of_files = {"--unit": unit, "--channels": channels, "--plane": plane}
+    of_files["--rate"] = rate
     of_files["--match"] = None if match == "name" else [match]
     of_files["--slop"] = None if slop is None else [slop]
     of_files["--reference"] = None if reference is None else [reference]
@@ -138,16 +147,20 @@ def bench(
         device=device,
         units=units,
         channels=orders,
+        rates=rates_of,
         trust=trust,
     )
     segmenter = Segmenter(Bundle.open(bundle), options)
+    for name, texts in texts_of(text).items():
+        segmenter.set_prompts(texts, name=name)
     program = None
     slow = rates(segmenter.manifest, assignments("--every", every))
     if segmenter.manifest.is_program:
         program = ProgramCalls(segmenter.clone(), slow)
     elif slow:
         raise ArgumentError("--every needs a bundle of several graphs, got one.")
-    read = FrameReader(segmenter.manifest, orders, assignments("--plane", plane))
+    planes = assignments("--plane", plane)
+    read = FrameReader(segmenter.manifest, orders, planes, rates_of)
     if sources:
         require_names(segmenter.manifest, sources, all_of_them=True)
         matched = match_files(sources, match, slop, reference)
@@ -159,6 +172,8 @@ def bench(
         notes = unavailable("runs a bundle of one graph without a state.", torch)
     elif [o.kind for o in segmenter.manifest.outputs] != ["segmentation"]:
         notes = unavailable("makes labels, of a bundle without other outputs.", torch)
+    elif len(frame_inputs(segmenter.manifest.sensors)) < len(segmenter.manifest.inputs):
+        notes = unavailable("reads pictures alone.", torch)
     elif units or orders:
         sentence = (
             "takes frames as the bundle declares them, without --unit, --channels"

@@ -120,8 +120,7 @@ class FrameReader:
         manifest: Of the bundle.
         channels: Of ``--channels``, by input name, as the segmenter got it.
         planes: Of ``--plane``, by input name.
-        rates: Of ``--rate``, by input name, as the segmenter got it; None of a command
-            without that option.
+        rates: Of ``--rate``, by input name, as the segmenter got it.
         texts: Of ``--text``, by input name; every frame is given them.
 
     Raises:
@@ -137,7 +136,7 @@ class FrameReader:
         texts: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._inputs = {entry.name: entry for entry in manifest.sensors}
-        self._channels, self._rates = channels, rates
+        self._channels, self._rates = channels, dict(rates or {})
         self._texts = {name: list(given) for name, given in (texts or {}).items()}
         known = [entry.name for entry in manifest.texts]
         for name in self._texts:
@@ -191,13 +190,11 @@ class FrameReader:
         if not isinstance(entry, AudioInput):
             raise InputFileError(f"{path} must be a picture, as {entry.name} is one.")
         array, rate = read_wav(path, entry.dtype)
-        wanted = (self._rates or {}).get(entry.name, entry.rate)
+        wanted = self._rates.get(entry.name, entry.rate)
         if rate != wanted:
-            way_out = f"say --rate {entry.name}={rate}"
-            if self._rates is None:
-                way_out = "save it at that rate"
             raise InputFileError(
-                f"{path} must have {wanted} samples a second, got {rate}: {way_out}."
+                f"{path} must have {wanted} samples a second, got {rate}: say "
+                f"--rate {entry.name}={rate}."
             )
         return array
 

@@ -20,6 +20,7 @@ from ..selection.load_options import LoadOptions
 from .frame_reader import (
     FrameReader,
     assignments,
+    hertz,
     label,
     match_files,
     nothing_matches,
@@ -27,6 +28,7 @@ from .frame_reader import (
     policies,
     report_unmatched,
     require_names,
+    texts_of,
     unmatched_json,
 )
 from .options import (
@@ -40,8 +42,10 @@ from .options import (
     MissingOption,
     NoSpinningOption,
     PlaneOption,
+    RateOption,
     ReferenceOption,
     SlopOption,
+    TextOption,
     ThreadsOption,
     TrustOption,
     TruthMapOption,
@@ -70,6 +74,8 @@ def verify(
     channels: ChannelsOption = None,
     missing: MissingOption = None,
     plane: PlaneOption = None,
+    rate: RateOption = None,
+    text: TextOption = None,
     match: MatchOption = "name",
     slop: SlopOption = None,
     reference: ReferenceOption = None,
@@ -112,6 +118,8 @@ def verify(
         "--channels": channels,
         "--missing": missing,
         "--plane": plane,
+        "--rate": rate,
+        "--text": text,
         "--match": None if match == "name" else match,
         "--slop": slop,
         "--reference": reference,
@@ -152,6 +160,7 @@ def verify(
                 device=device,
                 units=units,
                 channels=orders,
+                rates=hertz(rate),
                 missing=one_by_one(opened.manifest, missing),
                 hold=bool(opened.manifest.states),
                 trust=trust,
@@ -168,7 +177,8 @@ def verify(
         if not matched.frames:
             unscored = nothing_matches(matched)
         planes = assignments("--plane", plane)
-        reader = FrameReader(opened.manifest, orders, planes)
+        texts = texts_of(text)
+        reader = FrameReader(opened.manifest, orders, planes, hertz(rate), texts)
         score = _score(segmenter, matched, reader, read_truth)
         scores = {"frames": len(matched.frames), **asdict(score)}
         scores["unmatched"] = unmatched_json(matched)
