@@ -15,7 +15,7 @@ import onnx
 from numpy.typing import NDArray
 
 from fuseg.backends.openvino import import_openvino, the_core
-from fuseg.manifest import ImageInput, Output, PlaneInput
+from fuseg.manifest import DepthInput, ImageInput, Output
 
 openvino = import_openvino()
 Layout, Type, opset13 = openvino.Layout, openvino.Type, openvino.opset13
@@ -156,7 +156,7 @@ def _prepare(steps: Any, sensor: ImageInput, shape: tuple[int, ...]) -> None:
         first.mean(mean.tolist()).scale(std.tolist())
 
 
-def _masked(sensor: PlaneInput, mean: float, std: float) -> Callable[[Any], Any]:
+def _masked(sensor: DepthInput, mean: float, std: float) -> Callable[[Any], Any]:
     def masked(output: Any) -> Any:
         one = lambda value: opset13.constant(np.float32(value))
         values = opset13.divide(opset13.subtract(output, one(mean)), one(std))

@@ -65,7 +65,7 @@ def color(name: str = "rgb", size: tuple[int, int] = (6, 8), **changes: Any) -> 
 
 def plane(name: str = "depth", size: tuple[int, int] = (6, 8), **changes: Any) -> Any:
     """A depth input: uint16 mm, 0 and 65535 are no reading, fill -1, policy refuse."""
-    entry = manifest.PlaneInput(
+    entry = manifest.DepthInput(
         name=name,
         kind="depth",
         tensor=name,
@@ -86,7 +86,7 @@ def number_map(
     name: str = "hha", planes: int = 3, size: tuple[int, int] = (6, 8), **changes: Any
 ) -> Any:
     """A map of uint8 numbers, 0 is no reading, fill -2, policy refuse."""
-    entry = manifest.MapInput(
+    entry = manifest.PlaneInput(
         name=name,
         tensor=name,
         count=planes,

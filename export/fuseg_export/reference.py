@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fuseg.manifest import ImageInput, MapInput, PlaneInput, input_shapes
+from fuseg.manifest import DepthInput, ImageInput, PlaneInput, input_shapes
 
 __all__ = [
     "at_size",
@@ -162,7 +162,7 @@ def _planes(
 
 
 def _plane(
-    spec: PlaneInput | MapInput,
+    spec: DepthInput | PlaneInput,
     raw: NDArray[np.float64],
     mean: float,
     std: float,

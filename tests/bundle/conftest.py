@@ -44,7 +44,7 @@ def small_onnx() -> bytes:
 
 
 def small_manifest() -> manifest.Manifest:
-    depth = manifest.PlaneInput(
+    depth = manifest.DepthInput(
         name="depth",
         kind="depth",
         tensor="depth",

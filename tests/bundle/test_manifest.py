@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fuseg.errors import BundleError, ManifestError
-from fuseg.manifest import Class, File, Manifest, Missing, PlaneInput, Resize, Tensor
+from fuseg.manifest import Class, DepthInput, File, Manifest, Missing, Resize, Tensor
 
 DATA = Path(__file__).parents[1] / "data"
 TEXT = (DATA / "manifest.json").read_text()
@@ -327,7 +327,7 @@ def understood_or_refused(good, path, value):
     std=st.floats(1e-30, 1e30),
 )
 def test_numbers_survive_dump_and_parse_to_the_last_bit(height, width, age, fill, std):
-    entry = PlaneInput(
+    entry = DepthInput(
         name="depth",
         kind="range",
         tensor="d",

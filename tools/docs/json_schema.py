@@ -41,7 +41,7 @@ def spec() -> str:
     record(Manifest, defs)
     # A spec does not say the kind: --input does.
     inputs = defs["ColorInput"] | {"properties": {}}
-    for name in ("ColorInput", "MapInput", "PlaneInput"):
+    for name in ("ColorInput", "DepthInput", "PlaneInput"):
         inputs["properties"] |= defs[name]["properties"]
     for name in NOT_IN_A_SPEC:
         del inputs["properties"][name]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fuseg.manifest import ImageInput, PlaneInput
+from fuseg.manifest import DepthInput, ImageInput
 from fuseg.manifest.units import parse_unit, unit_factor
 
 from ..scenes import HELD_OUT_SEEDS, Scene, render
@@ -79,7 +79,7 @@ def _seen_by(sensor: ImageInput, scene: Scene) -> NDArray[Any]:
     return frame
 
 
-def _temperature(sensor: PlaneInput, color: NDArray[np.uint8]) -> NDArray[Any]:
+def _temperature(sensor: DepthInput, color: NDArray[np.uint8]) -> NDArray[Any]:
     brightness = _brightness(color)
     dimension, step = parse_unit(sensor.unit)
     if dimension not in _COLDEST:

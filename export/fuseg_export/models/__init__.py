@@ -10,9 +10,9 @@ from torch import nn
 from fuseg.manifest import (
     Class,
     ColorInput,
+    DepthInput,
     ImageInput,
     Missing,
-    PlaneInput,
     Resize,
     input_shapes,
 )
@@ -52,7 +52,7 @@ COLOR = ColorInput(
     fill=0.0,
     missing=Missing("refuse"),
 )
-DEPTH = PlaneInput(
+DEPTH = DepthInput(
     name="depth",
     kind="depth",
     tensor="depth",

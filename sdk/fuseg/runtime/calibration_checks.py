@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..manifest import PlaneInput, Statistics
+from ..manifest import DepthInput, Statistics
 from ..manifest.units import parse_unit
 from .frame_format import DepthFormat
 
@@ -94,7 +94,7 @@ def about_brightness(pixels: NDArray[Any], known: Statistics) -> str | None:
 
 
 def about_values(
-    pixels: NDArray[Any], spec: PlaneInput, delivered: DepthFormat, known: Statistics
+    pixels: NDArray[Any], spec: DepthInput, delivered: DepthFormat, known: Statistics
 ) -> tuple[bool, str | None]:
     """What is wrong with the pixels (H, W) of a depth-like sensor, if anything, and
     whether it sees nothing."""
@@ -154,7 +154,7 @@ def _nth(values: NDArray[Any], share: float) -> float:
 
 
 def _about_median(
-    spec: PlaneInput, median: float, known: Statistics, said: str
+    spec: DepthInput, median: float, known: Statistics, said: str
 ) -> str | None:
     low, high = known.p1[0], known.p99[0]
     margin = high - low

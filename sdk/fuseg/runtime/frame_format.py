@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, Fault
-from ..manifest import PlaneInput
+from ..manifest import DepthInput
 from ..manifest.units import parse_unit, unit_factor
 
 __all__ = ["DepthFormat", "formats"]
@@ -38,7 +38,7 @@ class DepthFormat:
 
 
 def formats(
-    spec: PlaneInput, given: str | Mapping[str, str] | None
+    spec: DepthInput, given: str | Mapping[str, str] | None
 ) -> dict[np.dtype[Any], DepthFormat]:
     """The frames an input takes, by element type.
 
@@ -75,12 +75,12 @@ def formats(
     return {made.dtype: made for made in found}
 
 
-def _taken(spec: PlaneInput) -> tuple[str, ...]:
+def _taken(spec: DepthInput) -> tuple[str, ...]:
     # An 8-bit sensor's range is too small for what 16 bits hold.
     return _DELIVERED if spec.dtype != "uint8" else ("float32",)
 
 
-def _too_coarse(spec: PlaneInput, dtype: str, unit: str) -> bool:
+def _too_coarse(spec: DepthInput, dtype: str, unit: str) -> bool:
     """Whether whole numbers in this unit are surely a mistake."""
     if dtype == "float32" or (dtype, unit) == (spec.dtype, spec.unit):
         return False
@@ -91,7 +91,7 @@ def _too_coarse(spec: PlaneInput, dtype: str, unit: str) -> bool:
     return dimension == "length" and step >= 1
 
 
-def _format(spec: PlaneInput, dtype: str, unit: str) -> DepthFormat:
+def _format(spec: DepthInput, dtype: str, unit: str) -> DepthFormat:
     try:
         factor = unit_factor(unit, spec.unit)
     except ArgumentError as err:
@@ -108,7 +108,7 @@ def _format(spec: PlaneInput, dtype: str, unit: str) -> DepthFormat:
 
 
 def _of_floats(
-    spec: PlaneInput, factor: float
+    spec: DepthInput, factor: float
 ) -> tuple[tuple[float, ...], tuple[float, float]]:
     """No reading: what the manifest's integers cannot hold, or have for no reading.
 
@@ -129,7 +129,7 @@ def _of_floats(
 
 
 def _of_integers(
-    spec: PlaneInput, factor: float, dtype: np.dtype[Any]
+    spec: DepthInput, factor: float, dtype: np.dtype[Any]
 ) -> tuple[float, ...]:
     """No reading: the manifest's values in this unit; of a distance, 0 and the largest
     integer too, which stand for "none" and "too far" where there is no NaN."""

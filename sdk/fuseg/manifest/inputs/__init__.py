@@ -9,7 +9,7 @@ from ..schema import require
 from .audio import AudioInput, LogMel
 from .base import FrameInput, Missing, Resize
 from .color import ColorInput
-from .maps import MapInput
+from .depth import DepthInput
 from .plane import PlaneInput
 from .text import TextInput
 
@@ -17,11 +17,11 @@ __all__ = [
     "IMAGES",
     "AudioInput",
     "ColorInput",
+    "DepthInput",
     "FrameInput",
     "ImageInput",
     "Input",
     "LogMel",
-    "MapInput",
     "Missing",
     "PlaneInput",
     "Resize",
@@ -32,16 +32,16 @@ __all__ = [
 ]
 
 # Told apart by their kind: what gives pictures, what gives frames, and everything.
-ImageInput = Union[ColorInput, PlaneInput, MapInput]  # noqa: UP007
-SensorInput = Union[ColorInput, PlaneInput, MapInput, AudioInput]  # noqa: UP007
-Input = Union[ColorInput, PlaneInput, MapInput, AudioInput, TextInput]  # noqa: UP007
+ImageInput = Union[ColorInput, DepthInput, PlaneInput]  # noqa: UP007
+SensorInput = Union[ColorInput, DepthInput, PlaneInput, AudioInput]  # noqa: UP007
+Input = Union[ColorInput, DepthInput, PlaneInput, AudioInput, TextInput]  # noqa: UP007
 
 IMAGES: dict[str, type[ImageInput]] = {
     "color": ColorInput,
-    "depth": PlaneInput,
-    "thermal": PlaneInput,
-    "range": PlaneInput,
-    "plane": MapInput,
+    "depth": DepthInput,
+    "thermal": DepthInput,
+    "range": DepthInput,
+    "plane": PlaneInput,
 }
 
 

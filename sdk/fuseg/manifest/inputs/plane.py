@@ -1,76 +1,42 @@
-"""Sensors of one value a pixel: depth, thermal and range cameras."""
+"""Any map of numbers that is no distance and no temperature."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from ...errors import ArgumentError, ManifestError
-from ..schema import require
-from ..units import parse_unit
+from ..schema import within
 from .base import FrameInput
+from .depth import require_readings
 
-__all__ = ["PlaneInput", "require_readings"]
-
-_QUANTITIES = {
-    "depth": ("length", "raw counts"),
-    "range": ("length", "raw counts"),
-    "thermal": ("temperature in kelvin", "temperature in Celsius", "raw counts"),
-}
-_LARGEST_RAW = {"uint8": 255, "uint16": 65535}
+__all__ = ["PlaneInput"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlaneInput(FrameInput):
-    """A sensor of one value a pixel: its frames, ``(H, W)``, fill one channel.
+    """Numbers of any meaning: disparity, height, HHA, counts of events.
 
-    In this order: unit, invalid mask, resize, normalise, fill. The tensor's value is
-    ``(v * scale - mean[0]) / std[0]``, where ``v`` is the resized frame's value.
+    Its frames are ``(H, W)``, or ``(H, W, planes)`` where there are several planes. In
+    this order: invalid mask, resize, normalise, fill. The tensor's value is
+    ``(v * scale - mean[c]) / std[c]``, where ``v`` is the resized frame's value.
 
     Attributes:
-        unit: One step of the raw values: ``m``, ``cm``, ``mm``, ``um``, ``K`` or ``C``,
-            with a factor in front if needed (``0.1mm``), or ``1`` for raw counts.
-        invalid: Raw values that are no reading. NaN, infinity, and what overflows
-            float32 in the tensor never are a reading.
+        count: How many numbers a pixel has, each a channel of the tensor.
+        invalid: Raw values that are no reading, in the plane where they are. NaN,
+            infinity, and what overflows float32 in the tensor never are a reading.
     """
 
-    kind: Literal["depth", "thermal", "range"]
-    unit: str
+    kind: Literal["plane"] = "plane"
+    count: int = field(default=1, metadata={"key": "planes", **within(1, 64)})
     invalid: tuple[int | float, ...] = ()
 
     @property
     def planes(self) -> int:
-        return 1
+        return self.count
 
     @property
     def frame_shape(self) -> tuple[int | str, ...]:
-        return ("H", "W")
+        return ("H", "W") if self.count == 1 else ("H", "W", self.count)
 
     def _check_kind(self) -> None:
-        kind = self.kind
-        try:
-            quantity, _ = parse_unit(self.unit)
-        except ArgumentError as err:
-            raise ManifestError(str(err)) from None
-        require(
-            quantity in _QUANTITIES[kind],
-            f"unit must fit kind {kind!r}, got {self.unit!r}, which measures "
-            f"{quantity}.",
-        )
         require_readings(self, self.invalid)
-
-
-def require_readings(entry: FrameInput, invalid: tuple[int | float, ...]) -> None:
-    """Refuse what frames with holes in them cannot be, and values they cannot hold."""
-    require(
-        entry.resize.filter != "bilinear-antialias",
-        f"resize.filter must be 'nearest', 'nearest-exact' or 'bilinear' for kind "
-        f"{entry.kind!r}, got 'bilinear-antialias', which is for colour.",
-    )
-    top = _LARGEST_RAW.get(entry.dtype)
-    for index, value in enumerate(invalid):
-        require(
-            top is None or (isinstance(value, int) and 0 <= value <= top),
-            f"invalid[{index}] must be a whole number from 0 to {top}, as the "
-            f"frames are {entry.dtype}, got {value}.",
-        )

@@ -12,14 +12,14 @@ from ...errors import DTypeError, Fault, FusegError, LayoutError, ShapeError
 from .advice import Advice, KindAdvice
 from .audio import AudioAdvice
 from .color import ColorAdvice, refuse_channels
-from .depth import PlaneAdvice
-from .maps import MapAdvice
+from .depth import DepthAdvice
+from .plane import PlaneAdvice
 
 __all__ = [
     "AudioAdvice",
     "ColorAdvice",
+    "DepthAdvice",
     "KindAdvice",
-    "MapAdvice",
     "PlaneAdvice",
     "fits",
     "refuse",

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from ...cuda.array_view import CudaArrayView
-from ...manifest import PlaneInput
+from ...manifest import DepthInput
 from ...manifest.units import parse_unit
 from .advice import ANOTHER_SENSOR, NONE, Advice
 
-__all__ = ["PlaneAdvice"]
+__all__ = ["DepthAdvice"]
 
 _BASE = {"length": "m", "temperature in kelvin": "K", "temperature in Celsius": "C"}
 _COUNTS = "1"
@@ -20,14 +20,14 @@ _COUNTS = "1"
 Units = Mapping[np.dtype[Any], str]
 
 
-class PlaneAdvice:
+class DepthAdvice:
     """See `KindAdvice`.
 
     Args:
         units: The element types that are taken, and the unit of each.
     """
 
-    def __init__(self, spec: PlaneInput, units: Units) -> None:
+    def __init__(self, spec: DepthInput, units: Units) -> None:
         self.name, self._spec, self._units = spec.name, spec, units
 
     @property
@@ -71,7 +71,7 @@ class PlaneAdvice:
         return ANOTHER_SENSOR
 
 
-def _how_to_convert(spec: PlaneInput, found: np.dtype[Any], units: Units) -> Advice:
+def _how_to_convert(spec: DepthInput, found: np.dtype[Any], units: Units) -> Advice:
     name = spec.name
     if found == np.uint8:
         lost = "An 8-bit image has lost the sensor's values:"
@@ -108,7 +108,7 @@ def _how_to_convert(spec: PlaneInput, found: np.dtype[Any], units: Units) -> Adv
     return NONE
 
 
-def _usual_unit(spec: PlaneInput) -> str:
+def _usual_unit(spec: DepthInput) -> str:
     """Of 16-bit frames."""
     length = parse_unit(spec.unit)[0] == "length"
     return "mm" if length and spec.dtype == "float32" else spec.unit
@@ -121,7 +121,7 @@ def _say_the_unit(name: str, unit: str) -> Advice:
     )
 
 
-def _integer_advice(spec: PlaneInput) -> Advice:
+def _integer_advice(spec: DepthInput) -> Advice:
     """Of integers that may be below 0 or above 65535: those become no reading."""
     name = spec.name
     converted = f"np.clip({name}, 0, 65535).astype(np.uint16)"

@@ -9,8 +9,8 @@ from ...manifest import AudioInput, SensorInput
 from .adapter import InputAdapter, Tensors
 from .audio import AudioAdapter
 from .color import ColorAdapter
+from .depth import DepthAdapter
 from .frames import FrameAdapter
-from .maps import MapAdapter
 from .plane import PlaneAdapter
 
 __all__ = [
@@ -26,10 +26,10 @@ Read = Callable[[str], bytes]
 
 _ADAPTERS: dict[str, Any] = {
     "color": ColorAdapter,
-    "depth": PlaneAdapter,
-    "plane": MapAdapter,
-    "range": PlaneAdapter,
-    "thermal": PlaneAdapter,
+    "depth": DepthAdapter,
+    "plane": PlaneAdapter,
+    "range": DepthAdapter,
+    "thermal": DepthAdapter,
 }
 
 

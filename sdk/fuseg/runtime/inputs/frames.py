@@ -12,7 +12,7 @@ from ...cuda import Device
 from ...cuda.array_view import CudaArrayView, as_view
 from ...cuda.launch import EVERYWHERE, NOWHERE, device_of
 from ...errors import DTypeError, Fault, FusegError
-from ...manifest import ColorInput, MapInput, PlaneInput, Statistics
+from ...manifest import ColorInput, DepthInput, PlaneInput, Statistics
 from ..frame_advice import KindAdvice, refuse, refuse_mask
 from .adapter import InputAdapter, Tensors
 
@@ -22,7 +22,7 @@ __all__ = ["FrameAdapter"]
 class FrameAdapter(InputAdapter):
     """See `InputAdapter`; packed by kernels, on a CPU and on a GPU."""
 
-    input: ColorInput | PlaneInput | MapInput
+    input: ColorInput | DepthInput | PlaneInput
 
     def take(
         self, given: Any, *, device: Device | None = None

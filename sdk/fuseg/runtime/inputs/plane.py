@@ -1,8 +1,8 @@
-"""Sensors of one value a pixel: (H, W), in the manifest's unit or the user's."""
+"""Maps of any numbers: (H, W), or (H, W, planes), packed plane by plane."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,100 +15,112 @@ from ...errors import FusegError
 from ...manifest import PlaneInput, Statistics
 from ...ops.array_checks import require_rows
 from ...ops.pack_depth import PackDepth
-from ..calibration_checks import about_values
-from ..frame_advice import PlaneAdvice
-from ..frame_format import formats
+from ..calibration_checks import about_planes
+from ..frame_advice import PlaneAdvice, fits
 from .adapter import Tensors
-from .cuda import CudaInput, planes_form
+from .cuda import CudaInput, CudaPlanes, planes_form
 from .frames import FrameAdapter
 
 __all__ = ["PlaneAdapter"]
 
 
 class PlaneAdapter(FrameAdapter):
-    """See `InputAdapter`."""
+    """See `InputAdapter`.
+
+    Where the numbers of a pixel lie side by side, one plane at a time is copied to a
+    buffer that stays; planes that lie apart are read where they are.
+    """
 
     input: PlaneInput
 
     def __init__(self, spec: PlaneInput) -> None:
         self.input = spec
-        self._formats = formats(spec, None)  # that are taken, by element type
-        self._packers = self._make()
-
-    def set_unit(self, unit: str | Mapping[str, str]) -> None:
-        self._formats = formats(self.input, unit)
-        self._packers = self._make()
+        self._packs = [self._pack(number) for number in range(spec.planes)]
+        self._plane = np.empty((0, 0), spec.dtype)
 
     def has_reading(self, array: NDArray[Any] | CudaArrayView) -> bool:
         if isinstance(array, CudaArrayView):
             return True
-        pack = self._packers.get(array.dtype)
-        if pack is None:
+        if array.dtype != self.input.dtype or not fits(array, self.input.frame_shape):
             self._refuse(array)
         try:
-            return bool(pack.has_reading(array))
+            planes = zip(self._packs, self._planes_of(array), strict=True)
+            return any(pack.has_reading(plane) for pack, plane in planes)
         except FusegError:
             self._refuse(array)
 
     def write(self, array: NDArray[Any], tensors: Tensors) -> None:
-        self._packers[array.dtype](array, self._planes(tensors)[0])
+        targets = self._planes(tensors)
+        planes = self._planes_of(array)
+        for pack, plane, target in zip(self._packs, planes, targets, strict=True):
+            pack(plane, target)
 
     def blank_frames(self) -> list[NDArray[Any]]:
-        return [np.zeros(self._size, dtype) for dtype in self._packers]
+        last = (self.input.planes,) if self.input.planes > 1 else ()
+        return [np.zeros((*self._size, *last), self.input.dtype)]
 
     def strange(
         self, frame: NDArray[Any], known: Statistics
     ) -> tuple[bool, str | None]:
-        return about_values(frame, self.input, self._formats[frame.dtype], known)
+        planes = frame.reshape(-1, self.input.planes)
+        return about_planes(planes, self.input.invalid, known)
 
     def on_gpu(self, tensor: GpuTensor, device: Device, pixel: int) -> CudaInput:  # noqa: ARG002
-        form, out = planes_form(tensor, self.input.channel, self.input.planes)
-        return CudaInput(self._make(**form), self._filler(**form), out, pixel)
-
-    def _make(self, **form: Any) -> dict[np.dtype[Any], PackDepth]:
-        """The kernels that bring a frame into its planes, by its element type.
-
-        Args:
-            form: The planes', if they are not float32.
-        """
-        spec = self.input
-        return {
-            dtype: PackDepth(
-                dtype,
-                size=self._size,
-                scale=delivered.scale,
-                mean=spec.mean[0],
-                std=spec.std[0],
-                invalid=delivered.invalid,
-                valid_range=delivered.valid_range,
-                fill=spec.fill,
-                filter=spec.resize.filter,
-                fit=spec.resize.fit,
-                **form,
+        planes = []
+        for number in range(self.input.planes):
+            form, out = planes_form(tensor, self.input.channel + number, 1)
+            packs = {np.dtype(self.input.dtype): self._pack(number, **form)}
+            mean = -self.input.fill
+            fill = PackDepth(
+                np.uint8, size=self._size, scale=0.0, mean=mean, invalid=(), **form
             )
-            for dtype, delivered in self._formats.items()
-        }
+            planes.append(CudaInput(packs, fill, out, pixel))
+        return CudaPlanes(planes) if len(planes) > 1 else planes[0]
 
-    def _filler(self, **form: Any) -> PackDepth:
-        """As `_make`, for a (1, 1) uint8 frame: times 0, plus ``fill``."""
-        mean = -self.input.fill
+    def _pack(self, number: int, **form: Any) -> PackDepth:
+        """The kernel for one plane."""
+        spec = self.input
         return PackDepth(
-            np.uint8, size=self._size, scale=0.0, mean=mean, invalid=(), **form
+            spec.dtype,
+            size=self._size,
+            scale=spec.scale,
+            mean=spec.mean[number],
+            std=spec.std[number],
+            invalid=spec.invalid,
+            fill=spec.fill,
+            filter=spec.resize.filter,
+            fit=spec.resize.fit,
+            **form,
         )
 
+    def _planes_of(self, frame: NDArray[Any]) -> Iterator[NDArray[Any]]:
+        for number in range(self.input.planes):
+            plane = frame if frame.ndim == 2 else frame[..., number]
+            if plane.strides[1] != plane.itemsize:
+                if self._plane.shape != plane.shape:
+                    self._plane = np.empty(plane.shape, plane.dtype)
+                np.copyto(self._plane, plane)
+                plane = self._plane
+            yield plane
+
     def _check_on_gpu(self, frame: CudaArrayView) -> None:
-        require_rows(self.input.name, frame, tuple(self._packers), ("H", "W"))
+        name, dtypes = self.input.name, (self.input.dtype,)
+        if self.input.planes == 1:
+            require_rows(name, frame, dtypes, ("H", "W"))
+            return
+        if frame.dtype != self.input.dtype or not fits(frame, self.input.frame_shape):
+            self._refuse(frame)
+        require_rows(name, frame.last_axis_first()[0], dtypes, ("H", "W"))
 
     def _unmasked(self, masked: Any) -> NDArray[Any]:
-        if masked.dtype.kind == "f":
-            return np.asarray(masked.filled(np.nan))
-        pack = self._packers.get(masked.dtype)
-        if pack is None:
+        if masked.dtype != self.input.dtype:
             self._refuse(masked.data)
-        if not pack.invalid:
-            self._refuse_mask()
-        return np.asarray(masked.filled(masked.dtype.type(pack.invalid[0])))
+        none: float = np.nan
+        if masked.dtype.kind != "f":
+            if not self.input.invalid:
+                self._refuse_mask()
+            none = self.input.invalid[0]
+        return np.asarray(masked.filled(masked.dtype.type(none)))
 
     def _advice(self) -> PlaneAdvice:
-        units = {dtype: delivered.unit for dtype, delivered in self._formats.items()}
-        return PlaneAdvice(self.input, units)
+        return PlaneAdvice(self.input)

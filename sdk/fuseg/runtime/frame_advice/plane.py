@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 
 from ...cuda.array_view import CudaArrayView
-from ...manifest import MapInput
+from ...manifest import PlaneInput
 from .advice import ANOTHER_SENSOR, NONE, Advice
 
-__all__ = ["MapAdvice"]
+__all__ = ["PlaneAdvice"]
 
 
-class MapAdvice:
+class PlaneAdvice:
     """See `KindAdvice`."""
 
-    def __init__(self, spec: MapInput) -> None:
+    def __init__(self, spec: PlaneInput) -> None:
         self.name, self._spec = spec.name, spec
 
     @property
