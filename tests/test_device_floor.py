@@ -53,7 +53,7 @@ def test_the_shipped_model_labels_alike_with_numpy_1_26_and_onnxruntime_1_23(
         run(floor_python, "-m", "fuseg", "verify", rgbd_bundle, "--json")
     )
     assert report["samples"]
-    assert all(s["label_agreement"] >= 0.9995 for s in report["samples"])
+    assert all(s["agreement"] >= 0.9995 for s in report["samples"])
 
 
 def test_the_wheel_has_the_weights_that_fuseg_demo_exports(floor_python):

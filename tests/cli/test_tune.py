@@ -170,7 +170,7 @@ def test_bench_takes_what_was_tuned_or_what_is_named(
     fuseg, several, measured, monkeypatch
 ):
     monkeypatch.setattr("fuseg.bench.frames.PAUSE_S", 0.0)
-    monkeypatch.setattr("fuseg.cli.bench._peers", lambda *_: ([], {}))
+    monkeypatch.setattr("fuseg.cli.bench.find_peers", lambda *_: ([], {}))
     measured({"onnxruntime fp16": 2.5})
     run(fuseg, several, "--threads", "1")
     for words, found in (
