@@ -130,7 +130,7 @@ def test_a_frame_is_labelled_or_refused_in_one_sentence_and_forgotten(
     wanted = made(segmenter(x=fuseg.Frame(good, 0)))
     seen = {"labelled": 0, "refused": 0}
 
-    # A few frames are the same in each run, so that there are always some of both kinds.
+    # A few frames are the same in each run: there are always some of both kinds.
     @settings(
         max_examples=examples, deadline=None, database=None, derandomize=examples < 1000
     )
