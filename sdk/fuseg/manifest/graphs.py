@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .schema import Record, require, require_unique, within
-from .variants import is_member_name
+from .variants import require_member
 
 __all__ = ["Graph", "Network", "State", "require_program", "runnable", "shared_tensors"]
 
@@ -28,10 +28,7 @@ class Network(Record):
     ir_version: int = field(metadata=within(1))
 
     def _check(self) -> None:
-        require(
-            is_member_name(self.file) and self.file.endswith(".onnx"),
-            f"file must be a member's name that ends in .onnx, got {self.file!r}.",
-        )
+        require_member("file", self.file, ".onnx")
 
 
 @dataclass(frozen=True)

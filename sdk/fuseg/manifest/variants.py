@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 
 from .schema import Record, require, within
 
-__all__ = ["File", "Sample", "Variant", "Verification", "is_member_name"]
+__all__ = [
+    "File",
+    "Sample",
+    "Variant",
+    "Verification",
+    "is_member_name",
+    "require_member",
+]
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 
@@ -36,6 +43,14 @@ _PRECISIONS: dict[str, dict[str, tuple[str, ...] | None]] = {
 def is_member_name(name: str) -> bool:
     """Say whether a bundle may hold a member of this name: relative, plain ASCII."""
     return len(name) <= 200 and _NAME.fullmatch(name) is not None
+
+
+def require_member(key: str, name: str, suffix: str) -> None:
+    """Refuse what is no name of a member of the bundle that ends so."""
+    require(
+        is_member_name(name) and name.endswith(suffix),
+        f"{key} must be a member's name that ends in {suffix}, got {name[:80]!r}.",
+    )
 
 
 @dataclass(frozen=True)
@@ -151,11 +166,7 @@ class Sample(Record):
     def _check(self) -> None:
         for key in ("inputs", "outputs"):
             for name, member in getattr(self, key).items():
-                require(
-                    is_member_name(member) and member.endswith(".npy"),
-                    f"{key}.{name[:80]} must be a member's name that ends in .npy, got "
-                    f"{member[:80]!r}.",
-                )
+                require_member(f"{key}.{name[:80]}", member, ".npy")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any
 
-from .characters import BERT_OTHER, MARK_NONSPACING, SPACE, char_class, characters
+from .character_class import char_class, characters
+from .characters import BERT_OTHER, MARK_NONSPACING, SPACE
 from .json_reader import Part, one_of
 
 __all__ = ["Normalizer", "make_normalizer"]

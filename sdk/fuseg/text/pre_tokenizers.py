@@ -6,14 +6,13 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from .character_class import char_class, escaped
 from .characters import (
     BERT_PUNCTUATION,
     LETTER,
     NUMBER,
     SPACE,
     WORD,
-    char_class,
-    escaped,
 )
 from .json_reader import Part, one_of
 

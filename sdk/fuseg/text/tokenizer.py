@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ..errors import ArgumentError, BundleError
-from .characters import SPACE, char_class, characters
+from .character_class import char_class, characters
+from .characters import SPACE
 from .decoders import make_decoder
 from .json_reader import Part, read, spell
 from .models import Bpe, make_model

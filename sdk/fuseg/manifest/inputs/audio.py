@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..schema import Record, require, within
-from ..variants import is_member_name
+from ..variants import require_member
 from .base import BaseInput, Missing
 
 __all__ = ["AudioInput", "LogMel"]
@@ -59,10 +59,7 @@ class LogMel(Record):
     def _check(self) -> None:
         for key in ("window", "filters"):
             name = getattr(self, key)
-            require(
-                is_member_name(name) and name.endswith(".npy"),
-                f"{key} must be a member's name that ends in .npy, got {name[:80]!r}.",
-            )
+            require_member(key, name, ".npy")
         most = max(self.frame, self.bands)
         require(
             self.frames * most <= _MOST_VALUES,

@@ -7,7 +7,7 @@ from typing import Literal
 
 from ..schema import require
 from ..tensors import Dimension, Tensor
-from ..variants import is_member_name
+from ..variants import require_member
 from .base import BaseInput
 
 __all__ = ["TextInput"]
@@ -51,11 +51,7 @@ class TextInput(BaseInput):
 
     def _check(self) -> None:
         super()._check()
-        require(
-            is_member_name(self.tokenizer) and self.tokenizer.endswith(".json"),
-            f"tokenizer must be a member's name that ends in .json, got "
-            f"{self.tokenizer!r}.",
-        )
+        require_member("tokenizer", self.tokenizer, ".json")
 
     def require_fits(self, tensor: Tensor, dimension: Dimension | None) -> None:
         """Refuse a tensor that this cannot fill.

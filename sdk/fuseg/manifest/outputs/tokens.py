@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..schema import require, within
-from ..variants import is_member_name
+from ..variants import require_member
 from .base import BaseOutput
 from .form import Form
 
@@ -37,11 +37,7 @@ class TokensOutput(BaseOutput):
 
     def _check(self) -> None:
         super()._check()
-        require(
-            is_member_name(self.tokenizer) and self.tokenizer.endswith(".json"),
-            f"tokenizer must be a member's name that ends in .json, got "
-            f"{self.tokenizer!r}.",
-        )
+        require_member("tokenizer", self.tokenizer, ".json")
 
     def require_fits(self, dtype: str, shape: tuple[int, ...]) -> None:
         """Refuse a tensor that this cannot be made of."""

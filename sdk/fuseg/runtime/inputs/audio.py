@@ -22,7 +22,7 @@ from .cuda import CudaInput, HostInput
 
 __all__ = ["AudioAdapter"]
 
-_LOUDEST = 1e9  # after scaling: its energies are still far inside float32
+_LARGEST = 1e9  # after scaling: its energies are still far inside float32
 
 
 class AudioAdapter(InputAdapter):
@@ -89,8 +89,8 @@ class AudioAdapter(InputAdapter):
         if self.input.dtype == "int16":
             return True
         # NaN is not below it.
-        loudest = float(np.abs(array).max())  # type: ignore[arg-type]
-        return loudest * abs(self.input.scale) <= _LOUDEST
+        largest = float(np.abs(array).max())  # type: ignore[arg-type]
+        return largest * abs(self.input.scale) <= _LARGEST
 
     def write(self, array: NDArray[Any], tensors: Tensors) -> None:
         spec, sound = self.input, self._sound

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import BackendError
 from ...manifest import Manifest
 from ..frame_job import FrameJob
 from ..preprocess import Preprocessor
@@ -56,15 +57,26 @@ class OutputAdapter(ABC):
             BackendError: the tensor's values make no result.
         """
 
-    @staticmethod
-    @abstractmethod
-    def as_array(result: Any) -> NDArray[Any]:
-        """A result as a sample holds it; see the record's ``expected``."""
+    def refuse_numbers(self, what: str) -> NoReturn:
+        """Refuse NaN and infinity.
+
+        Args:
+            what: What of the output they are among.
+        """
+        raise BackendError(
+            f"{self.context.backend} gave {what} of {self.output.name} that are no "
+            "numbers (NaN or infinity): try another variant, such as fp32."
+        )
 
     @staticmethod
-    @abstractmethod
-    def as_json(result: Any) -> Any:
+    def as_array(result: Any) -> NDArray[Any]:
+        """A result as a sample holds it; see the record's ``expected``."""
+        return np.asarray(result)
+
+    @staticmethod
+    def as_json(result: Any) -> Any:  # noqa: ARG004
         """A result as JSON holds it, for `fuseg run`; None if its array is a file."""
+        return None
 
     @staticmethod
     def words(result: Any) -> str:  # noqa: ARG004

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import BackendError
 from ...manifest import BoxesOutput
 from ..frame_job import FrameJob
 from .adapter import OutputAdapter, OutputContext
@@ -60,7 +59,7 @@ class BoxesAdapter(OutputAdapter):
             rows, classes, scores = rows[best], classes[best], scores[best]
         boxes = _corners(values[rows, :4].astype(np.float32), spec.form)
         if not np.isfinite(boxes).all():
-            self._refuse()
+            self.refuse_numbers("boxes or scores")
         if spec.iou_threshold is None:
             stay = np.lexsort((np.arange(len(scores)), -scores))
         else:
@@ -80,9 +79,9 @@ class BoxesAdapter(OutputAdapter):
         raw = values[:, 4 + with_objects :]
         objects = _activated(values[:, 4], spec.activation) if with_objects else None
         if not np.isfinite(raw.sum()) and not _are_numbers(raw):
-            self._refuse()
+            self.refuse_numbers("boxes or scores")
         if objects is not None and not _are_numbers(objects):
-            self._refuse()
+            self.refuse_numbers("boxes or scores")
         # Of a row the highest score is that of its highest value: others need no look.
         rows = np.arange(len(raw))
         if spec.activation != "softmax":
@@ -116,12 +115,6 @@ class BoxesAdapter(OutputAdapter):
         found[:, 1::2] = (found[:, 1::2] - top) * (height / high)
         ends = np.array([width, height] * 2, np.float64)
         return np.clip(found, 0.0, ends).astype(np.float32)
-
-    def _refuse(self) -> None:
-        raise BackendError(
-            f"{self.context.backend} gave boxes or scores of {self.output.name} that "
-            "are no numbers (NaN or infinity): try another variant, such as fp32."
-        )
 
     @staticmethod
     def as_array(result: Boxes) -> NDArray[Any]:

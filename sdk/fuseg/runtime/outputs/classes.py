@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import BackendError
 from ..frame_job import FrameJob
 from .adapter import OutputAdapter
 
@@ -42,10 +41,7 @@ class ClassesAdapter(OutputAdapter):
         """See `OutputAdapter.read`."""
         values = tensor[0].astype(np.float64)
         if not np.isfinite(values).all():
-            raise BackendError(
-                f"{self.context.backend} gave scores of {self.output.name} that are no "
-                "numbers (NaN or infinity): try another variant, such as fp32."
-            )
+            self.refuse_numbers("scores")
         if self.output.activation == "softmax":
             values = np.exp(values - values.max())
             values /= values.sum()

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import BackendError
 from ...ops.affine_axis import affine_axis
 from ..frame_job import FrameJob
 from .adapter import OutputAdapter
@@ -26,10 +25,7 @@ class PlaneAdapter(OutputAdapter):
         """See `OutputAdapter.read`."""
         plane = tensor[0, 0] if tensor.ndim == 4 else tensor[0]
         if not np.isfinite(plane).all():
-            raise BackendError(
-                f"{self.context.backend} gave values of {self.output.name} that are no "
-                "numbers (NaN or infinity): try another variant, such as fp32."
-            )
+            self.refuse_numbers("values")
         size = plane.shape, job.size, job.camera
         if self._resize is None or self._size != size:
             self._resize = _Resize(
@@ -40,15 +36,6 @@ class PlaneAdapter(OutputAdapter):
             )
             self._size = size
         return self._resize(plane)
-
-    @staticmethod
-    def as_array(result: NDArray[Any]) -> NDArray[Any]:
-        """See `OutputAdapter.as_array`."""
-        return result
-
-    @staticmethod
-    def as_json(result: NDArray[Any]) -> None:
-        """See `OutputAdapter.as_json`: it is a file."""
 
     @staticmethod
     def agreement(expected: NDArray[Any], found: NDArray[Any]) -> float:

@@ -23,15 +23,6 @@ class TensorAdapter(OutputAdapter):
         return np.array(tensor)
 
     @staticmethod
-    def as_array(result: NDArray[Any]) -> NDArray[Any]:
-        """See `OutputAdapter.as_array`."""
-        return result
-
-    @staticmethod
-    def as_json(result: NDArray[Any]) -> None:
-        """See `OutputAdapter.as_json`."""
-
-    @staticmethod
     def agreement(expected: NDArray[Any], found: NDArray[Any]) -> float:
         """1 less the root mean square difference, relative to the expected values'.
 
