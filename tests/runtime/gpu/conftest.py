@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import doubles
+import doubles.onnxruntime_cuda
 import doubles.tensorrt
 import numpy as np
 import pytest
@@ -50,6 +51,20 @@ def builds(
     doubles.in_children(monkeypatch, "10.3.0", builds=log)
     assert machine.name == "Pretend GPU"
     return lambda: len(log.read_text().splitlines()) if log.exists() else 0
+
+
+@pytest.fixture(params=["tensorrt", "onnxruntime-cuda"])
+def kind(
+    request: pytest.FixtureRequest,
+    machine: doubles.Machine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> str:
+    """What runs graphs; ONNX Runtime's CUDA provider is a double, too."""
+    if request.param == "onnxruntime-cuda":
+        made = doubles.onnxruntime_cuda.make(machine)
+        monkeypatch.setitem(sys.modules, "onnxruntime", made)
+    name: str = request.param
+    return name
 
 
 @pytest.fixture

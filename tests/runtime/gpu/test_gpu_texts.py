@@ -12,6 +12,7 @@ import doubles.onnxruntime_cuda
 import doubles.tensorrt
 import numpy as np
 import pytest
+from runtime.gpu.graph_backends import backends_of
 from runtime.gpu.test_interrupted import interrupted
 from runtime.prompted import counts, prompted
 from runtime.test_tokens import captioned, expected
@@ -19,9 +20,7 @@ from runtime.test_tokens import captioned, expected
 import fuseg
 from fuseg import bundle
 from fuseg.backends import registry
-from fuseg.backends.onnxruntime_cuda import OnnxRuntimeCudaBackend
 from fuseg.backends.program_gpu import GpuProgramBackend
-from fuseg.backends.tensorrt.backend import TensorRtBackend, open_engine
 from fuseg.backends.tensorrt.libraries import RTX
 from fuseg.backends.tensors import GpuTensor, decode, encode, require_integers
 from fuseg.bundle import Bundle
@@ -40,14 +39,6 @@ def path(request, make_bundle, color_input, tmp_path):
     return tmp_path / "prompted.fuseg"
 
 
-@pytest.fixture(params=["tensorrt", "onnxruntime-cuda"])
-def kind(request, machine, monkeypatch):
-    if request.param == "onnxruntime-cuda":
-        made = doubles.onnxruntime_cuda.make(machine)
-        monkeypatch.setitem(sys.modules, "onnxruntime", made)
-    return request.param
-
-
 @pytest.fixture
 def load(path, machine):  # noqa: ARG001
     """``load(kind)``: the program, each graph on this backend."""
@@ -55,16 +46,8 @@ def load(path, machine):  # noqa: ARG001
 
 
 def loaded(path, kind="tensorrt"):
-    opened, device = Bundle.open(path), open_device()
-    made = {}
-    for graph in opened.manifest.graphs:
-        model = opened.read(f"{graph.name}.onnx")
-        if kind == "onnxruntime-cuda":
-            made[graph.name] = OnnxRuntimeCudaBackend(model, device)
-            continue
-        plan = doubles.tensorrt.plan_of(sys.modules["tensorrt"], model)
-        with device.active():
-            made[graph.name] = TensorRtBackend(open_engine(plan), device)
+    opened = Bundle.open(path)
+    made = backends_of(opened, kind, open_device())
     whole = opened.manifest.is_program
     backend = GpuProgramBackend(opened.manifest, made) if whole else made["net"]
     return fuseg.load(opened, backend=backend)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import random
-import sys
 
-import doubles.onnxruntime_cuda
-import doubles.tensorrt
 import numpy as np
 import pytest
+from runtime.gpu.graph_backends import backends_of
 from runtime.gpu.test_interrupted import interrupted
 from runtime.programs import (
     CAMERAS,
@@ -23,9 +21,7 @@ from runtime.programs import (
 
 import fuseg
 from fuseg.backends import registry
-from fuseg.backends.onnxruntime_cuda import OnnxRuntimeCudaBackend
 from fuseg.backends.program_gpu import GpuProgramBackend
-from fuseg.backends.tensorrt.backend import TensorRtBackend, open_engine
 from fuseg.bundle import Bundle
 from fuseg.cuda import open_device
 from fuseg.errors import BackendError
@@ -38,29 +34,13 @@ def path(make_bundle, color_input, plane_input, tmp_path):
     return write_program(*makers, tmp_path / "program.fuseg", SIBLING, max_gap_ms=100.0)
 
 
-@pytest.fixture(params=["tensorrt", "onnxruntime-cuda"])
-def kind(request, machine, monkeypatch):
-    if request.param == "onnxruntime-cuda":
-        made = doubles.onnxruntime_cuda.make(machine)
-        monkeypatch.setitem(sys.modules, "onnxruntime", made)
-    return request.param
-
-
 @pytest.fixture
 def load(path, machine):  # noqa: ARG001
     """``load(kind, binding=)``: the program, each graph on this backend."""
 
     def make(kind="tensorrt", *, binding="auto", **options):
         opened, device = Bundle.open(path), open_device(binding=binding)
-        made = {}
-        for graph in opened.manifest.graphs:
-            model = opened.read(f"{graph.name}.onnx")
-            if kind == "onnxruntime-cuda":
-                made[graph.name] = OnnxRuntimeCudaBackend(model, device)
-                continue
-            plan = doubles.tensorrt.plan_of(sys.modules["tensorrt"], model)
-            with device.active():
-                made[graph.name] = TensorRtBackend(open_engine(plan), device)
+        made = backends_of(opened, kind, device)
         backend = GpuProgramBackend(opened.manifest, made)
         return fuseg.load(opened, backend=backend, **options)
 

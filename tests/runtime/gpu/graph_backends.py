@@ -1,0 +1,27 @@
+"""A backend of a GPU for each graph of a bundle."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import doubles.tensorrt
+
+from fuseg.backends.onnxruntime_cuda import OnnxRuntimeCudaBackend
+from fuseg.backends.tensorrt.backend import TensorRtBackend, open_engine
+from fuseg.bundle import Bundle
+from fuseg.cuda import Device
+
+
+def backends_of(opened: Bundle, kind: str, device: Device) -> dict[str, Any]:
+    """Of the members ``GRAPH.onnx``; ``kind`` is the fixture's."""
+    made: dict[str, Any] = {}
+    for graph in opened.manifest.graphs:
+        model = opened.read(f"{graph.name}.onnx")
+        if kind == "onnxruntime-cuda":
+            made[graph.name] = OnnxRuntimeCudaBackend(model, device)
+            continue
+        plan = doubles.tensorrt.plan_of(sys.modules["tensorrt"], model)
+        with device.active():
+            made[graph.name] = TensorRtBackend(open_engine(plan), device)
+    return made
