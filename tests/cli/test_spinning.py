@@ -14,10 +14,10 @@ def test_the_engines_threads_may_spin_unless_told_otherwise(
 ):
     path, allowed = sampled(), []
 
-    def open_session(model, *, threads, allow_spinning=True):
+    def open_session(model, *, threads, spinning="always"):
         if threads == 2:  # a bundle's first run has one: nobody waits
-            allowed.append(allow_spinning)
-        return made(model, threads=threads, allow_spinning=allow_spinning)
+            allowed.append(spinning == "always")
+        return made(model, threads=threads, spinning=spinning)
 
     made = onnxruntime.open_session
     monkeypatch.setattr(onnxruntime, "open_session", open_session)

@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import onnxruntime
 import pytest
 from onnx import helper
 from runtime.programs import (
@@ -275,12 +276,19 @@ def test_inspect_shows_what_each_graph_is_for(program):
     ) in shown
 
 
-@pytest.mark.parametrize("allow_spinning", [True, False])
+@pytest.mark.parametrize(
+    ("allow_spinning", "release", "key", "value"),
+    [
+        (True, "1.26.0", "session.intra_op.spin_duration_us", "100"),
+        (True, "1.25.1", "session.intra_op.allow_spinning", "0"),
+        (False, "1.26.0", "session.intra_op.allow_spinning", "0"),
+    ],
+)
 def test_threads_of_a_graph_that_has_run_leave_the_cores_to_the_next(
-    program, allow_spinning
+    program, monkeypatch, allow_spinning, release, key, value
 ):
+    monkeypatch.setattr(onnxruntime, "__version__", release)
     segmenter = fuseg.load(program(), threads=2, allow_spinning=allow_spinning)
-    key = "session.intra_op.allow_spinning"
     for backend in segmenter.backend._in_order:
         options = backend.session.get_session_options()
-        assert options.get_session_config_entry(key) == "0"
+        assert options.get_session_config_entry(key) == value

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Protocol, TypeGuard
+from typing import Any, Literal, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ _DTYPES = (np.float32, np.int64)
 
 Shapes = Mapping[str, tuple[int, ...]]
 Arrays = Mapping[str, NDArray[Any]]
+# How long threads that wait keep a core busy: for milliseconds, 100 us, not at all.
+Spinning = Literal["always", "briefly", "never"]
 
 
 class Backend(Protocol):
@@ -149,8 +151,8 @@ class CpuBackendInfo(BackendInfo):
     """A backend that reads and writes NumPy arrays.
 
     Attributes:
-        load: Makes it of a serialised ONNX model, the number of threads, and whether
-            threads that wait may keep a core busy.
+        load: Makes it of a serialised ONNX model, the number of threads, and how they
+            wait.
         import_library: Imports what `load` needs, whose time is not the network's.
         impact: What does not work without it, for `fuseg doctor`.
         install: The command that installs it, for `fuseg doctor`.
@@ -158,7 +160,7 @@ class CpuBackendInfo(BackendInfo):
         required: Whether fuseg does not work without it.
     """
 
-    load: Callable[[bytes, int | None, bool], Backend]
+    load: Callable[[bytes, int | None, Spinning], Backend]
     import_library: Callable[[], Any]
     impact: str
     install: str

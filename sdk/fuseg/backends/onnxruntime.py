@@ -16,6 +16,7 @@ from ..host.process import never_destroy_in_child
 from .base import (
     Arrays,
     CpuBackendInfo,
+    Spinning,
     dtypes_of,
     require_from,
     require_in_place,
@@ -44,6 +45,8 @@ _TYPES = {
     "tensor(float16)": "float16",
     "tensor(int64)": "int64",
 }
+
+_BRIEFLY_US = "100"  # longer than from one operator to the next, far below a frame
 
 # ONNX, y (1, 1) int32 = a (1, 4) uint8 x four int8 of 127: the largest sum of products.
 _PROBE = (
@@ -111,7 +114,7 @@ class OnnxRuntimeBackend:
 
 
 def open_session(
-    model: bytes, *, threads: int | None, allow_spinning: bool = True
+    model: bytes, *, threads: int | None, spinning: Spinning = "always"
 ) -> Any:
     """Make an ``onnxruntime.InferenceSession`` on the CPU, quiet and sequential.
 
@@ -119,7 +122,8 @@ def open_session(
         model: A serialised ONNX model without external data.
         threads: Threads of one operator, the calling one included. None: ONNX
             Runtime's own choice, the machine's physical cores.
-        allow_spinning: Whether threads that wait for work may keep a core busy.
+        spinning: How threads wait for work. ``"briefly"`` needs ONNX Runtime 1.26;
+            they sleep at once with an older one.
 
     Raises:
         BackendError: onnxruntime cannot be imported, or refuses the model; its own
@@ -135,7 +139,11 @@ def open_session(
     options = session_options(onnxruntime)
     if threads is not None:
         options.intra_op_num_threads = threads
-    if not allow_spinning:
+    if spinning == "briefly" and _release(onnxruntime) >= (1, 26):
+        options.add_session_config_entry(
+            "session.intra_op.spin_duration_us", _BRIEFLY_US
+        )
+    elif spinning != "always":
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     try:
@@ -216,10 +224,13 @@ def tensors_of(nodes: list[Any]) -> dict[str, tuple[str, tuple[Any, ...]]]:
     return {n.name: (_TYPES.get(n.type, n.type), tuple(n.shape)) for n in nodes}
 
 
-def _load(
-    model: bytes, threads: int | None, allow_spinning: bool
-) -> OnnxRuntimeBackend:
-    session = open_session(model, threads=threads, allow_spinning=allow_spinning)
+def _release(onnxruntime: Any) -> tuple[int, ...]:
+    major, minor, *_ = onnxruntime.__version__.split(".")
+    return int(major), int(minor)
+
+
+def _load(model: bytes, threads: int | None, spinning: Spinning) -> OnnxRuntimeBackend:
+    session = open_session(model, threads=threads, spinning=spinning)
     return OnnxRuntimeBackend(session)
 
 

@@ -16,6 +16,7 @@ from .base import (
     Arrays,
     CpuBackendInfo,
     Shapes,
+    Spinning,
     dtypes_of,
     require_from,
     require_in_place,
@@ -180,7 +181,7 @@ def _tensors(
     return found
 
 
-def _load(model: bytes, threads: int | None, _: bool) -> OpenVinoBackend:
+def _load(model: bytes, threads: int | None, _: Spinning) -> OpenVinoBackend:
     return OpenVinoBackend(compile_network(model, threads=threads))
 
 

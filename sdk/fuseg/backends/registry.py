@@ -16,6 +16,7 @@ from .base import (
     CpuBackendInfo,
     GpuBackend,
     GpuBackendInfo,
+    Spinning,
     is_on_gpu,
     require_threads,
 )
@@ -52,7 +53,7 @@ def runs_on_gpu(name: str) -> bool:
 
 
 def create(
-    name: str, model: bytes, *, threads: int | None, allow_spinning: bool = True
+    name: str, model: bytes, *, threads: int | None, spinning: Spinning = "always"
 ) -> Backend:
     """Make a CPU backend for an ONNX model; ``"auto"`` is ONNX Runtime.
 
@@ -61,8 +62,8 @@ def create(
         model: A serialised ONNX model without external data.
         threads: Threads of one operator, the calling one included. None: the library's
             own choice, but no more than this process may use: `host.cpu.fewer_cores`.
-        allow_spinning: Whether threads that wait for work may keep a core busy. Only
-            ONNX Runtime's do: OpenVINO's sleep after a millisecond.
+        spinning: How threads wait for work. Of ONNX Runtime's alone: OpenVINO's sleep
+            after a millisecond.
 
     Raises:
         ArgumentError: no CPU backend of this name; ``threads`` is not a whole number
@@ -76,7 +77,7 @@ def create(
             f"bundle, fuseg.load(path, backend={name!r})."
         )
     count = fewer_cores() if threads is None else require_threads(threads)
-    return info.load(model, count, allow_spinning)
+    return info.load(model, count, spinning)
 
 
 def load(
@@ -90,8 +91,7 @@ def load(
 ) -> Backend | GpuBackend:
     """Make the backend of this name for a variant of a bundle.
 
-    TensorRT's engine is built first if there is none, which takes minutes. The threads
-    of a program of several graphs never spin.
+    TensorRT's engine is built first if there is none, which takes minutes.
 
     Raises:
         BackendError: it cannot be made.
@@ -107,14 +107,15 @@ def load(
         if manifest.is_program:
             return GpuProgramBackend(manifest, loaded)
         return loaded[manifest.graphs[0].name]
-    if manifest.is_program:  # each graph has threads: those of one that has run would
-        allow_spinning = False  # take the cores from the next one (twice as slow)
+    spinning: Spinning = "always" if allow_spinning else "never"
+    if manifest.is_program and allow_spinning:
+        # Each graph has its own threads; those of one that has run would take the
+        # cores from the next one.
+        spinning = "briefly"
     made = {}
     for graph in manifest.graphs:
         model = bundle.read(manifest.network(graph, variant).file)
-        made[graph.name] = create(
-            name, model, threads=threads, allow_spinning=allow_spinning
-        )
+        made[graph.name] = create(name, model, threads=threads, spinning=spinning)
     return ProgramBackend(manifest, made) if manifest.is_program else made[graph.name]
 
 
