@@ -112,6 +112,17 @@ inline bool is_dense(py::handle object, const py::dtype& dtype, const Shape& sha
          (py::reinterpret_borrow<py::array>(object).flags() & py::array::c_style) != 0;
 }
 
+// The same, where the first axis may be shorter than in `most`.
+inline bool is_dense_up_to(py::handle object, const py::dtype& dtype,
+                           const Shape& most) {
+  if (!is_plain(object)) return false;
+  const auto array = py::reinterpret_borrow<py::array>(object);
+  if (array.ndim() == 0 || array.shape(0) > most[0]) return false;
+  Shape shape = most;
+  shape[0] = array.shape(0);
+  return is_dense(object, dtype, shape);
+}
+
 // Whether the rows are dense, at any address; `shape` has no axis of size 0.
 inline bool has_dense_rows(py::handle object, const py::dtype& dtype,
                            const Shape& shape) {

@@ -32,8 +32,10 @@ struct Array {
   std::size_t half = kNowhere;       // if it may as well be float16
   bool gray = false;                 // a last axis of 1 may be missing
   std::int64_t chw4_channel = -1;    // see holds_planes
+  std::size_t rows = kNowhere;       // if the first axis may be shorter, or empty
 
   bool fits(py::handle given) const {
+    if (rows != kNowhere) return is_dense_up_to(given, dtype, shape);
     if (written) return holds_planes(given, dtype, shape, chw4_channel);
     if (row_bytes == kNowhere) {
       return is_dense(given, dtype, shape) ||
@@ -55,6 +57,7 @@ class KernelOf {
     Struct job = job_;
     Bytes used[kMostArrays];
     int count = 0;
+    py::ssize_t rows = -1;
     for (std::size_t i = 0; i < arrays_.size(); ++i) {
       const Array& array = arrays_[i];
       const py::handle found(PyTuple_GET_ITEM(given.ptr(), i));
@@ -65,7 +68,12 @@ class KernelOf {
         if (meet(used[k], bytes)) return py::none();
       }
       used[count++] = bytes;
-      place(job, array, py::reinterpret_borrow<py::array>(found));
+      const auto fitting = py::reinterpret_borrow<py::array>(found);
+      if (array.rows != kNowhere) {
+        if (rows >= 0 && rows != fitting.shape(0)) return py::none();
+        rows = fitting.shape(0);
+      }
+      place(job, array, fitting);
     }
     return py::cast(call_without_gil(job));
   }
@@ -87,6 +95,10 @@ class KernelOf {
       }
       if (arrays_[i].half != kNowhere) {
         set(job, arrays_[i].half, view.attr("itemsize").template cast<int>() == 2);
+      }
+      if (arrays_[i].rows != kNowhere) {
+        const py::tuple shape = view.attr("shape");
+        set(job, arrays_[i].rows, shape[0].template cast<std::int64_t>());
       }
     }
     return {reinterpret_cast<const char*>(&job), sizeof job};
@@ -131,6 +143,7 @@ class KernelOf {
     set(job, array.pointer, found.data());
     if (array.row_bytes != kNowhere) set(job, array.row_bytes, found.strides(0));
     if (array.half != kNowhere) set(job, array.half, found.itemsize() == 2);
+    if (array.rows != kNowhere) set(job, array.rows, std::int64_t{found.shape(0)});
   }
 
   auto call_without_gil(Struct& job) {

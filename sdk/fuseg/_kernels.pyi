@@ -32,6 +32,7 @@ class ConfusionMatrix(Kernel):
     ignore: int
 
 class FuseArgmax(Kernel): ...
+class Nms(Kernel): ...
 
 class Overlay(Kernel):
     colours: int

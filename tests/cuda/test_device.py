@@ -181,6 +181,17 @@ def test_every_op_takes_arrays_on_the_gpu(kernels):
     assert (out, readings) == (sure, -1)
     counts = Fake((3, 3), np.int64, 1 << 20)
     ops.confusion_matrix(depth, depth, classes=3, out=counts)
+    boxes, sure = Fake((9, 4), np.float32, 4096), Fake((9,), np.float32, 8192)
+    kept = Fake((5,), np.int32, 1 << 20)
+    found = ops.nms(
+        boxes,
+        sure,
+        Fake((9,), np.int32, 2 << 20),
+        iou_threshold=0.5,
+        max_boxes=5,
+        out=kept,
+    )
+    assert found is kept
     by_name = {
         kernel.name: [v and v.pointer for v in views]
         for _, kernel, views, _ in kernels.calls
@@ -191,6 +202,7 @@ def test_every_op_takes_arrays_on_the_gpu(kernels):
         "pack_color": [4096, 1 << 20],
         "pack_depth": [4096, 2 << 20, 1 << 20],
         "confusion_matrix": [4096, 4096, 1 << 20],
+        "nms": [4096, 8192, 2 << 20, 1 << 20],
     }
 
 

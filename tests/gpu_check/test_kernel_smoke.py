@@ -24,7 +24,7 @@ def test_every_kernel_is_launched_captured_and_replayed(machine, tmp_path, monke
     monkeypatch.setattr("sys.argv", ["kernel_smoke.py", "--save", str(saved)])
     assert kernel_smoke.main() == 0
     assert '"wrong": []' in saved.read_text()
-    assert machine.counts["launch_graph"] == len(smokes()) == 6
+    assert machine.counts["launch_graph"] == len(smokes()) == 7
     assert not machine.live()
     machine.check()
 

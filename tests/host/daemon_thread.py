@@ -22,6 +22,8 @@ color = rng.integers(0, 256, (*SIZE, 3)).astype(np.uint8)
 depth = rng.integers(1, 9000, SIZE).astype(np.uint16)
 labels = rng.integers(0, 4, SIZE).astype(np.uint8)
 palette = np.zeros((4, 3), np.uint8)
+boxes = rng.random((9999, 4)).astype(np.float32)
+chances, kinds = rng.random(9999).astype(np.float32), np.zeros(9999, np.int32)
 calls = {
     "upsample_argmax": lambda: ops.upsample_argmax(scores, size=SIZE, threads=2),
     "fuse_argmax": lambda: ops.fuse_argmax([scores, scores], size=SIZE),
@@ -29,6 +31,7 @@ calls = {
     "pack_color": lambda: ops.pack_color(color, size=(240, 320)),
     "pack_depth": lambda: ops.pack_depth(depth, size=(240, 320)),
     "confusion_matrix": lambda: ops.confusion_matrix(labels, labels, classes=4),
+    "nms": lambda: ops.nms(boxes, chances, kinds, iou_threshold=0.5, max_boxes=9999),
 }
 if what in calls:
     call = calls[what]

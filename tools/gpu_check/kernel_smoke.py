@@ -67,6 +67,12 @@ def all_kernels(rng: np.random.Generator) -> Iterator[Smoke]:
     truth = np.ascontiguousarray(shown[::-1])
     yield Smoke("confusion_matrix", [truth, shown], np.zeros((9, 9), np.int64), count)
 
+    corners = (rng.random((1100, 4)) * 64).astype(np.float32)  # more than threads
+    sure = rng.random(1100, dtype=np.float32)
+    kinds = rng.integers(0, 3, 1100, dtype=np.int32)
+    suppress = ops.Nms(iou_threshold=0.3, max_candidates=1200, max_boxes=200)
+    yield Smoke("nms", [corners, sure, kinds], np.zeros(200, np.int32), suppress)
+
 
 class OnDevice:
     """A copy of an array in memory of its own; `device` has it all."""

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from .confusion_matrix import ConfusionMatrix, confusion_matrix
 from .fuse_argmax import FuseArgmax, fuse_argmax
+from .nms import Nms, nms
 from .overlay import Overlay, overlay
 from .pack_color import PackColor, pack_color
 from .pack_depth import PackDepth, pack_depth
@@ -29,6 +30,7 @@ from .upsample_argmax import UpsampleArgmax, upsample_argmax
 __all__ = [  # noqa: RUF022  # a line for each kernel
     "ConfusionMatrix", "confusion_matrix",
     "FuseArgmax", "fuse_argmax",
+    "Nms", "nms",
     "Overlay", "overlay",
     "PackColor", "pack_color",
     "PackDepth", "pack_depth",

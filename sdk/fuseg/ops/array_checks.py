@@ -13,24 +13,33 @@ from ..errors import ArgumentError, DTypeError, LayoutError, ShapeError
 
 
 def require_array(
-    name: str, array: Any, dtype: DTypeLike, shape: Sequence[int | str]
+    name: str,
+    array: Any,
+    dtype: DTypeLike,
+    shape: Sequence[int | str],
+    may_be_empty: bool = False,
 ) -> Any:
     """Refuse ``array`` unless it is dense and has this dtype and this shape.
 
-    In ``shape`` a number asks for exactly that size; a letter names an axis of
-    any size but 0, and is what the caller reads in the message.
+    In ``shape`` a number asks for exactly that size; a letter names an axis of any
+    size, but 0 only if it ``may_be_empty``, and is what the caller reads in the
+    message.
 
     Returns the array to work on: NumPy's, itself or sharing its memory, or
     `array_view.CudaArrayView`.
     """
-    return require_one_of(name, array, (dtype,), shape)
+    return require_one_of(name, array, (dtype,), shape, may_be_empty)
 
 
 def require_one_of(
-    name: str, array: Any, dtypes: Sequence[DTypeLike], shape: Sequence[int | str]
+    name: str,
+    array: Any,
+    dtypes: Sequence[DTypeLike],
+    shape: Sequence[int | str],
+    may_be_empty: bool = False,
 ) -> Any:
     """Refuse ``array`` unless it is dense and has one of these dtypes."""
-    array = _require_elements(name, array, dtypes, shape)
+    array = _require_elements(name, array, dtypes, shape, may_be_empty)
     if not array.flags.aligned:
         raise LayoutError(
             f"{name} must be aligned to {array.dtype.alignment} bytes, got one that "
@@ -93,7 +102,11 @@ def require_out(
 
 
 def _require_elements(
-    name: str, array: Any, dtypes: Sequence[DTypeLike], shape: Sequence[int | str]
+    name: str,
+    array: Any,
+    dtypes: Sequence[DTypeLike],
+    shape: Sequence[int | str],
+    may_be_empty: bool = False,
 ) -> Any:
     array = as_view(name, array)
     if array.dtype not in dtypes:
@@ -105,6 +118,6 @@ def _require_elements(
     if not fits:
         spelled = ", ".join(map(str, shape))
         raise ShapeError(f"{name} must have shape ({spelled}), got {array.shape}.")
-    if array.size == 0:
+    if array.size == 0 and not may_be_empty:
         raise ShapeError(f"{name} must not be empty, got shape {array.shape}.")
     return array
