@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...manifest import BoxesOutput
+from ...ops import Nms
 from ..frame_job import FrameJob
 from .adapter import OutputAdapter, OutputContext
-from .nms import overlaps, suppress
 
 __all__ = ["Boxes", "BoxesAdapter"]
 
@@ -47,6 +47,12 @@ class BoxesAdapter(OutputAdapter):
 
     def __init__(self, output: BoxesOutput, context: OutputContext) -> None:
         super().__init__(output, context)
+        overlap = output.iou_threshold
+        self._suppress = Nms(
+            iou_threshold=1.0 if overlap is None else overlap,
+            max_candidates=output.max_candidates,
+            max_boxes=output.max_boxes,
+        )
 
     def read(self, tensor: NDArray[Any], job: FrameJob) -> Boxes:
         """See `OutputAdapter.read`."""
@@ -54,17 +60,13 @@ class BoxesAdapter(OutputAdapter):
         values = tensor[0] if spec.order == "boxes-values" else tensor[0].T
         rows, classes, scores = self._candidates(values)
         if len(scores) > spec.max_candidates:
-            best = np.lexsort((np.arange(len(scores)), -scores))[: spec.max_candidates]
+            best = np.argsort(-scores, kind="stable")[: spec.max_candidates]
             best.sort()
             rows, classes, scores = rows[best], classes[best], scores[best]
-        boxes = _corners(values[rows, :4].astype(np.float32), spec.form)
+        boxes = _corners(values[rows, :4].astype(np.float32, order="C"), spec.form)
         if not np.isfinite(boxes).all():
             self.refuse_numbers("boxes or scores")
-        if spec.iou_threshold is None:
-            stay = np.lexsort((np.arange(len(scores)), -scores))
-        else:
-            stay = suppress(boxes, scores, classes, spec.iou_threshold)
-        stay = stay[: spec.max_boxes]
+        stay = self._suppress(boxes, scores, classes.astype(np.int32))
         placed = self._placed(boxes[stay], job)
         seen = (placed[:, 2] > placed[:, 0]) & (placed[:, 3] > placed[:, 1])
         stay = stay[seen]
@@ -166,12 +168,27 @@ class BoxesAdapter(OutputAdapter):
             return float(len(expected) == len(found))
         free, total = np.ones(len(found), bool), 0.0
         for row in expected:
-            share = overlaps(row[:4], found[:, :4])
+            share = _overlaps(row[:4], found[:, :4])
             share = np.where(free & (found[:, 5] == row[5]), share, 0.0)
             best = int(share.argmax())
             if share[best] >= _ALIKE:
                 free[best], total = False, total + float(share[best])
         return min(1.0, total / max(len(expected), len(found)))
+
+
+def _overlaps(
+    box: NDArray[np.float32], others: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The areas that others (N, 4) share with a box, over their unions.
+
+    0 for boxes without an area.
+    """
+    sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
+    shared = np.maximum(sides, 0).prod(1)
+    areas = (box[2:] - box[:2]).prod() + (others[:, 2:] - others[:, :2]).prod(1)
+    share: NDArray[np.float32] = np.zeros_like(shared)
+    np.divide(shared, areas - shared, out=share, where=shared > 0)
+    return share
 
 
 def _are_numbers(scores: NDArray[Any]) -> bool:
