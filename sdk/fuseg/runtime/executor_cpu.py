@@ -52,7 +52,8 @@ class CpuExecutor:
 
     def start(self, job: FrameJob) -> InFlight:
         """See `Executor.start`."""
-        self._write_texts(job)
+        if self._texts:
+            self._write_texts(job)
         self._preprocessor.fill(job.plan, job.arrays, self._backend.inputs)
         running = InFlight(job, time.perf_counter_ns())
         if self._steps is None:

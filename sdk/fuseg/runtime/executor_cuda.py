@@ -199,7 +199,7 @@ def _trials(manifest: Manifest, preprocessor: Preprocessor) -> Iterator[FrameJob
             for output in manifest.label_outputs
         }
         plan = FramePlan(dict.fromkeys(blank, decision), {}, 0, seen)
-        return FrameJob(plan, arrays, size, maps)
+        return FrameJob(plan, arrays, size, maps, {})
 
     for turn in range(max(map(len, blank.values()))):
         arrays = {name: given[turn % len(given)] for name, given in blank.items()}

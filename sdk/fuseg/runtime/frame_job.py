@@ -28,8 +28,7 @@ class LabelMap(NamedTuple):
     confidence: NDArray[np.float32] | None
 
 
-@dataclass(frozen=True, eq=False)
-class FrameJob:
+class FrameJob(NamedTuple):
     """One frame set: what its tensors are made from, and where its labels go.
 
     Attributes:
@@ -44,7 +43,7 @@ class FrameJob:
     arrays: Mapping[str, Any]
     size: tuple[int, int]
     label_maps: Mapping[str, LabelMap]
-    texts: Mapping[str, Texts] = field(default_factory=dict)
+    texts: Mapping[str, Texts]
 
     @property
     def camera(self) -> tuple[int, int] | None:

@@ -143,7 +143,8 @@ class FrameLoop:
             stamp_ns=stamp_ns,
             clock=self._sync_state.clock,
         )
-        self.texts.require(texts)
+        if self.texts.names:
+            self.texts.require(texts)
         try:
             plan = self._preprocessor.plan(
                 frame_set, self._sync_state, device=self.executor.device

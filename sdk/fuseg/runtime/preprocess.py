@@ -10,9 +10,8 @@ are: in its tensor.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from ..cuda import Device
 from ..errors import ArgumentError, Cause, Fault
@@ -31,8 +30,7 @@ _UNITS, _CHANNELS = "{'depth': 'mm'}", "{'rgb': 'BGR'}"  # examples
 _RATES = "{'sound': 48000}"
 
 
-@dataclass(frozen=True)
-class FramePlan:
+class FramePlan(NamedTuple):
     """What one call is made from, and what to remember once it is written."""
 
     decisions: dict[str, SensorDecision]
@@ -87,6 +85,11 @@ class Preprocessor:
             for name, sensor in self._sensors.items()
             if isinstance(sensor, FrameAdapter)
         }
+        self._cameras = {
+            name: sensor
+            for name, sensor in self._sensors.items()
+            if isinstance(sensor, ColorAdapter)
+        }
         # Results are of the picture of the first of them.
         self._first = next(iter(frame_inputs(manifest.sensors)), None)
         self._manifest = manifest
@@ -116,10 +119,10 @@ class Preprocessor:
             if not sensor.has_reading(array):
                 causes[name] = "invalid"
         stamp_ns, against = result_stamp(frame_set, causes)
-        decisions = {}
+        decisions, gone = {}, set()
         for name, sensor in self._sensors.items():
             stamp, held = frame_set.stamps.get(name), state.held.get(name)
-            decisions[name] = decide(
+            decision = decisions[name] = decide(
                 sensor.input.missing,
                 cause=causes.get(name),
                 nothing_valid=sensor.nothing_valid,
@@ -127,14 +130,11 @@ class Preprocessor:
                 held_age_ms=None if held is None else age_ms(stamp_ns, held),
                 against=against,
             )
-        gone = frozenset(
-            self._sensors[name].input.tensor
-            for name, decision in decisions.items()
-            if decision.state == "absent"
-        )
+            if decision.state == "absent":
+                gone.add(sensor.input.tensor)
         sources = sources_of(decisions, self._needed(decisions, gone) if gone else ())
         state = self._remember(frame_set, state, decisions)
-        return FramePlan(decisions, sources, stamp_ns, state, gone)
+        return FramePlan(decisions, sources, stamp_ns, state, frozenset(gone))
 
     def fill(
         self, plan: FramePlan, arrays: Mapping[str, Any], tensors: Tensors
@@ -160,18 +160,14 @@ class Preprocessor:
 
     def fresh_color(self, plan: FramePlan) -> str | None:
         """The first colour input that is fresh, in the manifest's order."""
-        for name, decision in plan.decisions.items():
-            is_color = isinstance(self._sensors[name], ColorAdapter)
-            if decision.state == "fresh" and is_color:
+        for name in self._cameras:
+            if plan.decisions[name].state == "fresh":
                 return name
         return None
 
     def camera_channels(self) -> str:
         """The channels of the first colour camera; "RGB" if there is none."""
-        for sensor in self._sensors.values():
-            if isinstance(sensor, ColorAdapter):
-                return sensor.channels
-        return "RGB"
+        return next((camera.channels for camera in self._cameras.values()), "RGB")
 
     def placed(
         self, camera: tuple[int, int] | None
@@ -204,7 +200,7 @@ class Preprocessor:
         return self._sensors[name]
 
     def _needed(
-        self, decisions: Mapping[str, SensorDecision], gone: frozenset[str]
+        self, decisions: Mapping[str, SensorDecision], gone: Collection[str]
     ) -> Sequence[str]:
         """The absent inputs, if no graph makes some output without all of them."""
         _, lost = runnable(self._manifest.graphs, gone)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ..errors import Cause, FrameError
 from ..manifest import Missing
@@ -54,8 +54,7 @@ class SyncState:
         return replace(self, held=kept)
 
 
-@dataclass(frozen=True)
-class SensorDecision:
+class SensorDecision(NamedTuple):
     """What becomes of one input in one call, and why if it is not fresh."""
 
     state: Literal["fresh", "held", "substituted", "absent", "refused"]

@@ -36,12 +36,14 @@ class TextInputs:
         read: The bytes of a member.
 
     Attributes:
+        names: Of the inputs.
         known: By input name, what was given last, or is the default.
         tokenized: How many texts have been tokenized.
     """
 
     def __init__(self, manifest: Manifest, read: Callable[[str], bytes]) -> None:
         self._inputs = {entry.name: entry for entry in manifest.texts}
+        self.names = tuple(self._inputs)
         self._counts = {}
         self._rows = {}
         self.known: dict[str, Texts] = {}
@@ -60,12 +62,9 @@ class TextInputs:
             if entry.defaults:
                 self.known[name] = self._texts(name, entry.defaults)
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Those of the inputs."""
-        return tuple(self._inputs)
-
-    def take(self, given: Mapping[str, Any]) -> tuple[dict[str, Texts], dict[str, Any]]:
+    def take(
+        self, given: Mapping[str, Any]
+    ) -> tuple[dict[str, Texts], Mapping[str, Any]]:
         """What is known once these are given, by input name; nothing is remembered.
 
         Args:
@@ -80,6 +79,8 @@ class TextInputs:
             ArgumentError: a text is too long or empty and must not be, or there are
                 more or fewer of them than may be.
         """
+        if not self._inputs:
+            return self.known, given
         found, others = dict(self.known), dict(given)
         for name in self._inputs:
             texts = others.pop(name, None)

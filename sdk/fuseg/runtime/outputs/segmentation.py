@@ -26,13 +26,19 @@ class SegmentationAdapter(OutputAdapter):
         super().__init__(output, context)
         self._nan_samples = np.zeros(1, np.int32)
         self._planes: NDArray[np.float32] | None = None  # with the background's
-        self._upsample: tuple[tuple[int, ...], UpsampleCache] | None = None
+        self._shape: tuple[int, ...] = ()  # that `_upsample` is for
+        self._upsample: UpsampleCache
 
     def read(self, tensor: NDArray[Any], job: FrameJob) -> LabelMap:
         """See `OutputAdapter.read`."""
         found = job.label_maps[self.output.name]
         scores = self._scores(tensor)
-        self._upsample_of(scores).of(job.size, job.camera)(
+        if scores.shape != self._shape:
+            self._upsample = UpsampleCache(
+                scores.shape, scores.dtype, self.output, self.context.preprocessor
+            )
+            self._shape = scores.shape
+        self._upsample.of(job.size, job.camera)(
             scores,
             out=found.labels,
             confidence=found.confidence,
@@ -59,14 +65,6 @@ class SegmentationAdapter(OutputAdapter):
             self._planes = np.zeros(shape, np.float32)
             self._planes[0] = self.output.background.score
         return self._planes
-
-    def _upsample_of(self, scores: NDArray[np.float32]) -> UpsampleCache:
-        if self._upsample is None or self._upsample[0] != scores.shape:
-            made = UpsampleCache(
-                scores.shape, scores.dtype, self.output, self.context.preprocessor
-            )
-            self._upsample = scores.shape, made
-        return self._upsample[1]
 
     @staticmethod
     def as_array(result: Any) -> NDArray[Any]:
