@@ -14,7 +14,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fuseg.backends.program import Program, ProgramBackend
+from fuseg.backends.program import Program
+from fuseg.backends.program_cpu import ProgramBackend
 from fuseg.manifest import Graph, Network, State, Tensor
 
 FILES = {"fp32": Network("a.onnx", 17, 8)}

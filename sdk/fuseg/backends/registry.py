@@ -20,7 +20,7 @@ from .base import (
     is_on_gpu,
     require_threads,
 )
-from .program import ProgramBackend
+from .program_cpu import ProgramBackend
 from .program_gpu import GpuProgramBackend
 from .tensorrt import backend as tensorrt
 from .tensorrt import rtx as tensorrt_rtx

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backends import Backend, GpuBackend
-from ..backends.program import ProgramBackend
+from ..backends.program_cpu import ProgramBackend
 from ..cuda import Device
 from ..errors import BackendError
 from ..manifest import Manifest

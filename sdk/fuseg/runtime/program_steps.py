@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ..backends.program import ProgramBackend, StateValue
+from ..backends.program_cpu import ProgramBackend, StateValue
 from ..backends.program_gpu import GpuProgramBackend
 from ..backends.tensors import GpuTensor, decode, encode
 from ..manifest import Manifest
