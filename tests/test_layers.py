@@ -232,13 +232,13 @@ def test_importing_the_sdk_stays_light():
 
 
 @pytest.mark.slow
-def test_importing_the_sdk_adds_less_than_a_fifth_of_a_second_to_numpy():
+def test_importing_the_sdk_takes_less_than_three_times_as_long_as_numpy():
     code = (
-        "import numpy, time; t = time.perf_counter(); import fuseg;"
-        "print(time.perf_counter() - t)"
+        "from time import process_time as now; a = now(); import numpy; b = now();"
+        "import fuseg; print((now() - b) / (b - a))"
     )
-    seconds = [
+    ratios = [
         float(subprocess.check_output([sys.executable, "-c", code], text=True))
-        for _ in range(3)
+        for _ in range(5)
     ]
-    assert min(seconds) < 0.2
+    assert min(ratios) < 3

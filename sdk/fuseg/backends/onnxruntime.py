@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -167,6 +166,8 @@ def clashing_packages() -> dict[str, str]:
     pip does not see that they are one another's rivals: the files are those of the
     package that was installed last, and to uninstall one takes the other's away.
     """
+    from importlib import metadata  # slow to import, and not needed by `import fuseg`
+
     found = {}
     for name in _PACKAGES:
         try:
