@@ -185,8 +185,12 @@ def test_a_window_of_another_length_is_refused(hearing, samples, sentence):
     ("rates", "sentence"),
     [
         ({"sound": 16001}, r"rates\['sound'\] must have a ratio .* got 16001\.$"),
-        ({"sound": 0}, r"rates\['sound'\] must be whole samples a second, got 0\.$"),
-        ({"sound": 16e3}, r"whole samples a second, got 16000\.0\.$"),
+        (
+            {"sound": 0},
+            r"be whole samples a second, from 1000 to 768000, got 0\.$",
+        ),
+        ({"sound": 10**9}, r"a second, from 1000 to 768000, got 1000000000\.$"),
+        ({"sound": 16e3}, r"whole samples a second, .* got 16000\.0\.$"),
         ({"noise": 8000}, r"rates must name inputs of the bundle \(sound\), got 'noi"),
         (8000, r"rates must be a dict, as in \{'sound': 48000\}, got 8000\.$"),
     ],

@@ -9,7 +9,9 @@ from ..schema import Record, require, within
 from ..variants import require_member
 from .base import BaseInput, Missing
 
-__all__ = ["AudioInput", "LogMel"]
+__all__ = ["RATES", "AudioInput", "LogMel"]
+
+RATES = 1000, 768000  # Hz
 
 _MOST_SAMPLES = 1 << 24  # almost six minutes at 48 kHz
 _MOST_VALUES = 1 << 24  # 128 MiB of float64
@@ -104,7 +106,7 @@ class AudioInput(BaseInput):
 
     kind: Literal["audio"] = "audio"
     dtype: Literal["int16", "float32"]
-    rate: int = field(metadata=within(1000, 768000, " Hz"))
+    rate: int = field(metadata=within(*RATES, " Hz"))
     samples: int = field(metadata=within(1, _MOST_SAMPLES))
     scale: float
     features: LogMel | None = None

@@ -14,6 +14,7 @@ from ...cuda import Device
 from ...cuda.array_view import CudaArrayView, as_view
 from ...errors import ArgumentError, DTypeError, Fault, FusegError
 from ...manifest import AudioInput
+from ...manifest.inputs.audio import RATES
 from ...sound.log_mel import LogMelPicture
 from ...sound.resample import Resampler, has_few_phases
 from ..frame_advice import AudioAdvice, fits, refuse, refuse_mask
@@ -48,8 +49,12 @@ class AudioAdapter(InputAdapter):
 
     def set_rate(self, rate: int) -> None:
         spec = self.input
-        if isinstance(rate, bool) or not isinstance(rate, int) or rate <= 0:
-            problem = f"must be whole samples a second, got {rate!r}."
+        least, most = RATES
+        whole = isinstance(rate, int) and not isinstance(rate, bool)
+        if not whole or not least <= rate <= most:
+            problem = (
+                f"must be whole samples a second, from {least} to {most}, got {rate!r}."
+            )
             raise ArgumentError.of(Fault("rates", spec.name, problem))
         if not has_few_phases(spec.rate, rate):
             problem = (
