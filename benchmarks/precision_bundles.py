@@ -20,7 +20,8 @@ from torch import nn
 from fuseg_export.frames.rendered import render_frames
 from fuseg_export.frames.selection import FrameOptions
 from fuseg_export.models import COLOR, DEPTH
-from fuseg_export.network.target import NetworkOptions, build_network
+from fuseg_export.network.factory import build_network
+from fuseg_export.network.target import NetworkOptions
 from fuseg_export.pipeline import export_bundle
 from fuseg_export.precision.options import Budget, Precision
 

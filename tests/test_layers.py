@@ -31,7 +31,8 @@ OPEN_TO_EXPORT = {
     *("fuseg.dataset.label_ids", "fuseg.dataset.metrics", "fuseg.dataset.pictures"),
     *("fuseg.errors", "fuseg.host", "fuseg.host.cpu", "fuseg.host.files"),
     *("fuseg.cli.frame_reader", "fuseg.cli.options", "fuseg.cli.printing", "fuseg.ops"),
-    *("fuseg.manifest", "fuseg.manifest.inputs", "fuseg.manifest.units"),
+    *("fuseg.manifest", "fuseg.manifest.graphs", "fuseg.manifest.inputs"),
+    "fuseg.manifest.units",
     *("fuseg.runtime.inputs", "fuseg.runtime.outputs"),
     "fuseg.segmenter",
 }

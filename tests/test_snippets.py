@@ -1,6 +1,7 @@
 """The code of README.md and docs/ runs, in order, as it is written there.
 
 Python blocks of a page share one namespace; a value is what its comment says in quotes.
+One that begins with a path is that file.
 Shell lines run where they stand between them, in a folder that has what the page speaks
 of: the demo in ``out/demo``, a network and frames "of your own"; JSON is ``spec.json``
 there. What cannot run here is in `CANNOT_RUN`; a ``fuseg`` command among it is still
@@ -17,6 +18,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -75,6 +77,42 @@ class Rooms(nn.Module):
 
 def build():
     return Rooms()
+"""
+
+LATE = """
+import torch
+from torch import nn
+
+
+class Encoder(nn.Module):
+    def __init__(self, planes):
+        super().__init__()
+        self.first = nn.Conv2d(planes, 8, 4, stride=4)
+        self.second = nn.Conv2d(8, 8, 1)
+
+    def forward(self, x):
+        x = self.first(x).relu()
+        return x, self.second(x).relu()
+
+
+class Head(nn.Module):
+    def __init__(self, planes):
+        super().__init__()
+        self.scores = nn.Conv2d(planes, 5, 1)
+
+    def forward(self, *features):
+        scores = self.scores(torch.cat(features, 1))
+        return nn.functional.interpolate(scores, scale_factor=4, mode="bilinear")
+
+
+class Late(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.color, self.depth = Encoder(3), Encoder(1)
+        self.head, self.head_without_depth = Head(32), Head(16)
+
+    def forward(self, rgb, depth):
+        return self.head(*self.color(rgb), *self.depth(depth))
 """
 
 MEMORY = """
@@ -149,6 +187,10 @@ def folder(demo_folder, tmp_path, monkeypatch):
     (tmp_path / "my_package" / "my_model.py").write_text(NETWORK)
     (tmp_path / "my_package" / "my_rooms.py").write_text(SEVERAL_OUTPUTS)
     (tmp_path / "my_package" / "my_video.py").write_text(MEMORY)
+    (tmp_path / "my_package" / "my_late.py").write_text(LATE)
+    scope: dict[str, Any] = {}
+    exec(LATE, scope)  # noqa: S102 - our own words, above
+    save_file(scope["Late"]().state_dict(), tmp_path / "late.safetensors")
     for name, layers in {
         "weights": {"scores": nn.Conv2d(4, 5, 4, stride=4)},
         "rooms": {"scores": nn.Conv2d(3, 5, 4, stride=4)},
@@ -169,6 +211,10 @@ def folder(demo_folder, tmp_path, monkeypatch):
 def test_the_code_of_a_page_runs_in_order_as_written(page, folder):
     namespace: dict[str, object] = {}
     for block in blocks(page):
+        path = re.match(r"# (\w+/\w+\.py)\n", block.text)
+        if path is not None:
+            (folder / path[1]).write_text(block.text)
+            continue
         if block.language == "python":
             exec(compile(block.text, block.name, "exec"), namespace)  # noqa: S102
             for shown in re.finditer(r'(?m)^([^#\n]+)  # ("[^"]*")', block.text):

@@ -4,4 +4,6 @@ from __future__ import annotations
 
 import fuseg  # noqa: F401 - it turns ONNX Runtime's telemetry off, before all imports
 
-__all__: list[str] = []
+from .parts.records import Part, Parts
+
+__all__ = ["Part", "Parts"]

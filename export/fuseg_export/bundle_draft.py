@@ -21,12 +21,11 @@ from .graphs import NetworkGraphs
 from .network.outputs import Path
 from .network.target import Target
 from .outputs.base import StageResult
-from .passes.split import Cut, cut_at
+from .passes.split import MAIN, Piece, cut_out, in_pieces
 from .precision.built_variant import BuiltVariant
 
 __all__ = ["BundleDraft"]
 
-_NETWORK = "fp32.onnx"
 _TOOLS = (np, onnx, onnxruntime, torch)
 
 
@@ -39,6 +38,7 @@ class BundleDraft:
         target: What is exported.
         graphs: Of the network.
         checkpoint_sha256: Of the file of weights.
+        pieces: The graphs that the network is cut into; none: it stays as it is.
         adapted: What was changed of the network, a sentence each.
         paths: Of each output in what the network returns; ``()`` is all of it.
 
@@ -53,11 +53,20 @@ class BundleDraft:
         graphs: NetworkGraphs,
         *,
         checkpoint_sha256: str,
+        pieces: Sequence[Piece] = (),
         adapted: Sequence[str] = (),
         paths: Sequence[Path] = ((),),
     ) -> None:
-        network, states = graphs.network, [s.record for s in graphs.states]
-        shapes, types = _shapes(network), _types(network)
+        states = [s.record for s in graphs.states]
+        self._pieces = tuple(pieces) or in_pieces(graphs.network)
+        self._stand_ins = [s.output.name for s in graphs.stand_ins]
+        self.members: dict[str, bytes] = {}
+        models = cut_out(graphs.network, self._pieces)
+        values = {
+            value.name: value.type.tensor_type
+            for model in models
+            for value in (*model.graph.input, *model.graph.output)
+        }
         provenance: dict[str, bool | int | float | str | tuple[str, ...]] = {
             "target": target.word,
             "checkpoint_sha256": checkpoint_sha256,
@@ -74,21 +83,20 @@ class BundleDraft:
             name=target.name,
             created_by=f"fuseg {fuseg.__version__}",
             tensors={
-                name: m.Tensor(shape=shapes[name], dtype=types[name])
-                for name in shapes
+                name: _tensor(kind)
+                for name, kind in values.items()
                 if name not in [state.next for state in states]
             },
             inputs=target.inputs,
-            graphs=(
+            graphs=tuple(
                 m.Graph(
-                    "net",
-                    reads=(
-                        *m.input_shapes(target.inputs),
-                        *(state.tensor for state in states),
-                    ),
-                    writes=tuple(value.name for value in network.graph.output),
-                    networks={"fp32": _network(_NETWORK, network)},
-                ),
+                    piece.name,
+                    reads=piece.reads,
+                    writes=piece.writes,
+                    networks={"fp32": self._add_network(piece, "fp32", model)},
+                    stands_in_for=piece.stands_in_for,
+                )
+                for piece, model in zip(self._pieces, models, strict=True)
             ),
             outputs=tuple(output.record for output in graphs.outputs),
             variants=(
@@ -102,13 +110,12 @@ class BundleDraft:
             states=tuple(states),
             provenance=provenance,
         )
-        self.members = {_NETWORK: network.SerializeToString(deterministic=True)}
         for output in graphs.outputs:
             self.members |= output.members
 
     def add_verification(self, results: Sequence[StageResult]) -> None:
         """What the comparison of the stages found, states apart."""
-        names = [output.name for output in self.manifest.outputs]
+        names = self._verified
         found = tuple(
             m.Verification(
                 stage=r.stage,
@@ -153,8 +160,8 @@ class BundleDraft:
         """These variants beside fp32, in their order of preference, and the names of
         the layers that had to stay in float."""
         (fp32,) = self.manifest.variants
-        (graph,) = self.manifest.graphs
-        variants, networks = [], dict(graph.networks)
+        variants = []
+        networks = [dict(graph.networks) for graph in self.manifest.graphs]
         for one in built:
             if one.name == fp32.name:
                 variants.append(_scored(fp32, one))
@@ -166,7 +173,9 @@ class BundleDraft:
                 verification=tuple(self._compared(one)),
             )
             variants.append(variant)
-            networks[one.name] = self._add_network(f"{one.name}.onnx", one.model)
+            cut = cut_out(one.model, self._pieces)
+            for piece, model, files in zip(self._pieces, cut, networks, strict=True):
+                files[one.name] = self._add_network(piece, one.name, model)
         in_float = {
             f"float_layers_of_{one.name}": one.mixed_precision.float_nodes
             for one in built
@@ -183,97 +192,51 @@ class BundleDraft:
             if one.tensorrt is not None or one.tensorrt_refused is not None
         }
         self._change(
-            graphs=(replace(graph, networks=networks),),
+            graphs=tuple(
+                replace(graph, networks=files)
+                for graph, files in zip(self.manifest.graphs, networks, strict=True)
+            ),
             variants=tuple(variants),
             provenance={**self.manifest.provenance, **in_float, **checked},
         )
 
-    def split(self, cuts: Sequence[Cut]) -> None:
-        """Give each cut's input a graph of its own, in every variant.
-
-        The values between them become tensors of the manifest.
-
-        Raises:
-            ExportError: A variant has no such values.
-        """
-        (whole,) = self.manifest.graphs
-        tensors, networks = dict(self.manifest.tensors), {}
-        encoders: dict[str, dict[str, m.Network]] = {cut.tensor: {} for cut in cuts}
-        for cut in cuts:
-            shapes = zip(cut.crossing, cut.shapes, strict=True)
-            tensors |= {name: m.Tensor(shape) for name, shape in shapes}
-        for variant, network in whole.networks.items():
-            model = onnx.load_from_string(self.members.pop(network.file))
-            parts, rest = cut_at(model, cuts)
-            for cut, part in zip(cuts, parts, strict=True):
-                encoders[cut.tensor][variant] = self._add_network(
-                    f"{cut.tensor}-encoder.{variant}.onnx", part
-                )
-            networks[variant] = self._add_network(network.file, rest)
-        crossing = [name for cut in cuts for name in cut.crossing]
-        alone = [cut.tensor for cut in cuts]
-        reads = [name for name in whole.reads if name not in alone]
-        self._change(
-            tensors=tensors,
-            graphs=(
-                *(
-                    m.Graph(
-                        f"{cut.tensor}-encoder",
-                        reads=(cut.tensor,),
-                        writes=cut.crossing,
-                        networks=encoders[cut.tensor],
-                    )
-                    for cut in cuts
-                ),
-                replace(whole, reads=(*reads, *crossing), networks=networks),
-            ),
-        )
+    @property
+    def _verified(self) -> list[str]:
+        """The outputs that a verification may be of."""
+        return [*(o.name for o in self.manifest.outputs), *self._stand_ins]
 
     def _named(self, output: str) -> str | None:
         """What a verification says of an output: nothing if there is but one."""
-        return output if len(self.manifest.outputs) > 1 else None
+        return output if len(self._verified) > 1 else None
 
     def _compared(self, built: BuiltVariant) -> Iterator[m.Verification]:
-        names = [output.name for output in self.manifest.outputs]
         for index, (name, found) in enumerate(built.comparisons.items()):
-            if name in names:
-                yield _verification(
+            if name in self._verified:
+                made = _verification(
                     built,
                     found.agreement,
                     found.max_abs_logit_diff,
                     self._named(name),
                     scored=index == 0,
                 )
+                yield made if index == 0 else replace(made, miou=_rounded(found.miou))
 
-    def _add_network(self, file: str, model: onnx.ModelProto) -> m.Network:
+    def _add_network(
+        self, piece: Piece, variant: str, model: onnx.ModelProto
+    ) -> m.Network:
+        file = f"{variant}.onnx"
+        if piece.name != MAIN:
+            file = f"{piece.name}.{file}"
         self.members[file] = model.SerializeToString(deterministic=True)
-        return _network(file, model)
+        return m.Network(file, model.opset_import[0].version, model.ir_version)
 
     def _change(self, **fields: Any) -> None:
         self.manifest = replace(self.manifest, **fields)
 
 
-def _shapes(network: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
-    """Of the network's inputs and outputs."""
-    return {
-        value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
-        for value in (*network.graph.input, *network.graph.output)
-    }
-
-
-def _types(network: onnx.ModelProto) -> dict[str, Any]:
-    """Of the same: what a manifest calls them."""
-    values = (*network.graph.input, *network.graph.output)
-    return {
-        value.name: onnx.helper.tensor_dtype_to_np_dtype(
-            value.type.tensor_type.elem_type
-        ).name
-        for value in values
-    }
-
-
-def _network(file: str, model: onnx.ModelProto) -> m.Network:
-    return m.Network(file, model.opset_import[0].version, model.ir_version)
+def _tensor(kind: onnx.TypeProto.Tensor) -> m.Tensor:
+    dtype: Any = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name
+    return m.Tensor(tuple(d.dim_value for d in kind.shape.dim), dtype=dtype)
 
 
 def _scored(variant: m.Variant, built: BuiltVariant) -> m.Variant:

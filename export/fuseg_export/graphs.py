@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 import onnx
 
 from fuseg import bundle
-from fuseg.errors import BundleError, ExportError
+from fuseg import manifest as m
+from fuseg.errors import ArgumentError, BundleError, ExportError
 
 from .network.example import Tried
-from .outputs import ExportedOutput
+from .outputs import ExportedOutput, main_first
+from .parts.apart import join
+from .parts.trial import StandIn, Trial
 from .passes.fold_slices import fold_slices
 from .passes.simplify import simplify
+from .passes.split import Piece
 from .recurrent import NextState
 from .to_onnx import to_onnx
 
@@ -31,6 +35,8 @@ class NetworkGraphs:
         network: The last one, which the runtime runs.
         outputs: Its outputs, their tails cut off.
         states: Its states' next values, which are outputs of the graph behind those.
+        stand_ins: Outputs as stand-ins make them, which come between both.
+        pieces: The graphs that it is cut into, of a network of named parts.
         opset: Of all of them.
         exporter: "torchscript" or "dynamo".
         simplifier: Its name and version; "no" if the graph was not simplified.
@@ -45,11 +51,20 @@ class NetworkGraphs:
     simplifier: str
     warnings: tuple[str, ...]
     states: tuple[NextState, ...] = ()
+    stand_ins: tuple[StandIn, ...] = ()
+    pieces: tuple[Piece, ...] = ()
 
     @property
     def compared(self) -> tuple[ExportedOutput, ...]:
         """All of its outputs, in the graph's order."""
-        return (*self.outputs, *self.states)
+        return (*self.outputs, *(s.output for s in self.stand_ins), *self.states)
+
+    @property
+    def scored(self) -> frozenset[str]:
+        """The outputs that the frames' true labels are of, by name."""
+        main = main_first(self.outputs)[0].name
+        others = (s.output.name for s in self.stand_ins if s.of == main)
+        return frozenset((main, *others))
 
 
 def export_graphs(
@@ -68,13 +83,32 @@ def export_graphs(
             device would load the graph.
     """
     progress("exporting to ONNX")
-    outputs: list[ExportedOutput] = [*tried.outputs, *tried.states]
+    trial, stand_ins = tried.trial, tried.stand_ins
+    outputs: list[ExportedOutput] = [
+        *tried.outputs,
+        *(stand_in.output for stand_in in stand_ins),
+        *tried.states,
+    ]
     names = [output.exported_as for output in outputs]
-    exported = to_onnx(tried.network, tried.example, opset, names)
+    if trial is None:
+        exported = to_onnx(tried.network, tried.example, opset, names)
+        tensors = tried.example
+    else:
+        tensors = trial.apart.example
+        exported = to_onnx(trial.apart, tensors, opset, trial.apart.results)
+
+    def joined(model: onnx.ModelProto) -> onnx.ModelProto:
+        if trial is None:
+            return model
+        keys = [*trial.keys(tried.outputs), *(s.key for s in stand_ins)]
+        pairs = list(zip(keys, names, strict=True))
+        return join(model, trial.pieces, list(tried.example), pairs)
+
     first = fold_slices(exported.model) if fold else exported.model
     progress("simplifying the graph")
-    tensors = {name: tensor.numpy() for name, tensor in tried.example.items()}
-    simplified, not_simplified = simplify(first, tensors)
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    simplified, not_simplified = simplify(first, arrays)
+    first, simplified = joined(first), joined(simplified)
     cut, after = simplified, list(outputs)
     for index, output in enumerate(outputs):
         cut, after[index] = output.cut(cut, index)
@@ -85,10 +119,17 @@ def export_graphs(
     if any(output.is_cut for output in after):
         stages["cut"] = cut
     graphs = list(stages.values())
+    after = [output.followed(graphs, index) for index, output in enumerate(after)]
+    count = len(tried.outputs)
+    made = tuple(after[:count])
+    stand_ins = tuple(
+        replace(stand_in, output=after[count + index])
+        for index, stand_in in enumerate(stand_ins)
+    )
     return NetworkGraphs(
         stages,
         cut,
-        tuple(after[i].followed(graphs, i) for i in range(len(tried.outputs))),
+        made,
         exported.opset,
         exported.exporter,
         simplifier="no" if not_simplified else f"onnxsim {version('onnxsim')}",
@@ -98,7 +139,55 @@ def export_graphs(
             *(note for output in after for note in output.notes()),
         ),
         states=tried.states,
+        stand_ins=stand_ins,
+        pieces=() if trial is None else _pieces(trial, cut, made, stand_ins),
     )
+
+
+def _pieces(
+    trial: Trial,
+    network: onnx.ModelProto,
+    outputs: Sequence[ExportedOutput],
+    stand_ins: Sequence[StandIn],
+) -> tuple[Piece, ...]:
+    """The graphs of the network's parts, once the tails are cut off."""
+    left = {name for node in network.graph.node for name in node.input}
+    for piece in trial.pieces:
+        gone = next((name for name in piece.reads if name not in left), None)
+        if gone is not None:
+            raise ArgumentError(
+                f"part {piece.name} must do more with {gone} than make an output of it "
+                "by enlarging or labelling, which the runtime does: do that at the end "
+                "of the part before."
+            )
+    by_name = {output.name: output.record for output in outputs}
+    tensors = {
+        key: (output.record.tensor, output.record.tensor)
+        for key, output in zip(trial.keys(outputs), outputs, strict=True)
+    }
+    for stand_in in stand_ins:
+        own, wanted = stand_in.output.record, by_name[stand_in.of]
+        _require_alike(network, own, wanted)
+        tensors[stand_in.key] = wanted.tensor, own.tensor
+    return trial.finished(tensors)
+
+
+def _require_alike(network: onnx.ModelProto, own: m.Output, wanted: m.Output) -> None:
+    """Refuse a stand-in after whose tensor something else is to be done."""
+    shapes = {
+        value.name: [d.dim_value for d in value.type.tensor_type.shape.dim]
+        for value in network.graph.output
+    }
+    same = replace(own, name=wanted.name, tensor=wanted.tensor)
+    if isinstance(same, m.SegmentationOutput):
+        assert isinstance(wanted, m.SegmentationOutput), "it is of the same kind"
+        same = replace(same, tail=replace(same.tail, removed=wanted.tail.removed))
+    if same != wanted or shapes[own.tensor] != shapes[wanted.tensor]:
+        raise ArgumentError(
+            f"{own.name} must end as {wanted.name} does, with the same upsampling of "
+            f"{shapes[wanted.tensor]}, got {shapes[own.tensor]} at that place: let the "
+            "stand-in interpolate its scores alike."
+        )
 
 
 def _require_bounded(model: onnx.ModelProto) -> None:

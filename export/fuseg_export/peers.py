@@ -134,8 +134,8 @@ def _pytorch(
     from torch.nn import functional as F
 
     from .network.checkpoint import load_checkpoint
+    from .network.factory import build_network
     from .network.outputs import SelectedOutputs, choose
-    from .network.target import build_network
 
     torch.set_num_threads(threads)
     network = build_network(target)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +26,11 @@ from .network.target import NetworkOptions, resolve
 from .outputs import main_first, truth_size
 from .outputs.base import StageResult
 from .outputs.segmentation import Segmentation
+from .parts.rules import require_no_split
+from .parts.runtime import WithoutSensors
+from .parts.trial import StandIn
 from .passes.cut_tail import CutTail
-from .passes.split import about, find_cuts
+from .passes.split import about, find_cuts, in_pieces
 from .passes.tidy import count_nodes
 from .precision.built_variant import BuiltVariant
 from .precision.make_variants import make_variants
@@ -36,7 +39,7 @@ from .precision.tensorrt_check import check_variants, is_to_check
 from .recurrent import Recurrent
 from .reference import at_size
 from .report.pictures import DrawnFrame, draw
-from .stage_programs import Program, onnx_program, torch_program
+from .stage_programs import Program, onnx_program, together, torch_program
 from .verify import compare
 from .write_bundle import (
     first_results,
@@ -144,6 +147,7 @@ def export_bundle(
         chosen = collect_frames(target, frames, precision.calibration)
         tried = try_network(target, chosen.compared[0])
         split = options.split or target.split
+        require_no_split(target.parts, split)
         graphs = export_graphs(tried, options.opset, progress, fold=bool(split))
         cuts = find_cuts(graphs.network, split, list(input_shapes(target.inputs)))
 
@@ -152,13 +156,14 @@ def export_bundle(
             target,
             graphs,
             checkpoint_sha256=loaded.sha256,
+            pieces=graphs.pieces or in_pieces(graphs.network, cuts),
             adapted=adapted,
             paths=tried.paths,
         )
-        with _opened(draft) as segmenter:
+        with _opened(draft, graphs.stand_ins) as (segmenter, others):
             chosen = chosen.with_truth(draft.manifest)
             progress(f"comparing every stage on {len(chosen.compared)} frames")
-            results = _compare(segmenter, tried, graphs, chosen)
+            results = _compare(segmenter, others, tried, graphs, chosen)
             draft.add_verification(results)
             for frame in chosen.compared[:SAMPLES]:
                 draft.add_sample(frame.arrays, first_results(segmenter, frame.arrays))
@@ -178,8 +183,6 @@ def export_bundle(
         if check_tensorrt:
             built = check_variants(built, progress)
         draft.add_variants([v for v in built if v.refused is None])
-        if cuts:
-            draft.split(cuts)
         progress(f"writing {out}")
         digest, trust_warnings = write_bundle(draft, out)
 
@@ -215,16 +218,26 @@ def export_bundle(
 
 
 @contextmanager
-def _opened(draft: BundleDraft) -> Iterator[Segmenter]:
-    """The draft as fuseg itself runs it."""
+def _opened(
+    draft: BundleDraft, stand_ins: Sequence[StandIn]
+) -> Iterator[tuple[Segmenter, list[WithoutSensors]]]:
+    """The draft as fuseg itself runs it, and as it runs without sensors."""
     with tempfile.TemporaryDirectory(prefix="fuseg-") as folder:
         path = Path(folder, "draft.fuseg")
         digest = bundle.write(path, draft.manifest, draft.members)
-        yield load(path, backend="onnxruntime", threads=1, trust=digest)
+
+        def opened(missing: Mapping[str, Any]) -> Segmenter:
+            return load(
+                path, backend="onnxruntime", threads=1, trust=digest, missing=missing
+            )
+
+        found = opened({})
+        yield found, [WithoutSensors(s, draft.manifest, opened) for s in stand_ins]
 
 
 def _compare(
     segmenter: Segmenter,
+    others: Sequence[WithoutSensors],
     tried: Tried,
     graphs: NetworkGraphs,
     frames: ExportFrames,
@@ -234,19 +247,29 @@ def _compare(
         shapes = {state.tensor: tried.example[state.tensor].shape for state in states}
         return Recurrent(program, states, shapes, lambda p: p.tensor)
 
-    outputs = graphs.compared
-    programs = {"torch": torch_program(tried.network, list(tried.example), outputs)}
+    outputs, names = graphs.compared, list(tried.example)
+    own = [*graphs.outputs, *graphs.states]
+    programs = {
+        "torch": together(
+            torch_program(tried.network, names, own),
+            *(torch_program(s.network, names, [s.output]) for s in graphs.stand_ins),
+        )
+    }
     for stage, graph in graphs.stages.items():
         programs[stage] = onnx_program(graph, outputs)
     return compare(
-        _packed(segmenter, frames.compared, truth_size(graphs.outputs)),
+        _packed(segmenter, others, frames.compared, truth_size(graphs.outputs)),
         {stage: carrying(program) for stage, program in programs.items()},
         outputs,
+        graphs.scored,
     )
 
 
 def _packed(
-    segmenter: Segmenter, frames: Sequence[FrameSet], size: tuple[int, int] | None
+    segmenter: Segmenter,
+    others: Sequence[WithoutSensors],
+    frames: Sequence[FrameSet],
+    size: tuple[int, int] | None,
 ) -> Iterator[tuple[PackedFrame, dict[str, NDArray[Any]]]]:
     """Frames as the runtime packs them, and its results of the network's own size."""
     first = frame_inputs(segmenter.manifest.sensors)[0].name
@@ -257,7 +280,10 @@ def _packed(
         height, width = frame.arrays[first].shape[:2]
         tensors = segmenter.preprocess(**frame.arrays)
         packed = PackedFrame(tensors, truth, (height, width))
-        yield packed, usable_results(segmenter, frame.arrays, size)
+        results = usable_results(segmenter, frame.arrays, size)
+        for other in others:
+            results |= other(frame.arrays, size)
+        yield packed, results
 
 
 @contextmanager

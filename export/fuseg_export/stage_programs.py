@@ -13,7 +13,7 @@ from .frames.packing import Tensors
 from .ort_session import open_cpu_session
 from .outputs.base import ExportedOutput, Prediction
 
-__all__ = ["Program", "onnx_program", "torch_program"]
+__all__ = ["Program", "onnx_program", "together", "torch_program"]
 
 Program = Callable[[Tensors], Mapping[str, Prediction]]  # by output name
 
@@ -35,6 +35,15 @@ def torch_program(
                 output.name: output.of_torch(tensor, tap.seen)
                 for output, tensor in zip(outputs, returned, strict=True)
             }
+
+    return program
+
+
+def together(*programs: Program) -> Program:
+    """All of their outputs."""
+
+    def program(tensors: Tensors) -> dict[str, Prediction]:
+        return {n: found for each in programs for n, found in each(tensors).items()}
 
     return program
 

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 
 import onnx
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fuseg.errors import ArgumentError, ExportError
 
 from .errors import first_sentence
-from .network.outputs import SelectedOutputs
 from .passes.rewrite import free
 from .passes.tidy import all_nodes, tidy
 from .stdout import stdout_to
@@ -54,7 +53,7 @@ class Exported:
 
 
 def to_onnx(
-    network: SelectedOutputs,
+    network: nn.Module,
     example: Mapping[str, Tensor],
     opset: int,
     outputs: Sequence[str] = ("output",),
@@ -103,7 +102,7 @@ def to_onnx(
 
 
 def _by_torchscript(
-    network: SelectedOutputs,
+    network: nn.Module,
     example: Mapping[str, Tensor],
     outputs: Sequence[str],
     opset: int,
@@ -136,7 +135,7 @@ def _by_torchscript(
 
 
 def _by_dynamo(
-    network: SelectedOutputs,
+    network: nn.Module,
     example: Mapping[str, Tensor],
     outputs: Sequence[str],
     opset: int,

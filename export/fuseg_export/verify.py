@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,7 @@ def compare(
     frames: Iterable[tuple[PackedFrame, Results]],
     programs: Mapping[str, Program],
     outputs: Sequence[ExportedOutput],
+    scored: Collection[str] | None = None,
 ) -> list[StageResult]:
     """Run all programs on all frames and compare each with the one before it.
 
@@ -31,7 +32,8 @@ def compare(
             with states, one sequence.
         programs: By stage, torch first. The last one's tensors stand for the runtime's.
         outputs: What they give, states' next values included, which the runtime does
-            not show. The truth is the first segmentation's.
+            not show.
+        scored: Those that the truth is of; None: the first segmentation.
 
     Returns:
         For each program but the first, and for the runtime, a result for each output.
@@ -46,7 +48,8 @@ def compare(
         stage: {output.name: output.differences() for output in outputs}
         for stage, _ in pairs
     }
-    scored, asked_for = main_first(outputs)[0].name, truth_size(outputs)
+    scored = [main_first(outputs)[0].name] if scored is None else scored
+    asked_for = truth_size(outputs)
     for frame, results in frames:
         seen = {stage: program(frame.tensors) for stage, program in programs.items()}
         for output in outputs:
@@ -62,7 +65,7 @@ def compare(
                     expected = output.at_camera(
                         expected, frame.camera, asked_for or frame.camera
                     )
-                truth = frame.truth if output.name == scored else None
+                truth = frame.truth if output.name in scored else None
                 sums[stage][output.name].add(expected, got, truth)
     return [
         differences.result(stage, against)

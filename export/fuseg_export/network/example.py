@@ -16,6 +16,7 @@ from fuseg.manifest import input_shapes
 from ..errors import first_sentence
 from ..frames.frame_set import FrameSet
 from ..outputs import KINDS, ExportedOutput, OutputRequest
+from ..parts.trial import StandIn, Trial
 from ..recurrent import NextState
 from ..reference import preprocess
 from .outputs import Path, SelectedOutputs, choose, find, take
@@ -34,6 +35,8 @@ class Tried:
         outputs, states: What it returns.
         paths: Of the outputs, in what the user's network returns.
         notes: What was chosen without the user, a sentence each.
+        trial: The network's parts; None if it has none.
+        stand_ins: The outputs as stand-ins among them make them.
     """
 
     network: SelectedOutputs
@@ -42,6 +45,8 @@ class Tried:
     states: tuple[NextState, ...]
     paths: tuple[Path, ...]
     notes: tuple[str, ...]
+    trial: Trial | None = None
+    stand_ins: tuple[StandIn, ...] = ()
 
 
 def try_network(target: Target, frame: FrameSet) -> Tried:
@@ -51,7 +56,8 @@ def try_network(target: Target, frame: FrameSet) -> Tried:
         ArgumentError: See `outputs.choose` and `outputs.find`; or the shape of a state
             is not known.
         ExportError: It fails, gives an output that is none of its kind or not finite, a
-            state of another shape, or two results for one input.
+            state of another shape, or two results for one input; or its parts fail or
+            compute something else.
     """
     tensors = preprocess(target.inputs, frame.arrays)
     example = {
@@ -67,11 +73,16 @@ def try_network(target: Target, frame: FrameSet) -> Tried:
         for kept in target.states
     ]
     paths, notes = _paths(returned, target.outputs, nexts)
+    trial = None
+    if target.parts:
+        trial = Trial(target.pieces, target.parts, example)
+    shapes = input_shapes(target.inputs)
     outputs: list[ExportedOutput] = []
     for request, path in zip(target.outputs, paths, strict=True):
         one, two = take(returned, path), take(again, path)
-        make = KINDS[request.kind]
-        outputs.append(make(request, one, input_shapes(target.inputs)))
+        if trial is not None:
+            request = trial.take(request, one)
+        outputs.append(KINDS[request.kind](request, one, shapes))
         _require_usable(request.name if request.named else "", one, two)
     for kept, path in zip(target.states, nexts, strict=True):
         name = kept.state.tensor
@@ -89,6 +100,8 @@ def try_network(target: Target, frame: FrameSet) -> Tried:
         tuple(NextState(kept.state) for kept in target.states),
         tuple(paths),
         tuple(notes),
+        trial,
+        () if trial is None else trial.stand_ins(shapes),
     )
 
 

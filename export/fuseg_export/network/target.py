@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from torch import nn
-from torch.jit import ScriptModule
 
-from fuseg.errors import ArgumentError, ExportError
+from fuseg.errors import ArgumentError
 from fuseg.manifest import ImageInput, input_shapes
 
-from ..errors import first_sentence
 from ..models import REFERENCE
 from ..outputs import OutputRequest
+from ..parts.records import Part
+from ..parts.rules import make_pieces, require_weights, with_siblings
+from ..passes.split import Piece
+from .factory import build, name_of
 from .input_options import describe, make_inputs, override
 from .output_options import make_requests
 from .spec import Spec, parse_classes, read_spec
 from .state_options import StateRequest, make_states
-from .wrappers import unwrapped
 
 __all__ = [
     "NetworkOptions",
     "Target",
     "TensorShape",
-    "build_network",
     "resolve",
 ]
 
 TensorShape = tuple[int, int, int, int]
-_WEIGHTS = (".bin", ".ckpt", ".pkl", ".pt", ".pth", ".safetensors")
 
 
 @dataclass(frozen=True)
@@ -78,6 +72,8 @@ class Target:
         adapted: What was taken off the network, a sentence each.
         split: The inputs that the spec file gives a graph of their own.
         states: What the network hands on to itself.
+        parts: By name, those that the factory gave; none of a network that is one.
+        pieces: The graphs that they become, in the same order.
     """
 
     word: str
@@ -90,6 +86,8 @@ class Target:
     adapted: tuple[str, ...] = ()
     split: tuple[str, ...] = ()
     states: tuple[StateRequest, ...] = ()
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    pieces: tuple[Piece, ...] = ()
 
 
 def resolve(
@@ -107,7 +105,7 @@ def resolve(
     Args:
         word: A reference model's name, or ``package.module:factory``; modules in the
             working directory are found as installed ones are. ``factory()`` must give
-            a ``torch.nn.Module``.
+            a ``torch.nn.Module``, or `Parts`.
         inputs, stacks: See ``make_inputs``; reference models bring their own.
         outputs: See ``make_requests``.
         states: See ``make_states``.
@@ -137,14 +135,25 @@ def resolve(
         named = named or model.classes
         ignore = model.ignore
     else:
-        _, _, name = _split(word)
+        name = name_of(word)
         sensors, ignore = make_inputs(inputs, stacks, said.inputs), 255
+    built, taken_off = build(word)
+    parts = built.parts
+    if parts and (states or said.states):
+        raise ArgumentError(
+            "--state must be absent for a network of parts: export it as one network, "
+            "or without the state."
+        )
+    pieces = make_pieces(parts, list(input_shapes(sensors)))
+    if parts:
+        require_weights(parts, built.whole)
+        sensors = with_siblings(sensors, pieces, said.inputs)
+    if word not in REFERENCE:
         notes += map(describe, sensors)
-    network, taken_off = unwrapped(_build(word))
     return Target(
         word=word,
         name=name,
-        network=_ready(network),
+        network=built.whole,
         inputs=sensors,
         outputs=make_requests(
             outputs,
@@ -157,117 +166,6 @@ def resolve(
         split=said.split or (),
         states=make_states(states, said.states, list(input_shapes(sensors))),
         notes=tuple(notes),
+        parts=parts,
+        pieces=pieces,
     )
-
-
-def build_network(word: str) -> nn.Module:
-    """Build the network that ``word`` names, ready to infer: float32, eval, CPU.
-
-    What training put around it is taken off, see ``unwrapped``.
-
-    Raises:
-        ArgumentError: There is no such module or factory, or it needs arguments.
-        ExportError: Importing or calling it fails.
-    """
-    return _ready(unwrapped(_build(word))[0])
-
-
-def _build(word: str) -> nn.Module:
-    if word in REFERENCE:
-        return REFERENCE[word].build()
-    with _working_directory_importable():
-        factory = _find(word)
-        try:
-            network = factory()
-        except Exception as err:  # foreign code may raise anything
-            raise ExportError(f"{word}() failed: {first_sentence(err)}.") from err
-    if not isinstance(network, nn.Module):
-        raise ArgumentError(
-            f"{word}() must return a torch.nn.Module, got {type(network).__name__}."
-        )
-    if isinstance(network, ScriptModule):
-        raise ArgumentError(
-            f"{word}() must return a torch.nn.Module as it was written, got a "
-            "TorchScript one: return the module that was scripted or traced."
-        )
-    return network
-
-
-def _ready(network: nn.Module) -> nn.Module:
-    return network.cpu().float().eval().requires_grad_(False)
-
-
-def _split(word: str) -> tuple[str, str, str]:
-    module, colon, factory = word.partition(":")
-    if not all(part.isidentifier() for part in (*module.split("."), factory)):
-        hint = _hint(Path(module), factory)
-        raise ArgumentError(
-            f"the target must be one of {', '.join(REFERENCE)}, or "
-            f"package.module:factory, got {word}{hint}."
-        )
-    return module, colon, factory
-
-
-def _hint(path: Path, factory: str) -> str:
-    """What to write instead of a file's name; nothing if it is none."""
-    suffix = path.suffix.lower()
-    if suffix == ".onnx":
-        return (
-            ": ONNX files are not taken; name the function that makes the PyTorch "
-            "network, and its weights with --checkpoint"
-        )
-    if suffix in _WEIGHTS:
-        return (
-            ": a file of weights goes to --checkpoint; the target is the function that "
-            "makes the network"
-        )
-    if suffix != ".py" or not path.stem.isidentifier():
-        return ""
-    where = "" if path.parent == Path() else f", in the folder {path.parent}"
-    return (
-        f": a module goes by its name, {path.stem}:{factory or 'FUNCTION'}{where}"
-        + f"; FUNCTION is the one in {path.name} that makes the network" * (not factory)
-    )
-
-
-def _find(word: str) -> Callable[[], Any]:
-    module_name, _, name = _split(word)
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as err:
-        if err.name is None or not f"{module_name}.".startswith(f"{err.name}."):
-            raise ExportError(
-                f"importing {module_name} failed: {first_sentence(err)}."
-            ) from err
-        raise ArgumentError(
-            f"the target {word} names the module {module_name}, which is neither "
-            f"installed nor in the working directory."
-        ) from err
-    except Exception as err:  # foreign code may raise anything
-        raise ExportError(
-            f"importing {module_name} failed: {first_sentence(err)}."
-        ) from err
-    factory = getattr(module, name, None)
-    if isinstance(factory, nn.Module):  # callable, but with frames
-        raise ArgumentError(
-            f"the target {word} must name a function that makes the network, got the "
-            f"network itself: write def build(): return {name} into {module_name}, and "
-            f"give {module_name}:build."
-        )
-    if not callable(factory):
-        raise ArgumentError(
-            f"the target {word} must name a function or class of {module_name}, "
-            f"which has no such {name}."
-        )
-    return factory  # type: ignore[no-any-return]
-
-
-@contextmanager
-def _working_directory_importable() -> Iterator[None]:
-    here = os.getcwd()
-    sys.path.insert(0, here)
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        sys.path.remove(here)

@@ -41,6 +41,7 @@ class OutputRequest:
         settings: Keys of the kind's record in a manifest; what is missing has a
             default, or is found in the graph.
         named: Whether the user named it, or there is but one.
+        tensor: What the manifest calls its tensor; None: as the kind does.
     """
 
     name: str
@@ -48,6 +49,7 @@ class OutputRequest:
     path: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     named: bool = True
+    tensor: str | None = None
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class Plain(ABC):
 
     @property
     def exported_as(self) -> str:
-        return self.name
+        return self.tensor
 
     @property
     def is_cut(self) -> bool:
@@ -132,7 +132,7 @@ def record_of(
         ArgumentError: A key is not the record's, or a value is not allowed.
     """
     dtype, shape = str(returned.dtype).removeprefix("torch."), returned.shape
-    fixed = {"name": request.name, "tensor": request.name}
+    fixed = {"name": request.name, "tensor": request.tensor or request.name}
     try:
         made: m.Output = record.from_json({**given, **request.settings, **fixed})
         made.require_fits(dtype, tuple(shape))

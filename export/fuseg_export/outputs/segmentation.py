@@ -86,8 +86,8 @@ class Segmentation:
     def cut(
         self, model: onnx.ModelProto, index: int
     ) -> tuple[onnx.ModelProto, Segmentation]:
-        wanted = "logits" if self.name == "labels" else f"{self.name}_logits"
-        made, tail = cut_tail(model, index, wanted)
+        usual = "logits" if self.name == "labels" else f"{self.name}_logits"
+        made, tail = cut_tail(model, index, self.request.tensor or usual)
         scores = made.graph.output[index]
         channels = scores.type.tensor_type.shape.dim[1].dim_value
         settings = self.request.settings

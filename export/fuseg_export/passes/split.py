@@ -1,16 +1,18 @@
-"""Cut a network in two: what one input alone decides, and the rest.
+"""Cut a network into graphs: at values that are named, or where an input's own end.
 
-1. A value that depends on the input and on no other is made by the input's graph.
+1. For ``--split`` a value that depends on the input and on no other is made by the
+   input's graph.
 2. What the rest reads of those crosses. Where a node in front of the cut only makes the
    value larger, its own input crosses in its place.
 3. A variant is cut at the same values, by name, whatever stands between them there, so
-   that any variant of one graph fits any of the other; each crosses as float32.
+   that any variant of one graph fits any of the others; what is float16 there crosses
+   as float32.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import onnx
@@ -21,9 +23,21 @@ from fuseg.errors import ArgumentError, ExportError
 
 from .rewrite import bodies, read, static_shape
 
-__all__ = ["Cut", "about", "cut_at", "find_cut", "find_cuts"]
+__all__ = [
+    "MAIN",
+    "Cut",
+    "Piece",
+    "about",
+    "cut_out",
+    "find_cut",
+    "find_cuts",
+    "in_pieces",
+]
+
+MAIN = "net"  # the graph's name where the user names none
 
 _LEAST_SHARE = 0.05  # of multiply-adds; below, a border costs more than it saves
+_ENDS = (TensorProto.FLOAT, TensorProto.INT64)  # what crosses
 _CHEAP = (
     *("Cast", "Expand", "Flatten", "Identity", "Relu", "Reshape", "Resize"),
     *("Sigmoid", "Squeeze", "Tile", "Transpose", "Unsqueeze"),
@@ -31,20 +45,52 @@ _CHEAP = (
 
 
 @dataclass(frozen=True)
-class Cut:
-    """Where a network is cut in two.
+class Piece:
+    """One of the graphs that a network is cut into.
 
     Attributes:
-        tensor: The input that the first part reads.
-        crossing: What the second part reads of the first, by name.
-        shapes: Of these.
-        share: The first part's share of the multiply-adds.
+        name, reads, writes, stands_in_for: As in the manifest.
+        inside: What the network's graph calls what is written, in order; empty: the
+            same.
+    """
+
+    name: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    stands_in_for: str | None = None
+    inside: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The network's values that are written."""
+        return self.inside or self.writes
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where what one input alone decides ends.
+
+    Attributes:
+        tensor: The input.
+        crossing: What the rest reads of that, by name.
+        share: Of the multiply-adds that come before.
     """
 
     tensor: str
     crossing: tuple[str, ...]
-    shapes: tuple[tuple[int, ...], ...]
     share: float
+
+
+def in_pieces(network: onnx.ModelProto, cuts: Sequence[Cut] = ()) -> tuple[Piece, ...]:
+    """A graph for each cut's input, and one for the rest."""
+    alone = [cut.tensor for cut in cuts]
+    given = [value.name for value in network.graph.input if value.name not in alone]
+    crossing = [name for cut in cuts for name in cut.crossing]
+    made = tuple(value.name for value in network.graph.output)
+    return (
+        *(Piece(f"{c.tensor}-encoder", (c.tensor,), c.crossing) for c in cuts),
+        Piece(MAIN, (*given, *crossing), made),
+    )
 
 
 def find_cuts(
@@ -93,13 +139,12 @@ def find_cut(network: onnx.ModelProto, tensor: str) -> Cut:
         )
     sources = _sources(graph)
     own = frozenset([tensor])
-    crossing: dict[str, tuple[int, ...]] = {}
+    crossing: dict[str, None] = {}
     for value, used in sources.items():
         if used == own and not value.is_graph_input():
             outside = (n for n in value.consumers() if sources[n.outputs[0]] != own)
             if any(True for _ in outside) or value.is_graph_output():
-                chosen = _smaller(value, sources)
-                crossing[chosen.name or ""] = static_shape(chosen) or ()
+                crossing[_smaller(value, sources).name or ""] = None
     costs = {node: _multiply_adds(node) for node in graph}
     alone = sum(cost for n, cost in costs.items() if sources[n.outputs[0]] == own)
     share = alone / max(1, sum(costs.values()))
@@ -109,40 +154,33 @@ def find_cut(network: onnx.ModelProto, tensor: str) -> Cut:
             f"multiply-adds or more in a graph of its own, got {share:.1%}: the "
             "network mixes its inputs too early to gain from it."
         )
-    return Cut(tensor, tuple(crossing), tuple(crossing.values()), share)
+    return Cut(tensor, tuple(crossing), share)
 
 
-def cut_at(
-    network: onnx.ModelProto, cuts: Sequence[Cut]
-) -> tuple[list[onnx.ModelProto], onnx.ModelProto]:
-    """The parts of a variant: one for each cut, and the rest.
+def cut_out(network: onnx.ModelProto, pieces: Sequence[Piece]) -> list[onnx.ModelProto]:
+    """The graphs of these pieces, of one variant of a network.
 
     Raises:
         ExportError: The variant has no such value.
     """
+    ends = [v.name for v in (*network.graph.input, *network.graph.output)]
+    if [sorted((*p.reads, *p.values)) for p in pieces] == [sorted(ends)]:
+        return [network]  # all of it, and as it is
     whole = onnx.shape_inference.infer_shapes(network, data_prop=True)
-    known = {v.name: v for v in (*whole.graph.value_info, *whole.graph.input)}
-    for cut in cuts:
-        for name in cut.crossing:
+    graph = whole.graph
+    known = {v.name for v in (*graph.value_info, *graph.input, *graph.output)}
+    extract = onnx.utils.Extractor(whole).extract_model
+    made = []
+    for piece in pieces:
+        for name in (*piece.reads, *piece.values):
             if name not in known:
                 raise ExportError(
-                    f"--split {cut.tensor}: this variant has no value {name}: export "
-                    "it without --split, or without this precision."
+                    f"graph {piece.name}: this variant has no value {name}: export it "
+                    "as one graph, or without this precision."
                 )
-    extract = onnx.utils.Extractor(whole).extract_model
-    parts = [
-        _with_float32(extract([cut.tensor], list(cut.crossing)), cut) for cut in cuts
-    ]
-    crossing = [name for cut in cuts for name in cut.crossing]
-    others = [
-        value.name
-        for value in whole.graph.input
-        if value.name not in {cut.tensor for cut in cuts}
-    ]
-    rest = extract([*others, *crossing], [v.name for v in whole.graph.output])
-    for cut in cuts:
-        rest = _with_float32(rest, cut)
-    return parts, rest
+        made.append(extract(list(piece.reads), list(piece.values)))
+        _close(made[-1].graph, piece)
+    return made
 
 
 def _sources(graph: ir.Graph) -> dict[ir.Value, frozenset[str]]:
@@ -183,31 +221,25 @@ def _multiply_adds(node: ir.Node) -> int:
     return made * shapes[0][-1]
 
 
-def _with_float32(model: onnx.ModelProto, cut: Cut) -> onnx.ModelProto:
-    """What crosses as float32: cast where this part has it in another type."""
-    graph = model.graph
+def _close(graph: onnx.GraphProto, piece: Piece) -> None:
+    """Give a piece's graph ends of its own names, float32 or int64."""
     del graph.value_info[:]
-    for value in _crossing(graph.output, cut):
-        inner = f"{value.name}_inside"
-        _rename(graph, value.name, inner)
-        graph.node.append(helper.make_node("Cast", [inner], [value.name], to=1))
-        value.type.tensor_type.elem_type = TensorProto.FLOAT
-    for value in _crossing(graph.input, cut):
-        inner, kind = f"{value.name}_inside", value.type.tensor_type.elem_type
-        _rename(graph, value.name, inner)
-        cast = helper.make_node("Cast", [value.name], [inner], to=kind)
-        graph.node.insert(0, cast)
-        value.type.tensor_type.elem_type = TensorProto.FLOAT
-    return model
-
-
-def _crossing(
-    values: Sequence[onnx.ValueInfoProto], cut: Cut
-) -> Iterator[onnx.ValueInfoProto]:
-    for value in values:
-        other = value.type.tensor_type.elem_type != TensorProto.FLOAT
-        if value.name in cut.crossing and other:
-            yield value
+    for value, name in zip(graph.output, piece.writes, strict=True):
+        if value.type.tensor_type.elem_type not in _ENDS:
+            _rename(graph, value.name, f"{name}_inside")
+            cast = helper.make_node("Cast", [f"{name}_inside"], [name], to=_ENDS[0])
+            graph.node.append(cast)
+            value.type.tensor_type.elem_type = _ENDS[0]
+        else:
+            _rename(graph, value.name, name)
+        value.name = name
+    for value in graph.input:
+        kind, inner = value.type.tensor_type.elem_type, f"{value.name}_inside"
+        if kind not in _ENDS:
+            _rename(graph, value.name, inner)
+            cast = helper.make_node("Cast", [value.name], [inner], to=kind)
+            graph.node.insert(0, cast)
+            value.type.tensor_type.elem_type = _ENDS[0]
 
 
 def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:

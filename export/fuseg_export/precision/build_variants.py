@@ -54,6 +54,7 @@ def build_int8(
     *,
     budget: Budget,
     states: Sequence[State] = (),
+    scored: Collection[str] | None = None,
     progress: Callable[[str], None],
 ) -> list[BuiltVariant]:
     """INT8 for CPUs, for TensorRT and, if the opset is 17 or lower, for TensorRT 8.
@@ -65,6 +66,7 @@ def build_int8(
         frames: That decide which layers stay in float.
         budget: What the variants may lose on these frames.
         states: Of the network.
+        scored: The tasks that the frames' truth is of, see `evaluate`.
     """
     builder = _Int8Builder(network, ranges)
 
@@ -77,6 +79,7 @@ def build_int8(
             frames,
             budget=budget,
             states=states,
+            scored=scored,
             progress=progress,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,7 @@ def evaluate(
     fp32: NetworkFunction,
     variants: Mapping[str, NetworkFunction],
     tasks: Mapping[str, Task],
+    scored: Collection[str] | None = None,
 ) -> dict[str, Evaluation]:
     """Run all variants on all frames; one frame is in memory at a time.
 
@@ -62,7 +63,8 @@ def evaluate(
         frames: Of a network with states, one sequence; each variant has its own.
         fp32: The float32 network.
         variants: By name; may be empty.
-        tasks: By output name. The truth of the frames is the first one's.
+        tasks: By output name.
+        scored: Those that the frames' truth is of; None: the first.
 
     Returns:
         By output name.
@@ -71,17 +73,16 @@ def evaluate(
         ArgumentError: There is no frame.
     """
     tallies = {name: task.tally(variants) for name, task in tasks.items()}
-    count = 0
+    scored, count = [*tasks][:1] if scored is None else scored, 0
     restart(fp32, *variants.values())
     for frame in frames:
         count += 1
         own = fp32(frame.tensors)
         found = {name: variant(frame.tensors) for name, variant in variants.items()}
-        truth = frame.truth
         for name, task in tasks.items():
             others = {variant: given[task.tensor] for variant, given in found.items()}
+            truth = frame.truth if name in scored else None
             tallies[name].add(truth, own[task.tensor], others)
-            truth = None
     if not count:
         raise ArgumentError("variants must be evaluated on at least one frame, got 0.")
     return {name: tally.done() for name, tally in tallies.items()}

@@ -20,6 +20,7 @@ from ..network.target import Target
 from ..outputs import main_first, truth_size
 from ..outputs.base import Task
 from ..outputs.comparison import Evaluation
+from ..passes.split import cut_out, in_pieces
 from ..recurrent import SEQUENCE, Recurrent, along_sequences, sequence_length
 from .build_variants import build_fp16, build_fp32, build_int8
 from .built_variant import BuiltVariant
@@ -105,14 +106,17 @@ def make_variants(
             data.search_frames(along=bool(states)),
             budget=precision.budget.halved(),
             states=states,
+            scored=graphs.scored,
             progress=progress,
         )
     progress(f"evaluating {len(built) - 1} variants on {len(data.held_out)} frames")
     functions = {variant.name: variant.function(states) for variant in built}
     variants = {v.name: functions[v.name] for v in built[1:]}
-    found = evaluate(data.held_out_frames(), functions["fp32"], variants, tasks)
+    found = evaluate(
+        data.held_out_frames(), functions["fp32"], variants, tasks, graphs.scored
+    )
     progress("timing the variants")
-    timed = _timed([_with_results(variant, found) for variant in built])
+    timed = _timed([_with_results(variant, found) for variant in built], graphs)
     fp32 = timed[0]
     final = [replace(v, refused=_refused(v, fp32, precision)) for v in timed]
     _require_kept(final, precision)
@@ -157,7 +161,7 @@ def _fp32_alone(
     worst: Sequence[int] = range(min(len(dataset), _SHOWN))
     if dataset[0].truth is not None:
         progress(f"scoring fp32 on {len(dataset)} frames")
-        found = evaluate(data.held_out_frames(), function, {}, tasks)
+        found = evaluate(data.held_out_frames(), function, {}, tasks, graphs.scored)
         worst = next(iter(found.values())).worst_frames
         fp32 = _with_results(fp32, found)
     frames.require_scored(fp32.score)
@@ -236,9 +240,14 @@ def _worst(found: Mapping[str, Evaluation]) -> dict[int, tuple[str, ...]]:
     return worst
 
 
-def _timed(built: Sequence[BuiltVariant]) -> list[BuiltVariant]:
+def _timed(built: Sequence[BuiltVariant], graphs: NetworkGraphs) -> list[BuiltVariant]:
+    """With the times of a run of all but stand-ins, which never run beside it."""
+    others = {stand_in.output.record.tensor for stand_in in graphs.stand_ins}
+    (whole,) = in_pieces(graphs.network)
+    whole = replace(whole, writes=tuple(n for n in whole.writes if n not in others))
     on_a_cpu = [v for v in built if {"any", "cpu"} & set(v.targets)]
-    found = zip(on_a_cpu, median_ms([v.model for v in on_a_cpu]), strict=True)
+    models = [cut_out(v.model, [whole])[0] for v in on_a_cpu]
+    found = zip(on_a_cpu, median_ms(models), strict=True)
     times = {v.name: ms for v, ms in found}
     return [replace(v, times=times.get(v.name, {})) for v in built]
 

@@ -85,6 +85,7 @@ def search(
     *,
     budget: Budget,
     states: Sequence[State] = (),
+    scored: Collection[str] | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> MixedPrecision:
     """Keep in float what must be, and no more than a greedy search finds.
@@ -98,12 +99,13 @@ def search(
         quantize: Gives the variant in which these nodes stay in float.
         frames: Of the calibration, not those that the variant is evaluated on later.
         states: Of the network, which each variant hands on by itself.
+        scored: See `evaluate`.
     """
     fp32, main = network_function(network, states), next(iter(tasks))
 
     def comparisons(kept: Collection[str]) -> dict[str, Comparison]:
         variant = {"": network_function(quantize(kept), states)}
-        found = evaluate(frames, fp32, variant, tasks)
+        found = evaluate(frames, fp32, variant, tasks, scored)
         return {name: evaluation.comparisons[""] for name, evaluation in found.items()}
 
     all_int8 = comparisons(())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 from .schema import Record, require, require_unique, within
 from .variants import require_member
@@ -89,8 +89,24 @@ class State(Record):
     when_skipped: Literal["reset", "hold"] = "reset"
 
 
+class Step(Protocol):
+    """What decides when a graph runs."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def reads(self) -> tuple[str, ...]: ...
+
+    @property
+    def writes(self) -> tuple[str, ...]: ...
+
+    @property
+    def stands_in_for(self) -> str | None: ...
+
+
 def runnable(
-    graphs: Sequence[Graph], gone: Collection[str]
+    graphs: Sequence[Step], gone: Collection[str]
 ) -> tuple[tuple[int, ...], frozenset[str]]:
     """What runs while inputs' tensors have no frame, a stand-in in its graph's place.
 

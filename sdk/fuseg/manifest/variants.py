@@ -67,7 +67,8 @@ class Verification(Record):
         miou: Against true labels, if there were any.
         ignored_share: The share of true labels that ``miou`` leaves out.
         absent: Classes that do not occur in the true labels; ``miou`` leaves them out.
-        output: The output that was compared, of a bundle with several.
+        output: The output that was compared, of a bundle with several; or
+            ``OUTPUT-by-GRAPH``, as a stand-in makes it.
     """
 
     stage: str

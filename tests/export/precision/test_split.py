@@ -13,7 +13,7 @@ from fuseg.errors import ArgumentError, ExportError
 from fuseg_export.frames import selection
 from fuseg_export.ort_session import open_cpu_session
 from fuseg_export.passes.fold_slices import fold_slices
-from fuseg_export.passes.split import cut_at, find_cut, find_cuts
+from fuseg_export.passes.split import cut_out, find_cut, find_cuts, in_pieces
 from fuseg_export.precision.options import Budget, Precision
 
 FREE = Budget(miou_drop=1, class_drop=1, agreement=0.9)
@@ -133,8 +133,9 @@ def test_a_value_that_is_cheap_to_make_is_made_by_who_reads_it():
     cut = find_cut(early(mixed_first=False), "b")
     assert cut.crossing == ("d",)  # not the Relu's e
     assert cut.share == pytest.approx(1 / 3)
-    (part,), rest = cut_at(early(mixed_first=False), [cut])
-    assert [node.op_type for node in part.graph.node] == ["Conv"]
+    model = early(mixed_first=False)
+    encoder, rest = cut_out(model, in_pieces(model, [cut]))
+    assert [node.op_type for node in encoder.graph.node] == ["Conv"]
     assert [node.op_type for node in rest.graph.node] == ["Conv", "Relu", "Add", "Conv"]
 
 
@@ -216,7 +217,9 @@ def test_a_part_that_is_cut_through_stays():
 
 def test_a_variant_without_the_value_is_refused():
     model = early(mixed_first=False)
-    cut = find_cut(model, "b")
+    pieces = in_pieces(model, [find_cut(model, "b")])
     model.graph.node[1].output[0] = model.graph.node[2].input[0] = "renamed"
-    with pytest.raises(ExportError, match=r"^--split b: this variant has no value d:"):
-        cut_at(model, [cut])
+    with pytest.raises(
+        ExportError, match=r"^graph b-encoder: this variant has no value d"
+    ):
+        cut_out(model, pieces)

@@ -13,11 +13,13 @@ from fuseg.bundle import Bundle
 from fuseg.cuda import Device
 
 
-def backends_of(opened: Bundle, kind: str, device: Device) -> dict[str, Any]:
-    """Of the members ``GRAPH.onnx``; ``kind`` is the fixture's."""
+def backends_of(
+    opened: Bundle, kind: str, device: Device, variant: str = "fp32"
+) -> dict[str, Any]:
+    """Of each graph in this variant; ``kind`` is the fixture's."""
     made: dict[str, Any] = {}
     for graph in opened.manifest.graphs:
-        model = opened.read(f"{graph.name}.onnx")
+        model = opened.read(graph.networks[variant].file)
         if kind == "onnxruntime-cuda":
             made[graph.name] = OnnxRuntimeCudaBackend(model, device)
             continue

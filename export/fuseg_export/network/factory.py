@@ -1,0 +1,176 @@
+"""The factory that makes a network: found by its name, and called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torch.jit import ScriptModule
+
+from fuseg.errors import ArgumentError, ExportError
+
+from ..errors import first_sentence
+from ..models import REFERENCE
+from ..parts.records import Part, Parts
+from .wrappers import unwrapped
+
+__all__ = ["build", "build_network", "name_of"]
+
+_WEIGHTS = (".bin", ".ckpt", ".pkl", ".pt", ".pth", ".safetensors")
+
+
+def name_of(word: str) -> str:
+    """The bundle's name: the factory's.
+
+    Raises:
+        ArgumentError: ``word`` is not of the form ``package.module:factory``.
+    """
+    return _split(word)[2]
+
+
+def build_network(word: str) -> nn.Module:
+    """Build the network that ``word`` names, see `build`."""
+    return build(word)[0].whole
+
+
+def build(word: str) -> tuple[Parts, tuple[str, ...]]:
+    """Build the network that ``word`` names, ready to infer: float32, eval, CPU.
+
+    What training put around it is taken off, see ``unwrapped``.
+
+    Returns:
+        The network, which has no parts if it is one, and what was taken off.
+
+    Raises:
+        ArgumentError: There is no such module or factory, or it needs arguments.
+        ExportError: Importing or calling it fails.
+    """
+    if word in REFERENCE:
+        return Parts(_ready(REFERENCE[word].build()), {}), ()
+    made = _call(word)
+    whole, taken_off = unwrapped(made.whole)
+    parts = {name: _ready_part(part) for name, part in made.parts.items()}
+    return Parts(_ready(whole), parts), taken_off
+
+
+def _call(word: str) -> Parts:
+    """What the factory gives; a network that is one has no parts."""
+    with _working_directory_importable():
+        factory = _find(word)
+        try:
+            made = factory()
+        except Exception as err:  # foreign code may raise anything
+            raise ExportError(f"{word}() failed: {first_sentence(err)}.") from err
+    given = made if isinstance(made, Parts) else Parts(made, {})
+    some = isinstance(given.parts, Mapping) and given.parts
+    if isinstance(made, Parts) and not some:
+        raise ArgumentError(
+            f"{word}() must return Parts with a dict of one part or more, got "
+            f"{given.parts!r}."
+        )
+    network = given.whole
+    if not isinstance(network, nn.Module):
+        raise ArgumentError(
+            f"{word}() must return a torch.nn.Module, got {type(network).__name__}."
+        )
+    if isinstance(network, ScriptModule):
+        raise ArgumentError(
+            f"{word}() must return a torch.nn.Module as it was written, got a "
+            "TorchScript one: return the module that was scripted or traced."
+        )
+    return given
+
+
+def _ready_part(part: Part) -> Part:
+    """With a module like the whole network; what is none is left for `parts.rules`."""
+    module = getattr(part, "module", None)
+    if not isinstance(part, Part) or not isinstance(module, nn.Module):
+        return part
+    return replace(part, module=_ready(unwrapped(module)[0]))
+
+
+def _ready(network: nn.Module) -> nn.Module:
+    return network.cpu().float().eval().requires_grad_(False)
+
+
+def _split(word: str) -> tuple[str, str, str]:
+    module, colon, factory = word.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), factory)):
+        hint = _hint(Path(module), factory)
+        raise ArgumentError(
+            f"the target must be one of {', '.join(REFERENCE)}, or "
+            f"package.module:factory, got {word}{hint}."
+        )
+    return module, colon, factory
+
+
+def _hint(path: Path, factory: str) -> str:
+    """What to write instead of a file's name; nothing if it is none."""
+    suffix = path.suffix.lower()
+    if suffix == ".onnx":
+        return (
+            ": ONNX files are not taken; name the function that makes the PyTorch "
+            "network, and its weights with --checkpoint"
+        )
+    if suffix in _WEIGHTS:
+        return (
+            ": a file of weights goes to --checkpoint; the target is the function that "
+            "makes the network"
+        )
+    if suffix != ".py" or not path.stem.isidentifier():
+        return ""
+    where = "" if path.parent == Path() else f", in the folder {path.parent}"
+    return (
+        f": a module goes by its name, {path.stem}:{factory or 'FUNCTION'}{where}"
+        + f"; FUNCTION is the one in {path.name} that makes the network" * (not factory)
+    )
+
+
+def _find(word: str) -> Callable[[], Any]:
+    module_name, _, name = _split(word)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as err:
+        if err.name is None or not f"{module_name}.".startswith(f"{err.name}."):
+            raise ExportError(
+                f"importing {module_name} failed: {first_sentence(err)}."
+            ) from err
+        raise ArgumentError(
+            f"the target {word} names the module {module_name}, which is neither "
+            f"installed nor in the working directory."
+        ) from err
+    except Exception as err:  # foreign code may raise anything
+        raise ExportError(
+            f"importing {module_name} failed: {first_sentence(err)}."
+        ) from err
+    factory = getattr(module, name, None)
+    if isinstance(factory, nn.Module):  # callable, but with frames
+        raise ArgumentError(
+            f"the target {word} must name a function that makes the network, got the "
+            f"network itself: write def build(): return {name} into {module_name}, and "
+            f"give {module_name}:build."
+        )
+    if not callable(factory):
+        raise ArgumentError(
+            f"the target {word} must name a function or class of {module_name}, "
+            f"which has no such {name}."
+        )
+    return factory  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _working_directory_importable() -> Iterator[None]:
+    here = os.getcwd()
+    sys.path.insert(0, here)
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(here)
