@@ -17,7 +17,7 @@ from fuseg_export.network.spec import default_classes
 from fuseg_export.outputs import OutputRequest
 from fuseg_export.outputs.base import Prediction
 from fuseg_export.outputs.segmentation import Segmentation
-from fuseg_export.passes.cut_tail import CutTail
+from fuseg_export.passes.cut_tail import CutTail, find_tail
 from fuseg_export.stage_programs import onnx_program, torch_program
 from fuseg_export.to_onnx import to_onnx
 from fuseg_export.verify import compare
@@ -237,6 +237,30 @@ def test_every_program_gives_what_the_network_gives(name):
     assert [r.against for r in results] == ["torch", "onnx", "torch"]
     assert all(r.label_agreement == 1 for r in results)
     assert all(r.max_abs_logit_diff < 1e-5 for r in results)
+
+
+class Tokens(Net):
+    """The same by way of tokens, whose sizes onnx does not infer."""
+
+    def forward(self, x):
+        x = self.conv(x)
+        x = x.flatten(2).unflatten(2, x.shape[2:])
+        return self.end(F.interpolate(x, SIZE, mode="bilinear", align_corners=True))
+
+
+def test_a_stage_whose_sizes_are_not_known_still_has_all_of_its_tail():
+    end, _ = ENDS["probabilities"]
+    networks = [SelectedOutputs(kind(end).eval(), [()]) for kind in (Tokens, Net)]
+    x = {"x": torch.zeros(1, 3, *SIZE)}
+    first, simplified = (to_onnx(network, x, 17).model for network in networks)
+    assert find_tail(first)[1].removed == ()
+    made = Segmentation(OutputRequest("labels", "segmentation"))
+    cut, output = made.cut(simplified, 0)
+    output = output.followed([first, simplified, cut], 0)
+    wanted = torch_program(networks[0], ["x"], [output])(feed())["labels"].tensor
+    for stage in (first, simplified, cut):
+        found = onnx_program(stage, [output])(feed())["labels"].tensor
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
 def test_a_spoilt_graph_is_caught_at_its_stage():

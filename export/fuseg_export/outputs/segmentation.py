@@ -131,8 +131,10 @@ class Segmentation:
         """What the graph lacks of the whole tail is done in torch."""
         tail = self._whole()
         nodes, own = find_tail(model, index)
-        lacking = [op for op in tail.removed if op not in own.removed]
         given = model.graph.output[index].name
+        lacking = [op for op in tail.removed if op not in own.removed]
+        if given != self.record.tensor and "ArgMax" not in own.removed:
+            lacking = []  # it is whole, even where its sizes are not known
         scores = given
         if "ArgMax" in own.removed:
             value = nodes[own.removed.index("ArgMax")].inputs[0]
