@@ -53,8 +53,8 @@ class Late(nn.Module):
         return self.head(*self.color(rgb), *self.depth(depth))
 
 
-def late():
-    net = Late()
+def late(net=None):
+    net = net or Late()
     return Parts(
         net,
         {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.machinery
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -23,9 +24,12 @@ from fuseg.backends.program_gpu import GpuProgramBackend
 from fuseg.bundle import Bundle
 from fuseg.cli import app
 from fuseg.cuda import open_device
+from fuseg.dataset.images import write_png
+from fuseg_export import graphs
 from fuseg_export.frames import selection
-from fuseg_export.network.target import NetworkOptions
+from fuseg_export.network.target import NetworkOptions, resolve
 from fuseg_export.pipeline import export_bundle
+from fuseg_export.precision import make_variants
 from fuseg_export.precision.options import Budget, Precision
 from fuseg_export.reference import preprocess
 
@@ -56,21 +60,21 @@ def on_gpu(monkeypatch):
     return load
 
 
-def export(*words):
-    given = ["export", TARGET, "--checkpoint", "late.pth", "-o", "late.fuseg"]
+def export(*words, target="late_fusion:late"):
+    given = ["export", target, "--checkpoint", "late.pth", "-o", "late.fuseg"]
     for word in INPUTS:
         given += ["--input", word]
     return CliRunner().invoke(app, [*given, *words], catch_exceptions=False)
 
 
-TARGET = "late_fusion:late"
+OF_THE_SIBLING = ("labels-by-decoder-without-depth",)
 
 
-def labels_of(network, segmenter, frames):
+def labels_of(network, inputs, frames):
     """What torch makes of frames, and where its best two scores are not a tie; of
     colour alone what the stand-in does."""
     frames = {name: frame.array for name, frame in frames.items()}
-    inputs = [entry for entry in segmenter.manifest.inputs if entry.name in frames]
+    inputs = [entry for entry in inputs if entry.name in frames]
     tensors = {
         name: torch.from_numpy(tensor.astype(np.float32))
         for name, tensor in preprocess(inputs, frames).items()
@@ -105,7 +109,7 @@ def follow(network, segmenter):
         assert result.degraded == gone
         assert result.sources["depth"].state == ("absent" if gone else "fresh")
         assert gone == ("depth: absent (no frame" in str(result.reason))
-        wanted, known = labels_of(network, segmenter, given)
+        wanted, known = labels_of(network, segmenter.manifest.inputs, given)
         assert known.mean() > 0.99
         assert len(np.unique(wanted)) > 2
         yield float(np.mean(result.labels[known] == wanted[known]))
@@ -121,7 +125,7 @@ def test_one_command_makes_a_bundle_whose_sibling_labels_while_depth_is_gone(
         for stage in json.loads(done.stdout)["stages"]
         if stage["label_agreement"] == 1
     }
-    outputs = ("labels", "labels-by-decoder-without-depth")
+    outputs = ("labels", *OF_THE_SIBLING)
     assert {(s, o) for s in ("onnx", "cut", "runtime") for o in outputs} <= stages
     for backend in installed():
         segmenter = fuseg.load("late.fuseg", backend=backend)
@@ -148,17 +152,25 @@ def test_every_graph_is_in_every_variant_and_the_sibling_is_judged_by_itself(
 ):
     monkeypatch.setattr(selection, "_CALIBRATION_ROOMS", range(1000, 1003))
     monkeypatch.setattr(selection, "_HELD_OUT_ROOMS", range(16, 19))
-    options = NetworkOptions(TARGET, Path("late.pth"), INPUTS)
+    timed = []
+
+    def median_ms(networks):
+        timed.extend(v.name for model in networks for v in model.graph.output)
+        return [{"onnxruntime": 1.0} for _ in networks]
+
+    monkeypatch.setattr(make_variants, "median_ms", median_ms)
+    options = NetworkOptions("late_fusion:late", Path("late.pth"), INPUTS)
     report = export_bundle(
         options, Path("late.fuseg"), precision=WANTED, check_tensorrt=False
     )
+    assert set(timed) == {"scores"}, "the stand-in never runs beside its part"
     names = ["fp32", "fp16", "int8-cpu", "int8-trt", "int8-trt8"]
     for graph in report.manifest.graphs:
         assert sorted(graph.networks) == sorted(names)
     for variant in report.variants:
         if variant.name == "fp32":
             continue
-        own = variant.comparisons["labels-by-decoder-without-depth"]
+        own = variant.comparisons[OF_THE_SIBLING[0]]
         assert own != variant.comparisons["labels"]
         assert 0 < own.max_abs_logit_diff < 1
     cpu = fuseg.load("late.fuseg", backend="onnxruntime", variant="int8-cpu")
@@ -166,4 +178,79 @@ def test_every_graph_is_in_every_variant_and_the_sibling_is_judged_by_itself(
         assert min(follow(net, segmenter)) > 0.9
     for variant in report.manifest.variants:
         outputs = {v.output for v in variant.verification}
-        assert outputs == {"labels", "labels-by-decoder-without-depth"}
+        assert outputs == {"labels", *OF_THE_SIBLING}
+
+
+def test_the_sibling_has_a_score_of_its_own(net):
+    inputs = resolve("late_fusion:late", inputs=INPUTS).inputs
+    truth, without_depth = [], []
+    for number, given in enumerate(g for g in stream() if "depth" in g):
+        truth.append(labels_of(net, inputs, given)[0].astype(np.uint8))
+        for name, array in {
+            **{name: frame.array for name, frame in given.items()},
+            "truth": truth[-1],
+        }.items():
+            write_png(Path(name, f"{number:02}.png"), array)
+        without_depth.append(labels_of(net, inputs, {"rgb": given["rgb"]})[0])
+    done = export(
+        *("--frames", "rgb=rgb", "--frames", "depth=depth", "--truth", "truth"),
+        *("--calibration", "rgb=rgb", "--calibration", "depth=depth"),
+        *("--precision", "fp16", "--json", "--report", "page.html"),
+    )
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    wanted = mean_iou(np.stack(truth[:2]), np.stack(without_depth[:2]))
+    assert 0 < wanted < 0.9
+    for stage in report["stages"]:
+        own = "by" in stage["output"]
+        assert stage["miou"] == pytest.approx(wanted if own else 1, abs=1e-3)
+
+    verified = Bundle.open("late.fuseg").manifest.variants[1].verification
+    wanted = mean_iou(np.stack(truth), np.stack(without_depth))
+    assert [v.output for v in verified] == ["labels", *OF_THE_SIBLING]
+    assert verified[1].miou == pytest.approx(wanted, abs=0.01)
+    page = Path("page.html").read_text()
+    assert re.search(rf"{OF_THE_SIBLING[0]} agrees .*, mIoU 0\.\d+ \(", page)
+
+
+def mean_iou(truth, labels):
+    known = [(truth == c, labels == c) for c in np.unique([truth, labels])]
+    return np.mean([(t & own).sum() / (t | own).sum() for t, own in known])
+
+
+class Both(late_fusion.Late):
+    """Gives its features, too."""
+
+    def forward(self, rgb, depth):
+        return {"out": super().forward(rgb, depth), "features": self.color(rgb)[0]}
+
+
+def test_what_crosses_may_be_an_output_whatever_order_the_nodes_are_in(
+    net, monkeypatch
+):
+    def turned(model, _):
+        """As a simplifier may give it: the nodes of the last part first."""
+        nodes = sorted(
+            model.graph.node, key=lambda n: n.name.split("/")[1], reverse=True
+        )
+        assert [n.name for n in nodes] != [n.name for n in model.graph.node]
+        del model.graph.node[:]
+        model.graph.node.extend(nodes)
+        return model, None
+
+    def both():
+        return late_fusion.late(Both())
+
+    monkeypatch.setattr(graphs, "simplify", turned)
+    monkeypatch.setattr(late_fusion, "both", both, raising=False)
+    words = ["--output", "labels=segmentation:out"]
+    words += ["--output", "features=tensor:features"]
+    done = export(*words, target="late_fusion:both")
+    assert done.exit_code == 0, done.output
+    segmenter = fuseg.load("late.fuseg")
+    assert segmenter.manifest.graphs[0].writes == ("rgb0", "rgb1", "rgb0_")
+    for given in stream():
+        tensors = segmenter.preprocess(**given)
+        with torch.inference_mode():
+            wanted = net.color(torch.from_numpy(tensors["rgb"]))[0].numpy()
+        np.testing.assert_allclose(segmenter(**given)["features"], wanted, atol=1e-5)

@@ -149,9 +149,14 @@ def remarks(variants: Sequence[BuiltVariant]) -> list[str]:
                 f"{name}: mIoU changes by {low} to {high} in 95 % of the draws"
             )
         for output, other in [*variant.comparisons.items()][1:]:
+            score = (
+                ""
+                if other.miou is None or other.miou_drop is None
+                else f", mIoU {other.miou:.4f} ({_signed(-other.miou_drop)})"
+            )
             found.append(
                 f"{name}: {output} agrees with fp32's to {other.agreement:.5f}, its "
-                f"values differ by up to {other.max_abs_logit_diff:.2g}"
+                f"values differ by up to {other.max_abs_logit_diff:.2g}{score}"
             )
         if variant.refused is not None:
             found.append(f"{name} is refused: {variant.refused}")
