@@ -94,7 +94,10 @@ class IOBinding:
                 "Error in execution: Unexpected input data type. Actual: "
                 f"({element_type}) , expected: ({node.type})"
             )
-        if list(shape) != list(node.shape):
+        if len(shape) != len(node.shape) or any(
+            want != got and not isinstance(want, str)
+            for want, got in zip(node.shape, shape, strict=True)
+        ):
             raise RuntimeError(
                 f"Error in execution: Got invalid dimensions for input: {node.name}"
             )
@@ -159,6 +162,8 @@ class Provider:
             feeds = {name: array for name, (_, _, array) in inputs.items()}
             found = real.InferenceSession.run(session, list(outputs), feeds)
             for (_, _, array), value in zip(outputs.values(), found, strict=True):
+                if array.shape != value.shape:  # which the real one tells at the run
+                    raise Misuse(f"{array.shape} is bound for {value.shape}")
                 array[...] = value
 
         return work

@@ -90,13 +90,19 @@ def make(machine: Any, version: str) -> Any:
     return module
 
 
-def plan_of(trt: Any, onnx: bytes, formats: dict[str, str] | None = None) -> bytes:
+def plan_of(
+    trt: Any,
+    onnx: bytes,
+    formats: dict[str, str] | None = None,
+    profile: Any = None,
+) -> bytes:
     """A plan of a network, for tests that only run one.
 
     Args:
         trt: From `make`.
         onnx: Its inputs and outputs have the element types that the engine's will have.
         formats: A tensor's `TensorFormat` by name, such as "HWC8"; the others: LINEAR.
+        profile: By input with a dimension its smallest, typical and largest shape.
     """
     logger = trt.Logger()
     kind = trt.NetworkDefinitionCreationFlag
@@ -113,6 +119,11 @@ def plan_of(trt: Any, onnx: bytes, formats: dict[str, str] | None = None) -> byt
         if tensor.name in (formats or {}):
             number = int(getattr(trt.TensorFormat, (formats or {})[tensor.name]))
             tensor.allowed_formats = 1 << number
+    if profile:
+        sizes = builder.create_optimization_profile()
+        for name, shapes in profile.items():
+            sizes.set_shape(name, *shapes)
+        config.add_optimization_profile(sizes)
     for flag in () if typed else ("FP16", "INT8"):
         config.set_flag(getattr(trt.BuilderFlag, flag))
     return bytes(builder.build_serialized_network(network, config))

@@ -210,6 +210,13 @@ def enum(name: str, state: State, values: dict[str, int], inside: str = "") -> t
     return made
 
 
+def dims(state: State, value: Any) -> tuple[int, ...]:
+    """What a ``Dims`` may be made from: a tuple or a list of whole numbers, or one."""
+    if not isinstance(value, (tuple, list, state.module.Dims)):
+        raise TypeError(f"incompatible function arguments: {value!r} is no Dims")
+    return tuple(expect(side, int, "Dims") for side in value)
+
+
 def expect(value: Any, kind: type, what: str) -> Any:
     """pybind11's TypeError unless ``value`` is of this class and was made properly."""
     subclassed = kind.__name__ in ("ILogger", "IProgressMonitor")

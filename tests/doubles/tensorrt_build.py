@@ -13,7 +13,7 @@ from typing import Any
 
 from . import tensorrt_faults as faults
 from . import tensorrt_plan as plans
-from .tensorrt_api import State, expect, since, versioned
+from .tensorrt_api import State, dims, expect, since, versioned
 from .tensorrt_network import ios, layout_of
 
 
@@ -32,11 +32,25 @@ class ITimingCache:
         return True
 
 
-class IBuilderConfig:
+class IOptimizationProfile:
     def __init__(self) -> None:
+        self._shapes: dict[str, tuple[tuple[int, ...], ...]] = {}
+
+    def set_shape(self, input: str, min: Any, opt: Any, max: Any) -> None:
+        # Nothing but the number of axes is looked at before the build.
+        shapes = tuple(dims(self._state, shape) for shape in (min, opt, max))
+        if len({*map(len, shapes)}) > 1:
+            raise ValueError("Shape provided for opt is inconsistent with other shapes")
+        self._shapes[expect(input, str, "set_shape")] = shapes
+
+
+class IBuilderConfig:
+    def __init__(self, logger: Any) -> None:
+        self._logger = logger
         self._flags: set[str] = {"TF32"}  # as the real one begins
         self._pools: dict[str, int] = {}
         self._level, self._cache, self._monitor = 3, None, None
+        self._profiles: list[dict[str, Any]] = []
         self._aux_streams = -1  # TensorRT decides
         module = self._state.module
         self._compatibility = module.HardwareCompatibilityLevel.NONE
@@ -53,6 +67,23 @@ class IBuilderConfig:
         kind = self._state.module.MemoryPoolType
         size = expect(pool_size, int, "set_memory_pool_limit")
         self._pools[expect(pool, kind, "set_memory_pool_limit").name] = size
+
+    def add_optimization_profile(self, profile: Any) -> int:
+        kind = self._state.module.IOptimizationProfile
+        shapes = expect(profile, kind, "add_optimization_profile")._shapes
+        for name, (least, typical, most) in shapes.items():
+            sides = zip(least, typical, most, strict=True)
+            if not all(0 <= low <= middle <= high for low, middle, high in sides):
+                state, logger = self._state, self._logger
+                state.error(
+                    logger,
+                    "IOptimizationProfile::isValid: Error Code 4: Invalid optimization "
+                    f"profiles for input tensors {name}, please ensure that the "
+                    "optimization profiles satisfy MIN<=OPT<=MAX.",
+                )
+                return -1
+        self._profiles.append(shapes)
+        return len(self._profiles) - 1
 
     @property
     def builder_optimization_level(self) -> int:
@@ -148,7 +179,10 @@ class Builder:
         return self._state.module.INetworkDefinition(flags)
 
     def create_builder_config(self) -> Any:
-        return self._state.module.IBuilderConfig()
+        return self._state.module.IBuilderConfig(self._logger)
+
+    def create_optimization_profile(self) -> Any:
+        return self._state.module.IOptimizationProfile()
 
     def build_serialized_network(self, network: Any, config: Any) -> Any:
         state, module = self._state, self._state.module
@@ -197,6 +231,36 @@ def _refusal(network: Any, config: Any) -> str | None:
             layout_of(network, io)
     except ValueError as err:
         return str(err)
+    inputs = (io for io in ios(network) if io.mode == "INPUT")
+    refused = (_refused_sizes(io, config._profiles) for io in inputs if -1 in io.shape)
+    return next(filter(None, refused), None)
+
+
+def _refused_sizes(io: Any, profiles: list[dict[str, Any]]) -> str | None:
+    """Why the builder does not know for which sizes of this input it builds."""
+    if not profiles:
+        return (
+            "Error Code 4: Network has dynamic or shape inputs, but no optimization "
+            "profile has been defined."
+        )
+    shapes = profiles[0].get(io.name)
+    if shapes is None:
+        return (
+            f"Error Code 4: Dynamic input tensor {io.name} is missing dimensions in "
+            "profile 0."
+        )
+    if len(shapes[0]) != len(io.shape):
+        return (
+            f"Error Code 4: Dynamic-shaped input tensor {io.name} has {len(io.shape)} "
+            f"dimensions but profile 0 has {len(shapes[0])} dimensions."
+        )
+    for axis, side in enumerate(io.shape):
+        sizes = [shape[axis] for shape in shapes]
+        if side != -1 and {*sizes} != {side}:
+            return (
+                f"Error Code 4: Dimension mismatch for tensor {io.name} and profile 0. "
+                f"At dimension axis {axis}, profile has {sizes} but tensor has {side}."
+            )
     return None
 
 
@@ -225,6 +289,7 @@ def _header(network: Any, config: Any) -> dict[str, Any]:
         "typed": network._typed(),
         "flags": sorted(config._flags),
         "pools": config._pools,
+        "profile": config._profiles[0] if config._profiles else {},
         "level": config._level,
         "aux_streams": config._aux_streams,
         "version_compatible": "VERSION_COMPATIBLE" in config._flags,
@@ -233,7 +298,10 @@ def _header(network: Any, config: Any) -> dict[str, Any]:
 
 
 def classes(state: State) -> dict[str, type]:
-    made = (ITimingCache, IBuilderConfig, IProgressMonitor, Builder)
+    made = (
+        *(ITimingCache, IOptimizationProfile, IBuilderConfig),
+        *(IProgressMonitor, Builder),
+    )
     return {
         template.__name__: versioned(template, state)
         for template in made

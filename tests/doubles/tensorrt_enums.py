@@ -52,6 +52,9 @@ _BY_VERSION: dict[str, dict[str, dict[str, int]]] = {
     "ExecutionContextAllocationStrategy": {
         "10.3.0": {"STATIC": 0, "ON_PROFILE_CHANGE": 1, "USER_MANAGED": 2}
     },
+    "DynamicShapesKernelSpecializationStrategy": {
+        "rtx-1.7.1": {"LAZY": 0, "EAGER": 1, "NONE": 2}
+    },
     "EngineValidity": {"rtx-1.7.1": {"VALID": 0, "INVALID": 2}},
     "EngineInvalidityDiagnostics": {
         "rtx-1.7.1": {

@@ -40,7 +40,8 @@ class Io:
         tensor = info.type.tensor_type
         self.mode, self.name = mode, info.name
         self.dtype = plans.OF_ONNX.get(tensor.elem_type, "?")
-        self.shape = tuple(d.dim_value for d in tensor.shape.dim)
+        # 1 or more, or -1 of a dimension.
+        self.shape = tuple(d.dim_value or -1 for d in tensor.shape.dim)
         self.formats = _EVERY_FORMAT
 
 

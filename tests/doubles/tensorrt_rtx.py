@@ -47,6 +47,8 @@ class ICudaEngine:
         managed = state.module.ExecutionContextAllocationStrategy.USER_MANAGED
         strategy = None if runtime_config is None else runtime_config._strategy
         context = self._context(has_memory=strategy != managed)
+        if context is not None and runtime_config is not None:
+            context._specializes = runtime_config._specializes
         kernels = self._header["layers"]
         if context is not None and (cache is None or cache._kernels != kernels):
             state.machine.maybe_fail("compile")
@@ -56,6 +58,13 @@ class ICudaEngine:
 
 
 class IExecutionContext:
+    _specializes = None
+
+    def _specialize(self) -> None:
+        kinds = self._state.module.DynamicShapesKernelSpecializationStrategy
+        if (self._specializes or kinds.LAZY) != kinds.NONE:
+            self._state.machine.maybe_fail("compile")  # kernels for it alone
+
     def is_stream_capturable(self, stream: int) -> bool:
         expect(stream, int, "is_stream_capturable")
         return "REQUIRE_USER_ALLOCATION" in self._engine._header["flags"]
@@ -64,7 +73,18 @@ class IExecutionContext:
 class IRuntimeConfig:
     def __init__(self, engine: Any) -> None:
         self._engine, self._cache = engine, None
-        self._strategy = self._state.module.ExecutionContextAllocationStrategy.STATIC
+        module = self._state.module
+        self._strategy = module.ExecutionContextAllocationStrategy.STATIC
+        self._specializes = module.DynamicShapesKernelSpecializationStrategy.LAZY
+
+    @property
+    def dynamic_shapes_kernel_specialization_strategy(self) -> Any:
+        return self._specializes
+
+    @dynamic_shapes_kernel_specialization_strategy.setter
+    def dynamic_shapes_kernel_specialization_strategy(self, strategy: Any) -> None:
+        kind = self._state.module.DynamicShapesKernelSpecializationStrategy
+        self._specializes = expect(strategy, kind, "dynamic_shapes_kernel")
 
     def set_execution_context_allocation_strategy(self, strategy: Any = None) -> None:
         kind = self._state.module.ExecutionContextAllocationStrategy

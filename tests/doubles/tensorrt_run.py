@@ -84,6 +84,7 @@ class ICudaEngine:
     def __init__(self, made: _Made) -> None:
         self._header, self._onnx = expect(made, _Made, "ICudaEngine").header, made.onnx
         self._logger, self._session = made.logger, None
+        self._sizes: dict[Any, dict[str, Any]] = {}
         self._tensors = {t["name"]: t for t in self._header["tensors"]}
 
     @property
@@ -151,6 +152,27 @@ class ICudaEngine:
                 f"Error Code 3: {name} is no input or output of the engine",
             )
         return self._tensors.get(name, {})
+
+    def _sized(self, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any] | None:
+        """The tensors at these shapes of inputs; None if one has none."""
+        if all(-1 not in tensor["shape"] for tensor in self._tensors.values()):
+            return self._tensors
+        inputs = {n: t for n, t in self._tensors.items() if t["mode"] == "INPUT"}
+        known = {name: shapes.get(name, t["shape"]) for name, t in inputs.items()}
+        if any(-1 in shape for shape in known.values()):
+            return None
+        key = tuple(map(tuple, known.values()))
+        if key not in self._sizes:  # as the network says, run once
+            types = {name: plans.NUMPY[t["dtype"]] for name, t in inputs.items()}
+            zeros = {name: np.zeros(known[name], types[name]) for name in inputs}
+            names = [name for name in self._tensors if name not in inputs]
+            found = zip(names, self._run(zeros, names), strict=True)
+            known |= {name: value.shape for name, value in found}
+            self._sizes[key] = {
+                name: {**t, "shape": known[name]} for name, t in self._tensors.items()
+            }
+        sized: dict[str, Any] = self._sizes[key]
+        return sized
 
     def _run(self, feeds: dict[str, np.ndarray], wanted: list[str]) -> list[Any]:
         if self._session is None:

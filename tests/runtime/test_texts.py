@@ -24,11 +24,9 @@ from typer.testing import CliRunner
 
 import fuseg
 from fuseg import bundle, manifest
-from fuseg.backends import registry
 from fuseg.cli import app
 from fuseg.errors import (
     ArgumentError,
-    BackendError,
     BundleError,
     DTypeError,
     FusegError,
@@ -358,18 +356,3 @@ def test_inspect_shows_texts(write):
     shown = " ".join(done.output.split())
     assert "prompt text, too long: refuse by tokens.json into tensor" in shown
     assert "words promptsx12 until one is given: 'a chair'" in shown
-
-
-def test_dimensions_and_backgrounds_are_refused_by_gpu_backends(write):
-    opened = bundle.Bundle.open(write(several=True))
-    for name in ("tensorrt", "onnxruntime-cuda"):
-        assert registry.variants_for(opened, name) == []
-        with pytest.raises(BackendError) as refused:
-            registry.variant_for(opened, name)
-        assert str(refused.value) == (
-            f"backend {name} must have tensors of fixed sizes and a segmentation "
-            "without a background in this version, and this bundle has phrase of "
-            "float32 ['prompts', 5], scores of float32 [1, 'prompts', 6, 8], words of "
-            "int64 ['prompts', 12], the background of labels: choose onnxruntime or "
-            "openvino."
-        )

@@ -43,13 +43,17 @@ class RealBuilder:
         self._process: subprocess.Popen[str] | None = None
 
     def ask(
-        self, model: Path, formats: Mapping[str, Sequence[str]] | None = None
+        self,
+        model: Path,
+        formats: Mapping[str, Sequence[str]] | None = None,
+        profile: Mapping[str, Sequence[Sequence[int]]] | None = None,
     ) -> Verdict:
-        """Parse and build the ONNX file; ``formats``: of inputs, all if not given."""
+        """Parse and build the ONNX file; the others are as of `worker.Builder`."""
         process = self._running()
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(json.dumps([str(model), formats or {}]) + "\n")
+        request = json.dumps([str(model), formats or {}, profile])
+        process.stdin.write(request + "\n")
         process.stdin.flush()
         if not select.select([process.stdout], [], [], TIMEOUT_S)[0]:
             self.close()

@@ -29,14 +29,16 @@ def real_builder(rtx_site: Path) -> Iterator[RealBuilder]:
 
 @pytest.fixture
 def ask(real_builder: RealBuilder, tmp_path: Path) -> Callable[..., Verdict]:
-    """``ask(model, formats)``: what the real parser and builder say of it."""
+    """``ask(model, formats, profile)``: what the real parser and builder say of it."""
 
     def verdict(
-        model: onnx.ModelProto, formats: dict[str, list[str]] | None = None
+        model: onnx.ModelProto,
+        formats: dict[str, list[str]] | None = None,
+        profile: dict[str, list[list[int]]] | None = None,
     ) -> Verdict:
         path = tmp_path / "model.onnx"
         onnx.save(model, path)
-        return real_builder.ask(path, formats)
+        return real_builder.ask(path, formats, profile)
 
     return verdict
 

@@ -23,11 +23,17 @@ class Builder:
         self._logger = make_logger(trt, self._log)
         self._builder = trt.Builder(self._logger)
 
-    def verdict(self, model: bytes, formats: dict[str, list[str]]) -> dict[str, Any]:
+    def verdict(
+        self,
+        model: bytes,
+        formats: dict[str, list[str]],
+        profile: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
         """What the parser, and if that takes it the builder, says of an ONNX model.
 
         Args:
             formats: By name of inputs those that are allowed; without a name, all.
+            profile: By name of inputs their smallest, typical and largest shape.
         """
         trt = self._trt
         self._errors.clear()
@@ -47,6 +53,11 @@ class Builder:
                 kinds = (getattr(trt.TensorFormat, f) for f in formats[tensor.name])
                 tensor.allowed_formats = sum(1 << int(kind) for kind in kinds)
         config = self._builder.create_builder_config()
+        if profile is not None:
+            sizes = self._builder.create_optimization_profile()
+            for name, shapes in profile.items():
+                sizes.set_shape(name, *map(tuple, shapes))
+            config.add_optimization_profile(sizes)
         if self._builder.build_serialized_network(network, config) is None:
             return {"stage": "build", "reason": " ".join(self._errors[-2:])}
         return {"stage": "built"}
@@ -63,8 +74,8 @@ def main() -> None:
     os.dup2(2, 1)  # what a library prints is no answer
     builder = Builder(tensorrt_rtx_bindings)
     for line in sys.stdin:
-        path, formats = json.loads(line)
-        answer = builder.verdict(Path(path).read_bytes(), formats)
+        path, formats, profile = json.loads(line)
+        answer = builder.verdict(Path(path).read_bytes(), formats, profile)
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

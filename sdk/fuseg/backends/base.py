@@ -66,7 +66,8 @@ class Backend(Protocol):
 class GpuBackend(Protocol):
     """A network that reads and writes memory of one GPU, on a stream.
 
-    Methods but `clone` are called while ``device`` is active.
+    Methods but `clone` are called while ``device`` is active; `resize` of networks with
+    a dimension alone.
 
     Attributes:
         name: As in ``fuseg.load(..., backend=name)``.
@@ -100,6 +101,16 @@ class GpuBackend(Protocol):
         Raises:
             BundleError: the network has other tensors than these.
             BackendError: it refuses them, or the GPU is out of memory.
+        """
+
+    def resize(self, shapes: Shapes) -> None:
+        """Go on with these shapes of all tensors that have a dimension.
+
+        None is larger than it was at `bind`, and each stays where it is. The stream has
+        no work left; CUDA graphs that were captured before must not run any more.
+
+        Raises:
+            BackendError: the network refuses them.
         """
 
     def enqueue(self) -> None:

@@ -26,7 +26,7 @@ from .base import (
     require_tensors,
 )
 from .onnxruntime import session_options, tensors_of, warn_of_clash
-from .tensors import GpuTensor, Shared
+from .tensors import GpuTensor, Shared, resize
 
 PROVIDER = "CUDAExecutionProvider"
 
@@ -81,21 +81,19 @@ class OnnxRuntimeCudaBackend:
             )
         )
         binding = session.io_binding()
-        for bind, tensors in (
-            (binding.bind_input, self.inputs),
-            (binding.bind_output, self.outputs),
-        ):
-            for name, t in tensors.items():
-                bind(
-                    *(name, "cuda", self.device.ordinal, t.dtype.type),
-                    *(list(t.shape), t.address),
-                )
+        self._connect(binding)
         import onnxruntime
 
         options = onnxruntime.RunOptions()
         # fuseg waits for the stream once, after the labels.
         options.add_run_config_entry("disable_synchronize_execution_providers", "1")
         bound += [binding, options]
+
+    def resize(self, shapes: Shapes) -> None:
+        """See `GpuBackend.resize`."""
+        resize(self.inputs, shapes)
+        resize(self.outputs, shapes)
+        self._connect(self._bound[1])
 
     def enqueue(self) -> None:
         """See `GpuBackend.enqueue`."""
@@ -110,6 +108,17 @@ class OnnxRuntimeCudaBackend:
     def clone(self) -> OnnxRuntimeCudaBackend:
         """See `GpuBackend.clone`; but the weights are loaded again, for its session."""
         return OnnxRuntimeCudaBackend(self._model, self.device)
+
+    def _connect(self, binding: Any) -> None:
+        for bind, tensors in (
+            (binding.bind_input, self.inputs),
+            (binding.bind_output, self.outputs),
+        ):
+            for name, t in tensors.items():
+                bind(
+                    *(name, "cuda", self.device.ordinal, t.dtype.type),
+                    *(list(t.shape), t.address),
+                )
 
 
 def unavailable() -> str | None:

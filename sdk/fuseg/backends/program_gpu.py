@@ -10,15 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..cuda import Device
 from ..cuda.buffers import Buffers
 from ..manifest import Manifest
 from ..manifest.graphs import shared_tensors
 from .base import GpuBackend, Shapes
 from .program import Program
-from .tensors import GpuTensor, Shared
+from .tensors import GpuTensor, Shared, resize
 
 __all__ = ["GpuProgramBackend"]
 
@@ -83,7 +81,9 @@ class GpuProgramBackend:
             if name not in known:
                 known[name] = _tensor(sizes[name], dtypes.get(name, "float32"), buffers)
         self._initial = [
-            _filled(known[state.tensor], state.initial, self.device, buffers, stream)
+            buffers.copy_of(
+                np.full(known[state.tensor].shape, state.initial, np.float32), stream
+            )
             for state in manifest.states
         ]
         found: dict[str, GpuTensor] = {}
@@ -99,6 +99,15 @@ class GpuProgramBackend:
         if shared is None:
             own.give_scratch(buffers)
         self.capturable = all(backend.capturable for backend in self._in_order)
+
+    def resize(self, shapes: Shapes) -> None:
+        """See `GpuBackend.resize`; `renew` says which tensors hold something new."""
+        for graph, backend in zip(self._manifest.graphs, self._in_order, strict=True):
+            own = {n: shapes[n] for n in (*graph.reads, *graph.writes) if n in shapes}
+            if own:
+                backend.resize(own)
+        for tensors in (self.inputs, self.outputs, self.tensors):
+            resize(tensors, shapes)
 
     def renew(self, names: Collection[str]) -> None:
         """See `ProgramBackend.renew`: of what is put on the stream before the work."""
@@ -218,17 +227,3 @@ class GpuProgramBackend:
 def _tensor(shape: tuple[int, ...], dtype: str, buffers: Buffers) -> GpuTensor:
     placeless = GpuTensor(0, shape, np.dtype(dtype))
     return placeless._replace(address=buffers.memory(placeless.nbytes))
-
-
-def _filled(
-    tensor: GpuTensor, value: float, device: Device, buffers: Buffers, stream: int
-) -> int:
-    """Address of as much memory as a tensor takes, with this value everywhere."""
-    pinned = buffers.pinned(tensor.nbytes)
-    values: NDArray[np.float32] = pinned.array.view(np.float32)
-    values.fill(value)
-    address = buffers.memory(tensor.nbytes)
-    device.upload(address, pinned.array, stream)
-    device.synchronize(stream)
-    buffers.drop(pinned)
-    return address

@@ -182,7 +182,7 @@ def unavailable(name: str, device: int) -> str | None:
 def variants_for(bundle: Bundle, name: str) -> list[Variant]:
     """The variants that are meant for this backend, the preferred one first.
 
-    None for a GPU, if the bundle has what runs on a CPU alone.
+    None for a GPU, if its library lacks what the bundle has.
 
     Raises:
         BuildError: TensorRT cannot be imported.
@@ -219,29 +219,7 @@ def variant_for(bundle: Bundle, name: str, variant: str | None = None) -> Varian
 
 def _refusal(info: GpuBackendInfo, manifest: Manifest) -> str | None:
     """Why the bundle does not run there, after the backend's name; None if it does."""
-    found = _only_for_cpu(manifest)
-    if found:
-        return (
-            "must have tensors of fixed sizes and a segmentation without a background "
-            f"in this version, and this bundle has {', '.join(found)}: choose "
-            "onnxruntime or openvino"
-        )
     return None if info.lacks is None else info.lacks(manifest)
-
-
-def _only_for_cpu(manifest: Manifest) -> list[str]:
-    """The tensors with dimensions, and outputs that are labelled on a CPU alone."""
-    tensors = [
-        f"{name} of {tensor.dtype} {list(tensor.shape)}"
-        for name, tensor in manifest.tensors.items()
-        if tensor.dimensions
-    ]
-    outputs = [
-        f"the background of {output.name}"
-        for output in manifest.label_outputs
-        if output.kind == "segmentation" and output.background is not None
-    ]
-    return tensors + outputs
 
 
 def must_be_built(bundle: Bundle, name: str, variant: Variant, device: int) -> bool:

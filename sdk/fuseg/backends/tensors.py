@@ -22,11 +22,10 @@ class GpuTensor(NamedTuple):
 
     Attributes:
         address: Of its first byte.
-        shape: The manifest's, (1, ...); of planes (1, C, h, w).
+        shape: The manifest's; of planes (1, C, h, w).
         dtype: float32, float16 or int8; int64 of words and tokens.
-        layout: ``"linear"``: all but the first axis, (C, h, w). ``"chw4"``:
-            (ceil(C / 4), h, w, 4). ``"hwc8"``: (h, w, P), P being C rounded up to a
-            multiple of 8.
+        layout: ``"linear"``: as its shape. Of planes ``"chw4"``: (ceil(C / 4), h, w,
+            4); ``"hwc8"``: (h, w, P), P being C rounded up to a multiple of 8.
         scale: What one step of int8 stands for.
     """
 
@@ -69,10 +68,10 @@ class Shared:
 
 
 def stored_shape(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
-    """The memory's shape of a (1, ...) tensor in this layout; all but linear ones are
-    of (1, C, h, w)."""
+    """The memory's shape of a tensor in this layout; all but linear ones are of
+    (1, C, h, w)."""
     if layout == "linear":
-        return shape[1:]
+        return shape
     _, channels, height, width = shape
     groups = -(-channels // GROUP[layout])
     if layout == "chw4":
@@ -80,15 +79,22 @@ def stored_shape(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
     return height, width, groups * GROUP[layout]
 
 
+def resize(
+    tensors: dict[str, GpuTensor], shapes: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Give those that are there other shapes, in the same place."""
+    for name in tensors.keys() & shapes.keys():
+        tensors[name] = tensors[name]._replace(shape=shapes[name])
+
+
 def encode(values: NDArray[Any], tensor: GpuTensor) -> NDArray[Any]:
-    """What lies in memory for these values, (1, C, h, w) float32; padding is 0. Or of
-    int64."""
-    planes: NDArray[Any] = values[0]
+    """What lies in memory for these values, float32 or int64; padding is 0."""
     if tensor.dtype == np.int8:
-        planes = np.clip(np.rint(planes / tensor.scale), -128, 127)
-    planes = planes.astype(tensor.dtype)
+        values = np.clip(np.rint(values / tensor.scale), -128, 127)
+    values = values.astype(tensor.dtype)
     if tensor.layout == "linear":
-        return np.ascontiguousarray(planes)
+        return np.ascontiguousarray(values)
+    planes: NDArray[Any] = values[0]
     stored = np.zeros(tensor.stored, tensor.dtype)
     channels = len(planes)
     if tensor.layout == "chw4":
@@ -100,18 +106,18 @@ def encode(values: NDArray[Any], tensor: GpuTensor) -> NDArray[Any]:
 
 
 def decode(stored: NDArray[Any], tensor: GpuTensor) -> NDArray[Any]:
-    """A copy of the values, (1, C, h, w) float32, of what lies in memory; int64 ones
-    stay."""
+    """A copy of the values, float32, of what lies in memory; int64 ones stay."""
     if tensor.dtype == np.int64:
-        integers: NDArray[np.int64] = stored[None].copy()
+        integers: NDArray[np.int64] = stored.copy()
         return integers
     planes = stored
     if tensor.layout == "chw4":
         _, channels, height, width = tensor.shape
-        planes = stored.transpose(0, 3, 1, 2).reshape(-1, height, width)[:channels]
+        groups = stored.transpose(0, 3, 1, 2).reshape(1, -1, height, width)
+        planes = groups[:, :channels]
     elif tensor.layout == "hwc8":
-        planes = stored[..., : tensor.shape[1]].transpose(2, 0, 1)
-    values: NDArray[np.float32] = planes[None].astype(np.float32)
+        planes = stored[None, ..., : tensor.shape[1]].transpose(0, 3, 1, 2)
+    values: NDArray[np.float32] = planes.astype(np.float32)
     if tensor.dtype == np.int8:
         values *= np.float32(tensor.scale)
     return values

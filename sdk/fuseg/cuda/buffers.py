@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import weakref
 from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DeviceError
 from . import Device, Pinned
@@ -39,6 +43,20 @@ class Buffers:
         """``size`` bytes of page-locked memory."""
         self._pinned.append(self._device.pinned(size))
         return self._pinned[-1]
+
+    def copy_of(self, array: NDArray[Any], stream: int, *, size: int = 0) -> int:
+        """Address of memory that begins with a copy of an array.
+
+        Args:
+            size: Of the memory, in bytes, if it is larger.
+        """
+        pinned = self.pinned(array.nbytes)
+        pinned.array[:] = array.reshape(-1).view(np.uint8)
+        address = self.memory(max(size, array.nbytes))
+        self._device.upload(address, pinned.array, stream)
+        self._device.synchronize(stream)
+        self.drop(pinned)
+        return address
 
     def stream(self) -> int:
         self._streams.append(self._device.create_stream())

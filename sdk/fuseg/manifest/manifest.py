@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -121,6 +122,19 @@ class Manifest(Record):
         """The shape of each tensor at this size of the dimensions."""
         sizes = {name: getattr(entry, size) for name, entry in self.dimensions.items()}
         return {name: tensor.sized(sizes) for name, tensor in self.tensors.items()}
+
+    def shapes_that_follow(
+        self, given: Mapping[str, tuple[int, ...]]
+    ) -> dict[str, tuple[int, ...]]:
+        """The shape of each tensor with a dimension, where inputs have these shapes."""
+        sizes = {
+            side: size
+            for name, shape in given.items()
+            for side, size in zip(self.tensors[name].shape, shape, strict=True)
+            if isinstance(side, str)
+        }
+        tensors = self.tensors.items()
+        return {n: tensor.sized(sizes) for n, tensor in tensors if tensor.dimensions}
 
     def classes_of(self, output: SegmentationOutput) -> tuple[Class, ...]:
         """The classes of labels; where they are texts, of the default ones."""

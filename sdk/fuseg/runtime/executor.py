@@ -7,7 +7,7 @@ addresses of a GPU, packing and labelling there too.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,9 +104,12 @@ def make(
     return CpuExecutor(cast(Backend, backend), manifest, preprocessor)
 
 
-def shapes(manifest: Manifest) -> tuple[Shapes, Shapes]:
-    """The shapes of the tensors that inputs fill and outputs are made of, by name."""
-    known = manifest.shapes("min")
+def shapes(
+    manifest: Manifest, size: Literal["min", "max"] = "min"
+) -> tuple[Shapes, Shapes]:
+    """The shapes of the tensors that inputs fill and outputs are made of, by name, at
+    this size of the dimensions."""
+    known = manifest.shapes(size)
     return (
         {entry.tensor: known[entry.tensor] for entry in manifest.inputs},
         {n: known[n] for entry in manifest.outputs for n in tensors_of(entry).values()},

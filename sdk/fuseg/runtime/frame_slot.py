@@ -23,7 +23,7 @@ from .executor import shapes
 from .frame_job import FrameJob
 from .inputs.cuda_texts import CudaTexts
 from .outputs import adapters
-from .outputs.cuda import cuda_output
+from .outputs.cuda import CudaContext, cuda_output
 from .preprocess import Preprocessor
 from .program_steps import GpuProgramSteps
 from .staging import Staging
@@ -33,7 +33,7 @@ class FrameSlot:
     """Runs one frame at a time, and begins none before the last was waited for.
 
     Attributes:
-        inputs: The network's input tensors.
+        inputs: The network's input tensors, of the last frame's sizes.
         stream: Where all its work is put.
         steps: Of a program of several graphs; else None.
     """
@@ -42,6 +42,7 @@ class FrameSlot:
         self, backend: GpuBackend, manifest: Manifest, preprocessor: Preprocessor
     ) -> None:
         self._backend, self._device = backend, backend.device
+        self._manifest = manifest
         self._manifest_inputs = {i.name: i for i in manifest.sensors}
         self._readers: set[int] = set()  # streams that copy planes out of this slot
         self._waited = True
@@ -49,7 +50,7 @@ class FrameSlot:
             self._buffers = Buffers(self._device, backend)
             self.stream = self._buffers.stream()
             self.graphs = CudaGraphs(self._device, self.stream)
-            backend.bind(*shapes(manifest), self._buffers, self.stream)
+            backend.bind(*shapes(manifest, "max"), self._buffers, self.stream)
             pixel = self._buffers.memory(1)
             require_integers(manifest.tensors, {**backend.inputs, **backend.outputs})
             self._texts = CudaTexts(
@@ -61,19 +62,18 @@ class FrameSlot:
         self._staging = staging = Staging(
             self._device, self._buffers, self.stream, self.graphs.forget
         )
-        self.inputs = backend.inputs
-        self._outputs = {
-            adapter.output.name: cuda_output(
-                adapter.output,
-                adapter,
-                backend.outputs,
-                preprocessor,
-                staging,
-                self.stream,
-                backend.name,
-            )
-            for adapter in adapters(manifest, preprocessor, backend.name)
-        }
+        # Of inputs with a dimension; None while nobody knows.
+        self._shapes: dict[str, tuple[int, ...]] | None = None
+        context = CudaContext(
+            self._device, self._buffers, staging, self.stream, backend.name
+        )
+        with self._device.active():
+            self._outputs = {
+                adapter.output.name: cuda_output(
+                    adapter, backend.outputs, preprocessor, context
+                )
+                for adapter in adapters(manifest, preprocessor, backend.name)
+            }
         self._cuda_inputs = {
             i.name: preprocessor.adapter(i.name).on_gpu(
                 self.inputs[i.tensor], self._device, pixel
@@ -82,6 +82,10 @@ class FrameSlot:
         }
         for tensor in self.inputs.values():
             self.write(tensor, np.zeros(tensor.stored, tensor.dtype))
+
+    @property
+    def inputs(self) -> Mapping[str, GpuTensor]:
+        return self._backend.inputs
 
     def can_copy(self, name: str) -> bool:
         """Whether an input's planes can come from another slot: they lie together."""
@@ -118,6 +122,7 @@ class FrameSlot:
                 self.settle()
             frames = self._stage(job)
             kind = self._kind(job, frames, held)
+            self._resize(self._texts.shapes(job.texts))
             for output in self._outputs.values():
                 output.reserve(job)
             self._wait_for_others(held)
@@ -193,6 +198,17 @@ class FrameSlot:
                 self._synchronize()
             finally:
                 self._drop(pinned)
+
+    def _resize(self, shapes: dict[str, tuple[int, ...]]) -> None:
+        """Go on with these shapes of inputs with a dimension, and what follows."""
+        if not shapes or shapes == self._shapes:
+            return
+        self._shapes = None
+        self.graphs.forget()  # TensorRT's context may not change while they are used
+        self._backend.resize(self._manifest.shapes_that_follow(shapes))
+        for output in self._outputs.values():
+            output.connect(self._backend.outputs)
+        self._shapes = shapes
 
     def _synchronize(self) -> None:
         try:

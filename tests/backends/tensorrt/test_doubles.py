@@ -12,13 +12,13 @@ from onnx import TensorProto, helper
 SIZE = 6 * 3 * 5
 
 
-def onnx(kind=TensorProto.FLOAT16):
+def onnx(kind=TensorProto.FLOAT16, *, channels=6):
     info = helper.make_tensor_value_info
     graph = helper.make_graph(
         [helper.make_node("Relu", ["x"], ["y"])],
         "relu",
-        [info("x", kind, (1, 6, 3, 5))],
-        [info("y", kind, (1, 6, 3, 5))],
+        [info("x", kind, (1, channels, 3, 5))],
+        [info("y", kind, (1, channels, 3, 5))],
     )
     opset = [helper.make_opsetid("", 17)]
     made = helper.make_model(graph, opset_imports=opset, ir_version=9)
@@ -28,7 +28,7 @@ def onnx(kind=TensorProto.FLOAT16):
 class LoadedEngine:
     """An engine with a context, memory and a stream."""
 
-    def __init__(self, version):
+    def __init__(self, version, channels=6, profile=None):
         self.machine, self.version = Machine(), version
         self.trt = trt = tensorrt.make(self.machine, version)
         self.logged = logged = []
@@ -41,7 +41,7 @@ class LoadedEngine:
                 logged.append((severity.name, msg))
 
         self.runtime = trt.Runtime(Log())
-        self.plan = tensorrt.plan_of(trt, onnx())
+        self.plan = tensorrt.plan_of(trt, onnx(channels=channels), profile=profile)
         self.engine = self.runtime.deserialize_cuda_engine(self.plan)
         self.context = self.engine.create_execution_context()
         self.x, self.y = (self.machine.allocate_pinned(2 * SIZE) for _ in "xy")
@@ -137,6 +137,58 @@ def test_what_cannot_be_made_is_none(loaded):
         assert make() is None
         assert loaded.logged[-1][0] == "ERROR"
         assert make() is not None
+
+
+@pytest.fixture(params=["8.6.1", "11.4.0", "rtx-1.7.1"])
+def resizable(request):
+    """Of 2 to 6 channels."""
+    sizes = [(1, channels, 3, 5) for channels in (2, 4, 6)]
+    return LoadedEngine(request.param, "channels", {"x": sizes})
+
+
+def test_a_context_runs_for_the_shape_that_was_set(resizable):
+    context, machine, stream = resizable.context, resizable.machine, resizable.stream
+    assert tuple(resizable.engine.get_tensor_shape("y")) == (1, -1, 3, 5)
+    assert context.execute_async_v3(stream) is False
+    assert "allInputDimensionsSpecified" in resizable.logged[-1][1]
+    for shape in ((1, 7, 3, 5), (1, 1, 3, 5), (1, 4, 3, 6), (4, 3, 5)):
+        assert context.set_input_shape("x", shape) is False
+        assert resizable.logged[-1][0] == "ERROR"
+    assert context.set_input_shape("y", (1, 4, 3, 5)) is False
+    with pytest.raises(TypeError):
+        context.set_input_shape("x", "1, 4, 3, 5")
+    resizable.array(resizable.x)[:] = -1
+    resizable.array(resizable.y)[:] = 7
+    assert context.set_input_shape("x", (1, 2, 3, 5)) is True
+    assert context.execute_async_v3(stream)
+    machine.synchronize(stream)
+    planes = resizable.array(resizable.y).reshape(6, 15)
+    assert (planes[:2] == 0).all()
+    assert (planes[2:] == 7).all()
+
+
+def test_a_graph_is_of_the_shape_that_it_was_captured_with(resizable):
+    context, machine, stream = resizable.context, resizable.machine, resizable.stream
+
+    def capture():
+        machine.begin_capture(stream)
+        try:
+            assert context.execute_async_v3(stream)
+        finally:
+            graph = machine.end_capture(stream)
+        return graph
+
+    context.set_input_shape("x", (1, 4, 3, 5))
+    with pytest.raises(Misuse, match="before it ran once"):
+        capture()
+    assert context.execute_async_v3(stream)
+    graph = capture()
+    machine.launch_graph(graph, stream)
+    machine.synchronize(stream)
+    context.set_input_shape("x", (1, 3, 3, 5))
+    machine.launch_graph(graph, stream)
+    with pytest.raises(Misuse, match="has changed since"):
+        machine.synchronize(stream)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty"])

@@ -8,6 +8,7 @@ from typing import Any
 import doubles.tensorrt
 
 from fuseg.backends.onnxruntime_cuda import OnnxRuntimeCudaBackend
+from fuseg.backends.tensorrt import engines
 from fuseg.backends.tensorrt.backend import TensorRtBackend, open_engine
 from fuseg.bundle import Bundle
 from fuseg.cuda import Device
@@ -23,7 +24,9 @@ def backends_of(
         if kind == "onnxruntime-cuda":
             made[graph.name] = OnnxRuntimeCudaBackend(model, device)
             continue
-        plan = doubles.tensorrt.plan_of(sys.modules["tensorrt"], model)
+        profile = engines.profile_of(opened.manifest, graph)
+        trt = sys.modules["tensorrt"]
+        plan = doubles.tensorrt.plan_of(trt, model, profile=profile)
         with device.active():
             made[graph.name] = TensorRtBackend(open_engine(plan), device)
     return made

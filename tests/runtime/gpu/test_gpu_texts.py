@@ -255,6 +255,6 @@ def test_words_lie_on_the_gpu_as_they_are():
     ids = np.array([[1, 2**40 + 1, -5]])
     tensor = GpuTensor(0, (1, 3), np.dtype(np.int64))
     stored = encode(ids, tensor)
-    assert (stored.dtype, stored.shape, tensor.nbytes) == (np.int64, (3,), 24)
+    assert (stored.dtype, stored.shape, tensor.nbytes) == (np.int64, (1, 3), 24)
     np.testing.assert_array_equal(decode(stored, tensor), ids)
     assert decode(stored, tensor).dtype == np.int64

@@ -22,7 +22,7 @@ from ...cuda.buffers import Buffers
 from ...errors import BackendError, DeviceMemoryError
 from ...manifest import Graph, Manifest, Variant
 from ..base import GpuBackendInfo, Shapes, require_place, require_tensors
-from ..tensors import GpuTensor, Shared
+from ..tensors import GpuTensor, Shared, resize
 from .formats import LAYOUTS, TYPES, make_logger, word_of
 from .libraries import TENSORRT, Library, load_library
 
@@ -30,6 +30,7 @@ _log = logging.getLogger("fuseg")
 _trt_log = logging.getLogger("fuseg.tensorrt")
 
 _INT64 = 10  # the first version that has it
+_ANY = -1  # a side of a shape that is a dimension
 _ERROR, _WARNING = logging.ERROR, logging.WARNING
 _LEVELS = {"INTERNAL_ERROR": _ERROR, "ERROR": _ERROR, "WARNING": _WARNING}
 _errors: deque[str] = deque(maxlen=10)  # TensorRT's, for the sentence of an exception
@@ -55,6 +56,7 @@ class TensorRtBackend:
         self._engine, self.device = engine, device
         self._scales = dict(scales or {})
         self._context: Any = None
+        self._resized: list[str] = []  # inputs that have a dimension
         self.inputs: dict[str, GpuTensor] = {}
         self.outputs: dict[str, GpuTensor] = {}
 
@@ -74,9 +76,11 @@ class TensorRtBackend:
             mode = self._engine.get_tensor_mode(name)
             what = "input" if mode == trt.TensorIOMode.INPUT else "output"
             found[what][name] = self._tensor(name)
+        self._resized = [n for n, t in found["input"].items() if _ANY in t.shape]
         for what, wanted in (("input", inputs), ("output", outputs)):
-            shapes = {n: ("float32", t.shape) for n, t in found[what].items()}
+            shapes = {n: ("float32", _spelled(t)) for n, t in found[what].items()}
             require_tensors(what, shapes, wanted)  # int64 is the executor's to check
+            resize(found[what], wanted)
         self._stream = stream
         self._context = self._make_context(has_memory=shared is None)
         if self._context is None:
@@ -101,6 +105,13 @@ class TensorRtBackend:
                         f"{last_error()}"
                     )
         self.inputs, self.outputs = found["input"], found["output"]
+        self._give_shapes()
+
+    def resize(self, shapes: Shapes) -> None:
+        """See `GpuBackend.resize`."""
+        resize(self.inputs, shapes)
+        resize(self.outputs, shapes)
+        self._give_shapes()
 
     def enqueue(self) -> None:
         """See `GpuBackend.enqueue`."""
@@ -112,6 +123,15 @@ class TensorRtBackend:
     def clone(self) -> TensorRtBackend:
         """See `GpuBackend.clone`."""
         return TensorRtBackend(self._engine, self.device, self._scales)
+
+    def _give_shapes(self) -> None:
+        for name in self._resized:
+            shape = self.inputs[name].shape
+            if not self._context.set_input_shape(name, shape):
+                raise BackendError(
+                    f"{self.library.title} refuses shape {shape} of {name}: "
+                    f"{last_error()}"
+                )
 
     def _use_scratch(self, address: int, size: int) -> None:
         if hasattr(self._context, "set_device_memory"):
@@ -149,6 +169,11 @@ class TensorRtBackend:
         shape = tuple(int(n) for n in self._engine.get_tensor_shape(name))
         scale = self._scales.get(name, 1.0)
         return GpuTensor(0, shape, np.dtype(dtype), layout, scale)
+
+
+def _spelled(tensor: GpuTensor) -> tuple[int | str, ...]:
+    """Its shape, as `require_tensors` takes it."""
+    return tuple("any" if side == _ANY else side for side in tensor.shape)
 
 
 def open_engine(

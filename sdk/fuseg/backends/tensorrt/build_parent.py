@@ -15,7 +15,7 @@ from typing import Any
 from ..._version import __version__
 from ...errors import BuildError, ManifestError
 from ...manifest import File
-from .build_process import Child
+from .build_process import Child, Profile
 from .build_progress import Progress, ProgressCallback
 from .fingerprint import Fingerprint, less_workspace
 from .libraries import TENSORRT, Library
@@ -91,6 +91,7 @@ def build_engine(
     *,
     timing_cache: Path | None,
     plain: Collection[str] = (),
+    profile: Profile | None = None,
     device: int = 0,
     progress: ProgressCallback | None = None,
 ) -> tuple[EngineRecord, bytes]:
@@ -101,7 +102,8 @@ def build_engine(
     Args:
         precision: Of the variant, as the manifest has it.
         timing_cache: Where TensorRT's timings are kept; None: nowhere.
-        plain: Tensors that other engines read or write, too: float32 planes.
+        plain: Tensors that stay float32 planes, whatever the engine would like.
+        profile: Of a network with a dimension.
         device: The GPU's number.
         progress: Called every half second at least, in this thread.
 
@@ -120,6 +122,7 @@ def build_engine(
         "bytes": len(onnx),
         "precision": precision,
         "plain": sorted(plain),
+        "profile": profile or {},
         "options": options,
         "timing_cache": None if timing_cache is None else str(timing_cache),
     }

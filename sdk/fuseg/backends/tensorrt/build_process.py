@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -19,7 +19,10 @@ from ...errors import BuildError
 from ...host.child_process import environment
 from .record import plain
 
-__all__ = ["COMMAND", "Child"]
+__all__ = ["COMMAND", "Child", "Profile"]
+
+# By input that has a dimension: its smallest shape, the one to tune for, its largest.
+Profile = Mapping[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]
 
 _log = logging.getLogger("fuseg")
 

@@ -130,6 +130,11 @@ def _build_once(
         _allow(trt, network.get_output(index), wanted)
     config = builder.create_builder_config()
     _configure(trt, config, request, typed)
+    if request["profile"]:
+        profile = builder.create_optimization_profile()
+        for name, shapes in request["profile"].items():
+            profile.set_shape(name, *map(tuple, shapes))
+        config.add_optimization_profile(profile)
     if hasattr(trt, "IProgressMonitor"):
         monitor = _monitor(trt, reporter)  # must live as long as the build
         config.progress_monitor = monitor

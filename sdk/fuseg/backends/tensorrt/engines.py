@@ -17,6 +17,7 @@ from ...manifest import Graph, Manifest, Variant
 from ...manifest.graphs import shared_tensors
 from . import cache
 from .build_parent import TensorRT, build_engine, installed
+from .build_process import Profile
 from .build_progress import Progress, ProgressCallback
 from .fingerprint import Fingerprint, Options, fingerprint_of
 from .libraries import RTX, TENSORRT, Library
@@ -146,7 +147,8 @@ def engine_for(
             variant.precision,
             wanted,
             about,
-            plain=shared_tensors(manifest.graphs, manifest.states),
+            plain=_plain_tensors(manifest),
+            profile=profile_of(manifest, graph),
             timing_cache=timing_cache,
             device=device,
             progress=progress,
@@ -177,6 +179,29 @@ def engine_for(
             record.fallback,
         )
     return Engine(record, memoryview(plan), path, built=True)
+
+
+def profile_of(manifest: Manifest, graph: Graph) -> Profile:
+    """The shapes that the engine of a graph is built for."""
+    least, most = manifest.shapes("min"), manifest.shapes("max")
+    typical = manifest.shapes("typical")
+    names = (name for name in graph.reads if name in manifest.tensors)
+    return {
+        name: (least[name], typical[name], most[name])
+        for name in names
+        if manifest.tensors[name].dimensions
+    }
+
+
+def _plain_tensors(manifest: Manifest) -> frozenset[str]:
+    """Those that stay planes of float32: other graphs use them, or they are copied
+    behind the plane of a background."""
+    behind = {
+        output.tensor
+        for output in manifest.label_outputs
+        if output.kind == "segmentation" and output.background is not None
+    }
+    return shared_tensors(manifest.graphs, manifest.states) | behind
 
 
 def words(manifest: Manifest, graph: Graph, variant: Variant) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import BuildError
-from .build_process import Child
+from .build_process import Child, Profile
 from .libraries import RTX
 
 __all__ = ["NetworkCheck", "can_check", "check_network", "require_builder"]
@@ -66,6 +66,7 @@ def check_network(
     onnx: bytes,
     precision: Mapping[str, str],
     *,
+    profile: Profile | None = None,
     io_formats: str = "auto",
     workspace_mb: int = 1024,
     aux_streams: int = 0,
@@ -76,6 +77,7 @@ def check_network(
     Args:
         onnx: A variant of a bundle.
         precision: Of the variant, as the manifest has it.
+        profile: Of a network with a dimension.
         io_formats, workspace_mb, aux_streams: As in `Options`.
         time_limit_s: The child is ended after it.
 
@@ -91,6 +93,7 @@ def check_network(
         "bytes": len(onnx),
         "precision": dict(precision),
         "plain": [],
+        "profile": profile or {},
         "options": {
             "workspace_mb": workspace_mb,
             "optimization_level": None,

@@ -14,10 +14,12 @@ from typing import Any
 from ..._kernels import native_call
 from ...bundle import Bundle
 from ...cuda import Device, DeviceProperties, open_device
+from ...cuda.buffers import Buffers
 from ...errors import BackendError, InputFileError, OutputFileError
 from ...host.files import read_private, write_file
 from ...manifest import Graph, Manifest, Variant
-from ..base import GpuBackendInfo
+from ..base import GpuBackendInfo, Shapes
+from ..tensors import Shared
 from .backend import TensorRtBackend, last_error, open_engine, runtime_of
 from .libraries import RTX, load_library
 
@@ -101,6 +103,18 @@ class RtxBackend(TensorRtBackend):
         super().__init__(engine, device, scales)
         self._kernels = kernels
 
+    def bind(
+        self,
+        inputs: Shapes,
+        outputs: Shapes,
+        buffers: Buffers,
+        stream: int,
+        shared: Shared | None = None,
+    ) -> None:
+        """See `GpuBackend.bind`."""
+        super().bind(inputs, outputs, buffers, stream, shared)
+        self.capturable = self._context.is_stream_capturable(stream)
+
     def enqueue(self) -> None:
         """See `GpuBackend.enqueue`. After the first run all kernels are compiled."""
         super().enqueue()
@@ -115,12 +129,12 @@ class RtxBackend(TensorRtBackend):
         config = self._engine.create_runtime_config()
         self._kernels.use_in(config)
         if not has_memory:
-            strategies = load_library(RTX).ExecutionContextAllocationStrategy
-            config.set_execution_context_allocation_strategy(strategies.USER_MANAGED)
-        context = native_call(self._engine.create_execution_context, config)
-        if context is not None:
-            self.capturable = context.is_stream_capturable(self._stream)
-        return context
+            managed = load_library(RTX).ExecutionContextAllocationStrategy.USER_MANAGED
+            config.set_execution_context_allocation_strategy(managed)
+        # One that is for a number of texts would be compiled when a text changes.
+        strategies = load_library(RTX).DynamicShapesKernelSpecializationStrategy
+        config.dynamic_shapes_kernel_specialization_strategy = strategies.NONE
+        return native_call(self._engine.create_execution_context, config)
 
 
 def open_portable_engine(plan: memoryview) -> Any:

@@ -22,7 +22,7 @@ class CudaTexts:
     """What the tensors of texts hold, for work on one stream.
 
     Args:
-        tensors: The network's inputs.
+        tensors: The network's inputs, at their largest.
     """
 
     def __init__(
@@ -36,6 +36,11 @@ class CudaTexts:
         self._device, self._stream = device, stream
         self._tensors = {entry.name: tensors[entry.tensor] for entry in manifest.texts}
         self._names = {entry.name: entry.tensor for entry in manifest.texts}
+        self._resized = {
+            entry.name: entry.tensor
+            for entry in manifest.texts
+            if manifest.tensors[entry.tensor].dimensions
+        }
         self._pinned = {
             name: buffers.pinned(tensor.nbytes)
             for name, tensor in self._tensors.items()
@@ -56,6 +61,11 @@ class CudaTexts:
             self._held.pop(name, None)
         return new
 
+    def shapes(self, texts: Mapping[str, Texts]) -> dict[str, tuple[int, ...]]:
+        """Of the tensors with a dimension, for these texts."""
+        given = self._resized.items()
+        return {n: texts[entry].ids.shape for entry, n in given if entry in texts}
+
     def names(self, new: NewIds) -> list[str]:
         """Of their tensors."""
         return [self._names[name] for name in new]
@@ -64,7 +74,7 @@ class CudaTexts:
         """Put their copies on the stream, whose earlier work is done; never captured: a
         CUDA graph would write them every time."""
         for name, ids in new.items():
-            pinned = self._pinned[name].array
+            pinned = self._pinned[name].array[: ids.nbytes]
             np.copyto(pinned.view(np.int64).reshape(ids.shape), ids)
             self._device.upload(self._tensors[name].address, pinned, self._stream)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from ...backends.tensors import GpuTensor, decode
+from ...cuda import Device
 from ...cuda.array_view import view_at
-from ...manifest import Output, SegmentationOutput
+from ...cuda.buffers import Buffers
+from ...errors import BackendError
+from ...manifest import SegmentationOutput
 from ...manifest.outputs import tensors_of
 from ..frame_job import FrameJob, LabelMap
 from ..preprocess import Preprocessor
@@ -18,11 +21,28 @@ from .adapter import OutputAdapter
 from .segmentation import require_numbers
 from .upsample_cache import UpsampleCache
 
-__all__ = ["CudaOutput", "cuda_output"]
+__all__ = ["CudaContext", "CudaOutput", "cuda_output"]
+
+
+class CudaContext(NamedTuple):
+    """What outputs of one slot work with.
+
+    Attributes:
+        backend: The name of what makes the tensors, for sentences.
+    """
+
+    device: Device
+    buffers: Buffers
+    staging: Staging
+    stream: int
+    backend: str
 
 
 class CudaOutput(Protocol):
     """Three steps of one frame; see `FrameSlot`."""
+
+    def connect(self, tensors: Mapping[str, GpuTensor]) -> None:
+        """Read these from now on: of other sizes, in the same place."""
 
     def reserve(self, job: FrameJob) -> None:
         """Make what `enqueue` needs, before anything is captured."""
@@ -44,20 +64,42 @@ class _Labels:
     def __init__(
         self,
         output: SegmentationOutput,
-        tensor: GpuTensor,
+        tensors: Mapping[str, GpuTensor],
         preprocessor: Preprocessor,
-        staging: Staging,
-        stream: int,
-        backend: str,
+        context: CudaContext,
     ) -> None:
-        self._name, self._tensor, self._stream = output.name, tensor, stream
-        self._staging, self._backend = staging, backend
+        self._output, self._preprocessor = output, preprocessor
+        self._context, self._staging = context, context.staging
+        self._name = output.name
         self._labels, self._confidence, self._nan_samples = (
             f"{output.name}: {word}" for word in ("labels", "confidence", "nan samples")
         )
+        self._planes = 0  # where those are that have the background's in front
+        if output.background is not None:
+            tensor = tensors[output.tensor]
+            if tensor.layout != "linear":
+                raise BackendError(
+                    f"tensor {output.tensor} must be linear, as the background's score "
+                    f"is a plane in front of it, got {tensor.layout}: build the engine "
+                    "again, `fuseg build --rebuild`."
+                )
+            plane = np.full(tensor.shape[2:], output.background.score, tensor.dtype)
+            self._planes = context.buffers.copy_of(
+                plane, context.stream, size=plane.nbytes + tensor.nbytes
+            )
+        self.connect(tensors)
+
+    def connect(self, tensors: Mapping[str, GpuTensor]) -> None:
+        """See `CudaOutput.connect`."""
+        tensor = self._tensor = tensors[self._output.tensor]
+        _, classes, height, width = tensor.shape
+        shape = (classes + bool(self._planes), height, width)
         form = {} if tensor.layout == "linear" else {"layout": tensor.layout}
+        where = self._planes or tensor.address
+        stored = shape if tensor.layout == "linear" else tensor.stored
+        self._scores = view_at(where, stored, tensor.dtype)
         self._upsample = UpsampleCache(
-            tensor.shape[1:], tensor.dtype, output, preprocessor, **form
+            shape, tensor.dtype, self._output, self._preprocessor, **form
         )
 
     def reserve(self, job: FrameJob) -> None:
@@ -70,7 +112,11 @@ class _Labels:
 
     def enqueue(self, job: FrameJob) -> None:
         """See `CudaOutput.enqueue`."""
-        tensor = self._tensor
+        context, tensor = self._context, self._tensor
+        if self._planes:
+            _, _, height, width = tensor.shape
+            behind = self._planes + height * width * int(tensor.dtype.itemsize)
+            context.device.copy(behind, tensor.address, tensor.nbytes, context.stream)
         made: list[tuple[str, tuple[int, ...], type[Any]]]
         made = [(self._labels, job.size, np.uint8), (self._nan_samples, (1,), np.int32)]
         if job.label_maps[self._name].confidence is not None:
@@ -78,11 +124,11 @@ class _Labels:
         found = {n: self._staging.on_gpu(n, size, t) for n, size, t in made}
         label: Any = self._upsample.of(job.size, job.camera)
         label(
-            view_at(tensor.address, tensor.stored, tensor.dtype),
+            self._scores,
             out=found[self._labels],
             confidence=found.get(self._confidence),
             nan_samples=found[self._nan_samples],
-            stream=self._stream,
+            stream=context.stream,
         )
         for name, result in found.items():
             self._staging.download(name, result.size * result.itemsize)
@@ -96,7 +142,7 @@ class _Labels:
             staged = self._staging.on_cpu(self._confidence, job.size, np.float32)
             np.copyto(wanted.confidence, staged)
         nan_samples = int(self._staging.on_cpu(self._nan_samples, (1,), np.int32)[0])
-        require_numbers(self._backend, nan_samples, self._tensor.shape)
+        require_numbers(self._context.backend, nan_samples, self._tensor.shape)
         return wanted
 
 
@@ -110,9 +156,14 @@ class _OnCpu:
         staging: Staging,
     ) -> None:
         self._adapter, self._staging = adapter, staging
-        output = adapter.output
-        self._tensors = {name: tensors[name] for name in tensors_of(output).values()}
-        self._names = {name: f"{output.name}: tensor {name}" for name in self._tensors}
+        self.connect(tensors)
+        name = adapter.output.name
+        self._names = {tensor: f"{name}: tensor {tensor}" for tensor in self._tensors}
+
+    def connect(self, tensors: Mapping[str, GpuTensor]) -> None:
+        """See `CudaOutput.connect`."""
+        names = tensors_of(self._adapter.output).values()
+        self._tensors = {name: tensors[name] for name in names}
 
     def reserve(self, job: FrameJob) -> None:
         """See `CudaOutput.reserve`."""
@@ -137,16 +188,13 @@ class _OnCpu:
 
 
 def cuda_output(
-    output: Output,
     adapter: OutputAdapter,
     tensors: Mapping[str, GpuTensor],
     preprocessor: Preprocessor,
-    staging: Staging,
-    stream: int,
-    backend: str,
+    context: CudaContext,
 ) -> CudaOutput:
-    """What makes this output's results, of its tensors on the GPU."""
+    """What makes an output's results, of its tensors on the GPU, at their largest."""
+    output = adapter.output
     if isinstance(output, SegmentationOutput) and output.kind == "segmentation":
-        tensor = tensors[output.tensor]
-        return _Labels(output, tensor, preprocessor, staging, stream, backend)
-    return _OnCpu(adapter, tensors, staging)
+        return _Labels(output, tensors, preprocessor, context)
+    return _OnCpu(adapter, tensors, context.staging)

@@ -1,0 +1,268 @@
+"""Several prompts on a GPU, from one to eight, and a background: the CPU's labels."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import sys
+from collections import deque
+from dataclasses import replace
+from itertools import product
+
+import doubles
+import doubles.onnxruntime_cuda
+import doubles.tensorrt
+import numpy as np
+import pytest
+from onnx import compose, load_model_from_string
+from runtime.gpu.graph_backends import backends_of
+from runtime.gpu.test_gpu_texts import loaded, same
+from runtime.gpu.test_interrupted import interrupted
+from runtime.prompted import LENGTH, MOST, NAMES, SIZE, counts, prompted
+
+import fuseg
+from fuseg import bundle, manifest
+from fuseg.backends import registry
+from fuseg.backends.tensorrt.libraries import RTX
+from fuseg.bundle import Bundle
+from fuseg.cuda import open_device
+from fuseg.errors import ArgumentError, BackendError
+
+TEXTS = ("a chair", "the red table", "window", "12 345", "walker", "red", "a", "b")
+CAMERA = (13, 17)
+
+
+@pytest.fixture
+def write(make_bundle, color_input, tmp_path):
+    """``write(name, dimension=, **keys)``: a bundle for several texts; `prompted`."""
+
+    def make(name="prompts", dimension=None, **keys):
+        made, files = prompted(make_bundle, color_input, several=True, **keys)
+        if dimension is not None:
+            made = replace(made, dimensions={"prompts": dimension})
+        bundle.write(tmp_path / f"{name}.fuseg", made, files)
+        return tmp_path / f"{name}.fuseg"
+
+    return make
+
+
+@pytest.fixture(params=[None, "l2"])
+def path(request, write):
+    """Of a graph that compares, or of an embedding."""
+    return write(compared=request.param)
+
+
+@pytest.fixture
+def cpu(path):
+    """A Segmenter on the CPU, made before a double takes ONNX Runtime's place."""
+    return fuseg.load(path, backend="onnxruntime")
+
+
+def frame(seed, size=CAMERA):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (*size, 3)).astype(np.uint8)
+
+
+def test_labels_are_a_cpu_s_however_many_prompts_there_are(cpu, path, kind, machine):
+    """From 1 to 8 and back, in mid-stream; frames of a number become a CUDA graph, and
+    those of the next one another."""
+    segmenter = loaded(path, kind)
+    number = 0
+    for count in (3, *range(1, 9), 2, 8, 3):
+        for turn in range(4):
+            text = {} if turn else {"prompt": TEXTS[:count]}
+            given = {"rgb": frame(number), "confidence": True, **text}
+            found, wanted = segmenter(**given), cpu(**given)
+            same(found, wanted)
+            assert found.classes == wanted.classes
+            number += 1
+    assert segmenter.backend.inputs["words"].shape == (3, LENGTH)
+    ran = counts(segmenter)
+    assert ran.pop("text") == 12
+    assert {*ran.values()} == {number}
+    if kind == "tensorrt":
+        assert segmenter.cuda_graph_disabled_reason is None
+        assert machine.counts["launch_graph"] == 12  # the fourth frame of each number
+    with pytest.raises(ArgumentError, match=r"^prompt must be 1 to 8 texts, got 9\.$"):
+        segmenter(rgb=frame(0), prompt=["red"] * 9)
+    same(segmenter(rgb=frame(0), confidence=True), cpu(rgb=frame(0), confidence=True))
+    machine.check()
+
+
+@pytest.mark.parametrize("path", [None], indirect=True)
+def test_nothing_is_computed_of_prompts_that_there_are_not(cpu, path, kind):
+    segmenter = loaded(path, kind)
+    (slot,) = segmenter._session.loop.executor._slots
+    for count in (5, 2):
+        scores = segmenter.backend.outputs["scores"]._replace(shape=(1, MOST, *SIZE))
+        slot.write(scores, np.full(scores.shape, 77, np.float32))
+        given = {"rgb": frame(count), "confidence": True, "prompt": TEXTS[:count]}
+        same(segmenter(**given), cpu(**given))
+        assert (slot.read(scores)[0, count:] == 77).all()
+
+
+@pytest.mark.parametrize("path", [None], indirect=True)
+def test_a_backend_object_of_one_graph_takes_any_number_too(
+    make_bundle, color_input, tmp_path, cpu, kind
+):
+    made, files = prompted(make_bundle, color_input, several=True)
+    parts = [load_model_from_string(files[f"{name}.onnx"]) for name in NAMES]
+    whole = parts[2]
+    for part in parts[:2]:
+        whole = compose.merge_models(
+            part, whole, [(o.name, o.name) for o in part.graph.output]
+        )
+    net = manifest.Graph(
+        "net",
+        ("words", "rgb"),
+        ("scores",),
+        {"fp32": manifest.Network("net.onnx", 17, 8)},
+    )
+    tensors = {n: made.tensors[n] for n in ("words", "rgb", "scores")}
+    made = replace(made, graphs=(net,), tensors=tensors)
+    files = {"net.onnx": whole.SerializeToString(), "tokens.json": files["tokens.json"]}
+    bundle.write(tmp_path / "one.fuseg", made, files)
+    opened = Bundle.open(tmp_path / "one.fuseg")
+    (backend,) = backends_of(opened, kind, open_device()).values()
+    segmenter = fuseg.load(opened, backend=backend)
+    for count in (1, 8, 2):
+        given = {"rgb": frame(count), "confidence": True, "prompt": TEXTS[:count]}
+        same(segmenter(**given), cpu(**given))
+
+
+@pytest.mark.parametrize("count", [1, 2, 8])
+def test_a_bundle_of_a_fixed_number_gives_the_same(write, kind, count):
+    texts = TEXTS[:count]
+    only = manifest.Dimension(count, count, count)
+    fixed = loaded(write("fixed", only, default=texts), kind)
+    segmenter = loaded(write(), kind)
+    for others in (TEXTS[:3], texts):
+        segmenter.set_prompts(others)
+        found = segmenter(rgb=frame(7), confidence=True)
+    wanted = fixed(rgb=frame(7), confidence=True)
+    np.testing.assert_array_equal(found.labels, wanted.labels)
+    np.testing.assert_array_equal(found.confidence, wanted.confidence)
+
+
+@pytest.mark.parametrize("path", [None], indirect=True)
+@pytest.mark.parametrize("call", ["set_input_shape", "upload", "execute_async_v3"])
+def test_a_call_that_failed_leaves_the_prompts_that_were(cpu, path, machine, call):
+    for nth, again in product((1, 2), (True, False)):
+        segmenter = loaded(path)
+        for number in range(4):
+            segmenter(rgb=frame(number), prompt=TEXTS[:2])
+
+        def give(number, one=segmenter):
+            one(rgb=frame(number), prompt=TEXTS[2:7])
+
+        machine.fail(call, nth)
+        with pytest.raises(BackendError):  # the prompts are others, then the same
+            deque(map(give, range(3)), maxlen=0)
+        machine.mend()
+        refused = {"prompt": TEXTS[2:7]}
+        for text in (refused if again else {}, refused, {"prompt": TEXTS[:1]}, {}):
+            known = {"prompt": segmenter.texts["prompt"], **text}
+            given = {"rgb": frame(7), "confidence": True}
+            same(segmenter(**given, **text), cpu(**given, **known))
+
+
+@pytest.mark.parametrize("path", [None], indirect=True)
+@pytest.mark.usefixtures("machine")
+def test_an_exception_at_any_line_leaves_prompts_that_are_right(cpu, path):
+    segmenter, line = loaded(path), 1
+    left = set()
+    while True:
+        segmenter(rgb=frame(line), prompt=TEXTS[:2])
+        seen, where = interrupted(
+            lambda: segmenter(rgb=frame(1), prompt=TEXTS[3:6]), line
+        )
+        if seen < line:
+            break
+        left.add(segmenter.texts["prompt"])
+        given = {"rgb": frame(line + 1), "confidence": True}
+        wanted = cpu(**given, prompt=segmenter.texts["prompt"])
+        np.testing.assert_array_equal(segmenter(**given).labels, wanted.labels, where)
+        line += 13
+    assert left == {TEXTS[:2], TEXTS[3:6]}
+
+
+@pytest.fixture(params=["10.3.0", "rtx-1.7.1"])
+def library(request, monkeypatch, tmp_path):
+    """A GPU with this TensorRT, for child processes too: backend, machine, builds."""
+    version, machine = request.param, doubles.Machine(1 << 30, capability=(8, 9))
+    rtx = version.startswith("rtx")
+    doubles.install(monkeypatch, machine)
+    trt, module = doubles.tensorrt.make(machine, version), "tensorrt"
+    if rtx:
+        module = RTX.module
+    trt.__spec__ = importlib.machinery.ModuleSpec(module, None)
+    monkeypatch.setitem(sys.modules, module, trt)
+    log = tmp_path / "builds"
+    doubles.in_children(monkeypatch, version, builds=log)
+    return (
+        "tensorrt-rtx" if rtx else "tensorrt",
+        machine,
+        lambda: len(log.read_text().splitlines()),
+    )
+
+
+@pytest.mark.parametrize("path", [None], indirect=True)
+def test_engines_are_built_for_the_numbers_of_the_bundle(path, write, cpu, library):
+    backend, machine, builds = library
+    segmenter = fuseg.load(path, backend=backend)
+    before = machine.counts["compile"]
+    for number, count in enumerate((1, 8, 8, 8, 5)):
+        given = {"rgb": frame(number), "confidence": True, "prompt": TEXTS[:count]}
+        same(segmenter(**given), cpu(**given))
+    assert segmenter.cuda_graph_disabled_reason is None
+    assert machine.counts["compile"] == before
+    assert builds() == 3
+    few = Bundle.open(write("few", manifest.Dimension(1, 2, 1)))
+    assert registry.must_be_built(few, backend, few.manifest.full, 0)
+
+
+def test_the_cuda_provider_takes_dimensions_and_backgrounds(write):
+    opened = Bundle.open(write())
+    assert registry.variant_for(opened, "onnxruntime-cuda").name == "fp32"
+
+
+@pytest.fixture
+def grounded(make_bundle, color_input, tmp_path):
+    """Three classes and a background of 0.1; planes are no multiple of 256 bytes."""
+    opened = Bundle.open(make_bundle(color_input(), classes=3).path)
+    (output,) = opened.manifest.outputs
+    ground = manifest.Class("ground", (0, 0, 0))
+    output = replace(
+        output,
+        classes=(ground, *output.classes),
+        background=manifest.Background(0.1),
+    )
+    path = tmp_path / "ground.fuseg"
+    files = {name: opened.read(name) for name in opened.manifest.files}
+    bundle.write(path, replace(opened.manifest, outputs=(output,), files={}), files)
+    assert SIZE[0] * SIZE[1] * 4 % 256
+    return path
+
+
+def test_fixed_classes_may_have_a_background_too(grounded, kind):
+    cpu = fuseg.load(grounded, backend="onnxruntime")
+    segmenter, seen = loaded(grounded, kind), set()
+    for number in range(5):
+        given = {"rgb": frame(number), "confidence": True}
+        found = segmenter(**given)
+        same(found, cpu(**given))
+        seen |= {*np.unique(found.labels)}
+    assert {0, 2, 3} <= seen
+
+
+def test_scores_behind_a_background_are_planes(grounded, on_gpu):
+    made = type("Made", (), {"path": grounded})
+    (output,) = Bundle.open(grounded).manifest.outputs
+    half = on_gpu(made, scores="float16")
+    wanted = fuseg.load(grounded, backend="onnxruntime")(rgb=frame(1))
+    assert (half(rgb=frame(1)).labels == wanted.labels).mean() > 0.95
+    with pytest.raises(BackendError) as refused:
+        on_gpu(made, scores="float16", layouts={output.tensor: "HWC8"})
+    assert str(refused.value) == (
+        f"tensor {output.tensor} must be linear, as the background's score is a plane "
+        "in front of it, got hwc8: build the engine again, `fuseg build --rebuild`."
+    )
