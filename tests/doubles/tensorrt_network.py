@@ -36,10 +36,12 @@ class ITensor:
 
 
 class Io:
-    def __init__(self, mode: str, info: Any) -> None:
+    def __init__(self, mode: str, info: Any, *, has_int64: bool) -> None:
         tensor = info.type.tensor_type
         self.mode, self.name = mode, info.name
         self.dtype = plans.OF_ONNX.get(tensor.elem_type, "?")
+        if self.dtype == "INT64" and not has_int64:
+            self.dtype = "INT32"
         # 1 or more, or -1 of a dimension.
         self.shape = tuple(d.dim_value or -1 for d in tensor.shape.dim)
         self.formats = _EVERY_FORMAT
@@ -120,7 +122,10 @@ class OnnxParser:
         network._model, network._onnx = found, data
         ends = {"INPUT": found.graph.input, "OUTPUT": found.graph.output}
         for mode, infos in ends.items():
-            made = [state.module.ITensor(Io(mode, info)) for info in infos]
+            made = [
+                state.module.ITensor(Io(mode, info, has_int64=state.number >= (10,)))
+                for info in infos
+            ]
             network._tensors[mode] = made
         return True
 

@@ -187,6 +187,9 @@ class ICudaEngine:
             self._session = onnxruntime.InferenceSession(
                 self._onnx, options, providers=["CPUExecutionProvider"]
             )
+        # INT32 is what the versions without INT64 make of it.
+        integers = {i.name for i in self._session.get_inputs() if "int64" in i.type}
+        feeds |= {name: feeds[name].astype(np.int64) for name in integers}
         found: list[Any] = self._session.run(wanted, feeds)
         return found
 

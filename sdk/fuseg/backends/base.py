@@ -75,7 +75,7 @@ class GpuBackend(Protocol):
         capturable: Whether `enqueue` may be captured in a CUDA graph.
         slots: How many clones may have work at the same time.
         inputs, outputs: After `bind`: where each tensor lies, and in which format;
-            int64 ones are int64.
+            int64 ones are int64, or int32 where the library has no others.
     """
 
     name: str

@@ -14,6 +14,7 @@ from ..cuda.buffers import Buffers
 from ..errors import BundleError
 from ..manifest import Tensor
 
+_INTEGERS = (np.dtype(np.int64), np.dtype(np.int32))
 GROUP = {"chw4": 4, "hwc8": 8}  # channels that lie side by side, padded to a multiple
 
 
@@ -23,7 +24,7 @@ class GpuTensor(NamedTuple):
     Attributes:
         address: Of its first byte.
         shape: The manifest's; of planes (1, C, h, w).
-        dtype: float32, float16 or int8; int64 of words and tokens.
+        dtype: float32, float16 or int8; int64 or int32 of words and tokens.
         layout: ``"linear"``: as its shape. Of planes ``"chw4"``: (ceil(C / 4), h, w,
             4); ``"hwc8"``: (h, w, P), P being C rounded up to a multiple of 8.
         scale: What one step of int8 stands for.
@@ -106,9 +107,9 @@ def encode(values: NDArray[Any], tensor: GpuTensor) -> NDArray[Any]:
 
 
 def decode(stored: NDArray[Any], tensor: GpuTensor) -> NDArray[Any]:
-    """A copy of the values, float32, of what lies in memory; int64 ones stay."""
-    if tensor.dtype == np.int64:
-        integers: NDArray[np.int64] = stored.copy()
+    """A copy of the values, float32 or int64, of what lies in memory."""
+    if tensor.dtype in _INTEGERS:
+        integers: NDArray[np.int64] = stored.astype(np.int64)
         return integers
     planes = stored
     if tensor.layout == "chw4":
@@ -126,14 +127,15 @@ def decode(stored: NDArray[Any], tensor: GpuTensor) -> NDArray[Any]:
 def require_integers(
     wanted: Mapping[str, Tensor], found: Mapping[str, GpuTensor]
 ) -> None:
-    """Refuse a network that has int64 where the manifest has not, or the other way.
+    """Refuse a network that has integers where the manifest has none, or none where it
+    has.
 
     Raises:
         BundleError: It does.
     """
     for name, tensor in found.items():
         dtype = wanted[name].dtype
-        if (dtype == "int64") != (tensor.dtype == np.int64):
+        if (dtype == "int64") != (tensor.dtype in _INTEGERS):
             raise BundleError(
                 f"the network's tensor {name} must be {dtype}, as the manifest says, "
                 f"got {tensor.dtype}: export the bundle again."

@@ -17,6 +17,7 @@ from onnx import compose, load_model_from_string
 from runtime.gpu.graph_backends import backends_of
 from runtime.gpu.test_gpu_texts import loaded, same
 from runtime.gpu.test_interrupted import interrupted
+from runtime.programs import halved
 from runtime.prompted import LENGTH, MOST, NAMES, SIZE, counts, prompted
 
 import fuseg
@@ -185,7 +186,7 @@ def test_an_exception_at_any_line_leaves_prompts_that_are_right(cpu, path):
     assert left == {TEXTS[:2], TEXTS[3:6]}
 
 
-@pytest.fixture(params=["10.3.0", "rtx-1.7.1"])
+@pytest.fixture(params=["8.6.1", "10.3.0", "rtx-1.7.1"])
 def library(request, monkeypatch, tmp_path):
     """A GPU with this TensorRT, for child processes too: backend, machine, builds."""
     version, machine = request.param, doubles.Machine(1 << 30, capability=(8, 9))
@@ -252,6 +253,37 @@ def test_fixed_classes_may_have_a_background_too(grounded, kind):
         same(found, cpu(**given))
         seen |= {*np.unique(found.labels)}
     assert {0, 2, 3} <= seen
+
+
+@pytest.mark.parametrize("library", ["10.3.0"], indirect=True)
+def test_an_engine_leaves_scores_in_planes_for_a_background(grounded, library):
+    backend, _, _ = library
+    opened = Bundle.open(grounded)
+    (net,) = opened.manifest.graphs
+    files = {name: opened.read(name) for name in opened.manifest.files}
+    files["fp16.onnx"] = halved(files["fp32.onnx"])
+    both = {**net.networks, "fp16": manifest.Network("fp16.onnx", 17, 8)}
+    half = replace(
+        opened.manifest.full,
+        name="fp16",
+        precision={"kind": "fp16", "float32_nodes": "0"},
+    )
+    made = replace(
+        opened.manifest,
+        graphs=(replace(net, networks=both),),
+        variants=(half, *opened.manifest.variants),
+        files={},
+    )
+    bundle.write(grounded, made, files)
+    opened = Bundle.open(grounded)
+    engine = registry.load(opened, backend, opened.manifest.variants[0])
+    segmenter = fuseg.load(opened, backend=engine)
+    wanted = fuseg.load(grounded, backend="onnxruntime", variant="fp32")
+    found = segmenter(rgb=frame(1)).labels
+    assert (found == wanted(rgb=frame(1)).labels).mean() > 0.95
+    inputs, (scores,) = segmenter.backend.inputs, segmenter.backend.outputs.values()
+    assert {tensor.dtype.name for tensor in inputs.values()} == {"float16"}
+    assert (scores.layout, scores.dtype.name) == ("linear", "float32")
 
 
 def test_scores_behind_a_background_are_planes(grounded, on_gpu):

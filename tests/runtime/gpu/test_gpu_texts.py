@@ -18,9 +18,10 @@ from runtime.prompted import counts, prompted
 from runtime.test_tokens import captioned, expected
 
 import fuseg
-from fuseg import bundle
+from fuseg import bundle, manifest
 from fuseg.backends import registry
 from fuseg.backends.program_gpu import GpuProgramBackend
+from fuseg.backends.tensorrt.backend import INFO
 from fuseg.backends.tensorrt.libraries import RTX
 from fuseg.backends.tensors import GpuTensor, decode, encode, require_integers
 from fuseg.bundle import Bundle
@@ -191,7 +192,7 @@ def test_a_text_goes_along_to_another_backend(cpu, load, path, to):
 
 
 @pytest.mark.parametrize("path", ["l2"], indirect=True)
-@pytest.mark.parametrize("version", ["10.3.0", "rtx-1.7.1"])
+@pytest.mark.parametrize("version", ["8.6.1", "10.3.0", "rtx-1.7.1"])
 def test_engines_with_words_are_built_and_run(path, cpu, monkeypatch, version):
     rtx = version.startswith("rtx")
     machine = doubles.Machine(memory_bytes=1 << 30, capability=(8, 9))
@@ -206,21 +207,28 @@ def test_engines_with_words_are_built_and_run(path, cpu, monkeypatch, version):
     for number, text in enumerate(TEXTS):
         given = {"rgb": frame(number), "confidence": True, "prompt": text}
         same(segmenter(**given), cpu(**given))
-    assert segmenter.backend.inputs["words"].dtype == np.int64
+    dtype = np.int32 if version == "8.6.1" else np.int64
+    assert segmenter.backend.inputs["words"].dtype == dtype
 
 
 @pytest.mark.parametrize("path", ["l2"], indirect=True)
-def test_tensorrt_before_10_has_no_int64(path, machine, monkeypatch):
+def test_tensorrt_before_10_has_no_int64_for_several_graphs(path, machine, monkeypatch):
     trt = doubles.tensorrt.make(machine, "8.6.1")
     trt.__spec__ = importlib.machinery.ModuleSpec("tensorrt", None)
     monkeypatch.setitem(sys.modules, "tensorrt", trt)
     doubles.in_children(monkeypatch, "8.6.1")
-    assert registry.variants_for(Bundle.open(path), "tensorrt") == []
-    with pytest.raises(BackendError) as refused:
-        fuseg.load(path, backend="tensorrt")
-    assert str(refused.value) == (
-        "backend tensorrt must be TensorRT 10 or later for int64 tensors, words, got "
-        "8.6.1: update it, or choose onnxruntime-cuda or onnxruntime."
+    made = Bundle.open(path).manifest
+    assert INFO.lacks(made) is None
+    text, image = made.graphs
+    made = replace(
+        made,
+        graphs=(text, replace(text, name="other", writes=("again",)), image),
+        tensors={**made.tensors, "again": made.tensors["phrase"]},
+        outputs=(*made.outputs, manifest.TensorOutput("again", "again")),
+    )
+    assert INFO.lacks(made) == (
+        "must be TensorRT 10 or later for int64 tensors that several graphs use, "
+        "words, got 8.6.1: update it, or choose onnxruntime-cuda or onnxruntime"
     )
 
 
@@ -251,10 +259,12 @@ def test_tokens_are_those_of_a_cpu(make_bundle, color_input, tmp_path, kind):
     assert len({*found}) > 2
 
 
-def test_words_lie_on_the_gpu_as_they_are():
-    ids = np.array([[1, 2**40 + 1, -5]])
-    tensor = GpuTensor(0, (1, 3), np.dtype(np.int64))
+@pytest.mark.parametrize(("dtype", "largest"), [("int64", 2**40), ("int32", 2**31 - 1)])
+def test_words_lie_on_the_gpu_as_they_are(dtype, largest):
+    ids = np.array([[1, largest, -5]])
+    tensor = GpuTensor(0, (1, 3), np.dtype(dtype))
     stored = encode(ids, tensor)
-    assert (stored.dtype, stored.shape, tensor.nbytes) == (np.int64, (1, 3), 24)
+    size = 3 * tensor.dtype.itemsize
+    assert (stored.dtype, stored.shape, tensor.nbytes) == (dtype, (1, 3), size)
     np.testing.assert_array_equal(decode(stored, tensor), ids)
     assert decode(stored, tensor).dtype == np.int64

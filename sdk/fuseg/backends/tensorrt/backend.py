@@ -21,6 +21,7 @@ from ...cuda import Device, open_device
 from ...cuda.buffers import Buffers
 from ...errors import BackendError, DeviceMemoryError
 from ...manifest import Graph, Manifest, Variant
+from ...manifest.graphs import shared_tensors
 from ..base import GpuBackendInfo, Shapes, require_place, require_tensors
 from ..tensors import GpuTensor, Shared, resize
 from .formats import LAYOUTS, TYPES, make_logger, word_of
@@ -162,8 +163,8 @@ class TensorRtBackend:
         layout = word_of(trt.TensorFormat, LAYOUTS, found)
         if dtype not in TYPES.values() or layout not in LAYOUTS.values():
             raise BackendError(
-                f"the engine's tensor {name} must be float32, float16, int8 or int64, "
-                f"and LINEAR, CHW4 or HWC8, got {dtype} and {layout}: build the engine "
+                f"the engine's tensor {name} must be {', '.join(TYPES.values())}, and "
+                f"LINEAR, CHW4 or HWC8, got {dtype} and {layout}: build the engine "
                 "again, `fuseg build --rebuild`."
             )
         shape = tuple(int(n) for n in self._engine.get_tensor_shape(name))
@@ -272,15 +273,18 @@ def _query_version() -> str:
 def _lacks(manifest: Manifest) -> str | None:
     from . import engines
 
-    integers = [n for n, tensor in manifest.tensors.items() if tensor.dtype == "int64"]
+    shared = shared_tensors(manifest.graphs, manifest.states)
+    tensors = manifest.tensors
+    integers = [n for n in tensors if tensors[n].dtype == "int64" and n in shared]
     if not integers:
         return None
     version = engines.installed().tensorrt
     if int(version.split(".")[0]) >= _INT64:
         return None
     return (
-        f"must be TensorRT {_INT64} or later for int64 tensors, {', '.join(integers)}, "
-        f"got {version}: update it, or choose onnxruntime-cuda or onnxruntime"
+        f"must be TensorRT {_INT64} or later for int64 tensors that several graphs "
+        f"use, {', '.join(integers)}, got {version}: update it, or choose "
+        "onnxruntime-cuda or onnxruntime"
     )
 
 

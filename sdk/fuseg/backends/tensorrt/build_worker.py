@@ -223,13 +223,18 @@ def _described(
 def _as_wanted(
     found: dict[str, tuple[str, str]], wanted: dict[str, IoFormat]
 ) -> dict[str, dict[str, Any]]:
-    """The formats of an engine's inputs and outputs, if they are those asked for."""
+    """The formats of an engine's inputs and outputs, if they are those asked for.
+
+    Args:
+        found: As TensorRT has them; int32 in the place of an int64 that it has not.
+    """
     io_formats: dict[str, dict[str, Any]] = {}
     for name, (dtype, layout) in found.items():
         # Where nothing was asked for, int64 is what the ONNX says.
-        plain = IoFormat("int64" if dtype == "int64" else "float32")
+        meant = "int64" if dtype == "int32" else dtype
+        plain = IoFormat("int64" if meant == "int64" else "float32")
         spec = wanted.get(name, plain)
-        if dtype != spec.dtype or layout not in spec.layouts:
+        if meant != spec.dtype or layout not in spec.layouts:
             raise BuildFailed(
                 f"tensor {name} must be {spec.dtype} {' or '.join(spec.layouts)}, "
                 f"got {dtype} {layout}"

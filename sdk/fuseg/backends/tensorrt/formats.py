@@ -10,8 +10,15 @@ from typing import Any
 
 __all__ = ["LAYOUTS", "TYPES", "make_logger", "word_of"]
 
-# By the names of `DataType` and `TensorFormat`; before version 10 there is no INT64.
-TYPES = {"FLOAT": "float32", "HALF": "float16", "INT8": "int8", "INT64": "int64"}
+# By the names of `DataType` and `TensorFormat`. Before version 10 there is no INT64:
+# the parser makes INT32 of it.
+TYPES = {
+    "FLOAT": "float32",
+    "HALF": "float16",
+    "INT8": "int8",
+    "INT64": "int64",
+    "INT32": "int32",
+}
 LAYOUTS = {"LINEAR": "linear", "CHW4": "chw4", "HWC8": "hwc8"}
 
 

@@ -46,7 +46,7 @@ class IoTensor(Record):
         scale: Of int8: the tensor's value is this times the element. Else absent.
     """
 
-    dtype: Literal["float32", "float16", "int8", "int64"]
+    dtype: Literal["float32", "float16", "int8", "int64", "int32"]
     layout: Literal["linear", "chw4", "hwc8"]
     scale: float | None = None
 

@@ -74,9 +74,10 @@ class CudaTexts:
         """Put their copies on the stream, whose earlier work is done; never captured: a
         CUDA graph would write them every time."""
         for name, ids in new.items():
-            pinned = self._pinned[name].array[: ids.nbytes]
-            np.copyto(pinned.view(np.int64).reshape(ids.shape), ids)
-            self._device.upload(self._tensors[name].address, pinned, self._stream)
+            tensor = self._tensors[name]
+            pinned = self._pinned[name].array[: ids.size * tensor.dtype.itemsize]
+            np.copyto(pinned.view(tensor.dtype).reshape(ids.shape), ids)
+            self._device.upload(tensor.address, pinned, self._stream)
 
     def taken(self, new: NewIds) -> None:
         """The copies are on the stream, and what reads them."""
