@@ -184,6 +184,23 @@ def test_of_equal_boxes_and_scores_the_first_stays():
     assert nms(boxes, -scores - 1, same, iou_threshold=1).tolist() == [0, 1, 2]
 
 
+def test_an_overlap_that_rounds_to_the_threshold_is_not_above_it():
+    """The share is divided in float32: the threshold times 22 is below 13."""
+    boxes = np.zeros((2, 4), np.float32)
+    scores, classes = np.ones(2, np.float32), np.zeros(2, np.int32)
+    for union in range(2, 60):
+        for shared in range(1, union):
+            iou = np.float32(shared / union)
+            side = (union + shared) / 2
+            boxes[:] = [0, 0, side, 1], [side - shared, 0, union, 1]
+            for threshold, kept in (
+                (iou, [0, 1]),
+                (np.nextafter(iou, np.float32(0)), [0]),
+            ):
+                found = nms(boxes, scores, classes, iou_threshold=threshold)
+                assert found.tolist() == kept
+
+
 def test_scores_of_any_size_are_in_order():
     scores = [0.5, -np.inf, 1e-45, -3.0, np.nan, np.inf, 0.25, -1e-45, 3e38, -2.0]
     count = len(scores)

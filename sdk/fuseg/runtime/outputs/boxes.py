@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ...manifest import BoxesOutput
 from ...ops import Nms
 from ..frame_job import FrameJob
+from .activation import activated
 from .adapter import OutputAdapter, OutputContext
 
 __all__ = ["Boxes", "BoxesAdapter"]
@@ -78,8 +79,11 @@ class BoxesAdapter(OutputAdapter):
         """The rows, classes and scores above the threshold, by row, then by class."""
         spec: BoxesOutput = self.output
         with_objects = spec.score == "objectness"
-        raw = values[:, 4 + with_objects :]
-        objects = _activated(values[:, 4], spec.activation) if with_objects else None
+        raw, objects = values[:, 4 + with_objects :], None
+        if with_objects:
+            objects = values[:, 4].astype(np.float32)
+            if spec.activation == "sigmoid":
+                objects = activated(objects, spec.activation)
         if not np.isfinite(raw.sum()) and not _are_numbers(raw):
             self.refuse_numbers("boxes or scores")
         if objects is not None and not _are_numbers(objects):
@@ -87,10 +91,10 @@ class BoxesAdapter(OutputAdapter):
         # Of a row the highest score is that of its highest value: others need no look.
         rows = np.arange(len(raw))
         if spec.activation != "softmax":
-            highest = _activated(raw.max(1), spec.activation)
+            highest = activated(raw.max(1).astype(np.float32), spec.activation)
             highest = highest if objects is None else highest * objects
             rows = np.flatnonzero(highest > np.float32(spec.score_threshold))
-        scores = _activated(raw[rows], spec.activation)
+        scores = activated(raw[rows].astype(np.float32), spec.activation)
         if objects is not None:
             scores = scores * objects[rows, None]
         if spec.background is not None:
@@ -194,18 +198,6 @@ def _overlaps(
 def _are_numbers(scores: NDArray[Any]) -> bool:
     """Whether none is NaN or +infinity; -infinity is no candidate."""
     return not (np.isnan(scores) | (scores == np.inf)).any()
-
-
-def _activated(values: NDArray[Any], activation: str) -> NDArray[np.float32]:
-    values = values.astype(np.float32)
-    if activation == "sigmoid":
-        half = np.float32(0.5)
-        # Which does not overflow.
-        return np.asarray(half + half * np.tanh(half * values), np.float32)
-    if activation == "softmax" and values.ndim == 2:
-        powers = np.exp(values - values.max(1, keepdims=True))
-        return np.asarray(powers / powers.sum(1, keepdims=True))
-    return values
 
 
 def _corners(boxes: NDArray[np.float32], form: str) -> NDArray[np.float32]:

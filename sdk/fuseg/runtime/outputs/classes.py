@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..frame_job import FrameJob
+from .activation import activated
 from .adapter import OutputAdapter
 
 __all__ = ["ClassesAdapter", "Classification"]
@@ -42,12 +43,8 @@ class ClassesAdapter(OutputAdapter):
         values = tensor[0].astype(np.float64)
         if not np.isfinite(values).all():
             self.refuse_numbers("scores")
-        if self.output.activation == "softmax":
-            values = np.exp(values - values.max())
-            values /= values.sum()
-        elif self.output.activation == "sigmoid":
-            values = 0.5 + 0.5 * np.tanh(0.5 * values)  # which does not overflow
-        return Classification(values.astype(np.float32), self.output.classes)
+        scores = activated(values, self.output.activation).astype(np.float32)
+        return Classification(scores, self.output.classes)
 
     @staticmethod
     def as_array(result: Classification) -> NDArray[Any]:
