@@ -40,7 +40,13 @@ class WithoutSensors:
     def __call__(
         self, arrays: Mapping[str, NDArray[Any]], size: tuple[int, int] | None
     ) -> dict[str, NDArray[Any]]:
-        """The stand-in's output by its name, of these frames but for those lost."""
+        """The stand-in's output by its name, of these frames but for those lost.
+
+        They come after all of them, as results lie over the first camera's frames,
+        lost or not.
+        """
+        frames: Any = arrays
+        self._segmenter(size=size, **frames)
         given: Any = {n: array for n, array in arrays.items() if n not in self._lost}
         result = self._segmenter(size=size, **given)
         found = adapter_of(self._output).as_array(result[self._output.name])
