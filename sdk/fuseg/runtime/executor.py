@@ -72,7 +72,7 @@ class Executor(Protocol):
         """Start the bundle's states anew."""
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
-        """Copies of the network's input tensors as they are now, as float32."""
+        """Copies of the tensors of sensors as they are now, as float32."""
 
     def program_state(self) -> ProgramState | None:
         """A copy of what a program remembers; None of one graph without a state."""

@@ -115,7 +115,9 @@ class CpuExecutor:
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """See `Executor.tensors`."""
-        return {name: t.copy() for name, t in self._backend.inputs.items()}
+        texts = self._texts.values()
+        inputs = self._backend.inputs
+        return {name: inputs[name].copy() for name in inputs if name not in texts}
 
     def program_state(self) -> ProgramState | None:
         """See `Executor.program_state`."""

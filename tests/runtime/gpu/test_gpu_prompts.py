@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.machinery
 import sys
+import time
 from collections import deque
 from dataclasses import replace
 from itertools import product
@@ -87,6 +88,25 @@ def test_labels_are_a_cpu_s_however_many_prompts_there_are(cpu, path, kind, mach
         segmenter(rgb=frame(0), prompt=["red"] * 9)
     same(segmenter(rgb=frame(0), confidence=True), cpu(rgb=frame(0), confidence=True))
     machine.check()
+
+
+@pytest.mark.usefixtures("machine")
+def test_prompts_that_change_while_frames_are_on_the_way(cpu, path):
+    segmenter, waiting = loaded(path), []
+    for number in range(12):
+        if len(waiting) == 2:
+            ticket, wanted = waiting.pop(0)
+            same(segmenter.result(ticket), wanted)
+        given = {"rgb": frame(number), "confidence": True}
+        if number % 3:
+            given["prompt"] = TEXTS[: 1 + number % 8]
+        waiting.append((segmenter.submit(**given), cpu(**given)))
+    waiting.clear()
+    twin = segmenter.clone()
+    twin.set_prompts(TEXTS[:7])
+    given = {"rgb": frame(0), "confidence": True}
+    same(segmenter(**given), cpu(**given))
+    same(twin(**given), cpu(**given, prompt=TEXTS[:7]))
 
 
 @pytest.mark.parametrize("path", [None], indirect=True)
@@ -189,7 +209,7 @@ def test_an_exception_at_any_line_leaves_prompts_that_are_right(cpu, path):
 @pytest.fixture(params=["8.6.1", "10.3.0", "rtx-1.7.1"])
 def library(request, monkeypatch, tmp_path):
     """A GPU with this TensorRT, for child processes too: backend, machine, builds."""
-    version, machine = request.param, doubles.Machine(1 << 30, capability=(8, 9))
+    version, machine = request.param, doubles.Machine(capability=(8, 9))
     rtx = version.startswith("rtx")
     doubles.install(monkeypatch, machine)
     trt, module = doubles.tensorrt.make(machine, version), "tensorrt"
@@ -219,6 +239,23 @@ def test_engines_are_built_for_the_numbers_of_the_bundle(path, write, cpu, libra
     assert builds() == 3
     few = Bundle.open(write("few", manifest.Dimension(1, 2, 1)))
     assert registry.must_be_built(few, backend, few.manifest.full, 0)
+
+
+@pytest.mark.parametrize("path", [None], indirect=True)
+@pytest.mark.parametrize("library", ["10.3.0"], indirect=True)
+def test_prompts_go_along_to_the_engines_that_were_built_meanwhile(path, cpu, library):
+    backend, _, _ = library
+    segmenter = fuseg.load(path, backend=backend, serve_while_building=True)
+    number, after, limit = 0, 0, time.monotonic() + 120
+    while after < 6:
+        assert time.monotonic() < limit, "no switch"
+        given = {"rgb": frame(number), "confidence": True}
+        if number % 3 == 0:
+            given["prompt"] = TEXTS[: 1 + number % 8]
+        same(segmenter(**given), cpu(**given))
+        after += segmenter.backend_name == backend
+        number += 1
+        time.sleep(0.005)
 
 
 def test_the_cuda_provider_takes_dimensions_and_backgrounds(write):
