@@ -78,7 +78,7 @@ def pytorch(bundle: Bundle, checkpoint: Path, mode: str, device: str = "cuda") -
         size = (sensor.resize.height, sensor.resize.width)
         small = interpolate(pixels, size=size, mode=sensor.resize.filter)
         values = (small * sensor.scale - mean) / std
-        for value in sensor.invalid:
+        for value in () if sensor.kind == "color" else sensor.invalid:
             values = values.masked_fill(small == value, sensor.fill)
         return values.to(dtype)
 
