@@ -32,9 +32,9 @@ OPEN_TO_EXPORT = {
     *("fuseg.errors", "fuseg.host", "fuseg.host.cpu", "fuseg.host.files"),
     *("fuseg.cli.frame_reader", "fuseg.cli.options", "fuseg.cli.printing", "fuseg.ops"),
     *("fuseg.manifest", "fuseg.manifest.graphs", "fuseg.manifest.inputs"),
-    "fuseg.manifest.units",
+    *("fuseg.manifest.outputs", "fuseg.manifest.units"),
     *("fuseg.runtime.inputs", "fuseg.runtime.outputs"),
-    "fuseg.segmenter",
+    *("fuseg.segmenter", "fuseg.text"),
 }
 
 

@@ -195,6 +195,11 @@ def folder(demo_folder, tmp_path, monkeypatch):
         "weights": {"scores": nn.Conv2d(4, 5, 4, stride=4)},
         "rooms": {"scores": nn.Conv2d(3, 5, 4, stride=4)},
         "video": {"sees": nn.Conv2d(3, 64, 16), "scores": nn.Conv2d(64, 5, 1)},
+        "prompts": {
+            "words": nn.Embedding(64, 16),
+            "reads": nn.LSTM(16, 8),
+            "image": nn.Conv2d(3, 8, 4),
+        },
     }.items():
         weights = nn.ModuleDict(layers).state_dict()
         save_file(weights, tmp_path / f"{name}.safetensors")

@@ -87,7 +87,7 @@ class BundleDraft:
                 for name, kind in values.items()
                 if name not in [state.next for state in states]
             },
-            inputs=target.inputs,
+            inputs=target.records,
             graphs=tuple(
                 m.Graph(
                     piece.name,
@@ -107,9 +107,12 @@ class BundleDraft:
                     verification=(),
                 ),
             ),
+            dimensions=target.dimensions,
             states=tuple(states),
             provenance=provenance,
         )
+        for given in target.others:
+            self.members |= given.members
         for output in graphs.outputs:
             self.members |= output.members
 
@@ -136,17 +139,23 @@ class BundleDraft:
 
     def add_statistics(self, frames: Sequence[Mapping[str, NDArray[Any]]]) -> None:
         """What these frames are like, for checks of live ones."""
-        inputs = tuple(
-            replace(i, statistics=measure(i, [arrays[i.name] for arrays in frames]))
+        measured = {
+            i.name: replace(i, statistics=measure(i, [a[i.name] for a in frames]))
             for i in m.frame_inputs(self.manifest.sensors)
-        )
+        }
+        inputs = tuple(measured.get(i.name, i) for i in self.manifest.inputs)
         self._change(inputs=inputs)
 
     def add_sample(
-        self, frames: Mapping[str, NDArray[Any]], results: Mapping[str, NDArray[Any]]
+        self, frames: Mapping[str, Any], results: Mapping[str, NDArray[Any]]
     ) -> None:
-        """One more frame set, and the results that the runtime gives it, by output."""
+        """One more frame set, and the results that the runtime gives it, by output.
+
+        Args:
+            frames: Of each sensor, and maybe texts: samples are of the default ones.
+        """
         folder = f"samples/{len(self.manifest.samples)}"
+        frames = {entry.name: frames[entry.name] for entry in self.manifest.sensors}
         # No input can be called expected-labels: names are Python names.
         sample = m.Sample(
             inputs={name: f"{folder}/{name}.npy" for name in frames},
@@ -236,7 +245,8 @@ class BundleDraft:
 
 def _tensor(kind: onnx.TypeProto.Tensor) -> m.Tensor:
     dtype: Any = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name
-    return m.Tensor(tuple(d.dim_value for d in kind.shape.dim), dtype=dtype)
+    sides = tuple(side.dim_param or side.dim_value for side in kind.shape.dim)
+    return m.Tensor(sides, dtype=dtype)
 
 
 def _scored(variant: m.Variant, built: BuiltVariant) -> m.Variant:

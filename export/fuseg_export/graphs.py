@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 
 import onnx
@@ -12,8 +12,10 @@ from fuseg import bundle
 from fuseg import manifest as m
 from fuseg.errors import ArgumentError, BundleError, ExportError
 
+from .dimensions import declared, with_names
 from .network.example import Tried
 from .outputs import ExportedOutput, main_first
+from .outputs.base import places_of
 from .parts.apart import join
 from .parts.trial import StandIn, Trial
 from .passes.fold_slices import fold_slices
@@ -37,6 +39,7 @@ class NetworkGraphs:
         states: Its states' next values, which are outputs of the graph behind those.
         stand_ins: Outputs as stand-ins make them, which come between both.
         pieces: The graphs that it is cut into, of a network of named parts.
+        sizes: The typical ones of its dimensions, by name.
         opset: Of all of them.
         exporter: "torchscript" or "dynamo".
         simplifier: Its name and version; "no" if the graph was not simplified.
@@ -53,6 +56,7 @@ class NetworkGraphs:
     states: tuple[NextState, ...] = ()
     stand_ins: tuple[StandIn, ...] = ()
     pieces: tuple[Piece, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def compared(self) -> tuple[ExportedOutput, ...]:
@@ -89,9 +93,16 @@ def export_graphs(
         *(stand_in.output for stand_in in stand_ins),
         *tried.states,
     ]
-    names = [output.exported_as for output in outputs]
+    names = [name for output in outputs for name in output.exported_as]
     if trial is None:
-        exported = to_onnx(tried.network, tried.example, opset, names)
+        exported = to_onnx(
+            tried.network,
+            tried.example,
+            opset,
+            names,
+            given=tried.given,
+            returned=tried.returned,
+        )
         tensors = tried.example
     else:
         tensors = trial.apart.example
@@ -108,10 +119,12 @@ def export_graphs(
     progress("simplifying the graph")
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     simplified, not_simplified = simplify(first, arrays)
+    if tried.others:
+        with_names(simplified, declared(first))  # onnxsim may lose them
     first, simplified = joined(first), joined(simplified)
-    cut, after = simplified, list(outputs)
+    cut, after, places = simplified, list(outputs), places_of(outputs)
     for index, output in enumerate(outputs):
-        cut, after[index] = output.cut(cut, index)
+        cut, after[index] = output.cut(cut, places[index])
     _require_bounded(cut)
     stages = {"onnx": first}
     if not_simplified is None:
@@ -119,7 +132,7 @@ def export_graphs(
     if any(output.is_cut for output in after):
         stages["cut"] = cut
     graphs = list(stages.values())
-    after = [output.followed(graphs, index) for index, output in enumerate(after)]
+    after = [o.followed(graphs, i) for o, i in zip(after, places, strict=True)]
     count = len(tried.outputs)
     made = tuple(after[:count])
     stand_ins = tuple(
@@ -141,6 +154,7 @@ def export_graphs(
         states=tried.states,
         stand_ins=stand_ins,
         pieces=() if trial is None else _pieces(trial, cut, made, stand_ins),
+        sizes={size.dimension: size.sizes[0] for size in tried.others},
     )
 
 

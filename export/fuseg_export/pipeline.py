@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from fuseg import Segmenter, bundle, load
-from fuseg.manifest import Manifest, frame_inputs, input_shapes
+from fuseg.manifest import Manifest, frame_inputs
 
 from .bundle_draft import BundleDraft
+from .dimensions import at_example, named_shapes, with_values
 from .frames.frame_set import FrameSet
 from .frames.packing import PackedFrame
 from .frames.selection import ExportFrames, FrameOptions, collect_frames
@@ -30,7 +31,7 @@ from .parts.rules import require_no_split
 from .parts.runtime import WithoutSensors
 from .parts.trial import StandIn
 from .passes.cut_tail import CutTail
-from .passes.split import about, find_cuts, in_pieces
+from .passes.split import Cut, about, find_cuts, in_pieces
 from .passes.tidy import count_nodes
 from .precision.built_variant import BuiltVariant
 from .precision.make_variants import make_variants
@@ -129,7 +130,7 @@ def export_bundle(
     """
     require_writable(out)
     require_distinct({"--out": out}, {"--checkpoint": options.checkpoint})
-    check_tensorrt = is_to_check(check_tensorrt)
+    is_to_check(check_tensorrt)  # before anything takes long
     with _one_thread():
         progress("loading the network and its weights")
         target = resolve(
@@ -141,6 +142,7 @@ def export_bundle(
             classes=options.classes,
             spec=options.spec,
         )
+        to_check = is_to_check(check_tensorrt, target.dimensions)
         loaded = load_checkpoint(target.network, options.checkpoint)
 
         progress("taking frames to verify on")
@@ -149,7 +151,7 @@ def export_bundle(
         split = options.split or target.split
         require_no_split(target.parts, split)
         graphs = export_graphs(tried, options.opset, progress, fold=bool(split))
-        cuts = find_cuts(graphs.network, split, list(input_shapes(target.inputs)))
+        graphs, cuts = _cut(graphs, tried, split)
 
         adapted = (*target.adapted, *loaded.notes, *tried.notes)
         draft = BundleDraft(
@@ -165,8 +167,10 @@ def export_bundle(
             progress(f"comparing every stage on {len(chosen.compared)} frames")
             results = _compare(segmenter, others, tried, graphs, chosen)
             draft.add_verification(results)
+            texts = {t.name: t.defaults for t in draft.manifest.texts}
             for frame in chosen.compared[:SAMPLES]:
-                draft.add_sample(frame.arrays, first_results(segmenter, frame.arrays))
+                given = {**frame.given, **texts}
+                draft.add_sample(given, first_results(segmenter, given))
         if frames.frames or target.is_reference:  # else not this network's sensors
             draft.add_statistics([frame.arrays for frame in chosen.compared])
 
@@ -180,7 +184,7 @@ def export_bundle(
         )
         drawn = draw(variants, draft.manifest)
         built = variants.built
-        if check_tensorrt:
+        if to_check:
             built = check_variants(built, progress)
         draft.add_variants([v for v in built if v.refused is None])
         progress(f"writing {out}")
@@ -215,6 +219,23 @@ def export_bundle(
         drawn=drawn,
         manifest=draft.manifest,
     )
+
+
+def _cut(
+    graphs: NetworkGraphs, tried: Tried, inputs: Sequence[str]
+) -> tuple[NetworkGraphs, list[Cut]]:
+    """Where the network is cut for these inputs; see `find_cuts`.
+
+    Of a network with dimensions what crosses gets its shape written into the graph.
+    """
+    network, given = graphs.network, list(tried.given)
+    if not inputs or not tried.others:
+        return graphs, find_cuts(network, inputs, given)
+    example = {name: tensor.numpy() for name, tensor in tried.example.items()}
+    cuts = find_cuts(at_example(network, example), inputs, given)
+    crossing = [name for cut in cuts for name in cut.crossing]
+    shapes = named_shapes(network, crossing, example, tried.others)
+    return replace(graphs, network=with_values(network, shapes)), cuts
 
 
 @contextmanager
@@ -278,11 +299,11 @@ def _packed(
         if truth is not None:
             truth = None if size is None else at_size(truth, size)
         height, width = frame.arrays[first].shape[:2]
-        tensors = segmenter.preprocess(**frame.arrays)
+        tensors = segmenter.preprocess(**frame.given)
         packed = PackedFrame(tensors, truth, (height, width))
-        results = usable_results(segmenter, frame.arrays, size)
+        results = usable_results(segmenter, frame.given, size)
         for other in others:
-            results |= other(frame.arrays, size)
+            results |= other(frame.given, size)
         yield packed, results
 
 

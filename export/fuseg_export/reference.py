@@ -16,12 +16,14 @@ from fuseg.manifest import DepthInput, ImageInput, PlaneInput, input_shapes
 
 __all__ = [
     "at_size",
+    "compared",
     "confidence",
     "labels",
     "picture",
     "preprocess",
     "threshold",
     "upsample",
+    "with_background",
 ]
 
 Crop = tuple[int, int, int, int]  # (top, left, height, width) of the network's input
@@ -122,6 +124,31 @@ def labels(scores: NDArray[Any], *, threshold: float = 0.0) -> NDArray[np.uint8]
         return np.asarray(scores[0] > threshold, np.uint8)
     numbers = np.where(np.isnan(scores), -np.inf, scores)
     return np.asarray(numbers.argmax(0), np.uint8)
+
+
+def with_background(scores: NDArray[Any], score: float) -> NDArray[Any]:
+    """Scores ``(C, H, W)`` behind those of an implied first class: one number."""
+    first = np.full_like(scores[:1], score, shape=(1, *scores.shape[1:]))
+    return np.concatenate([first, scores])
+
+
+def compared(
+    features: NDArray[Any], vectors: NDArray[Any], *, normalize: str
+) -> NDArray[np.float64]:
+    """Scores ``(texts, H, W)`` of features ``(D, H, W)`` and vectors ``(texts, D)``.
+
+    Their dot products; with ``l2`` after both are divided by their lengths, where 0
+    stays 0.
+    """
+    features, vectors = features.astype(np.float64), vectors.astype(np.float64)
+    if normalize == "l2":
+        features, vectors = _of_length_1(features, 0), _of_length_1(vectors, 1)
+    return np.asarray(np.einsum("pd,dhw->phw", vectors, features))
+
+
+def _of_length_1(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    lengths = np.sqrt((values**2).sum(axis, keepdims=True))
+    return values / np.where(lengths == 0, 1, lengths)
 
 
 def confidence(scores: NDArray[Any]) -> NDArray[np.float64]:

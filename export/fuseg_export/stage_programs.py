@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .frames.packing import Tensors
 from .ort_session import open_cpu_session
-from .outputs.base import ExportedOutput, Prediction
+from .outputs.base import ExportedOutput, Prediction, places_of
 
 __all__ = ["Program", "onnx_program", "together", "torch_program"]
 
@@ -27,14 +27,18 @@ def torch_program(
         names: Of the tensors that it takes, in order.
     """
 
+    places = places_of(outputs)
+
     def program(tensors: Tensors) -> dict[str, Prediction]:
         given = [torch.from_numpy(tensors[name].copy()) for name in names]
         with torch.inference_mode(), _Reductions() as tap:
             returned = network(*given)
-            return {
-                output.name: output.of_torch(tensor, tap.seen)
-                for output, tensor in zip(outputs, returned, strict=True)
-            }
+            found = {}
+            for output, place in zip(outputs, places, strict=True):
+                count = len(output.exported_as)
+                first, *further = returned[place : place + count]
+                found[output.name] = output.of_torch(first, tap.seen, *further)
+            return found
 
     return program
 
@@ -50,7 +54,8 @@ def together(*programs: Program) -> Program:
 
 def onnx_program(model: onnx.ModelProto, outputs: Sequence[ExportedOutput]) -> Program:
     """An ONNX graph of these outputs."""
-    readers = [output.reader(model, index) for index, output in enumerate(outputs)]
+    places = places_of(outputs)
+    readers = [o.reader(model, i) for o, i in zip(outputs, places, strict=True)]
     shown = onnx.ModelProto()
     shown.CopyFrom(model)
     given = [value.name for value in model.graph.output]

@@ -1,4 +1,4 @@
-"""A torch network as an ONNX graph of fixed shapes: pure, and the same every time."""
+"""A torch network as an ONNX graph: pure, and the same every time."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from fuseg.errors import ArgumentError, ExportError
 
+from .dimensions import Shape, named_axes, with_names
 from .errors import first_sentence
 from .passes.rewrite import free
 from .passes.tidy import all_nodes, tidy
@@ -57,8 +58,11 @@ def to_onnx(
     example: Mapping[str, Tensor],
     opset: int,
     outputs: Sequence[str] = ("output",),
+    *,
+    given: Mapping[str, Shape] | None = None,
+    returned: Sequence[Shape] = (),
 ) -> Exported:
-    """Export a network with the shapes of ``example``.
+    """Export a network with the shapes of ``example``, or with named dimensions.
 
     TorchScript first, because it keeps to ``opset``; torch's newer exporter if that
     fails. The graph holds nothing of this machine, folder or time.
@@ -70,11 +74,15 @@ def to_onnx(
         opset: 13 to 20.
         outputs: What the graph calls what the network returns, with an underscore
             behind it where an input has that name.
+        given: The inputs' shapes with names of dimensions; those of the example if
+            omitted.
+        returned: The outputs'.
 
     Raises:
         ArgumentError: ``opset`` is another one.
         ExportError: Both exporters fail, or the network draws random numbers, trains
-            its normalisation, ignores an input or needs operators beyond ONNX's own.
+            its normalisation, ignores an input or needs operators beyond ONNX's own;
+            or TorchScript fails on one with dimensions.
     """
     if opset not in OPSETS:
         raise ArgumentError(
@@ -82,13 +90,23 @@ def to_onnx(
         )
     taken = set(example)
     names = [free(taken, name) for name in outputs]
+    shapes = {**(given or {}), **dict(zip(names, returned, strict=False))}
+    axes = {name: named for name in shapes if (named := named_axes(shapes[name]))}
     try:
-        model, said = _by_torchscript(network, example, names, opset)
+        model, said = _by_torchscript(network, example, names, opset, axes)
         exporter = "torchscript"
-    except Exception as err:  # noqa: BLE001 - tracing runs foreign code
+    except Exception as err:
+        if axes:
+            raise ExportError(
+                f"TorchScript cannot export this network ({first_sentence(err)}), and "
+                f"torch's newer exporter is not used where sizes change: change its "
+                f"forward, or leave out the dimension of {', '.join(axes)}."
+            ) from err
         newer = max(opset, _DYNAMO_OPSET)
         model = _by_dynamo(network, example, names, newer, err)
         exporter, said = "dynamo", (_why_dynamo(err, model),)
+    if axes:
+        with_names(model, shapes)
     tidy(model)
     _refuse_impure(model)
     _refuse_other_inputs(model, list(example))
@@ -106,6 +124,7 @@ def _by_torchscript(
     example: Mapping[str, Tensor],
     outputs: Sequence[str],
     opset: int,
+    axes: Mapping[str, Mapping[int, str]],
 ) -> tuple[onnx.ModelProto, tuple[str, ...]]:
     file = io.BytesIO()
     with (
@@ -125,6 +144,7 @@ def _by_torchscript(
             training=torch.onnx.TrainingMode.EVAL,
             input_names=list(example),
             output_names=list(outputs),
+            dynamic_axes={name: dict(named) for name, named in axes.items()},
         )
     baked = sum(w.category.__name__ == "TracerWarning" for w in caught)
     said = (

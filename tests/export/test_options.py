@@ -269,6 +269,7 @@ REFUSED = [
     ("--split", ["--split", "x"], "--split must name some of the network's tensors"),
     ("--opset", ["--opset", "12"], "--opset must be 13 to 20"),
     ("--input", ["--input", "rgb=color:48x64"], "every input once, got rgb twice"),
+    ("--input", ["--input", "prompt=text:x"], "--input must be NAME=text:LENGTH, as"),
     (
         "--report",
         ["--report", "out/two.fuseg"],

@@ -155,7 +155,7 @@ def test_every_graph_is_in_every_variant_and_the_sibling_is_judged_by_itself(
     monkeypatch.setattr(selection, "_HELD_OUT_ROOMS", range(16, 19))
     timed = []
 
-    def median_ms(networks):
+    def median_ms(networks, _):
         timed.extend(v.name for model in networks for v in model.graph.output)
         return [{"onnxruntime": 1.0} for _ in networks]
 

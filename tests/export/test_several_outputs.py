@@ -175,7 +175,7 @@ REFUSED = [
         ["--output", "scene=classes:rest"],
         "must lead to a tensor, got tuple: it holds 0",
     ),
-    (["--output", "scene=kind:rest.0"], "the kind must be one of segmentation, class"),
+    (["--output", "scene=kind:rest.0"], "the kind must be one of segmentation, embed"),
     (["--output", "a b=classes:rest.0"], "the name must be like a Python name"),
     ([*OUTPUTS, "--output", "rest"], "--output must be NAME=KIND:PATH, as in scene"),
     ([*OUTPUTS, *OUTPUTS[:2]], "must name every output once, got scene twice"),
@@ -189,7 +189,7 @@ REFUSED = [
     (["--output", "o=boxes:rest.2"], "output o: form is missing: it must be one of"),
     (
         ["--spec", "spec.json"],
-        "outputs.scene: the kind must be one of segmentation, cl",
+        "outputs.scene: the kind must be one of segmentation, em",
     ),
 ]
 

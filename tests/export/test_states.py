@@ -333,12 +333,12 @@ SPECS = [
 @pytest.mark.parametrize(("said", "sentence"), SPECS)
 def test_a_spec_s_state_that_is_none(said, sentence):
     with pytest.raises(ArgumentError, match=re.escape(sentence)):
-        make_states([], [said], ["x"])
+        make_states([], [said], ["x"], ["x"])
 
 
 def test_states_are_said_in_one_place():
     with pytest.raises(ArgumentError, match="--state must be absent where the spec"):
-        make_states(["s=0"], [{"tensor": "t", "output": 1}], ["x"])
+        make_states(["s=0"], [{"tensor": "t", "output": 1}], ["x"], ["x"])
 
 
 @pytest.mark.usefixtures("folder")

@@ -39,10 +39,10 @@ OutOption = Annotated[
 NetworkInputOption = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="NAME=KIND:HxW",
+        metavar="NAME=KIND:SIZE",
         help="An input of your own network, in the order of forward's arguments: "
-        "name, kind (color, depth, thermal or range) and the network's size, as in "
-        "rgb=color:480x640.",
+        "name, kind (color, depth, thermal, range or plane) and the network's size, as "
+        "in rgb=color:480x640; or a text of so many tokens, as in prompt=text:16.",
         show_default=False,
     ),
 ]

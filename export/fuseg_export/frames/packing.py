@@ -18,7 +18,7 @@ from .frame_set import Dataset
 
 __all__ = ["PackedFrame", "Packer", "Tensors", "pack_frames"]
 
-Tensors = Mapping[str, NDArray[np.float32]]
+Tensors = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -101,4 +101,4 @@ def pack_frames(
         truth = frame.truth
         if truth is not None:
             truth = None if size is None else at_size(truth, size)
-        yield PackedFrame(pack(number, frame.arrays), truth)
+        yield PackedFrame({**pack(number, frame.arrays), **frame.tensors}, truth)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +18,14 @@ from fuseg.manifest import ImageInput, Manifest
 from ..network.target import Target
 from . import frame_set, rendered
 from .files import FileDataset, FileOptions
-from .frame_set import SEQUENCE, Dataset, FrameSet, first
+from .frame_set import (
+    SEQUENCE,
+    Dataset,
+    FrameSet,
+    WithExamples,
+    first,
+    with_examples,
+)
 from .packing import PackedFrame, Packer, Tensors, pack_frames
 from .rendered import RenderedDataset
 
@@ -30,6 +38,7 @@ __all__ = [
 ]
 
 CALIBRATION, FRAMES = "--calibration", "--frames"
+_SIZES = 3  # of a dimension: typical, least, most; see `ExportedInput.example`
 _SEARCH_FRAMES = 16  # that the mixed-precision search labels again and again
 _CALIBRATION_ROOMS = range(1000, 1064)
 _HELD_OUT_ROOMS = range(16, 216)
@@ -90,11 +99,18 @@ class ExportFrames:
                 "are."
             )
         output = manifest.label_outputs[0]
+        if output.classes_from is not None:
+            raise ArgumentError(
+                f"--truth must be absent, as the classes of {output.name} are the "
+                f"texts of {output.classes_from}, which change: give frames alone."
+            )
         read = TruthReader(output.classes, output.ignore, self.truth_map)
         frames = self.frames.with_truth(read)
+        own = first(frames, len(self.compared))
+        pairs = zip(self.compared, itertools.cycle(own), strict=False)
         return replace(
             self,
-            compared=first(frames, len(self.compared)),
+            compared=[replace(frame, truth=same.truth) for frame, same in pairs],
             frames=frames,
             mapped=read.mapped,
         )
@@ -126,6 +142,19 @@ def collect_frames(
     Raises:
         ArgumentError, InputFileError: See `FileDataset`; or there is truth alone.
     """
+    found = _collect_pictures(target, options, calibration)
+    sizes = [1 if other.dimension is None else _SIZES for other in target.others]
+    count = max(len(found.compared), *sizes, 1)
+    frames = itertools.islice(itertools.cycle(found.compared), count)
+    compared = [with_examples(f, i, target.others) for i, f in enumerate(frames)]
+    return replace(found, compared=compared)
+
+
+def _collect_pictures(
+    target: Target,
+    options: FrameOptions,
+    calibration: Mapping[str, str] | None,
+) -> ExportFrames:
     wanted = frame_set.STAGE_FRAMES
     if target.states:
         wanted = max(SEQUENCE, wanted)
@@ -220,7 +249,8 @@ class DataSplit:
         """
         pack = Packer(self.inputs, CALIBRATION)
         for number in range(len(self.calibration)):
-            tensors = pack(number, self.calibration[number].arrays)
+            frame = self.calibration[number]
+            tensors = {**pack(number, frame.arrays), **frame.tensors}
             observe(tensors)
             yield tensors
 
@@ -279,4 +309,7 @@ def split(
             "network was trained for: give real frames, --calibration and --frames "
             "NAME=PATH"
         )
+    if target.others:
+        to_calibrate = WithExamples(to_calibrate, target.others)
+        held_out = WithExamples(held_out, target.others)
     return DataSplit(inputs, size, to_calibrate, held_out, tuple(warnings))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,10 @@ from torch import Tensor
 from fuseg.errors import ArgumentError, ExportError
 from fuseg.manifest import input_shapes
 
+from ..dimensions import OtherSize, Shape, Tensors, named_shape
 from ..errors import first_sentence
 from ..frames.frame_set import FrameSet
-from ..outputs import KINDS, ExportedOutput, OutputRequest
+from ..outputs import KINDS, ExportedOutput, OutputRequest, further_paths
 from ..parts.trial import StandIn, Trial
 from ..recurrent import NextState
 from ..reference import preprocess
@@ -37,6 +38,9 @@ class Tried:
         notes: What was chosen without the user, a sentence each.
         trial: The network's parts; None if it has none.
         stand_ins: The outputs as stand-ins among them make them.
+        given: The shapes of the inputs' tensors, with names of dimensions.
+        returned: Those of the tensors that it returns.
+        others: The example with another size of each dimension.
     """
 
     network: SelectedOutputs
@@ -47,6 +51,9 @@ class Tried:
     notes: tuple[str, ...]
     trial: Trial | None = None
     stand_ins: tuple[StandIn, ...] = ()
+    given: Mapping[str, Shape] = field(default_factory=dict)
+    returned: tuple[Shape, ...] = ()
+    others: tuple[OtherSize, ...] = ()
 
 
 def try_network(target: Target, frame: FrameSet) -> Tried:
@@ -56,14 +63,16 @@ def try_network(target: Target, frame: FrameSet) -> Tried:
         ArgumentError: See `outputs.choose` and `outputs.find`; or the shape of a state
             is not known.
         ExportError: It fails, gives an output that is none of its kind or not finite, a
-            state of another shape, or two results for one input; or its parts fail or
-            compute something else.
+            state of another shape, or two results for one input; a shape changes with
+            a dimension, and is not as long as that; or its parts fail or compute
+            something else.
     """
-    tensors = preprocess(target.inputs, frame.arrays)
-    example = {
-        name: torch.from_numpy(tensors[name].astype(np.float32))
-        for name in input_shapes(target.inputs)
+    tensors = {
+        name: tensor.astype(np.float32)
+        for name, tensor in preprocess(target.inputs, frame.arrays).items()
     }
+    tensors |= frame.tensors
+    example = {name: torch.from_numpy(tensors[name]) for name in target.shapes}
     for kept, shape in zip(target.states, _shapes(target, example), strict=True):
         initial = kept.state.initial
         example[kept.state.tensor] = torch.full((1, *shape), initial)
@@ -76,33 +85,70 @@ def try_network(target: Target, frame: FrameSet) -> Tried:
     trial = None
     if target.parts:
         trial = Trial(target.pieces, target.parts, example)
-    shapes = input_shapes(target.inputs)
+    pictures = input_shapes(target.inputs)
     outputs: list[ExportedOutput] = []
-    for request, path in zip(target.outputs, paths, strict=True):
-        one, two = take(returned, path), take(again, path)
+    for request, own in zip(target.outputs, paths, strict=True):
+        one, two = ([take(r, path) for path in own] for r in (returned, again))
         if trial is not None:
-            request = trial.take(request, one)
-        outputs.append(KINDS[request.kind](request, one, shapes))
-        _require_usable(request.name if request.named else "", one, two)
-    for kept, path in zip(target.states, nexts, strict=True):
-        name = kept.state.tensor
-        one, two = take(returned, path), take(again, path)
-        if one.shape != example[name].shape:
+            request = trial.take(request, *one)
+        outputs.append(KINDS[request.kind](request, one[0], pictures, *one[1:]))
+        for pair in zip(one, two, strict=True):
+            _require_usable(request.name if request.named else "", *pair)
+    every: list[Path] = [*(path for own in paths for path in own), *nexts]
+    arrays = {name: tensor.numpy() for name, tensor in example.items()}
+    others = tuple(_other_sizes(target, arrays))
+    shapes = tuple(_named_shapes(target, returned, every, others))
+    for kept, path, found in zip(
+        target.states, nexts, shapes[len(shapes) - len(nexts) :], strict=True
+    ):
+        former, later = take(returned, path), take(again, path)
+        wanted = tuple(example[kept.state.tensor].shape)
+        if found != wanted:
             raise ExportError(
-                f"state {name} must keep its shape {tuple(example[name].shape)}, but "
-                f"forward returns {tuple(one.shape)} for it."
+                f"state {kept.state.tensor} must keep its shape {wanted}, but forward "
+                f"returns ({', '.join(map(str, found))}) for it."
             )
-        _require_usable(kept.state.next, one, two)
+        _require_usable(kept.state.next, former, later)
     return Tried(
-        SelectedOutputs(target.network, [*paths, *nexts]),
+        SelectedOutputs(target.network, every),
         example,
         tuple(outputs),
         tuple(NextState(kept.state) for kept in target.states),
-        tuple(paths),
+        tuple(own[0] for own in paths),
         tuple(notes),
         trial,
-        () if trial is None else trial.stand_ins(shapes),
+        () if trial is None else trial.stand_ins(pictures),
+        target.shapes,
+        shapes,
+        others,
     )
+
+
+def _other_sizes(target: Target, example: Tensors) -> Iterator[OtherSize]:
+    for entry in target.others:
+        if entry.dimension is not None:
+            name, other = entry.record.tensor, entry.tensor(entry.example(1))
+            sizes = len(example[name]), len(other)
+            yield OtherSize(str(entry.shape[0]), sizes, {**example, name: other})
+
+
+def _named_shapes(
+    target: Target,
+    returned: Any,
+    paths: Sequence[Path],
+    others: Sequence[OtherSize],
+) -> Iterator[Shape]:
+    """Of what is at these paths."""
+    results = []
+    for size in others:
+        given = {name: torch.from_numpy(a) for name, a in size.tensors.items()}
+        results.append((size, _run(target, given.values(), given)))
+    for path in paths:
+        yield named_shape(
+            f"what forward returns at {'.'.join(map(str, path)) or 'its end'}",
+            tuple(take(returned, path).shape),
+            [(size, tuple(take(result, path).shape)) for size, result in results],
+        )
 
 
 def _run(target: Target, given: Any, example: Mapping[str, Tensor]) -> Any:
@@ -141,7 +187,7 @@ def _shapes(target: Target, example: Mapping[str, Tensor]) -> list[tuple[int, ..
 
 def _paths(
     returned: Any, requests: Sequence[OutputRequest], nexts: Sequence[Path]
-) -> tuple[list[Path], list[str]]:
+) -> tuple[list[list[Path]], list[str]]:
     if len(requests) == 1 and not requests[0].named:
         if nexts and not requests[0].path:
             taken = {path[0] for path in nexts if len(path) == 1}
@@ -152,8 +198,16 @@ def _paths(
             )
             returned = {key: value for key, value in pairs if key not in taken}
         path, note = choose(returned, requests[0].path)
-        return [path], [note] if note else []
-    return [find(returned, r.path or "", f"--output {r.name}") for r in requests], []
+        return [[path]], [note] if note else []
+    found = []
+    for request in requests:
+        first = find(returned, request.path or "", f"--output {request.name}")
+        more = (
+            find(returned, word, f"--spec: outputs.{request.name}.{key}")
+            for key, word in further_paths(request)
+        )
+        found.append([first, *more])
+    return found, []
 
 
 def _require_usable(name: str, one: Tensor, two: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""``--input``, ``--stack`` and ``--spec`` as inputs of the manifest.
+"""``--input``, ``--stack`` and ``--spec`` as inputs.
 
 A foreign network says nothing about its sensors, so each kind has the usual
 preprocessing as its default, and a spec file overrides any of it.
@@ -9,16 +9,19 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from fuseg.errors import ArgumentError, ManifestError
 from fuseg.manifest import ImageInput
 from fuseg.manifest.inputs import IMAGES
 
-__all__ = ["describe", "make_inputs", "override"]
+from ..inputs import FORMS, KINDS, ExportedInput
+
+__all__ = ["Inputs", "describe", "make_inputs", "override", "read_inputs"]
 
 _FORM = "NAME=KIND:HEIGHTxWIDTH, as in rgb=color:480x640"
+_OTHER = re.compile(r"(?P<name>[^=]+)=(?P<kind>[^:]+):(?P<size>.+)")
 _WORD = re.compile(r"(?P<name>[^=]+)=(?P<kind>[^:]+):(?P<height>\d+)x(?P<width>\d+)")
 # Given by --input and --stack, or measured on the frames.
 _FIXED = ("name", "kind", "tensor", "channel", "statistics")
@@ -67,10 +70,98 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """What ``--input`` names.
+
+    Attributes:
+        pictures: In their order.
+        others: In theirs.
+        order: The names of all of them as they were given; empty for ``pictures``.
+    """
+
+    pictures: tuple[ImageInput, ...]
+    others: tuple[ExportedInput, ...] = ()
+    order: tuple[str, ...] = ()
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """Those that they fill, in the order of forward's arguments."""
+        records = (*self.pictures, *(other.record for other in self.others))
+        filled = {entry.name: entry.tensor for entry in records}
+        return tuple(dict.fromkeys(filled[name] for name in self.order or filled))
+
+    @property
+    def clocks(self) -> tuple[str, ...]:
+        """The tensors of sensors, whose new frames may be a state's steps."""
+        settings = [o.record.tensor for o in self.others if o.record.name in self.texts]
+        return tuple(name for name in self.tensors if name not in settings)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The names of those that are texts."""
+        return tuple(o.record.name for o in self.others if o.record.kind == "text")
+
+
+def read_inputs(
+    words: Sequence[str], stacks: Sequence[str], spec: Mapping[str, Any]
+) -> Inputs:
+    """Make all inputs from options like ``rgb=color:480x640`` and ``prompt=text:16``.
+
+    Args:
+        words, stacks, spec: See `make_inputs`.
+
+    Raises:
+        ArgumentError: See `make_inputs`, and the kinds of `fuseg_export.inputs`.
+    """
+    matches = [_OTHER.fullmatch(word) for word in words]
+    apart = {m["name"]: m for m in matches if m and m["kind"] in KINDS}
+    names = [m["name"] for m in matches if m]
+    if apart:
+        _require_known(spec, names)
+    for name in apart:
+        if names.count(name) > 1:
+            raise ArgumentError(
+                f"--input must name every input once, got {name} twice."
+            )
+        if not isinstance(spec.get(name, {}), dict):
+            raise ArgumentError(f"--spec: inputs.{name} must be an object.")
+    rest = [
+        w
+        for w, m in zip(words, matches, strict=True)
+        if not m or m["name"] not in apart
+    ]
+    unknown = {name: said for name, said in spec.items() if name not in apart}
+    pictures = make_inputs(rest, stacks, unknown) if rest or not apart else ()
+    others = tuple(_other(m, spec.get(name, {})) for name, m in apart.items())
+    found = Inputs(pictures, others, tuple(names))
+    if not found.clocks:
+        raise ArgumentError(
+            f"--input must name a sensor beside the texts, got {', '.join(names)} "
+            f"alone: {_FORM}."
+        )
+    return found
+
+
+def _other(match: re.Match[str], said: Mapping[str, Any]) -> ExportedInput:
+    name, kind = match["name"], match["kind"]
+    pattern, form = FORMS[kind]
+    size = re.fullmatch(pattern, match["size"])
+    if size is None:
+        raise ArgumentError(f"--input must be NAME={kind}:{form}, got {match.group()}.")
+    for key in _FIXED:
+        if key in said:
+            raise ArgumentError(
+                f"--spec: inputs.{name} must not hold {key!r}: --input says the name "
+                "and kind."
+            )
+    return KINDS[kind](name, size.groupdict(), said)
+
+
 def make_inputs(
     words: Sequence[str], stacks: Sequence[str], spec: Mapping[str, Any]
 ) -> tuple[ImageInput, ...]:
-    """Make the manifest's inputs from options like ``rgb=color:480x640``.
+    """Make the manifest's pictures from options like ``rgb=color:480x640``.
 
     Args:
         words: One per sensor, in the order of the forward's positional arguments.
@@ -136,8 +227,8 @@ def _parse(word: str) -> tuple[str, dict[str, Any]]:
     kind = match["kind"]
     if kind not in _DEFAULTS:
         raise ArgumentError(
-            f"--input {word}: the kind must be one of {', '.join(_DEFAULTS)}, "
-            f"got {kind}."
+            f"--input {word}: the kind must be one of "
+            f"{', '.join((*_DEFAULTS, *KINDS))}, got {kind}."
         )
     draft = copy.deepcopy(_DEFAULTS[kind])
     draft |= {"name": match["name"], "kind": kind, "fill": 0.0}
@@ -165,11 +256,8 @@ def _parse_stacks(stacks: Sequence[str], names: Sequence[str]) -> list[list[str]
 def _merge(
     drafts: Mapping[str, dict[str, Any]], spec: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
+    _require_known(spec, list(drafts))
     for name, changes in spec.items():
-        if name not in drafts:
-            raise ArgumentError(
-                f"--spec: inputs must name only {', '.join(drafts)}, got {name}."
-            )
         if not isinstance(changes, dict):
             raise ArgumentError(f"--spec: inputs.{name} must be an object.")
         fixed = [key for key in _FIXED if key in changes]
@@ -179,6 +267,14 @@ def _merge(
                 "name and kind, --stack the tensor, and the frames give the statistics."
             )
     return {name: _merged(draft, spec.get(name, {})) for name, draft in drafts.items()}
+
+
+def _require_known(spec: Mapping[str, Any], names: Sequence[str]) -> None:
+    for name in spec:
+        if name not in names:
+            raise ArgumentError(
+                f"--spec: inputs must name only {', '.join(names)}, got {name}."
+            )
 
 
 def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ def make_requests(
     *,
     classes: tuple[Class, ...] | None,
     ignore: int,
+    texts: Sequence[str] = (),
 ) -> tuple[OutputRequest, ...]:
     """Read ``--output``: one key of what forward returns, or ``NAME=KIND:PATH`` each.
 
@@ -35,6 +36,7 @@ def make_requests(
             these, and keys of the kind's record in a manifest.
         classes: Those of the first segmentation; None if nobody named them.
         ignore: Its label of no class.
+        texts: The inputs of texts, by name.
 
     Raises:
         ArgumentError: A word has another form, a kind is none, names do not fit.
@@ -60,6 +62,13 @@ def make_requests(
             name in names, f"outputs must name only {', '.join(names)}, got {name}."
         )
     requests = [replace(d, settings=_settings(d, spec.get(d.name, {}))) for d in drafts]
+    for request in requests:
+        asked = request.settings.get("classes_from")
+        _require(
+            asked is None or asked in texts,
+            f"outputs.{request.name}.classes_from must name an input of texts, "
+            f"{', '.join(texts) or 'none here'}, got {asked!r}.",
+        )
     first = next((r for r in requests if r.kind == "segmentation"), None)
     if first is None and classes:
         raise ArgumentError(

@@ -27,10 +27,12 @@ class Spec:
     Attributes:
         inputs: By input name, any key of a manifest's ``inputs[]`` but ``name``,
             ``kind``, ``tensor``, ``channel`` and ``statistics``; objects are merged
-            with the defaults.
+            with the defaults. Of a text ``tokenizer`` is a file, and ``examples`` and
+            ``dimension`` are texts to verify on and their number.
         outputs: By output name ``kind`` and ``path``, as in ``--output``, and any key
             of a manifest's ``outputs[]`` of that kind but ``name`` and ``tensor``, of a
-            segmentation ``classes`` and ``ignore``; ``tokenizer`` is a file.
+            segmentation ``classes``, ``ignore``, ``classes_from`` and ``background``;
+            ``tokenizer`` is a file, ``vectors`` of an embedding is a path.
         states: Objects with ``tensor``, ``output`` (where forward returns its next
             value), maybe ``shape``, and any other key of a manifest's ``states[]`` but
             ``next``.

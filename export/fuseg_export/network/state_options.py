@@ -35,7 +35,10 @@ class StateRequest:
 
 
 def make_states(
-    words: Sequence[str], spec: Sequence[Any], tensors: Sequence[str]
+    words: Sequence[str],
+    spec: Sequence[Any],
+    tensors: Sequence[str],
+    clocks: Sequence[str],
 ) -> tuple[StateRequest, ...]:
     """Read ``--state`` and the spec file's ``states``.
 
@@ -44,7 +47,8 @@ def make_states(
             after its inputs.
         spec: Objects with ``tensor`` and ``output``, maybe ``shape``, and other keys of
             a manifest's ``states[]``.
-        tensors: Those of the inputs; states step with the first, unless it is said.
+        tensors: Those of the inputs.
+        clocks: Those of sensors; states step with the first, unless it is said.
 
     Raises:
         ArgumentError: A word has another form, a key is unknown, a name is taken.
@@ -55,7 +59,7 @@ def make_states(
             "there."
         )
     drafts = [_parse(word) for word in words] or list(spec)
-    made = [_make(draft, tensors) for draft in drafts]
+    made = [_make(draft, clocks) for draft in drafts]
     names = [*tensors, *(request.state.tensor for request in made)]
     for name in names:
         if names.count(name) > 1:
@@ -75,7 +79,7 @@ def _parse(word: str) -> dict[str, Any]:
     return draft
 
 
-def _make(draft: Any, tensors: Sequence[str]) -> StateRequest:
+def _make(draft: Any, clocks: Sequence[str]) -> StateRequest:
     if not isinstance(draft, dict):
         raise ArgumentError(f"--spec: states must be a list of objects, got {draft!r}.")
     said = dict(draft)
@@ -100,14 +104,14 @@ def _make(draft: Any, tensors: Sequence[str]) -> StateRequest:
         raise ArgumentError(
             f"state {name}: next must be absent: it is {name}.next in the graph."
         )
-    defaults = {"initial": 0.0, "steps_with": tensors[0]}
+    defaults = {"initial": 0.0, "steps_with": clocks[0]}
     try:
         state = State.from_json({**defaults, **said, **fixed})
     except ManifestError as err:
         raise ArgumentError(f"state {name}: {err}") from err
-    if state.steps_with not in tensors:
+    if state.steps_with not in clocks:
         raise ArgumentError(
             f"state {name}: steps_with must be one of the inputs' tensors "
-            f"{', '.join(tensors)}, got {state.steps_with}."
+            f"{', '.join(clocks)}, got {state.steps_with}."
         )
     return StateRequest(state, str(path), tuple(shape) if shape else None)

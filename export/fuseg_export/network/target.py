@@ -9,15 +9,21 @@ from pathlib import Path
 from torch import nn
 
 from fuseg.errors import ArgumentError
-from fuseg.manifest import ImageInput, input_shapes
+from fuseg.manifest import Dimension, ImageInput, Input, input_shapes
 
+from ..inputs import ExportedInput
 from ..models import REFERENCE
 from ..outputs import OutputRequest
 from ..parts.records import Part
-from ..parts.rules import make_pieces, require_weights, with_siblings
+from ..parts.rules import (
+    make_pieces,
+    require_one_size,
+    require_weights,
+    with_siblings,
+)
 from ..passes.split import Piece
 from .factory import build, name_of
-from .input_options import describe, make_inputs, override
+from .input_options import Inputs, describe, override, read_inputs
 from .output_options import make_requests
 from .spec import Spec, parse_classes, read_spec
 from .state_options import StateRequest, make_states
@@ -65,7 +71,8 @@ class Target:
         word: What the user wrote.
         name: The bundle's name.
         network: With the factory's weights. Its forward takes one tensor for each
-            entry of ``input_shapes(inputs)``, then for each state, positionally.
+            entry of ``shapes``, then for each state, positionally.
+        inputs: Those that are pictures.
         outputs: What the user wants of what the network returns.
         is_reference: Whether fuseg's synthetic scenes are what it was trained for.
         notes: What was assumed of its inputs and classes, a sentence each.
@@ -74,6 +81,9 @@ class Target:
         states: What the network hands on to itself.
         parts: By name, those that the factory gave; none of a network that is one.
         pieces: The graphs that they become, in the same order.
+        others: Inputs that are no pictures.
+        order: Names of the inputs' tensors in the order of forward's arguments; empty
+            for that of ``inputs``.
     """
 
     word: str
@@ -88,6 +98,31 @@ class Target:
     states: tuple[StateRequest, ...] = ()
     parts: Mapping[str, Part] = field(default_factory=dict)
     pieces: tuple[Piece, ...] = ()
+    others: tuple[ExportedInput, ...] = ()
+    order: tuple[str, ...] = ()
+
+    @property
+    def records(self) -> tuple[Input, ...]:
+        """The manifest's inputs."""
+        return (*self.inputs, *(other.record for other in self.others))
+
+    @property
+    def shapes(self) -> dict[str, tuple[int | str, ...]]:
+        """Of the inputs' tensors, in the order of forward's arguments."""
+        found = {
+            **input_shapes(self.inputs),
+            **{other.record.tensor: other.shape for other in self.others},
+        }
+        return {name: found[name] for name in self.order or found}
+
+    @property
+    def dimensions(self) -> dict[str, Dimension]:
+        """Sizes in these shapes that may change, by name."""
+        return {
+            str(other.shape[0]): other.dimension
+            for other in self.others
+            if other.dimension
+        }
 
 
 def resolve(
@@ -106,7 +141,7 @@ def resolve(
         word: A reference model's name, or ``package.module:factory``; modules in the
             working directory are found as installed ones are. ``factory()`` must give
             a ``torch.nn.Module``, or `Parts`.
-        inputs, stacks: See ``make_inputs``; reference models bring their own.
+        inputs, stacks: See ``read_inputs``; reference models bring their own.
         outputs: See ``make_requests``.
         states: See ``make_states``.
         classes: See ``parse_classes``.
@@ -131,12 +166,12 @@ def resolve(
                 "--spec."
             )
         name = word
-        sensors = override(model.inputs, said.inputs)
+        given = Inputs(override(model.inputs, said.inputs))
         named = named or model.classes
         ignore = model.ignore
     else:
         name = name_of(word)
-        sensors, ignore = make_inputs(inputs, stacks, said.inputs), 255
+        given, ignore = read_inputs(inputs, stacks, said.inputs), 255
     built, taken_off = build(word)
     parts = built.parts
     if parts and (states or said.states):
@@ -144,12 +179,15 @@ def resolve(
             "--state must be absent for a network of parts: export it as one network, "
             "or without the state."
         )
-    pieces = make_pieces(parts, list(input_shapes(sensors)))
+    sensors = given.pictures
+    pieces = make_pieces(parts, given.tensors)
     if parts:
         require_weights(parts, built.whole)
+        require_one_size(given.others)
         sensors = with_siblings(sensors, pieces, said.inputs)
     if word not in REFERENCE:
         notes += map(describe, sensors)
+        notes += [note for other in given.others for note in other.notes]
     return Target(
         word=word,
         name=name,
@@ -160,12 +198,15 @@ def resolve(
             said.outputs,
             classes=named,
             ignore=ignore if said.ignore is None else said.ignore,
+            texts=given.texts,
         ),
         is_reference=word in REFERENCE,
         adapted=taken_off,
         split=said.split or (),
-        states=make_states(states, said.states, list(input_shapes(sensors))),
+        states=make_states(states, said.states, given.tensors, given.clocks),
         notes=tuple(notes),
         parts=parts,
         pieces=pieces,
+        others=given.others,
+        order=given.tensors,
     )

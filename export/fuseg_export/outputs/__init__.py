@@ -2,31 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from torch import Tensor
+from fuseg.errors import ArgumentError
+from fuseg.manifest import SegmentationOutput
 
-from ..network.outputs import Shapes
 from .base import ExportedOutput, OutputRequest
 from .boxes import Boxes
 from .classes import Classes
+from .embedding import Embedding, EmbeddingTask
+from .label_task import LabelTask
 from .plane import Plane
 from .segmentation import Segmentation
 from .tensor import Passed
 from .tokens import Tokens
 
-__all__ = ["KINDS", "ExportedOutput", "OutputRequest", "main_first", "truth_size"]
+__all__ = [
+    "KINDS",
+    "ExportedOutput",
+    "OutputRequest",
+    "further_paths",
+    "label_task",
+    "main_first",
+    "truth_size",
+]
 
-Make = Callable[[OutputRequest, Tensor, Shapes], ExportedOutput]
+# Of a request, what forward returns for it, the shapes of the pictures' tensors, and
+# what it returns at `further_paths`.
+Make = Callable[..., ExportedOutput]
 
 KINDS: dict[str, Make] = {
     "segmentation": Segmentation.of,
+    "embedding": Embedding.of,
     "classes": Classes.of,
     "boxes": Boxes.of,
     "plane": Plane.of,
     "tokens": Tokens.of,
     "tensor": Passed.of,
 }
+
+_FURTHER = {"embedding": ("vectors",)}
+
+
+def further_paths(request: OutputRequest) -> Iterator[tuple[str, str]]:
+    """Keys of a kind that say where forward returns a tensor more, and what they say.
+
+    Raises:
+        ArgumentError: One is missing.
+    """
+    for key in _FURTHER.get(request.kind, ()):
+        said = request.settings.get(key)
+        if type(said) not in (int, str):
+            raise ArgumentError(
+                f"--spec: outputs.{request.name}.{key} must say where forward returns "
+                f"them, a key or an index, got {said!r}."
+            )
+        yield key, str(said)
+
+
+def label_task(record: SegmentationOutput) -> LabelTask:
+    """How a manifest's output that gives labels is labelled."""
+    kinds = {"segmentation": LabelTask, "embedding": EmbeddingTask}
+    return kinds[record.kind].of(record)
 
 
 def main_first(outputs: Sequence[ExportedOutput]) -> list[ExportedOutput]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -26,6 +27,7 @@ __all__ = [
     "Size",
     "StageResult",
     "Task",
+    "places_of",
 ]
 
 
@@ -126,12 +128,11 @@ class Reader:
 class Task(Protocol):
     """How variants are judged by one output."""
 
-    @property
-    def tensor(self) -> str:
-        """Its name in the graph."""
+    def tensor_of(self, found: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """What is compared value by value, of what the graph gives, by name."""
 
     def result(self, tensor: NDArray[Any]) -> NDArray[Any]:
-        """What the kind makes of the graph's tensor."""
+        """What the kind makes of that tensor."""
 
     def agreement(self, expected: NDArray[Any], found: NDArray[Any]) -> float:
         """How alike two results are, 0 to 1."""
@@ -144,7 +145,8 @@ class ExportedOutput(Protocol):
     """One output, from what forward returns to the bundle.
 
     ``KINDS[kind](request, returned, inputs)`` makes it, or refuses a tensor that is
-    none of the kind; ``inputs`` are the shapes of the network's inputs, by name.
+    none of the kind; ``inputs`` are the shapes of the pictures' tensors, by name.
+    Tensors at `outputs.further_paths` follow, here and in the graph.
     """
 
     @property
@@ -152,8 +154,8 @@ class ExportedOutput(Protocol):
         """Of the result."""
 
     @property
-    def exported_as(self) -> str:
-        """What the graph calls it until its tail is cut."""
+    def exported_as(self) -> tuple[str, ...]:
+        """What the graph calls its tensors until its tail is cut."""
 
     @property
     def record(self) -> m.Output:
@@ -166,7 +168,8 @@ class ExportedOutput(Protocol):
     def cut(
         self, model: onnx.ModelProto, index: int
     ) -> tuple[onnx.ModelProto, ExportedOutput]:
-        """Cut off what the runtime does at the end of the graph's output ``index``."""
+        """Cut off what the runtime does at the end of the graph's output ``index``,
+        the first of its own."""
 
     def followed(self, stages: Sequence[onnx.ModelProto], index: int) -> ExportedOutput:
         """The same, knowing what each stage, in its order, has at its end."""
@@ -174,7 +177,9 @@ class ExportedOutput(Protocol):
     def notes(self) -> tuple[str, ...]:
         """What the user should know of its tail, a sentence each."""
 
-    def of_torch(self, returned: Tensor, reduced: Sequence[Tensor]) -> Prediction:
+    def of_torch(
+        self, returned: Tensor, reduced: Sequence[Tensor], *further: Tensor
+    ) -> Prediction:
         """What torch gives; ``reduced`` is what it took the best of on the way."""
 
     def reader(self, model: onnx.ModelProto, index: int) -> Reader:
@@ -199,3 +204,9 @@ class ExportedOutput(Protocol):
 
     def task(self, *, mapped: bool) -> Task:
         """See `Task`; ``mapped`` as in `fuseg.dataset.metrics.score`."""
+
+
+def places_of(outputs: Sequence[ExportedOutput]) -> list[int]:
+    """Which of a graph's outputs is the first of each of these."""
+    counts = (len(output.exported_as) for output in outputs)
+    return list(itertools.accumulate(counts, initial=0))[:-1]

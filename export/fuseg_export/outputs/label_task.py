@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fuseg.dataset import metrics
 from fuseg.dataset.metrics import confusion, iou, label_agreement, miou
-from fuseg.manifest import SegmentationOutput
+from fuseg.manifest import Background, SegmentationOutput
 from fuseg.ops import upsample_argmax
 
+from ..reference import with_background
 from .comparison import SHOWN, Comparison, Evaluation, worst_of
 
-__all__ = ["LabelTask"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["LabelTask", "label_names"]
 
 _DRAWS = 1000  # of the bootstrap
 _LEVEL = 95  # per cent, of its interval
@@ -33,6 +37,7 @@ class LabelTask:
         align_corners: Of the resize that was cut off.
         mapped: See `fuseg.dataset.metrics.score`.
         tensor: The scores' name in the graph.
+        background: An implied first class; None without one.
     """
 
     classes: tuple[str, ...]
@@ -41,18 +46,27 @@ class LabelTask:
     align_corners: bool = False
     mapped: bool = True
     tensor: str = "logits"
+    background: Background | None = None
 
     @classmethod
-    def of(cls, output: SegmentationOutput, *, mapped: bool = True) -> LabelTask:
+    def of(cls, output: SegmentationOutput, *, mapped: bool = True) -> Self:
         """The task of a manifest's output."""
         return cls(
-            tuple(c.name for c in output.classes),
+            label_names(output),
             output.ignore,
             output.tail.size,
             output.upsample.align_corners,
             mapped,
             output.tensor,
+            output.background,
         )
+
+    def tensor_of(self, found: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """The scores (1, C, h, w), those of the background first if there is one."""
+        scores = found[self.tensor]
+        if self.background is None:
+            return scores
+        return with_background(scores[0], self.background.score)[None]
 
     def result(self, tensor: NDArray[Any]) -> NDArray[np.uint8]:
         """Labels (H, W) from scores (1, C, h, w).
@@ -85,6 +99,13 @@ class LabelTask:
         return metrics.score(
             table, ignored, self.classes, self.ignore, mapped=self.mapped
         )
+
+
+def label_names(output: SegmentationOutput) -> tuple[str, ...]:
+    """A name for each label; of texts, which change, for as many as there may be."""
+    if output.classes_from is None:
+        return tuple(entry.name for entry in output.classes)
+    return ("background", *(f"{output.classes_from} {i}" for i in range(1, 255)))
 
 
 class _Tally:

@@ -65,8 +65,8 @@ class Plain(ABC):
         return str(self.record.tensor)
 
     @property
-    def exported_as(self) -> str:
-        return self.tensor
+    def exported_as(self) -> tuple[str, ...]:
+        return (self.tensor,)
 
     @property
     def is_cut(self) -> bool:
@@ -83,7 +83,9 @@ class Plain(ABC):
     def notes(self) -> tuple[str, ...]:
         return ()
 
-    def of_torch(self, returned: Tensor, reduced: Sequence[Tensor]) -> Prediction:
+    def of_torch(
+        self, returned: Tensor, reduced: Sequence[Tensor], *further: Tensor
+    ) -> Prediction:
         return self._predicted(returned.numpy())
 
     def reader(self, model: onnx.ModelProto, index: int) -> Reader:
@@ -112,6 +114,9 @@ class Plain(ABC):
 
     def task(self, *, mapped: bool) -> Self:
         return self
+
+    def tensor_of(self, found: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        return found[self.tensor]
 
     def tally(self, variants: Collection[str]) -> _Tally:
         return _Tally(self, variants)

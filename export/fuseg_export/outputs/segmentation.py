@@ -6,7 +6,7 @@ does. A graph whose tail was cut gets it back here, in plain torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,12 +24,14 @@ from fuseg.errors import ArgumentError, ExportError, ManifestError
 from .. import reference
 from ..network.outputs import Shapes, require_planes
 from ..network.spec import default_classes, make_classes
-from ..passes.cut_tail import CutTail, cut_tail, find_tail
+from ..passes.cut_tail import RESIZE, TAIL, CutTail, cut_tail, find_tail
 from .base import OutputRequest, Prediction, Reader, Size
 from .label_differences import LabelDifferences
-from .label_task import LabelTask
+from .label_task import LabelTask, label_names
 
 __all__ = ["Segmentation"]
+
+_KEYS = ("classes", "ignore", "classes_from", "background")
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,27 @@ class Segmentation:
         require_planes(returned, inputs)
         settings = dict(request.settings)
         for key in settings:
-            if key not in ("classes", "ignore"):
+            if key not in _KEYS:
                 raise ArgumentError(
-                    f"output {request.name}: {key!r} is unknown; known are classes, "
-                    "ignore."
+                    f"output {request.name}: {key!r} is unknown; known are "
+                    f"{', '.join(_KEYS)}."
                 )
+        if "background" in settings:
+            if not returned.is_floating_point():
+                raise ExportError(
+                    f"output {request.name} must be scores, which its background is "
+                    f"compared with, got {returned.dtype}: return them instead."
+                )
+            said = settings["background"]
+            if not isinstance(said, dict):
+                raise ArgumentError(
+                    f"output {request.name}: background must be an object, as in "
+                    f'{{"score": 0}}, got {said!r}.'
+                )
+            try:
+                settings["background"] = m.Background.from_json(said)
+            except ManifestError as err:
+                raise ArgumentError(f"output {request.name}: background.{err}") from err
         named = settings.get("classes")
         if named is not None and not isinstance(named, tuple):
             settings["classes"] = make_classes(f"output {request.name}: classes", named)
@@ -71,8 +89,8 @@ class Segmentation:
         return self.request.name
 
     @property
-    def exported_as(self) -> str:
-        return "output" if self.name == "labels" else f"{self.name}_output"
+    def exported_as(self) -> tuple[str, ...]:
+        return ("output" if self.name == "labels" else f"{self.name}_output",)
 
     @property
     def record(self) -> m.SegmentationOutput:
@@ -87,11 +105,25 @@ class Segmentation:
         self, model: onnx.ModelProto, index: int
     ) -> tuple[onnx.ModelProto, Segmentation]:
         usual = "logits" if self.name == "labels" else f"{self.name}_logits"
-        made, tail = cut_tail(model, index, self.request.tensor or usual)
+        wanted = self.request.tensor or usual
+        made, tail = cut_tail(model, index, wanted, self._operators)
         scores = made.graph.output[index]
-        channels = scores.type.tensor_type.shape.dim[1].dim_value
+        channels = scores.type.tensor_type.shape.dim[1]
         settings = self.request.settings
-        classes = _classes(settings.get("classes"), channels)
+        background = settings.get("background")
+        classes = settings.get("classes", ())
+        if "classes_from" not in settings:
+            if channels.dim_param:
+                raise ArgumentError(
+                    f"output {self.name} has as many classes as there are texts, so "
+                    'say "classes_from" and "background" with --spec, and return its '
+                    "scores."
+                )
+            count = channels.dim_value + (background is not None)
+            classes = _classes(classes, count)
+        elif channels.dim_param:  # of what was cut off; shape inference may lose it
+            before = model.graph.output[index].type.tensor_type.shape.dim[1]
+            channels.dim_param = before.dim_param
         try:
             record = m.SegmentationOutput(
                 name=self.name,
@@ -100,26 +132,33 @@ class Segmentation:
                 ignore=settings.get("ignore", 255),
                 classes=classes,
                 tail=m.Tail(tail.removed, tail.size),
+                classes_from=settings.get("classes_from"),
+                background=background,
             )
         except ManifestError as err:
             raise ArgumentError(f"output {self.name}: {err}") from err
         return made, replace(self, made=record, tail=tail, whole=tail)
 
     def followed(self, stages: Sequence[onnx.ModelProto], index: int) -> Segmentation:
-        tails = [find_tail(graph, index)[1] for graph in stages]
+        tails = [find_tail(graph, index, self._operators)[1] for graph in stages]
         return replace(self, whole=max(tails, key=lambda tail: len(tail.removed)))
 
     def notes(self) -> tuple[str, ...]:
         return (self.tail.kept,) if self.tail and self.tail.kept else ()
 
-    def of_torch(self, returned: Tensor, reduced: Sequence[Tensor]) -> Prediction:
+    def of_torch(
+        self,
+        returned: Tensor,
+        reduced: Sequence[Tensor],
+        *further: Tensor,  # noqa: ARG002 - there are none
+    ) -> Prediction:
         tail = self._whole()
         if "ArgMax" not in tail.removed:
-            return _predict(returned, tail, ())
+            return self._predict(returned, ())
         labels = returned.reshape(tail.size).numpy().astype(np.uint8)
         for scores in reversed(reduced):
             with suppress(ExportError):
-                prediction = _predict(scores, tail, ())
+                prediction = self._predict(scores, ())
                 if np.array_equal(prediction.result, labels):
                     return prediction
         raise ExportError(
@@ -130,7 +169,7 @@ class Segmentation:
     def reader(self, model: onnx.ModelProto, index: int) -> Reader:
         """What the graph lacks of the whole tail is done in torch."""
         tail = self._whole()
-        nodes, own = find_tail(model, index)
+        nodes, own = find_tail(model, index, self._operators)
         given = model.graph.output[index].name
         lacking = [op for op in tail.removed if op not in own.removed]
         if given != self.record.tensor and "ArgMax" not in own.removed:
@@ -142,7 +181,7 @@ class Segmentation:
             scores = value.name or ""
 
         def read(arrays: Mapping[str, NDArray[Any]]) -> Prediction:
-            prediction = _predict(torch.from_numpy(arrays[scores]), tail, lacking)
+            prediction = self._predict(torch.from_numpy(arrays[scores]), lacking)
             if scores == given:
                 return prediction
             labels = arrays[given].reshape(tail.size).astype(np.uint8)
@@ -178,19 +217,32 @@ class Segmentation:
             )
 
     def differences(self) -> LabelDifferences:
-        classes = [entry.name for entry in self.record.classes]
-        return LabelDifferences(self.name, classes, self.record.ignore)
+        return LabelDifferences(self.name, label_names(self.record), self.record.ignore)
 
     def task(self, *, mapped: bool) -> LabelTask:
         return LabelTask.of(self.record, mapped=mapped)
+
+    @property
+    def _operators(self) -> Collection[str]:
+        """Those that may be cut: with a background scores must stay what they are."""
+        return RESIZE if "background" in self.request.settings else TAIL
+
+    def _predict(self, scores: Tensor, lacking: Sequence[str]) -> Prediction:
+        tail = self._whole()
+        plain = _with_tail(scores, tail, lacking)[0].numpy()
+        if self.record.background is not None:
+            plain = reference.with_background(plain, self.record.background.score)
+        threshold = reference.threshold(tail.removed)
+        found = reference.labels(plain, threshold=threshold)
+        return Prediction(plain, found, threshold)
 
     def _whole(self) -> CutTail:
         assert self.whole is not None, "its tail is cut first"
         return self.whole
 
 
-def _predict(scores: Tensor, tail: CutTail, lacking: Sequence[str]) -> Prediction:
-    """Run the operators that a graph lacks of its tail, then label.
+def _with_tail(scores: Tensor, tail: CutTail, lacking: Sequence[str]) -> Tensor:
+    """Run the operators that a graph lacks of its tail.
 
     They run in torch, as in the network: its float32 resize is what the graph's stages
     compute, and the float64 reference would differ from it by rounding.
@@ -207,9 +259,7 @@ def _predict(scores: Tensor, tail: CutTail, lacking: Sequence[str]) -> Predictio
             f"scores must have shape (1, C, {tail.size[0]}, {tail.size[1]}) to be "
             f"compared, got {tuple(scores.shape)}."
         )
-    plain = scores[0].numpy()
-    threshold = reference.threshold(tail.removed)
-    return Prediction(plain, reference.labels(plain, threshold=threshold), threshold)
+    return scores
 
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {

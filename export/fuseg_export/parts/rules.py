@@ -14,6 +14,7 @@ from fuseg.errors import ArgumentError
 from fuseg.manifest import ImageInput
 from fuseg.manifest.graphs import runnable
 
+from ..inputs import ExportedInput
 from ..network.weight_names import some
 from ..passes.split import Piece
 from .records import Part
@@ -22,6 +23,7 @@ __all__ = [
     "losses",
     "make_pieces",
     "require_no_split",
+    "require_one_size",
     "require_weights",
     "with_siblings",
 ]
@@ -86,6 +88,16 @@ def require_weights(parts: Mapping[str, Part], whole: nn.Module) -> None:
             f"part {name} has weights that are not the whole network's, "
             f"{some(others)}: make its module one of the whole's, so that the "
             "checkpoint has them.",
+        )
+
+
+def require_one_size(inputs: Sequence[ExportedInput]) -> None:
+    """Refuse inputs of a network of parts whose tensors have no fixed size."""
+    for entry in inputs:
+        _require(
+            entry.dimension is None,
+            f"the dimension of {entry.record.name} must be left out for a network of "
+            "parts, whose sizes are fixed: export it as one network, or with one text.",
         )
 
 

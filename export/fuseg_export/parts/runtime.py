@@ -38,7 +38,7 @@ class WithoutSensors:
         (self._output,) = (o for o in manifest.outputs if o.name == stand_in.of)
 
     def __call__(
-        self, arrays: Mapping[str, NDArray[Any]], size: tuple[int, int] | None
+        self, arrays: Mapping[str, Any], size: tuple[int, int] | None
     ) -> dict[str, NDArray[Any]]:
         """The stand-in's output by its name, of these frames but for those lost.
 

@@ -115,12 +115,21 @@ class Trial:
                     )
         self.apart = Apart(pieces, parts, known)
 
-    def take(self, request: OutputRequest, whole: Tensor) -> OutputRequest:
+    def take(
+        self, request: OutputRequest, whole: Tensor, *further: Tensor
+    ) -> OutputRequest:
         """The request, with the name of the tensor that is this output of the whole.
 
         Raises:
+            ArgumentError: It is made of several tensors.
             ExportError: No part writes it.
         """
+        if further:
+            raise ArgumentError(
+                f"output {request.name} of kind {request.kind} must be of a network "
+                "that is no set of parts: export it as one network, or let a part "
+                "make scores."
+            )
         best: tuple[float, Piece, str] | None = None
         for piece in self.pieces:
             for name in piece.writes if piece.stands_in_for is None else ():

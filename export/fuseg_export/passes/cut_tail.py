@@ -18,8 +18,9 @@ The rest stays; `CutTail.kept` says why.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import onnx
 import onnx_ir as ir
@@ -29,13 +30,14 @@ from fuseg.errors import ExportError
 
 from .rewrite import constant, free, names_in, producer, read, rewrite, static_shape
 
-__all__ = ["SCORES", "CutTail", "cut_tail", "find_tail"]
+__all__ = ["RESIZE", "SCORES", "TAIL", "CutTail", "cut_tail", "find_tail"]
 
 SCORES = "logits"
 MOST_CLASSES = 255  # a label is one byte, and one value is kept for "ignore"
 
 _DRESSING = ("Cast", "Identity", "Squeeze", "Unsqueeze")
-_TAIL = ("ArgMax", "LogSoftmax", "Resize", "Sigmoid", "Softmax")
+TAIL = ("ArgMax", "LogSoftmax", "Resize", "Sigmoid", "Softmax")
+RESIZE = ("Resize",)  # all that may be cut where scores are compared with a background
 # Casts of a label that keep its number; int8 only up to 127.
 _LABEL_TYPES = {
     *(f"{kind}{bits}" for kind in ("UINT", "INT") for bits in (8, 16, 32, 64)),
@@ -61,14 +63,19 @@ class CutTail:
 
 
 def cut_tail(
-    model: onnx.ModelProto, index: int = 0, name: str = SCORES
+    model: onnx.ModelProto,
+    index: int = 0,
+    name: str = SCORES,
+    operators: Collection[str] = TAIL,
 ) -> tuple[onnx.ModelProto, CutTail]:
     """Cut the tail off one of a graph's outputs.
 
     Args:
-        model: A graph of fixed shapes; it is not changed.
+        model: A graph of fixed shapes, but for the number of classes; it is not
+            changed.
         index: Of the output.
         name: What it is called after that, if nothing else is.
+        operators: Those that may be cut.
 
     Returns:
         A graph in whose outputs float32 (1, C, h, w) has that place; and its tail.
@@ -76,28 +83,30 @@ def cut_tail(
     Raises:
         ExportError: The output is no such scores and cannot be traced back to them.
     """
-    cut = _CutTail(index, name)
+    cut = _CutTail(index, name, operators)
     return rewrite(model, cut, RemoveUnusedNodesPass()), cut.tail
 
 
-def find_tail(model: onnx.ModelProto, index: int = 0) -> tuple[list[ir.Node], CutTail]:
+def find_tail(
+    model: onnx.ModelProto, index: int = 0, operators: Collection[str] = TAIL
+) -> tuple[list[ir.Node], CutTail]:
     """The nodes that `cut_tail` cuts, in the graph's order, and what they are.
 
     Raises:
         ExportError: As for `cut_tail`.
     """
-    return _find(read(model).graph.outputs[index])
+    return _find(read(model).graph.outputs[index], operators)
 
 
 class _CutTail(ir.passes.InPlacePass):
     tail: CutTail
 
-    def __init__(self, index: int, name: str) -> None:
-        self._index, self._name = index, name
+    def __init__(self, index: int, name: str, operators: Collection[str]) -> None:
+        self._index, self._name, self._operators = index, name, operators
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         outputs, index = model.graph.outputs, self._index
-        nodes, self.tail = _find(outputs[index])
+        nodes, self.tail = _find(outputs[index], self._operators)
         scores = _source(nodes, outputs[index])
         others = [value for i, value in enumerate(outputs) if i != index]
         if scores in others:  # one value cannot be two outputs
@@ -115,25 +124,40 @@ def _source(nodes: Sequence[ir.Node], output: ir.Value) -> ir.Value:
     return nodes[0].inputs[0] or output if nodes else output
 
 
-def _find(output: ir.Value) -> tuple[list[ir.Node], CutTail]:
-    nodes, kept = _walk(output)
+def _find(
+    output: ir.Value, operators: Collection[str]
+) -> tuple[list[ir.Node], CutTail]:
+    nodes, kept = _walk(output, operators)
     removed = tuple(node.op_type for node in nodes)
     _require_scores(_source(nodes, output), kept)
     uncut: ir.Value | None = output
     if "ArgMax" in removed:
         uncut = nodes[removed.index("ArgMax")].inputs[0]
-    _, _, height, width = static_shape(uncut) or (0, 0, 0, 0)
+    _, _, height, width = _shape(uncut) or (0, 0, 0, 0)
     grids = [_grid(node) for node in nodes if node.op_type == "Resize"]
     return nodes, CutTail(removed, (height, width), grids == ["align_corners"], kept)
 
 
-def _walk(output: ir.Value) -> tuple[list[ir.Node], str | None]:
+def _shape(value: ir.Value | None) -> tuple[Any, ...] | None:
+    """As `static_shape`; the number of classes may be the name of a dimension."""
+    if value is None or value.shape is None or len(value.shape) != 4:
+        return static_shape(value)
+    sides = [side if isinstance(side, int) else side.value for side in value.shape]
+    known = all(isinstance(side, int) and side for side in (sides[0], *sides[2:]))
+    return tuple(sides) if known and sides[1] else None
+
+
+def _walk(
+    output: ir.Value, operators: Collection[str]
+) -> tuple[list[ir.Node], str | None]:
     nodes: list[ir.Node] = []
     kept = None
     node = output.producer()
     while node is not None:
+        if node.op_type not in (*_DRESSING, *operators):
+            break
         kept = _obstacle(output, node, [n.op_type for n in nodes])
-        if kept is not None or node.op_type not in (*_DRESSING, *_TAIL):
+        if kept is not None:
             break
         nodes.append(node)
         node = producer(node.inputs[0])
@@ -147,16 +171,14 @@ def _grid(resize: ir.Node) -> str:
 
 
 def _obstacle(output: ir.Value, node: ir.Node, after: Sequence[str]) -> str | None:
-    """Why a node must stay, as one sentence; None if it may go or is no tail at all.
+    """Why a node must stay, as one sentence; None if it may go.
 
     ``after`` are the op types cut behind it, the last of the graph first.
     """
     op = node.op_type
-    if op not in (*_DRESSING, *_TAIL):
-        return None
     if op in _DRESSING:
         return _dressing_obstacle(node, after)
-    if static_shape(node.inputs[0]) is None or static_shape(node.outputs[0]) is None:
+    if _shape(node.inputs[0]) is None or _shape(node.outputs[0]) is None:
         return f"{op} stays: its sizes are not fixed in the graph."
     if op == "ArgMax":
         why = _argmax_obstacle(output, node, after)
@@ -165,7 +187,7 @@ def _obstacle(output: ir.Value, node: ir.Node, after: Sequence[str]) -> str | No
     else:
         why = _activation_obstacle(node, after)
     if why is None and "ArgMax" not in after and op != "ArgMax":
-        same = static_shape(node.outputs[0]) == static_shape(output)
+        same = _shape(node.outputs[0]) == _shape(output)
         if not same or output.dtype != ir.DataType.FLOAT:
             why = f"what follows, {after[-1]}, changes the scores"
     return why and f"{op} stays: {why}."
@@ -173,7 +195,7 @@ def _obstacle(output: ir.Value, node: ir.Node, after: Sequence[str]) -> str | No
 
 def _dressing_obstacle(node: ir.Node, after: Sequence[str]) -> str | None:
     op = node.op_type
-    if op == "Identity" or not set(after) & set(_TAIL):
+    if op == "Identity" or not set(after) & set(TAIL):
         return None  # behind an ArgMax, if one comes; that is checked there
     types = {value.dtype for value in (*node.inputs, *node.outputs) if value}
     if op == "Cast" and types == {ir.DataType.FLOAT}:
@@ -184,9 +206,9 @@ def _dressing_obstacle(node: ir.Node, after: Sequence[str]) -> str | None:
 def _argmax_obstacle(
     output: ir.Value, node: ir.Node, after: Sequence[str]
 ) -> str | None:
-    shape = static_shape(node.inputs[0]) or ()
+    shape = _shape(node.inputs[0]) or ()
     axis = node.attributes.get_int("axis", 0)
-    if set(after) & set(_TAIL):
+    if set(after) & set(TAIL):
         return "its labels are computed on"
     if len(shape) != 4 or axis % 4 != 1 or shape[0] != 1:
         return f"it is over axis {axis} of {list(shape)}, not over classes"
@@ -205,7 +227,7 @@ def _argmax_obstacle(
 
 
 def _activation_obstacle(node: ir.Node, after: Sequence[str]) -> str | None:
-    shape = static_shape(node.outputs[0]) or ()
+    shape = _shape(node.outputs[0]) or ()
     if "Resize" in after:
         return (
             "its results are interpolated, which may order the classes differently; "
@@ -221,7 +243,7 @@ def _activation_obstacle(node: ir.Node, after: Sequence[str]) -> str | None:
 
 
 def _resize_obstacle(node: ir.Node, after: Sequence[str]) -> str | None:
-    old, new = static_shape(node.inputs[0]) or (), static_shape(node.outputs[0]) or ()
+    old, new = _shape(node.inputs[0]) or (), _shape(node.outputs[0]) or ()
     mode, grid = node.attributes.get_string("mode", "nearest"), _grid(node)
     if "Resize" in after:
         return "another one follows"
@@ -246,7 +268,7 @@ def _resize_obstacle(node: ir.Node, after: Sequence[str]) -> str | None:
 
 
 def _require_scores(value: ir.Value, kept: str | None) -> None:
-    shape = static_shape(value)
+    shape = _shape(value)
     because = f" {kept}" if kept else ""
     if value.dtype != ir.DataType.FLOAT:
         spelled = "undefined" if value.dtype is None else value.dtype.name.lower()
@@ -260,7 +282,7 @@ def _require_scores(value: ir.Value, kept: str | None) -> None:
             f"the network's output must be class scores of shape (1, C, h, w), got "
             f"{got}.{because} Choose another with --output, or return the scores."
         )
-    if shape[1] > MOST_CLASSES:
+    if isinstance(shape[1], int) and shape[1] > MOST_CLASSES:
         raise ExportError(
             f"the network must tell at most {MOST_CLASSES} classes apart, got "
             f"{shape[1]}: a label is one byte."

@@ -42,6 +42,7 @@ _CHEAP = (
     *("Cast", "Expand", "Flatten", "Identity", "Relu", "Reshape", "Resize"),
     *("Sigmoid", "Squeeze", "Tile", "Transpose", "Unsqueeze"),
 )
+_RECURRENT = ("GRU", "LSTM", "RNN")
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,18 @@ class Cut:
         tensor: The input.
         crossing: What the rest reads of that, by name.
         share: Of the multiply-adds that come before.
+        results: The network's outputs that it decides, too.
     """
 
     tensor: str
     crossing: tuple[str, ...]
     share: float
+    results: tuple[str, ...] = ()
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """All that comes of that input alone."""
+        return tuple(dict.fromkeys((*self.crossing, *self.results)))
 
 
 def in_pieces(network: onnx.ModelProto, cuts: Sequence[Cut] = ()) -> tuple[Piece, ...]:
@@ -86,9 +94,10 @@ def in_pieces(network: onnx.ModelProto, cuts: Sequence[Cut] = ()) -> tuple[Piece
     alone = [cut.tensor for cut in cuts]
     given = [value.name for value in network.graph.input if value.name not in alone]
     crossing = [name for cut in cuts for name in cut.crossing]
-    made = tuple(value.name for value in network.graph.output)
+    alone = [name for cut in cuts for name in cut.results]
+    made = tuple(v.name for v in network.graph.output if v.name not in alone)
     return (
-        *(Piece(f"{c.tensor}-encoder", (c.tensor,), c.crossing) for c in cuts),
+        *(Piece(f"{c.tensor}-encoder", (c.tensor,), c.writes) for c in cuts),
         Piece(MAIN, (*given, *crossing), made),
     )
 
@@ -118,7 +127,7 @@ def about(cut: Cut) -> str:
     """One sentence for the user."""
     return (
         f"{cut.tensor} has a graph of its own, {cut.share:.1%} of the multiply-adds, "
-        "which runs when its frame is new"
+        "which runs when that is new"
     )
 
 
@@ -140,21 +149,24 @@ def find_cut(network: onnx.ModelProto, tensor: str) -> Cut:
     sources = _sources(graph)
     own = frozenset([tensor])
     crossing: dict[str, None] = {}
+    results = [v.name or "" for v in graph.outputs if sources[v] == own]
     for value, used in sources.items():
         if used == own and not value.is_graph_input():
             outside = (n for n in value.consumers() if sources[n.outputs[0]] != own)
-            if any(True for _ in outside) or value.is_graph_output():
-                crossing[_smaller(value, sources).name or ""] = None
+            if any(True for _ in outside):
+                ready = value.is_graph_output()
+                chosen = value if ready else _smaller(value, sources)
+                crossing[chosen.name or ""] = None
     costs = {node: _multiply_adds(node) for node in graph}
     alone = sum(cost for n, cost in costs.items() if sources[n.outputs[0]] == own)
     share = alone / max(1, sum(costs.values()))
-    if share < _LEAST_SHARE or share == 1 or not crossing:
+    if share < _LEAST_SHARE or share == 1 or not (crossing or results):
         raise ExportError(
             f"--split {tensor} must leave {_LEAST_SHARE:.0%} of the network's "
             f"multiply-adds or more in a graph of its own, got {share:.1%}: the "
             "network mixes its inputs too early to gain from it."
         )
-    return Cut(tensor, tuple(crossing), share)
+    return Cut(tensor, tuple(crossing), share, tuple(results))
 
 
 def cut_out(network: onnx.ModelProto, pieces: Sequence[Piece]) -> list[onnx.ModelProto]:
@@ -209,7 +221,11 @@ def _smaller(value: ir.Value, sources: dict[ir.Value, frozenset[str]]) -> ir.Val
 
 
 def _multiply_adds(node: ir.Node) -> int:
-    """Of a convolution or a product of matrices; 0 for all else."""
+    """Of a convolution, a product of matrices, a recurrent layer; 0 for all else."""
+    if node.op_type in _RECURRENT:
+        steps, batch, _ = static_shape(node.inputs[0]) or (0, 0, 0)
+        stored = (static_shape(value) or () for value in node.inputs[1:3])
+        return steps * batch * sum(map(math.prod, stored))
     if node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
         return 0
     shapes = [static_shape(v) or () for v in (*node.inputs[:2], node.outputs[0])]

@@ -80,9 +80,9 @@ def evaluate(
         own = fp32(frame.tensors)
         found = {name: variant(frame.tensors) for name, variant in variants.items()}
         for name, task in tasks.items():
-            others = {variant: given[task.tensor] for variant, given in found.items()}
+            others = {v: task.tensor_of(given) for v, given in found.items()}
             truth = frame.truth if name in scored else None
-            tallies[name].add(truth, own[task.tensor], others)
+            tallies[name].add(truth, task.tensor_of(own), others)
     if not count:
         raise ArgumentError("variants must be evaluated on at least one frame, got 0.")
     return {name: tally.done() for name, tally in tallies.items()}

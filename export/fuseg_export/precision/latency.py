@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,13 @@ __all__ = ["median_ms"]
 _ROUNDS = 15
 
 
-def median_ms(networks: Sequence[onnx.ModelProto]) -> list[dict[str, float]]:
+def median_ms(
+    networks: Sequence[onnx.ModelProto], sizes: Mapping[str, int]
+) -> list[dict[str, float]]:
     """Median milliseconds of a run of each network, by backend: one thread, in turns.
+
+    Args:
+        sizes: Of dimensions, by name.
 
     Raises:
         BackendError: A backend that is installed refuses one of them.
@@ -27,7 +32,8 @@ def median_ms(networks: Sequence[onnx.ModelProto]) -> list[dict[str, float]]:
     for index, network in enumerate(networks):
         for name in installed():
             backend = create(name, network.SerializeToString(), threads=1)
-            backend.bind(_zeros(network.graph.input), _zeros(network.graph.output))
+            ends = (network.graph.input, network.graph.output)
+            backend.bind(*(_zeros(values, sizes) for values in ends))
             running.append((index, name, backend))
     taken: list[list[float]] = [[] for _ in running]
     for _ in range(_ROUNDS):
@@ -41,10 +47,13 @@ def median_ms(networks: Sequence[onnx.ModelProto]) -> list[dict[str, float]]:
     return found
 
 
-def _zeros(values: Iterable[onnx.ValueInfoProto]) -> dict[str, NDArray[Any]]:
+def _zeros(
+    values: Iterable[onnx.ValueInfoProto], sizes: Mapping[str, int]
+) -> dict[str, NDArray[Any]]:
     found = {}
     for value in values:
-        shape = [d.dim_value for d in value.type.tensor_type.shape.dim]
+        dims = value.type.tensor_type.shape.dim
+        shape = [sizes[d.dim_param] if d.dim_param else d.dim_value for d in dims]
         dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
         found[value.name] = np.zeros(shape, dtype)
     return found

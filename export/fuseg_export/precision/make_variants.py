@@ -12,7 +12,7 @@ from fuseg.cli.printing import plural
 from fuseg.errors import ExportError
 from fuseg.manifest import Manifest, State, frame_inputs
 
-from ..frames.frame_set import Dataset
+from ..frames.frame_set import Dataset, WithExamples
 from ..frames.packing import Tensors
 from ..frames.selection import DataSplit, ExportFrames, split
 from ..graphs import NetworkGraphs
@@ -84,7 +84,7 @@ def make_variants(
     compared = main_first(graphs.compared)
     tasks = {output.name: output.task(mapped=frames.mapped) for output in compared}
     if precision.kinds == FP32.kinds:
-        return _fp32_alone(tasks, manifest, graphs, frames, progress)
+        return _fp32_alone(tasks, target, manifest, graphs, frames, progress)
     data = split(
         target,
         frame_inputs(manifest.sensors),
@@ -140,6 +140,7 @@ def make_variants(
 
 def _fp32_alone(
     tasks: Mapping[str, Task],
+    target: Target,
     manifest: Manifest,
     graphs: NetworkGraphs,
     frames: ExportFrames,
@@ -153,7 +154,7 @@ def _fp32_alone(
     fp32 = build_fp32(graphs.network)
     dataset: Dataset = frames.compared
     if frames.has_truth and frames.frames is not None:
-        dataset = frames.frames
+        dataset = WithExamples(frames.frames, target.others)
     data = DataSplit(
         frame_inputs(manifest.sensors), truth_size(graphs.outputs), dataset, dataset
     )
@@ -247,7 +248,7 @@ def _timed(built: Sequence[BuiltVariant], graphs: NetworkGraphs) -> list[BuiltVa
     whole = replace(whole, writes=tuple(n for n in whole.writes if n not in others))
     on_a_cpu = [v for v in built if {"any", "cpu"} & set(v.targets)]
     models = [cut_out(v.model, [whole])[0] for v in on_a_cpu]
-    found = zip(on_a_cpu, median_ms(models), strict=True)
+    found = zip(on_a_cpu, median_ms(models, graphs.sizes), strict=True)
     times = {v.name: ms for v, ms in found}
     return [replace(v, times=times.get(v.name, {})) for v in built]
 

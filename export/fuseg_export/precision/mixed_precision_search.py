@@ -60,7 +60,7 @@ def sensitivity(
         function = network_function(model, states)
         found = (function(frame.tensors) for frame in frames)
         return [
-            [task.result(tensors[task.tensor]) for task in tasks.values()]
+            [task.result(task.tensor_of(tensors)) for task in tasks.values()]
             for tensors in found
         ]
 

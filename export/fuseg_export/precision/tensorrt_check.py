@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from fuseg.backends.tensorrt.network_check import (
@@ -10,19 +10,30 @@ from fuseg.backends.tensorrt.network_check import (
     check_network,
     require_builder,
 )
-from fuseg.errors import BuildError
+from fuseg.errors import ArgumentError, BuildError
 
 from .built_variant import BuiltVariant
 
 __all__ = ["check_variants", "is_to_check", "left_out_if_refused"]
 
 
-def is_to_check(choice: bool | None) -> bool:
+def is_to_check(choice: bool | None, dimensions: Collection[str] = ()) -> bool:
     """Whether variants are to be checked; None: where the builder is installed.
 
+    Args:
+        dimensions: Of the network, which must have none.
+
     Raises:
-        BuildError: They are, and it is not.
+        ArgumentError: They are, and it has some.
+        BuildError: They are, and it is not installed.
     """
+    if dimensions:
+        if choice:
+            raise ArgumentError(
+                "--check-tensorrt must be left out for a network whose sizes change, "
+                f"got the dimension {', '.join(dimensions)}."
+            )
+        return False
     if choice:
         require_builder()
     return can_check() if choice is None else choice

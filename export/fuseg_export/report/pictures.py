@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fuseg.manifest import ImageInput, Manifest, frame_inputs
+from fuseg.manifest.outputs import prompt_classes
 
 from ..frames.frame_set import FrameSet
 from ..frames.packing import PackedFrame
 from ..frames.selection import DataSplit
-from ..outputs.label_task import LabelTask
+from ..outputs import label_task
 from ..precision.evaluate import NetworkFunction
 from ..precision.make_variants import Variants
 from ..recurrent import Recurrent, restart
@@ -88,10 +89,12 @@ def draw_frame(
         functions: The variants, fp32 first.
     """
     output = manifest.label_outputs[0]
-    task = LabelTask.of(output)
-    palette = [value for entry in output.classes for value in entry.color]
+    task, classes = label_task(output), output.classes
+    if output.classes_from is not None:
+        classes = prompt_classes(frame.others[output.classes_from])
+    palette = [value for entry in classes for value in entry.color]
     labels = {
-        name: task.result(function(packed.tensors)[task.tensor])
+        name: task.result(task.tensor_of(function(packed.tensors)))
         for name, function in functions.items()
     }
     fp32 = labels.pop("fp32")
