@@ -40,14 +40,11 @@ __global__ void __launch_bounds__(kThreads)
   auto* const open = static_cast<std::uint32_t*>(shared_block()) + threadIdx.x;
   const auto thread = static_cast<std::int64_t>(threadIdx.x);  // 0 to 1023
 
-  // Round 0: all that have a score are there.
+  // Round 0: all are there; a key of none is never the lowest.
   std::uint64_t best = kNoCandidate;
   for (std::int64_t i = thread, turn = 0; i < job.candidates; i += kThreads, ++turn) {
-    const std::uint64_t key = nms_key(read(job.scores + i), i);
-    std::uint32_t& word = open[turn / 32 * kThreads];
-    if (turn % 32 == 0) word = 0;
-    word |= static_cast<std::uint32_t>(key != kNoCandidate) << turn % 32;
-    best = min(best, key);
+    if (turn % 32 == 0) open[turn / 32 * kThreads] = ~0u;
+    best = min(best, nms_key(read(job.scores + i), i));
   }
 
   std::int64_t stay = 0;
