@@ -55,7 +55,7 @@ def all_cases(
 ) -> list[KernelCase]:
     """Every case on this PyTorch device, its sides divided by ``scale``."""
     made: list[KernelCase] = []
-    for make in (label_cases, fuse_cases, pack_cases, picture_cases):
+    for make in (label_cases, fuse_cases, pack_cases, picture_cases, box_cases):
         made += make(rng, device, scale)
     return made
 
@@ -282,3 +282,48 @@ def picture_cases(
         lambda out, a, b, stream: count(a, b, out=out, stream=stream),
         matrix,
     )
+
+
+def box_cases(
+    rng: np.random.Generator, device: str, scale: int
+) -> Iterator[KernelCase]:
+    """Boxes around forty objects, of one class and of many."""
+    count, most, iou = 1000 // scale, 300 // scale, 0.45
+    for classes in (1, 80):
+        of = rng.integers(0, 40, count)
+        centres = (rng.random((40, 2)) * 560)[of] + rng.normal(0, 6, (count, 2))
+        sides = (rng.random((40, 2)) * 80 + 10)[of]
+        corners = np.concatenate([centres - sides, centres + sides], 1)
+        kinds = rng.integers(0, classes, 40)[of]
+        scores = rng.random(count, np.float32)
+        given = corners.astype(np.float32), scores, kinds.astype(np.int32)
+        suppress = ops.Nms(iou_threshold=iou, max_candidates=count, max_boxes=most)
+
+        def peer(
+            boxes: torch.Tensor, scores: torch.Tensor, kinds: torch.Tensor
+        ) -> torch.Tensor:
+            """All pairs at once; in turns, until those that stay no longer change."""
+            order = scores.argsort(descending=True, stable=True)
+            boxes, kinds = boxes[order], kinds[order]
+            sides = torch.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+            sides = sides - torch.maximum(boxes[:, None, :2], boxes[None, :, :2])
+            shared = sides.clamp(min=0).prod(2)
+            areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+            share = shared / (areas[:, None] + areas - shared)
+            beats = ((share > iou) & (kinds[:, None] == kinds)).triu(1)
+            stay = torch.ones_like(order, dtype=torch.bool)
+            for _ in range(16):  # more than the longest chain of boxes here
+                stay = ~(beats & stay[:, None]).any(0)
+            places = torch.where(stay, stay.cumsum(0) - 1, len(order))
+            found = torch.full((len(order) + 1,), -1, device=order.device)
+            return found.scatter(0, places, torch.where(stay, order, -1))[:most]
+
+        yield KernelCase(
+            f"nms {count} C{classes}",
+            [torch.from_numpy(array).to(device) for array in given],
+            torch.empty(most, dtype=torch.int32, device=device),
+            lambda out, *arrays, stream, suppress=suppress: suppress(
+                *arrays, out=out, stream=stream
+            ),
+            peer,
+        )
