@@ -28,7 +28,8 @@ def defined(boxes, scores, classes, iou_threshold, max_boxes=10**6):
         if len(kept) == max_boxes:
             break
         if not any(
-            classes[k] == classes[n] and share(boxes[k], boxes[n]) > iou_threshold
+            classes[k] == classes[n]
+            and share(boxes[k], boxes[n]) > np.float32(iou_threshold)
             for k in kept
         ):
             kept.append(n)
