@@ -150,6 +150,42 @@ def prompted(
     return made, {**files, "tokens.json": TOKENIZER}
 
 
+def counting(make_bundle, color_input):
+    """As `prompted`, several; but for each frame memory.next = memory + the largest
+    number of the prompts' vectors, and that is added to the scores."""
+    made, files = prompted(make_bundle, color_input, several=True)
+    counter = (1, 1, 1, 1)
+    files["net.onnx"] = model(
+        [
+            helper.make_node(
+                "Einsum", ["phrase", "features"], ["now"], equation="pd,ndhw->nphw"
+            ),
+            helper.make_node("ReduceMax", ["phrase"], ["most"], keepdims=0),
+            helper.make_node("Add", ["memory", "most"], ["memory.next"]),
+            helper.make_node("Add", ["now", "memory.next"], ["scores"]),
+        ],
+        [
+            ("phrase", 1, ("prompts", WIDE)),
+            ("features", 1, (1, WIDE, *SIZE)),
+            ("memory", 1, counter),
+        ],
+        [("scores", 1, (1, "prompts", *SIZE)), ("memory.next", 1, counter)],
+        {},
+    )
+    net = replace(
+        made.graphs[2],
+        reads=("phrase", "features", "memory"),
+        writes=("scores", "memory.next"),
+    )
+    made = replace(
+        made,
+        tensors={**made.tensors, "memory": manifest.Tensor(counter)},
+        graphs=(*made.graphs[:2], net),
+        states=(manifest.State("memory", "memory.next", 0.0, "rgb"),),
+    )
+    return made, files
+
+
 def scores_of(tensors, *texts):
     """What the network gives for texts, of the rgb tensor; float64."""
     features = np.einsum("dc,chw->dhw", IMAGE[..., 0, 0], tensors["rgb"][0])

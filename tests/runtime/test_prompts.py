@@ -15,6 +15,7 @@ from runtime.prompted import (
     SIZE,
     TABLE,
     WIDE,
+    counting,
     counts,
     ids_of,
     model,
@@ -208,36 +209,8 @@ def test_a_size_that_a_network_refuses_leaves_the_one_before(
 
 
 def test_a_changed_number_of_prompts_steps_no_state(make_bundle, color_input, tmp_path):
-    """memory.next = memory + the largest of the prompts' first number, for each frame:
-    a network that is bound anew runs once, on prompts that are not there yet."""
-    made, files = prompted(make_bundle, color_input, several=True)
-    counter = (1, 1, 1, 1)
-    files["net.onnx"] = model(
-        [
-            helper.make_node("Einsum", PAIR, ["now"], equation="pd,ndhw->nphw"),
-            helper.make_node("ReduceMax", ["phrase"], ["most"], keepdims=0),
-            helper.make_node("Add", ["memory", "most"], ["memory.next"]),
-            helper.make_node("Add", ["now", "memory.next"], ["scores"]),
-        ],
-        [
-            ("phrase", 1, ("prompts", WIDE)),
-            ("features", 1, (1, WIDE, *SIZE)),
-            ("memory", 1, counter),
-        ],
-        [("scores", 1, (1, "prompts", *SIZE)), ("memory.next", 1, counter)],
-        {},
-    )
-    net = replace(
-        made.graphs[2],
-        reads=("phrase", "features", "memory"),
-        writes=("scores", "memory.next"),
-    )
-    made = replace(
-        made,
-        tensors={**made.tensors, "memory": manifest.Tensor(counter)},
-        graphs=(*made.graphs[:2], net),
-        states=(manifest.State("memory", "memory.next", 0.0, "rgb"),),
-    )
+    """A network that is bound anew runs once, on prompts that are not there yet."""
+    made, files = counting(make_bundle, color_input)
     path = tmp_path / "counting.fuseg"
     bundle.write(path, made, files)
     segmenter = fuseg.load(path)
@@ -248,6 +221,17 @@ def test_a_changed_number_of_prompts_steps_no_state(make_bundle, color_input, tm
         scores = segmenter.backend.outputs["scores"]
         assert scores.shape == (1, count, *SIZE)
         np.testing.assert_allclose(scores[0, 0], one + number * most, rtol=1e-4)
+
+
+def test_a_state_that_would_change_its_size_is_refused(make_bundle, color_input):
+    made, _ = counting(make_bundle, color_input)
+    memory = manifest.Tensor((1, "prompts", 1, 1))
+    with pytest.raises(ManifestError) as refused:
+        replace(made, tensors={**made.tensors, "memory": memory})
+    assert str(refused.value) == (
+        "states[0].tensor must have no dimension, as its size may not change, got "
+        "[1, 'prompts', 1, 1]."
+    )
 
 
 def test_outputs_of_texts_that_cannot_be_are_refused(make_bundle, color_input):

@@ -81,10 +81,9 @@ class GpuProgramBackend:
             if name not in known:
                 known[name] = _tensor(sizes[name], dtypes.get(name, "float32"), buffers)
         self._initial = [
-            buffers.copy_of(
-                np.full(known[state.tensor].shape, state.initial, np.float32), stream
-            )
+            buffers.copy_of(np.full(place.shape, state.initial, place.dtype), stream)
             for state in manifest.states
+            for place in (known[state.tensor],)
         ]
         found: dict[str, GpuTensor] = {}
         for graph, backend in zip(manifest.graphs, self._in_order, strict=True):

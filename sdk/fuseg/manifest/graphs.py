@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from .schema import Record, require, require_unique, within
+from .tensors import Tensor
 from .variants import require_member
 
 __all__ = ["Graph", "Network", "State", "require_program", "runnable", "shared_tensors"]
@@ -70,7 +71,7 @@ class State(Record):
     state again.
 
     Attributes:
-        tensor: The tensor that graphs read.
+        tensor: The tensor that graphs read; it has no dimension.
         next: The name of the tensor that a graph writes for the next frame; of the
             same shape, and not one of ``tensors``.
         initial: The value that the state starts with.
@@ -139,7 +140,7 @@ def require_program(
     graphs: Sequence[Graph],
     states: Sequence[State],
     *,
-    tensors: Collection[str],
+    tensors: Mapping[str, Tensor],
     filled: Collection[str],
     clocks: Collection[str],
     results: Mapping[str, str],
@@ -147,7 +148,7 @@ def require_program(
     """Refuse graphs that do not make the outputs' tensors of the inputs', in order.
 
     Args:
-        tensors: The names of the manifest's tensors.
+        tensors: The manifest's.
         filled: Those that inputs fill.
         clocks: Of these, those of sensors.
         results: Those that outputs are made of, by the path that names them.
@@ -208,7 +209,7 @@ def require_program(
 
 def _require_states(
     states: Sequence[State],
-    tensors: Collection[str],
+    tensors: Mapping[str, Tensor],
     filled: Collection[str],
     clocks: Collection[str],
 ) -> None:
@@ -220,6 +221,11 @@ def _require_states(
             state.tensor in tensors and state.tensor not in filled,
             f"{path}.tensor must be one of tensors that no input fills, got "
             f"{state.tensor[:80]!r}.",
+        )
+        require(
+            not tensors[state.tensor].dimensions,
+            f"{path}.tensor must have no dimension, as its size may not change, got "
+            f"{list(tensors[state.tensor].shape)}.",
         )
         require(
             state.next not in tensors,

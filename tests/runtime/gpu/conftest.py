@@ -18,6 +18,7 @@ from doubles.bounded import bounded  # noqa: F401
 import fuseg
 from fuseg import manifest
 from fuseg.backends.tensorrt.backend import TensorRtBackend, open_engine
+from fuseg.backends.tensorrt.libraries import RTX
 from fuseg.backends.tensors import decode
 from fuseg.bundle import Bundle
 from fuseg.cuda import open_device
@@ -51,6 +52,28 @@ def builds(
     doubles.in_children(monkeypatch, "10.3.0", builds=log)
     assert machine.name == "Pretend GPU"
     return lambda: len(log.read_text().splitlines()) if log.exists() else 0
+
+
+@pytest.fixture
+def library(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> tuple[str, doubles.Machine, Callable[[], int]]:
+    """A GPU with this TensorRT, for child processes too: backend, machine, builds."""
+    version, machine = request.param, doubles.Machine(capability=(8, 9))
+    rtx = version.startswith("rtx")
+    doubles.install(monkeypatch, machine)
+    trt, module = doubles.tensorrt.make(machine, version), "tensorrt"
+    if rtx:
+        module = RTX.module
+    trt.__spec__ = importlib.machinery.ModuleSpec(module, None)
+    monkeypatch.setitem(sys.modules, module, trt)
+    log = tmp_path / "builds"
+    doubles.in_children(monkeypatch, version, builds=log)
+    return (
+        "tensorrt-rtx" if rtx else "tensorrt",
+        machine,
+        lambda: len(log.read_text().splitlines()),
+    )
 
 
 @pytest.fixture(params=["tensorrt", "onnxruntime-cuda"])

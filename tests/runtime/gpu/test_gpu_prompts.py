@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import sys
 import time
 from collections import deque
 from dataclasses import replace
 from itertools import product
 
-import doubles
-import doubles.onnxruntime_cuda
-import doubles.tensorrt
 import numpy as np
 import pytest
 from onnx import compose, load_model_from_string
 from runtime.gpu.graph_backends import backends_of
 from runtime.gpu.test_gpu_texts import loaded, same
 from runtime.gpu.test_interrupted import interrupted
-from runtime.programs import halved
-from runtime.prompted import LENGTH, MOST, NAMES, SIZE, counts, prompted
+from runtime.prompted import LENGTH, MOST, NAMES, SIZE, counting, counts, prompted
 
 import fuseg
 from fuseg import bundle, manifest
 from fuseg.backends import registry
-from fuseg.backends.tensorrt.libraries import RTX
 from fuseg.bundle import Bundle
 from fuseg.cuda import open_device
 from fuseg.errors import ArgumentError, BackendError
@@ -88,6 +81,18 @@ def test_labels_are_a_cpu_s_however_many_prompts_there_are(cpu, path, kind, mach
         segmenter(rgb=frame(0), prompt=["red"] * 9)
     same(segmenter(rgb=frame(0), confidence=True), cpu(rgb=frame(0), confidence=True))
     machine.check()
+
+
+def test_a_changed_number_of_prompts_steps_no_state(
+    make_bundle, color_input, tmp_path, kind
+):
+    made, files = counting(make_bundle, color_input)
+    path = tmp_path / "counting.fuseg"
+    bundle.write(path, made, files)
+    cpu, segmenter = fuseg.load(path, backend="onnxruntime"), loaded(path, kind)
+    for number, count in enumerate((1, 1, 1, 3, 3, 3, 2, 8, 1)):
+        given = {"rgb": frame(number), "confidence": True, "prompt": TEXTS[:count]}
+        same(segmenter(**given), cpu(**given))
 
 
 @pytest.mark.usefixtures("machine")
@@ -206,27 +211,8 @@ def test_an_exception_at_any_line_leaves_prompts_that_are_right(cpu, path):
     assert left == {TEXTS[:2], TEXTS[3:6]}
 
 
-@pytest.fixture(params=["8.6.1", "10.3.0", "rtx-1.7.1"])
-def library(request, monkeypatch, tmp_path):
-    """A GPU with this TensorRT, for child processes too: backend, machine, builds."""
-    version, machine = request.param, doubles.Machine(capability=(8, 9))
-    rtx = version.startswith("rtx")
-    doubles.install(monkeypatch, machine)
-    trt, module = doubles.tensorrt.make(machine, version), "tensorrt"
-    if rtx:
-        module = RTX.module
-    trt.__spec__ = importlib.machinery.ModuleSpec(module, None)
-    monkeypatch.setitem(sys.modules, module, trt)
-    log = tmp_path / "builds"
-    doubles.in_children(monkeypatch, version, builds=log)
-    return (
-        "tensorrt-rtx" if rtx else "tensorrt",
-        machine,
-        lambda: len(log.read_text().splitlines()),
-    )
-
-
 @pytest.mark.parametrize("path", [None], indirect=True)
+@pytest.mark.parametrize("library", ["8.6.1", "rtx-1.7.1"], indirect=True)
 def test_engines_are_built_for_the_numbers_of_the_bundle(path, write, cpu, library):
     backend, machine, builds = library
     segmenter = fuseg.load(path, backend=backend)
@@ -261,77 +247,3 @@ def test_prompts_go_along_to_the_engines_that_were_built_meanwhile(path, cpu, li
 def test_the_cuda_provider_takes_dimensions_and_backgrounds(write):
     opened = Bundle.open(write())
     assert registry.variant_for(opened, "onnxruntime-cuda").name == "fp32"
-
-
-@pytest.fixture
-def grounded(make_bundle, color_input, tmp_path):
-    """Three classes and a background of 0.1; planes are no multiple of 256 bytes."""
-    opened = Bundle.open(make_bundle(color_input(), classes=3).path)
-    (output,) = opened.manifest.outputs
-    ground = manifest.Class("ground", (0, 0, 0))
-    output = replace(
-        output,
-        classes=(ground, *output.classes),
-        background=manifest.Background(0.1),
-    )
-    path = tmp_path / "ground.fuseg"
-    files = {name: opened.read(name) for name in opened.manifest.files}
-    bundle.write(path, replace(opened.manifest, outputs=(output,), files={}), files)
-    assert SIZE[0] * SIZE[1] * 4 % 256
-    return path
-
-
-def test_fixed_classes_may_have_a_background_too(grounded, kind):
-    cpu = fuseg.load(grounded, backend="onnxruntime")
-    segmenter, seen = loaded(grounded, kind), set()
-    for number in range(5):
-        given = {"rgb": frame(number), "confidence": True}
-        found = segmenter(**given)
-        same(found, cpu(**given))
-        seen |= {*np.unique(found.labels)}
-    assert {0, 2, 3} <= seen
-
-
-@pytest.mark.parametrize("library", ["10.3.0"], indirect=True)
-def test_an_engine_leaves_scores_in_planes_for_a_background(grounded, library):
-    backend, _, _ = library
-    opened = Bundle.open(grounded)
-    (net,) = opened.manifest.graphs
-    files = {name: opened.read(name) for name in opened.manifest.files}
-    files["fp16.onnx"] = halved(files["fp32.onnx"])
-    both = {**net.networks, "fp16": manifest.Network("fp16.onnx", 17, 8)}
-    half = replace(
-        opened.manifest.full,
-        name="fp16",
-        precision={"kind": "fp16", "float32_nodes": "0"},
-    )
-    made = replace(
-        opened.manifest,
-        graphs=(replace(net, networks=both),),
-        variants=(half, *opened.manifest.variants),
-        files={},
-    )
-    bundle.write(grounded, made, files)
-    opened = Bundle.open(grounded)
-    engine = registry.load(opened, backend, opened.manifest.variants[0])
-    segmenter = fuseg.load(opened, backend=engine)
-    wanted = fuseg.load(grounded, backend="onnxruntime", variant="fp32")
-    found = segmenter(rgb=frame(1)).labels
-    assert (found == wanted(rgb=frame(1)).labels).mean() > 0.95
-    inputs, (scores,) = segmenter.backend.inputs, segmenter.backend.outputs.values()
-    assert {tensor.dtype.name for tensor in inputs.values()} == {"float16"}
-    assert (scores.layout, scores.dtype.name) == ("linear", "float32")
-
-
-def test_scores_behind_a_background_are_planes(grounded, on_gpu):
-    made = type("Made", (), {"path": grounded})
-    (output,) = Bundle.open(grounded).manifest.outputs
-    half = on_gpu(made, scores="float16")
-    wanted = fuseg.load(grounded, backend="onnxruntime")(rgb=frame(1))
-    assert (half(rgb=frame(1)).labels == wanted.labels).mean() > 0.95
-    with pytest.raises(BackendError) as refused:
-        on_gpu(made, scores="float16", layouts={output.tensor: "HWC8"})
-    assert str(refused.value) == (
-        f"tensor {output.tensor} must be linear, as the background's score is a plane "
-        "in front of it, got hwc8: build the engine again, `fuseg build --rebuild`."
-    )
