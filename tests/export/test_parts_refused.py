@@ -229,6 +229,26 @@ def test_parts_that_compute_something_else_are_one_sentence(target, change, sent
         try_network(target(change), FRAMES)
 
 
+def test_a_part_that_works_in_place_changes_what_no_other_reads(target):
+    def change(parts):
+        head = parts["decoder"].module
+
+        def spoils(*features):
+            scores = head(*features)
+            for tensor in features:
+                tensor.zero_()
+            return scores
+
+        return returning(parts, "decoder", spoils)
+
+    made = target(change)
+    tried = try_network(made, FRAMES)
+    features = made.network.color(tried.example["rgb"])
+    wanted = made.network.without_depth(*features)
+    (found,) = tried.stand_ins[0].network(*tried.example.values())
+    torch.testing.assert_close(found, wanted)
+
+
 def test_a_stand_in_s_scores_are_enlarged_like_those_of_its_part(target, quick):
     del quick
 

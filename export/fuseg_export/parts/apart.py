@@ -7,6 +7,7 @@ one part into another: what crosses between two of them keeps its name.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import onnx
 from onnx import helper
@@ -17,12 +18,17 @@ from ..passes.split import Piece
 from ..passes.tidy import all_nodes, tidy
 from .records import Part
 
-__all__ = ["Apart", "join", "key_of"]
+__all__ = ["Apart", "as_list", "join", "key_of"]
 
 
 def key_of(piece: Piece, tensor: str) -> str:
     """What a part reads or writes, and no other part does."""
     return f"{piece.name}/{tensor}"
+
+
+def as_list(returned: Any) -> Any:
+    """What a part returned, a tensor alone as a list of one."""
+    return [returned] if isinstance(returned, Tensor) else returned
 
 
 class Apart(nn.Module):
@@ -53,9 +59,8 @@ class Apart(nn.Module):
     def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
         found: list[Tensor] = []
         for module, count in zip(self.parts, self.counts, strict=True):
-            returned = module(*given[:count])
+            found += as_list(module(*given[:count]))
             given = given[count:]
-            found += [returned] if isinstance(returned, Tensor) else returned
         return tuple(found)
 
 

@@ -15,14 +15,11 @@ from fuseg.manifest.graphs import runnable
 from ..errors import first_sentence
 from ..outputs import KINDS, ExportedOutput, OutputRequest
 from ..passes.split import Piece
-from .apart import Apart, key_of
+from .apart import Apart, as_list, key_of
 from .records import Part
 from .rules import losses
 
-__all__ = [
-    "StandIn",
-    "Trial",
-]
+__all__ = ["StandIn", "Trial"]
 
 _MOST = 1e-4  # of the largest value, that parts may be apart from the whole
 _TINY = float(np.finfo(np.float32).tiny)
@@ -66,8 +63,7 @@ class _WithoutInputs(nn.Module):
     def forward(self, *given: Tensor) -> tuple[Tensor]:
         known = dict(zip(self.inputs, given, strict=True))
         for piece, module in zip(self.pieces, self.parts, strict=True):
-            returned = module(*(known[name] for name in piece.reads))
-            found = [returned] if isinstance(returned, Tensor) else returned
+            found = as_list(module(*(known[name].clone() for name in piece.reads)))
             known |= dict(zip(piece.writes, found, strict=True))
         return (known[self.result],)
 
@@ -216,12 +212,13 @@ def _run(piece: Piece, part: Part, given: Mapping[str, Tensor]) -> list[Tensor]:
     spelled = ", ".join(f"{name} {tuple(t.shape)}" for name, t in given.items())
     try:
         with torch.inference_mode():
-            returned = part.module(*given.values())
+            # Copies, as no graph changes what others read.
+            returned = part.module(*(tensor.clone() for tensor in given.values()))
     except Exception as err:  # foreign code may raise anything
         raise ExportError(
             f"part {piece.name} failed on {spelled}: {first_sentence(err)}."
         ) from err
-    found = [returned] if isinstance(returned, Tensor) else returned
+    found = as_list(returned)
     if not isinstance(found, (list, tuple)):
         raise ArgumentError(
             f"part {piece.name} must return a tensor, or a tuple or list of them, got "
