@@ -19,7 +19,7 @@ from fuseg_export.frames.frame_set import FrameSet
 from fuseg_export.graphs import export_graphs
 from fuseg_export.network.example import try_network
 from fuseg_export.network.target import resolve
-from fuseg_export.parts.rules import require_no_split
+from fuseg_export.parts.rules import make_pieces, require_no_split
 
 
 def other(parts, name, **fields):
@@ -147,6 +147,16 @@ def target(monkeypatch):
 def test_parts_that_do_not_fit_are_one_sentence(target, change, sentence):
     with pytest.raises(ArgumentError, match=f"^.*{re.escape(sentence)}"):
         target(change)
+
+
+def test_a_text_is_never_missing_so_nothing_stands_in_without_it():
+    inputs = ["rgb", "depth", "prompt"]
+    parts = {
+        "net": Part(nn.Identity(), inputs, ["scores"]),
+        "without": Part(nn.Identity(), inputs[:2], ["scores"], "net"),
+    }
+    with pytest.raises(ArgumentError, match=r"^part without would never run: it must"):
+        make_pieces(parts, inputs, inputs[:2])
 
 
 class Returns(nn.Module):

@@ -117,7 +117,7 @@ def try_network(target: Target, frame: FrameSet) -> Tried:
         tuple(own[0] for own in paths),
         tuple(notes),
         trial,
-        () if trial is None else trial.stand_ins(pictures),
+        () if trial is None else trial.stand_ins(pictures, target.sensors),
         target.shapes,
         shapes,
         others,

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from fuseg.errors import ArgumentError
-from fuseg.manifest import Dimension, ImageInput, Input, input_shapes
+from fuseg.manifest import Dimension, ImageInput, Input, TextInput, input_shapes
 
 from ..inputs import ExportedInput
 from ..models import REFERENCE
@@ -116,6 +116,12 @@ class Target:
         return {name: found[name] for name in self.order or found}
 
     @property
+    def sensors(self) -> tuple[str, ...]:
+        """The tensors of the inputs that give frames."""
+        sensors = (r for r in self.records if not isinstance(r, TextInput))
+        return tuple(dict.fromkeys(record.tensor for record in sensors))
+
+    @property
     def dimensions(self) -> dict[str, Dimension]:
         """Sizes in these shapes that may change, by name."""
         return {
@@ -180,7 +186,7 @@ def resolve(
             "or without the state."
         )
     sensors = given.pictures
-    pieces = make_pieces(parts, given.tensors)
+    pieces = make_pieces(parts, given.tensors, given.clocks)
     if parts:
         require_weights(parts, built.whole)
         require_one_size(given.others)

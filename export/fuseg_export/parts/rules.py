@@ -31,12 +31,15 @@ __all__ = [
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
-def make_pieces(parts: Mapping[str, Part], tensors: Sequence[str]) -> tuple[Piece, ...]:
+def make_pieces(
+    parts: Mapping[str, Part], tensors: Sequence[str], sensors: Sequence[str]
+) -> tuple[Piece, ...]:
     """The graphs that these parts become.
 
     Args:
         parts: By name, in running order; none for a network that is one graph.
         tensors: Those of the inputs.
+        sensors: Of these, those that may be missing.
 
     Raises:
         ArgumentError: They do not fit one another, or the inputs.
@@ -56,7 +59,7 @@ def make_pieces(parts: Mapping[str, Part], tensors: Sequence[str]) -> tuple[Piec
             f"the input {name} is read by no part: leave it out, or let a part read "
             "it.",
         )
-    found = losses(pieces, tensors)
+    found = losses(pieces, sensors)
     for piece in pieces:
         if piece.stands_in_for is not None:
             read = next((w for w in piece.writes if w in used), "")
@@ -111,15 +114,15 @@ def require_no_split(parts: Mapping[str, Part], split: Sequence[str]) -> None:
 
 
 def losses(
-    pieces: Sequence[Piece], tensors: Sequence[str]
+    pieces: Sequence[Piece], sensors: Sequence[str]
 ) -> dict[str, tuple[str, ...]]:
-    """For each stand-in the fewest of the inputs' tensors without which it runs.
+    """For each stand-in the fewest of the sensors' tensors without which it runs.
 
     It is left out where some output is lost then, as no policy allows that.
     """
     found: dict[str, tuple[str, ...]] = {}
-    for count in range(1, len(tensors)):
-        for gone in combinations(tensors, count):
+    for count in range(1, len(sensors)):
+        for gone in combinations(sensors, count):
             for name in _takes_over(pieces, gone):
                 found.setdefault(name, gone)
     return found

@@ -150,16 +150,19 @@ class Trial:
         self._taken[name] = replace(request, tensor=name)
         return self._taken[name]
 
-    def stand_ins(self, shapes: Mapping[str, tuple[int, ...]]) -> tuple[StandIn, ...]:
+    def stand_ins(
+        self, shapes: Mapping[str, tuple[int, ...]], sensors: Sequence[str]
+    ) -> tuple[StandIn, ...]:
         """The outputs that were taken, as stand-ins make them.
 
         Args:
-            shapes: Of the inputs' tensors, by name.
+            shapes: Of the pictures' tensors, by name.
+            sensors: See `rules.losses`.
 
         Raises:
             ArgumentError: Something is written for nobody.
         """
-        lost, found = losses(self.pieces, list(shapes)), []
+        lost, found = losses(self.pieces, sensors), []
         for piece in self.pieces:
             for name in piece.writes:
                 request, key = self._taken.get(name), key_of(piece, name)
