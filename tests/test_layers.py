@@ -29,6 +29,7 @@ OPEN_TO_EXPORT = {
     "fuseg.backends.tensorrt.network_check",
     *("fuseg.dataset", "fuseg.dataset.frame_matching", "fuseg.dataset.images"),
     *("fuseg.dataset.label_ids", "fuseg.dataset.metrics", "fuseg.dataset.pictures"),
+    "fuseg.dataset.sound",
     *("fuseg.errors", "fuseg.host", "fuseg.host.cpu", "fuseg.host.files"),
     *("fuseg.cli.frame_reader", "fuseg.cli.options", "fuseg.cli.printing", "fuseg.ops"),
     *("fuseg.manifest", "fuseg.manifest.graphs", "fuseg.manifest.inputs"),

@@ -137,6 +137,24 @@ def build():
 """
 
 
+SOUNDS = """
+from torch import nn
+
+
+class Sounds(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hears, self.says = nn.Conv1d(80, 8, 5), nn.Linear(8, 3)
+
+    def forward(self, sound):
+        return self.says(self.hears(sound).relu().mean(2))
+
+
+def build():
+    return Sounds()
+"""
+
+
 @dataclass(frozen=True)
 class Block:
     """A fenced block of a page; ``name`` says where it begins."""
@@ -187,6 +205,7 @@ def folder(demo_folder, tmp_path, monkeypatch):
     (tmp_path / "my_package" / "my_model.py").write_text(NETWORK)
     (tmp_path / "my_package" / "my_rooms.py").write_text(SEVERAL_OUTPUTS)
     (tmp_path / "my_package" / "my_video.py").write_text(MEMORY)
+    (tmp_path / "my_package" / "my_sounds.py").write_text(SOUNDS)
     (tmp_path / "my_package" / "my_late.py").write_text(LATE)
     scope: dict[str, Any] = {}
     exec(LATE, scope)  # noqa: S102 - our own words, above
@@ -195,6 +214,7 @@ def folder(demo_folder, tmp_path, monkeypatch):
         "weights": {"scores": nn.Conv2d(4, 5, 4, stride=4)},
         "rooms": {"scores": nn.Conv2d(3, 5, 4, stride=4)},
         "video": {"sees": nn.Conv2d(3, 64, 16), "scores": nn.Conv2d(64, 5, 1)},
+        "sounds": {"hears": nn.Conv1d(80, 8, 5), "says": nn.Linear(8, 3)},
         "prompts": {
             "words": nn.Embedding(64, 16),
             "reads": nn.LSTM(16, 8),

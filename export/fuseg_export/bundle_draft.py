@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,6 +19,7 @@ from .frames.statistics import measure
 from .graphs import NetworkGraphs
 from .network.outputs import Path
 from .network.target import Target
+from .npy import as_npy
 from .outputs.base import StageResult
 from .passes.split import MAIN, Piece, cut_out, in_pieces
 from .precision.built_variant import BuiltVariant
@@ -161,8 +161,8 @@ class BundleDraft:
             inputs={name: f"{folder}/{name}.npy" for name in frames},
             outputs={name: f"{folder}/expected-{name}.npy" for name in results},
         )
-        self.members |= {sample.inputs[name]: _npy(a) for name, a in frames.items()}
-        self.members |= {sample.outputs[name]: _npy(a) for name, a in results.items()}
+        self.members |= {sample.inputs[name]: as_npy(a) for name, a in frames.items()}
+        self.members |= {sample.outputs[name]: as_npy(a) for name, a in results.items()}
         self._change(samples=(*self.manifest.samples, sample))
 
     def add_variants(self, built: Sequence[BuiltVariant]) -> None:
@@ -283,9 +283,3 @@ def _verification(
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 6)
-
-
-def _npy(array: NDArray[Any]) -> bytes:
-    file = io.BytesIO()
-    np.save(file, np.ascontiguousarray(array), allow_pickle=False)
-    return file.getvalue()

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from fuseg import Segmenter, bundle, load
-from fuseg.manifest import Manifest, frame_inputs
+from fuseg.manifest import Manifest
 
 from .bundle_draft import BundleDraft
 from .dimensions import at_example, named_shapes, with_values
@@ -293,14 +293,14 @@ def _packed(
     size: tuple[int, int] | None,
 ) -> Iterator[tuple[PackedFrame, dict[str, NDArray[Any]]]]:
     """Frames as the runtime packs them, and its results of the network's own size."""
-    first = frame_inputs(segmenter.manifest.sensors)[0].name
     for frame in frames:
         truth = frame.truth
         if truth is not None:
             truth = None if size is None else at_size(truth, size)
-        height, width = frame.arrays[first].shape[:2]
+        first = next(iter(frame.arrays.values()), None)
+        camera = None if first is None else (first.shape[0], first.shape[1])
         tensors = segmenter.preprocess(**frame.given)
-        packed = PackedFrame(tensors, truth, (height, width))
+        packed = PackedFrame(tensors, truth, camera)
         results = usable_results(segmenter, frame.given, size)
         for other in others:
             results |= other(frame.given, size)

@@ -271,6 +271,11 @@ REFUSED = [
     ("--input", ["--input", "rgb=color:48x64"], "every input once, got rgb twice"),
     ("--input", ["--input", "prompt=text:x"], "--input must be NAME=text:LENGTH, as"),
     (
+        "--input",
+        ["--input", "s=audio:x"],
+        "--input must be NAME=audio:BANDSxFRAMES, as",
+    ),
+    (
         "--report",
         ["--report", "out/two.fuseg"],
         "--out must be another file than --rep",

@@ -321,7 +321,11 @@ def test_what_these_sentences_advise_works(word):
         (["rgb=color"], [], "got rgb=color"),
         (["rgb=color:480"], [], "got rgb=color:480"),
         (["rgb=color:480x-1"], [], "got rgb=color:480x-1"),
-        (["rgb=colour:8x8"], [], "depth, thermal, range, plane, text, got colour"),
+        (
+            ["rgb=colour:8x8"],
+            [],
+            "depth, thermal, range, plane, text, audio, got colour",
+        ),
         (["rgb=color:0x8"], [], "input rgb: resize.height must be 1 to"),
         (["size=depth:8x8"], [], "input size: name must not be 'size'"),
         (["a b=depth:8x8"], [], "name must be a Python name"),

@@ -25,7 +25,7 @@ from fuseg.cuda import open_device
 from fuseg.text import Tokenizer
 from fuseg_export import tokenizer
 from fuseg_export.frames import frame_set, selection
-from fuseg_export.network.input_options import read_inputs
+from fuseg_export.network.inputs import read_inputs
 from fuseg_export.precision import tensorrt_check
 
 SIZE, LENGTH = (48, 64), 16

@@ -163,6 +163,11 @@ def _collect_pictures(
         to_calibrate = FileDataset(
             target.inputs, calibration, option=CALIBRATION, files=options.files
         )
+    if options.frames and not target.inputs:
+        raise ArgumentError(
+            f"{FRAMES} must be absent for a network without pictures, got "
+            f"{', '.join(options.frames)}: name sounds in the spec file, as examples."
+        )
     if options.frames:
         frames = FileDataset(
             target.inputs, options.frames, options.truth, files=options.files

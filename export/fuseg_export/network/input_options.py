@@ -1,4 +1,4 @@
-"""``--input``, ``--stack`` and ``--spec`` as inputs.
+"""``--input``, ``--stack`` and ``--spec`` as the manifest's pictures.
 
 A foreign network says nothing about its sensors, so each kind has the usual
 preprocessing as its default, and a spec file overrides any of it.
@@ -9,22 +9,21 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from fuseg.errors import ArgumentError, ManifestError
 from fuseg.manifest import ImageInput
 from fuseg.manifest.inputs import IMAGES
 
-from ..inputs import FORMS, KINDS, ExportedInput
+from ..inputs import KINDS
 
-__all__ = ["Inputs", "describe", "make_inputs", "override", "read_inputs"]
+__all__ = ["FIXED", "FORM", "describe", "make_inputs", "override", "require_known"]
 
-_FORM = "NAME=KIND:HEIGHTxWIDTH, as in rgb=color:480x640"
-_OTHER = re.compile(r"(?P<name>[^=]+)=(?P<kind>[^:]+):(?P<size>.+)")
+FORM = "NAME=KIND:HEIGHTxWIDTH, as in rgb=color:480x640"
 _WORD = re.compile(r"(?P<name>[^=]+)=(?P<kind>[^:]+):(?P<height>\d+)x(?P<width>\d+)")
 # Given by --input and --stack, or measured on the frames.
-_FIXED = ("name", "kind", "tensor", "channel", "statistics")
+FIXED = ("name", "kind", "tensor", "channel", "statistics")
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "color": {
@@ -70,94 +69,6 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """What ``--input`` names.
-
-    Attributes:
-        pictures: In their order.
-        others: In theirs.
-        order: The names of all of them as they were given; empty for ``pictures``.
-    """
-
-    pictures: tuple[ImageInput, ...]
-    others: tuple[ExportedInput, ...] = ()
-    order: tuple[str, ...] = ()
-
-    @property
-    def tensors(self) -> tuple[str, ...]:
-        """Those that they fill, in the order of forward's arguments."""
-        records = (*self.pictures, *(other.record for other in self.others))
-        filled = {entry.name: entry.tensor for entry in records}
-        return tuple(dict.fromkeys(filled[name] for name in self.order or filled))
-
-    @property
-    def clocks(self) -> tuple[str, ...]:
-        """The tensors of sensors, whose new frames may be a state's steps."""
-        settings = [o.record.tensor for o in self.others if o.record.name in self.texts]
-        return tuple(name for name in self.tensors if name not in settings)
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """The names of those that are texts."""
-        return tuple(o.record.name for o in self.others if o.record.kind == "text")
-
-
-def read_inputs(
-    words: Sequence[str], stacks: Sequence[str], spec: Mapping[str, Any]
-) -> Inputs:
-    """Make all inputs from options like ``rgb=color:480x640`` and ``prompt=text:16``.
-
-    Args:
-        words, stacks, spec: See `make_inputs`.
-
-    Raises:
-        ArgumentError: See `make_inputs`, and the kinds of `fuseg_export.inputs`.
-    """
-    matches = [_OTHER.fullmatch(word) for word in words]
-    apart = {m["name"]: m for m in matches if m and m["kind"] in KINDS}
-    names = [m["name"] for m in matches if m]
-    if apart:
-        _require_known(spec, names)
-    for name in apart:
-        if names.count(name) > 1:
-            raise ArgumentError(
-                f"--input must name every input once, got {name} twice."
-            )
-        if not isinstance(spec.get(name, {}), dict):
-            raise ArgumentError(f"--spec: inputs.{name} must be an object.")
-    rest = [
-        w
-        for w, m in zip(words, matches, strict=True)
-        if not m or m["name"] not in apart
-    ]
-    unknown = {name: said for name, said in spec.items() if name not in apart}
-    pictures = make_inputs(rest, stacks, unknown) if rest or not apart else ()
-    others = tuple(_other(m, spec.get(name, {})) for name, m in apart.items())
-    found = Inputs(pictures, others, tuple(names))
-    if not found.clocks:
-        raise ArgumentError(
-            f"--input must name a sensor beside the texts, got {', '.join(names)} "
-            f"alone: {_FORM}."
-        )
-    return found
-
-
-def _other(match: re.Match[str], said: Mapping[str, Any]) -> ExportedInput:
-    name, kind = match["name"], match["kind"]
-    pattern, form = FORMS[kind]
-    size = re.fullmatch(pattern, match["size"])
-    if size is None:
-        raise ArgumentError(f"--input must be NAME={kind}:{form}, got {match.group()}.")
-    for key in _FIXED:
-        if key in said:
-            raise ArgumentError(
-                f"--spec: inputs.{name} must not hold {key!r}: --input says the name "
-                "and kind."
-            )
-    return KINDS[kind](name, size.groupdict(), said)
-
-
 def make_inputs(
     words: Sequence[str], stacks: Sequence[str], spec: Mapping[str, Any]
 ) -> tuple[ImageInput, ...]:
@@ -176,7 +87,7 @@ def make_inputs(
     if not words:
         raise ArgumentError(
             f"--input must be given for every input of a network that is not one of "
-            f"fuseg's own: {_FORM}."
+            f"fuseg's own: {FORM}."
         )
     drafts = {}
     for word in words:
@@ -223,7 +134,7 @@ def describe(sensor: ImageInput) -> str:
 def _parse(word: str) -> tuple[str, dict[str, Any]]:
     match = _WORD.fullmatch(word)
     if match is None:
-        raise ArgumentError(f"--input must be {_FORM}, got {word}.")
+        raise ArgumentError(f"--input must be {FORM}, got {word}.")
     kind = match["kind"]
     if kind not in _DEFAULTS:
         raise ArgumentError(
@@ -256,11 +167,11 @@ def _parse_stacks(stacks: Sequence[str], names: Sequence[str]) -> list[list[str]
 def _merge(
     drafts: Mapping[str, dict[str, Any]], spec: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    _require_known(spec, list(drafts))
+    require_known(spec, list(drafts))
     for name, changes in spec.items():
         if not isinstance(changes, dict):
             raise ArgumentError(f"--spec: inputs.{name} must be an object.")
-        fixed = [key for key in _FIXED if key in changes]
+        fixed = [key for key in FIXED if key in changes]
         if fixed:
             raise ArgumentError(
                 f"--spec: inputs.{name} must not hold {fixed[0]!r}: --input says the "
@@ -269,7 +180,8 @@ def _merge(
     return {name: _merged(draft, spec.get(name, {})) for name, draft in drafts.items()}
 
 
-def _require_known(spec: Mapping[str, Any], names: Sequence[str]) -> None:
+def require_known(spec: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Refuse a spec of an input that there is not."""
     for name in spec:
         if name not in names:
             raise ArgumentError(

@@ -28,7 +28,8 @@ class Spec:
         inputs: By input name, any key of a manifest's ``inputs[]`` but ``name``,
             ``kind``, ``tensor``, ``channel`` and ``statistics``; objects are merged
             with the defaults. Of a text ``tokenizer`` is a file, and ``examples`` and
-            ``dimension`` are texts to verify on and their number.
+            ``dimension`` are texts to verify on and their number; of a sound ``mel``
+            says how its window and filters are made, and ``examples`` are WAV files.
         outputs: By output name ``kind`` and ``path``, as in ``--output``, and any key
             of a manifest's ``outputs[]`` of that kind but ``name`` and ``tensor``, of a
             segmentation ``classes``, ``ignore``, ``classes_from`` and ``background``;

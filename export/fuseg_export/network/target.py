@@ -23,7 +23,8 @@ from ..parts.rules import (
 )
 from ..passes.split import Piece
 from .factory import build, name_of
-from .input_options import Inputs, describe, override, read_inputs
+from .input_options import describe, override
+from .inputs import Inputs, read_inputs
 from .output_options import make_requests
 from .spec import Spec, parse_classes, read_spec
 from .state_options import StateRequest, make_states

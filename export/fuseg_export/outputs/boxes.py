@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fuseg import manifest as m
+from fuseg.errors import ArgumentError
 
 from ..network.outputs import Shapes
 from .base import OutputRequest, Prediction, Size
@@ -47,6 +48,11 @@ class Boxes(Plain):
         count = returned.shape[axis] - 4 - others if returned.ndim == 3 else 1
         named = [f"class_{i}" for i in range(max(1, count))]
         given = {"score_threshold": 0.3, "iou_threshold": 0.5, "classes": named}
+        if not inputs:
+            raise ArgumentError(
+                f"output {request.name} of kind boxes needs an input that is a "
+                "picture, in whose pixels they are."
+            )
         height, width = next(iter(inputs.values()))[-2:]
         return cls(
             record_of(m.BoxesOutput, request, returned, **given), (height, width)
