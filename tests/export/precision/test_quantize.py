@@ -12,11 +12,13 @@ from onnx import numpy_helper
 
 from fuseg_export.ort_session import run_once
 from fuseg_export.outputs.label_task import LabelTask
+from fuseg_export.passes.to_fp16 import to_fp16
 from fuseg_export.precision.calibrate import calibrate
 from fuseg_export.precision.evaluate import network_function
 from fuseg_export.precision.int8.ort_fusion_check import left_in_float
 from fuseg_export.precision.int8.qdq_placement import CPU, TENSORRT
 from fuseg_export.precision.int8.quantize import quantizable, quantize
+from fuseg_export.precision.int8.tensorrt_rules import check_for_tensorrt
 
 
 @pytest.fixture(scope="module", params=["fusing", "dense", "depthwise"])
@@ -102,6 +104,45 @@ def test_for_tensorrt_activations_have_no_zero_point_and_bias_is_float(known):
     for node in (*of_type(made, "Conv"), *of_type(made, "Gemm")):
         if len(node.input) > 2:
             assert values[node.input[2]].dtype == np.float32
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_a_concat_has_pairs_before_all_of_its_inputs_or_none(both):
+    """As a U-Net's: what is joined was read by a layer that is quantized, or not."""
+    model = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 17]>
+        joined (float[1,4,8,8] x, float[1,4,8,8] y, float[4,4,1,1] w, float[4,8,1,1] v)
+            => (float[1,4,8,8] z) {
+            a = Conv(x, w)
+            b = Relu(a)
+            d = Relu(y)
+            c = Conv(OTHER, w)
+            e = Concat<axis=1>(b, d)
+            f = Conv(e, v)
+            g = Add(c, f)
+            h = Conv(b, w)
+            z = Add(g, h)
+        }""".replace("OTHER", "d" if both else "x")
+    )
+    rng = np.random.default_rng(0)
+    for name in ("w", "v"):
+        value = next(i for i in model.graph.input if i.name == name)
+        shape = [d.dim_value for d in value.type.tensor_type.shape.dim]
+        weights = rng.standard_normal(shape).astype(np.float32)
+        model.graph.input.remove(value)
+        model.graph.initializer.append(numpy_helper.from_array(weights, name))
+    for node in model.graph.node:
+        node.name = node.output[0]
+    frames = [
+        {n: rng.standard_normal((1, 4, 8, 8)).astype(np.float32) for n in "xy"}
+        for _ in range(2)
+    ]
+    made = quantize(model, calibrate(model, frames), TENSORRT)
+    makers = {n.output[0]: n.op_type for n in made.graph.node}
+    (concat,) = of_type(made, "Concat")
+    wanted = "DequantizeLinear" if both else "Relu"
+    assert [makers[name] for name in concat.input] == [wanted] * 2
+    assert check_for_tensorrt(to_fp16(made), version="10.3") == []
 
 
 @pytest.mark.parametrize("scheme", [CPU, TENSORRT], ids=["cpu", "tensorrt"])

@@ -68,6 +68,7 @@ class _Quantize(ir.passes.InPlacePass):
        so does its bias, in int32, where the scheme wants it.
     2. A value to be quantized gets a pair behind the node that makes it, or at the
        graph's begin if it is an input; every node of the graph reads the pair.
+    3. But one whose inputs must have one scale reads no pair if some of them have none.
     """
 
     def __init__(
@@ -80,6 +81,12 @@ class _Quantize(ir.passes.InPlacePass):
         sources = scale_sources(self._graph, self._scheme, self._keep)
         groups = scale_groups(self._graph, self._scheme, sources)
         scales = self._scales(sources, groups)
+        self._in_float = {
+            node
+            for node in self._graph
+            if node.op_type in self._scheme.one_scale
+            and any(value not in scales for value in node.inputs)
+        }
         nodes = [(node, node.inputs[:1]) for node in self._graph]
         nodes[0][0].prepend(self._pairs(self._graph.inputs, scales))
         for node, given in nodes:
@@ -124,7 +131,8 @@ class _Quantize(ir.passes.InPlacePass):
                 nodes.append(ir.node(op, [end, *settings], outputs=[made], name=name))
                 end = made
             for reader, index in readers:
-                if reader.graph is self._graph:  # bodies of loops stay in float
+                # Bodies of loops stay in float, too.
+                if reader.graph is self._graph and reader not in self._in_float:
                     reader.replace_input_with(index, end)
         return nodes
 
