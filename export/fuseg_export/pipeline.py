@@ -130,7 +130,7 @@ def export_bundle(
     """
     require_writable(out)
     require_distinct({"--out": out}, {"--checkpoint": options.checkpoint})
-    is_to_check(check_tensorrt)  # before anything takes long
+    to_check = is_to_check(check_tensorrt)  # before anything takes long
     with _one_thread():
         progress("loading the network and its weights")
         target = resolve(
@@ -142,7 +142,6 @@ def export_bundle(
             classes=options.classes,
             spec=options.spec,
         )
-        to_check = is_to_check(check_tensorrt, target.dimensions)
         loaded = load_checkpoint(target.network, options.checkpoint)
 
         progress("taking frames to verify on")
@@ -185,7 +184,7 @@ def export_bundle(
         drawn = draw(variants, draft.manifest)
         built = variants.built
         if to_check:
-            built = check_variants(built, progress)
+            built = check_variants(built, draft.manifest, progress)
         draft.add_variants([v for v in built if v.refused is None])
         progress(f"writing {out}")
         digest, trust_warnings = write_bundle(draft, out)

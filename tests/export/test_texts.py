@@ -26,7 +26,6 @@ from fuseg.text import Tokenizer
 from fuseg_export import tokenizer
 from fuseg_export.frames import frame_set, selection
 from fuseg_export.network.inputs import read_inputs
-from fuseg_export.precision import tensorrt_check
 
 SIZE, LENGTH = (48, 64), 16
 MODULE = '''
@@ -317,19 +316,24 @@ def test_what_cannot_be_exported_is_one_sentence(networks, name, keys, sentence)
     [
         (["--input", "prompt=text:8"], "every input once, got prompt twice"),
         (["--input", "other=text:x"], "--input must be NAME=text:LENGTH, as in"),
-        (["--check-tensorrt"], "got the dimension prompts"),
         (["--frames", "rgb=0.npy", "--truth", "0.npy"], "--truth must be absent, as"),
     ],
 )
-def test_options_that_do_not_go_with_texts_are_refused(
-    networks, words, sentence, monkeypatch
-):
+def test_options_that_do_not_go_with_texts_are_refused(networks, words, sentence):
     del networks
-    monkeypatch.setattr(tensorrt_check, "require_builder", lambda: None)
     np.save("0.npy", frame(0))
     done = export("Scores", *said("Scores", SEVERAL), *words)
     assert done.exit_code == 2, done.output
     assert sentence in done.stderr
+
+
+@pytest.mark.usefixtures("networks", "check_network")
+def test_tensorrt_is_asked_for_every_number_of_texts():
+    done = export("Scores", *said("Scores", SEVERAL), "--check-tensorrt", "--json")
+    assert done.exit_code == 0, done.output
+    (found,) = json.loads(done.stdout)["variants"]
+    assert found["tensorrt_refused"] is None
+    assert found["tensorrt"]["kernels"]
 
 
 def test_texts_alone_are_no_input(networks):

@@ -8,8 +8,10 @@ from onnx import load_model_from_string
 from runtime.prompted import MOST, networks, prompted
 from tensorrt_real.worker import Builder
 
-from fuseg.backends.tensorrt.engines import profile_of
+from fuseg.backends.tensorrt.network_check import profile_of
 from fuseg.errors import BuildError
+from fuseg_export.precision.built_variant import BuiltVariant
+from fuseg_export.precision.tensorrt_check import check_variants
 
 SIZES = [[1, 12], [3, 12], [8, 12]]
 # By name the profile of a network of words [prompts, 12], and what is said of it.
@@ -51,7 +53,7 @@ def test_a_double_refuses_profiles_as_the_builder_does(name, version, ask):
 def test_graphs_of_prompts_are_built(graph, make_bundle, color_input, check_network):
     made, files = prompted(make_bundle, color_input, several=True)
     onnx = files[f"{graph}.onnx"]
-    profile = profile_of(made, next(g for g in made.graphs if g.name == graph))
+    profile = profile_of(made, next(g.reads for g in made.graphs if g.name == graph))
     least, typical, most = profile["words" if graph == "text" else "phrase"]
     assert (least[0], typical[0], most[0]) == (1, 3, MOST)
     found = check_network(onnx, {"kind": "fp32"}, profile=profile)
@@ -59,3 +61,13 @@ def test_graphs_of_prompts_are_built(graph, make_bundle, color_input, check_netw
     assert found.kernels
     with pytest.raises(BuildError, match="no optimization profile has been defined"):
         check_network(onnx, {"kind": "fp32"})
+
+
+@pytest.mark.usefixtures("check_network")
+def test_what_is_exported_is_checked_for_every_size(make_bundle, color_input):
+    made, files = prompted(make_bundle, color_input, several=True)
+    model = load_model_from_string(files["text.onnx"])
+    built = BuiltVariant("fp32", ("any",), {"kind": "fp32"}, model)
+    (found,) = check_variants([built], made, str)
+    assert found.tensorrt_refused is None
+    assert found.tensorrt.kernels

@@ -2,59 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from fuseg.backends.tensorrt.network_check import (
+    Profile,
     can_check,
     check_network,
+    profile_of,
     require_builder,
 )
-from fuseg.errors import ArgumentError, BuildError
+from fuseg.errors import BuildError
+from fuseg.manifest import Manifest
 
 from .built_variant import BuiltVariant
 
 __all__ = ["check_variants", "is_to_check", "left_out_if_refused"]
 
 
-def is_to_check(choice: bool | None, dimensions: Collection[str] = ()) -> bool:
+def is_to_check(choice: bool | None) -> bool:
     """Whether variants are to be checked; None: where the builder is installed.
 
-    Args:
-        dimensions: Of the network, which must have none.
-
     Raises:
-        ArgumentError: They are, and it has some.
         BuildError: They are, and it is not installed.
     """
-    if dimensions:
-        if choice:
-            raise ArgumentError(
-                "--check-tensorrt must be left out for a network whose sizes change, "
-                f"got the dimension {', '.join(dimensions)}."
-            )
-        return False
     if choice:
         require_builder()
     return can_check() if choice is None else choice
 
 
 def check_variants(
-    built: Sequence[BuiltVariant], progress: Callable[[str], None]
+    built: Sequence[BuiltVariant],
+    manifest: Manifest,
+    progress: Callable[[str], None],
 ) -> tuple[BuiltVariant, ...]:
     """Parse and build each variant that TensorRT may run, with TensorRT for RTX.
 
     Args:
         built: Those that are left out already stay so, unchecked.
+        manifest: Of the bundle: its inputs, and the sizes that they may have.
         progress: Called with what is about to be done.
 
     Raises:
         BuildError: TensorRT for RTX is not installed.
     """
+    profile = profile_of(manifest, [entry.tensor for entry in manifest.inputs])
     return tuple(
         variant
         if variant.refused or variant.tensorrt_refused or variant.targets == ("cpu",)
-        else _checked(variant, progress)
+        else _checked(variant, profile, progress)
         for variant in built
     )
 
@@ -67,11 +63,13 @@ def left_out_if_refused(variant: BuiltVariant) -> BuiltVariant:
     return replace(variant, refused=variant.refused or variant.tensorrt_refused)
 
 
-def _checked(variant: BuiltVariant, progress: Callable[[str], None]) -> BuiltVariant:
+def _checked(
+    variant: BuiltVariant, profile: Profile, progress: Callable[[str], None]
+) -> BuiltVariant:
     progress(f"building {variant.name} with TensorRT")
     model = variant.model.SerializeToString(deterministic=True)
     try:
-        found = check_network(model, variant.precision)
+        found = check_network(model, variant.precision, profile=profile)
     except BuildError as err:
         return left_out_if_refused(replace(variant, tensorrt_refused=str(err)))
     return replace(variant, tensorrt=found)

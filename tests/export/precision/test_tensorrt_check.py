@@ -26,7 +26,8 @@ def refusing(monkeypatch):
     shown = []
 
     def install(*kinds):
-        def check(_, precision):
+        def check(_, precision, profile):
+            assert profile == {}
             shown.append(precision["kind"])
             if precision["kind"] in kinds:
                 raise BuildError("TensorRT cannot read the network: Conv c: too wide.")

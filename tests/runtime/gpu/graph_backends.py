@@ -8,8 +8,8 @@ from typing import Any
 import doubles.tensorrt
 
 from fuseg.backends.onnxruntime_cuda import OnnxRuntimeCudaBackend
-from fuseg.backends.tensorrt import engines
 from fuseg.backends.tensorrt.backend import TensorRtBackend, open_engine
+from fuseg.backends.tensorrt.build_process import profile_of
 from fuseg.bundle import Bundle
 from fuseg.cuda import Device
 
@@ -24,7 +24,7 @@ def backends_of(
         if kind == "onnxruntime-cuda":
             made[graph.name] = OnnxRuntimeCudaBackend(model, device)
             continue
-        profile = engines.profile_of(opened.manifest, graph)
+        profile = profile_of(opened.manifest, graph.reads)
         trt = sys.modules["tensorrt"]
         plan = doubles.tensorrt.plan_of(trt, model, profile=profile)
         with device.active():

@@ -11,15 +11,16 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 from ...errors import BuildError
 from ...host.child_process import environment
+from ...manifest import Manifest
 from .record import plain
 
-__all__ = ["COMMAND", "Child", "Profile"]
+__all__ = ["COMMAND", "Child", "Profile", "profile_of"]
 
 # By input that has a dimension: its smallest shape, the one to tune for, its largest.
 Profile = Mapping[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]
@@ -29,6 +30,17 @@ _log = logging.getLogger("fuseg")
 COMMAND = [sys.executable, "-m", "fuseg.backends.tensorrt.build_worker"]
 _TICK_S = 0.5
 _GRACE_S = 5.0  # to end in order, for a child that has answered
+
+
+def profile_of(manifest: Manifest, reads: Iterable[str]) -> Profile:
+    """The shapes that an engine is built for which reads these tensors."""
+    least, most = manifest.shapes("min"), manifest.shapes("max")
+    typical = manifest.shapes("typical")
+    return {
+        name: (least[name], typical[name], most[name])
+        for name in reads
+        if manifest.tensors[name].dimensions
+    }
 
 
 class Child:

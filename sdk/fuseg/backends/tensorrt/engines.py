@@ -17,7 +17,7 @@ from ...manifest import Graph, Manifest, Variant
 from ...manifest.graphs import shared_tensors
 from . import cache
 from .build_parent import TensorRT, build_engine, installed
-from .build_process import Profile
+from .build_process import profile_of
 from .build_progress import Progress, ProgressCallback
 from .fingerprint import Fingerprint, Options, fingerprint_of
 from .libraries import RTX, TENSORRT, Library
@@ -148,7 +148,7 @@ def engine_for(
             wanted,
             about,
             plain=_plain_tensors(manifest),
-            profile=profile_of(manifest, graph),
+            profile=profile_of(manifest, graph.reads),
             timing_cache=timing_cache,
             device=device,
             progress=progress,
@@ -179,18 +179,6 @@ def engine_for(
             record.fallback,
         )
     return Engine(record, memoryview(plan), path, built=True)
-
-
-def profile_of(manifest: Manifest, graph: Graph) -> Profile:
-    """The shapes that the engine of a graph is built for."""
-    least, most = manifest.shapes("min"), manifest.shapes("max")
-    typical = manifest.shapes("typical")
-    names = (name for name in graph.reads if name in manifest.tensors)
-    return {
-        name: (least[name], typical[name], most[name])
-        for name in names
-        if manifest.tensors[name].dimensions
-    }
 
 
 def _plain_tensors(manifest: Manifest) -> frozenset[str]:

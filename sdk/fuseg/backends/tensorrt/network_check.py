@@ -15,10 +15,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import BuildError
-from .build_process import Child, Profile
+from .build_process import Child, Profile, profile_of
 from .libraries import RTX
 
-__all__ = ["NetworkCheck", "can_check", "check_network", "require_builder"]
+__all__ = [
+    "NetworkCheck",
+    "Profile",
+    "can_check",
+    "check_network",
+    "profile_of",
+    "require_builder",
+]
 
 
 @dataclass(frozen=True)
