@@ -16,7 +16,6 @@ import pytest
 import torch
 from late_fusion import INPUTS, SIZE
 from runtime.gpu.graph_backends import backends_of
-from torch import nn
 from typer.testing import CliRunner
 
 import fuseg
@@ -26,7 +25,7 @@ from fuseg.bundle import Bundle
 from fuseg.cli import app
 from fuseg.cuda import open_device
 from fuseg.dataset.images import write_png
-from fuseg_export import Part, Parts, graphs
+from fuseg_export import graphs
 from fuseg_export.frames import selection
 from fuseg_export.network.target import NetworkOptions, resolve
 from fuseg_export.pipeline import export_bundle
@@ -255,44 +254,3 @@ def test_what_crosses_may_be_an_output_whatever_order_the_nodes_are_in(
         with torch.inference_mode():
             wanted = net.color(torch.from_numpy(tensors["rgb"]))[0].numpy()
         np.testing.assert_allclose(segmenter(**given)["features"], wanted, atol=1e-5)
-
-
-class Planes(late_fusion.Late):
-    """A number for each pixel."""
-
-    def forward(self, rgb, depth):
-        return super().forward(rgb, depth)[:, :1]
-
-
-class First(nn.Module):
-    def __init__(self, head):
-        super().__init__()
-        self.head = head
-
-    def forward(self, *features):
-        return self.head(*features)[:, :1]
-
-
-def test_without_its_first_camera_results_lie_over_that_one_s_frames(net, monkeypatch):
-    """Which have four times the other's pixels."""
-    del net
-    given = late_fusion.late(Planes())
-    parts = {name: given.parts[name] for name in ("color-encoder", "depth-encoder")}
-    head, alone = First(given.whole.head), First(given.whole.without_depth)
-    parts["head"] = Part(head, [*late_fusion.C, *late_fusion.D], ["height"])
-    parts["without-color"] = Part(alone, late_fusion.D, ["height"], "head")
-    planes = Parts(given.whole, parts)
-    monkeypatch.setattr(late_fusion, "planes", lambda: planes, raising=False)
-    rng = np.random.default_rng(8)
-    for number in range(2):
-        rgb = rng.integers(0, 256, (96, 128, 3)).astype(np.uint8)
-        write_png(Path("rgb", f"{number}.png"), rgb)
-        depth = rng.integers(400, 6000, SIZE).astype(np.uint16)
-        write_png(Path("depth", f"{number}.png"), depth)
-    words = ["--frames", "rgb=rgb", "--frames", "depth=depth"]
-    done = export(*words, "--output", "height=plane", target="late_fusion:planes")
-    assert done.exit_code == 0, done.output
-    manifest = Bundle.open("late.fuseg").manifest
-    assert [i.missing.policy for i in manifest.inputs] == ["sibling", "refuse"]
-    outputs = [v.output for v in manifest.full.verification if v.stage == "runtime"]
-    assert outputs == ["height", "height-by-without-color"]

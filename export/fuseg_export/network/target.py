@@ -186,20 +186,19 @@ def resolve(
             "--state must be absent for a network of parts: export it as one network, "
             "or without the state."
         )
-    sensors = given.pictures
     pieces = make_pieces(parts, given.tensors, given.clocks)
     if parts:
         require_weights(parts, built.whole)
         require_one_size(given.others)
-        sensors = with_siblings(sensors, pieces, said.inputs)
+        given = with_siblings(given, pieces, said.inputs)
     if word not in REFERENCE:
-        notes += map(describe, sensors)
+        notes += map(describe, given.pictures)
         notes += [note for other in given.others for note in other.notes]
     return Target(
         word=word,
         name=name,
         network=built.whole,
-        inputs=sensors,
+        inputs=given.pictures,
         outputs=make_requests(
             outputs,
             said.outputs,

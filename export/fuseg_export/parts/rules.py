@@ -11,10 +11,10 @@ from typing import Any
 from torch import nn
 
 from fuseg.errors import ArgumentError
-from fuseg.manifest import ImageInput
 from fuseg.manifest.graphs import runnable
 
 from ..inputs import ExportedInput
+from ..network.inputs import Inputs
 from ..network.weight_names import some
 from ..passes.split import Piece
 from .records import Part
@@ -129,23 +129,30 @@ def losses(
 
 
 def with_siblings(
-    inputs: Sequence[ImageInput], pieces: Sequence[Piece], said: Mapping[str, Any]
-) -> tuple[ImageInput, ...]:
+    inputs: Inputs, pieces: Sequence[Piece], said: Mapping[str, Any]
+) -> Inputs:
     """The inputs, with the policy ``sibling`` where a stand-in does without one.
 
     Args:
         said: What the user says of them, by name: a policy there stays.
     """
-    made = []
-    for entry in inputs:
-        user = said.get(entry.name, {}).get("missing", {})
-        takes_over = [*_takes_over(pieces, [entry.tensor])]
-        if takes_over and not {"policy", "then"} & set(user):
-            key = "then" if entry.missing.policy == "hold" else "policy"
-            missing = entry.missing.changed({key: "sibling"})
-            entry = replace(entry, missing=missing)
-        made.append(entry)
-    return tuple(made)
+
+    def changed(record: Any) -> Any:
+        user = said.get(record.name, {}).get("missing", {})
+        takes_over = record.tensor in inputs.clocks and [
+            *_takes_over(pieces, [record.tensor])
+        ]
+        if not takes_over or {"policy", "then"} & set(user):
+            return record
+        key = "then" if record.missing.policy == "hold" else "policy"
+        return replace(record, missing=record.missing.changed({key: "sibling"}))
+
+    others: tuple[Any, ...] = inputs.others
+    return replace(
+        inputs,
+        pictures=tuple(map(changed, inputs.pictures)),
+        others=tuple(replace(one, record=changed(one.record)) for one in others),
+    )
 
 
 def _takes_over(pieces: Sequence[Piece], gone: Sequence[str]) -> Iterator[str]:
