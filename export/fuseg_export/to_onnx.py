@@ -9,6 +9,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import onnx
 import torch
@@ -26,6 +27,7 @@ __all__ = ["OPSETS", "Exported", "to_onnx"]
 
 OPSETS = range(13, 21)  # 13: Softmax is by axis; 20: the last one TorchScript writes
 _DYNAMO_OPSET = 18  # asked for an older one, it silently writes this
+_TORCH = Path(torch.__file__).parent  # whose own modules know what is constant
 _RANDOM = {
     "Bernoulli",
     "Multinomial",
@@ -146,7 +148,11 @@ def _by_torchscript(
             output_names=list(outputs),
             dynamic_axes={name: dict(named) for name, named in axes.items()},
         )
-    baked = sum(w.category.__name__ == "TracerWarning" for w in caught)
+    baked = sum(
+        w.category.__name__ == "TracerWarning"
+        and _TORCH not in Path(w.filename).parents
+        for w in caught
+    )
     said = (
         f"tracing made constants of {baked} decisions that forward takes on values: "
         "the graph takes the same path for every frame"

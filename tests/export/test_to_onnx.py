@@ -257,3 +257,13 @@ def test_the_segmentation_is_chosen(returned, word, key, note):
 def test_a_choice_that_is_none_is_refused(returned, word, error, sentence):
     with pytest.raises(error, match=sentence):
         choose(returned, word)
+
+
+def test_decisions_in_torch_s_own_modules_are_not_reported():
+    class Reads(nn.LSTM):
+        def forward(self, x):
+            return super().forward(x.flatten(2))[0]
+
+    assert (
+        to_onnx(network(Reads(24, 8, batch_first=True)), example(), 17).warnings == ()
+    )

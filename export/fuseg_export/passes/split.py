@@ -163,8 +163,8 @@ def find_cut(network: onnx.ModelProto, tensor: str) -> Cut:
     if share < _LEAST_SHARE or share == 1 or not (crossing or results):
         raise ExportError(
             f"--split {tensor} must leave {_LEAST_SHARE:.0%} of the network's "
-            f"multiply-adds or more in a graph of its own, got {share:.1%}: the "
-            "network mixes its inputs too early to gain from it."
+            f"multiply-adds or more in a graph of its own, got {share:.1%}: too "
+            "little depends on it alone, or too much, to gain from it."
         )
     return Cut(tensor, tuple(crossing), share, tuple(results))
 
