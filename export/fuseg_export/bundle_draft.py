@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 import fuseg
 from fuseg import manifest as m
 
+from .dimensions import with_names
 from .frames.statistics import measure
 from .graphs import NetworkGraphs
 from .network.outputs import Path
@@ -171,6 +172,7 @@ class BundleDraft:
         (fp32,) = self.manifest.variants
         variants = []
         networks = [dict(graph.networks) for graph in self.manifest.graphs]
+        shapes = {name: tensor.shape for name, tensor in self.manifest.tensors.items()}
         for one in built:
             if one.name == fp32.name:
                 variants.append(_scored(fp32, one))
@@ -184,6 +186,8 @@ class BundleDraft:
             variants.append(variant)
             cut = cut_out(one.model, self._pieces)
             for piece, model, files in zip(self._pieces, cut, networks, strict=True):
+                if self.manifest.dimensions:
+                    with_names(model, shapes)  # onnx does not infer all of them
                 files[one.name] = self._add_network(piece, one.name, model)
         in_float = {
             f"float_layers_of_{one.name}": one.mixed_precision.float_nodes

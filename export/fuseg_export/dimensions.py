@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +18,10 @@ __all__ = [
     "OtherSize",
     "Shape",
     "at_example",
-    "declared",
     "named_axes",
     "named_shape",
-    "named_shapes",
+    "with_named_values",
     "with_names",
-    "with_values",
 ]
 
 Shape = tuple[int | str, ...]  # for each axis a number, or the name of a dimension
@@ -79,25 +78,28 @@ def named_shape(
     return tuple(named)
 
 
-def named_shapes(
-    model: onnx.ModelProto,
-    names: Sequence[str],
-    example: Tensors,
-    others: Sequence[OtherSize],
-) -> dict[str, Shape]:
-    """The shapes of a graph's values, found by running it at each size."""
+def with_named_values(
+    model: onnx.ModelProto, example: Tensors, others: Sequence[OtherSize]
+) -> onnx.ModelProto:
+    """A copy of a graph that declares the shapes of the values in it.
+
+    They are found by running it at each size, as onnx does not infer all of them. Left
+    out is what changes with a dimension and is not as long.
+    """
+    names = _values(model)
     first, *rest = (
         values_of(model, names, tensors)
         for tensors in (example, *(size.tensors for size in others))
     )
-    return {
-        name: named_shape(
-            f"the graph's value {name}",
-            first[name].shape,
-            zip(others, (found[name].shape for found in rest), strict=True),
-        )
-        for name in names
-    }
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    del made.graph.value_info[:]
+    for name in names:
+        shapes = [(s, found[name].shape) for s, found in zip(others, rest, strict=True)]
+        with suppress(ExportError):
+            shape = named_shape(name, first[name].shape, shapes)
+            made.graph.value_info.append(_info(name, first[name], shape))
+    return made
 
 
 def at_example(model: onnx.ModelProto, tensors: Tensors) -> onnx.ModelProto:
@@ -105,45 +107,18 @@ def at_example(model: onnx.ModelProto, tensors: Tensors) -> onnx.ModelProto:
 
     For what must know sizes to find a place in a graph; the graph itself is run.
     """
-    names = [name for node in model.graph.node for name in node.output if name]
-    found = values_of(model, names, tensors)
+    ends = [value.name for value in model.graph.output]
+    names = _values(model)
+    found = {**tensors, **values_of(model, [*names, *ends], tensors)}
     made = onnx.ModelProto()
     made.CopyFrom(model)
     del made.graph.value_info[:]
     for value in (*made.graph.input, *made.graph.output):
-        array = tensors[value.name] if value.name in tensors else found[value.name]
-        value.CopyFrom(_info(value.name, array))
-    ends = {value.name for value in made.graph.output}
+        value.CopyFrom(_info(value.name, found[value.name], found[value.name].shape))
     made.graph.value_info.extend(
-        _info(name, array) for name, array in found.items() if name not in ends
+        _info(name, found[name], found[name].shape) for name in names
     )
     return made
-
-
-def with_values(model: onnx.ModelProto, shapes: Mapping[str, Shape]) -> onnx.ModelProto:
-    """A copy of a graph that declares the shapes of some float32 values in it."""
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    ends = declared(model)
-    others = [v for v in model.graph.value_info if v.name not in shapes]
-    del made.graph.value_info[:]
-    made.graph.value_info.extend(others)
-    made.graph.value_info.extend(
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
-        for name, shape in shapes.items()
-        if name not in ends
-    )
-    return made
-
-
-def declared(model: onnx.ModelProto) -> dict[str, Shape]:
-    """The shapes of a graph's inputs and outputs, as it has them."""
-    return {
-        value.name: tuple(
-            d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim
-        )
-        for value in (*model.graph.input, *model.graph.output)
-    }
 
 
 def with_names(model: onnx.ModelProto, shapes: Mapping[str, Shape]) -> None:
@@ -160,8 +135,6 @@ def values_of(
     model: onnx.ModelProto, names: Sequence[str], tensors: Tensors
 ) -> dict[str, NDArray[Any]]:
     """What a graph computes on these tensors, by the values' names."""
-    if not names:
-        return {}
     shown = onnx.ModelProto()
     shown.CopyFrom(model)
     del shown.graph.output[:]
@@ -169,6 +142,13 @@ def values_of(
     return run_all(shown, tensors)
 
 
-def _info(name: str, array: NDArray[Any]) -> onnx.ValueInfoProto:
+def _values(model: onnx.ModelProto) -> list[str]:
+    """All that is computed but the outputs."""
+    ends = {value.name for value in model.graph.output}
+    made = (name for node in model.graph.node for name in node.output)
+    return [name for name in made if name and name not in ends]
+
+
+def _info(name: str, array: NDArray[Any], shape: Shape) -> onnx.ValueInfoProto:
     kind = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
-    return onnx.helper.make_tensor_value_info(name, kind, array.shape)
+    return onnx.helper.make_tensor_value_info(name, kind, shape)

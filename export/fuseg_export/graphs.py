@@ -12,7 +12,7 @@ from fuseg import bundle
 from fuseg import manifest as m
 from fuseg.errors import ArgumentError, BundleError, ExportError
 
-from .dimensions import declared, with_names
+from .dimensions import with_named_values
 from .network.example import Tried
 from .outputs import ExportedOutput, main_first
 from .outputs.base import places_of
@@ -120,7 +120,7 @@ def export_graphs(
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     simplified, not_simplified = simplify(first, arrays)
     if tried.others:
-        with_names(simplified, declared(first))  # onnxsim may lose them
+        simplified = with_named_values(simplified, arrays, tried.others)
     first, simplified = joined(first), joined(simplified)
     cut, after, places = simplified, list(outputs), places_of(outputs)
     for index, output in enumerate(outputs):

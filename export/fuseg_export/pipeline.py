@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from fuseg import Segmenter, bundle, load
 from fuseg.manifest import Manifest
 
 from .bundle_draft import BundleDraft
-from .dimensions import at_example, named_shapes, with_values
+from .dimensions import at_example
 from .frames.frame_set import FrameSet
 from .frames.packing import PackedFrame
 from .frames.selection import ExportFrames, FrameOptions, collect_frames
@@ -150,7 +150,7 @@ def export_bundle(
         split = options.split or target.split
         require_no_split(target.parts, split)
         graphs = export_graphs(tried, options.opset, progress, fold=bool(split))
-        graphs, cuts = _cut(graphs, tried, split)
+        cuts = _cuts(graphs, tried, split)
 
         adapted = (*target.adapted, *loaded.notes, *tried.notes)
         draft = BundleDraft(
@@ -220,21 +220,13 @@ def export_bundle(
     )
 
 
-def _cut(
-    graphs: NetworkGraphs, tried: Tried, inputs: Sequence[str]
-) -> tuple[NetworkGraphs, list[Cut]]:
-    """Where the network is cut for these inputs; see `find_cuts`.
-
-    Of a network with dimensions what crosses gets its shape written into the graph.
-    """
-    network, given = graphs.network, list(tried.given)
-    if not inputs or not tried.others:
-        return graphs, find_cuts(network, inputs, given)
-    example = {name: tensor.numpy() for name, tensor in tried.example.items()}
-    cuts = find_cuts(at_example(network, example), inputs, given)
-    crossing = [name for cut in cuts for name in cut.crossing]
-    shapes = named_shapes(network, crossing, example, tried.others)
-    return replace(graphs, network=with_values(network, shapes)), cuts
+def _cuts(graphs: NetworkGraphs, tried: Tried, inputs: Sequence[str]) -> list[Cut]:
+    """Where the network is cut for these inputs; see `find_cuts`."""
+    network = graphs.network
+    if inputs and tried.others:
+        example = {name: tensor.numpy() for name, tensor in tried.example.items()}
+        network = at_example(network, example)
+    return find_cuts(network, inputs, list(tried.given))
 
 
 @contextmanager

@@ -12,13 +12,13 @@ import doubles.tensorrt
 import numpy as np
 import pytest
 import torch
+from runtime.gpu.graph_backends import backends_of
 from text.trained import trained
 from torch.nn import functional as F
 from typer.testing import CliRunner
 
 import fuseg
 from fuseg.backends.program_gpu import GpuProgramBackend
-from fuseg.backends.tensorrt.backend import TensorRtBackend, open_engine
 from fuseg.bundle import Bundle
 from fuseg.cli import app
 from fuseg.cuda import open_device
@@ -49,9 +49,14 @@ class Scores(Found):
     """A score of each text, of the whole resolution."""
     def forward(self, rgb, words):
         found = super().forward(rgb, words)
-        vectors = found["texts"]["vectors"]
+        twice = found["texts"]["vectors"].repeat(2, 1)
+        vectors = twice[: words.shape[0]]  # a size that onnx does not infer
         scores = torch.einsum("pd,ndhw->nphw", vectors, found["pixels"])
         return nn.functional.interpolate(scores, size=rgb.shape[2:], mode="bilinear")
+
+class Likely(Scores):
+    def forward(self, rgb, words):
+        return super().forward(rgb, words).sigmoid()
 
 class Labels(Scores):
     def forward(self, rgb, words):
@@ -77,6 +82,7 @@ SEVERAL = {"min": 1, "max": 4, "typical": 2}
 KINDS = {
     "Found": ("labels=embedding:pixels", {"vectors": "texts.vectors"}, 0.1),
     "Scores": ("labels=segmentation", {}, 0.05),
+    "Likely": ("labels=segmentation", {}, 0.5),
 }
 
 
@@ -91,7 +97,7 @@ def networks(tmp_path, monkeypatch):
     words.enable_padding(pad_id=0, pad_token="-", direction="left", length=LENGTH)
     (tmp_path / "tokens.json").write_text(words.to_str())
     made = {}
-    for name in ("Found", "Scores", "Labels", "Pairs", "Twice", "Fixed"):
+    for name in ("Found", "Scores", "Likely", "Labels", "Pairs", "Twice", "Fixed"):
         torch.manual_seed(3)
         made[name] = scope[name]().eval()
         made[name].words.weight.data *= 3
@@ -167,12 +173,12 @@ def test_a_network_with_texts_becomes_a_bundle_that_labels_like_torch(
     assert (words.dtype, words.shape) == ("int64", (count, LENGTH))
     graphs = [graph.name for graph in opened.manifest.graphs]
     assert graphs == ["prompt-encoder", "net"]
-    both = [fuseg.load(opened, backend=b) for b in ("onnxruntime", "openvino")]
+    each = [fuseg.load(opened, backend=b) for b in ("onnxruntime", "openvino")]
     maps = []
     for seed, number in enumerate((1, 2, 4, 3, 1) if dimension else (1, 1)):
         texts = TEXTS[seed : seed + number]
         wanted = torch_labels(networks[name], name, frame(seed), texts)
-        for segmenter in both:
+        for segmenter in each:
             found = segmenter(rgb=frame(seed), prompt=texts)
             assert np.mean(found.labels == wanted) > 0.9999
             assert [c.name for c in found.classes[1:]] == texts
@@ -180,17 +186,16 @@ def test_a_network_with_texts_becomes_a_bundle_that_labels_like_torch(
     assert all(len(seen) > 1 for seen in maps)
     if dimension:
         assert len(set.union(*maps)) == 5
-    if dimension is None:
-        both.append(on_a_gpu(opened, monkeypatch))
-    before = [list(segmenter.backend.ran) for segmenter in both]
+    each.append(on_a_gpu(opened, monkeypatch))
+    before = [list(segmenter.backend.ran) for segmenter in each]
     for seed in range(100):
-        first, *others = (s(rgb=frame(seed), prompt=TEXTS[5]).labels for s in both)
+        first, *others = (s(rgb=frame(seed), prompt=TEXTS[5]).labels for s in each)
         assert all(np.array_equal(first, labels) for labels in others)
     ran = [
         np.subtract(s.backend.ran, b).tolist()
-        for s, b in zip(both, before, strict=True)
+        for s, b in zip(each, before, strict=True)
     ]
-    assert ran == [[1, 100]] * len(both)
+    assert ran == [[1, 100]] * len(each)
 
 
 def on_a_gpu(opened, monkeypatch):
@@ -199,13 +204,19 @@ def on_a_gpu(opened, monkeypatch):
     trt = doubles.tensorrt.make(machine, "10.3.0")
     trt.__spec__ = importlib.machinery.ModuleSpec("tensorrt", None)
     monkeypatch.setitem(sys.modules, "tensorrt", trt)
-    device, made = open_device(), {}
-    for graph in opened.manifest.graphs:
-        model = opened.read(graph.networks["fp32"].file)
-        with device.active():
-            plan = open_engine(doubles.tensorrt.plan_of(trt, model))
-            made[graph.name] = TensorRtBackend(plan, device)
+    made = backends_of(opened, "tensorrt", open_device())
     return fuseg.load(opened, backend=GpuProgramBackend(opened.manifest, made))
+
+
+def test_probabilities_stay_what_they_are_beside_a_background(networks):
+    words = said("Likely", background={"score": 0.5})
+    done = export("Likely", *words, "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["tail"]["removed"] == [], "not the Sigmoid, either"
+    found = fuseg.load("b.fuseg")(rgb=frame(1), prompt=TEXTS[4]).labels
+    wanted = torch_labels(networks["Likely"], "Likely", frame(1), TEXTS[4:5])
+    assert np.mean(found == wanted) > 0.9999
+    assert len(np.unique(wanted)) == 2
 
 
 @pytest.mark.slow
@@ -249,6 +260,17 @@ def test_a_text_may_have_a_say_in_classes_that_are_fixed(networks):
     assert len({labels.tobytes() for labels in maps}) > 1
 
 
+def test_a_background_goes_with_classes_that_are_fixed(networks):
+    words = said("Twice", classes_from=None, classes=["none", "this", "other"])
+    done = export("Twice", *words, "--json")
+    assert done.exit_code == 0, done.output
+    found = fuseg.load("b.fuseg")(rgb=frame(1), prompt=TEXTS[4])
+    wanted = torch_labels(networks["Twice"], "Scores", frame(1), TEXTS[4:5])
+    assert np.mean(found.labels == wanted) > 0.9999
+    assert [c.name for c in found.classes] == ["none", "this", "other"]
+    assert len(np.unique(wanted)) == 3
+
+
 def test_frames_are_verified_with_every_number_of_texts(networks):
     del networks
     said("Scores", {"min": 1, "max": 5, "typical": 2})
@@ -286,9 +308,18 @@ REFUSED = [
         {"dimension": {"min": 2, "max": 2, "typical": 2}},
         "dimension must have a max above its min, got 2 and 2",
     ),
+    (
+        "Scores",
+        {"dimension": SEVERAL, "classes_from": None},
+        "output labels has as many classes as there are texts, so say",
+    ),
     ("Scores", {"background": 0}, "background must be an object"),
     ("Scores", {"background": {}}, "output labels: background.score is missing"),
-    ("Scores", {"classes_from": "x"}, "classes_from must name an input of texts"),
+    (
+        "Scores",
+        {"classes_from": "x"},
+        "--spec: outputs.labels.classes_from must name an",
+    ),
     (
         "Labels",
         {"dimension": SEVERAL},

@@ -112,7 +112,7 @@ class Segmentation:
         settings = self.request.settings
         background = settings.get("background")
         classes = settings.get("classes", ())
-        if "classes_from" not in settings:
+        if settings.get("classes_from") is None:
             if channels.dim_param:
                 raise ArgumentError(
                     f"output {self.name} has as many classes as there are texts, so "
@@ -121,9 +121,6 @@ class Segmentation:
                 )
             count = channels.dim_value + (background is not None)
             classes = _classes(classes, count)
-        elif channels.dim_param:  # of what was cut off; shape inference may lose it
-            before = model.graph.output[index].type.tensor_type.shape.dim[1]
-            channels.dim_param = before.dim_param
         try:
             record = m.SegmentationOutput(
                 name=self.name,
