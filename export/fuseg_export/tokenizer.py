@@ -20,7 +20,10 @@ def read_tokenizer(what: str, path: Any) -> bytes:
         InputFileError: It cannot be read.
     """
     if not isinstance(path, str):
-        raise ArgumentError(f"{what} must be a file, tokenizer.json, got {path!r}.")
+        raise ArgumentError(
+            f"{what} must be the file tokenizer.json that makes ids of words, and "
+            f"words of ids, got {path!r}."
+        )
     try:
         return Path(path).read_bytes()
     except OSError as err:

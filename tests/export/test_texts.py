@@ -290,7 +290,7 @@ REFUSED = [
     (
         "Scores",
         {"text": {"tokenizer": None}},
-        "tokenizer must be a file, tokenizer.json",
+        "tokenizer must be the file tokenizer.json that makes",
     ),
     ("Scores", {"text": {"tokenizer": "no.json"}}, "no.json cannot be read"),
     ("Scores", {"text": {"default": None}}, "inputs.prompt.default must be given"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fuseg import manifest as m
-from fuseg.errors import ArgumentError, InputFileError
 
 from ..network.outputs import Shapes
+from ..tokenizer import read_tokenizer
 from .base import OutputRequest, Prediction
 from .plain import Plain, record_of
 
@@ -40,15 +39,7 @@ class Tokens(Plain):
         """See `ExportedOutput`: ids, int64 (1, length)."""
         settings = dict(request.settings)
         path = settings.pop("tokenizer", None)
-        if not isinstance(path, str):
-            raise ArgumentError(
-                f"output {request.name}: tokenizer must be the file tokenizer.json "
-                f"that makes words of its ids, got {path!r}."
-            )
-        try:
-            data = Path(path).read_bytes()
-        except OSError as err:
-            raise InputFileError(f"{path} cannot be read: {err.strerror}.") from err
+        data = read_tokenizer(f"output {request.name}: tokenizer", path)
         asked = OutputRequest(request.name, request.kind, request.path, settings)
         member = f"{request.name}.tokenizer.json"
         return cls(record_of(m.TokensOutput, asked, returned, tokenizer=member), data)
