@@ -16,6 +16,7 @@ import fuseg
 from fuseg.cli import app
 from fuseg.runtime.inputs import adapter_of
 from fuseg_export.frames import frame_set
+from fuseg_export.mel_filters import hann, mel_filters
 from fuseg_export.network.inputs import read_inputs
 from fuseg_export.sound_reference import preprocess_sound
 
@@ -144,6 +145,11 @@ def test_the_runtime_makes_the_tensor_of_the_definition(networks, features):
     (entry,) = read_inputs(
         words, [], {"sound": {"features": features, "mel": mel}}
     ).others
+    frame = entry.record.features.frame
+    window, filters = entry.tables.values()
+    keys = {"scale": "htk", "normalized": False, "low": 50.0, "high": 7000}
+    np.testing.assert_array_equal(filters, mel_filters(16000, frame, 12, **keys))
+    np.testing.assert_array_equal(window, hann(300, frame))
     sound = entry.example(3)
     wanted = preprocess_sound(entry.record, sound, *entry.tables.values())
     adapter = adapter_of(entry.record, entry.members.__getitem__)
