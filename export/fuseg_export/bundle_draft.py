@@ -142,7 +142,7 @@ class BundleDraft:
         """What these frames are like, for checks of live ones."""
         measured = {
             i.name: replace(i, statistics=measure(i, [a[i.name] for a in frames]))
-            for i in m.frame_inputs(self.manifest.sensors)
+            for i in m.image_inputs(self.manifest.sensors)
         }
         inputs = tuple(measured.get(i.name, i) for i in self.manifest.inputs)
         self._change(inputs=inputs)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fuseg.bundle import Bundle
-from fuseg.manifest import ImageInput, SegmentationOutput, frame_inputs, input_shapes
+from fuseg.manifest import ImageInput, SegmentationOutput, image_inputs, input_shapes
 
 from .reference import threshold
 
@@ -83,7 +83,7 @@ def _recipe(bundle: Bundle, threads: int) -> Peer:
         return Peer(RECIPE, unavailable="the bundle has no float32 network to run.")
     cv2.setNumThreads(threads)
     inputs, (output,) = (
-        frame_inputs(bundle.manifest.sensors),
+        image_inputs(bundle.manifest.sensors),
         bundle.manifest.label_outputs,
     )
     model = with_tail(bundle.read(bundle.network(full).file), output)
@@ -141,7 +141,7 @@ def _pytorch(
     network = build_network(target)
     load_checkpoint(network, checkpoint)
     inputs, (output,) = (
-        frame_inputs(bundle.manifest.sensors),
+        image_inputs(bundle.manifest.sensors),
         bundle.manifest.label_outputs,
     )
     shapes = input_shapes(inputs)

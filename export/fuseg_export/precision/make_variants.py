@@ -10,7 +10,7 @@ import onnx
 
 from fuseg.cli.printing import plural
 from fuseg.errors import ExportError
-from fuseg.manifest import Manifest, State, frame_inputs
+from fuseg.manifest import Manifest, State, image_inputs
 
 from ..frames.frame_set import Dataset, WithExamples
 from ..frames.packing import Tensors
@@ -87,13 +87,13 @@ def make_variants(
         return _fp32_alone(tasks, target, manifest, graphs, frames, progress)
     data = split(
         target,
-        frame_inputs(manifest.sensors),
+        image_inputs(manifest.sensors),
         truth_size(graphs.outputs),
         calibration=frames.calibration,
         frames=frames.frames,
     )
     progress(f"calibrating on {len(data.calibration)} frames")
-    checks = CalibrationChecks(frame_inputs(manifest.sensors))
+    checks = CalibrationChecks(image_inputs(manifest.sensors))
     ranges = _ranges(network, states, data, checks, precision)
     built = [build_fp32(network)]
     if "fp16" in precision.kinds:
@@ -156,7 +156,7 @@ def _fp32_alone(
     if frames.has_truth and frames.frames is not None:
         dataset = WithExamples(frames.frames, target.others)
     data = DataSplit(
-        frame_inputs(manifest.sensors), truth_size(graphs.outputs), dataset, dataset
+        image_inputs(manifest.sensors), truth_size(graphs.outputs), dataset, dataset
     )
     function = fp32.function(manifest.states)
     worst: Sequence[int] = range(min(len(dataset), _SHOWN))

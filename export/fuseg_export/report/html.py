@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from fuseg.cli.printing import plural
 from fuseg.host import cpu
-from fuseg.manifest import frame_inputs
+from fuseg.manifest import image_inputs
 
 from ..precision.built_variant import BuiltVariant
 from .pictures import DrawnFrame, Pane
@@ -92,7 +92,7 @@ def _facts(report: ExportReport) -> str:
         "network": f"{known['target']}, checkpoint sha256 {known['checkpoint_sha256']}",
         "inputs": "; ".join(
             f"{i.name} ({i.kind}, {i.resize.height} x {i.resize.width})"
-            for i in frame_inputs(report.manifest.sensors)
+            for i in image_inputs(report.manifest.sensors)
         ),
         "variant with": ", ".join(
             [report.manifest.created_by, *(f"{t} {known[t]}" for t in tools)]

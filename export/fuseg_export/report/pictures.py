@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fuseg.manifest import ImageInput, Manifest, frame_inputs
+from fuseg.manifest import ImageInput, Manifest, image_inputs
 from fuseg.manifest.outputs import prompt_classes
 
 from ..frames.frame_set import FrameSet
@@ -109,7 +109,7 @@ def draw_frame(
         return ()
     panes = [
         Pane(entry.name, _sensor(entry, frame.arrays[entry.name], task.size))
-        for entry in frame_inputs(manifest.sensors)
+        for entry in image_inputs(manifest.sensors)
     ]
     truth = packed.truth
     if truth is None:

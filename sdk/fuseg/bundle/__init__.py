@@ -23,7 +23,7 @@ from ..manifest import (
     Sample,
     TokensOutput,
     Variant,
-    frame_inputs,
+    image_inputs,
 )
 from ..onnx.self_contained import require_self_contained
 from .container import LARGEST_FILE, MANIFEST, pack, unpack
@@ -268,7 +268,7 @@ def _inspect_sample(
         member = sample.inputs[entry.name]
         _require_array(member, arrays[member], entry.dtype, entry.frame_shape)
     height, width = manifest.own_size
-    for first in frame_inputs(manifest.sensors)[:1]:
+    for first in image_inputs(manifest.sensors)[:1]:
         height, width = arrays[sample.inputs[first.name]].shape[:2]
     sides = {"H": height, "W": width}
     for output in manifest.outputs:

@@ -26,7 +26,7 @@ from ..dataset.frame_matching import MatchedFrames
 from ..errors import ArgumentError
 from ..host import cpu
 from ..host.files import write_file
-from ..manifest import frame_inputs
+from ..manifest import image_inputs
 from ..runtime.results import Timing
 from ..segmenter import Segmenter
 from ..selection.load_options import LoadOptions
@@ -172,7 +172,7 @@ def bench(
         notes = unavailable("runs a bundle of one graph without a state.", torch)
     elif [o.kind for o in segmenter.manifest.outputs] != ["segmentation"]:
         notes = unavailable("makes labels, of a bundle without other outputs.", torch)
-    elif len(frame_inputs(segmenter.manifest.sensors)) < len(segmenter.manifest.inputs):
+    elif len(image_inputs(segmenter.manifest.sensors)) < len(segmenter.manifest.inputs):
         notes = unavailable("reads pictures alone.", torch)
     elif units or orders:
         sentence = (

@@ -9,9 +9,9 @@ from __future__ import annotations
 from .graphs import Graph, Network, State
 from .inputs import (
     AudioInput,
+    BaseImageInput,
     ColorInput,
     DepthInput,
-    FrameInput,
     ImageInput,
     Input,
     LogMel,
@@ -20,7 +20,7 @@ from .inputs import (
     Resize,
     SensorInput,
     TextInput,
-    frame_inputs,
+    image_inputs,
     input_shapes,
 )
 from .manifest import FORMAT, Manifest
@@ -46,6 +46,7 @@ __all__ = [
     "FORMAT",
     "AudioInput",
     "Background",
+    "BaseImageInput",
     "BoxesOutput",
     "Class",
     "ClassesOutput",
@@ -54,7 +55,6 @@ __all__ = [
     "Dimension",
     "EmbeddingOutput",
     "File",
-    "FrameInput",
     "Graph",
     "ImageInput",
     "Input",
@@ -79,6 +79,6 @@ __all__ = [
     "Upsample",
     "Variant",
     "Verification",
-    "frame_inputs",
+    "image_inputs",
     "input_shapes",
 ]

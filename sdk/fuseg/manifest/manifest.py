@@ -10,11 +10,11 @@ from typing import Any, Literal
 from ..errors import ManifestError
 from .graphs import Graph, Network, State, require_program, runnable
 from .inputs import (
-    FrameInput,
+    BaseImageInput,
     Input,
     SensorInput,
     TextInput,
-    frame_inputs,
+    image_inputs,
     input_shapes,
 )
 from .json_text import read_json
@@ -153,7 +153,7 @@ class Manifest(Record):
         """(H, W) of results that lie over no camera's frame."""
         for output in self.label_outputs:
             return output.tail.size
-        for entry in frame_inputs(self.sensors):
+        for entry in image_inputs(self.sensors):
             return entry.resize.height, entry.resize.width
         return 1, 1
 
@@ -219,9 +219,9 @@ class Manifest(Record):
         self._check_members()
 
     def _check_inputs(self) -> None:
-        first = next(iter(frame_inputs(self.sensors)), None)
+        first = next(iter(image_inputs(self.sensors)), None)
         for index, entry in enumerate(self.inputs):
-            if isinstance(entry, FrameInput) and first is not None:
+            if isinstance(entry, BaseImageInput) and first is not None:
                 fit = first.resize.fit
                 require(
                     entry.resize.fit == fit,

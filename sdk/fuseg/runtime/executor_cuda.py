@@ -24,7 +24,7 @@ from ..backends import Backend, GpuBackend
 from ..backends.tensors import decode, encode
 from ..cuda import Device
 from ..errors import BackendError, DeviceError
-from ..manifest import FrameInput, Manifest, frame_inputs
+from ..manifest import BaseImageInput, Manifest, image_inputs
 from .executor import MOST_IN_FLIGHT
 from .frame_job import FrameJob, InFlight, LabelMap
 from .frame_slot import FrameSlot
@@ -121,7 +121,7 @@ class CudaExecutor:
                 decode(slot.read(slot.inputs[name]), slot.inputs[name]),
                 slice(None),
             )
-            if isinstance(entry, FrameInput):
+            if isinstance(entry, BaseImageInput):
                 planes = slice(entry.channel, entry.channel + entry.planes)
             found.setdefault(name, np.zeros_like(whole))[:, planes] = whole[:, planes]
         return found
@@ -189,7 +189,7 @@ def _trials(manifest: Manifest, preprocessor: Preprocessor) -> Iterator[FrameJob
         i.name: preprocessor.adapter(i.name).blank_frames() for i in manifest.sensors
     }
     size, seen = manifest.own_size, SyncState()
-    for first in frame_inputs(manifest.sensors)[:1]:
+    for first in image_inputs(manifest.sensors)[:1]:
         seen = SyncState(camera=(first.resize.height, first.resize.width))
     fresh = SensorDecision("fresh", None, None, None)
 

@@ -15,7 +15,7 @@ from .._kernels import native_call
 from ..backends import Backend, GpuBackend
 from ..bundle import Bundle
 from ..errors import ArgumentError, BackendError, FrameError
-from ..manifest import Class, Manifest, SegmentationOutput, frame_inputs
+from ..manifest import Class, Manifest, SegmentationOutput, image_inputs
 from ..manifest.outputs import prompt_classes
 from ..ops.array_checks import require_out
 from .executor import MOST_IN_FLIGHT, Executor, make
@@ -75,7 +75,7 @@ class FrameLoop:
         # By output name, its classes and palette, and the texts that they are.
         self._classes: dict[str, tuple[Texts | None, Classes, NDArray[np.uint8]]] = {}
         self._names = tuple(i.name for i in manifest.sensors)
-        self._pictures = tuple(i.name for i in frame_inputs(manifest.sensors))
+        self._pictures = tuple(i.name for i in image_inputs(manifest.sensors))
         # A ticket that nobody has takes no place: an exception in `submit` leaves such.
         self._in_flight: list[weakref.ref[Ticket]] = []
         self._sync_state = SyncState()

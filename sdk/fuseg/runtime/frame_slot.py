@@ -17,7 +17,7 @@ from ..cuda.array_view import CudaArrayView, as_view
 from ..cuda.buffers import Buffers
 from ..cuda.launch import nvtx_range, ordered_on
 from ..errors import BackendError, DeviceError
-from ..manifest import FrameInput, Manifest
+from ..manifest import BaseImageInput, Manifest
 from .cuda_graphs import CudaGraphs
 from .executor import shapes
 from .frame_job import FrameJob
@@ -91,7 +91,7 @@ class FrameSlot:
         """Whether an input's planes can come from another slot: they lie together."""
         entry = self._manifest_inputs[name]
         tensor = self.inputs[entry.tensor]
-        if tensor.layout == "linear" or not isinstance(entry, FrameInput):
+        if tensor.layout == "linear" or not isinstance(entry, BaseImageInput):
             return True
         return entry.planes == tensor.shape[1]
 
@@ -309,7 +309,7 @@ class FrameSlot:
         entry = self._manifest_inputs[name]
         here, there = self.inputs[entry.tensor], other.inputs[entry.tensor]
         first, size = 0, here.nbytes  # all of it, with what pads its channels
-        if isinstance(entry, FrameInput) and entry.planes != here.shape[1]:
+        if isinstance(entry, BaseImageInput) and entry.planes != here.shape[1]:
             plane = here.nbytes // here.shape[1]
             first, size = entry.channel * plane, entry.planes * plane
         self._device.copy(

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from ..cuda import Device
 from ..errors import ArgumentError, Cause, Fault
-from ..manifest import Manifest, frame_inputs
+from ..manifest import Manifest, image_inputs
 from ..manifest.graphs import runnable
 from ..manifest.outputs import tensors_of
 from ..ops.placement import place
@@ -91,7 +91,7 @@ class Preprocessor:
             if isinstance(sensor, ColorAdapter)
         }
         # Results are of the picture of the first of them.
-        self._first = next(iter(frame_inputs(manifest.sensors)), None)
+        self._first = next(iter(image_inputs(manifest.sensors)), None)
         self._manifest = manifest
 
     def plan(

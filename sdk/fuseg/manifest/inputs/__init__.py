@@ -7,7 +7,7 @@ from typing import Union
 
 from ..schema import require
 from .audio import AudioInput, LogMel
-from .base import FrameInput, Missing, Resize
+from .base import BaseImageInput, Missing, Resize
 from .color import ColorInput
 from .depth import DepthInput
 from .plane import PlaneInput
@@ -16,9 +16,9 @@ from .text import TextInput
 __all__ = [
     "IMAGES",
     "AudioInput",
+    "BaseImageInput",
     "ColorInput",
     "DepthInput",
-    "FrameInput",
     "ImageInput",
     "Input",
     "LogMel",
@@ -27,11 +27,11 @@ __all__ = [
     "Resize",
     "SensorInput",
     "TextInput",
-    "frame_inputs",
+    "image_inputs",
     "input_shapes",
 ]
 
-# Told apart by their kind: what gives pictures, what gives frames, and everything.
+# Told apart by their kind: what gives images, what gives frames, and everything.
 ImageInput = Union[ColorInput, DepthInput, PlaneInput]  # noqa: UP007
 SensorInput = Union[ColorInput, DepthInput, PlaneInput, AudioInput]  # noqa: UP007
 Input = Union[ColorInput, DepthInput, PlaneInput, AudioInput, TextInput]  # noqa: UP007
@@ -45,8 +45,8 @@ IMAGES: dict[str, type[ImageInput]] = {
 }
 
 
-def frame_inputs(inputs: Iterable[SensorInput]) -> tuple[ImageInput, ...]:
-    """Those whose frames are pictures."""
+def image_inputs(inputs: Iterable[SensorInput]) -> tuple[ImageInput, ...]:
+    """Those whose frames are images."""
     return tuple(entry for entry in inputs if not isinstance(entry, AudioInput))
 
 
@@ -57,16 +57,16 @@ def input_shapes(inputs: Iterable[SensorInput]) -> dict[str, tuple[int, ...]]:
         ManifestError: they do not fill every channel once, or differ in size.
     """
     shapes: dict[str, tuple[int, ...]] = {}
-    filled: dict[str, dict[int, FrameInput]] = {}
+    filled: dict[str, dict[int, BaseImageInput]] = {}
     for index, entry in enumerate(inputs):
-        if isinstance(entry, FrameInput):
+        if isinstance(entry, BaseImageInput):
             _add_planes(filled.setdefault(entry.tensor, {}), index, entry)
         require(
-            entry.tensor not in shapes or isinstance(entry, FrameInput),
+            entry.tensor not in shapes or isinstance(entry, BaseImageInput),
             f"inputs[{index}].tensor must be one that no other input fills, got "
             f"{entry.tensor!r}.",
         )
-        shapes[entry.tensor] = () if isinstance(entry, FrameInput) else entry.shape
+        shapes[entry.tensor] = () if isinstance(entry, BaseImageInput) else entry.shape
     for name, planes in filled.items():
         require(
             sorted(planes) == list(range(len(planes))) and not shapes[name],
@@ -78,7 +78,9 @@ def input_shapes(inputs: Iterable[SensorInput]) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _add_planes(planes: dict[int, FrameInput], index: int, entry: FrameInput) -> None:
+def _add_planes(
+    planes: dict[int, BaseImageInput], index: int, entry: BaseImageInput
+) -> None:
     first = next(iter(planes.values()), entry)
     size, wanted = ((i.resize.height, i.resize.width) for i in (entry, first))
     require(

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from ..schema import SIDE, Record, require, spell, within
 from ..statistics import Statistics
 
-__all__ = ["BaseInput", "FrameInput", "Missing", "Resize"]
+__all__ = ["BaseImageInput", "BaseInput", "Missing", "Resize"]
 
 _RESERVED = ("out", "size", "confidence", "stamp_ns", "self")
 
@@ -145,7 +145,7 @@ class BaseInput(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrameInput(BaseInput):
+class BaseImageInput(BaseInput):
     """What every sensor whose frames are pictures has.
 
     Attributes:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .base import FrameInput
+from .base import BaseImageInput
 
 __all__ = ["ColorInput"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ColorInput(FrameInput):
+class ColorInput(BaseImageInput):
     """A colour camera: its frames, ``(H, W, 3)``, fill three channels of a tensor.
 
     In this order: resize, normalise, fill. The tensor's value is

@@ -8,7 +8,7 @@ from typing import Literal
 from ...errors import ArgumentError, ManifestError
 from ..schema import require
 from ..units import parse_unit
-from .base import FrameInput
+from .base import BaseImageInput
 
 __all__ = ["DepthInput", "require_readings"]
 
@@ -21,7 +21,7 @@ _LARGEST_RAW = {"uint8": 255, "uint16": 65535}
 
 
 @dataclass(frozen=True, kw_only=True)
-class DepthInput(FrameInput):
+class DepthInput(BaseImageInput):
     """A sensor of one value a pixel: its frames, ``(H, W)``, fill one channel.
 
     In this order: unit, invalid mask, resize, normalise, fill. The tensor's value is
@@ -60,7 +60,7 @@ class DepthInput(FrameInput):
         require_readings(self, self.invalid)
 
 
-def require_readings(entry: FrameInput, invalid: tuple[int | float, ...]) -> None:
+def require_readings(entry: BaseImageInput, invalid: tuple[int | float, ...]) -> None:
     """Refuse what frames with holes in them cannot be, and values they cannot hold."""
     require(
         entry.resize.filter != "bilinear-antialias",

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..schema import within
-from .base import FrameInput
+from .base import BaseImageInput
 from .depth import require_readings
 
 __all__ = ["PlaneInput"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlaneInput(FrameInput):
+class PlaneInput(BaseImageInput):
     """Numbers of any meaning: disparity, height, HHA, counts of events.
 
     Its frames are ``(H, W)``, or ``(H, W, planes)`` where there are several planes. In
