@@ -26,19 +26,17 @@ class SegmentationAdapter(OutputAdapter):
         super().__init__(output, context)
         self._nan_samples = np.zeros(1, np.int32)
         self._planes: NDArray[np.float32] | None = None  # with the background's
-        self._shape: tuple[int, ...] = ()  # that `_upsample` is for
-        self._upsample: UpsampleCache
+        self._upsample: UpsampleCache | None = None
 
     def read(self, tensor: NDArray[Any], job: FrameJob) -> LabelMap:
         """See `OutputAdapter.read`."""
         found = job.label_maps[self.output.name]
-        scores = self._scores(tensor)
-        if scores.shape != self._shape:
-            self._upsample = UpsampleCache(
+        scores, upsample = self._scores(tensor), self._upsample
+        if upsample is None or upsample.shape != scores.shape:
+            upsample = self._upsample = UpsampleCache(
                 scores.shape, scores.dtype, self.output, self.context.preprocessor
             )
-            self._shape = scores.shape
-        self._upsample.of(job.size, job.camera)(
+        upsample.of(job.size, job.camera)(
             scores,
             out=found.labels,
             confidence=found.confidence,

@@ -15,6 +15,9 @@ class UpsampleCache:
     Args:
         shape, dtype: Of the scores, as `ops.UpsampleArgmax` takes them.
         form: Its other arguments, such as ``layout``.
+
+    Attributes:
+        shape: Of the scores.
     """
 
     def __init__(
@@ -25,7 +28,7 @@ class UpsampleCache:
         preprocessor: Preprocessor,
         **form: Any,
     ) -> None:
-        self._shape, self._dtype = shape, dtype
+        self.shape, self._dtype = shape, dtype
         self._form: dict[str, Any] = {
             "align_corners": output.upsample.align_corners,
             **form,
@@ -41,7 +44,7 @@ class UpsampleCache:
         if upsample is None:
             shown: dict[str, Any] = self._preprocessor.shown(camera)
             upsample = ops.UpsampleArgmax(
-                self._shape, self._dtype, size=size, **self._form, **shown
+                self.shape, self._dtype, size=size, **self._form, **shown
             )
             self._last = {(size, camera): upsample}
         return upsample
