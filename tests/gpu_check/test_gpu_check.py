@@ -14,11 +14,11 @@ import pytest
 
 NAMES = (
     *("machine", "build", "smoke", "memcheck", "synccheck", "initcheck", "racecheck"),
-    *("tests", "bindings", "times", "counters"),
+    *("tests", "bindings", "programs", "times", "counters"),
     *("bundle", "onnxruntime", "tensorrt", "tensorrt_rtx"),
 )
 
-SCRIPTS = ("kernel_smoke", "kernel_times", "copy_network", "frame_times")
+SCRIPTS = ("kernel_smoke", "kernel_times", "copy_network", "programs", "frame_times")
 
 
 def check(*words):

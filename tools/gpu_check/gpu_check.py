@@ -43,6 +43,12 @@ COUNTERS = (
     "l1tex__average_t_sectors_per_request_pipe_lsu_mem_global_op_st.ratio",
 )
 TESTS = ("tests/cuda", "tests/runtime/gpu")
+_CUDA = "cu13" if platform.machine() == "aarch64" else "cu12"
+BACKENDS = {  # and their packages
+    "onnxruntime-cuda": "onnxruntime-gpu",
+    "tensorrt": "tensorrt",
+    "tensorrt-rtx": f"tensorrt-rtx-{_CUDA}-bindings",
+}
 SKIPPED_FOR_NO_GPU = r"SKIPPED.*(no CUDA device|no real GPU through native)"
 
 
@@ -151,6 +157,14 @@ def counters(run: Commands, record: dict[str, Any]) -> None:
     record["csv"] = [line for line in output.splitlines() if line.startswith('"')]
 
 
+def programs(run: Commands, record: dict[str, Any]) -> None:
+    """Bundles of several graphs, beside the CPU: a stand-in, texts and their number."""
+    for backend, package in BACKENDS.items():
+        if run.dry or installed(package):
+            record[backend] = found = dict[str, Any]()
+            run.measure(found, "programs.py", backend, seconds=600)
+
+
 def bundle(run: Commands, record: dict[str, Any]) -> None:
     """The shipped checkpoint in every precision; a quarter of an hour, once."""
     if BUNDLE.exists() and not run.dry:
@@ -178,22 +192,22 @@ def bindings(run: Commands, record: dict[str, Any]) -> None:
 def onnxruntime(run: Commands, record: dict[str, Any]) -> None:
     """The bundle on ONNX Runtime's CUDA provider: labels, mIoU, and times in turns with
     PyTorch, torch.compile and the usual recipe."""
-    frames(run, record, "onnxruntime-cuda", "onnxruntime-gpu")
+    frames(run, record, "onnxruntime-cuda")
 
 
 def tensorrt(run: Commands, record: dict[str, Any]) -> None:
     """The same on TensorRT, whose engines are built first; frames two in flight and the
     latency of one, beside the engine alone."""
-    frames(run, record, "tensorrt", "tensorrt")
+    frames(run, record, "tensorrt")
 
 
 def tensorrt_rtx(run: Commands, record: dict[str, Any]) -> None:
     """The same on TensorRT for RTX; with FP16 and INT8 side by side."""
-    cuda = "cu13" if platform.machine() == "aarch64" else "cu12"
-    frames(run, record, "tensorrt-rtx", f"tensorrt-rtx-{cuda}-bindings")
+    frames(run, record, "tensorrt-rtx")
 
 
-def frames(run: Commands, record: dict[str, Any], backend: str, package: str) -> None:
+def frames(run: Commands, record: dict[str, Any], backend: str) -> None:
+    package = BACKENDS[backend]
     record["version"] = version = installed(package)
     if version is None and not run.dry:
         record["skipped"] = f"{package} is not installed here"
@@ -204,7 +218,7 @@ def frames(run: Commands, record: dict[str, Any], backend: str, package: str) ->
 
 STAGES = (  # what explains or spoils the results of others comes before them
     *(machine, build, smoke, memcheck, synccheck, initcheck, racecheck),
-    *(tests, bindings, times, counters),
+    *(tests, bindings, programs, times, counters),
     *(bundle, onnxruntime, tensorrt, tensorrt_rtx),
 )
 
