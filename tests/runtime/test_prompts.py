@@ -364,7 +364,7 @@ def test_an_exception_at_any_line_of_a_call_leaves_prompts_that_are_right(
         left.add(texts)
         wanted = labels_of(segmenter, rgb, *texts)
         np.testing.assert_array_equal(segmenter(rgb=rgb).labels, wanted, where)
-        line += 3
+        line += 1
     assert left == {TEXTS[:2], TEXTS[3:6]}
 
 

@@ -22,7 +22,6 @@ from fuseg import bundle, manifest
 from fuseg.backends import registry
 from fuseg.backends.program_gpu import GpuProgramBackend
 from fuseg.backends.tensorrt.backend import INFO
-from fuseg.backends.tensorrt.libraries import RTX
 from fuseg.backends.tensors import GpuTensor, decode, encode, require_integers
 from fuseg.bundle import Bundle
 from fuseg.cuda import open_device
@@ -192,22 +191,17 @@ def test_a_text_goes_along_to_another_backend(cpu, load, path, to):
 
 
 @pytest.mark.parametrize("path", ["l2"], indirect=True)
-@pytest.mark.parametrize("version", ["8.6.1", "10.3.0", "rtx-1.7.1"])
-def test_engines_with_words_are_built_and_run(path, cpu, monkeypatch, version):
-    rtx = version.startswith("rtx")
-    machine = doubles.Machine(memory_bytes=1 << 30, capability=(8, 9))
-    doubles.install(monkeypatch, machine)
-    trt, module = doubles.tensorrt.make(machine, version), "tensorrt"
-    if rtx:
-        module = RTX.module
-    trt.__spec__ = importlib.machinery.ModuleSpec(module, None)
-    monkeypatch.setitem(sys.modules, module, trt)
-    doubles.in_children(monkeypatch, version)
-    segmenter = fuseg.load(path, backend="tensorrt-rtx" if rtx else "tensorrt")
+@pytest.mark.parametrize(
+    ("library", "dtype"),
+    [("8.6.1", np.int32), ("10.3.0", np.int64), ("rtx-1.7.1", np.int64)],
+    indirect=["library"],
+)
+def test_engines_with_words_are_built_and_run(path, cpu, library, dtype):
+    backend, _, _ = library
+    segmenter = fuseg.load(path, backend=backend)
     for number, text in enumerate(TEXTS):
         given = {"rgb": frame(number), "confidence": True, "prompt": text}
         same(segmenter(**given), cpu(**given))
-    dtype = np.int32 if version == "8.6.1" else np.int64
     assert segmenter.backend.inputs["words"].dtype == dtype
 
 

@@ -14,12 +14,10 @@ from typing import Any
 from ..._kernels import native_call
 from ...bundle import Bundle
 from ...cuda import Device, DeviceProperties, open_device
-from ...cuda.buffers import Buffers
 from ...errors import BackendError, InputFileError, OutputFileError
 from ...host.files import read_private, write_file
 from ...manifest import Graph, Manifest, Variant
-from ..base import GpuBackendInfo, Shapes
-from ..tensors import Shared
+from ..base import GpuBackendInfo
 from .backend import TensorRtBackend, last_error, open_engine, runtime_of
 from .libraries import RTX, load_library
 
@@ -103,18 +101,6 @@ class RtxBackend(TensorRtBackend):
         super().__init__(engine, device, scales)
         self._kernels = kernels
 
-    def bind(
-        self,
-        inputs: Shapes,
-        outputs: Shapes,
-        buffers: Buffers,
-        stream: int,
-        shared: Shared | None = None,
-    ) -> None:
-        """See `GpuBackend.bind`."""
-        super().bind(inputs, outputs, buffers, stream, shared)
-        self.capturable = self._context.is_stream_capturable(stream)
-
     def enqueue(self) -> None:
         """See `GpuBackend.enqueue`. After the first run all kernels are compiled."""
         super().enqueue()
@@ -123,6 +109,10 @@ class RtxBackend(TensorRtBackend):
     def clone(self) -> RtxBackend:
         """See `GpuBackend.clone`."""
         return RtxBackend(self._engine, self.device, self._scales, self._kernels)
+
+    def _give_shapes(self) -> None:
+        super()._give_shapes()
+        self.capturable = self._context.is_stream_capturable(self._stream)
 
     def _make_context(self, *, has_memory: bool) -> Any:
         """Kernels are compiled here, in seconds, where none are kept."""
