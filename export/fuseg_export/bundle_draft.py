@@ -22,7 +22,7 @@ from .network.outputs import Path
 from .network.target import Target
 from .npy import as_npy
 from .outputs.base import StageResult
-from .passes.split import MAIN, Piece, cut_out, in_pieces
+from .passes.split import MAIN, Piece, cut_out, one_piece
 from .precision.built_variant import BuiltVariant
 
 __all__ = ["BundleDraft"]
@@ -59,7 +59,7 @@ class BundleDraft:
         paths: Sequence[Path] = ((),),
     ) -> None:
         states = [s.record for s in graphs.states]
-        self._pieces = tuple(pieces) or in_pieces(graphs.network)
+        self._pieces = tuple(pieces) or (one_piece(graphs.network),)
         self._stand_ins = [s.output.name for s in graphs.stand_ins]
         self.members: dict[str, bytes] = {}
         models = cut_out(graphs.network, self._pieces)

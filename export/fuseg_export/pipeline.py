@@ -27,11 +27,10 @@ from .network.target import NetworkOptions, resolve
 from .outputs import main_first, truth_size
 from .outputs.base import StageResult
 from .outputs.segmentation import Segmentation
-from .parts.rules import require_no_split
 from .parts.runtime import WithoutSensors
 from .parts.trial import StandIn
 from .passes.cut_tail import CutTail
-from .passes.split import Cut, about, find_cuts, in_pieces
+from .passes.split import Cut, Piece, about, find_cuts, one_piece, with_encoder
 from .passes.tidy import count_nodes
 from .precision.built_variant import BuiltVariant
 from .precision.make_variants import make_variants
@@ -148,16 +147,18 @@ def export_bundle(
         chosen = collect_frames(target, frames, precision.calibration)
         tried = try_network(target, chosen.compared[0])
         split = options.split or target.split
-        require_no_split(target.parts, split)
         graphs = export_graphs(tried, options.opset, progress, fold=bool(split))
-        cuts = _cuts(graphs, tried, split)
+        pieces = graphs.pieces or (one_piece(graphs.network),)
+        cuts = _cuts(graphs, pieces, tried, split)
+        for cut in cuts:
+            pieces = with_encoder(pieces, cut)
 
         adapted = (*target.adapted, *loaded.notes, *tried.notes)
         draft = BundleDraft(
             target,
             graphs,
             checkpoint_sha256=loaded.sha256,
-            pieces=graphs.pieces or in_pieces(graphs.network, cuts),
+            pieces=pieces,
             adapted=adapted,
             paths=tried.paths,
         )
@@ -220,13 +221,18 @@ def export_bundle(
     )
 
 
-def _cuts(graphs: NetworkGraphs, tried: Tried, inputs: Sequence[str]) -> list[Cut]:
+def _cuts(
+    graphs: NetworkGraphs,
+    pieces: Sequence[Piece],
+    tried: Tried,
+    inputs: Sequence[str],
+) -> list[Cut]:
     """Where the network is cut for these inputs; see `find_cuts`."""
     network = graphs.network
     if inputs and tried.others:
         example = {name: tensor.numpy() for name, tensor in tried.example.items()}
         network = at_example(network, example)
-    return find_cuts(network, inputs, list(tried.given))
+    return find_cuts(network, pieces, inputs, list(tried.given))
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import pytest
 import torch
 from late_fusion import INPUTS, SIZE
 from runtime.gpu.graph_backends import backends_of
+from torch import nn
 from typer.testing import CliRunner
 
 import fuseg
@@ -25,7 +26,7 @@ from fuseg.bundle import Bundle
 from fuseg.cli import app
 from fuseg.cuda import open_device
 from fuseg.dataset.images import write_png
-from fuseg_export import graphs
+from fuseg_export import Part, Parts, graphs
 from fuseg_export.frames import selection
 from fuseg_export.network.target import NetworkOptions, resolve
 from fuseg_export.pipeline import export_bundle
@@ -254,3 +255,40 @@ def test_what_crosses_may_be_an_output_whatever_order_the_nodes_are_in(
         with torch.inference_mode():
             wanted = net.color(torch.from_numpy(tensors["rgb"]))[0].numpy()
         np.testing.assert_allclose(segmenter(**given)["features"], wanted, atol=1e-5)
+
+
+class ColorAlone(nn.Module):
+    """The stand-in, from the sensor's tensor to scores."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = nn.ModuleList([net.color, net.without_depth])
+
+    def forward(self, rgb):
+        color, head = self.net
+        return head(*color(rgb))
+
+
+def test_a_part_of_two_sensors_is_split_and_its_stand_in_stays(net, monkeypatch):
+    def whole():
+        net = late_fusion.Late()
+        parts = {
+            "net": Part(net, ["rgb", "depth"], ["scores"]),
+            "rgb-alone": Part(ColorAlone(net), ["rgb"], ["scores"], "net"),
+        }
+        return Parts(net, parts)
+
+    monkeypatch.setattr(late_fusion, "whole", whole, raising=False)
+    done = export("--split", "depth", target="late_fusion:whole")
+    assert done.exit_code == 0, done.output
+    segmenter = fuseg.load("late.fuseg")
+    graphs = [(g.name, g.reads, g.stands_in_for) for g in segmenter.manifest.graphs]
+    (encoder, (name, reads, _), alone) = graphs
+    assert (encoder, name) == (("depth-encoder", ("depth",), None), "net")
+    assert reads == ("rgb", *segmenter.manifest.graphs[0].writes)
+    assert alone == ("rgb-alone", ("rgb",), "net")
+    assert set(follow(net, segmenter)) == {1.0}
+
+    done = export("--split", "depth")
+    assert done.exit_code != 0
+    assert "--split depth must leave 5% of the network's multiply-adds" in done.output

@@ -19,7 +19,7 @@ from fuseg_export.frames.frame_set import FrameSet
 from fuseg_export.graphs import export_graphs
 from fuseg_export.network.example import try_network
 from fuseg_export.network.target import resolve
-from fuseg_export.parts.rules import make_pieces, require_no_split
+from fuseg_export.parts.rules import make_pieces
 
 
 def other(parts, name, **fields):
@@ -310,11 +310,9 @@ def test_a_part_that_is_a_tail_and_nothing_else_is_refused(target, quick):
         export_graphs(try_network(target(change), FRAMES), 17, lambda _: None)
 
 
-def test_the_graphs_are_said_in_one_place(target):
+def test_states_are_not_for_parts(target):
     with pytest.raises(ArgumentError, match=r"^--state must be absent for a network o"):
         target(dict, states=["memory=1:8x12x16"])
-    with pytest.raises(ArgumentError, match=r"^--split must be absent for a network o"):
-        require_no_split(target(dict).parts, ["depth"])
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,6 @@ from .records import Part
 __all__ = [
     "losses",
     "make_pieces",
-    "require_no_split",
     "require_one_size",
     "require_weights",
     "with_siblings",
@@ -102,15 +101,6 @@ def require_one_size(inputs: Sequence[ExportedInput]) -> None:
             f"the dimension of {entry.record.name} must be left out for a network of "
             "parts, whose sizes are fixed: export it as one network, or with one text.",
         )
-
-
-def require_no_split(parts: Mapping[str, Part], split: Sequence[str]) -> None:
-    """Refuse to be told in two ways where a network is cut."""
-    _require(
-        not (parts and split),
-        f"--split must be absent for a network of parts, which say which graphs there "
-        f"are, got {', '.join(split)}.",
-    )
 
 
 def losses(

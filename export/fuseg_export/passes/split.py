@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx
 import onnx_ir as ir
@@ -31,7 +31,8 @@ __all__ = [
     "cut_out",
     "find_cut",
     "find_cuts",
-    "in_pieces",
+    "one_piece",
+    "with_encoder",
 ]
 
 MAIN = "net"  # the graph's name where the user names none
@@ -89,25 +90,52 @@ class Cut:
         return tuple(dict.fromkeys((*self.crossing, *self.results)))
 
 
-def in_pieces(network: onnx.ModelProto, cuts: Sequence[Cut] = ()) -> tuple[Piece, ...]:
-    """A graph for each cut's input, and one for the rest."""
-    alone = [cut.tensor for cut in cuts]
-    given = [value.name for value in network.graph.input if value.name not in alone]
-    crossing = [name for cut in cuts for name in cut.crossing]
-    alone = [name for cut in cuts for name in cut.results]
-    made = tuple(v.name for v in network.graph.output if v.name not in alone)
-    return (
-        *(Piece(f"{c.tensor}-encoder", (c.tensor,), c.writes) for c in cuts),
-        Piece(MAIN, (*given, *crossing), made),
-    )
+def one_piece(network: onnx.ModelProto) -> Piece:
+    """A network that is one graph."""
+    inputs, outputs = network.graph.input, network.graph.output
+    return Piece(MAIN, tuple(v.name for v in inputs), tuple(v.name for v in outputs))
+
+
+def with_encoder(pieces: Sequence[Piece], cut: Cut) -> tuple[Piece, ...]:
+    """These graphs, and one in front of the cut one for what the input alone decides.
+
+    Stand-ins stay as they are.
+    """
+    found: list[Piece] = []
+    for piece in pieces:
+        if cut.tensor not in piece.reads or piece.stands_in_for is not None:
+            found.append(piece)
+            continue
+        named = dict(zip(piece.values, piece.writes, strict=True))
+        kept = [value for value in piece.values if value not in cut.results]
+        others = (name for name in piece.reads if name != cut.tensor)
+        found += [
+            Piece(
+                f"{cut.tensor}-encoder",
+                (cut.tensor,),
+                tuple(named.get(value, value) for value in cut.writes),
+                inside=cut.writes,
+            ),
+            replace(
+                piece,
+                reads=(*others, *(named.get(v, v) for v in cut.crossing)),
+                writes=tuple(named[value] for value in kept),
+                inside=tuple(kept),
+            ),
+        ]
+    return tuple(found)
 
 
 def find_cuts(
-    network: onnx.ModelProto, tensors: Sequence[str], inputs: Sequence[str]
+    network: onnx.ModelProto,
+    pieces: Sequence[Piece],
+    tensors: Sequence[str],
+    inputs: Sequence[str],
 ) -> list[Cut]:
     """A cut for each of these inputs; see `find_cut`.
 
     Args:
+        pieces: The graphs that the network is.
         inputs: The tensors that sensors fill.
 
     Raises:
@@ -120,7 +148,17 @@ def find_cuts(
                 "--split must name some of the network's tensors, not all and each "
                 f"once ({', '.join(inputs)}), got {', '.join(tensors)}."
             )
-    return [find_cut(network, name) for name in tensors]
+    found = []
+    for name in tensors:
+        owners = [p for p in pieces if name in p.reads and p.stands_in_for is None]
+        if len(owners) != 1:
+            raise ArgumentError(
+                f"--split must name inputs that one part reads, got {name}, which is "
+                f"read by {', '.join(owner.name for owner in owners) or 'none'}."
+            )
+        (graph,) = cut_out(network, owners)
+        found.append(find_cut(graph, name))
+    return found
 
 
 def about(cut: Cut) -> str:

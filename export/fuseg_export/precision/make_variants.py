@@ -20,7 +20,7 @@ from ..network.target import Target
 from ..outputs import main_first, truth_size
 from ..outputs.base import Task
 from ..outputs.comparison import Evaluation
-from ..passes.split import cut_out, in_pieces
+from ..passes.split import cut_out, one_piece
 from ..recurrent import SEQUENCE, Recurrent, along_sequences, sequence_length
 from .build_variants import build_fp16, build_fp32, build_int8
 from .built_variant import BuiltVariant
@@ -244,7 +244,7 @@ def _worst(found: Mapping[str, Evaluation]) -> dict[int, tuple[str, ...]]:
 def _timed(built: Sequence[BuiltVariant], graphs: NetworkGraphs) -> list[BuiltVariant]:
     """With the times of a run of all but stand-ins, which never run beside it."""
     others = {stand_in.output.record.tensor for stand_in in graphs.stand_ins}
-    (whole,) = in_pieces(graphs.network)
+    whole = one_piece(graphs.network)
     whole = replace(whole, writes=tuple(n for n in whole.writes if n not in others))
     on_a_cpu = [v for v in built if {"any", "cpu"} & set(v.targets)]
     models = [cut_out(v.model, [whole])[0] for v in on_a_cpu]

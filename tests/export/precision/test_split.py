@@ -13,7 +13,13 @@ from fuseg.errors import ArgumentError, ExportError
 from fuseg_export.frames import selection
 from fuseg_export.ort_session import open_cpu_session
 from fuseg_export.passes.fold_slices import fold_slices
-from fuseg_export.passes.split import cut_out, find_cut, find_cuts, in_pieces
+from fuseg_export.passes.split import (
+    cut_out,
+    find_cut,
+    find_cuts,
+    one_piece,
+    with_encoder,
+)
 from fuseg_export.precision.options import Budget, Precision
 
 FREE = Budget(miou_drop=1, class_drop=1, agreement=0.9)
@@ -134,7 +140,7 @@ def test_a_value_that_is_cheap_to_make_is_made_by_who_reads_it():
     assert cut.crossing == ("d",)  # not the Relu's e
     assert cut.share == pytest.approx(1 / 3)
     model = early(mixed_first=False)
-    encoder, rest = cut_out(model, in_pieces(model, [cut]))
+    encoder, rest = cut_out(model, with_encoder([one_piece(model)], cut))
     assert [node.op_type for node in encoder.graph.node] == ["Conv"]
     assert [node.op_type for node in rest.graph.node] == ["Conv", "Relu", "Add", "Conv"]
 
@@ -150,8 +156,9 @@ def test_a_network_that_mixes_at_once_gains_nothing_and_is_refused():
 
 @pytest.mark.parametrize("names", [["c"], ["a", "a"], ["a", "b"]])
 def test_what_is_no_input_or_all_of_them_is_refused(names):
+    model = early(mixed_first=False)
     with pytest.raises(ArgumentError, match=r"^--split must name some of the network'"):
-        find_cuts(early(mixed_first=False), names, ["a", "b"])
+        find_cuts(model, [one_piece(model)], names, ["a", "b"])
 
 
 def joined(takes):
@@ -217,7 +224,7 @@ def test_a_part_that_is_cut_through_stays():
 
 def test_a_variant_without_the_value_is_refused():
     model = early(mixed_first=False)
-    pieces = in_pieces(model, [find_cut(model, "b")])
+    pieces = with_encoder([one_piece(model)], find_cut(model, "b"))
     model.graph.node[1].output[0] = model.graph.node[2].input[0] = "renamed"
     with pytest.raises(
         ExportError, match=r"^graph b-encoder: this variant has no value d"
