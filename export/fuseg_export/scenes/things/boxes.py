@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ class BoundingBox(NamedTuple):
 
 
 def boxes_of(
-    instances: NDArray[np.uint8], min_pixels: int = MIN_PIXELS
+    instances: NDArray[np.integer[Any]], min_pixels: int = MIN_PIXELS
 ) -> list[BoundingBox]:
     """The box of everything in sight, in the order of its numbers; 0 is nothing.
 
