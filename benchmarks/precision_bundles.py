@@ -17,9 +17,10 @@ import torch
 from precision_cases import FOLDER, NETWORKS, Network
 from torch import nn
 
-from fuseg_export.frames.rendered import render_frames
+from fuseg_export.frames.frame_set import first
+from fuseg_export.frames.rendered import rooms
 from fuseg_export.frames.selection import FrameOptions
-from fuseg_export.models import COLOR, DEPTH
+from fuseg_export.models import REFERENCE
 from fuseg_export.network.factory import build_network
 from fuseg_export.network.target import NetworkOptions
 from fuseg_export.pipeline import export_bundle
@@ -28,6 +29,7 @@ from fuseg_export.precision.options import Budget, Precision
 ANY = Budget(miou_drop=1, class_drop=1, agreement=0)
 # Of rendered rooms: statistics and ranges of random weights need no more.
 CALIBRATION, HELD_OUT = range(8), range(8, 12)
+INPUTS = REFERENCE["rgbd"].inputs
 
 
 def make(network: Network) -> None:
@@ -72,8 +74,8 @@ def settle(network: Network, checkpoint: Path) -> None:
             module.momentum = None  # the mean of all frames
     built.train()
     tensors = [
-        [_scaled(frame.arrays[i.name], i.mean, i.std, i.scale) for i in (COLOR, DEPTH)]
-        for frame in render_frames((COLOR, DEPTH), len(CALIBRATION), labelled=False)
+        [_scaled(frame.arrays[i.name], i.mean, i.std, i.scale) for i in INPUTS]
+        for frame in first(rooms(INPUTS, CALIBRATION), len(CALIBRATION))
     ]
     with torch.inference_mode():
         built(*(torch.stack(sensor) for sensor in zip(*tensors, strict=True)))
@@ -89,7 +91,7 @@ def _scaled(
 
 def _rooms(name: str, numbers: range) -> Mapping[str, str]:
     """Rendered rooms as files, by input name."""
-    frames = render_frames((COLOR, DEPTH), numbers.stop, labelled=False)
+    frames = rooms(INPUTS, range(numbers.stop))
     folders = {}
     for number in numbers:
         for sensor, array in frames[number].arrays.items():

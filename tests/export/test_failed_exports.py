@@ -25,8 +25,8 @@ from fuseg.errors import (
     OutputFileError,
 )
 from fuseg_export import write_bundle
-from fuseg_export.frames import rendered
 from fuseg_export.frames.frame_set import FrameSet
+from fuseg_export.frames.rendered import RenderedDataset
 from fuseg_export.outputs import segmentation
 from fuseg_export.passes.cut_tail import cut_tail
 
@@ -48,7 +48,7 @@ def unready_frames(monkeypatch):
     frame = FrameSet(
         {"rgb": np.zeros((6, 8, 3), np.uint8), "depth": np.zeros((6, 8), np.uint16)}
     )
-    monkeypatch.setattr(rendered, "render_frames", lambda *_, **__: [frame])
+    monkeypatch.setattr(RenderedDataset, "__getitem__", lambda *_: frame)
 
 
 FAILURES = {

@@ -260,7 +260,7 @@ def test_the_reference_models_are_listed():
     rgbd = rows["rgbd"]
     assert [i["name"] for i in rgbd["inputs"]] == ["rgb", "depth"]
     assert (rgbd["inputs"][1]["kind"], rgbd["inputs"][1]["width"]) == ("depth", 320)
-    sizes = [p.numel() for p in REFERENCE["rgbd"].build().parameters()]
+    sizes = [p.numel() for p in REFERENCE["rgbd"].network().parameters()]
     assert rgbd["parameters"] == sum(sizes)
     table = CliRunner().invoke(app, ["models"]).stdout
     assert all(name in table for name in REFERENCE)

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from fuseg.errors import ExportError
 from fuseg_export.models import REFERENCE
 from fuseg_export.models.blocks import ConvNorm
+from fuseg_export.models.compose import words_of
 from fuseg_export.models.network import FusionNet
 from fuseg_export.network.outputs import SelectedOutputs
 from fuseg_export.passes.cut_tail import cut_tail
@@ -30,6 +31,8 @@ from fuseg_export.training.__main__ import main
 from fuseg_export.training.data import RenderedFrames, random_batch
 from fuseg_export.training.fake_quantize import FakeQuantize, fake_quantized, ranges_of
 from fuseg_export.training.fx_graph import FoldedConv, traced_graph
+from fuseg_export.training.tasks import rooms as rooms_task
+from fuseg_export.training.tasks.rooms import Rooms
 
 SIZE = (64, 128)  # the coarsest features are 2 x 4, which the pools divide
 LOUD = 300.0
@@ -38,7 +41,7 @@ SETTINGS = {
     "batch": 8,
     "frames": 8,
     "rate": 2e-3,
-    "depth_dropout": 0.0,
+    "dropout": {},
     "seed": 1,
     "network": "planted",
 }
@@ -218,14 +221,7 @@ def test_a_layer_without_a_rule_is_named(layer, named):
 def planted():
     """A network that 8 bits hurt, and rooms: one channel of the first is far louder."""
     rgbd = REFERENCE["rgbd"]
-    inputs = tuple(
-        replace(
-            i,
-            resize=replace(i.resize, height=SIZE[0], width=SIZE[1]),
-        )
-        for i in rgbd.inputs
-    )
-    model = replace(rgbd, inputs=inputs)
+    model = replace(rgbd, words=words_of(("rgb", "depth"), SIZE))
     torch.manual_seed(0)
     network = as_trained(Skipping(classes=10))
     with torch.no_grad():
@@ -234,6 +230,13 @@ def planted():
         network.head.weight[:, 3] /= LOUD
         network.head.weight.mul_(4)
     return model, network, RenderedFrames(*render_many(range(16), *SIZE))
+
+
+def tune(model, network, rooms, settings, folder):
+    """A copy of the network, fine-tuned, and the record of it."""
+    learned = model.inputs, model.classes, model.ignore
+    task = Rooms(*learned, rooms, rooms, size=settings["batch"])
+    return qat.fine_tune(model, copy.deepcopy(network), task, settings, folder)
 
 
 @pytest.fixture
@@ -248,9 +251,7 @@ def test_twenty_steps_bring_the_labels_of_int8_nearer_to_those_of_float(
     planted, tmp_path
 ):
     model, network, rooms = planted
-    tuned, record = qat.fine_tune(
-        model, copy.deepcopy(network), rooms, SETTINGS, tmp_path
-    )
+    tuned, record = tune(*planted, SETTINGS, tmp_path)
     assert record["curve"][-1][0] == 20
     assert list(tuned.state_dict()) == list(network.state_dict())
     found = qat.measure(model, network, tuned, rooms, rooms)
@@ -262,15 +263,12 @@ def test_twenty_steps_bring_the_labels_of_int8_nearer_to_those_of_float(
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(planted, tmp_path, monkeypatch):
-    model, network, rooms = planted
     settings = SETTINGS | {"steps": 5, "batch": 1}
 
-    def tune(folder):
-        return qat.fine_tune(
-            model, copy.deepcopy(network), rooms, settings, tmp_path / folder
-        )[0].state_dict()
+    def run(folder):
+        return tune(*planted, settings, tmp_path / folder)[0].state_dict()
 
-    whole = tune("whole")
+    whole = run("whole")
     monkeypatch.setattr(fit, "SAVE_EVERY_S", 0.0)
     drawn = []
 
@@ -280,11 +278,11 @@ def test_a_stopped_run_goes_on_to_the_same_weights(planted, tmp_path, monkeypatc
             raise KeyboardInterrupt
         return random_batch(*args, **kwargs)
 
-    monkeypatch.setattr(fit, "random_batch", stop_at_the_fourth)
+    monkeypatch.setattr(rooms_task, "random_batch", stop_at_the_fourth)
     with pytest.raises(KeyboardInterrupt):
-        tune("stopped")
-    resumed = tune("stopped")
-    assert len(drawn) == 4 + 2  # an odd step first: each goes on with its own scheme
+        run("stopped")
+    resumed = run("stopped")
+    assert len(drawn) == 4 + 2  # each goes on with its own scheme
     for name, value in whole.items():
         torch.testing.assert_close(resumed[name], value, msg=name)
 

@@ -13,7 +13,7 @@ from fuseg.errors import ArgumentError, InputFileError
 from fuseg_export.frames import frame_set
 from fuseg_export.frames.files import FileDataset
 from fuseg_export.frames.frame_set import first
-from fuseg_export.frames.rendered import as_frame_set, render_frames
+from fuseg_export.frames.rendered import as_frame_set, labelled_rooms, rooms
 from fuseg_export.network.input_options import make_inputs
 from fuseg_export.reference import preprocess
 from fuseg_export.scenes import HELD_OUT_SEEDS, render
@@ -98,11 +98,11 @@ def test_thermal_is_the_brightness_on_the_sensor_s_scale(scene, unit, dtype, low
 
 def test_rendered_rooms_are_those_that_no_training_saw():
     inputs = make_inputs(["c=color:8x8", "d=depth:8x8"], [], {})
-    (frame,) = render_frames(inputs, 1, labelled=True)
+    frame = labelled_rooms(inputs, range(1))[0]
     scene = render(HELD_OUT_SEEDS[0], 480, 640)
     np.testing.assert_array_equal(frame.arrays["c"], scene.color)
     np.testing.assert_array_equal(frame.truth, scene.labels)
-    assert render_frames(inputs, 1, labelled=False)[0].truth is None
+    assert rooms(inputs, range(1))[0].truth is None
 
 
 @pytest.fixture

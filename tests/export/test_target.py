@@ -13,7 +13,7 @@ from torch import nn
 from fuseg.errors import ArgumentError, ExportError, FusegError, InputFileError
 from fuseg.manifest import input_shapes
 from fuseg.manifest.schema import dump
-from fuseg_export.models import REFERENCE
+from fuseg_export.models import REFERENCE, ReferenceModel
 from fuseg_export.network.input_options import describe, make_inputs
 from fuseg_export.network.outputs import SelectedOutputs
 from fuseg_export.network.spec import default_classes, parse_classes, read_spec
@@ -210,6 +210,67 @@ def test_a_reference_model_brings_all_it_needs():
     assert not target.network.training
 
 
+OWN_WORDS = ("sound=audio:400", "rgb=color:8x8")
+OWN_SPEC = {
+    "inputs": {"rgb": {"mean": [0.0] * 3, "missing": {"policy": "substitute"}}},
+    "outputs": {
+        "labels": {"kind": "segmentation", "path": 0},
+        "scene": {"kind": "classes", "path": 1, "classes": ["in", "out"]},
+    },
+    "states": [{"tensor": "memory", "output": 2, "shape": [4, 2, 2]}],
+    "classes": ["floor", "wall"],
+}
+
+
+@pytest.fixture
+def own(monkeypatch):
+    """A reference model of all that a spec file can say, and its scenes."""
+
+    def scenes(_inputs, _numbers):
+        raise NotImplementedError
+
+    model = ReferenceModel(
+        "own", "a family", "a line", nn.Identity, OWN_WORDS, OWN_SPEC, scenes
+    )
+    monkeypatch.setitem(REFERENCE, "own", model)
+    return model
+
+
+@pytest.mark.usefixtures("here")
+def test_a_reference_model_is_a_factory_and_what_anybody_would_write(own, tmp_path):
+    spec = spec_file(tmp_path, OWN_SPEC)
+    theirs = resolve("factories:network", inputs=OWN_WORDS, spec=spec)
+    ours = resolve("own")
+    for key in ("inputs", "records", "order", "outputs", "states", "shapes", "split"):
+        assert getattr(ours, key) == getattr(theirs, key), key
+    assert [r.name for r in ours.outputs] == ["labels", "scene"]
+    assert ours.order == ("sound", "rgb")
+    assert ours.scenes is own.scenes
+    assert theirs.scenes is not own.scenes
+
+
+@pytest.mark.usefixtures("own")
+def test_what_a_reference_model_says_is_changed_key_by_key(tmp_path):
+    changes = {
+        "inputs": {"rgb": {"std": [2.0] * 3}},
+        "outputs": {"scene": {"classes": ["left", "right"]}},
+        "classes": ["a", "b", "c"],
+    }
+    target = resolve("own", spec=spec_file(tmp_path, changes))
+    assert (target.inputs[0].mean, target.inputs[0].std) == ((0.0,) * 3, (2.0,) * 3)
+    assert target.inputs[0].missing.policy == "substitute"
+    labels, scene = target.outputs
+    assert [c.name for c in labels.settings["classes"]] == ["a", "b", "c"]
+    assert (scene.settings["classes"], scene.path) == (["left", "right"], "1")
+
+
+@pytest.mark.usefixtures("own")
+def test_outputs_of_the_command_line_take_the_place_of_a_reference_model_s():
+    (output,) = resolve("own", outputs=["labels=segmentation:3"]).outputs
+    assert output.path == "3"
+    assert [c.name for c in output.settings["classes"]] == ["floor", "wall"]
+
+
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("word", ["factories:network", "factories:Network"])
 def test_a_factory_in_the_working_directory_is_found(word):
@@ -262,7 +323,13 @@ def test_what_is_assumed_of_a_foreign_input_is_said():
 @pytest.mark.parametrize(
     ("word", "error", "sentence"),
     [
-        ("rgbdd", ArgumentError, "must be one of rgbd, rgb, depth, or package.mod"),
+        (
+            "rgbdd",
+            ArgumentError,
+            r"module:factory, got rgbdd: did you mean rgbd\?$",
+        ),
+        ("add-midle", ArgumentError, r"got add-midle: did you mean add-middle\?$"),
+        ("telephone", ArgumentError, r"a reference model, which .*, got telephone\.$"),
         ("a-b:c", ArgumentError, "package.module:factory, got a-b:c"),
         ("nowhere.at:all", ArgumentError, "nowhere.at, which is neither installed"),
         ("factories:nothing", ArgumentError, "has no such nothing"),

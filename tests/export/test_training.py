@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 import torch
 
+from fuseg.errors import ArgumentError
+from fuseg_export.frames.rendered import SMALL_CAMERA
 from fuseg_export.models import REFERENCE
 from fuseg_export.reference import preprocess
 from fuseg_export.scenes import render_many
+from fuseg_export.training import data
 from fuseg_export.training import fit as training
 from fuseg_export.training.data import RenderedFrames, pack, random_batch
 from fuseg_export.training.evaluate import held_out_confusion
+from fuseg_export.training.tasks import rooms
+from fuseg_export.training.tasks.rooms import Rooms
 
 MODEL = REFERENCE["rgbd"]
 SETTINGS = {
@@ -19,7 +24,7 @@ SETTINGS = {
     "batch": 2,
     "frames": 2,
     "rate": 1e-3,
-    "depth_dropout": 0.1,
+    "dropout": {"depth": 0.1},
     "seed": 1,
 }
 
@@ -27,6 +32,17 @@ SETTINGS = {
 @pytest.fixture(scope="module")
 def frames():
     return RenderedFrames(*render_many(range(2), 240, 320))
+
+
+def train(frames, work, **changes):
+    settings = SETTINGS | changes
+    model = REFERENCE["gated-middle"]
+    learned = model.inputs, model.classes, model.ignore
+    dropout = settings["dropout"]
+    task = Rooms(*learned, frames, frames, size=settings["batch"], dropout=dropout)
+    torch.manual_seed(settings["seed"])
+    network = model.network()
+    return network, training.fit(network, task, settings, work)
 
 
 @pytest.mark.parametrize("index", [0, 1])
@@ -40,7 +56,7 @@ def test_a_packed_frame_is_the_definition(frames, index):
 def test_a_batch_is_the_same_for_the_same_seed_and_mirrors_frames_with_labels(frames):
     def batch(seed):
         rng = np.random.default_rng(seed)
-        return random_batch(frames, MODEL.inputs, 4, rng=rng, depth_dropout=0.0)
+        return random_batch(frames, MODEL.inputs, 4, rng=rng, dropout={})
 
     (rgb, _), labels = batch(3)
     (again, _), labels_again = batch(3)
@@ -62,7 +78,9 @@ def test_a_batch_is_the_same_for_the_same_seed_and_mirrors_frames_with_labels(fr
 
 def test_dropped_depth_is_the_fill_everywhere(frames):
     rng = np.random.default_rng(0)
-    (_, depth), _ = random_batch(frames, MODEL.inputs, 2, rng=rng, depth_dropout=1.0)
+    (_, depth), _ = random_batch(
+        frames, MODEL.inputs, 2, rng=rng, dropout={"depth": 1.0}
+    )
     assert (depth == MODEL.inputs[1].fill).all()
 
 
@@ -88,7 +106,7 @@ def test_held_out_counts_compare_truth_at_the_centre_of_each_pixel():
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(frames, tmp_path, monkeypatch):
-    whole, record = training.fit(MODEL, frames, SETTINGS, tmp_path / "whole")
+    whole, record = train(frames, tmp_path / "whole")
 
     monkeypatch.setattr(training, "SAVE_EVERY_S", 0.0)
     drawn = []
@@ -99,10 +117,10 @@ def test_a_stopped_run_goes_on_to_the_same_weights(frames, tmp_path, monkeypatch
             raise KeyboardInterrupt
         return random_batch(*args, **kwargs)
 
-    monkeypatch.setattr(training, "random_batch", stop_at_the_third)
+    monkeypatch.setattr(rooms, "random_batch", stop_at_the_third)
     with pytest.raises(KeyboardInterrupt):
-        training.fit(MODEL, frames, SETTINGS, tmp_path / "stopped")
-    resumed, again = training.fit(MODEL, frames, SETTINGS, tmp_path / "stopped")
+        train(frames, tmp_path / "stopped")
+    resumed, again = train(frames, tmp_path / "stopped")
     assert len(drawn) == 3 + 2  # two steps were not done twice
     assert again["curve"][-1][0] == record["curve"][-1][0] == 4
     for name, value in whole.state_dict().items():
@@ -110,6 +128,59 @@ def test_a_stopped_run_goes_on_to_the_same_weights(frames, tmp_path, monkeypatch
 
 
 def test_a_state_of_other_settings_is_not_taken_up(frames, tmp_path):
-    training.fit(MODEL, frames, SETTINGS, tmp_path)
+    train(frames, tmp_path)
     with pytest.raises(SystemExit, match="give the same settings, or delete"):
-        training.fit(MODEL, frames, SETTINGS | {"seed": 2}, tmp_path)
+        train(frames, tmp_path, seed=2)
+
+
+def test_of_the_inputs_at_most_one_fails_and_each_as_often_as_is_said():
+    small = REFERENCE["three-sensors"]
+    shape = (4, *SMALL_CAMERA)
+    frames = RenderedFrames(
+        np.full((*shape, 3), 99, np.uint8),
+        np.full(shape, 2500, np.uint16),
+        np.zeros(shape, np.uint8),
+        thermal=np.full(shape, 30000, np.uint16),
+    )
+    failed = dict.fromkeys(("rgb", "depth", "thermal"), 0)
+    rng = np.random.default_rng(0)
+    tensors, _ = random_batch(
+        frames, small.inputs, 400, rng=rng, dropout={"rgb": 0.25, "thermal": 0.5}
+    )
+    for pictures in zip(*tensors, strict=True):
+        gone = [
+            spec.name
+            for spec, picture in zip(small.inputs, pictures, strict=True)
+            if (picture == spec.fill).all()
+        ]
+        assert len(gone) <= 1
+        for name in gone:
+            failed[name] += 1
+    assert failed["depth"] == 0
+    assert 70 < failed["rgb"] < 130
+    assert 160 < failed["thermal"] < 240
+
+
+def test_a_sensor_that_was_not_rendered_is_asked_for(frames):
+    inputs = REFERENCE["small-thermal"].inputs
+    with pytest.raises(ArgumentError, match="a thermal sensor for the input thermal"):
+        random_batch(frames, inputs, 1, rng=np.random.default_rng(0), dropout={})
+
+
+def test_frames_are_rendered_once_and_anew_by_an_edited_renderer(tmp_path, monkeypatch):
+    rendered = []
+
+    def render():
+        rendered.append(None)
+        return [np.full(3, len(rendered))]
+
+    def made():
+        return int(data.cached(tmp_path / "frames", "stem", ["part"], render)[0][0])
+
+    assert [made(), made()] == [1, 1]
+    sources = tmp_path / "__init__.py"
+    sources.write_text("")
+    monkeypatch.setattr(data.scenes, "__file__", str(sources))
+    assert [made(), made()] == [2, 2]
+    (tmp_path / "shade.py").write_text("darker = True")
+    assert [made(), made()] == [3, 3]

@@ -9,6 +9,7 @@ from backends.tensorrt.networks import PRECISIONS
 from tensorrt_real.conftest import in_each_precision
 
 from fuseg.manifest import input_shapes
+from fuseg_export.frames.rendered import small_rooms
 from fuseg_export.models import REFERENCE
 from fuseg_export.network.outputs import SelectedOutputs
 from fuseg_export.passes.cut_tail import cut_tail
@@ -16,15 +17,20 @@ from fuseg_export.passes.simplify import simplify
 from fuseg_export.precision.calibrate import calibrate
 from fuseg_export.to_onnx import to_onnx
 
+FULL_SIZE = ["rgb", "depth"]
+SMALL = [name for name, model in REFERENCE.items() if model.scenes is small_rooms]
 
-@pytest.mark.parametrize("name", sorted(REFERENCE.keys() - {"rgbd"}))
+
+@pytest.mark.parametrize(
+    "name", [*FULL_SIZE, *(pytest.param(n, marks=pytest.mark.slow) for n in SMALL)]
+)
 def test_it_builds(name, check_network):
     """With random weights; rgbd is the network that is shipped."""
     torch.manual_seed(0)
     model = REFERENCE[name]
     shapes = input_shapes(model.inputs)
     inputs = {name: torch.randn(shape) for name, shape in shapes.items()}
-    exported = to_onnx(SelectedOutputs(model.build().eval(), [()]), inputs, 17).model
+    exported = to_onnx(SelectedOutputs(model.network().eval(), [()]), inputs, 17).model
     frame = {n: tensor.numpy().astype(np.float32) for n, tensor in inputs.items()}
     network, _ = cut_tail(simplify(exported, frame)[0])
     made = in_each_precision(network, calibrate(network, [frame]))

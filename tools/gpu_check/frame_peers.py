@@ -58,7 +58,7 @@ def pytorch(bundle: Bundle, checkpoint: Path, mode: str, device: str = "cuda") -
     from fuseg_export.network.checkpoint import load_checkpoint
 
     torch.manual_seed(0)
-    network = REFERENCE["rgbd"].build().eval()
+    network = REFERENCE["rgbd"].network().eval()
     load_checkpoint(network, checkpoint)
     dtype = torch.float16 if mode.endswith("float16") else torch.float32
     if dtype == torch.float16:

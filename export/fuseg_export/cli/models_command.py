@@ -51,5 +51,5 @@ def _describe(model: ReferenceModel) -> dict[str, Any]:
             for i in model.inputs
         ],
         "classes": [c.name for c in model.classes],
-        "parameters": sum(p.numel() for p in model.build().parameters()),
+        "parameters": sum(p.numel() for p in model.network().parameters()),
     }

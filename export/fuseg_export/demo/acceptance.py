@@ -76,7 +76,7 @@ def accuracy(bundle: Path, checkpoint: Path, scenes: list[Scene]) -> dict[str, A
     """The bundle and the PyTorch network on the same frames, pixel by pixel."""
     model = REFERENCE["rgbd"]
     torch.set_num_threads(1)  # sums in one order: the same report on every machine
-    network = model.build().eval()
+    network = model.network().eval()
     load_checkpoint(network, checkpoint)
     segmenter = fuseg.load(bundle, threads=1)
     output = segmenter.manifest.label_outputs[0]

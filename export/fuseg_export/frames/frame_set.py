@@ -63,8 +63,14 @@ def first(dataset: Dataset, count: int) -> list[FrameSet]:
 def with_examples(
     frame: FrameSet, number: int, inputs: Sequence[ExportedInput]
 ) -> FrameSet:
-    """A frame set with what frame ``number`` gives to inputs that are no pictures."""
-    others = {entry.record.name: entry.example(number) for entry in inputs}
+    """A frame set with what frame ``number`` gives to inputs that are no pictures.
+
+    What the frame set has of its own stays.
+    """
+    others = {
+        name: frame.others[name] if name in frame.others else entry.example(number)
+        for name, entry in ((entry.record.name, entry) for entry in inputs)
+    }
     tensors = {
         entry.record.tensor: entry.tensor(others[entry.record.name]) for entry in inputs
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,24 @@ from fuseg.manifest import DepthInput, ImageInput
 from fuseg.manifest.units import parse_unit, unit_factor
 
 from ..scenes import HELD_OUT_SEEDS, Scene, render
-from .frame_set import FrameSet
+from .frame_set import Dataset, FrameSet
 
-__all__ = ["CAMERA", "RenderedDataset", "as_frame_set", "render_frames"]
+__all__ = [
+    "CAMERA",
+    "SMALL_CAMERA",
+    "RenderedDataset",
+    "Scenes",
+    "as_frame_set",
+    "labelled_rooms",
+    "rooms",
+    "small_rooms",
+]
+
+# Of a network's pictures, and of numbers: these held-out scenes as they see them.
+Scenes = Callable[[Sequence[ImageInput], range], Dataset]
 
 CAMERA = (480, 640)  # height and width
+SMALL_CAMERA = (96, 128)
 _LARGEST = {"uint8": 255, "uint16": 65535, "float32": 1.0}
 _COLDEST = {"temperature in kelvin": 285.0, "temperature in Celsius": 12.0}
 _WARMTH = 25.0  # kelvin between black and white
@@ -30,28 +44,32 @@ class RenderedDataset:
             distances; thermal the brightness, as if white were warm; a map, too.
         numbers: Which of the held-out rooms.
         labelled: Whether the scenes' classes are the network's.
+        camera: Height and width of the frames.
     """
 
     def __init__(
-        self, inputs: Sequence[ImageInput], numbers: range, *, labelled: bool
+        self,
+        inputs: Sequence[ImageInput],
+        numbers: range,
+        *,
+        labelled: bool,
+        camera: tuple[int, int] = CAMERA,
     ) -> None:
-        self._inputs, self._labelled = inputs, labelled
+        self._inputs, self._labelled, self._camera = inputs, labelled, camera
         self._seeds = HELD_OUT_SEEDS[numbers.start : numbers.stop]
 
     def __len__(self) -> int:
         return len(self._seeds)
 
     def __getitem__(self, number: int) -> FrameSet:
-        scene = render(self._seeds[number], *CAMERA)
+        scene = render(self._seeds[number], *self._camera)
         return as_frame_set(self._inputs, scene, labelled=self._labelled)
 
 
-def render_frames(
-    inputs: Sequence[ImageInput], count: int, *, labelled: bool
-) -> list[FrameSet]:
-    """The first ``count`` rooms of `RenderedDataset`."""
-    dataset = RenderedDataset(inputs, range(count), labelled=labelled)
-    return [dataset[i] for i in range(count)]
+# What a network of whatever else is shown for want of better, and what rooms' own are.
+rooms: Scenes = partial(RenderedDataset, labelled=False)
+labelled_rooms: Scenes = partial(RenderedDataset, labelled=True)
+small_rooms: Scenes = partial(RenderedDataset, labelled=True, camera=SMALL_CAMERA)
 
 
 def as_frame_set(

@@ -16,7 +16,7 @@ from fuseg.errors import ArgumentError
 from fuseg.manifest import ImageInput, Manifest
 
 from ..network.target import Target
-from . import frame_set, rendered
+from . import frame_set
 from .files import FileDataset, FileOptions
 from .frame_set import (
     SEQUENCE,
@@ -27,7 +27,6 @@ from .frame_set import (
     with_examples,
 )
 from .packing import PackedFrame, Packer, Tensors, pack_frames
-from .rendered import RenderedDataset
 
 __all__ = [
     "DataSplit",
@@ -197,7 +196,7 @@ def _collect_pictures(
         )
     if options.truth is not None:
         raise ArgumentError("--truth needs --frames, whose labels it holds.")
-    rooms = rendered.render_frames(target.inputs, wanted, labelled=target.is_reference)
+    rooms = first(target.scenes(target.inputs, range(wanted)), wanted)
     _require_proportions(target.inputs, rooms[0])
     warning = (
         f"verified on {len(rooms)} rendered rooms, which are not what this network was "
@@ -295,10 +294,10 @@ def split(
     """
     warnings: list[str] = []
     known = target.is_reference
-    held_out: Dataset = RenderedDataset(inputs, _HELD_OUT_ROOMS, labelled=known)
+    held_out = target.scenes(inputs, _HELD_OUT_ROOMS)
     if frames is not None:
         held_out = frames
-    to_calibrate: Dataset = RenderedDataset(inputs, _CALIBRATION_ROOMS, labelled=known)
+    to_calibrate = target.scenes(inputs, _CALIBRATION_ROOMS)
     if calibration is not None:
         to_calibrate = calibration
         warnings += calibration.unmatched

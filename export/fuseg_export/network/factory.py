@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,6 @@ def build(word: str) -> tuple[Parts, tuple[str, ...]]:
         ArgumentError: There is no such module or factory, or it needs arguments.
         ExportError: Importing or calling it fails.
     """
-    if word in REFERENCE:
-        return Parts(_ready(REFERENCE[word].build()), {}), ()
     made = _call(word)
     whole, taken_off = unwrapped(made.whole)
     parts = {name: _ready_part(part) for name, part in made.parts.items()}
@@ -104,9 +103,11 @@ def _split(word: str) -> tuple[str, str, str]:
     module, colon, factory = word.partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), factory)):
         hint = _hint(Path(module), factory)
+        near = [] if colon or hint else get_close_matches(word, REFERENCE, 1)
+        end = f": did you mean {near[0]}?" if near else f"{hint}."
         raise ArgumentError(
-            f"the target must be one of {', '.join(REFERENCE)}, or "
-            f"package.module:factory, got {word}{hint}."
+            "the target must be a reference model, which fuseg models lists, or "
+            f"package.module:factory, got {word}{end}"
         )
     return module, colon, factory
 
@@ -134,6 +135,8 @@ def _hint(path: Path, factory: str) -> str:
 
 
 def _find(word: str) -> Callable[[], Any]:
+    if word in REFERENCE:
+        return REFERENCE[word].build
     module_name, _, name = _split(word)
     try:
         module = importlib.import_module(module_name)

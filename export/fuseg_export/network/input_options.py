@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from fuseg.errors import ArgumentError, ManifestError
@@ -17,8 +16,9 @@ from fuseg.manifest import ImageInput
 from fuseg.manifest.inputs import IMAGES
 
 from ..inputs import KINDS
+from .spec import merged_keys
 
-__all__ = ["FIXED", "FORM", "describe", "make_inputs", "override", "require_known"]
+__all__ = ["FIXED", "FORM", "describe", "make_inputs", "require_known"]
 
 FORM = "NAME=KIND:HEIGHTxWIDTH, as in rgb=color:480x640"
 _WORD = re.compile(r"(?P<name>[^=]+)=(?P<kind>[^:]+):(?P<height>\d+)x(?P<width>\d+)")
@@ -100,18 +100,6 @@ def make_inputs(
     return _finish(_merge(drafts, spec), _parse_stacks(stacks, list(drafts)))
 
 
-def override(
-    inputs: Sequence[ImageInput], spec: Mapping[str, Any]
-) -> tuple[ImageInput, ...]:
-    """The same inputs with what ``spec`` says of them, by name.
-
-    Raises:
-        ArgumentError: As for ``make_inputs``.
-    """
-    drafts = {i.name: asdict(i) for i in inputs}
-    return _finish(_merge(drafts, spec), [])
-
-
 def describe(sensor: ImageInput) -> str:
     """One sentence on how an input's frames become its tensor."""
     if sensor.kind == "color":
@@ -177,7 +165,9 @@ def _merge(
                 f"--spec: inputs.{name} must not hold {fixed[0]!r}: --input says the "
                 "name and kind, --stack the tensor, and the frames give the statistics."
             )
-    return {name: _merged(draft, spec.get(name, {})) for name, draft in drafts.items()}
+    return {
+        name: merged_keys(draft, spec.get(name, {})) for name, draft in drafts.items()
+    }
 
 
 def require_known(spec: Mapping[str, Any], names: Sequence[str]) -> None:
@@ -187,16 +177,6 @@ def require_known(spec: Mapping[str, Any], names: Sequence[str]) -> None:
             raise ArgumentError(
                 f"--spec: inputs must name only {', '.join(names)}, got {name}."
             )
-
-
-def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(old)
-    for key, value in new.items():
-        both = isinstance(value, dict) and isinstance(old.get(key), dict)
-        merged[key] = _merged(old[key], value) if both else value
-    if "then" not in new and new.get("policy", "hold") != "hold":
-        merged.pop("then", None)  # what follows hold goes with it
-    return merged
 
 
 def _finish(

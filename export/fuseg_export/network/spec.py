@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,16 @@ from fuseg.errors import ArgumentError, InputFileError, ManifestError
 from fuseg.host.files import read_text
 from fuseg.manifest import Class
 
-__all__ = ["Spec", "default_classes", "make_classes", "parse_classes", "read_spec"]
+__all__ = [
+    "Spec",
+    "default_classes",
+    "make_classes",
+    "make_spec",
+    "merged",
+    "merged_keys",
+    "parse_classes",
+    "read_spec",
+]
 
 _KEYS = ("inputs", "outputs", "states", "classes", "ignore", "split")
 _GOLDEN = 0.618033988749895  # successive hues land in the largest gap
@@ -63,35 +72,68 @@ def read_spec(path: Path) -> Spec:
         InputFileError: The file cannot be read or is not JSON.
         ArgumentError: A key is unknown or repeated, or a value has the wrong type.
     """
-    content = _read_json(path)
+    return make_spec(f"--spec {path}", _read_json(path))
+
+
+def make_spec(what: str, content: Any) -> Spec:
+    """The content of a spec file, checked; see `read_spec`.
+
+    Raises:
+        ArgumentError: As for `read_spec`; the sentence starts with ``what``.
+    """
     if not isinstance(content, dict):
-        raise ArgumentError(f"--spec {path} must hold a JSON object.")
+        raise ArgumentError(f"{what} must hold a JSON object.")
     for key in content:
         if key not in _KEYS:
             raise ArgumentError(
-                f"--spec {path}: {key!r} is unknown; known are {', '.join(_KEYS)}."
+                f"{what}: {key!r} is unknown; known are {', '.join(_KEYS)}."
             )
     inputs, ignore = content.get("inputs", {}), content.get("ignore")
     if not isinstance(inputs, dict):
-        raise ArgumentError(f"--spec {path}: inputs must be an object, by input name.")
+        raise ArgumentError(f"{what}: inputs must be an object, by input name.")
     outputs, states = content.get("outputs", {}), content.get("states", [])
     if not isinstance(outputs, dict):
-        raise ArgumentError(
-            f"--spec {path}: outputs must be an object, by output name."
-        )
+        raise ArgumentError(f"{what}: outputs must be an object, by output name.")
     if not isinstance(states, list):
-        raise ArgumentError(f"--spec {path}: states must be a list of objects.")
+        raise ArgumentError(f"{what}: states must be a list of objects.")
     if "ignore" in content and (type(ignore) is not int or not 0 <= ignore <= 255):
         raise ArgumentError(
-            f"--spec {path}: ignore must be a whole number from 0 to 255, got {ignore}."
+            f"{what}: ignore must be a whole number from 0 to 255, got {ignore}."
         )
     classes = content.get("classes")
     if "classes" in content:
-        classes = make_classes(f"--spec {path}: classes", classes)
+        classes = make_classes(f"{what}: classes", classes)
     split = content.get("split", [])
     if not isinstance(split, list) or not all(isinstance(name, str) for name in split):
-        raise ArgumentError(f"--spec {path}: split must be a list of inputs' names.")
+        raise ArgumentError(f"{what}: split must be a list of inputs' names.")
     return Spec(inputs, outputs, tuple(states), classes, ignore, tuple(split))
+
+
+def merged(own: Spec, said: Spec) -> Spec:
+    """A spec with what another one says in its place.
+
+    Of inputs and outputs objects are merged key by key; states, classes and the split
+    are taken whole.
+    """
+    return Spec(
+        inputs=merged_keys(own.inputs, said.inputs),
+        outputs=merged_keys(own.outputs, said.outputs),
+        states=said.states or own.states,
+        classes=own.classes if said.classes is None else said.classes,
+        ignore=own.ignore if said.ignore is None else said.ignore,
+        split=said.split or own.split,
+    )
+
+
+def merged_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """``old`` with the keys of ``new``; objects in both are merged likewise."""
+    made = dict(old)
+    for key, value in new.items():
+        both = isinstance(value, dict) and isinstance(old.get(key), dict)
+        made[key] = merged_keys(old[key], value) if both else value
+    if "then" not in new and new.get("policy", "hold") != "hold":
+        made.pop("then", None)  # what follows hold goes with it
+    return made
 
 
 def parse_classes(word: str) -> tuple[Class, ...]:

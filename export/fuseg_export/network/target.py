@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import nn
@@ -11,6 +11,7 @@ from torch import nn
 from fuseg.errors import ArgumentError
 from fuseg.manifest import Dimension, ImageInput, Input, TextInput, input_shapes
 
+from ..frames.rendered import Scenes, rooms
 from ..inputs import ExportedInput
 from ..models import REFERENCE
 from ..outputs import OutputRequest
@@ -23,10 +24,10 @@ from ..parts.rules import (
 )
 from ..passes.split import Piece
 from .factory import build, name_of
-from .input_options import describe, override
-from .inputs import Inputs, read_inputs
+from .input_options import describe
+from .inputs import read_inputs
 from .output_options import make_requests
-from .spec import Spec, parse_classes, read_spec
+from .spec import Spec, merged, parse_classes, read_spec
 from .state_options import StateRequest, make_states
 
 __all__ = [
@@ -75,7 +76,7 @@ class Target:
             entry of ``shapes``, then for each state, positionally.
         inputs: Those that are pictures.
         outputs: What the user wants of what the network returns.
-        is_reference: Whether fuseg's synthetic scenes are what it was trained for.
+        is_reference: Whether its scenes are what it was trained for.
         notes: What was assumed of its inputs and classes, a sentence each.
         adapted: What was taken off the network, a sentence each.
         split: The inputs that the spec file gives a graph of their own.
@@ -85,6 +86,7 @@ class Target:
         others: Inputs that are no pictures.
         order: Names of the inputs' tensors in the order of forward's arguments; empty
             for that of ``inputs``.
+        scenes: Frames for whom gives none.
     """
 
     word: str
@@ -101,6 +103,7 @@ class Target:
     pieces: tuple[Piece, ...] = ()
     others: tuple[ExportedInput, ...] = ()
     order: tuple[str, ...] = ()
+    scenes: Scenes = rooms
 
     @property
     def records(self) -> tuple[Input, ...]:
@@ -164,21 +167,17 @@ def resolve(
     notes = []
     if classes is not None and said.classes is not None:
         notes.append(f"took the classes of --classes, and not those of {spec}")
-    if word in REFERENCE:
-        model = REFERENCE[word]
+    model = REFERENCE.get(word)
+    if model is not None:
         if inputs or stacks:
             raise ArgumentError(
                 f"--input and --stack must be absent for {word}: it brings its own "
-                f"inputs, {', '.join(i.name for i in model.inputs)}. Change them with "
-                "--spec."
+                f"inputs, {', '.join(model.given.order)}. Change them with --spec."
             )
-        name = word
-        given = Inputs(override(model.inputs, said.inputs))
-        named = named or model.classes
-        ignore = model.ignore
-    else:
-        name = name_of(word)
-        given, ignore = read_inputs(inputs, stacks, said.inputs), 255
+        inputs, said = model.words, _changed(model.said, said, outputs)
+        named = named or said.classes
+    name = word if model else name_of(word)
+    given = read_inputs(inputs, stacks, said.inputs)
     built, taken_off = build(word)
     parts = built.parts
     if parts and (states or said.states):
@@ -191,7 +190,7 @@ def resolve(
         require_weights(parts, built.whole)
         require_one_size(given.others)
         given = with_siblings(given, pieces, said.inputs)
-    if word not in REFERENCE:
+    if model is None:
         notes += map(describe, given.pictures)
         notes += [note for other in given.others for note in other.notes]
     return Target(
@@ -203,16 +202,26 @@ def resolve(
             outputs,
             said.outputs,
             classes=named,
-            ignore=ignore if said.ignore is None else said.ignore,
+            ignore=255 if said.ignore is None else said.ignore,
             texts=given.texts,
         ),
-        is_reference=word in REFERENCE,
+        is_reference=model is not None,
         adapted=taken_off,
         split=said.split or (),
         states=make_states(states, said.states, given.tensors, given.clocks),
+        scenes=model.scenes if model else rooms,
         notes=tuple(notes),
         parts=parts,
         pieces=pieces,
         others=given.others,
         order=given.tensors,
     )
+
+
+def _changed(own: Spec, said: Spec, outputs: Sequence[str]) -> Spec:
+    """A reference model's own spec, as the user changes it."""
+    if outputs:
+        named = {word.partition("=")[0] for word in outputs}
+        kept = {name: entry for name, entry in own.outputs.items() if name in named}
+        own = replace(own, outputs=kept)
+    return merged(own, said)

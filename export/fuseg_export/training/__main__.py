@@ -9,26 +9,27 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from fuseg.dataset.metrics import iou, miou
 from fuseg.errors import FusegError
 
+from ..frames.rendered import CAMERA, SMALL_CAMERA, labelled_rooms, small_rooms
 from ..models import REFERENCE, ReferenceModel
 from ..network.checkpoint import load_checkpoint
 from ..scenes import HELD_OUT_SEEDS, TRAIN_SEEDS
-from .data import RenderedFrames, frames_of
-from .evaluate import held_out_confusion
+from .data import frames_of
 from .fit import fit
 from .qat import fine_tune, measure
+from .tasks.rooms import Rooms, class_weights
 
-CAMERA = (480, 640)
+# What those that are trained here see of a room: scenes, and the camera's size.
+ROOMS = {labelled_rooms: CAMERA, small_rooms: SMALL_CAMERA}
 STEPS, RATE = 2400, 2e-3
 QAT_STEPS, QAT_RATE = 300, 1e-4
 _WHAT = "a reference model; or frames: only render what all of them are trained on"
+_DROPOUT = "share of frames without an input, as in depth=0.1; once for each input"
 _QAT = "fine-tune a checkpoint with fake quantization, for INT8"
 
 
@@ -36,7 +37,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m fuseg_export.training", description=__doc__
     )
-    parser.add_argument("what", choices=[*REFERENCE, "frames"], help=_WHAT)
+    rooms = [name for name, m in REFERENCE.items() if m.scenes in ROOMS]
+    parser.add_argument("what", choices=[*rooms, "frames"], help=_WHAT)
     parser.add_argument("--qat", action="store_true", help=_QAT)
     parser.add_argument("--checkpoint", type=Path, help="of the model; only for --qat")
     parser.add_argument("--out", type=Path, default=Path("export/checkpoints"))
@@ -46,7 +48,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=3000)
     parser.add_argument("--held-out", type=int, default=200)
     parser.add_argument("--rate", type=float)
-    parser.add_argument("--depth-dropout", type=float, default=0.1)
+    parser.add_argument("--dropout", action="append", type=_share, help=_DROPOUT)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
@@ -60,22 +62,37 @@ def main() -> None:
         args.rate = QAT_RATE if args.qat else RATE
     settings = {
         name: getattr(args, name)
-        for name in ("steps", "batch", "frames", "rate", "depth_dropout", "seed")
+        for name in ("steps", "batch", "frames", "rate", "seed")
     }
+    settings["dropout"] = dict(args.dropout or [("depth", 0.1)])
     torch.set_num_threads(args.threads)
-    train = frames_of(TRAIN_SEEDS[: args.frames], *CAMERA, args.work / "frames")
-    held_out = frames_of(HELD_OUT_SEEDS[: args.held_out], *CAMERA, args.work / "frames")
-    if args.what == "frames":
+    model = None if args.what == "frames" else REFERENCE[args.what]
+    camera = CAMERA if model is None else ROOMS[model.scenes]
+    train = frames_of(TRAIN_SEEDS[: args.frames], *camera, args.work / "frames")
+    test = frames_of(HELD_OUT_SEEDS[: args.held_out], *camera, args.work / "frames")
+    if model is None:
         return
-    model = REFERENCE[args.what]
+    task = Rooms(
+        model.inputs,
+        model.classes,
+        model.ignore,
+        train,
+        test,
+        size=args.batch,
+        dropout=settings["dropout"],
+        weights=class_weights(train, len(model.classes)),
+    )
     if args.qat:
         name = f"{model.name}-qat"
-        network, record = tuned(model, args, settings, train, held_out)
+        network, record = tuned(model, args, settings, task)
     else:
         name = model.name
-        network, record = fit(model, train, settings, args.work / name)
-    record["held_out"] = {"frames": args.held_out, "camera": CAMERA}
-    record["held_out"] |= accuracy(model, network, held_out)
+        torch.manual_seed(args.seed)
+        network = model.network().train()
+        record = fit(network, task, settings, args.work / name)
+    record = {"model": model.name, **record}
+    record["held_out"] = {"frames": args.held_out, "camera": camera}
+    record["held_out"] |= task.evaluate(network)
     record["command"] = f"python -m fuseg_export.training {model.name}"
     if args.qat:
         record["command"] += f" --qat --checkpoint {args.checkpoint}"
@@ -91,20 +108,19 @@ def tuned(
     model: ReferenceModel,
     args: argparse.Namespace,
     settings: dict[str, Any],
-    train: RenderedFrames,
-    held_out: RenderedFrames,
+    task: Rooms,
 ) -> tuple[nn.Module, dict[str, Any]]:
     """A checkpoint's network fine-tuned, and what INT8 was before and is after."""
-    before = model.build()
+    before = model.network()
     try:
         digest = load_checkpoint(before, args.checkpoint).sha256
     except FusegError as err:
         raise SystemExit(str(err)) from err
     settings = settings | {"network": digest}
     network, record = fine_tune(
-        model, copy.deepcopy(before), train, settings, args.work / f"{model.name}-qat"
+        model, copy.deepcopy(before), task, settings, args.work / f"{model.name}-qat"
     )
-    record["int8"] = measure(model, before, network, train, held_out)
+    record["int8"] = measure(model, before, network, task.train, task.test)
     for name, found in record["int8"].items():
         low, high = found["miou_ratio_interval"]
         print(
@@ -115,30 +131,10 @@ def tuned(
     return network, record
 
 
-def accuracy(
-    model: ReferenceModel, network: nn.Module, frames: RenderedFrames
-) -> dict[str, Any]:
-    def counts(without: str | None) -> np.ndarray[Any, np.dtype[np.int64]]:
-        return held_out_confusion(
-            network,
-            model.inputs,
-            frames,
-            classes=len(model.classes),
-            ignore=model.ignore,
-            without=without,
-        )
-
-    full = counts(None)
-    result: dict[str, Any] = {
-        "miou": round(miou(full), 5),
-        "iou": {
-            c.name: round(float(v), 5)
-            for c, v in zip(model.classes, iou(full), strict=True)
-        },
-    }
-    if len(model.inputs) > 1:
-        result["miou_depth_substituted"] = round(miou(counts("depth")), 5)
-    return result
+def _share(word: str) -> tuple[str, float]:
+    """As in ``depth=0.1``."""
+    name, _, share = word.partition("=")
+    return name, float(share)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,42 +15,87 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fuseg.errors import ArgumentError
 from fuseg.manifest import ImageInput, input_shapes
 from fuseg.runtime.inputs import InputAdapter, adapter_of
 
+from .. import scenes
 from ..reference import at_size
 from ..scenes import render_many
 
-__all__ = ["RenderedFrames", "frames_of", "pack", "random_batch"]
+__all__ = ["RenderedFrames", "cached", "frames_of", "pack", "random_batch"]
 
 
 @dataclass(frozen=True)
 class RenderedFrames:
     """``color`` (N, H, W, 3) uint8, ``depth`` (N, H, W) uint16 in mm, ``labels``
-    (N, H, W) uint8."""
+    (N, H, W) uint8; of scenes with more sensors theirs, by the inputs' kinds."""
 
     color: NDArray[np.uint8]
     depth: NDArray[np.uint16]
     labels: NDArray[np.uint8]
+    thermal: NDArray[np.uint16] | None = None
+    range: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    def of(self, spec: ImageInput, index: int) -> NDArray[Any]:
+        """What this input sees of one scene.
+
+        Raises:
+            ArgumentError: These scenes were rendered without such a sensor.
+        """
+        stack: NDArray[Any] | None = getattr(self, spec.kind, None)
+        if stack is None:
+            raise ArgumentError(
+                f"the frames to train on must have a {spec.kind} sensor for the input "
+                f"{spec.name}, got none: render them with one."
+            )
+        frame: NDArray[Any] = stack[index]
+        return frame
+
 
 def frames_of(
-    seeds: Sequence[int], height: int, width: int, cache: Path
+    seeds: Sequence[int], height: int, width: int, folder: Path
 ) -> RenderedFrames:
-    """The rendered scenes of ``seeds``, from the folder ``cache`` if it has them."""
+    """The rooms of ``seeds``, from a folder if it has them; see `cached`."""
     stem = f"{seeds[0]}-{seeds[-1]}-{height}x{width}"
-    paths = [cache / f"{stem}-{part}.npy" for part in ("color", "depth", "labels")]
+
+    def render() -> Sequence[NDArray[Any]]:
+        return render_many(seeds, height, width, workers=os.cpu_count() or 1)
+
+    return RenderedFrames(*cached(folder, stem, ("color", "depth", "labels"), render))
+
+
+def cached(
+    folder: Path,
+    stem: str,
+    parts: Sequence[str],
+    render: Callable[[], Sequence[NDArray[Any]]],
+) -> list[NDArray[Any]]:
+    """Arrays that are rendered once, mapped into memory; a file for each part.
+
+    Args:
+        stem: Says all that ``render`` depends on but the sources of `scenes`, whose
+            digest is in the files' names, too: an edited renderer renders anew.
+    """
+    paths = [folder / f"{stem}-{_digest()}-{part}.npy" for part in parts]
     if not all(path.exists() for path in paths):
-        cache.mkdir(parents=True, exist_ok=True)
-        parts = render_many(seeds, height, width, workers=os.cpu_count() or 1)
-        for path, part in zip(paths, parts, strict=True):
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, array in zip(paths, render(), strict=True):
             unfinished = path.with_suffix(".part.npy")
-            np.save(unfinished, np.asarray(part))
+            np.save(unfinished, np.asarray(array))
             unfinished.replace(path)
-    return RenderedFrames(*(np.load(path, mmap_mode="r") for path in paths))
+    return [np.load(path, mmap_mode="r") for path in paths]
+
+
+def _digest() -> str:
+    """Of the renderer's sources."""
+    found = hashlib.sha256()
+    for path in sorted(Path(scenes.__file__).parent.glob("*.py")):
+        found.update(path.read_bytes())
+    return found.hexdigest()[:12]
 
 
 def pack(spec: ImageInput, frame: NDArray[Any] | None) -> NDArray[np.float32]:
@@ -75,12 +121,13 @@ def random_batch(
     size: int,
     *,
     rng: np.random.Generator,
-    depth_dropout: float,
+    dropout: Mapping[str, float],
 ) -> tuple[list[Tensor], Tensor]:
     """``size`` random frames, each mirrored with probability 1/2.
 
-    With probability ``depth_dropout`` a frame's depth is a substituted one (no reading
-    anywhere), so that the network stays of use when the sensor fails.
+    With the probabilities of ``dropout``, by input name, one of a frame's inputs is a
+    substituted one (no reading anywhere), so that the network stays of use when that
+    sensor fails; of an only input nothing is dropped.
     """
     tensors: list[list[NDArray[np.float32]]] = [[] for _ in inputs]
     labels = []
@@ -88,14 +135,21 @@ def random_batch(
     for index in rng.integers(len(frames), size=size):
         step = -1 if rng.random() < 0.5 else 1
         labels.append(at_size(frames.labels[index], shape)[:, ::step])
-        dropped = len(inputs) > 1 and rng.random() < depth_dropout
+        dropped = _dropped(dropout, rng) if len(inputs) > 1 else None
         for spec, planes in zip(inputs, tensors, strict=True):
-            stack = frames.color if spec.kind == "color" else frames.depth
-            frame = np.ascontiguousarray(stack[index][:, ::step])
-            planes.append(
-                pack(spec, None if dropped and spec.kind == "depth" else frame)
-            )
+            frame = np.ascontiguousarray(frames.of(spec, index)[:, ::step])
+            planes.append(pack(spec, None if spec.name == dropped else frame))
     return (
         [torch.from_numpy(np.stack(planes)) for planes in tensors],
         torch.from_numpy(np.stack(labels)).long(),
     )
+
+
+def _dropped(dropout: Mapping[str, float], rng: np.random.Generator) -> str | None:
+    """The input that fails in a frame, or none: never two at once."""
+    drawn = rng.random()
+    for name, share in dropout.items():
+        drawn -= share
+        if drawn < 0:
+            return name
+    return None

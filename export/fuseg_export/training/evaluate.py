@@ -37,8 +37,9 @@ def held_out_confusion(
     for index in range(len(frames)):
         tensors = []
         for spec in inputs:
-            stack = frames.color if spec.kind == "color" else frames.depth
-            frame = None if spec.name == without else np.ascontiguousarray(stack[index])
+            frame = None
+            if spec.name != without:
+                frame = np.ascontiguousarray(frames.of(spec, index))
             tensors.append(torch.from_numpy(pack(spec, frame)[None]))
         predicted = labels(network(*tensors)[0].numpy())
         truth = at_size(frames.labels[index], predicted.shape)

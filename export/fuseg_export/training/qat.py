@@ -7,8 +7,8 @@ What comes out is an ordinary float checkpoint, to be exported like any other.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from ..to_onnx import to_onnx
 from .data import RenderedFrames, pack
 from .fake_quantize import fake_quantized, ranges_of
 from .fit import fit
+from .tasks.rooms import Batch, Rooms
 
 __all__ = ["fine_tune", "measure"]
 
@@ -47,19 +48,19 @@ _OPSET = 17
 def fine_tune(
     model: ReferenceModel,
     network: nn.Module,
-    train: RenderedFrames,
+    task: Rooms,
     settings: dict[str, Any],
     work: Path,
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Train a network to label alike in INT8; it is taken up again where it stopped.
 
-    The steps take the exporter's schemes in turns, so that one checkpoint serves all.
+    Each step takes one of the exporter's schemes, so that one checkpoint serves all.
     Ranges are those of the network as it comes, and so are the statistics of its
     normalisations; all else is trained, in place.
 
     Args:
         network: Trained, float32.
-        train: The first of which are calibrated on.
+        task: What it was trained on; calibrated on the first of its frames.
         settings: See `fit.fit`; ``network`` must be among them, as a digest.
 
     Raises:
@@ -70,24 +71,45 @@ def fine_tune(
     sensors = len(model.inputs)
     frames = (
         [torch.from_numpy(tensors[i.tensor]) for i in model.inputs]
-        for tensors in _packed(model, train, CALIBRATED_ON)
+        for tensors in _packed(model, task.train, CALIBRATED_ON)
     )
     ranges = ranges_of(network, frames, sensors)
     students = [
         fake_quantized(network, ranges, scheme, sensors) for scheme in _SCHEMES.values()
     ]
+    record = fit(network, _Alike(task, teacher, students), settings, work)
+    return network, record
 
-    def loss_of(step: int, tensors: list[Tensor], labels: Tensor) -> Tensor:
-        scores = students[step % len(students)](*tensors)
+
+@dataclass(frozen=True, eq=False)
+class _Alike:
+    """The teacher's scores from each of its quantized selves; see `fit.Task`.
+
+    The students share the parameters of the network that is trained.
+    """
+
+    task: Rooms
+    teacher: nn.Module
+    students: Sequence[nn.Module]
+
+    def batch(self, rng: np.random.Generator) -> tuple[nn.Module, Batch]:
+        """A batch of the task's, and the student whose turn it is."""
+        found = self.task.batch(rng)
+        return self.students[int(rng.integers(len(self.students)))], found
+
+    def loss(self, _network: nn.Module, batch: tuple[nn.Module, Batch]) -> Tensor:
+        student, (tensors, labels) = batch
+        scores = student(*tensors)
         with torch.no_grad():
-            wanted = teacher(*tensors).log_softmax(1)
+            wanted = self.teacher(*tensors).log_softmax(1)
         apart = F.kl_div(
             scores.log_softmax(1), wanted, reduction="sum", log_target=True
         )
-        truth = F.cross_entropy(scores, labels, ignore_index=model.ignore)
+        truth = F.cross_entropy(scores, labels, ignore_index=self.task.ignore)
         return apart / labels.numel() + TRUTH * truth
 
-    return fit(model, train, settings, work, start=(network, loss_of))
+    def evaluate(self, network: nn.Module) -> dict[str, Any]:
+        return self.task.evaluate(network)
 
 
 def measure(
@@ -147,8 +169,7 @@ def _packed(
     for index in range(min(most, len(frames))):
         tensors = {}
         for spec in model.inputs:
-            stack = frames.color if spec.kind == "color" else frames.depth
-            frame = np.ascontiguousarray(stack[index])
+            frame = np.ascontiguousarray(frames.of(spec, index))
             tensors[spec.tensor] = pack(spec, frame)[None]
         yield tensors
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .blocks import ConvNorm, ResidualBlock
+from ..blocks import ConvNorm, ResidualBlock
 
 __all__ = ["SkipDecoder"]
 

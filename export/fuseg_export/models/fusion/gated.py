@@ -1,18 +1,16 @@
-"""Features of several sensors at one scale -> one feature map."""
+"""The sum of the sensors' features, each behind its own squeeze-excite gate."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .blocks import SqueezeExcite
+from ..blocks import SqueezeExcite
 
-__all__ = ["GatedFusion"]
+__all__ = ["Gated"]
 
 
-class GatedFusion(nn.Module):
-    """Sum of the sensors' features, each behind its own squeeze-excite gate.
-
-    Shapes: one ``(N, C, H, W)`` a sensor, to ``(N, C, H, W)``.
+class Gated(nn.Module):
+    """``g_1(x_1) x_1 + ... + g_n(x_n) x_n``, a gate for each channel of each picture.
 
     Source: Seichter et al., *Efficient RGB-D Semantic Segmentation for Indoor Scene
     Analysis*, 2021, section III-B.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from .blocks import ConvNorm, ResidualBlock
+from ..blocks import ConvNorm, ResidualBlock
 
 __all__ = ["ResidualEncoder"]
 
@@ -27,10 +27,8 @@ class ResidualEncoder(nn.Module):
         self, planes: int, widths: Sequence[int], depths: Sequence[int]
     ) -> None:
         super().__init__()
-        self.stem = nn.Sequential(
-            ConvNorm(planes, widths[0] // 2, stride=2),
-            ConvNorm(widths[0] // 2, widths[0], stride=2),
-        )
+        self.widths = tuple(widths)
+        self.stem = self.stem_of(planes)
         self.stages = nn.ModuleList()
         before = widths[0]
         for i, (width, depth) in enumerate(zip(widths, depths, strict=True)):
@@ -41,9 +39,19 @@ class ResidualEncoder(nn.Module):
             before = width
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        return self.scales(self.stem(x))
+
+    def scales(self, x: Tensor) -> list[Tensor]:
+        """The features of what the stem, or several of them, made."""
         features = []
-        x = self.stem(x)
         for stage in self.stages:
             x = stage(x)
             features.append(x)
         return features
+
+    def stem_of(self, planes: int) -> nn.Sequential:
+        """A new stem like its own, for another sensor."""
+        half = self.widths[0] // 2
+        return nn.Sequential(
+            ConvNorm(planes, half, stride=2), ConvNorm(half, self.widths[0], stride=2)
+        )
