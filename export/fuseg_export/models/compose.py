@@ -12,10 +12,12 @@ from fuseg.errors import ArgumentError
 from fuseg.manifest import Class
 
 from ..frames.rendered import SMALL_CAMERA, Scenes, small_rooms
+from ..parts.records import Parts
 from .closest import closest
 from .fusion import OPERATORS, operator
 from .network import EarlyFusion, FusionNet, LateFusion
 from .reference_model import ReferenceModel
+from .siblings import with_siblings
 
 __all__ = ["POSITIONS", "SENSORS", "compose", "spec_of", "words_of"]
 
@@ -74,6 +76,7 @@ def compose(
     size: tuple[int, int] = SIZE,
     spec: Mapping[str, Any] | None = None,
     scenes: Scenes = small_rooms,
+    siblings: bool = False,
     **sizes: Any,
 ) -> ReferenceModel:
     """Compose a segmentation network of one sensor, or of several that are fused.
@@ -88,6 +91,7 @@ def compose(
         size: Height and width of the network's inputs.
         spec: What differs from `spec_of`, by key.
         scenes: See `ReferenceModel`.
+        siblings: Whether a network of each sensor alone stands by for the others.
         sizes: Of `FusionNet`; ``SMALL`` where nothing is said.
 
     Raises:
@@ -118,9 +122,17 @@ def compose(
             f"{sensors[0]}: there is nothing to fuse it with."
         )
 
-    def build() -> nn.Module:
-        made: nn.Module = network(**{**SMALL, **sizes})
+    sizes = {**SMALL, **sizes}
+
+    def together() -> nn.Module:
+        made: nn.Module = network(**sizes)
         return made
+
+    def alone(sensor: str) -> nn.Module:
+        return FusionNet([SENSORS[sensor].planes], len(classes), **sizes)
+
+    def build() -> nn.Module | Parts:
+        return with_siblings(sensors, together, alone) if siblings else together()
 
     return ReferenceModel(
         name,

@@ -6,23 +6,28 @@ import argparse
 import copy
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
-from fuseg.errors import FusegError
+from fuseg.errors import ArgumentError, FusegError
 
 from ..frames.rendered import CAMERA, SMALL_CAMERA, labelled_rooms, small_rooms
 from ..models import REFERENCE, ReferenceModel
+from ..models.closest import closest
 from ..network.checkpoint import load_checkpoint
+from ..parts.records import Part, Parts
 from ..scenes import HELD_OUT_SEEDS, TRAIN_SEEDS
 from .data import frames_of
+from .evaluate import held_out_labels
 from .fit import fit
 from .qat import fine_tune, measure
-from .tasks.rooms import Rooms, class_weights
+from .tasks.rooms import Rooms
 
 # What those that are trained here see of a room: scenes, and the camera's size.
 ROOMS = {labelled_rooms: CAMERA, small_rooms: SMALL_CAMERA}
@@ -30,6 +35,7 @@ STEPS, RATE = 2400, 2e-3
 QAT_STEPS, QAT_RATE = 300, 1e-4
 _WHAT = "a reference model; or frames: only render what all of them are trained on"
 _DROPOUT = "share of frames without an input, as in depth=0.1; once for each input"
+_PART = "train only this part of the network; the whole is written by a run without"
 _QAT = "fine-tune a checkpoint with fake quantization, for INT8"
 
 
@@ -39,6 +45,7 @@ def main() -> None:
     )
     rooms = [name for name, m in REFERENCE.items() if m.scenes in ROOMS]
     parser.add_argument("what", choices=[*rooms, "frames"], help=_WHAT)
+    parser.add_argument("--part", help=_PART)
     parser.add_argument("--qat", action="store_true", help=_QAT)
     parser.add_argument("--checkpoint", type=Path, help="of the model; only for --qat")
     parser.add_argument("--out", type=Path, default=Path("export/checkpoints"))
@@ -67,41 +74,90 @@ def main() -> None:
     settings["dropout"] = dict(args.dropout or [("depth", 0.1)])
     torch.set_num_threads(args.threads)
     model = None if args.what == "frames" else REFERENCE[args.what]
+    if args.part is not None:
+        parts = {} if model is None else parts_of(model)[1]
+        try:
+            closest("--part", args.part, list(parts))
+        except ArgumentError as err:
+            parser.error(str(err))
     camera = CAMERA if model is None else ROOMS[model.scenes]
     train = frames_of(TRAIN_SEEDS[: args.frames], *camera, args.work / "frames")
     test = frames_of(HELD_OUT_SEEDS[: args.held_out], *camera, args.work / "frames")
     if model is None:
         return
-    task = Rooms(
-        model.inputs,
-        model.classes,
-        model.ignore,
-        train,
-        test,
-        size=args.batch,
-        dropout=settings["dropout"],
-        weights=class_weights(train, len(model.classes)),
-    )
+
+    def task_of(reads: Sequence[str]) -> Rooms:
+        return Rooms(
+            [i for i in model.inputs if i.tensor in reads],
+            model.classes,
+            model.ignore,
+            train,
+            test,
+            size=args.batch,
+            dropout=settings["dropout"],
+        )
+
+    task = task_of([i.tensor for i in model.inputs])
     if args.qat:
         name = f"{model.name}-qat"
         network, record = tuned(model, args, settings, task)
     else:
         name = model.name
         torch.manual_seed(args.seed)
-        network = model.network().train()
-        record = fit(network, task, settings, args.work / name)
-    record = {"model": model.name, **record}
+        network, parts = parts_of(model)
+        record = {"parts": {}}
+        for part, found in parts.items():
+            if args.part in (None, part):
+                record["parts"][part] = fit(
+                    found.module.train(),
+                    task_of(found.reads),
+                    settings,
+                    args.work / name / part,
+                )
+        if args.part is not None:
+            return
+    agreement = round_to_float16(network, task)
+    record = {"model": model.name, **record, "float16_agreement": agreement}
     record["held_out"] = {"frames": args.held_out, "camera": camera}
     record["held_out"] |= task.evaluate(network)
+    if not args.qat:
+        for part, found in parts.items():
+            if found.stands_in_for is not None:
+                alone = task_of(found.reads).evaluate(found.module)
+                record["held_out"][f"miou_{part}"] = alone["miou"]
     record["command"] = f"python -m fuseg_export.training {model.name}"
     if args.qat:
         record["command"] += f" --qat --checkpoint {args.checkpoint}"
     args.out.mkdir(parents=True, exist_ok=True)
     weights = args.out / f"{name}.safetensors"
-    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, weights)
+    state = network.state_dict()
+    save_file({k: stored(v).contiguous() for k, v in state.items()}, weights)
     record["sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
     (args.out / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
     print(f"{name}: held-out mIoU {record['held_out']['miou']:.4f} -> {weights}")
+
+
+def parts_of(model: ReferenceModel) -> tuple[nn.Module, dict[str, Part]]:
+    """A new network with random weights, and what of it is trained by itself."""
+    made = model.build()
+    if isinstance(made, Parts):
+        return made.whole, dict(made.parts)
+    reads = [i.tensor for i in model.inputs]
+    return made, {"net": Part(made, reads, ["scores"])}
+
+
+def stored(value: Tensor) -> Tensor:
+    """As a checkpoint holds it: weights, but not what normalises, in float16."""
+    return value.half() if value.ndim > 1 else value
+
+
+def round_to_float16(network: nn.Module, task: Rooms) -> float:
+    """Give it the weights that are stored; the share of labels that stay the same."""
+    before = np.stack([*held_out_labels(network, task.inputs, task.test)])
+    rounded = {k: stored(v) for k, v in network.state_dict().items()}
+    network.load_state_dict(rounded)
+    after = np.stack([*held_out_labels(network, task.inputs, task.test)])
+    return round(float(np.mean(before == after)), 6)
 
 
 def tuned(
