@@ -9,8 +9,10 @@ import torch
 from fuseg.errors import ArgumentError
 from fuseg_export.frames.rendered import SMALL_CAMERA
 from fuseg_export.models import REFERENCE
+from fuseg_export.models.compose import compose
+from fuseg_export.network.spec import default_classes
 from fuseg_export.reference import preprocess
-from fuseg_export.scenes import render_many
+from fuseg_export.scenes import frame_cache, render_many
 from fuseg_export.training import data
 from fuseg_export.training import fit as training
 from fuseg_export.training.data import RenderedFrames, pack, random_batch
@@ -19,6 +21,7 @@ from fuseg_export.training.tasks import rooms
 from fuseg_export.training.tasks.rooms import Rooms
 
 MODEL = REFERENCE["rgbd"]
+CLASSES = default_classes(3)
 SETTINGS = {
     "steps": 4,
     "batch": 2,
@@ -134,7 +137,7 @@ def test_a_state_of_other_settings_is_not_taken_up(frames, tmp_path):
 
 
 def test_of_the_inputs_at_most_one_fails_and_each_as_often_as_is_said():
-    small = REFERENCE["three-sensors"]
+    small = compose("three", ("rgb", "depth", "thermal"), CLASSES, "add", "middle")
     shape = (4, *SMALL_CAMERA)
     frames = RenderedFrames(
         np.full((*shape, 3), 99, np.uint8),
@@ -162,25 +165,28 @@ def test_of_the_inputs_at_most_one_fails_and_each_as_often_as_is_said():
 
 
 def test_a_sensor_that_was_not_rendered_is_asked_for(frames):
-    inputs = REFERENCE["small-thermal"].inputs
+    inputs = compose("warm", ("thermal",), CLASSES).inputs
     with pytest.raises(ArgumentError, match="a thermal sensor for the input thermal"):
         random_batch(frames, inputs, 1, rng=np.random.default_rng(0), dropout={})
 
 
-def test_frames_are_rendered_once_and_anew_by_an_edited_renderer(tmp_path, monkeypatch):
+def test_rooms_are_rendered_once_for_a_renderer_and_anew_for_another(
+    tmp_path, monkeypatch
+):
     rendered = []
 
-    def render():
-        rendered.append(None)
-        return [np.full(3, len(rendered))]
+    def render(seeds, height, width, **_):
+        rendered.append(seeds)
+        return render_many(seeds, height, width)
+
+    monkeypatch.setattr(data, "render_many", render)
 
     def made():
-        return int(data.cached(tmp_path / "frames", "stem", ["part"], render)[0][0])
+        return data.frames_of(range(2), 24, 32, tmp_path).color
 
-    assert [made(), made()] == [1, 1]
-    sources = tmp_path / "__init__.py"
-    sources.write_text("")
-    monkeypatch.setattr(data.scenes, "__file__", str(sources))
-    assert [made(), made()] == [2, 2]
-    (tmp_path / "shade.py").write_text("darker = True")
-    assert [made(), made()] == [3, 3]
+    first = made()
+    np.testing.assert_array_equal(made(), first)
+    assert len(rendered) == 1
+    monkeypatch.setattr(frame_cache, "sources_digest", lambda: "another renderer's")
+    made()
+    assert len(rendered) == 2

@@ -9,7 +9,7 @@ import math
 
 from torch import Tensor, nn
 
-__all__ = ["EfficientAttention"]
+__all__ = ["EfficientAttention", "TransformerBlock"]
 
 HEADS = 4
 
@@ -47,4 +47,43 @@ class EfficientAttention(nn.Module):
 
     def _of_heads(self, x: Tensor) -> Tensor:
         """``(N, C, H, W)`` to ``(N, heads, C / heads, H * W)``."""
-        return x.reshape(len(x), self.heads, self.size, -1)
+        return x.reshape(x.shape[0], self.heads, self.size, -1)
+
+
+class TransformerBlock(nn.Module):
+    """Multi-head attention to the tokens of another, or the same, sequence; a network.
+
+    Shapes: ``(N, T, C)`` and ``(N, S, C)`` to ``(N, T, C)``.
+
+    Source: Vaswani et al., *Attention Is All You Need*, 2017, section 3, normalised
+    before each part.
+    """
+
+    def __init__(self, channels: int, heads: int = HEADS) -> None:
+        super().__init__()
+        self.heads, self.size = heads, channels // heads
+        self.norm, self.norm_asked = nn.LayerNorm(channels), nn.LayerNorm(channels)
+        self.query, self.key = (nn.Linear(channels, channels) for _ in range(2))
+        self.value, self.out = (nn.Linear(channels, channels) for _ in range(2))
+        self.feed = nn.Sequential(
+            nn.LayerNorm(channels),
+            nn.Linear(channels, 2 * channels),
+            nn.ReLU(),
+            nn.Linear(2 * channels, channels),
+        )
+
+    def forward(self, x: Tensor, asked: Tensor) -> Tensor:
+        asked = self.norm_asked(asked)
+        # Scaled before the product: of attention as it is usually written onnxsim makes
+        # an operator that ONNX Runtime alone has.
+        query = self._of_heads(self.query(self.norm(x)) / math.sqrt(self.size))
+        key = self._of_heads(self.key(asked)).transpose(2, 3)
+        weights = (query @ key).softmax(-1)
+        seen = weights @ self._of_heads(self.value(asked))
+        x = x + self.out(seen.transpose(1, 2).reshape(x.shape))
+        fed: Tensor = x + self.feed(x)
+        return fed
+
+    def _of_heads(self, x: Tensor) -> Tensor:
+        """``(N, T, C)`` to ``(N, heads, T, C / heads)``."""
+        return x.reshape(x.shape[0], -1, self.heads, self.size).transpose(1, 2)

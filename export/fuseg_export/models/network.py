@@ -13,7 +13,14 @@ from .decoders import SkipDecoder
 from .encoders import ResidualEncoder
 from .fusion import operator
 
-__all__ = ["EarlyFusion", "FusionNet", "LateFusion", "upsampled"]
+__all__ = [
+    "Classifier",
+    "EarlyFusion",
+    "EncoderDecoder",
+    "FusionNet",
+    "LateFusion",
+    "upsampled",
+]
 
 
 class FusionNet(nn.Module):
@@ -124,6 +131,46 @@ class LateFusion(nn.Module):
         networks = cast(Sequence[FusionNet], self.networks)
         scores = [n.decode(n.encode(x)) for n, x in zip(networks, sensors, strict=True)]
         return upsampled(self.fusion(*scores), sensors[0])
+
+
+class EncoderDecoder(nn.Module):
+    """Any encoder and any decoder: logits at the size of the first input.
+
+    Args:
+        encoder: Takes a tensor a sensor to features, finest first.
+        decoder: Takes these to one feature map.
+        head: Takes that to scores.
+    """
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.encoder, self.decoder, self.head = encoder, decoder, head
+
+    def forward(self, *sensors: Tensor) -> Tensor:
+        scores = self.head(self.decoder(self.encoder(*sensors)))
+        return upsampled(scores, sensors[0])
+
+
+class Classifier(nn.Module):
+    """Scores of the whole picture, of the mean of an encoder's coarsest features.
+
+    Args:
+        encoder: As of `EncoderDecoder`.
+        channels: Of its coarsest features.
+        classes: Classes to tell apart.
+
+    Shapes: one ``(N, planes[i], H, W)`` a sensor, to logits ``(N, classes)``.
+    """
+
+    def __init__(self, encoder: nn.Module, channels: int, classes: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.mean = nn.AdaptiveAvgPool2d(1)
+        self.head = nn.Linear(channels, classes)
+
+    def forward(self, *sensors: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.mean(self.encoder(*sensors)[-1]).flatten(1))
+        return logits
 
 
 def upsampled(scores: Tensor, like: Tensor) -> Tensor:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,11 +18,11 @@ from fuseg.errors import ArgumentError
 from fuseg.manifest import ImageInput, input_shapes
 from fuseg.runtime.inputs import InputAdapter, adapter_of
 
-from .. import scenes
 from ..reference import at_size
 from ..scenes import render_many
+from ..scenes.frame_cache import cached_arrays
 
-__all__ = ["RenderedFrames", "cached", "frames_of", "pack", "random_batch"]
+__all__ = ["RenderedFrames", "frames_of", "pack", "random_batch"]
 
 
 @dataclass(frozen=True)
@@ -59,43 +58,16 @@ class RenderedFrames:
 def frames_of(
     seeds: Sequence[int], height: int, width: int, folder: Path
 ) -> RenderedFrames:
-    """The rooms of ``seeds``, from a folder if it has them; see `cached`."""
+    """The rooms of ``seeds``, from a folder if it has them; see `cached_arrays`."""
     stem = f"{seeds[0]}-{seeds[-1]}-{height}x{width}"
 
-    def render() -> Sequence[NDArray[Any]]:
-        return render_many(seeds, height, width, workers=os.cpu_count() or 1)
+    parts = ("color", "depth", "labels")
 
-    return RenderedFrames(*cached(folder, stem, ("color", "depth", "labels"), render))
+    def render() -> dict[str, NDArray[Any]]:
+        rendered = render_many(seeds, height, width, workers=os.cpu_count() or 1)
+        return dict(zip(parts, rendered, strict=True))
 
-
-def cached(
-    folder: Path,
-    stem: str,
-    parts: Sequence[str],
-    render: Callable[[], Sequence[NDArray[Any]]],
-) -> list[NDArray[Any]]:
-    """Arrays that are rendered once, mapped into memory; a file for each part.
-
-    Args:
-        stem: Says all that ``render`` depends on but the sources of `scenes`, whose
-            digest is in the files' names, too: an edited renderer renders anew.
-    """
-    paths = [folder / f"{stem}-{_digest()}-{part}.npy" for part in parts]
-    if not all(path.exists() for path in paths):
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, array in zip(paths, render(), strict=True):
-            unfinished = path.with_suffix(".part.npy")
-            np.save(unfinished, np.asarray(array))
-            unfinished.replace(path)
-    return [np.load(path, mmap_mode="r") for path in paths]
-
-
-def _digest() -> str:
-    """Of the renderer's sources."""
-    found = hashlib.sha256()
-    for path in sorted(Path(scenes.__file__).parent.glob("*.py")):
-        found.update(path.read_bytes())
-    return found.hexdigest()[:12]
+    return RenderedFrames(**cached_arrays(folder, stem, parts, render))
 
 
 def pack(spec: ImageInput, frame: NDArray[Any] | None) -> NDArray[np.float32]:

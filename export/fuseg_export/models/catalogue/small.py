@@ -20,7 +20,6 @@ _WHERE = {
 MODELS = (
     compose("small-rgb", ("rgb",), _CLASSES, summary="colour alone"),
     compose("small-depth", ("depth",), _CLASSES, summary="depth alone"),
-    compose("small-thermal", ("thermal",), _CLASSES, summary="thermal alone"),
     *(
         compose(
             f"{name.replace('_', '-')}-{position}",
@@ -32,13 +31,5 @@ MODELS = (
         )
         for name in OPERATORS
         for position in POSITIONS
-    ),
-    compose(
-        "three-sensors",
-        ("rgb", "depth", "thermal"),
-        _CLASSES,
-        "gated",
-        "middle",
-        summary="colour + depth + thermal: gated at every scale",
     ),
 )

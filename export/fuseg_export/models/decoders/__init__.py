@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from .deconv import DeconvDecoder
+from .scores import ScoreDecoder
 from .skip import SkipDecoder
+from .unet import UNetDecoder
 
-__all__ = ["SkipDecoder"]
+__all__ = ["DeconvDecoder", "ScoreDecoder", "SkipDecoder", "UNetDecoder"]

@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+from .atrous import AtrousEncoder
+from .dense import DenseEncoder
+from .recurrent import RecurrentEncoder
 from .residual import ResidualEncoder
+from .transformer import TransformerEncoder
+from .vgg import VggEncoder
 
-__all__ = ["ResidualEncoder"]
+__all__ = [
+    "AtrousEncoder",
+    "DenseEncoder",
+    "RecurrentEncoder",
+    "ResidualEncoder",
+    "TransformerEncoder",
+    "VggEncoder",
+]

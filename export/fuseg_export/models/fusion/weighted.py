@@ -21,6 +21,6 @@ class Weighted(nn.Module):
     def forward(self, *features: Tensor) -> Tensor:
         shares = len(features) * self.logits.softmax(0)
         fused = features[0] * shares[0]
-        for x, share in zip(features[1:], shares[1:], strict=True):
-            fused = fused + x * share
+        for index, x in enumerate(features[1:], start=1):
+            fused = fused + x * shares[index]
         return fused

@@ -1,0 +1,37 @@
+"""Every reference model is exported, with random weights, and labels like torch."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from fuseg_export.frames import frame_set
+from fuseg_export.models import REFERENCE
+from fuseg_export.network.target import NetworkOptions
+from fuseg_export.passes import simplify
+from fuseg_export.pipeline import export_bundle
+
+FULL_SIZE = ("rgbd", "rgb", "depth")  # test_demo and test_pipeline export these
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    """Two frame sets, and without onnxsim, whose process takes longer than all else."""
+    monkeypatch.setattr(frame_set, "STAGE_FRAMES", 2)
+    monkeypatch.setattr(simplify, "_in_child", copy.deepcopy)
+
+
+@pytest.mark.parametrize("name", [n for n in REFERENCE if n not in FULL_SIZE])
+def test_it_becomes_a_bundle_that_labels_like_torch(name, tmp_path):
+    torch.manual_seed(0)
+    weights = REFERENCE[name].network().state_dict()
+    checkpoint, out = tmp_path / "weights.safetensors", tmp_path / "out.fuseg"
+    save_file({k: v.contiguous() for k, v in weights.items()}, checkpoint)
+    report = export_bundle(NetworkOptions(name, checkpoint), out)
+    assert (report.opset, report.exporter) == (17, "torchscript")
+    assert report.warnings == ()
+    found = {entry.name for entry in report.manifest.inputs}
+    assert found == set(REFERENCE[name].given.order)
