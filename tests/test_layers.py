@@ -27,13 +27,16 @@ HEAVY = {"torch", "onnx", "onnx_ir", "onnxsim", "tensorrt", "pycuda", "cv2", "op
 OPEN_TO_EXPORT = {
     *("fuseg", "fuseg.backends", "fuseg.backends.onnxruntime", "fuseg.bundle"),
     "fuseg.backends.tensorrt.network_check",
-    *("fuseg.dataset", "fuseg.dataset.frame_matching", "fuseg.dataset.images"),
+    *("fuseg.dataset", "fuseg.dataset.bootstrap", "fuseg.dataset.frame_matching"),
+    "fuseg.dataset.images",
     *("fuseg.dataset.label_ids", "fuseg.dataset.metrics", "fuseg.dataset.pictures"),
     "fuseg.dataset.sound",
     *("fuseg.errors", "fuseg.host", "fuseg.host.cpu", "fuseg.host.files"),
     *("fuseg.cli.frame_reader", "fuseg.cli.options", "fuseg.cli.printing", "fuseg.ops"),
+    "fuseg.cli.robustness_table",
     *("fuseg.manifest", "fuseg.manifest.graphs", "fuseg.manifest.inputs"),
     *("fuseg.manifest.outputs", "fuseg.manifest.units"),
+    *("fuseg.manifest.schema", "fuseg.robustness"),
     *("fuseg.runtime.inputs", "fuseg.runtime.outputs"),
     *("fuseg.segmenter", "fuseg.text"),
 }

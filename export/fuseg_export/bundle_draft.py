@@ -147,6 +147,10 @@ class BundleDraft:
         inputs = tuple(measured.get(i.name, i) for i in self.manifest.inputs)
         self._change(inputs=inputs)
 
+    def add_robustness(self, card: m.Robustness) -> None:
+        """What the bundle's labels are worth as sensors fail."""
+        self._change(robustness=card)
+
     def add_sample(
         self, frames: Mapping[str, Any], results: Mapping[str, NDArray[Any]]
     ) -> None:

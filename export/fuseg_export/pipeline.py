@@ -13,7 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from fuseg import Segmenter, bundle, load
+from fuseg.errors import ArgumentError
 from fuseg.manifest import Manifest
+from fuseg.robustness import MOST_SENSORS, LabelledFrame, measure, without_hold
 
 from .bundle_draft import BundleDraft
 from .dimensions import at_example
@@ -23,7 +25,7 @@ from .frames.selection import ExportFrames, FrameOptions, collect_frames
 from .graphs import NetworkGraphs, export_graphs
 from .network.checkpoint import load_checkpoint
 from .network.example import Tried, try_network
-from .network.target import NetworkOptions, resolve
+from .network.target import NetworkOptions, Target, resolve
 from .outputs import main_first, truth_size
 from .outputs.base import StageResult
 from .outputs.segmentation import Segmentation
@@ -52,6 +54,10 @@ from .write_bundle import (
 __all__ = ["ExportReport", "Stage", "export_bundle"]
 
 SAMPLES = 2  # frame sets that travel in the bundle
+ROBUSTNESS_FRAMES = 8  # a second each, of a network of a few ms
+
+
+_Opened = Callable[[Mapping[str, Any]], Segmenter]
 
 
 @dataclass(frozen=True)
@@ -106,6 +112,7 @@ def export_bundle(
     frames: FrameOptions = FrameOptions(),  # noqa: B008 - it is frozen
     precision: Precision = FP32,
     check_tensorrt: bool | None = None,
+    robustness: int | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> ExportReport:
     """Make a bundle from a trained checkpoint and prove that it labels alike.
@@ -121,6 +128,8 @@ def export_bundle(
         precision: Which variants to make, calibrated on what, and what they may lose.
         check_tensorrt: Build the variants with NVIDIA's builder, which needs no GPU.
             None: where it is installed.
+        robustness: How many frames with true labels the robustness card is measured
+            on, none for 0. None: `ROBUSTNESS_FRAMES`, where true labels are known.
         progress: Called with what is about to be done.
 
     Raises:
@@ -162,7 +171,7 @@ def export_bundle(
             adapted=adapted,
             paths=tried.paths,
         )
-        with _opened(draft, graphs.stand_ins) as (segmenter, others):
+        with _opened(draft, graphs.stand_ins) as (segmenter, others, opened):
             chosen = chosen.with_truth(draft.manifest)
             progress(f"comparing every stage on {len(chosen.compared)} frames")
             results = _compare(segmenter, others, tried, graphs, chosen)
@@ -171,6 +180,11 @@ def export_bundle(
             for frame in chosen.compared[:SAMPLES]:
                 given = {**frame.given, **texts}
                 draft.add_sample(given, first_results(segmenter, given))
+            labelled = _labelled(draft.manifest, target, chosen, robustness)
+            if labelled:
+                progress(f"measuring robustness on {len(labelled)} frames")
+                gone = opened(without_hold(draft.manifest))
+                draft.add_robustness(measure(gone, labelled))
         if frames.frames or target.is_reference:  # else not this network's sensors
             draft.add_statistics([frame.arrays for frame in chosen.compared])
 
@@ -238,8 +252,9 @@ def _cuts(
 @contextmanager
 def _opened(
     draft: BundleDraft, stand_ins: Sequence[StandIn]
-) -> Iterator[tuple[Segmenter, list[WithoutSensors]]]:
-    """The draft as fuseg itself runs it, and as it runs without sensors."""
+) -> Iterator[tuple[Segmenter, list[WithoutSensors], _Opened]]:
+    """The draft as fuseg itself runs it, as it runs without sensors, and with other
+    policies."""
     with tempfile.TemporaryDirectory(prefix="fuseg-") as folder:
         path = Path(folder, "draft.fuseg")
         digest = bundle.write(path, draft.manifest, draft.members)
@@ -250,7 +265,34 @@ def _opened(
             )
 
         found = opened({})
-        yield found, [WithoutSensors(s, draft.manifest, opened) for s in stand_ins]
+        others = [WithoutSensors(s, draft.manifest, opened) for s in stand_ins]
+        yield found, others, opened
+
+
+def _labelled(
+    manifest: Manifest, target: Target, frames: ExportFrames, count: int | None
+) -> list[LabelledFrame]:
+    """The frames that robustness is measured on; none if it is not to be, or cannot.
+
+    Raises:
+        ArgumentError: It cannot be, and was asked for.
+    """
+    outputs, found = manifest.label_outputs, frames.compared[0].truth is not None
+    if not found or not outputs or outputs[0].classes_from is not None:
+        if count:
+            raise ArgumentError(
+                "--robustness needs true labels of known classes: --frames NAME=PATH "
+                "and --truth PATH."
+            )
+        return []
+    if count is None and len(manifest.sensors) > MOST_SENSORS:
+        return []
+    wanted = ROBUSTNESS_FRAMES if count is None else count
+    return [
+        LabelledFrame(frame.given, frame.truth)
+        for frame in frames.labelled(target, wanted)
+        if frame.truth is not None
+    ]
 
 
 def _compare(

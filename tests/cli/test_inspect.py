@@ -12,6 +12,7 @@ from PIL import Image
 
 from fuseg import manifest
 from fuseg.bundle import Bundle, write
+from fuseg.errors import ManifestError
 from fuseg.manifest import Manifest, Missing
 
 
@@ -156,3 +157,31 @@ def test_nothing_is_overwritten(fuseg, sampled, tmp_path):
         )
     assert [p.name for p in mine.iterdir()] == ["manifest.json"]
     assert (mine / "manifest.json").read_text() == "mine"
+
+
+def test_a_robustness_card_is_shown(fuseg, rgbd):
+    opened = Bundle.open(rgbd.path)
+    half = {"miou": 0.5, "interval": (0.25, 0.75)}
+    card = manifest.Robustness(
+        frames=3,
+        subsets=(
+            manifest.SensorSet(sensors=("rgb", "depth"), **half),
+            manifest.SensorSet(
+                sensors=("rgb",), refused=3, refused_without=("depth",), **half
+            ),
+        ),
+        mean=manifest.Estimate(**half),
+        expected=(manifest.Expectation(p=0.2, **half),),
+    )
+    whole = replace(opened.manifest, robustness=card, files={})
+    write(rgbd.path, whole, {"fp32.onnx": opened.read("fp32.onnx")})
+    assert Bundle.open(rgbd.path).manifest.robustness == card
+    shown = fuseg("inspect", rgbd.path).stdout
+    assert "robustness on 3 frames" in shown
+    assert "rgb: all of 3 frames refused without depth, their mIoU is 0" in shown
+    assert "expected, each failing with p = 0.2" in shown
+    found = fuseg("inspect", rgbd.path, "--json").json["manifest"]["robustness"]
+    assert found["mean"] == {"miou": 0.5, "interval": [0.25, 0.75]}
+    other = replace(card, subsets=(manifest.SensorSet(sensors=("ir",), **half),))
+    with pytest.raises(ManifestError, match="robustness must name sensors, rgb, depth"):
+        replace(whole, robustness=other)

@@ -289,3 +289,33 @@ def test_a_truth_map_without_truth_is_refused(fuseg, rgbd, tmp_path):
             2,
             f"error: {words[0]} needs frames to score: --input and --truth.\n",
         )
+
+
+def test_robustness_is_measured_on_the_frames_that_are_scored(fuseg, scored):
+    done = fuseg(*scored, "--robustness", "--json")
+    assert done.code == 0
+    found = done.json["robustness"]
+    whole, rgb, _ = found["subsets"]
+    assert whole["sensors"] == ["rgb", "depth"]
+    assert whole["miou"] == pytest.approx(done.json["truth"]["miou"], abs=1e-6)
+    assert (rgb["miou"], rgb["refused"], rgb["refused_without"]) == (0, 2, ["depth"])
+    assert found["frames"] == 2
+    words = fuseg(*scored, "--robustness").stdout
+    assert "rgb: all of 2 frames refused without depth, their mIoU is 0" in words
+    assert re.search(r"(?m)^mean of these +0\.\d{4}  0\.\d{4} to 0\.\d{4}$", words)
+    assert re.search(r"(?m)^75% of the pixels lost  mean with one whole +0\.\d", words)
+    assert re.search(r"(?m)^noise high +rgb \+ depth +0\.\d", words)
+    substituted = fuseg(*scored, "--robustness", "--missing", "depth=substitute")
+    assert "rgb: all" not in substituted.stdout
+    assert fuseg(*scored, "--json").json["robustness"] is None
+
+
+def test_a_card_needs_true_labels_and_few_sensors(fuseg, make_bundle, plane_input):
+    five = make_bundle(*(plane_input(name) for name in "abcde")).path
+    done = fuseg("verify", five, "--robustness")
+    assert done.stderr.startswith("error: --robustness needs frames to score: --input")
+    done = fuseg("verify", five, "--robustness", "--input", "a=x", "--truth", "y")
+    assert done.stderr == (
+        "error: --robustness runs every set of sensors: the bundle must have 1 to 4, "
+        "got 5.\n"
+    )

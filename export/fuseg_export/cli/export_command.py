@@ -15,8 +15,9 @@ from fuseg.cli.options import (
     SlopOption,
     TruthMapOption,
 )
-from fuseg.cli.printing import print_json, print_table, say, warn
+from fuseg.cli.printing import plural, print_json, print_table, say, warn
 from fuseg.host.files import write_file
+from fuseg.manifest.schema import dump
 
 from ..frames.files import FileOptions
 from ..frames.selection import FrameOptions
@@ -50,6 +51,7 @@ from .options import (
     OutputOption,
     PrecisionOption,
     ReportOption,
+    RobustnessOption,
     SpecOption,
     SplitOption,
     StackOption,
@@ -86,6 +88,7 @@ def export(
     reference: ReferenceOption = None,
     max_miou_drop: MaxMiouDropOption = None,
     check_tensorrt: CheckTensorrtOption = None,
+    robustness: RobustnessOption = None,
     report: ReportOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -153,6 +156,7 @@ def export(
                 budget=Budget() if max_miou_drop is None else Budget(max_miou_drop),
             ),
             check_tensorrt=check_tensorrt,
+            robustness=robustness,
             progress=progress,
         )
         if report is not None:
@@ -181,6 +185,14 @@ def _show(report: ExportReport) -> None:
         say(line)
     for note in (*report.notes, *remarks(report.variants)):
         say(note)
+    card = report.manifest.robustness
+    if card is not None:
+        frames = plural(card.frames, "frame")
+        say(
+            f"robustness on {frames}: mIoU {card.subsets[0].miou:.4f} with all "
+            f"sensors, {card.mean.miou:.4f} as the mean of their sets; fuseg inspect "
+            "shows all of it"
+        )
     cut = ", ".join(report.tail.removed if report.tail else ()) or "nothing"
     say(f"cut off its end: {cut}   opset {report.opset}")
     say(f"{report.bundle}: {report.bytes:,} bytes, sha256 {report.digest}")
@@ -205,6 +217,7 @@ def _as_json(report: ExportReport) -> dict[str, Any]:
             for stage in report.stages
         ],
         "variants": [as_json(variant) for variant in report.variants],
+        "robustness": dump(report.manifest.robustness),
         "notes": list(report.notes),
         "warnings": list(report.warnings),
     }

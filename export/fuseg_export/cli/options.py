@@ -167,6 +167,16 @@ MaxMiouDropOption = Annotated[
         show_default=str(Budget.miou_drop),
     ),
 ]
+RobustnessOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        metavar="FRAMES",
+        help="How many frames with true labels the bundle's robustness card is "
+        "measured on: every set of sensors, lost pixels and noise. 0 leaves it out.",
+        show_default="8, where true labels are known",
+    ),
+]
 CheckTensorrtOption = Annotated[
     bool | None,
     typer.Option(

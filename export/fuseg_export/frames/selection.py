@@ -114,6 +114,13 @@ class ExportFrames:
             mapped=read.mapped,
         )
 
+    def labelled(self, target: Target, count: int) -> list[FrameSet]:
+        """The first ``count`` frame sets with true labels, or as many as there are."""
+        if self.compared[0].truth is None or count <= len(self.compared):
+            return [f for f in self.compared[:count] if f.truth is not None]
+        dataset = self.frames or target.scenes(target.inputs, range(count))
+        return first(WithExamples(dataset, target.others), count)
+
     def require_scored(self, score: metrics.Score | None) -> None:
         """Refuse the user's truth if nothing could be scored on it.
 

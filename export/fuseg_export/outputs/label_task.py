@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fuseg.dataset import metrics
+from fuseg.dataset.bootstrap import draws, interval
 from fuseg.dataset.metrics import confusion, iou, label_agreement, miou
 from fuseg.manifest import Background, SegmentationOutput
 from fuseg.ops import upsample_argmax
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["LabelTask", "label_names"]
-
-_DRAWS = 1000  # of the bootstrap
-_LEVEL = 95  # per cent, of its interval
 
 
 @dataclass(frozen=True)
@@ -183,12 +181,8 @@ def _interval(
     before: NDArray[np.int64], after: NDArray[np.int64]
 ) -> tuple[float, float]:
     """Draw the frames anew, with replacement, the same for both networks."""
-    random = np.random.default_rng(0)
     drops = []
-    for _ in range(_DRAWS):
-        drawn = random.integers(0, len(before), len(before))
+    for drawn in draws(len(before)):
         if before[drawn].any():  # else none of these frames has a pixel that counts
             drops.append(miou(before[drawn].sum(0)) - miou(after[drawn].sum(0)))
-    tail = (100 - _LEVEL) / 2
-    low, high = np.percentile(drops, (tail, 100 - tail))
-    return float(low), float(high)
+    return interval(drops)

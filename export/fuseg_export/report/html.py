@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from fuseg.cli.printing import plural
+from fuseg.cli.robustness_table import refusals, spoilt_rows, subset_rows
 from fuseg.host import cpu
 from fuseg.manifest import image_inputs
 
@@ -61,6 +62,7 @@ def as_html(report: ExportReport) -> str:
         _section("Stages", _table(*stage_rows(report.stages))),
         _section("Variants", _table(*variant_rows(report.variants))),
         _classes(report),
+        _robustness(report),
         _frames(report),
         _list("Warnings", report.warnings),
         _list("Notes", [*report.notes, *remarks(report.variants)]),
@@ -120,6 +122,18 @@ def _classes(report: ExportReport) -> str:
     lines = "".join(f"<p>{html.escape(line)}</p>\n" for line in score_words(report))
     return _section(
         "IoU of each class", lines + _table(headings, colored, escaped=True)
+    )
+
+
+def _robustness(report: ExportReport) -> str:
+    card = report.manifest.robustness
+    if card is None:
+        return ""
+    lines = "".join(f"<p>{html.escape(line)}</p>\n" for line in refusals(card))
+    details = f"<details><summary>spoilt frames</summary>{_table(*spoilt_rows(card))}"
+    return _section(
+        f"Robustness on {plural(card.frames, 'frame')}",
+        f"{_table(*subset_rows(card))}{lines}{details}</details>\n",
     )
 
 

@@ -15,6 +15,7 @@ from ..dataset.images import read_frame
 from ..dataset.sound import read_wav
 from ..errors import ArgumentError, FrameError, FusegError, InputFileError
 from ..manifest import AudioInput, Manifest, SensorInput
+from ..runtime.policies import without_hold
 from ..runtime.results import Segmentation
 from ..segmenter import Segmenter
 from .printing import warn
@@ -249,12 +250,7 @@ def one_by_one(
     Raises:
         ArgumentError: as `policies`.
     """
-    held: dict[str, dict[str, str]] = {
-        entry.name: {"policy": str(entry.missing.then)}
-        for entry in manifest.sensors
-        if entry.missing.then is not None
-    }
-    return held | policies(words)
+    return without_hold(manifest) | policies(words)
 
 
 def policies(words: Sequence[str] | None) -> dict[str, dict[str, str]]:

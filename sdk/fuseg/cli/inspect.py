@@ -16,6 +16,7 @@ from .extract import extract as write_out
 from .extract import inputs_of
 from .options import BundleArgument, JsonOption
 from .printing import plural, print_json, print_table, say
+from .robustness_table import show_robustness
 
 _LISTED = 5  # entries of a list; --json has all
 
@@ -66,6 +67,9 @@ def inspect(
         _show_output(output, manifest)
     for variant in manifest.variants:
         _show_variant(variant, manifest)
+    if manifest.robustness is not None:
+        say()
+        show_robustness(manifest.robustness)
     say(f"\n{plural(len(manifest.samples), 'sample frame')} for fuseg verify")
     for key, value in sorted(manifest.provenance.items()):
         say(f"{key}: {_brief(value)}")

@@ -5,23 +5,22 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from ..bundle import Bundle
 from ..bundle.signing import require_trusted
 from ..dataset import metrics
-from ..dataset.frame_matching import FrameFiles, MatchedFrames
 from ..dataset.label_ids import TruthReader
-from ..errors import ArgumentError, BackendError, ShapeError
-from ..manifest import SegmentationOutput
+from ..errors import ArgumentError, BackendError
+from ..manifest import Robustness
+from ..manifest.schema import dump
+from ..robustness import measure, require_few
 from ..segmenter import Segmenter
 from ..selection.load_options import LoadOptions
 from .frame_reader import (
     FrameReader,
     assignments,
     hertz,
-    label,
     match_files,
     nothing_matches,
     one_by_one,
@@ -31,6 +30,7 @@ from .frame_reader import (
     texts_of,
     unmatched_json,
 )
+from .labelled_frames import TRUTH, LabelledFrames, labels_of
 from .options import (
     BackendOption,
     BundleArgument,
@@ -53,10 +53,9 @@ from .options import (
     VariantOption,
     require_device,
 )
-from .printing import plural, print_json, print_table, progress, report, say, warn
+from .printing import plural, print_json, print_table, report, say, warn
 from .replay_samples import FP32_AGREEMENT, LABEL_AGREEMENT, ReplayedSample, replay
-
-_TRUTH = "--truth"  # beside the inputs' names, which are identifiers
+from .robustness_table import show_robustness
 
 
 def verify(
@@ -92,6 +91,14 @@ def verify(
         float | None,
         typer.Option(min=0.0, max=1.0, help="mIoU that must be reached."),
     ] = None,
+    robustness: Annotated[
+        bool,
+        typer.Option(
+            "--robustness",
+            help="Also score every set of sensors, the others being gone, and frames "
+            "with lost pixels and noise.",
+        ),
+    ] = False,
     threads: ThreadsOption = None,
     no_spinning: NoSpinningOption = False,
     backend: BackendOption = "auto",
@@ -123,6 +130,7 @@ def verify(
         "--match": None if match == "name" else match,
         "--slop": slop,
         "--reference": reference,
+        "--robustness": robustness or None,
     }
     for option, value in of_frames.items():
         if truth is None and value not in (None, []):
@@ -132,9 +140,11 @@ def verify(
     if trust is not None:
         require_trusted(opened, trust)
     if truth is not None:
-        output = _labels_of(opened)
+        output = labels_of(opened)
         classes = opened.manifest.classes_of(output)
         read_truth = TruthReader(classes, output.ignore, truth_map)
+    if robustness:
+        require_few(opened.manifest, "--robustness")
     samples = replay(
         opened,
         backend,
@@ -145,7 +155,7 @@ def verify(
         min_agreement,
         trusted=trust is not None,
     )
-    score = scores = segmenter = None
+    score = scores = segmenter = card = None
     refusals = []
     unscored = "no frame has a labelled pixel."
     if truth is not None:
@@ -171,7 +181,7 @@ def verify(
     if truth is not None and segmenter is not None:
         require_names(segmenter.manifest, sources)
         matched = match_files(
-            {**sources, _TRUTH: truth}, match, slop, reference, policies(missing)
+            {**sources, TRUTH: truth}, match, slop, reference, policies(missing)
         )
         report_unmatched(matched)
         if not matched.frames:
@@ -179,7 +189,12 @@ def verify(
         planes = assignments("--plane", plane)
         texts = texts_of(text)
         reader = FrameReader(opened.manifest, orders, planes, hertz(rate), texts)
-        score = _score(segmenter, matched, reader, read_truth)
+        frames = LabelledFrames(matched, reader, read_truth)
+        score = frames.score(segmenter)
+        if robustness and score.miou is not None:
+            card = measure(
+                segmenter, frames.for_robustness(), units=units, channels=orders
+            )
         scores = {"frames": len(matched.frames), **asdict(score)}
         scores["unmatched"] = unmatched_json(matched)
 
@@ -195,10 +210,11 @@ def verify(
                 "min_miou": min_miou,
                 "samples": [asdict(sample) for sample in samples],
                 "truth": scores,
+                "robustness": None if card is None else dump(card),
             }
         )
     else:
-        _show(samples, score, 0 if scores is None else scores["frames"])
+        _show(samples, score, 0 if scores is None else scores["frames"], card)
     if score is not None:
         for sentence in score.warnings:
             warn(sentence)
@@ -206,49 +222,6 @@ def verify(
         report("failed", failure)
     if failures:
         raise typer.Exit(1)
-
-
-def _labels_of(bundle: Bundle) -> SegmentationOutput:
-    """The output that true labels are compared with.
-
-    Raises:
-        ArgumentError: The bundle gives no labels.
-    """
-    outputs = bundle.manifest.label_outputs
-    if not outputs:
-        names = ", ".join(output.name for output in bundle.manifest.outputs)
-        raise ArgumentError(
-            f"--truth must be left out: this bundle gives {names} and no labels."
-        )
-    return outputs[0]
-
-
-def _score(
-    segmenter: Segmenter,
-    matched: MatchedFrames,
-    read: FrameReader,
-    read_truth: TruthReader,
-) -> metrics.Score:
-    output = segmenter.manifest.label_outputs[0]
-    classes = segmenter.manifest.classes_of(output)
-    count, ignored = len(classes), 0
-    table = np.zeros((count, count), np.int64)
-    for frame in progress(matched.frames, what="scoring", total=len(matched.frames)):
-        files = dict(frame.files)
-        path = files.pop(_TRUTH)
-        given = FrameFiles(frame.key, files)
-        labels = label(segmenter, given, read(given)).labels
-        expected = read_truth(path)
-        if expected.shape != labels.shape:
-            raise ShapeError(
-                f"{path} must have the camera's size {labels.shape}, "
-                f"got {expected.shape}."
-            )
-        table += metrics.confusion(expected, labels, count, output.ignore)
-        ignored += int(np.count_nonzero(expected == output.ignore))
-    names = [entry.name for entry in classes]
-    mapped = read_truth.mapped
-    return metrics.score(table, ignored, names, output.ignore, mapped=mapped)
 
 
 def _failures(
@@ -277,7 +250,10 @@ def _failures(
 
 
 def _show(
-    samples: list[ReplayedSample], score: metrics.Score | None, frames: int
+    samples: list[ReplayedSample],
+    score: metrics.Score | None,
+    frames: int,
+    card: Robustness | None,
 ) -> None:
     for sample in samples:
         say(sample.words)
@@ -290,3 +266,6 @@ def _show(
     print_table(("class", "IoU"), rows, right=("IoU",), title=plural(frames, "frame"))
     for line in score.words:
         say(line)
+    if card is not None:
+        say()
+        show_robustness(card)

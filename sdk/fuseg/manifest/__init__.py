@@ -38,6 +38,14 @@ from .outputs import (
     TokensOutput,
     Upsample,
 )
+from .robustness import (
+    Estimate,
+    Expectation,
+    LostPixels,
+    Noise,
+    Robustness,
+    SensorSet,
+)
 from .statistics import Statistics
 from .tensors import Dimension, Tensor
 from .variants import File, Sample, Variant, Verification
@@ -54,21 +62,27 @@ __all__ = [
     "DepthInput",
     "Dimension",
     "EmbeddingOutput",
+    "Estimate",
+    "Expectation",
     "File",
     "Graph",
     "ImageInput",
     "Input",
     "LogMel",
+    "LostPixels",
     "Manifest",
     "Missing",
     "Network",
+    "Noise",
     "Output",
     "PlaneInput",
     "PlaneOutput",
     "Resize",
+    "Robustness",
     "Sample",
     "SegmentationOutput",
     "SensorInput",
+    "SensorSet",
     "State",
     "Statistics",
     "Tail",

@@ -25,6 +25,7 @@ from .outputs import (
     prompt_classes,
     tensors_of,
 )
+from .robustness import Robustness
 from .schema import Record, dump, require, require_unique, spell
 from .tensors import Dimension, Tensor
 from .texts import require_output_of_texts, require_texts
@@ -56,6 +57,7 @@ class Manifest(Record):
         dimensions: By name, sizes of tensors that may change while the bundle runs.
         states: Tensors that are handed on from frame to frame.
         samples: Frame sets, and the results they must give.
+        robustness: How much of the mIoU stays as sensors fail, by the fp32 variant.
         provenance: What the bundle was made of, and how; for people.
         files: By member name, exactly the files that the other parts name; empty until
             the bundle is written.
@@ -72,6 +74,7 @@ class Manifest(Record):
     dimensions: dict[str, Dimension] = field(default_factory=dict)
     states: tuple[State, ...] = ()
     samples: tuple[Sample, ...] = ()
+    robustness: Robustness | None = None
     provenance: dict[str, bool | int | float | str | tuple[str, ...]] = field(
         default_factory=dict
     )
@@ -217,6 +220,7 @@ class Manifest(Record):
         self._check_siblings()
         self._check_networks()
         self._check_members()
+        self._check_robustness()
 
     def _check_inputs(self) -> None:
         first = next(iter(image_inputs(self.sensors)), None)
@@ -300,6 +304,16 @@ class Manifest(Record):
             raise ManifestError(
                 f"files must list only what some part names, got {member[:80]!r}."
             )
+
+    def _check_robustness(self) -> None:
+        known = [sensor.name for sensor in self.sensors]
+        for found in () if self.robustness is None else self.robustness.sets:
+            for name in (*found.sensors, *found.refused_without):
+                require(
+                    name in known,
+                    f"robustness must name sensors, {', '.join(known)}, got "
+                    f"{name[:80]!r}.",
+                )
 
 
 def _require_format(value: Any, *, written: bool = False) -> None:

@@ -47,6 +47,18 @@ def in_force(manifest: Manifest, changes: Changes | None, *, hold: bool) -> Mani
     return manifest if inputs == manifest.inputs else replace(manifest, inputs=inputs)
 
 
+def without_hold(manifest: Manifest) -> dict[str, dict[str, Any]]:
+    """The changes by which no input holds a frame: what is held follows its ``then``.
+
+    Unlike ``hold=False`` of `fuseg.load` it leaves states as they are.
+    """
+    return {
+        entry.name: {"policy": entry.missing.then}
+        for entry in manifest.sensors
+        if entry.missing.then is not None
+    }
+
+
 def require_mapping(argument: str, value: object, example: str) -> Mapping[Any, Any]:
     """Refuse an argument of `fuseg.load` that is no mapping."""
     if isinstance(value, Mapping):
