@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import copy
 
+import onnx
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from fuseg.bundle import Bundle
 from fuseg_export.frames import frame_set
 from fuseg_export.models import REFERENCE
+from fuseg_export.models.cost import cost_of
 from fuseg_export.network.target import NetworkOptions
 from fuseg_export.passes import simplify
+from fuseg_export.passes.rewrite import read
+from fuseg_export.passes.split import multiply_adds
 from fuseg_export.pipeline import export_bundle
 
 FULL_SIZE = ("rgbd", "rgb", "depth")  # test_demo and test_pipeline export these
@@ -35,3 +40,14 @@ def test_it_becomes_a_bundle_that_labels_like_torch(name, tmp_path):
     assert report.warnings == ()
     found = {entry.name for entry in report.manifest.inputs}
     assert found == set(REFERENCE[name].given.order)
+    if len(report.manifest.graphs) == 1:  # parts may be counted twice, as stand-ins
+        counted = cost_of(REFERENCE[name]).multiply_adds
+        assert counted == pytest.approx(multiply_adds_of(out), rel=0.01)
+
+
+def multiply_adds_of(out):
+    """Those of the bundle's network, counted in its graph."""
+    bundle = Bundle.open(out)
+    graph = bundle.manifest.graphs[0]
+    model = onnx.load_from_string(bundle.read(graph.networks["fp32"].file))
+    return sum(map(multiply_adds, read(model).graph))

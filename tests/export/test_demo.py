@@ -12,6 +12,7 @@ from PIL import Image
 
 from fuseg.errors import InputFileError, OutputFileError
 from fuseg_export.demo import command
+from fuseg_export.models import shipped
 from fuseg_export.scenes import TRAIN_SEEDS, render
 
 KEYS = [f"{number:04}" for number in range(8)]
@@ -97,7 +98,7 @@ def test_frames_of_the_users_own_are_never_overwritten(tmp_path, name):
 
 def test_without_the_weights_it_says_where_they_are(monkeypatch, tmp_path):
     monkeypatch.setattr(
-        command, "__file__", str(tmp_path / "fuseg_export" / "demo" / "command.py")
+        shipped, "__file__", str(tmp_path / "fuseg_export" / "models" / "shipped.py")
     )
     with pytest.raises(InputFileError, match=r"rgbd\.safetensors is missing"):
         command.shipped_checkpoint()

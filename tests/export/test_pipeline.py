@@ -260,7 +260,20 @@ def test_the_reference_models_are_listed():
     rgbd = rows["rgbd"]
     assert [i["name"] for i in rgbd["inputs"]] == ["rgb", "depth"]
     assert (rgbd["inputs"][1]["kind"], rgbd["inputs"][1]["width"]) == ("depth", 320)
+    assert rgbd["outputs"] == [{"name": "labels", "kind": "segmentation"}]
     sizes = [p.numel() for p in REFERENCE["rgbd"].network().parameters()]
     assert rgbd["parameters"] == sum(sizes)
-    table = CliRunner().invoke(app, ["models"]).stdout
-    assert all(name in table for name in REFERENCE)
+    assert rgbd["weights"]
+    assert not rows["add-early"]["weights"]
+
+
+def test_reference_models_of_one_family_are_listed():
+    table = CliRunner().invoke(app, ["models", "--family", "classical"]).stdout
+    own = {name for name, m in REFERENCE.items() if m.family == "classical"}
+    assert {line.split()[0] for line in table.splitlines() if line[:1].islower()} == {
+        "name",
+        *own,
+    }
+    done = CliRunner().invoke(app, ["models", "--family", "clasical"])
+    assert done.exit_code == 2
+    assert "got 'clasical': did you mean classical?" in done.stderr

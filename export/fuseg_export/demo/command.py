@@ -26,6 +26,7 @@ from fuseg.host.files import write_file
 from fuseg.manifest import SegmentationOutput
 
 from ..frames.rendered import CAMERA
+from ..models.shipped import shipped_weights
 from ..network.target import NetworkOptions
 from ..pipeline import export_bundle
 from ..scenes import HELD_OUT_SEEDS, Scene, render
@@ -164,16 +165,13 @@ def shipped_checkpoint() -> Path:
     Raises:
         InputFileError: They are neither in this package nor beside it in a checkout.
     """
-    package = Path(__file__).parents[1]
-    for folder in (package, package.parent):
-        file = folder / "checkpoints" / "rgbd.safetensors"
-        if file.is_file():
-            return file
-    raise InputFileError(
-        f"{package / 'checkpoints' / 'rgbd.safetensors'} is missing from this "
-        "installation: it is in fuseg's wheel, and in its source under "
-        "export/checkpoints."
-    )
+    file = shipped_weights("rgbd")
+    if file is None:
+        raise InputFileError(
+            "rgbd.safetensors is missing from this installation: it is in fuseg's "
+            "wheel, and in its source under export/checkpoints."
+        )
+    return file
 
 
 def _claim(out: Path) -> None:

@@ -31,6 +31,7 @@ __all__ = [
     "cut_out",
     "find_cut",
     "find_cuts",
+    "multiply_adds",
     "one_piece",
     "with_encoder",
 ]
@@ -195,7 +196,7 @@ def find_cut(network: onnx.ModelProto, tensor: str) -> Cut:
                 ready = value.is_graph_output()
                 chosen = value if ready else _smaller(value, sources)
                 crossing[chosen.name or ""] = None
-    costs = {node: _multiply_adds(node) for node in graph}
+    costs = {node: multiply_adds(node) for node in graph}
     alone = sum(cost for n, cost in costs.items() if sources[n.outputs[0]] == own)
     share = alone / max(1, sum(costs.values()))
     if share < _LEAST_SHARE or share == 1 or not (crossing or results):
@@ -258,7 +259,7 @@ def _smaller(value: ir.Value, sources: dict[ir.Value, frozenset[str]]) -> ir.Val
     return value
 
 
-def _multiply_adds(node: ir.Node) -> int:
+def multiply_adds(node: ir.Node) -> int:
     """Of a convolution, a product of matrices, a recurrent layer; 0 for all else."""
     if node.op_type in _RECURRENT:
         steps, batch, _ = static_shape(node.inputs[0]) or (0, 0, 0)
