@@ -155,6 +155,10 @@ PLAIN = {
         ["--output", "seen=segmentation:out", "--output", "aux=tensor:aux"],
         lambda of: [o.name for o in of.outputs] == ["seen", "aux"],
     ),
+    "--robustness": (
+        [*FRAMES, "--truth", "truth", "--robustness", "2"],
+        lambda of: of.robustness is not None and of.robustness.frames == 2,
+    ),
     "--precision": (["--precision", "fp16"], lambda of: len(of.variants) == 2),
 }
 
@@ -164,7 +168,7 @@ class Outcome:
         self.report, self.outputs = report, manifest.outputs
         self.output = self.outputs[0]
         self.names = [entry.name for entry in self.output.classes]
-        self.graphs = manifest.graphs
+        self.graphs, self.robustness = manifest.graphs, manifest.robustness
         networks = self.graphs[-1].networks
         self.variants = [(name, n.opset) for name, n in networks.items()]
 
@@ -209,6 +213,7 @@ def test_the_budget_is_what_the_user_says(monkeypatch, words, drop):
 ALONE = "needs --precision fp16, int8 or auto"
 REFUSED = [
     ("--truth", ["--truth", "truth"], "--truth needs --frames"),
+    ("--robustness", ["--robustness", "4"], "--robustness needs true labels"),
     ("--truth", [*FRAMES, "--truth", "nope"], "--truth: there is no file nope"),
     ("--truth", [*FRAMES, "--truth", "ids"], "--truth-map FILE"),
     ("--truth-map", [*FRAMES, "--truth-map", "ids.txt"], "--truth-map needs --truth"),
