@@ -126,7 +126,9 @@ def export_graphs(
     for index, output in enumerate(outputs):
         cut, after[index] = output.cut(cut, places[index])
     _require_bounded(cut)
-    stages = {"onnx": first}
+    stages = {}
+    if not_simplified is not None or _is_readable(first, outputs, places):
+        stages["onnx"] = first
     if not_simplified is None:
         stages["simplified"] = simplified
     if any(output.is_cut for output in after):
@@ -156,6 +158,21 @@ def export_graphs(
         pieces=() if trial is None else _pieces(trial, cut, made, stand_ins),
         sizes={size.dimension: size.sizes[0] for size in tried.others},
     )
+
+
+def _is_readable(
+    graph: onnx.ModelProto, outputs: Sequence[ExportedOutput], places: Sequence[int]
+) -> bool:
+    """Whether a graph has the sizes that its results are made with.
+
+    As torch exports paddings, only simplifying computes what follows them.
+    """
+    try:
+        for output, place in zip(outputs, places, strict=True):
+            output.followed([graph], place)
+    except ExportError:
+        return False
+    return True
 
 
 def _pieces(

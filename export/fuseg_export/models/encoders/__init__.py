@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .atrous import AtrousEncoder
 from .dense import DenseEncoder
+from .efficientnet import EfficientNetLite0
 from .recurrent import RecurrentEncoder
 from .residual import ResidualEncoder
 from .transformer import TransformerEncoder
@@ -12,6 +13,7 @@ from .vgg import VggEncoder
 __all__ = [
     "AtrousEncoder",
     "DenseEncoder",
+    "EfficientNetLite0",
     "RecurrentEncoder",
     "ResidualEncoder",
     "TransformerEncoder",
