@@ -129,7 +129,7 @@ def composed(sensors=("rgb", "depth"), classes=5, fusion="gated", position="midd
     ("said", "words"),
     [
         ({"sensors": ("rgb", "lidar")}, ["a sensor that has an encoder", "'lidar'"]),
-        ({"sensors": ()}, ["one or more of rgb, depth, thermal, got none"]),
+        ({"sensors": ()}, ["one or more of rgb, depth, thermal, range, got none"]),
         ({"sensors": ("rgb", "rgb")}, ["named once, got rgb twice"]),
         ({"classes": 0}, ["classes of mine must be one or more", "got none"]),
         ({"fusion": "gatd"}, ["'gatd': did you mean gated?"]),

@@ -50,6 +50,7 @@ SENSORS = {
     "thermal": Sensor(
         "thermal", 1, {"unit": "0.01K", "scale": 0.01, "mean": [295.0], "std": [8.0]}
     ),
+    "range": Sensor("range", 1, {"mean": [3.0], "std": [2.0], "fill": -2.0}),
 }
 POSITIONS = {"early": EarlyFusion, "middle": FusionNet, "late": LateFusion}
 

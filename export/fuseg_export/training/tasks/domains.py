@@ -1,0 +1,108 @@
+"""The same labels in two styles of picture: many of style A, a few of style B."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from fuseg.dataset.metrics import confusion, miou
+from fuseg.manifest import ColorInput
+
+from ...models.domains import DomainNet
+from ...scenes.senses.style import negative
+from ...scenes.things import KINDS, ThingFrames
+from ..data import pack
+
+__all__ = ["DomainTask"]
+
+CLASSES = 1 + len(KINDS)
+IGNORE = 255
+WEIGHTS = (0.4, *[1.2] * len(KINDS))  # of the room, and of the things in it
+STYLES = "ab"
+
+
+class DomainTask:
+    """See `fit.Task`; a batch has pictures and labels of each style.
+
+    Of a network with one head that is the head of both styles.
+
+    Args:
+        train, test: Pictures of style A; those of style B are made of them.
+        rgb: The network's input.
+        few: How many of ``train`` are labelled in style B; 0: it is never seen.
+        pictures: In a batch; style B has a quarter of them.
+    """
+
+    def __init__(
+        self,
+        train: ThingFrames,
+        test: ThingFrames,
+        rgb: ColorInput,
+        *,
+        few: int = 100,
+        pictures: int = 8,
+    ) -> None:
+        self._train, self._test, self._rgb = train, test, rgb
+        self._few, self._pictures = few, pictures
+
+    def batch(self, rng: np.random.Generator) -> list[tuple[Tensor, Tensor]]:
+        """See `fit.Task`: for each style pictures and labels."""
+        seldom = self._pictures // 4 if self._few else 0
+        batches = [self._drawn(rng, self._pictures - seldom, len(self._train), 0)]
+        if self._few:
+            batches.append(self._drawn(rng, seldom, self._few, 1))
+        return batches
+
+    def _drawn(
+        self, rng: np.random.Generator, count: int, most: int, style: int
+    ) -> tuple[Tensor, Tensor]:
+        pictures, labels = [], []
+        for index in rng.integers(most, size=count):
+            step = -1 if rng.random() < 0.5 else 1
+            color = _in_style(self._train.color[index], style, [3, int(index)])
+            pictures.append(pack(self._rgb, np.ascontiguousarray(color[:, ::step])))
+            labels.append(self._train.labels(index)[:, ::step])
+        return (
+            torch.from_numpy(np.stack(pictures)),
+            torch.from_numpy(np.stack(labels)).long(),
+        )
+
+    def loss(self, network: DomainNet, batch: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """See `fit.Task`: the sum of the styles', by their pictures."""
+        weights, total = torch.tensor(WEIGHTS), torch.zeros(())
+        for style, (pictures, labels) in enumerate(batch):
+            scores = network(pictures)
+            own = scores[min(style, len(scores) - 1)]
+            share = len(pictures) / self._pictures
+            total = total + share * F.cross_entropy(own, labels, weights)
+        return total
+
+    @torch.inference_mode()
+    def evaluate(self, network: DomainNet) -> dict[str, Any]:
+        """``miou_b_by_a``: the mean IoU of style B's pictures by style A's head, and so
+        on for every style and head."""
+        network.eval()
+        found = {}
+        for style, name in enumerate(STYLES):
+            counts = [np.zeros((CLASSES, CLASSES), np.int64) for _ in network.heads]
+            for index in range(len(self._test)):
+                color = _in_style(self._test.color[index], style, [9, index])
+                rgb = torch.from_numpy(pack(self._rgb, np.ascontiguousarray(color)))
+                truth = self._test.labels(index)
+                for head, scores in enumerate(network(rgb[None])):
+                    labels = scores[0].argmax(0).numpy().astype(np.uint8)
+                    counts[head] += confusion(truth, labels, CLASSES, IGNORE)
+            for head, matrix in enumerate(counts):
+                found[f"miou_{name}_by_{STYLES[head]}"] = miou(matrix)
+        return found
+
+
+def _in_style(
+    color: NDArray[np.uint8], style: int, seed: list[int]
+) -> NDArray[np.uint8]:
+    return negative(color, np.random.default_rng(seed)) if style else color
