@@ -3,7 +3,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fuseg.dataset.metrics import confusion, iou, label_agreement, miou, score
+from fuseg.dataset.metrics import (
+    confusion,
+    f1,
+    iou,
+    label_agreement,
+    miou,
+    pixel_accuracy,
+    precision,
+    recall,
+    score,
+)
 from fuseg.errors import ArgumentError, DTypeError, ShapeError
 
 
@@ -198,3 +208,55 @@ def test_nothing_counted_has_no_score():
     found = scored([255, 255], [0, 0], "ab")
     assert (found.miou, found.pixel_accuracy, found.words) == (None, None, ())
     assert found.ignored_share == 1.0
+
+
+def test_precision_recall_and_f1_are_shares_of_sets_of_pixels(labels):
+    truth, prediction = labels
+    counts = confusion(truth, prediction, 6, 255)
+    known = truth != 255
+    for label in range(5):
+        true, said = (truth == label) & known, (prediction == label) & known
+        both = np.count_nonzero(true & said)
+        assert precision(counts)[label] == both / np.count_nonzero(said)
+        assert recall(counts)[label] == both / np.count_nonzero(true)
+        dice = 2 * both / (np.count_nonzero(true) + np.count_nonzero(said))
+        assert f1(counts)[label] == pytest.approx(dice)
+    right = np.count_nonzero((truth == prediction) & known)
+    assert pixel_accuracy(counts) == right / np.count_nonzero(known)
+    for values in (precision(counts), recall(counts), f1(counts)):
+        assert np.isnan(values[5])  # a class that occurs in neither
+
+
+@pytest.mark.parametrize("metric", [precision, recall, f1, pixel_accuracy])
+def test_metrics_of_counts_that_are_not_square_are_refused(metric):
+    with pytest.raises(ShapeError, match=r"shape \(C, C\), got \(2, 3\)"):
+        metric(np.zeros((2, 3), np.int64))
+
+
+def test_accuracy_of_nothing_is_refused():
+    with pytest.raises(ArgumentError, match="at least one pixel, got none"):
+        pixel_accuracy(np.zeros((2, 2), np.int64))
+
+
+@pytest.mark.slow
+def test_torchmetrics_says_the_same(labels):
+    torch = pytest.importorskip("torch")
+    functional = pytest.importorskip("torchmetrics.functional.classification")
+    prediction, truth = (torch.from_numpy(x.astype(np.int64)) for x in labels[::-1])
+    counts = confusion(*labels, 5, 255)
+    said = {"num_classes": 5, "ignore_index": 255}
+    theirs = functional.multiclass_confusion_matrix(prediction, truth, **said)
+    assert theirs.tolist() == counts.tolist()
+    for ours, name in (
+        (precision, "precision"),
+        (recall, "recall"),
+        (f1, "f1_score"),
+        (iou, "jaccard_index"),
+    ):
+        theirs = getattr(functional, f"multiclass_{name}")
+        found = theirs(prediction, truth, average="none", **said)
+        np.testing.assert_allclose(ours(counts), found.numpy(), rtol=1e-6)
+    accuracy = functional.multiclass_accuracy(
+        prediction, truth, average="micro", **said
+    )
+    assert pixel_accuracy(counts) == pytest.approx(float(accuracy))

@@ -23,11 +23,15 @@ from ..models.closest import closest
 from ..network.checkpoint import load_checkpoint
 from ..parts.records import Part, Parts
 from ..scenes import HELD_OUT_SEEDS, TRAIN_SEEDS
-from .data import frames_of
+from ..scenes.things import VALIDATION_SEEDS
+from .augment import Augmentation, frame_chances
+from .data import RenderedFrames, frames_of
 from .evaluate import held_out_labels
 from .fit import fit
+from .losses import class_weights
 from .qat import fine_tune, measure
 from .tasks.rooms import Rooms
+from .transfer import begin_with, freeze
 
 # What those that are trained here see of a room: scenes, and the camera's size.
 ROOMS = {labelled_rooms: CAMERA, small_rooms: SMALL_CAMERA}
@@ -35,6 +39,12 @@ STEPS, RATE = 2400, 2e-3
 QAT_STEPS, QAT_RATE = 300, 1e-4
 _WHAT = "a reference model; or frames: only render what all of them are trained on"
 _DROPOUT = "share of frames without an input, as in depth=0.1; once for each input"
+_AUGMENT = "crop=0.7, rotate=10 (degrees), gray=0.1 or noise=8; once for each"
+_FOCAL = "the focal loss instead of cross-entropy, as 2"
+_WEIGHTED = "rare classes count more in the loss"
+_RARE = "frames of classes that fewer frames have are drawn more often, as 0.3"
+_INIT = "weights to begin with, by name and shape"
+_VALIDATION = "evaluate on other scenes than the test's, to choose a recipe by"
 _PART = "train only this part of the network; the whole is written by a run without"
 _QAT = "fine-tune a checkpoint with fake quantization, for INT8"
 
@@ -55,7 +65,14 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=3000)
     parser.add_argument("--held-out", type=int, default=200)
     parser.add_argument("--rate", type=float)
-    parser.add_argument("--dropout", action="append", type=_share, help=_DROPOUT)
+    parser.add_argument("--dropout", action="append", type=_number, help=_DROPOUT)
+    parser.add_argument("--augment", action="append", type=_number, help=_AUGMENT)
+    parser.add_argument("--focal", type=float, metavar="GAMMA", help=_FOCAL)
+    parser.add_argument("--weighted", action="store_true", help=_WEIGHTED)
+    parser.add_argument("--rare", type=float, metavar="SHARE", help=_RARE)
+    parser.add_argument("--init", type=Path, metavar="FILE", help=_INIT)
+    parser.add_argument("--freeze", metavar="MODULE", help="keep its weights: encoder")
+    parser.add_argument("--validation", action="store_true", help=_VALIDATION)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
@@ -72,6 +89,14 @@ def main() -> None:
         for name in ("steps", "batch", "frames", "rate", "seed")
     }
     settings["dropout"] = dict(args.dropout or [("depth", 0.1)])
+    said = {
+        name: getattr(args, name) for name in ("focal", "weighted", "rare", "freeze")
+    }
+    settings |= {name: value for name, value in said.items() if value}
+    if args.augment:
+        settings["augment"] = dict(args.augment)
+    if args.init:
+        settings["init"] = hashlib.sha256(args.init.read_bytes()).hexdigest()
     torch.set_num_threads(args.threads)
     model = None if args.what == "frames" else REFERENCE[args.what]
     if args.part is not None:
@@ -82,7 +107,8 @@ def main() -> None:
             parser.error(str(err))
     camera = CAMERA if model is None else ROOMS[model.scenes]
     train = frames_of(TRAIN_SEEDS[: args.frames], *camera, args.work / "frames")
-    test = frames_of(HELD_OUT_SEEDS[: args.held_out], *camera, args.work / "frames")
+    seeds = VALIDATION_SEEDS if args.validation else HELD_OUT_SEEDS
+    test = frames_of(seeds[: args.held_out], *camera, args.work / "frames")
     if model is None:
         return
 
@@ -95,6 +121,7 @@ def main() -> None:
             test,
             size=args.batch,
             dropout=settings["dropout"],
+            **recipe(args, train, len(model.classes)),
         )
 
     task = task_of([i.tensor for i in model.inputs])
@@ -105,11 +132,16 @@ def main() -> None:
         name = model.name
         torch.manual_seed(args.seed)
         network, parts = parts_of(model)
+        if args.init:
+            print(f"took {begin_with(network, args.init)} tensors of {args.init}")
         record = {"parts": {}}
         for part, found in parts.items():
             if args.part in (None, part):
+                found.module.train()
+                if args.freeze:
+                    freeze(found.module, args.freeze)
                 record["parts"][part] = fit(
-                    found.module.train(),
+                    found.module,
                     task_of(found.reads),
                     settings,
                     args.work / name / part,
@@ -118,13 +150,14 @@ def main() -> None:
             return
     agreement = round_to_float16(network, task)
     record = {"model": model.name, **record, "float16_agreement": agreement}
-    record["held_out"] = {"frames": args.held_out, "camera": camera}
-    record["held_out"] |= task.evaluate(network)
+    scored = "validation" if args.validation else "held_out"
+    record[scored] = {"frames": args.held_out, "camera": camera}
+    record[scored] |= task.evaluate(network)
     if not args.qat:
         for part, found in parts.items():
             if found.stands_in_for is not None:
                 alone = task_of(found.reads).evaluate(found.module)
-                record["held_out"][f"miou_{part}"] = alone["miou"]
+                record[scored][f"miou_{part}"] = alone["miou"]
     record["command"] = f"python -m fuseg_export.training {model.name}"
     if args.qat:
         record["command"] += f" --qat --checkpoint {args.checkpoint}"
@@ -134,7 +167,7 @@ def main() -> None:
     save_file({k: stored(v).contiguous() for k, v in state.items()}, weights)
     record["sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
     (args.out / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
-    print(f"{name}: held-out mIoU {record['held_out']['miou']:.4f} -> {weights}")
+    print(f"{name}: {scored} mIoU {record[scored]['miou']:.4f} -> {weights}")
 
 
 def parts_of(model: ReferenceModel) -> tuple[nn.Module, dict[str, Part]]:
@@ -187,11 +220,28 @@ def tuned(
     return network, record
 
 
-def _share(word: str) -> tuple[str, float]:
+def recipe(
+    args: argparse.Namespace, train: RenderedFrames, classes: int
+) -> dict[str, Any]:
+    """What the options say of the loss and the batches, as arguments of `Rooms`."""
+    said: dict[str, Any] = {"gamma": args.focal or 0.0}
+    if args.weighted:
+        said["weights"] = class_weights(train.labels, classes)
+    if args.augment:
+        said["augmentation"] = Augmentation(**dict(args.augment))
+    if args.rare:
+        said["chances"] = frame_chances(train.labels, classes, args.rare)
+    return said
+
+
+def _number(word: str) -> tuple[str, float]:
     """As in ``depth=0.1``."""
-    name, _, share = word.partition("=")
-    return name, float(share)
+    name, _, number = word.partition("=")
+    return name, float(number)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except FusegError as err:
+        raise SystemExit(str(err)) from err

@@ -21,6 +21,7 @@ from fuseg.runtime.inputs import InputAdapter, adapter_of
 from ..reference import at_size
 from ..scenes import render_many
 from ..scenes.frame_cache import cached_arrays
+from .augment import Augmentation
 
 __all__ = ["RenderedFrames", "frames_of", "pack", "random_batch"]
 
@@ -94,23 +95,41 @@ def random_batch(
     *,
     rng: np.random.Generator,
     dropout: Mapping[str, float],
+    augmentation: Augmentation | None = None,
+    chances: NDArray[np.float64] | None = None,
+    ignore: int = 255,
 ) -> tuple[list[Tensor], Tensor]:
     """``size`` random frames, each mirrored with probability 1/2.
 
     With the probabilities of ``dropout``, by input name, one of a frame's inputs is a
     substituted one (no reading anywhere), so that the network stays of use when that
     sensor fails; of an only input nothing is dropped.
+
+    Args:
+        augmentation: What else happens to each.
+        chances: How likely each frame is drawn; None: all alike.
+        ignore: The label of no class.
     """
     tensors: list[list[NDArray[np.float32]]] = [[] for _ in inputs]
     labels = []
     shape = (inputs[0].resize.height, inputs[0].resize.width)
-    for index in rng.integers(len(frames), size=size):
+    if chances is None:
+        drawn = rng.integers(len(frames), size=size)
+    else:
+        drawn = rng.choice(len(frames), size=size, p=chances)
+    for index in drawn:
         step = -1 if rng.random() < 0.5 else 1
-        labels.append(at_size(frames.labels[index], shape)[:, ::step])
+        truth = frames.labels[index][:, ::step]
+        seen = {spec.name: frames.of(spec, index)[:, ::step] for spec in inputs}
         dropped = _dropped(dropout, rng) if len(inputs) > 1 else None
+        if augmentation is not None:
+            seen, truth = augmentation(seen, truth, ignore=ignore, rng=rng)
+        labels.append(at_size(truth, shape))
         for spec, planes in zip(inputs, tensors, strict=True):
-            frame = np.ascontiguousarray(frames.of(spec, index)[:, ::step])
-            planes.append(pack(spec, None if spec.name == dropped else frame))
+            frame = None
+            if spec.name != dropped:
+                frame = np.ascontiguousarray(seen[spec.name])
+            planes.append(pack(spec, frame))
     return (
         [torch.from_numpy(np.stack(planes)) for planes in tensors],
         torch.from_numpy(np.stack(labels)).long(),

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 from torch import Tensor, nn
 
 __all__ = ["Task", "fit"]
@@ -91,30 +95,32 @@ def fit(
 
     began = last_save = time.monotonic()
     losses: list[float] = []
-    while step < steps:
-        # Each step has its own generator: a resumed run sees the same batches.
-        rng = np.random.default_rng([settings["seed"], step])
-        loss = task.loss(network, task.batch(rng))
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call] # torch has no types here
-        nn.utils.clip_grad_norm_(parameters, 5.0)
-        optimizer.step()
-        schedule.step()
-        step += 1
-        losses.append(loss.item())
-        if step % CURVE_EVERY == 0 or step == steps:
-            curve.append([step, round(float(np.mean(losses)), 5)])
-            print(
-                f"{name}: step {step}/{steps} loss {curve[-1][1]:.4f}"
-                f" {seconds + time.monotonic() - began:.0f} s",
-                flush=True,
-            )
-            losses.clear()
-        now = time.monotonic()
-        if now - last_save > SAVE_EVERY_S or step == steps:
-            seconds += now - began
-            began = last_save = now
-            save()
+    with _bar(name, step, steps) as advance:
+        while step < steps:
+            # Each step has its own generator: a resumed run sees the same batches.
+            rng = np.random.default_rng([settings["seed"], step])
+            loss = task.loss(network, task.batch(rng))
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call] # torch has no types here
+            nn.utils.clip_grad_norm_(parameters, 5.0)
+            optimizer.step()
+            schedule.step()
+            step += 1
+            advance()
+            losses.append(loss.item())
+            if step % CURVE_EVERY == 0 or step == steps:
+                curve.append([step, round(float(np.mean(losses)), 5)])
+                print(
+                    f"{name}: step {step}/{steps} loss {curve[-1][1]:.4f}"
+                    f" {seconds + time.monotonic() - began:.0f} s",
+                    flush=True,
+                )
+                losses.clear()
+            now = time.monotonic()
+            if now - last_save > SAVE_EVERY_S or step == steps:
+                seconds += now - began
+                began = last_save = now
+                save()
     return {
         "parameters": sum(p.numel() for p in network.parameters()),
         **settings,
@@ -123,3 +129,18 @@ def fit(
         "seconds": round(seconds),
         "curve": curve,
     }
+
+
+@contextmanager
+def _bar(name: str, done: int, steps: int) -> Iterator[Callable[[], object]]:
+    """A bar on a terminal, and what moves it on by a step."""
+    screen = Console(stderr=True)
+    columns = (
+        TextColumn(name),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=screen, disable=not screen.is_terminal) as bar:
+        task = bar.add_task(name, completed=done, total=steps)
+        yield lambda: bar.advance(task)

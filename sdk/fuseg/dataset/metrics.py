@@ -11,7 +11,18 @@ from numpy.typing import NDArray
 
 from ..errors import ArgumentError, DTypeError, ShapeError
 
-__all__ = ["Score", "confusion", "iou", "label_agreement", "miou", "score"]
+__all__ = [
+    "Score",
+    "confusion",
+    "f1",
+    "iou",
+    "label_agreement",
+    "miou",
+    "pixel_accuracy",
+    "precision",
+    "recall",
+    "score",
+]
 
 _NAMED = 8  # classes that a warning names
 
@@ -75,12 +86,77 @@ def iou(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
         >>> iou(np.array([[3, 1], [0, 0]]))
         array([0.75, 0.  ])
     """
+    both = _diagonal(confusion)
+    return _shares(both, confusion.sum(axis=0) + confusion.sum(axis=1) - both)
+
+
+def precision(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Share of the pixels labelled as each class that are of it.
+
+    Args:
+        confusion: Counts, shape ``(C, C)``, as `confusion` gives them.
+
+    Returns:
+        Shape ``(C,)``, float64, 0 to 1; NaN for a class that no pixel is labelled as.
+
+    Raises:
+        ShapeError: It is not square.
+
+    Example:
+        >>> precision(np.array([[3, 1], [0, 0]]))
+        array([1., 0.])
+    """
+    return _shares(_diagonal(confusion), confusion.sum(axis=0))
+
+
+def recall(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Share of the pixels of each class that are labelled as it.
+
+    Args, Returns and Raises are those of `precision`; NaN for a class that is not in
+    the truth.
+
+    Example:
+        >>> recall(np.array([[3, 1], [0, 0]]))
+        array([0.75,  nan])
+    """
+    return _shares(_diagonal(confusion), confusion.sum(axis=1))
+
+
+def f1(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The harmonic mean of `precision` and `recall` of each class, or the Dice score.
+
+    Args, Returns and Raises are those of `iou`.
+
+    Example:
+        >>> f1(np.array([[3, 1], [0, 0]])).round(3)
+        array([0.857, 0.   ])
+    """
+    both = _diagonal(confusion)
+    return _shares(2 * both, confusion.sum(axis=0) + confusion.sum(axis=1))
+
+
+def pixel_accuracy(confusion: NDArray[np.int64]) -> float:
+    """Share of the counted pixels whose label is the true one.
+
+    Raises:
+        ShapeError: It is not square.
+        ArgumentError: It counts no pixel.
+    """
+    right = float(_diagonal(confusion).sum())
+    if not confusion.any():
+        raise ArgumentError("confusion must count at least one pixel, got none.")
+    return right / float(confusion.sum())
+
+
+def _diagonal(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1]:
         raise ShapeError(f"confusion must have shape (C, C), got {confusion.shape}.")
-    both = np.diagonal(confusion).astype(np.float64)
-    either = confusion.sum(axis=0) + confusion.sum(axis=1) - both
-    values = np.full(both.shape, np.nan)
-    np.divide(both, either, out=values, where=either > 0)
+    return np.diagonal(confusion).astype(np.float64)
+
+
+def _shares(part: NDArray[np.float64], whole: NDArray[Any]) -> NDArray[np.float64]:
+    values = np.full(part.shape, np.nan)
+    np.divide(part, whole, out=values, where=whole > 0)
     return values
 
 

@@ -8,16 +8,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from fuseg.dataset.metrics import iou, miou
+from fuseg.dataset.metrics import iou, miou, pixel_accuracy
 from fuseg.manifest import Class, ImageInput
 
+from ..augment import Augmentation
 from ..data import RenderedFrames, random_batch
 from ..evaluate import held_out_confusion
+from ..losses import cross_entropy, focal
 
-__all__ = ["Rooms", "class_weights"]
+__all__ = ["Rooms"]
 
 Batch = tuple[list[Tensor], Tensor]
 
@@ -33,6 +35,8 @@ class Rooms:
         size: Frames of a batch.
         dropout: See `data.random_batch`.
         weights: Of the classes in the loss; None: all alike.
+        gamma: 0 for cross-entropy, more for the focal loss.
+        augmentation, chances: See `data.random_batch`.
     """
 
     inputs: Sequence[ImageInput]
@@ -43,11 +47,21 @@ class Rooms:
     size: int = 8
     dropout: Mapping[str, float] = field(default_factory=dict)
     weights: Tensor | None = None
+    gamma: float = 0.0
+    augmentation: Augmentation | None = None
+    chances: NDArray[np.float64] | None = None
 
     def batch(self, rng: np.random.Generator) -> Batch:
         """See `fit.Task`."""
         tensors, labels = random_batch(
-            self.train, self.inputs, self.size, rng=rng, dropout=self.dropout
+            self.train,
+            self.inputs,
+            self.size,
+            rng=rng,
+            dropout=self.dropout,
+            augmentation=self.augmentation,
+            chances=self.chances,
+            ignore=self.ignore,
         )
         last = torch.channels_last
         return [t.contiguous(memory_format=last) for t in tensors], labels
@@ -55,15 +69,15 @@ class Rooms:
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """See `fit.Task`."""
         tensors, labels = batch
-        return F.cross_entropy(
-            network(*tensors), labels, self.weights, ignore_index=self.ignore
-        )
+        said = network(*tensors), labels, self.weights, self.ignore
+        return focal(*said, gamma=self.gamma) if self.gamma else cross_entropy(*said)
 
     def evaluate(self, network: nn.Module) -> dict[str, Any]:
         """Mean IoU and that of each class; of several sensors also without each."""
         full = self._counts(network)
         found: dict[str, Any] = {
             "miou": round(miou(full), 5),
+            "pixel_accuracy": round(pixel_accuracy(full), 5),
             "iou": {
                 c.name: round(float(value), 5)
                 for c, value in zip(self.classes, iou(full), strict=True)
@@ -86,11 +100,3 @@ class Rooms:
             ignore=self.ignore,
             without=without,
         )
-
-
-def class_weights(train: RenderedFrames, classes: int) -> Tensor:
-    """Weights ``(classes,)``: inverse square root of frequency, mean 1."""
-    sample = train.labels[:: max(1, len(train) // 200)]
-    counts = np.bincount(sample.ravel(), minlength=256)[:classes]
-    weights = 1 / np.sqrt(np.maximum(counts, 1) / counts.sum())
-    return torch.from_numpy(weights / weights.mean()).float()
