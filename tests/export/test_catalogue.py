@@ -19,7 +19,8 @@ from fuseg_export.passes.rewrite import read
 from fuseg_export.passes.split import multiply_adds
 from fuseg_export.pipeline import export_bundle
 
-PADDED = ("efficientnet",)  # by an operator whose sizes only onnxsim computes
+# Padded by an operator, or behind an unrolled decoder: only onnxsim computes the sizes.
+UNSIZED = ("efficientnet", "caption")
 FULL_SIZE = ("rgbd", "rgb", "depth")  # test_demo and test_pipeline export these
 
 
@@ -28,7 +29,7 @@ def test_it_becomes_a_bundle_that_labels_like_torch(name, tmp_path, monkeypatch)
     """With two frame sets, and mostly without onnxsim, whose process takes longer than
     all else."""
     monkeypatch.setattr(frame_set, "STAGE_FRAMES", 2)
-    if name not in PADDED:
+    if name not in UNSIZED:
         monkeypatch.setattr(simplify, "_in_child", copy.deepcopy)
     torch.manual_seed(0)
     weights = REFERENCE[name].network().state_dict()
@@ -36,7 +37,8 @@ def test_it_becomes_a_bundle_that_labels_like_torch(name, tmp_path, monkeypatch)
     save_file({k: v.contiguous() for k, v in weights.items()}, checkpoint)
     report = export_bundle(NetworkOptions(name, checkpoint), out)
     assert (report.opset, report.exporter) == (17, "torchscript")
-    assert report.warnings == ()
+    # Two frames do not have everything in them.
+    assert [w for w in report.warnings if "never occur in the truth" not in w] == []
     found = {entry.name for entry in report.manifest.inputs}
     assert found == set(REFERENCE[name].given.order)
     if len(report.manifest.graphs) == 1:  # parts may be counted twice, as stand-ins
