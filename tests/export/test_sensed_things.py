@@ -9,7 +9,8 @@ import torch
 from fuseg_export.models import REFERENCE
 from fuseg_export.scenes.senses.render import HOT, render_sensed, sensed_of
 from fuseg_export.scenes.senses.thermal import KELVIN
-from fuseg_export.training.tasks.rooms import Rooms, class_weights
+from fuseg_export.training.losses import class_weights
+from fuseg_export.training.tasks.rooms import Rooms
 from fuseg_export.training.tasks.three import hot_frames, scanned_frames
 
 
@@ -45,7 +46,7 @@ def test_heat_hides_the_kind_and_only_the_thermal_camera_sees_it(things):
 )
 def test_two_steps_lower_the_loss(things, name, frames):
     model, made = REFERENCE[name], frames(things)
-    weights = class_weights(made, len(model.classes))
+    weights = class_weights(made.labels, len(model.classes))
     task = Rooms(model.inputs, model.classes, 255, made, made, weights=weights)
     torch.manual_seed(0)
     network = model.network()

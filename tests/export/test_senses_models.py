@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import fuseg
+from fuseg.errors import FusegError
 from fuseg_export.frames.selection import FrameOptions
 from fuseg_export.models import REFERENCE
 from fuseg_export.network.target import NetworkOptions
@@ -91,3 +94,27 @@ def test_a_video_remembers_until_it_is_reset(exported):
     assert (again != first).any()
     segmenter.reset()
     np.testing.assert_array_equal(segmenter(**frames[0]).labels, first)
+
+
+def test_a_video_that_changes_its_size_starts_anew(exported):
+    """As docs/bundle.md says of states: it may be another camera."""
+    _, segmenter = exported("video")
+    *before, last = (given["rgb"] for given in frames_of("video", 6))
+    alone = segmenter(rgb=last).labels
+    larger = last.repeat(2, 0).repeat(2, 1)  # resized, it is the same again
+    for frame, starts_anew in ((last, False), (larger, True)):
+        segmenter.reset()
+        for earlier in before:
+            segmenter(rgb=earlier)
+        labels = segmenter(rgb=frame, size=(96, 128)).labels
+        assert np.array_equal(labels, alone) == starts_anew
+
+
+def test_a_state_of_another_shape_is_refused_in_one_sentence(exported, tmp_path):
+    said = {"tensor": "memory", "output": 1, "shape": [48, 10, 10]}
+    (tmp_path / "spec.json").write_text(json.dumps({"states": [said]}))
+    with pytest.raises(FusegError) as refused:
+        exported("video", spec=tmp_path / "spec.json")
+    sentence = str(refused.value)
+    assert "memory (1, 48, 10, 10)" in sentence
+    assert sentence.count(". ") == 0

@@ -189,6 +189,8 @@ def test_a_head_learns_its_own_style(heads):
     network.zero_grad()
     task.loss(network, batch).backward()
     assert all(head[1].weight.grad is not None for head in network.heads)
+    norm = network.encoder.stem[0][1]
+    assert norm.num_batches_tracked == 2  # both styles at once, after the one alone
 
 
 class Bright(nn.Module):

@@ -129,7 +129,7 @@ class SoundTask:
             silent.append((scores[1] > 0).mean())
         count = len(self._asked)
         return {
-            "found": found / count,
+            "found": float(found / count),
             "first": first / count,
             "iou": float(inside / either),
             "silent_area": float(np.mean(silent)),
