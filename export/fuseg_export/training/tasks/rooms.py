@@ -73,10 +73,16 @@ class Rooms:
         return focal(*said, gamma=self.gamma) if self.gamma else cross_entropy(*said)
 
     def evaluate(self, network: nn.Module) -> dict[str, Any]:
-        """Mean IoU and that of each class; of several sensors also without each."""
+        """Mean IoU and that of each class; of several sensors also without each.
+
+        ``majority`` is the mean IoU of saying the commonest class everywhere.
+        """
         full = self._counts(network)
+        blind = np.zeros_like(full)
+        blind[:, full.sum(1).argmax()] = full.sum(1)
         found: dict[str, Any] = {
             "miou": round(miou(full), 5),
+            "majority": round(miou(blind), 5),
             "pixel_accuracy": round(pixel_accuracy(full), 5),
             "iou": {
                 c.name: round(float(value), 5)

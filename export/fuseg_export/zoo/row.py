@@ -1,0 +1,44 @@
+"""What a row of the table is: a network, what it learns, and what it must beat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+__all__ = ["Row"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network, trained and measured.
+
+    Attributes:
+        name: Of the row, its folder and its weights.
+        model: What `fuseg export` takes; see `models.REFERENCE`.
+        task: Gives what is learned, a `fit.Task`; frames are kept in the folder.
+        steps: Of training, of eight frames if the task does not say otherwise.
+        rate: The highest of the schedule.
+        metric: The number of the table, a key of what the task's ``evaluate`` gives.
+        beats: What it is held against, each by the name of another row or by a key of
+            its own numbers; ``metric`` must be higher by the margin.
+        exported: Whether it is a system of its own; a baseline is only trained.
+        start: The row whose weights it starts from, where names and shapes are alike.
+        prepare: Called with the new network before it is trained.
+        seed: Of weights and batches.
+    """
+
+    name: str
+    model: str
+    task: Callable[[Path], Any]
+    steps: int
+    metric: str = "miou"
+    beats: Mapping[str, float] = field(default_factory=dict)
+    rate: float = 3e-3
+    exported: bool = True
+    start: str | None = None
+    prepare: Callable[[nn.Module], None] | None = None
+    seed: int = 1

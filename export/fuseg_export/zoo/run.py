@@ -1,0 +1,131 @@
+"""A row from random weights to the numbers of the table, each step kept when done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from fuseg.errors import ArgumentError
+
+from ..models import REFERENCE
+from ..models.cost import cost_of
+from ..training.fit import fit
+from .measure import measure
+from .row import Row
+
+__all__ = ["finished", "key_of", "run"]
+
+_SOURCES = ("models", "scenes", "training", "zoo")
+_NOT_LEARNED = ("task", "beats", "prepare")  # code, whose digest is in the key
+
+
+def run(
+    row: Row, rows: Mapping[str, Row], work: Path, progress: Callable[[str], None]
+) -> dict[str, Any]:
+    """Train, evaluate, export and time one row; what is finished is taken as it is.
+
+    Args:
+        rows: All of them, by name: the one that it starts from is trained first.
+        work: Folder of frames, weights and records.
+        progress: Called with what is about to be done.
+
+    Returns:
+        Its record, which lies in ``work`` as well.
+    """
+    done = finished(row, rows, work)
+    if done is not None:
+        return done
+    folder = work / row.name
+    weights, record = _trained(row, rows, work, progress)
+    if row.exported:
+        progress("exporting and timing")
+        record |= measure(row, weights, folder)
+    _write(folder / "record.json", {"key": key_of(row, rows), **record})
+    return record
+
+
+def finished(row: Row, rows: Mapping[str, Row], work: Path) -> dict[str, Any] | None:
+    """The record of a row that was run, by this code, to its end; None if none was."""
+    return _kept(work / row.name / "record.json", key_of(row, rows))
+
+
+def key_of(row: Row, rows: Mapping[str, Row]) -> str:
+    """Of all that a row's numbers come from: itself, the rows before, code, torch."""
+    said = {k: v for k, v in asdict(row).items() if k not in _NOT_LEARNED}
+    start = key_of(rows[row.start], rows) if row.start else None
+    text = json.dumps([said, start, _digest(), torch.__version__], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _trained(
+    row: Row, rows: Mapping[str, Row], work: Path, progress: Callable[[str], None]
+) -> tuple[Path, dict[str, Any]]:
+    folder, key = work / row.name, key_of(row, rows)
+    weights, trained = folder / "weights.safetensors", folder / "trained.json"
+    record = _kept(trained, key)
+    if record is not None:
+        return weights, record
+    torch.manual_seed(row.seed)
+    model = REFERENCE[row.model]
+    network = model.network()
+    if row.start is not None:
+        before, _ = _trained(rows[row.start], rows, work, progress)
+        _take(network, load_file(before))
+    network.train()
+    if row.prepare is not None:
+        row.prepare(network)
+    progress(f"training {row.steps} steps")
+    task = row.task(work / "frames")
+    settings = {"steps": row.steps, "rate": row.rate, "seed": row.seed, "key": key}
+    record = fit(network, task, settings, folder)
+    progress("evaluating")
+    record |= {"row": row.name, "model": row.model, "test": task.evaluate(network)}
+    record |= {"family": model.family, "summary": model.summary}
+    record["multiply_adds"] = cost_of(model).multiply_adds
+    record |= {"metric": row.metric, "beats": dict(row.beats)}
+    state = {name: value.contiguous() for name, value in network.state_dict().items()}
+    save_file(state, weights)
+    _write(trained, record)
+    (folder / "state.pt").unlink()
+    return weights, record
+
+
+def _take(network: nn.Module, before: Mapping[str, torch.Tensor]) -> None:
+    """Weights of another network, where names and shapes are alike."""
+    own = network.state_dict()
+    alike = {n: v for n, v in before.items() if n in own and own[n].shape == v.shape}
+    if not alike:
+        raise ArgumentError("the row that this one starts from has no weight of it.")
+    network.load_state_dict(alike, strict=False)
+
+
+def _digest() -> str:
+    """Of the sources that decide what is learned."""
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for folder in _SOURCES:
+        for path in sorted((package / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _kept(path: Path, key: str) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    record: dict[str, Any] = json.loads(path.read_text())
+    return record if record.get("key") == key else None
+
+
+def _write(path: Path, record: Mapping[str, Any]) -> None:
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text(json.dumps(record, indent=1) + "\n")
+    os.replace(unfinished, path)

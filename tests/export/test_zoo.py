@@ -1,0 +1,122 @@
+"""Rows of the table of reference models: run to the end, kept, and drawn."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from fuseg.errors import ArgumentError
+from fuseg_export.frames import frame_set
+from fuseg_export.models import REFERENCE
+from fuseg_export.scenes import render_many
+from fuseg_export.training.data import RenderedFrames
+from fuseg_export.training.tasks.rooms import Rooms
+from fuseg_export.zoo import measure, run
+from fuseg_export.zoo.row import Row
+from fuseg_export.zoo.rows import ROWS
+
+sys.path.append(str(Path(__file__).parents[2] / "tools" / "docs"))
+import zoo_tables
+
+
+def rooms(model, _folder):
+    found = REFERENCE[model]
+    frames = RenderedFrames(*render_many(range(2), 96, 128))
+    learned = found.inputs, found.classes, found.ignore
+    return Rooms(*learned, frames, frames, size=2)
+
+
+def row(name, model, **fields):
+    return Row(name, model, partial(rooms, model), 2, **fields)
+
+
+SMALL = {
+    r.name: r
+    for r in (
+        row("first", "small-rgb", exported=False),
+        row("second", "small-rgb", start="first", beats={"first": 5.0, "majority": -1}),
+    )
+}
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """Both rows, run once."""
+    folder = tmp_path_factory.mktemp("zoo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(frame_set, "STAGE_FRAMES", 2)
+        patch.setattr(measure, "PRECISION", replace(measure.PRECISION, kinds=("fp32",)))
+        run.run(SMALL["second"], SMALL, folder, lambda _: None)
+    return folder
+
+
+def test_a_row_is_trained_exported_and_timed_and_so_is_what_it_starts_from(work):
+    record = json.loads((work / "second" / "record.json").read_text())
+    assert record["export"] == {"labels": 1.0}
+    assert (work / "second" / "small-rgb.fuseg").stat().st_size == record["bytes"]
+    assert record["p50_ms"] > 0
+    assert record["parameters"] == 186_354
+    assert record["multiply_adds"] > 1e7
+    assert (work / "first" / "weights.safetensors").exists()
+    assert not (work / "first" / "record.json").exists()
+
+
+def test_a_finished_row_is_kept_until_something_that_it_comes_from_changes(
+    work, monkeypatch
+):
+    second = SMALL["second"]
+    done = run.finished(second, SMALL, work)
+    assert done == run.run(second, SMALL, work, pytest.fail)
+    others = SMALL | {"first": replace(SMALL["first"], steps=3)}
+    assert run.finished(second, others, work) is None
+    monkeypatch.setattr(run, "_digest", lambda: "edited")
+    assert run.finished(second, SMALL, work) is None
+
+
+def test_it_starts_with_the_weights_of_the_other_row(tmp_path):
+    still = {name: replace(r, rate=1e-30) for name, r in SMALL.items()}
+    run._trained(still["second"], still, tmp_path, lambda _: None)
+    first, second = (
+        run.load_file(tmp_path / name / "weights.safetensors")
+        for name in ("first", "second")
+    )
+    torch.testing.assert_close(
+        first["head.weight"], second["head.weight"], rtol=0, atol=1e-6
+    )
+
+
+def test_a_start_that_shares_no_weight_is_refused():
+    with pytest.raises(ArgumentError, match="has no weight of it"):
+        run._take(REFERENCE["fcn"].network(), {"strange": torch.zeros(1)})
+
+
+def test_rows_start_from_rows_and_beat_rows_or_numbers_of_their_own():
+    for name, one in ROWS.items():
+        assert one.model in REFERENCE
+        assert one.start is None or one.start in ROWS
+        for other in one.beats:
+            if other in ROWS:
+                assert ROWS[other].metric == one.metric, name
+
+
+def test_the_table_has_every_row_and_says_what_was_missed(work, tmp_path):
+    done = json.loads((work / "second" / "record.json").read_text())
+    first = json.loads((work / "first" / "trained.json").read_text())
+    (tmp_path / "zoo.json").write_text(json.dumps({"rows": [first, done]}))
+    table = zoo_tables.zoo(tmp_path).splitlines()[2:]
+    assert table[0].startswith("| model | metric |")
+    (line,) = table[2:]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[0] == "small-rgb"
+    assert cells[1] == f"miou {done['test']['miou']:.3f}"
+    assert "first" in cells[2]
+    assert "wanted +5.00" in cells[2]
+    assert "majority" in cells[2]
+    assert cells[3] == "186,354"
+    assert len(cells) == len(table[0].strip("|").split("|"))
