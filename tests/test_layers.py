@@ -28,7 +28,7 @@ OPEN_TO_EXPORT = {
     *("fuseg", "fuseg.backends", "fuseg.backends.onnxruntime", "fuseg.bundle"),
     "fuseg.backends.tensorrt.network_check",
     *("fuseg.dataset", "fuseg.dataset.bootstrap", "fuseg.dataset.frame_matching"),
-    "fuseg.dataset.images",
+    *("fuseg.dataset.images", "fuseg.dataset.panes", "fuseg.cli.html"),
     *("fuseg.dataset.label_ids", "fuseg.dataset.metrics", "fuseg.dataset.pictures"),
     "fuseg.dataset.sound",
     *("fuseg.errors", "fuseg.host", "fuseg.host.cpu", "fuseg.host.files"),

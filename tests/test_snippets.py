@@ -27,6 +27,7 @@ from torch import nn
 
 from fuseg.cli import app
 from fuseg.cli.training_half import COMMANDS, load
+from fuseg_export.models.fusion.gated import Gated
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -215,6 +216,12 @@ def folder(demo_folder, tmp_path, monkeypatch):
         "rooms": {"scores": nn.Conv2d(3, 5, 4, stride=4)},
         "video": {"sees": nn.Conv2d(3, 64, 16), "scores": nn.Conv2d(64, 5, 1)},
         "sounds": {"hears": nn.Conv1d(80, 8, 5), "says": nn.Linear(8, 3)},
+        "gates": {
+            "rgb": nn.Conv2d(3, 8, 4),
+            "depth": nn.Conv2d(1, 8, 4),
+            "fuse": Gated(2, 8),
+            "scores": nn.Conv2d(8, 5, 1),
+        },
         "prompts": {
             "words": nn.Embedding(64, 16),
             "reads": nn.LSTM(16, 8),

@@ -19,7 +19,18 @@ import typer.main
 
 from .._version import __version__
 from ..errors import FusegError
-from . import bench, build, doctor, inspect, run, sign, training_half, tune, verify
+from . import (
+    bench,
+    build,
+    doctor,
+    explain,
+    inspect,
+    run,
+    sign,
+    training_half,
+    tune,
+    verify,
+)
 from .printing import print_json, report, say
 from .wording import in_options
 
@@ -99,6 +110,7 @@ def _fuseg(
 app.command("run")(run.run)
 app.command("inspect")(inspect.inspect)
 app.command("verify")(verify.verify)
+app.command("explain")(explain.explain)
 app.command("bench")(bench.bench)
 app.command("tune")(tune.tune)
 app.command("build", help=build.HELP)(build.build)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..runtime.policies import without_hold
 from .card import LabelledFrame, measure
+from .spoil import Spoiler
 from .subsets import (
     MOST_SENSORS,
     Subset,
@@ -17,6 +18,7 @@ from .subsets import (
 __all__ = [
     "MOST_SENSORS",
     "LabelledFrame",
+    "Spoiler",
     "Subset",
     "count_pixels",
     "label_with",

@@ -50,9 +50,12 @@ class Spoiler:
         self, frame: NDArray[Any], share: float, random: np.random.Generator
     ) -> NDArray[Any]:
         """A copy in which each pixel, or sample of sound, is lost with this chance."""
-        lost = random.random(frame.shape[:2]) < share
+        return self.hide(frame, random.random(frame.shape[:2]) < share)
+
+    def hide(self, frame: NDArray[Any], where: Any) -> NDArray[Any]:
+        """A copy that is lost at these pixels: a mask, or slices."""
         spoilt: NDArray[Any] = frame.copy()
-        spoilt[lost] = self._no_reading(frame.dtype)
+        spoilt[where] = self._no_reading(frame.dtype)
         return spoilt
 
     def add_noise(
