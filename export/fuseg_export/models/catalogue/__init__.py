@@ -12,7 +12,10 @@ from ..reference_model import ReferenceModel
 
 __all__ = ["REFERENCE"]
 
-_FILES = [module.name for module in iter_modules(__path__)]
+_FILES = sorted(
+    (module.name for module in iter_modules(__path__)),
+    key=lambda name: (name != "rooms", name),  # the shipped ones first
+)
 
 
 def _models() -> dict[str, ReferenceModel]:
