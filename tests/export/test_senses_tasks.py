@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from fuseg_export.models import REFERENCE
 from fuseg_export.models.domains import DomainNet
 from fuseg_export.models.sound import SoundNet
 from fuseg_export.models.video import VideoNet
-from fuseg_export.network.inputs import read_inputs
 from fuseg_export.scenes.senses.style import negative
 from fuseg_export.scenes.senses.video import Clips
 from fuseg_export.scenes.things import ThingFrames
@@ -21,17 +21,7 @@ from fuseg_export.training.tasks.video import VideoTask, flicker
 
 CRATE, BALL, DRUM, POST, SLAB = range(5)
 HUM, WHISTLE = DRUM, POST  # the timbres of these kinds
-SPEC = {
-    "sound": {
-        "rate": 8000,
-        "features": {"frame": 512, "hop": 128, "log": "ln", "floor": 1e-3},
-        "mel": {"scale": "htk", "normalized": False, "low": 60, "high": 3900},
-        "std": 3.0,
-        "channel_axis": True,
-    }
-}
-INPUTS = read_inputs(["rgb=color:96x128", "sound=audio:32x32"], [], SPEC)
-(RGB,), (SOUND,) = INPUTS.pictures, INPUTS.others
+(SOUND,) = REFERENCE["sound"].given.others
 
 
 def things(*kinds, count=4):
@@ -59,7 +49,7 @@ def test_candidates_are_in_sight_and_alone_of_their_kind():
 
 def test_a_picture_is_asked_several_sounds_and_silence():
     frames = things(CRATE, BALL, DRUM)
-    task = SoundTask(frames, frames, RGB, SOUND, pictures=3, sounds=5)
+    task = SoundTask(frames, frames, SOUND, size=3, sounds=5)
     rgb, sounds, masks, heard = task.batch(np.random.default_rng(0))
     assert (rgb.shape, sounds.shape) == ((3, 3, 96, 128), (3, 5, 1, 32, 32))
     heard = heard.view(3, 5)
@@ -75,13 +65,13 @@ def test_a_picture_is_asked_several_sounds_and_silence():
 
 
 def test_what_is_heard_in_training_is_the_definition():
-    task = SoundTask(things(DRUM), things(DRUM), RGB, SOUND)
+    task = SoundTask(things(DRUM), things(DRUM), SOUND)
     sound = SOUND.example(2)
     assert sound.shape == (4096,)
     wanted = preprocess_sound(SOUND.record, sound, *SOUND.tables.values())
     np.testing.assert_allclose(task.heard(sound), wanted[0], atol=1e-5)
     assert np.ptp(wanted) > 1
-    deaf = SoundTask(things(DRUM), things(DRUM), RGB, SOUND, hears=False)
+    deaf = SoundTask(things(DRUM), things(DRUM), SOUND, hears=False)
     assert (deaf.heard(sound) == SOUND.record.fill).all()
 
 
@@ -104,7 +94,7 @@ class Listener(nn.Module):
 
 def test_a_network_that_listens_finds_every_thing_and_a_deaf_one_does_not():
     frames = things(DRUM, POST, count=30)
-    found = SoundTask(frames, frames, RGB, SOUND).evaluate(Listener())
+    found = SoundTask(frames, frames, SOUND).evaluate(Listener())
     assert found == {
         "found": 1.0,
         "first": 1.0,
@@ -112,7 +102,7 @@ def test_a_network_that_listens_finds_every_thing_and_a_deaf_one_does_not():
         "silent_area": 0.0,
         "scenes": 30,
     }
-    deaf = SoundTask(frames, frames, RGB, SOUND, hears=False).evaluate(Listener())
+    deaf = SoundTask(frames, frames, SOUND, hears=False).evaluate(Listener())
     assert deaf["found"] == deaf["iou"] == 0
     assert 0.1 < deaf["first"] < 0.9
 
@@ -162,7 +152,7 @@ class Known(nn.Module):
 
 def test_a_video_is_judged_on_spoilt_frames_and_on_good_ones():
     test = clips(8)
-    task = VideoTask(test, test, RGB)
+    task = VideoTask(test, test)
     truth = torch.from_numpy(test.labels)
     perfect = task.evaluate(Known(truth))
     assert perfect["miou"] == perfect["miou_spoilt"] == perfect["miou_good"] == 1
@@ -178,9 +168,9 @@ def test_a_video_is_judged_on_spoilt_frames_and_on_good_ones():
 def test_a_head_learns_its_own_style(heads):
     frames = things(CRATE, BALL, DRUM)
     network = DomainNet(6, heads)
-    batch = DomainTask(frames, frames, RGB, few=2).batch(np.random.default_rng(0))
+    batch = DomainTask(frames, frames, few=2).batch(np.random.default_rng(0))
     assert [len(pictures) for pictures, _ in batch] == [6, 2]
-    task = DomainTask(frames, frames, RGB, few=0)
+    task = DomainTask(frames, frames, few=0)
     alone = task.batch(np.random.default_rng(0))
     assert [len(pictures) for pictures, _ in alone] == [8]
     task.loss(network, alone).backward()
@@ -213,7 +203,7 @@ def test_every_style_is_judged_by_every_head():
     frames.color[:] = np.where(frames.instances[..., None] == 1, 250, 5)
     dark = negative(frames.color[0], np.random.default_rng(0))
     assert dark[0, 0, 1] > dark[40, 10, 1]
-    found = DomainTask(frames, frames, RGB).evaluate(Bright())
+    found = DomainTask(frames, frames).evaluate(Bright())
     assert found["miou_a_by_a"] == 1
     assert found["miou_b_by_b"] > 0.9
     assert found["miou_a_by_b"] == 0
@@ -225,9 +215,9 @@ def test_two_steps_lower_the_loss_of_a_batch(what):
     frames = things(CRATE, BALL, DRUM, POST, SLAB)
     torch.manual_seed(0)
     network, task = {
-        "sound": lambda: (SoundNet(6), SoundTask(frames, frames, RGB, SOUND)),
-        "video": lambda: (VideoNet(6), VideoTask(clips(), clips(), RGB)),
-        "domains": lambda: (DomainNet(6, 2), DomainTask(frames, frames, RGB, few=4)),
+        "sound": lambda: (SoundNet(6), SoundTask(frames, frames, SOUND)),
+        "video": lambda: (VideoNet(6), VideoTask(clips(), clips())),
+        "domains": lambda: (DomainNet(6, 2), DomainTask(frames, frames, few=4)),
     }[what]()
     batch = task.batch(np.random.default_rng(1))
     optimizer = torch.optim.AdamW(network.parameters(), 1e-3)
@@ -241,3 +231,18 @@ def test_two_steps_lower_the_loss_of_a_batch(what):
     assert np.isfinite(losses).all()
     assert losses[2] < losses[0]
     assert all(p.grad is not None for p in network.parameters())
+
+
+@pytest.mark.parametrize("name", ["sound", "video", "domains", "one-domain"])
+def test_networks_of_things_begin_with_the_weights_of_many_tasks(name):
+    def shared(model):
+        with torch.device("meta"):  # shapes alone
+            state = REFERENCE[model].network().state_dict()
+        return {
+            key: tensor.shape
+            for key, tensor in state.items()
+            if key.startswith(("encoder.", "decoder."))
+        }
+
+    assert shared(name) == shared("multitask")
+    assert len(shared(name)) > 100

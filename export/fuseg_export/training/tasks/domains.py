@@ -11,12 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fuseg.dataset.metrics import confusion, miou
-from fuseg.manifest import ColorInput
 
 from ...models.domains import DomainNet
 from ...scenes.senses.style import negative
 from ...scenes.things import KINDS, ThingFrames
-from ..data import pack
+from ..things_data import pictures
 
 __all__ = ["DomainTask"]
 
@@ -33,27 +32,25 @@ class DomainTask:
 
     Args:
         train, test: Pictures of style A; those of style B are made of them.
-        rgb: The network's input.
         few: How many of ``train`` are labelled in style B; 0: it is never seen.
-        pictures: In a batch; style B has a quarter of them.
+        size: Pictures of a batch; a quarter of them are of style B.
     """
 
     def __init__(
         self,
         train: ThingFrames,
         test: ThingFrames,
-        rgb: ColorInput,
         *,
         few: int = 100,
-        pictures: int = 8,
+        size: int = 8,
     ) -> None:
-        self._train, self._test, self._rgb = train, test, rgb
-        self._few, self._pictures = few, pictures
+        self._train, self._test = train, test
+        self._few, self._size = few, size
 
     def batch(self, rng: np.random.Generator) -> list[tuple[Tensor, Tensor]]:
         """See `fit.Task`: for each style pictures and labels."""
-        seldom = self._pictures // 4 if self._few else 0
-        batches = [self._drawn(rng, self._pictures - seldom, len(self._train), 0)]
+        seldom = self._size // 4 if self._few else 0
+        batches = [self._drawn(rng, self._size - seldom, len(self._train), 0)]
         if self._few:
             batches.append(self._drawn(rng, seldom, self._few, 1))
         return batches
@@ -61,16 +58,13 @@ class DomainTask:
     def _drawn(
         self, rng: np.random.Generator, count: int, most: int, style: int
     ) -> tuple[Tensor, Tensor]:
-        pictures, labels = [], []
+        seen, labels = [], []
         for index in rng.integers(most, size=count):
             step = -1 if rng.random() < 0.5 else 1
             color = _in_style(self._train.color[index], style, [3, int(index)])
-            pictures.append(pack(self._rgb, np.ascontiguousarray(color[:, ::step])))
+            seen.append(color[:, ::step])
             labels.append(self._train.labels(index)[:, ::step])
-        return (
-            torch.from_numpy(np.stack(pictures)),
-            torch.from_numpy(np.stack(labels)).long(),
-        )
+        return pictures(seen), torch.from_numpy(np.stack(labels)).long()
 
     def loss(self, network: DomainNet, batch: list[tuple[Tensor, Tensor]]) -> Tensor:
         """See `fit.Task`: of all pictures, each by the head of its style.
@@ -78,8 +72,8 @@ class DomainTask:
         All of them go through the network at once. Apart, each style would be
         normalised by its own statistics, which nobody has when a picture comes alone.
         """
-        counts = [len(pictures) for pictures, _ in batch]
-        scores = network(torch.cat([pictures for pictures, _ in batch]))
+        counts = [len(seen) for seen, _ in batch]
+        scores = network(torch.cat([seen for seen, _ in batch]))
         own = [
             scores[min(style, len(scores) - 1)].split(counts)[style]
             for style in range(len(batch))
@@ -97,9 +91,8 @@ class DomainTask:
             counts = [np.zeros((CLASSES, CLASSES), np.int64) for _ in network.heads]
             for index in range(len(self._test)):
                 color = _in_style(self._test.color[index], style, [9, index])
-                rgb = torch.from_numpy(pack(self._rgb, np.ascontiguousarray(color)))
                 truth = self._test.labels(index)
-                for head, scores in enumerate(network(rgb[None])):
+                for head, scores in enumerate(network(pictures([color]))):
                     labels = scores[0].argmax(0).numpy().astype(np.uint8)
                     counts[head] += confusion(truth, labels, CLASSES, IGNORE)
             for head, matrix in enumerate(counts):

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from fuseg.manifest import AudioInput, ColorInput
+from fuseg.manifest import AudioInput
 from fuseg.runtime.inputs import adapter_of
 
 from ...inputs import ExportedInput
 from ...models.sound import SoundNet
 from ...scenes.senses.sound import TIMBRES, sound_of
 from ...scenes.things import ThingFrames
-from ..data import pack
+from ..things_data import pictures
 
 __all__ = ["SoundTask"]
 
@@ -35,25 +35,24 @@ class SoundTask:
 
     Args:
         train, test: Things; those without one that is alone of its kind are left out.
-        rgb, sound: The network's inputs.
+        sound: The network's input beside the picture.
         hears: Whether the network is given the sound; a deaf one is the baseline. In
             place of the sound it is given what the runtime gives for a dead microphone.
-        pictures, sounds: In a batch, and for each picture.
+        size, sounds: Pictures of a batch, and sounds of each picture.
     """
 
     def __init__(
         self,
         train: ThingFrames,
         test: ThingFrames,
-        rgb: ColorInput,
         sound: ExportedInput,
         *,
         hears: bool = True,
-        pictures: int = 8,
+        size: int = 8,
         sounds: int = 4,
     ) -> None:
-        self._train, self._test, self._rgb, self._hears = train, test, rgb, hears
-        self._pictures, self._sounds = pictures, sounds
+        self._train, self._test, self._hears = train, test, hears
+        self._size, self._sounds = size, sounds
         record: AudioInput = sound.record
         self._adapter = adapter_of(record, sound.members.__getitem__)
         self._shape, self._fill = record.shape[1:], record.fill
@@ -62,21 +61,20 @@ class SoundTask:
 
     def batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """See `fit.Task`: pictures, sounds, where they come from, what they are."""
-        frames, pictures, sounds, masks, heard = self._train, [], [], [], []
-        for index in rng.choice(self._choices, self._pictures):
+        frames, seen, sounds, masks, heard = self._train, [], [], [], []
+        for index in rng.choice(self._choices, self._size):
             step = -1 if rng.random() < 0.5 else 1
-            color = np.ascontiguousarray(frames.color[index][:, ::step])
             instances = frames.instances[index][:, ::step]
-            pictures.append(pack(self._rgb, color))
+            seen.append(frames.color[index][:, ::step])
             asked = rng.choice(candidates(frames, index), self._sounds - 1)
             for thing in (*asked, -1):
                 kind = int(frames.attributes[index, thing, 0]) if thing >= 0 else None
                 sounds.append(self.heard(sound_of(kind, rng)))
                 masks.append(instances == thing + 1 if thing >= 0 else instances < 0)
                 heard.append(SILENCE if kind is None else kind)
-        several = (self._pictures, self._sounds)
+        several = (self._size, self._sounds)
         return (
-            torch.from_numpy(np.stack(pictures)),
+            pictures(seen),
             torch.from_numpy(np.reshape(sounds, (*several, *self._shape))),
             torch.from_numpy(np.reshape(masks, (*several, *masks[0].shape))).float(),
             torch.tensor(heard),
@@ -115,9 +113,9 @@ class SoundTask:
             thing = int(rng.choice(things))
             kind = int(self._test.attributes[index, thing, 0])
             heard = [self.heard(sound_of(k, rng)) for k in (kind, None)]
-            rgb = pack(self._rgb, np.ascontiguousarray(self._test.color[index]))
             scores = network.several(
-                torch.from_numpy(rgb)[None], torch.from_numpy(np.stack(heard))[None]
+                pictures([self._test.color[index]]),
+                torch.from_numpy(np.stack(heard))[None],
             )[0][0].numpy()
             lit, instances = scores[0] > 0, self._test.instances[index]
             truth = instances == thing + 1

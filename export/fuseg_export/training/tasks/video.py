@@ -11,12 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fuseg.dataset.metrics import confusion, miou
-from fuseg.manifest import ColorInput
 
 from ...models.video import VideoNet
 from ...scenes.senses.video import Clips, spoil
 from ...scenes.things import KINDS
-from ..data import pack
+from ..things_data import pictures
 
 __all__ = ["VideoTask", "flicker"]
 
@@ -30,7 +29,6 @@ class VideoTask:
 
     Args:
         train, test: Clips as they were before anything went wrong.
-        rgb: The network's input.
         remembers: Whether the network has its memory; without it is the baseline.
         clips, frames: In a batch, and of each clip.
     """
@@ -39,13 +37,12 @@ class VideoTask:
         self,
         train: Clips,
         test: Clips,
-        rgb: ColorInput,
         *,
         remembers: bool = True,
         clips: int = 3,
         frames: int = 5,
     ) -> None:
-        self._train, self._test, self._rgb = train, test, rgb
+        self._train, self._test = train, test
         self._remembers, self._clips, self._frames = remembers, clips, frames
 
     def batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -57,7 +54,7 @@ class VideoTask:
             part = slice(first, first + self._frames)
             time, across = (-1 if rng.random() < 0.5 else 1 for _ in range(2))
             color = self._train.color[index, part][::time, :, ::across]
-            clips.append(self._packed(spoil(color, rng)[0]))
+            clips.append(pictures([*spoil(color, rng)[0]]))
             labels.append(self._train.labels[index, part][::time, :, ::across])
         return torch.stack(clips), torch.from_numpy(np.stack(labels)).long()
 
@@ -83,7 +80,7 @@ class VideoTask:
             clip, spoilt = spoil(
                 self._test.color[index], np.random.default_rng([4, index])
             )
-            scores = network.along(self._packed(clip)[None], remembers=self._remembers)
+            scores = network.along(pictures([*clip])[None], remembers=self._remembers)
             labels = scores[0].argmax(1).numpy().astype(np.uint8)
             truth = self._test.labels[index]
             for time, bad in enumerate(spoilt):
@@ -98,9 +95,6 @@ class VideoTask:
             "miou_good": miou(counts[0]),
             "flicker": changed / still,
         }
-
-    def _packed(self, clip: NDArray[np.uint8]) -> Tensor:
-        return torch.from_numpy(np.stack([pack(self._rgb, frame) for frame in clip]))
 
 
 def flicker(labels: NDArray[np.uint8], truth: NDArray[np.uint8]) -> tuple[int, int]:
