@@ -23,7 +23,7 @@ def _classifier() -> nn.Module:
 MODELS = (
     ReferenceModel(
         "classifier",
-        "classical",
+        "classification",
         "plain convolutions: the kind of the largest thing in sight",
         _classifier,
         words_of(("rgb",)),
