@@ -28,24 +28,20 @@ _TRAIN, _TEST = TRAIN_SEEDS[:3000], HELD_OUT_SEEDS[:300]
 _CLIPS, _TEST_CLIPS = TRAIN_SEEDS[:400], HELD_OUT_SEEDS[:60]
 
 
-def _picture(model: str) -> Any:
-    return REFERENCE[model].inputs[0]
-
-
 def _sound(folder: Path, *, hears: bool = True) -> SoundTask:
     train, test = (things_of(s, *_SIZE, folder) for s in (_TRAIN, _TEST))
     (sound,) = REFERENCE["sound"].given.others
-    return SoundTask(train, test, _picture("sound"), sound, hears=hears)
+    return SoundTask(train, test, sound, hears=hears)
 
 
 def _video(folder: Path, *, remembers: bool = True) -> VideoTask:
     train, test = (clips_of(s, *_SIZE, folder) for s in (_CLIPS, _TEST_CLIPS))
-    return VideoTask(train, test, _picture("video"), remembers=remembers)
+    return VideoTask(train, test, remembers=remembers)
 
 
 def _domains(folder: Path, *, few: int = 100) -> DomainTask:
     train, test = (things_of(s, *_SIZE, folder) for s in (_TRAIN, _TEST))
-    return DomainTask(train, test, _picture("domains"), few=few)
+    return DomainTask(train, test, few=few)
 
 
 def _sensed(model: str, folder: Path) -> Rooms:
