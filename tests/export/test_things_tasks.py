@@ -251,3 +251,52 @@ def test_the_outputs_are_those_of_the_product(bundles, frames):
     assert result["boxes"].boxes.shape[1] == 4
     said = fuseg.load(bundles["caption"][0])(rgb=frames.color[0])["caption"]
     assert set(said.text.split()) <= set(VOCABULARY)
+
+
+class Knows(torch.nn.Module):
+    """Finds what is asked for by the truth, frame after frame; or whatever is there."""
+
+    def __init__(self, frames, listens):
+        super().__init__()
+        self.frames, self.listens = frames, listens
+        self.shown = {
+            multitask.pictures([color]).numpy().tobytes(): index
+            for index, color in enumerate(frames.color)
+        }
+
+    def forward(self, rgb, prompts):
+        index = self.shown[rgb.numpy().tobytes()]
+        pairs = [(color, kind) for color in range(4) for kind in range(5)]
+        planes = [
+            asked_for(
+                self.frames.instances[index], self.frames.attributes[index], *pair
+            )
+            for pair in pairs
+        ]
+        features = torch.from_numpy(np.stack(planes)[None, :, 2::4, 2::4]).float()
+        phrases = []
+        for row in prompts.tolist():
+            words = {VOCABULARY[i] for i in row}
+            meant = [
+                not self.listens
+                or (
+                    (not words & {*COLORS} or COLORS[color] in words)
+                    and (not words & {*KINDS} or KINDS[kind] in words)
+                )
+                for color, kind in pairs
+            ]
+            phrases.append([1.0 if found else -1.0 for found in meant])
+        return {"features": features, "phrases": torch.tensor(phrases)}
+
+
+def test_phrases_are_followed_by_who_listens_and_not_by_who_looks_only():
+    frames = render_many_things(range(12, 40))
+    listening = TextTask(frames, frames).evaluate(Knows(frames, listens=True))
+    assert listening["followed"] >= 0.95
+    assert listening["absent"] == 0
+    # Features are a fourth of the resolution.
+    assert min(listening[f"iou_{form}"] for form in ("kind", "color", "both")) > 0.7
+    looking = TextTask(frames, frames).evaluate(Knows(frames, listens=False))
+    assert looking["followed"] == 0
+    assert looking["absent"] > 0.1
+    assert looking["iou_kind"] < 0.6
