@@ -98,6 +98,16 @@ def test_shares_are_of_ious_over_all_frames(loaded, three_frames, with_truth):
     assert any(one is not None for one in found.classes.values())
 
 
+def test_a_class_that_is_not_in_the_truth_is_worth_nothing(loaded, three_frames):
+    segmenter, (given, *_) = loaded(), three_frames()
+    labels = segmenter(**given).labels
+    label = int(labels[0, 0])
+    truth = np.full(labels.shape, (label + 1) % CLASSES, np.uint8)
+    one = contributions(segmenter, [(given, truth)]).classes[f"class{label}"]
+    assert (set(one.values.values()), one.total, one.shares) == ({0.0}, 0, None)
+    assert set(one.contributions.values()) == {0.0}
+
+
 def test_a_sensor_that_the_network_does_not_read_has_no_share(loaded, three_frames):
     def deaf(weights):
         weights[:, 4] = 0
