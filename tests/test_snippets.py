@@ -30,7 +30,7 @@ from fuseg.cli.training_half import COMMANDS, load
 from fuseg_export.models.fusion.gated import Gated
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 # What a line begins with, and why it is not run.
 CANNOT_RUN = {
