@@ -109,7 +109,9 @@ def test_a_class_is_looked_for_in_the_first_frame_that_has_it(
         assert 0 <= lost.min() < lost.max() <= 1
     pictures, text = read(tmp_path / "page.html")
     assert f"Where class{label} comes from In frame 0." in text
-    assert pictures[0].startswith("rgb: at most ")
+    most = max(np.max(lost) for lost in found["lost"].values())
+    assert f"black is nothing lost, white {most:.0%} of it." in text
+    assert pictures[0] == f"rgb: at most {np.max(found['lost']['rgb']):.0%} lost"
 
 
 @pytest.mark.parametrize(

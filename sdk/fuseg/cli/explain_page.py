@@ -122,13 +122,15 @@ def _bar(one: ClassShares, colors: Mapping[str, Sequence[int]]) -> str:
 
 
 def _occluded(found: Occluded) -> str:
+    most = max(float(lost.max()) for lost in found.lost.values())
+    limits = 0.0, most or 1.0
     made = [
-        Pane(f"{sensor}: at most {lost.max():.0%} lost", draw_heat(lost, _SIZE, (0, 1)))
+        Pane(f"{sensor}: at most {lost.max():.0%} lost", draw_heat(lost, _SIZE, limits))
         for sensor, lost in found.lost.items()
     ]
     about = (
         f"<p>In frame {html.escape(found.key)}. A patch of one sensor is hidden at a "
         "time; the brighter, the less of the class is found then: black is nothing "
-        "lost, white all of it.</p>\n"
+        f"lost, white {most:.0%} of it.</p>\n"
     )
     return about + panes(made)
