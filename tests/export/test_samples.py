@@ -12,9 +12,10 @@ from PIL import Image
 from fuseg.errors import ArgumentError, InputFileError
 from fuseg_export.frames import frame_set
 from fuseg_export.frames.files import FileDataset
-from fuseg_export.frames.frame_set import first
+from fuseg_export.frames.frame_set import FrameSet, first, with_examples
 from fuseg_export.frames.rendered import as_frame_set, labelled_rooms, rooms
 from fuseg_export.network.input_options import make_inputs
+from fuseg_export.network.inputs import read_inputs
 from fuseg_export.reference import preprocess
 from fuseg_export.scenes import HELD_OUT_SEEDS, render
 
@@ -211,3 +212,14 @@ def test_the_spec_that_is_told_takes_the_frames_as_they_are(tmp_path, declared):
     made = preprocess(changed, frame.arrays)["depth"]
     wanted = preprocess(inputs, {"depth": own})["depth"]
     np.testing.assert_allclose(made, wanted, atol=1e-6)
+
+
+def test_what_a_scene_gives_to_an_input_that_is_no_picture_is_not_replaced():
+    (sound,) = read_inputs(["rgb=color:8x8", "sound=audio:4"], [], {}).others
+    heard = np.array([1, 2, 3, 4], np.int16)
+    own = with_examples(FrameSet({}, others={"sound": heard}), 0, [sound])
+    np.testing.assert_array_equal(own.others["sound"], heard)
+    np.testing.assert_array_equal(own.tensors["sound"], sound.tensor(heard))
+    made = with_examples(FrameSet({}), 0, [sound])
+    np.testing.assert_array_equal(made.others["sound"], sound.example(0))
+    assert not np.array_equal(made.others["sound"], heard)
