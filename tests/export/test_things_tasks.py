@@ -177,6 +177,19 @@ def test_a_caption_of_a_mirrored_frame_has_the_other_side(frames):
     assert {left, right} <= set(sides)
 
 
+def test_labels_hear_the_networks_own_words_in_training_as_later():
+    torch.manual_seed(0)
+    network, rgb = REFERENCE["caption"].network().eval(), torch.randn(2, 3, 96, 128)
+    with torch.inference_mode():
+        own, taught = (
+            network.describe(rgb),
+            network.describe(rgb, torch.ones(2, 7).long()),
+        )
+    assert torch.equal(own.labels, taught.labels)
+    assert torch.equal(own.words[:, 0], taught.words[:, 0])
+    assert not torch.equal(own.words[:, 1], taught.words[:, 1])
+
+
 def test_words_are_judged_by_those_of_content(frames):
     """Colours, kinds and sides, each word of the truth counted once."""
 

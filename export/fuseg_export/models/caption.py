@@ -47,8 +47,6 @@ class CaptionNet(nn.Module):
         words: Size of the vocabulary.
         length: Words of a caption, its end among them.
         size: Height and width of the picture, multiples of 12 and 32.
-        start: The word before the first.
-        speaks: Whether the segmentation hears the words.
 
     Shapes: ``(N, 3, H, W)`` to ``labels`` ``(N, 1 + kinds, H, W)`` and ``tokens``,
     int64 ``(N, length)``.
@@ -64,12 +62,9 @@ class CaptionNet(nn.Module):
         words: int,
         length: int,
         size: tuple[int, int],
-        *,
-        start: int = 0,
-        speaks: bool = True,
     ) -> None:
         super().__init__()
-        self.length, self.start, self.speaks = length, start, speaks
+        self.length = length
         self.encoder = ResidualEncoder(3, WIDTHS, DEPTHS)
         self.decoder = SkipDecoder(WIDTHS, DECODER_CHANNELS)
         self.labels = nn.Conv2d(DECODER_CHANNELS, 1 + kinds, 1)
@@ -99,8 +94,22 @@ class CaptionNet(nn.Module):
         fine = self.decoder(self.encoder(rgb))
         kinds, colors = self.labels(fine), self.colors(fine)
         seen = self.looks(self._seen(kinds, colors))
+        words, heard = self._say(seen)
+        if caption is not None:
+            # The labels hear what they will hear later, not the truth.
+            words, _ = self._say(seen, caption)
+        scale, shift = self.scale(heard)[:, :, None, None].chunk(2, dim=1)
+        fine = fine * (1 + scale) + shift
+        labels = kinds + self.again(fine)
+        return Said(enlarged(labels), kinds, colors, words)
+
+    def _say(
+        self, seen: Tensor, caption: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Scores of each word ``(N, length, words)``, and the mean of the states."""
         hidden, memory = seen, torch.zeros_like(seen)
-        word = torch.full_like(seen[:, 0], self.start, dtype=torch.int64)
+        # Id 0, which fills up short texts, stands before the first word.
+        word = torch.zeros_like(seen[:, 0], dtype=torch.int64)
         scores, heard = [], torch.zeros_like(seen)
         for place in range(self.length):
             given = torch.cat([self.words(word), seen], dim=1)
@@ -108,11 +117,7 @@ class CaptionNet(nn.Module):
             scores.append(self.says(hidden))
             heard = heard + hidden / self.length
             word = scores[-1].argmax(1) if caption is None else caption[:, place]
-        if self.speaks:
-            scale, shift = self.scale(heard)[:, :, None, None].chunk(2, dim=1)
-            fine = fine * (1 + scale) + shift
-        labels = kinds + self.again(fine)
-        return Said(enlarged(labels), kinds, colors, torch.stack(scores, dim=1))
+        return torch.stack(scores, dim=1), heard
 
     def _seen(self, kinds: Tensor, colors: Tensor) -> Tensor:
         """The share of each pair of kind and colour in each cell of the grid."""
