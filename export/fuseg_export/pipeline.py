@@ -13,9 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from fuseg import Segmenter, bundle, load
-from fuseg.errors import ArgumentError
 from fuseg.manifest import Manifest
-from fuseg.robustness import MOST_SENSORS, LabelledFrame, measure, without_hold
+from fuseg.robustness import measure, without_hold
 
 from .bundle_draft import BundleDraft
 from .dimensions import at_example
@@ -25,7 +24,7 @@ from .frames.selection import ExportFrames, FrameOptions, collect_frames
 from .graphs import NetworkGraphs, export_graphs
 from .network.checkpoint import load_checkpoint
 from .network.example import Tried, try_network
-from .network.target import NetworkOptions, Target, resolve
+from .network.target import NetworkOptions, resolve
 from .outputs import main_first, truth_size
 from .outputs.base import StageResult
 from .outputs.segmentation import Segmentation
@@ -41,6 +40,7 @@ from .precision.tensorrt_check import check_variants, is_to_check
 from .recurrent import Recurrent
 from .reference import at_size
 from .report.pictures import DrawnFrame, draw
+from .robustness import frames_of_card
 from .stage_programs import Program, onnx_program, together, torch_program
 from .verify import compare
 from .write_bundle import (
@@ -54,7 +54,6 @@ from .write_bundle import (
 __all__ = ["ExportReport", "Stage", "export_bundle"]
 
 SAMPLES = 2  # frame sets that travel in the bundle
-ROBUSTNESS_FRAMES = 8  # a second each, of a network of a few ms
 
 
 _Opened = Callable[[Mapping[str, Any]], Segmenter]
@@ -129,7 +128,7 @@ def export_bundle(
         check_tensorrt: Build the variants with NVIDIA's builder, which needs no GPU.
             None: where it is installed.
         robustness: How many frames with true labels the robustness card is measured
-            on, none for 0. None: `ROBUSTNESS_FRAMES`, where true labels are known.
+            on, none for 0. None: 8, where true labels are known.
         progress: Called with what is about to be done.
 
     Raises:
@@ -180,7 +179,7 @@ def export_bundle(
             for frame in chosen.compared[:SAMPLES]:
                 given = {**frame.given, **texts}
                 draft.add_sample(given, first_results(segmenter, given))
-            labelled = _labelled(draft.manifest, target, chosen, robustness)
+            labelled = frames_of_card(draft.manifest, target, chosen, robustness)
             if labelled:
                 progress(f"measuring robustness on {len(labelled)} frames")
                 gone = opened(without_hold(draft.manifest))
@@ -267,32 +266,6 @@ def _opened(
         found = opened({})
         others = [WithoutSensors(s, draft.manifest, opened) for s in stand_ins]
         yield found, others, opened
-
-
-def _labelled(
-    manifest: Manifest, target: Target, frames: ExportFrames, count: int | None
-) -> list[LabelledFrame]:
-    """The frames that robustness is measured on; none if it is not to be, or cannot.
-
-    Raises:
-        ArgumentError: It cannot be, and was asked for.
-    """
-    outputs, found = manifest.label_outputs, frames.compared[0].truth is not None
-    if not found or not outputs or outputs[0].classes_from is not None:
-        if count:
-            raise ArgumentError(
-                "--robustness needs true labels of known classes: --frames NAME=PATH "
-                "and --truth PATH."
-            )
-        return []
-    if count is None and len(manifest.sensors) > MOST_SENSORS:
-        return []
-    wanted = ROBUSTNESS_FRAMES if count is None else count
-    return [
-        LabelledFrame(frame.given, frame.truth)
-        for frame in frames.labelled(target, wanted)
-        if frame.truth is not None
-    ]
 
 
 def _compare(
