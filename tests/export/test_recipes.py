@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from fuseg.errors import ArgumentError, CheckpointError
 from fuseg_export.models import REFERENCE
+from fuseg_export.training.__main__ import main
 from fuseg_export.training.augment import Augmentation, frame_chances
 from fuseg_export.training.data import RenderedFrames
 from fuseg_export.training.fit import fit
@@ -205,3 +206,15 @@ def test_the_task_takes_the_loss_that_is_asked_for(task):
     learned = rooms.inputs, rooms.classes, 255, rooms.train, rooms.test
     focused = Rooms(*learned, gamma=2.0).loss(network, batch)
     torch.testing.assert_close(focused, focal(scores, batch[1], None, 255, gamma=2.0))
+
+
+@pytest.mark.parametrize(
+    ("option", "meant"),
+    [("--dropout=rgbb=0.1", "rgb"), ("--augment=crup=0.7", "crop")],
+)
+def test_what_a_recipe_does_not_know_is_refused_before_the_work(
+    option, meant, monkeypatch
+):
+    monkeypatch.setattr("sys.argv", ["training", "add-middle", option])
+    with pytest.raises(ArgumentError, match=rf"did you mean {meant}\?$"):
+        main()

@@ -7,6 +7,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,11 @@ def main() -> None:
             closest("--part", args.part, list(parts))
         except ArgumentError as err:
             parser.error(str(err))
+    sensors = [i.name for i in model.inputs] if model else []
+    for name, _ in args.dropout or ():
+        closest("--dropout", name, sensors)
+    for name, _ in args.augment or ():
+        closest("--augment", name, [field.name for field in fields(Augmentation)])
     camera = CAMERA if model is None else ROOMS[model.scenes]
     train = frames_of(TRAIN_SEEDS[: args.frames], *camera, args.work / "frames")
     seeds = VALIDATION_SEEDS if args.validation else HELD_OUT_SEEDS
