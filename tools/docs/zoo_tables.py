@@ -32,8 +32,9 @@ def zoo(results: Path, family: str | None = None) -> str:
 
 def line(row: Mapping[str, Any], rows: Rows) -> str:
     against = "; ".join(held(row, rows))
+    shown = ", ".join(value(row, key) for key in (row["metric"], *row["also"]))
     start = (
-        f"| {row['model']} | {value(row, row['metric'])} | {against} "
+        f"| {row['model']} | {shown} | {against} "
         f"| {row['parameters']:,} | {row['multiply_adds'] / 1e9:.3f} "
     )
     if "refused" in row:
@@ -54,17 +55,19 @@ def value(row: Mapping[str, Any], metric: str) -> str:
 
 def held(row: Mapping[str, Any], rows: Rows) -> Iterator[str]:
     """What the row is held against; a margin that was missed is said."""
-    own = row["test"][row["metric"]]
     for name, margin in row["beats"].items():
         other = baseline(row, name, rows)
+        _, _, key = name.partition(":")
+        own = row["test"].get(key, row["test"][row["metric"]])
         missed = "" if own >= other + margin else f", wanted {margin:+.2f}"
         yield f"{name.replace('_', ' ')} {other:.3f}{missed}"
 
 
 def baseline(row: Mapping[str, Any], name: str, rows: Rows) -> float:
-    """Of another row, or among the row's own numbers."""
-    if name in rows:
-        return float(rows[name]["test"][row["metric"]])
+    """Of another row, or among the row's own numbers; see `zoo.row.Row`."""
+    other, _, key = name.partition(":")
+    if other in rows:
+        return float(rows[other]["test"][key or row["metric"]])
     return float(row["test"][name])
 
 

@@ -23,8 +23,10 @@ class Row:
         steps: Of training, of eight frames if the task does not say otherwise.
         rate: The highest of the schedule.
         metric: The number of the table, a key of what the task's ``evaluate`` gives.
-        beats: What it is held against, each by the name of another row or by a key of
-            its own numbers; ``metric`` must be higher by the margin.
+        beats: What it is held against, and by how much it must be higher: another row's
+            ``metric`` by that row's name; another number of it as ``ROW:KEY``, with
+            its own of that key if it has one; or a number of its own by its key.
+        also: Further numbers that the table shows.
         exported: Whether it is a system of its own; a baseline is only trained.
         start: The row whose weights it starts from, where names and shapes are alike.
         prepare: Called with the new network before it is trained.
@@ -37,6 +39,7 @@ class Row:
     steps: int
     metric: str = "miou"
     beats: Mapping[str, float] = field(default_factory=dict)
+    also: tuple[str, ...] = ()
     rate: float = 3e-3
     exported: bool = True
     start: str | None = None

@@ -25,7 +25,7 @@ from .row import Row
 __all__ = ["finished", "key_of", "run"]
 
 _SOURCES = ("models", "scenes", "training", "zoo")
-_NOT_LEARNED = ("task", "beats", "prepare")  # code, whose digest is in the key
+_NOT_LEARNED = ("task", "beats", "also", "prepare")  # code, whose digest is in the key
 
 
 def run(
@@ -91,7 +91,7 @@ def _trained(
     record |= {"row": row.name, "model": row.model, "test": task.evaluate(network)}
     record |= {"family": model.family, "summary": model.summary}
     record["multiply_adds"] = cost_of(model).multiply_adds
-    record |= {"metric": row.metric, "beats": dict(row.beats)}
+    record |= {"metric": row.metric, "beats": dict(row.beats), "also": row.also}
     state = {name: value.contiguous() for name, value in network.state_dict().items()}
     save_file(state, weights)
     _write(trained, record)

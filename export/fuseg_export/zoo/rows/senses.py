@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ...models import REFERENCE
@@ -13,6 +14,7 @@ from ...scenes.senses.render import sensed_of
 from ...scenes.senses.video import clips_of
 from ...scenes.things import HEIGHT, WIDTH, things_of
 from ...training.data import RenderedFrames
+from ...training.losses import class_weights
 from ...training.tasks.domains import DomainTask
 from ...training.tasks.rooms import Rooms
 from ...training.tasks.sound import SoundTask
@@ -50,9 +52,14 @@ def _sensed(model: str, folder: Path) -> Rooms:
     def frames(seeds: range) -> RenderedFrames:
         return make(sensed_of(seeds, *_SIZE, folder))
 
-    found = REFERENCE[model]
+    found, train = REFERENCE[model], frames(_TRAIN)
     return Rooms(
-        found.inputs, found.classes, found.ignore, frames(_TRAIN), frames(_TEST)
+        found.inputs,
+        found.classes,
+        found.ignore,
+        train,
+        frames(_TEST),
+        weights=class_weights(train.labels, len(found.classes)),
     )
 
 
@@ -69,7 +76,8 @@ def _started(
     metric: str,
     *,
     blind: bool = False,
-    **beats: float,
+    also: tuple[str, ...] = (),
+    beats: Mapping[str, float] = MappingProxyType({}),
 ) -> Row:
     """A row that starts from the pretrained one; a blind one is a baseline."""
     return Row(
@@ -79,6 +87,7 @@ def _started(
         steps,
         metric,
         beats,
+        also,
         rate=2e-3,
         exported=not blind,
         start=PRETRAINED,
@@ -103,7 +112,15 @@ ROWS = (
     _sensors("kinds-range", majority=0.1),
     _sensors("kinds-rgb-range", kinds_rgb=0.02, kinds_range=0.02),
     _started("deaf", "sound", partial(_sound, hears=False), 800, "found", blind=True),
-    _started("sound", "sound", _sound, 800, "found", deaf=0.2),
+    _started(
+        "sound",
+        "sound",
+        _sound,
+        800,
+        "found",
+        also=("first", "silent_area"),
+        beats={"deaf": 0.2, "deaf:first": 0.2},
+    ),
     _started(
         "stateless",
         "video",
@@ -112,7 +129,15 @@ ROWS = (
         "miou_spoilt",
         blind=True,
     ),
-    _started("video", "video", _video, 500, "miou_spoilt", stateless=0.15),
+    _started(
+        "video",
+        "video",
+        _video,
+        500,
+        "miou_spoilt",
+        also=("miou", "miou_good", "flicker"),
+        beats={"stateless": 0.15},
+    ),
     _started(
         "unadapted",
         "one-domain",
@@ -121,6 +146,22 @@ ROWS = (
         "miou_b_by_a",
         blind=True,
     ),
-    _started("one-domain", "one-domain", _domains, 500, "miou_b_by_a", unadapted=0.02),
-    _started("domains", "domains", _domains, 500, "miou_b_by_b", miou_b_by_a=0.0),
+    _started(
+        "one-domain",
+        "one-domain",
+        _domains,
+        500,
+        "miou_b_by_a",
+        also=("miou_a_by_a",),
+        beats={"unadapted": 0.02},
+    ),
+    _started(
+        "domains",
+        "domains",
+        _domains,
+        500,
+        "miou_b_by_b",
+        also=("miou_a_by_a", "miou_a_by_b"),
+        beats={"miou_b_by_a": 0.0, "one-domain:miou_b_by_a": 0.0},
+    ),
 )

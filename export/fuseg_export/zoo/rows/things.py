@@ -51,9 +51,18 @@ ROWS = (
         1600,
         "ap50",
         beats={"ap50_components": 0.1},
+        also=("miou", "place"),
     ),
     _started("blind", "text", _BLIND, 1200, metric="followed", exported=False),
-    _started("text", "text", _text, 1200, metric="followed", beats={"blind": 0.4}),
+    _started(
+        "text",
+        "text",
+        _text,
+        1200,
+        metric="followed",
+        beats={"blind": 0.4},
+        also=("iou_kind", "iou_color", "absent"),
+    ),
     _started(
         "caption",
         "caption",
@@ -61,5 +70,6 @@ ROWS = (
         1000,
         metric="content",
         beats={"content_majority": 0.2},
+        also=("whole", "miou"),
     ),
 )
