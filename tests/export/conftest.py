@@ -14,6 +14,9 @@ from fuseg_export.network.target import NetworkOptions
 from fuseg_export.passes import simplify as simplify_room
 from fuseg_export.pipeline import export_bundle
 
+# Several would wait for one another: the suite itself runs in as many processes.
+torch.set_num_threads(1)
+
 FOREIGN = '''
 import warnings
 
