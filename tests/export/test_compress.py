@@ -15,7 +15,6 @@ from fuseg_export.training.compress import (
     Distilled,
     Masked,
     bytes_of,
-    compressed,
     two_of_four,
 )
 from fuseg_export.training.data import RenderedFrames
@@ -108,19 +107,3 @@ def test_distillation_is_its_definition(network, task):
     found.backward()
     assert network.head.weight.grad.abs().sum() > 0
     assert all(p.grad is None for p in teacher.parameters())
-
-
-def test_every_row_is_trained_as_long_as_the_control(network, task, tmp_path):
-    state = {k: v.clone() for k, v in network.state_dict().items()}
-    rows = compressed(network, task, {**SETTINGS, "steps": 1}, tmp_path)
-    names = ("control", "two-of-four", "thinned-30", "thinned-50")
-    assert list(rows) == [*names, "student", "distilled"]
-    parameters = {name: row["parameters"] for name, (_, row) in rows.items()}
-    assert parameters["two-of-four"] == parameters["control"]
-    assert parameters["thinned-50"] < parameters["thinned-30"] < parameters["control"]
-    assert parameters["student"] == parameters["distilled"] < parameters["thinned-50"]
-    for name, (_, row) in rows.items():
-        assert ("before" in row) == (name in names)
-        assert 0 <= row["after"]["miou"] <= 1
-    for name, value in network.state_dict().items():
-        assert torch.equal(value, state[name]), name

@@ -15,10 +15,12 @@ from fuseg.errors import ArgumentError
 from fuseg_export.frames import frame_set
 from fuseg_export.models import REFERENCE
 from fuseg_export.scenes import render_many
+from fuseg_export.training import fit
+from fuseg_export.training.compress import two_of_four
 from fuseg_export.training.data import RenderedFrames
 from fuseg_export.training.tasks.rooms import Rooms
 from fuseg_export.zoo import measure, run
-from fuseg_export.zoo.row import Row
+from fuseg_export.zoo.row import Row, take_alike
 from fuseg_export.zoo.rows import ROWS
 
 sys.path.append(str(Path(__file__).parents[2] / "tools" / "docs"))
@@ -98,8 +100,49 @@ def test_it_starts_with_the_weights_of_the_other_row(tmp_path):
 
 
 def test_a_start_that_shares_no_weight_is_refused():
-    with pytest.raises(ArgumentError, match="has no weight of it"):
-        run._take(REFERENCE["fcn"].network(), {"strange": torch.zeros(1)})
+    with pytest.raises(ArgumentError, match=r"has no weight of this one's names"):
+        take_alike(REFERENCE["fcn"].network(), {"strange": torch.zeros(1)})
+
+
+def test_a_run_that_was_stopped_before_an_edit_begins_anew(tmp_path, monkeypatch):
+    class Stopped(Exception):
+        pass
+
+    def stop(*_):
+        raise Stopped
+
+    one = row("one", "small-rgb", exported=False)
+    monkeypatch.setattr(fit, "SAVE_EVERY_S", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Rooms, "evaluate", stop)
+        with pytest.raises(Stopped):
+            run.run(one, {"one": one}, tmp_path, lambda _: None)
+    assert [*tmp_path.rglob("state.pt")]
+    monkeypatch.setattr(run, "_digest", lambda: "edited")
+    record = run.run(one, {"one": one}, tmp_path, lambda _: None)
+    assert record["curve"][-1][0] == 2
+
+
+def test_smaller_networks_begin_with_what_is_left_of_the_whole(tmp_path):
+    names = ("two-of-four", "thinned-50", "distilled")
+    rows = {"gated-middle": row("gated-middle", "gated-middle")}
+    for name in names:
+        task = partial(rooms, ROWS[name].model)
+        rows[name] = replace(ROWS[name], steps=2, task=task)
+    sizes = {}
+    for name in names:
+        weights, record = run._trained(rows[name], rows, tmp_path, lambda _: None)
+        sizes[name] = record["parameters"]
+        assert ("before" in record) == (name != "distilled")
+        if name == "two-of-four":
+            network = REFERENCE["gated-middle"].network()
+            network.load_state_dict(run.load_file(weights))
+            zeros = [
+                float((network.get_parameter(key) == 0).float().mean())
+                for key in two_of_four(network)
+            ]
+            assert min(zeros) >= 0.5
+    assert sizes["distilled"] < sizes["thinned-50"] < sizes["two-of-four"]
 
 
 def test_rows_start_from_rows_and_beat_rows_or_numbers_of_their_own():

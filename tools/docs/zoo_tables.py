@@ -50,7 +50,10 @@ def line(row: Mapping[str, Any], rows: Rows) -> str:
 
 
 def value(row: Mapping[str, Any], metric: str) -> str:
-    return f"{metric.replace('_', ' ')} {row['test'][metric]:.3f}"
+    """A number, and what it was before training if that was measured."""
+    words = f"{metric.replace('_', ' ')} {row['test'][metric]:.3f}"
+    before = row.get("before")
+    return words if before is None else f"{words} (before {before[metric]:.3f})"
 
 
 def held(row: Mapping[str, Any], rows: Rows) -> Iterator[str]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,14 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..models import REFERENCE
-from ..models.thin import removed_channels
-from .fit import Task, fit
+from .fit import Task
 
-__all__ = ["Distilled", "Masked", "bytes_of", "compressed", "two_of_four"]
+__all__ = ["Distilled", "Masked", "bytes_of", "two_of_four"]
 
-THINNED = {"thinned-30": 0.3, "thinned-50": 0.5}  # reference models, and their shares
-STUDENT = "half-width"
 GROUP, KEPT = 4, 2  # the pattern that NVIDIA's sparse tensor cores take
 
 
@@ -129,46 +123,3 @@ def bytes_of(network: nn.Module, masks: Mapping[str, Tensor] | None = None) -> i
     for mask in (masks or {}).values():
         total -= mask.numel() * 4 // 2 - mask.numel() // 8
     return total
-
-
-def compressed(
-    network: nn.Module, task: Task[Any], settings: Mapping[str, Any], work: Path
-) -> dict[str, tuple[nn.Module, dict[str, Any]]]:
-    """A network's smaller selves, each trained on, beside itself trained as long.
-
-    Args:
-        network: Of `gated-middle`, trained; it stays as it is.
-        task: What it was trained on.
-        settings: See `fit.fit`; of each.
-        work: A folder for each lies in it.
-
-    Returns:
-        By the names of the models, ``two-of-four`` and the ``control``, the network and
-        its record: ``parameters``, ``bytes``, and the ``before`` and ``after`` of what
-        the task evaluates; of the students there is no before.
-    """
-    masks = two_of_four(network)
-    sparse = Masked(task, masks)
-    starts: dict[str, tuple[nn.Module, Task[Any]]] = {
-        "control": (copy.deepcopy(network), task),
-        "two-of-four": (copy.deepcopy(network), sparse),
-    }
-    for name, share in THINNED.items():
-        thin = copy.deepcopy(network)
-        removed_channels(thin, share)
-        starts[name] = thin, task
-    teacher = copy.deepcopy(network).eval().requires_grad_(False)
-    for name, taught in (("student", task), ("distilled", Distilled(task, teacher))):
-        torch.manual_seed(settings["seed"])
-        starts[name] = REFERENCE[STUDENT].network(), taught
-    found = {}
-    for name, (start, learned) in starts.items():
-        record: dict[str, Any] = {}
-        if name not in ("student", "distilled"):
-            record["before"] = learned.evaluate(start)
-        fit(start.train(), learned, settings, work / name)
-        record["after"] = learned.evaluate(start)
-        record["parameters"] = sum(p.numel() for p in start.parameters())
-        record["bytes"] = bytes_of(start, masks if learned is sparse else None)
-        found[name] = start, record
-    return found

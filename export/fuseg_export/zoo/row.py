@@ -7,9 +7,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-__all__ = ["Row"]
+from fuseg.errors import ArgumentError
+
+__all__ = ["Row", "Weights", "take_alike"]
+
+Weights = Mapping[str, Tensor]
+
+
+def take_alike(network: nn.Module, weights: Weights) -> None:
+    """Take all weights that the network has under the same name and shape, if any.
+
+    Raises:
+        ArgumentError: There are weights, and none is alike.
+    """
+    own = network.state_dict()
+    alike = {n: v for n, v in weights.items() if n in own and own[n].shape == v.shape}
+    if weights and not alike:
+        raise ArgumentError(
+            "the row that this one starts from has no weight of this one's names and "
+            "shapes: start from another, or from none."
+        )
+    network.load_state_dict(alike, strict=False)
 
 
 @dataclass(frozen=True)
@@ -28,8 +48,10 @@ class Row:
             its own of that key if it has one; or a number of its own by its key.
         also: Further numbers that the table shows.
         exported: Whether it is a system of its own; a baseline is only trained.
-        start: The row whose weights it starts from, where names and shapes are alike.
-        prepare: Called with the new network before it is trained.
+        start: The row whose trained weights ``prepare`` and ``learned`` are given.
+        prepare: Called with the new network, in training mode, and with these weights.
+        learned: Makes what is learned of the task, the network and these weights.
+        before: Whether it is also evaluated before it is trained.
         seed: Of weights and batches.
     """
 
@@ -43,5 +65,7 @@ class Row:
     rate: float = 3e-3
     exported: bool = True
     start: str | None = None
-    prepare: Callable[[nn.Module], None] | None = None
+    prepare: Callable[[nn.Module, Weights], None] = take_alike
+    learned: Callable[[Any, nn.Module, Weights], Any] | None = None
+    before: bool = False
     seed: int = 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,20 +13,18 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
-
-from fuseg.errors import ArgumentError
 
 from ..models import REFERENCE
 from ..models.cost import cost_of
 from ..training.fit import fit
 from .measure import measure
-from .row import Row
+from .row import Row, Weights
 
 __all__ = ["finished", "key_of", "run"]
 
 _SOURCES = ("models", "scenes", "training", "zoo")
-_NOT_LEARNED = ("task", "beats", "also", "prepare")  # code, whose digest is in the key
+# What is only shown; and code, whose digest is in the key.
+_NOT_IN_KEY = ("beats", "also", "task", "prepare", "learned")
 
 
 def run(
@@ -60,7 +59,7 @@ def finished(row: Row, rows: Mapping[str, Row], work: Path) -> dict[str, Any] | 
 
 def key_of(row: Row, rows: Mapping[str, Row]) -> str:
     """Of all that a row's numbers come from: itself, the rows before, code, torch."""
-    said = {k: v for k, v in asdict(row).items() if k not in _NOT_LEARNED}
+    said = {k: v for k, v in asdict(row).items() if k not in _NOT_IN_KEY}
     start = key_of(rows[row.start], rows) if row.start else None
     text = json.dumps([said, start, _digest(), torch.__version__], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -77,35 +76,33 @@ def _trained(
     torch.manual_seed(row.seed)
     model = REFERENCE[row.model]
     network = model.network()
+    start: Weights = {}
     if row.start is not None:
-        before, _ = _trained(rows[row.start], rows, work, progress)
-        _take(network, load_file(before))
-    network.train()
-    if row.prepare is not None:
-        row.prepare(network)
-    progress(f"training {row.steps} steps")
+        start = load_file(_trained(rows[row.start], rows, work, progress)[0])
+    row.prepare(network.train(), start)
     task = row.task(work / "frames")
+    if row.learned is not None:
+        task = row.learned(task, network, start)
+    before = task.evaluate(network) if row.before else None
+    if row.before:
+        network.train()
+    progress(f"training {row.steps} steps")
     settings = {"steps": row.steps, "rate": row.rate, "seed": row.seed, "key": key}
-    record = fit(network, task, settings, folder)
+    unfinished = work / "unfinished" / key  # an edit begins anew
+    record = fit(network, task, settings, unfinished / row.name)
     progress("evaluating")
     record |= {"row": row.name, "model": row.model, "test": task.evaluate(network)}
     record |= {"family": model.family, "summary": model.summary}
+    if before is not None:
+        record["before"] = before
     record["multiply_adds"] = cost_of(model).multiply_adds
     record |= {"metric": row.metric, "beats": dict(row.beats), "also": row.also}
+    folder.mkdir(exist_ok=True)
     state = {name: value.contiguous() for name, value in network.state_dict().items()}
     save_file(state, weights)
     _write(trained, record)
-    (folder / "state.pt").unlink()
+    shutil.rmtree(unfinished)
     return weights, record
-
-
-def _take(network: nn.Module, before: Mapping[str, torch.Tensor]) -> None:
-    """Weights of another network, where names and shapes are alike."""
-    own = network.state_dict()
-    alike = {n: v for n, v in before.items() if n in own and own[n].shape == v.shape}
-    if not alike:
-        raise ArgumentError("the row that this one starts from has no weight of it.")
-    network.load_state_dict(alike, strict=False)
 
 
 def _digest() -> str:

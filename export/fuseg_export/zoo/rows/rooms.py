@@ -11,10 +11,13 @@ from torch import nn
 from ...frames.rendered import SMALL_CAMERA
 from ...models import REFERENCE
 from ...models.encoders import EfficientNetLite0
+from ...models.thin import removed_channels
 from ...scenes import HELD_OUT_SEEDS, TRAIN_SEEDS
+from ...training.compress import Distilled, Masked, two_of_four
 from ...training.data import frames_of
 from ...training.tasks.rooms import Rooms
-from ..row import Row
+from ...training.transfer import freeze
+from ..row import Row, Weights, take_alike
 
 __all__ = ["ROWS", "labels_of_rooms"]
 
@@ -22,6 +25,8 @@ _TRAIN, _TEST = TRAIN_SEEDS[:3000], HELD_OUT_SEEDS[:300]
 # What each network must gain in mIoU.
 _FUSED = {"small-rgb": 0.02, "small-depth": 0.02}
 _CLASSICAL = {"majority": 0.2}
+_WHOLE = "gated-middle"  # what is made smaller
+_NEAR = {"control": -0.03}  # which is trained as long as they are
 _STEPS = {"unet": 1200}  # learns slowest: it begins at stride 2
 
 
@@ -32,19 +37,57 @@ def labels_of_rooms(model: str, folder: Path) -> Rooms:
     return Rooms(found.inputs, found.classes, found.ignore, train, test)
 
 
-def _imagenet(network: nn.Module) -> None:
+def _imagenet(network: nn.Module, _: Weights) -> None:
     cast(EfficientNetLite0, network.encoder).load_imagenet()
 
 
-def _frozen(network: nn.Module) -> None:
-    """ImageNet's encoder as it is: neither its weights nor its statistics change."""
-    _imagenet(network)
-    cast(EfficientNetLite0, network.encoder).requires_grad_(False).eval()
+def _imagenet_frozen(network: nn.Module, weights: Weights) -> None:
+    _imagenet(network, weights)
+    freeze(network, "encoder")
+
+
+def _frozen(network: nn.Module, weights: Weights) -> None:
+    take_alike(network, weights)
+    freeze(network, "encoder")
+
+
+def _thinned(share: float, network: nn.Module, weights: Weights) -> None:
+    """The weights of the whole network, without its weakest channels."""
+    whole = REFERENCE[_WHOLE].network()
+    whole.load_state_dict(weights)
+    removed_channels(whole, share)
+    network.load_state_dict(whole.state_dict())
+
+
+def _sparse(task: Any, network: nn.Module, _: Weights) -> Masked:
+    return Masked(task, two_of_four(network))
+
+
+def _nothing(_: nn.Module, __: Weights) -> None:
+    """A student begins with random weights."""
+
+
+def _taught(task: Any, _: nn.Module, weights: Weights) -> Distilled:
+    teacher = REFERENCE[_WHOLE].network()
+    teacher.load_state_dict(weights)
+    return Distilled(task, teacher.eval().requires_grad_(False))
 
 
 def _row(model: str, name: str | None = None, **fields: Any) -> Row:
-    steps = _STEPS.get(model, 600)
+    steps = fields.pop("steps", _STEPS.get(model, 600))
     return Row(name or model, model, partial(labels_of_rooms, model), steps, **fields)
+
+
+def _further(model: str, name: str, beats: dict[str, float], **fields: Any) -> Row:
+    """The trained whole network, or what is left of it, trained on."""
+    more = {"steps": 200, "rate": 1e-3, "start": _WHOLE, "before": True}
+    return _row(model, name, beats=beats, **more, **fields)
+
+
+def _student(name: str, beats: dict[str, float], **fields: Any) -> Row:
+    return _row(
+        "half-width", name, start=_WHOLE, prepare=_nothing, beats=beats, **fields
+    )
 
 
 def _small(family: str, *, several: bool) -> list[str]:
@@ -70,7 +113,7 @@ ROWS = (
     _row(
         "efficientnet",
         "efficientnet-frozen",
-        prepare=_frozen,
+        prepare=_imagenet_frozen,
         beats={"efficientnet-scratch": 0.0},
     ),
     _row(
@@ -79,4 +122,16 @@ ROWS = (
         prepare=_imagenet,
         beats={"efficientnet-scratch": 0.05},
     ),
+    _row("fcn", "fcn-frozen", start="classifier", prepare=_frozen, beats=_CLASSICAL),
+    _row("fcn", "fcn-tuned", start="classifier", beats={"fcn": 0.0}),
+    _further("gated-middle", "control", {}),
+    _further("gated-middle", "two-of-four", _NEAR, learned=_sparse),
+    *(
+        _further(
+            f"thinned-{p}", f"thinned-{p}", _NEAR, prepare=partial(_thinned, p / 100)
+        )
+        for p in (30, 50)
+    ),
+    _student("student", {"small-rgb": 0.0}),
+    _student("distilled", {"student": 0.0}, learned=_taught),
 )

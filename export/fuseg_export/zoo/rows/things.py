@@ -6,8 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ...models import REFERENCE
 from ...scenes.things import ThingFrames
 from ...training.tasks.caption import CaptionTask
+from ...training.tasks.largest import LargestThing
 from ...training.tasks.multitask import MultiTask
 from ...training.tasks.text import TextTask
 from ...training.things_data import frames_of_things
@@ -33,6 +35,10 @@ def _text(folder: Path, *, blind: bool = False) -> TextTask:
     return TextTask(*_frames(folder), blind=blind)
 
 
+def _largest(folder: Path) -> LargestThing:
+    return LargestThing(REFERENCE["classifier"].inputs, *_frames(folder))
+
+
 def _caption(folder: Path) -> CaptionTask:
     return CaptionTask(*_frames(folder))
 
@@ -53,6 +59,7 @@ ROWS = (
         beats={"ap50_components": 0.1},
         also=("miou", "place"),
     ),
+    Row("classifier", "classifier", _largest, 500, "accuracy", {"majority": 0.1}),
     _started("blind", "text", _BLIND, 1200, metric="followed", exported=False),
     _started(
         "text",
