@@ -102,7 +102,7 @@ def explain(
     trust: TrustOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Say how much of each class comes from which sensor, and show it on a page.
+    """Say which sensor each class comes from, and show where.
 
     Shares are exact Shapley values: the labels are made from every set of sensors, the
     others being gone, and compared with those made from all of them.

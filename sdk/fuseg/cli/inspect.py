@@ -34,7 +34,7 @@ def inspect(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Check a bundle; show its inputs, outputs and verification results."""
+    """Check a bundle; show its inputs, outputs and verification."""
     opened = Bundle.open(bundle)
     manifest = opened.manifest
     written = [] if extract is None else write_out(opened, extract)
