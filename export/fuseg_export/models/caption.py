@@ -12,13 +12,13 @@ from .decoders import SkipDecoder
 from .encoders import ResidualEncoder
 from .multitask import DECODER_CHANNELS, DEPTHS, STRIDE, WIDTHS, enlarged
 
-__all__ = ["CaptionNet", "Said"]
+__all__ = ["CaptionNet", "CaptionOutput"]
 
 _HIDDEN, _WORD = 96, 32
 _GRID = (3, 8)
 
 
-class Said(NamedTuple):
+class CaptionOutput(NamedTuple):
     """What a `CaptionNet` makes of N pictures.
 
     Attributes:
@@ -88,7 +88,7 @@ class CaptionNet(nn.Module):
         said = self.describe(rgb)
         return {"labels": said.labels, "tokens": said.words.argmax(2)}
 
-    def describe(self, rgb: Tensor, caption: Tensor | None = None) -> Said:
+    def describe(self, rgb: Tensor, caption: Tensor | None = None) -> CaptionOutput:
         """All that is made of pictures; ``caption`` ``(N, length)`` are the words to go
         on from, instead of those that the network says itself."""
         fine = self.decoder(self.encoder(rgb))
@@ -101,7 +101,7 @@ class CaptionNet(nn.Module):
         scale, shift = self.scale(heard)[:, :, None, None].chunk(2, dim=1)
         fine = fine * (1 + scale) + shift
         labels = kinds + self.again(fine)
-        return Said(enlarged(labels), kinds, colors, words)
+        return CaptionOutput(enlarged(labels), kinds, colors, words)
 
     def _say(
         self, seen: Tensor, caption: Tensor | None = None

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fuseg.errors import ArgumentError
-
 from .furniture import make_room
+from .many import render_each, require_renderable, require_workers
 from .raycast import cast
 from .sensors import Exposure, draw_exposure, measure_depth, photograph
 from .shade import shade
@@ -21,8 +18,6 @@ from .world import World
 
 TRAIN_SEEDS = range(100_000)
 HELD_OUT_SEEDS = range(1_000_000, 1_010_000)
-
-MIN_SIDE = 8
 
 
 @dataclass(frozen=True)
@@ -58,7 +53,7 @@ def render(seed: int, height: int = 240, width: int = 320) -> Scene:
     Raises:
         ArgumentError: ``seed`` is negative, or a side is under 8.
     """
-    _check(seed, height, width)
+    require_renderable(seed, height, width)
     world = make_room(np.random.default_rng([seed, 0]))
     exposure = draw_exposure(np.random.default_rng([seed, 1]))
     noise = np.random.default_rng([seed, 2])
@@ -103,29 +98,13 @@ def render_many(
             under 1.
     """
     for seed in seeds:
-        _check(seed, height, width)
-    if workers < 1:
-        raise ArgumentError(f"workers must be at least 1, got {workers}.")
+        require_renderable(seed, height, width)
+    require_workers(workers)
     color = np.empty((len(seeds), height, width, 3), np.uint8)
     depth = np.empty((len(seeds), height, width), np.uint16)
     labels = np.empty((len(seeds), height, width), np.uint8)
     one = partial(render, height=height, width=width)
-    if workers == 1:
-        for index, scene in enumerate(map(one, seeds)):
-            color[index], depth[index] = scene.color, scene.depth
-            labels[index] = scene.labels
-        return color, depth, labels
-    # A forked child can inherit a lock that a thread of the parent held.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for index, scene in enumerate(pool.map(one, seeds, chunksize=8)):
-            color[index], depth[index] = scene.color, scene.depth
-            labels[index] = scene.labels
+    for index, scene in enumerate(render_each(one, seeds, workers)):
+        color[index], depth[index] = scene.color, scene.depth
+        labels[index] = scene.labels
     return color, depth, labels
-
-
-def _check(seed: int, height: int, width: int) -> None:
-    if seed < 0:
-        raise ArgumentError(f"seed must be 0 or more, got {seed}.")
-    for name, side in (("height", height), ("width", width)):
-        if side < MIN_SIDE:
-            raise ArgumentError(f"{name} must be at least {MIN_SIDE}, got {side}.")

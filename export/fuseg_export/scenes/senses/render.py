@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..frame_cache import cached_arrays
+from ..many import render_each
 from ..raycast import cast
 from ..things import (
     KINDS,
@@ -85,7 +88,8 @@ def sensed_of(
     names = [field.name for field in fields(SensedThings)]
 
     def make() -> dict[str, NDArray[Any]]:
-        scenes = [render_sensed(seed, height, width) for seed in seeds]
+        one = partial(render_sensed, height=height, width=width)
+        scenes = [*render_each(one, seeds, os.cpu_count() or 1)]
         return {n: np.stack([getattr(s, n) for s in scenes]) for n in names}
 
     stem = f"sensed-{seeds[0]}-{seeds[-1]}-{height}x{width}"

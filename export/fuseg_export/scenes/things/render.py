@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fuseg.errors import ArgumentError
-
 from ..frame_cache import cached_arrays
+from ..many import render_each, require_renderable, require_workers
 from ..material_sampling import Rng
 from ..raycast import SIDES_PER_THING, cast
-from ..render import MIN_SIDE
 from ..sensors import Exposure, draw_exposure, measure_depth, photograph
 from ..shade import shade
 from .world import MAX_THINGS, Attributes, NamedWorld, make_named_world
@@ -105,7 +101,7 @@ def render_things(seed: int, height: int = HEIGHT, width: int = WIDTH) -> NamedS
     Raises:
         ArgumentError: ``seed`` is negative, or a side is under 8.
     """
-    _check(seed, height, width)
+    require_renderable(seed, height, width)
     named = make_named_world(np.random.default_rng([seed, 3]))
     exposure = draw_named_exposure(np.random.default_rng([seed, 4]))
     noise = np.random.default_rng([seed, 5])
@@ -155,9 +151,8 @@ def render_many_things(
             under 1.
     """
     for seed in seeds:
-        _check(seed, height, width)
-    if workers < 1:
-        raise ArgumentError(f"workers must be at least 1, got {workers}.")
+        require_renderable(seed, height, width)
+    require_workers(workers)
     count = len(seeds)
     made = ThingFrames(
         color=np.empty((count, height, width, 3), np.uint8),
@@ -168,20 +163,11 @@ def render_many_things(
     )
     one = partial(render_things, height=height, width=width)
 
-    def fill(index: int, scene: NamedScene) -> None:
+    for index, scene in enumerate(render_each(one, seeds, workers)):
         made.color[index], made.depth[index] = scene.color, scene.depth
         made.instances[index], made.places[index] = scene.instances, scene.place
         for thing, attributes in enumerate(scene.attributes):
             made.attributes[index, thing] = attributes
-
-    if workers == 1:
-        for index, seed in enumerate(seeds):
-            fill(index, one(seed))
-        return made
-    # A forked child can inherit a lock that a thread of the parent held.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for index, scene in enumerate(pool.map(one, seeds, chunksize=8)):
-            fill(index, scene)
     return made
 
 
@@ -198,11 +184,3 @@ def things_of(seeds: range, height: int, width: int, cache: Path) -> ThingFrames
 
     stem = f"things-{seeds.start}-{seeds.stop}-{height}x{width}"
     return ThingFrames(**cached_arrays(cache, stem, names, make))
-
-
-def _check(seed: int, height: int, width: int) -> None:
-    if seed < 0:
-        raise ArgumentError(f"seed must be 0 or more, got {seed}.")
-    for name, side in (("height", height), ("width", width)):
-        if side < MIN_SIDE:
-            raise ArgumentError(f"{name} must be at least {MIN_SIDE}, got {side}.")
