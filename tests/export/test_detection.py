@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
+from fuseg_export.outputs.boxes import overlap
 from fuseg_export.training.detection import (
     Detection,
     average_precision,
     components,
-    overlap,
 )
 
 

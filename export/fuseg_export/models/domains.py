@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .blocks import ConvNorm
 from .decoders import SkipDecoder
 from .encoders import ResidualEncoder
+from .multitask import DECODER_CHANNELS, DEPTHS, WIDTHS
 
 __all__ = ["DomainNet"]
 
@@ -20,28 +19,18 @@ class DomainNet(nn.Module):
     Args:
         classes: Classes to tell apart.
         domains: How many heads there are.
-        widths, depths: See `ResidualEncoder`.
-        decoder_channels: See `SkipDecoder`.
 
     Shapes: ``rgb`` (N, 3, H, W) to logits (N, classes, H, W) of each head.
     """
 
-    def __init__(
-        self,
-        classes: int,
-        domains: int,
-        *,
-        widths: Sequence[int] = (16, 32, 48, 64),
-        depths: Sequence[int] = (1, 1, 2, 2),
-        decoder_channels: int = 48,
-    ) -> None:
+    def __init__(self, classes: int, domains: int) -> None:
         super().__init__()
-        self.encoder = ResidualEncoder(3, widths, depths)
-        self.decoder = SkipDecoder(widths, decoder_channels)
+        self.encoder = ResidualEncoder(3, WIDTHS, DEPTHS)
+        self.decoder = SkipDecoder(WIDTHS, DECODER_CHANNELS)
         self.heads = nn.ModuleList(
             nn.Sequential(
-                ConvNorm(decoder_channels, decoder_channels),
-                nn.Conv2d(decoder_channels, classes, 1),
+                ConvNorm(DECODER_CHANNELS, DECODER_CHANNELS),
+                nn.Conv2d(DECODER_CHANNELS, classes, 1),
             )
             for _ in range(domains)
         )

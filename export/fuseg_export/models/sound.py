@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .blocks import ConvNorm
 from .decoders import SkipDecoder
 from .encoders import ResidualEncoder
+from .multitask import DECODER_CHANNELS, DEPTHS, WIDTHS
 
 __all__ = ["MelEncoder", "SoundNet"]
+
+_CHANNELS = 48  # of the pixels' features, of the sound's vector and of the query
 
 
 class MelEncoder(nn.Sequential):
@@ -33,10 +34,6 @@ class SoundNet(nn.Module):
     """Features of every pixel, times a query that is made of the sound.
 
     Args:
-        widths, depths: Of the picture's encoder; see `ResidualEncoder`.
-        decoder_channels: See `SkipDecoder`.
-        channels: Of the pixels' features, of the sound's vector and of the query.
-
         timbres: Kinds of sound that it knows, silence among them.
 
     Shapes: ``rgb`` (N, 3, H, W) and ``sound`` (N, 1, bands, frames) to two tensors:
@@ -44,20 +41,13 @@ class SoundNet(nn.Module):
     what is heard.
     """
 
-    def __init__(
-        self,
-        timbres: int,
-        *,
-        widths: Sequence[int] = (16, 32, 48, 64),
-        depths: Sequence[int] = (1, 1, 2, 2),
-        decoder_channels: int = 48,
-        channels: int = 48,
-    ) -> None:
+    def __init__(self, timbres: int) -> None:
         super().__init__()
-        self.encoder = ResidualEncoder(3, widths, depths)
-        self.decoder = SkipDecoder(widths, decoder_channels)
+        channels = _CHANNELS
+        self.encoder = ResidualEncoder(3, WIDTHS, DEPTHS)
+        self.decoder = SkipDecoder(WIDTHS, DECODER_CHANNELS)
         self.pixels = nn.Sequential(
-            ConvNorm(decoder_channels, 64), nn.Conv2d(64, channels, 1)
+            ConvNorm(DECODER_CHANNELS, 64), nn.Conv2d(64, channels, 1)
         )
         self.hearing = MelEncoder(channels)
         self.query = nn.Linear(channels, channels)

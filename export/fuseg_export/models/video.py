@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .decoders import SkipDecoder
 from .encoders import ResidualEncoder
+from .multitask import DECODER_CHANNELS, DEPTHS, WIDTHS
 
 __all__ = ["ConvGru", "VideoNet"]
 
@@ -41,27 +40,18 @@ class VideoNet(nn.Module):
 
     Args:
         classes: Classes to tell apart.
-        widths, depths: See `ResidualEncoder`.
-        decoder_channels: See `SkipDecoder`; the memory has as many.
 
     Shapes: ``rgb`` (N, 3, H, W) and ``memory`` (N, C, H/4, W/4) to logits
     (N, classes, H, W) and the next memory. A video starts with zeros.
     """
 
-    def __init__(
-        self,
-        classes: int,
-        *,
-        widths: Sequence[int] = (16, 32, 48, 64),
-        depths: Sequence[int] = (1, 1, 2, 2),
-        decoder_channels: int = 48,
-    ) -> None:
+    def __init__(self, classes: int) -> None:
         super().__init__()
-        self.channels = decoder_channels
-        self.encoder = ResidualEncoder(3, widths, depths)
-        self.decoder = SkipDecoder(widths, decoder_channels)
-        self.memory = ConvGru(decoder_channels)
-        self.head = nn.Conv2d(decoder_channels, classes, 1)
+        self.channels = DECODER_CHANNELS
+        self.encoder = ResidualEncoder(3, WIDTHS, DEPTHS)
+        self.decoder = SkipDecoder(WIDTHS, DECODER_CHANNELS)
+        self.memory = ConvGru(DECODER_CHANNELS)
+        self.head = nn.Conv2d(DECODER_CHANNELS, classes, 1)
 
     def forward(self, rgb: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
         memory = self.memory(self.decoder(self.encoder(rgb)), memory)

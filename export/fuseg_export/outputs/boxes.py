@@ -20,7 +20,7 @@ from ..network.outputs import Shapes
 from .base import OutputRequest, Prediction, Size
 from .plain import Plain, record_of
 
-__all__ = ["Boxes"]
+__all__ = ["Boxes", "overlap"]
 
 _ALIKE = 0.5  # overlap of two boxes that show the same
 
@@ -71,7 +71,7 @@ class Boxes(Plain):
         kept: list[list[float]] = []
         for box in _best_first(found)[: spec.max_candidates]:
             if spec.iou_threshold is None or not any(
-                box[5] == better[5] and _overlap(box, better) > spec.iou_threshold
+                box[5] == better[5] and overlap(box, better) > spec.iou_threshold
                 for better in kept
             ):
                 kept.append(box)
@@ -102,7 +102,7 @@ class Boxes(Plain):
         """
         free, total = [list(map(float, row)) for row in found], 0.0
         for box in expected:
-            shares = [(_overlap(box, o), -i) for i, o in enumerate(free)]
+            shares = [(overlap(box, o), -i) for i, o in enumerate(free)]
             own = [pair for pair, o in zip(shares, free, strict=True) if o[5] == box[5]]
             share, index = max(own, default=(0.0, 0))
             if share >= _ALIKE:
@@ -147,7 +147,7 @@ def _corners(four: NDArray[Any], form: str) -> tuple[float, float, float, float]
     return (a, b, c, d) if form == "xyxy" else (a, b, a + c, b + d)
 
 
-def _overlap(one: Any, other: Any) -> float:
+def overlap(one: Any, other: Any) -> float:
     """The area of two boxes' overlap, as a share of their union's; 0 without areas."""
     wide = min(one[2], other[2]) - max(one[0], other[0])
     high = min(one[3], other[3]) - max(one[1], other[1])

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..outputs.boxes import overlap
 from ..scenes.things import boxes_of
 
-__all__ = ["Detection", "average_precision", "components", "overlap"]
+__all__ = ["Detection", "average_precision", "components"]
 
 Corners = tuple[float, float, float, float]
 
@@ -63,16 +64,6 @@ def average_precision(
     precision = np.cumsum(right) / np.arange(1, len(ranked) + 1)
     best = np.maximum.accumulate(precision[::-1])[::-1]
     return float(np.sum(np.diff(recall, prepend=0.0) * best))
-
-
-def overlap(one: Corners, other: Corners) -> float:
-    """The area of two boxes' overlap, as a share of their union's; 0 without areas."""
-    wide = min(one[2], other[2]) - max(one[0], other[0])
-    high = min(one[3], other[3]) - max(one[1], other[1])
-    if wide <= 0 or high <= 0:
-        return 0.0
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
-    return wide * high / (sum(areas) - wide * high)
 
 
 def components(labels: NDArray[np.integer[Any]]) -> list[Detection]:
