@@ -146,6 +146,7 @@ def test_smaller_networks_begin_with_what_is_left_of_the_whole(tmp_path):
 
 
 def test_rows_start_from_rows_and_beat_rows_or_numbers_of_their_own():
+    assert len({run.key_of(one, ROWS) for one in ROWS.values()}) == len(ROWS)
     for name, one in ROWS.items():
         assert one.model in REFERENCE
         assert one.start is None or one.start in ROWS

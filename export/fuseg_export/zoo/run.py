@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,8 @@ def finished(row: Row, rows: Mapping[str, Row], work: Path) -> dict[str, Any] | 
 
 def key_of(row: Row, rows: Mapping[str, Row]) -> str:
     """Of all that a row's numbers come from: itself, the rows before, code, torch."""
-    said = {k: v for k, v in asdict(row).items() if k not in _NOT_IN_KEY}
+    names = [f.name for f in fields(row) if f.name not in _NOT_IN_KEY]
+    said = {name: getattr(row, name) for name in names}
     start = key_of(rows[row.start], rows) if row.start else None
     text = json.dumps([said, start, _digest(), torch.__version__], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
