@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fuseg import backends, load
+from fuseg.backends import registry
 from fuseg.bench import Frames
 from fuseg.bundle import Bundle
 
@@ -56,8 +57,7 @@ def programs(path: Path) -> list[Program]:
 
 def fuseg_program(bundle: Bundle, variant: str, backend: str) -> Program:
     (entry,) = (v for v in bundle.manifest.variants if v.name == variant)
-    network = bundle.read(bundle.network(entry).file)
-    created = backends.create(backend, network, threads=1)
+    created = registry.load(bundle, backend, entry, threads=1)
     # A backend of one's own is taken as it is: random weights pass no replay.
     segmenter = load(bundle, backend=created, variant=variant)
     stages: list[Any] = []

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fuseg import backends, load
+from fuseg import load
 from fuseg.bundle import Bundle
 
 BUNDLE = Path(__file__).parents[1] / "out" / "demo" / "rgbd.fuseg"
@@ -22,12 +22,10 @@ def shipped_scores() -> list[np.ndarray]:
         print(f"no {BUNDLE}: nothing of the shipped checkpoint (make demo)")
         return []
     bundle = Bundle.open(BUNDLE)
-    network = bundle.read("fp32.onnx")
-    backend = backends.create("onnxruntime", network, threads=1)
-    segmenter = load(bundle, backend=backend, variant="fp32")
+    segmenter = load(bundle, backend="onnxruntime", variant="fp32", threads=1)
     name = bundle.manifest.label_outputs[0].tensor
     scores = []
     for frames, _ in bundle.samples():
         segmenter(**frames)
-        scores.append(backend.outputs[name][0].copy())
+        scores.append(segmenter.backend.outputs[name][0].copy())
     return scores

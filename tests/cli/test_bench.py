@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from runtime.programs import SIBLING, SIZE, write_program
+from runtime.programs import SIBLING, SIZE, add_stand_in, write_program
 
 import fuseg as library
 from fuseg.cli import bench_peers, training_half
@@ -183,6 +183,15 @@ def test_a_peer_with_other_labels_is_listed_as_wrong_and_not_timed(
         ),
     }
     assert len(calls) == 2
+
+
+def test_a_bundle_with_a_stand_in_has_peers_on_whole_frame_sets(
+    fuseg, sampled, honest, peers
+):
+    peers(Peer(RECIPE, honest))
+    made = timed(fuseg, add_stand_in(sampled()))
+    assert made["peers"][RECIPE]["label_agreement"] == 1.0
+    assert made["program"]["graphs"]["alone"] == {"ran": 0, "of": 6}
 
 
 @pytest.mark.parametrize("missing", ["torch", "fuseg_export"])

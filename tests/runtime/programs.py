@@ -168,6 +168,19 @@ def write_program(make_bundle, color_input, plane_input, path, missing, **state)
     return path
 
 
+def add_stand_in(path):
+    """To a bundle of one graph of colour and depth: one for colour alone."""
+    opened = bundle.Bundle.open(path)
+    (net,) = opened.manifest.graphs
+    files = {name: opened.read(name) for name in opened.manifest.files}
+    files["alone.onnx"] = NETWORKS["net-without-depth"]
+    networks = {"fp32": manifest.Network("alone.onnx", 17, 8)}
+    alone = manifest.Graph("alone", ("rgb",), net.writes, networks, net.name)
+    graphs = (net, alone)
+    bundle.write(path, replace(opened.manifest, graphs=graphs, files={}), files)
+    return path
+
+
 class Reference:
     """What the bundle must give, in float64."""
 

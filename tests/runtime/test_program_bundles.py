@@ -20,6 +20,7 @@ from runtime.programs import (
     SIZE,
     D,
     Reference,
+    add_stand_in,
     counts,
     frame,
     labels_of,
@@ -292,3 +293,12 @@ def test_threads_of_a_graph_that_has_run_leave_the_cores_to_the_next(
     for backend in segmenter.backend._in_order:
         options = backend.session.get_session_options()
         assert options.get_session_config_entry(key) == value
+
+
+def test_a_stand_in_takes_no_cores_so_that_threads_spin_as_they_do_without_it(rgbd):
+    segmenter = fuseg.load(add_stand_in(rgbd.path), threads=2)
+    for backend in segmenter.backend._in_order:
+        options = backend.session.get_session_options()
+        for key in ("spin_duration_us", "allow_spinning"):
+            with pytest.raises(RuntimeError):
+                options.get_session_config_entry(f"session.intra_op.{key}")

@@ -108,7 +108,7 @@ def load(
             return GpuProgramBackend(manifest, loaded)
         return loaded[manifest.graphs[0].name]
     spinning: Spinning = "always" if allow_spinning else "never"
-    if manifest.is_program and allow_spinning:
+    if len(manifest.main_graphs) > 1 and allow_spinning:
         # Each graph has its own threads; those of one that has run would take the
         # cores from the next one.
         spinning = "briefly"

@@ -165,12 +165,12 @@ class Bundle:
         return data
 
     def network(self, variant: Variant) -> Network:
-        """The one ONNX file that runs the bundle in this variant.
+        """The one ONNX file that runs the bundle in this variant, no input missing.
 
         Raises:
-            BundleError: The bundle has several graphs.
+            BundleError: The bundle has several graphs, stand-ins aside.
         """
-        graphs = self.manifest.graphs
+        graphs = self.manifest.main_graphs
         if len(graphs) > 1:
             raise BundleError(
                 f"{self.path}: graphs must be one for it to have one network, got "

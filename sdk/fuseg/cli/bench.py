@@ -168,8 +168,11 @@ def bench(
     else:
         frames = _samples(segmenter)
     peers: list[Any] = []
-    if program is not None:
+    manifest = segmenter.manifest
+    if manifest.states or manifest.dimensions or len(manifest.main_graphs) > 1:
         notes = unavailable("runs a bundle of one graph without a state.", torch)
+    elif slow:
+        notes = unavailable("runs on whole frame sets, without --every.", torch)
     elif [o.kind for o in segmenter.manifest.outputs] != ["segmentation"]:
         notes = unavailable("makes labels, of a bundle without other outputs.", torch)
     elif len(image_inputs(segmenter.manifest.sensors)) < len(segmenter.manifest.inputs):

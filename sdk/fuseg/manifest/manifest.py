@@ -110,6 +110,11 @@ class Manifest(Record):
         return len(self.graphs) > 1 or bool(self.states) or bool(self.dimensions)
 
     @property
+    def main_graphs(self) -> tuple[Graph, ...]:
+        """The graphs that run when no input is missing: all but the stand-ins."""
+        return tuple(g for g in self.graphs if g.stands_in_for is None)
+
+    @property
     def sensors(self) -> tuple[SensorInput, ...]:
         """The inputs that give frames."""
         return tuple(i for i in self.inputs if not isinstance(i, TextInput))
