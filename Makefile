@@ -114,12 +114,16 @@ $(VENV)/.peers: $(VENV)/.built
 
 train: build
 	$(BIN)/python -m fuseg_export.training frames
-	$(MAKE) -j2 train-rgbd train-rgb train-depth
+	$(MAKE) -j2 train-part-net train-part-rgb-alone train-part-depth-alone
+	$(MAKE) train-rgbd
 
 # The shipped RGB-D model fine-tuned for INT8 (ten minutes on one core), into out/qat.
 train-qat: build
 	$(BIN)/python -m fuseg_export.training rgbd --qat \
 	  --checkpoint export/checkpoints/rgbd.safetensors --out out/qat
+
+train-part-%: build
+	$(BIN)/python -m fuseg_export.training rgbd --part $*
 
 train-%: build
 	$(BIN)/python -m fuseg_export.training $*

@@ -40,8 +40,8 @@ def test_logits_have_a_plane_a_class_at_the_size_of_the_inputs(model):
     assert logits.shape == (1, len(model.classes), 240, 320)
 
 
-def test_weights_of_float32_fit_in_eight_megabytes(model):
-    assert sum(4 * p.numel() for p in model.network().state_dict().values()) < 8e6
+def test_weights_of_float16_fit_in_eight_megabytes(model):
+    assert sum(2 * p.numel() for p in model.network().state_dict().values()) < 8e6
 
 
 SEEDED = [
@@ -60,6 +60,8 @@ def test_every_sensor_and_every_weight_matters(name):
     inputs = [t.requires_grad_() for t in tensors(model)]
     network(*inputs).square().sum().backward()
     assert all(t.grad.abs().sum() > 0 for t in inputs)
+    for sibling, x in zip(getattr(network, "alone", {}).values(), inputs, strict=False):
+        sibling(x.detach()).square().sum().backward()
     silent = [n for n, p in network.named_parameters() if p.grad is None]
     assert silent == []
 

@@ -100,7 +100,7 @@ def test_the_room_does_not_depend_on_the_size(seed):
     assert np.mean(small.labels == doubled.labels[::2, ::2]) >= 0.95
     both = (small.depth > 0) & (large.depth[1::3, 1::3] > 0)
     differ = np.abs(small.depth.astype(int) - large.depth[1::3, 1::3])[both]
-    assert np.median(differ) < 20
+    assert np.median(differ) < 40
     shift = small.color.mean((0, 1)) - large.color.mean((0, 1))
     assert np.abs(shift).max() < 3.0
 
@@ -174,9 +174,9 @@ def test_depth_of_the_wall_ahead_is_its_distance_along_the_axis():
     readings = scene.depth[ahead].astype(float)
     readings = readings[readings > 0]
     assert (scene.labels[ahead] == classes.WALL).all()
-    # 1.5 mm at 1 m and growing with the square: 24 mm at 4 m.
-    assert abs(readings.mean() - 4000) < 3
-    assert 18 < readings.std() < 32
+    # 3 mm at 1 m and growing with the square: 48 mm at 4 m.
+    assert abs(readings.mean() - 4000) < 6
+    assert 36 < readings.std() < 64
 
 
 def test_depth_of_the_floor_follows_the_plane():
@@ -189,7 +189,7 @@ def test_depth_of_the_floor_follows_the_plane():
     there = (scene.labels == classes.FLOOR) & (scene.depth > 0)
     error = scene.depth[there] / 1000.0 - truth[there]
     assert there.mean() > 0.5
-    assert np.all(np.abs(error) < 6 * 0.0018 * truth[there] ** 2)
+    assert np.all(np.abs(error) < 6 * 0.0033 * truth[there] ** 2)
     assert abs(error.mean()) < 0.001
 
 
@@ -390,3 +390,27 @@ def test_ten_frames_a_second_on_one_core():
     for seed in range(20):
         render(seed)
     assert 20 / (time.process_time() - start) >= 10
+
+
+def test_what_is_painted_is_seen_and_not_measured():
+    block = Box((3.0, 2.0, 0.5), (0.4, 0.4, 0.5), 0.3, Finish(RED, classes.PLATFORM))
+    plain, real = hand_made(), hand_made(block)
+    painted = hand_made(painted=(block,))
+    a, b, c = seen(plain), seen(real), seen(painted)
+    np.testing.assert_array_equal(c.color, b.color)
+    np.testing.assert_array_equal(c.depth, a.depth)
+    np.testing.assert_array_equal(c.labels, a.labels)
+
+
+def test_paint_is_flat_behind_things_and_covers_what_lies_flat():
+    far = Box((4.0, 2.0, 1.0), (0.2, 1.0, 1.0), 0.0, Finish(GREY, classes.PILLAR))
+    poster = Patch((2.0, 1.0), (0.8, 0.8), label=classes.POSTER, material=RED)
+    near = Box((2.2, 2.0, 1.0), (0.1, 0.1, 1.0), 0.0, Finish(RED, classes.CRATE))
+    with_paint = hand_made(near, painted=(far,), patches=(poster,))
+    shown, labels = seen(with_paint), seen(hand_made(near, patches=(poster,))).labels
+    crate = labels == classes.CRATE
+    assert crate.any()
+    np.testing.assert_array_equal(shown.labels == classes.CRATE, crate)
+    # The painted pillar hides the poster: there is wall, and nothing stands out of it.
+    assert (labels == classes.POSTER).any()
+    assert not np.isin(shown.labels, (classes.POSTER, classes.PILLAR)).any()

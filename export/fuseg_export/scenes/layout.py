@@ -20,6 +20,7 @@ class Layout:
         size: The room, metres.
         camera: Things go where it sees them.
         things: In the room so far.
+        painted: Things that are only painted on it.
         patches: Decals on each side of the room, in the order of ``Room.finishes``.
         taken: Circles of floor in use: x, y, radius, metres.
     """
@@ -28,6 +29,7 @@ class Layout:
     size: Vec
     camera: Camera
     things: list[Thing] = field(default_factory=list)
+    painted: list[Thing] = field(default_factory=list)
     patches: list[list[Patch]] = field(default_factory=lambda: [[] for _ in range(6)])
     taken: list[tuple[float, float, float]] = field(default_factory=list)
 

@@ -73,7 +73,7 @@ def ceiling_material(rng: Rng) -> Material:
 
 def crate_material(rng: Rng) -> Material:
     """Slatted wood, orange to yellow."""
-    hue, value = rng.uniform(0.055, 0.115), rng.uniform(0.65, 0.9)
+    hue, value = rng.uniform(0.06, 0.22), rng.uniform(0.4, 0.85)
     return Material(
         "planks",
         dark=paint(hue, rng.uniform(0.75, 0.9), value * 0.5),
@@ -86,7 +86,7 @@ def crate_material(rng: Rng) -> Material:
 
 def bin_material(rng: Rng) -> Material:
     """Ribbed plastic, green to blue."""
-    hue, value = rng.uniform(0.36, 0.64), rng.uniform(0.35, 0.8)
+    hue, value = rng.uniform(0.16, 0.32), rng.uniform(0.4, 0.85)
     return Material(
         pick(rng, ("ribs", "stripes", "plain")),
         dark=paint(hue, rng.uniform(0.6, 0.9), value * 0.75),
@@ -111,12 +111,18 @@ def ball_material(rng: Rng) -> Material:
 
 
 def decal_material(rng: Rng) -> Material:
-    """Cloth or paper: purple to red, unlike rooms and boxes."""
+    """Cloth or paper: purple to red, unlike rooms and boxes; a third is faded."""
     hue = rng.uniform(0.74, 1.02)
+    ink = rng.uniform(0.05, 0.3) if rng.random() < 0.35 else 1.0
+    value = rng.uniform(0.6, 0.9)
     return Material(
         pick(rng, ("plain", "checks", "stripes", "speckle", "ribs")),
-        dark=paint(hue + rng.uniform(-0.08, 0.08), rng.uniform(0.5, 0.85), 0.45),
-        light=paint(hue, rng.uniform(0.35, 0.8), rng.uniform(0.6, 0.9)),
+        dark=paint(
+            hue + rng.uniform(-0.08, 0.08),
+            ink * rng.uniform(0.5, 0.85),
+            value - ink * 0.3,
+        ),
+        light=paint(hue, ink * rng.uniform(0.35, 0.8), value),
         cell_m=rng.uniform(0.06, 0.2),
         turned=bool(rng.random() < 0.5),
         phase=rng.uniform(0.0, 10.0),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from .furniture import make_room
 from .many import render_each, require_renderable, require_workers
-from .raycast import cast
+from .materials import Floats
+from .raycast import SIDES_PER_THING, Hits, cast
 from .sensors import Exposure, draw_exposure, measure_depth, photograph
-from .shade import shade
+from .shade import Shaded, shade
 from .world import World
 
 TRAIN_SEEDS = range(100_000)
@@ -70,11 +71,33 @@ def capture(
     """Photograph and measure a world; ``rng`` makes the sensors' noise."""
     hits = cast(world, height, width)
     shaded = shade(world, hits)
+    radiance, labels = shaded.radiance, shaded.labels
+    if world.painted:
+        radiance, labels = _painted_on(world, hits, shaded)
     return Scene(
-        color=photograph(shaded.radiance, exposure, rng),
+        color=photograph(radiance, exposure, rng),
         depth=measure_depth(hits.depth, shaded.facing, shaded.depth_loss, rng),
-        labels=shaded.labels,
+        labels=labels,
     )
+
+
+def _painted_on(
+    world: World, hits: Hits, shaded: Shaded
+) -> tuple[Floats, NDArray[np.uint8]]:
+    """Radiance with the painted things on the room, and labels of what is there.
+
+    Paint covers whatever is flat, so a rug under it is floor; what stands in front of
+    it, or behind the thing that it shows, is seen as it is.
+    """
+    solid = replace(world, things=world.things + world.painted, painted=())
+    height, width = hits.depth.shape
+    seen = cast(solid, height, width)
+    fake = seen.surface >= SIDES_PER_THING * (1 + len(world.things))
+    room = hits.surface < SIDES_PER_THING
+    flat = np.array([finish.label for finish in world.room.finishes], np.uint8)
+    labels = np.where(fake & room, flat[hits.surface % SIDES_PER_THING], shaded.labels)
+    hidden = fake & ~room
+    return np.where(hidden, shaded.radiance, shade(solid, seen).radiance), labels
 
 
 def render_many(

@@ -11,7 +11,7 @@ from .materials import Floats, Rgb
 
 MIN_DEPTH_M = 0.3
 MAX_DEPTH_M = 6.0
-NOISE_AT_1_M = 0.0015
+NOISE_AT_1_M = 0.003
 _NOMINAL_HEIGHT = 240
 
 

@@ -149,7 +149,11 @@ class Camera:
 class World:
     """A furnished, lit room with a camera in it.
 
-    Only the first light casts shadows. At most 40 things.
+    Only the first light casts shadows. At most 40 things, ``painted`` ones with them.
+
+    Attributes:
+        painted: Things that are only painted on the room, in this camera's perspective:
+            a photograph shows them, while nothing is there to be measured.
     """
 
     room: Room
@@ -157,3 +161,4 @@ class World:
     lights: tuple[Light, ...]
     camera: Camera
     ambient: float = 0.4
+    painted: tuple[Thing, ...] = ()

@@ -21,9 +21,10 @@ _SIZES: dict[str, Any] = {
     "decoder_channels": 48,
     "bins": (1, 2),
 }
+_COLOR = {"missing": {"policy": "sibling"}}
 _DEPTH = {
     **SENSORS["depth"].said,
-    "missing": {"policy": "hold", "max_age_ms": 200.0, "then": "substitute"},
+    "missing": {"policy": "hold", "max_age_ms": 200.0, "then": "sibling"},
 }
 
 MODELS = (
@@ -33,8 +34,9 @@ MODELS = (
         _CLASSES,
         "gated",
         "middle",
-        summary="colour + depth: two encoders, gated fusion at every scale",
-        spec={"inputs": {"rgb": {}, "depth": _DEPTH}},
+        summary="colour + depth, gated at every scale; each alone if the other is gone",
+        spec={"inputs": {"rgb": _COLOR, "depth": _DEPTH}},
+        siblings=True,
         **_SIZES,
     ),
     compose(
