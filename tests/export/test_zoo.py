@@ -19,7 +19,7 @@ from fuseg_export.training import fit
 from fuseg_export.training.compress import two_of_four
 from fuseg_export.training.data import RenderedFrames
 from fuseg_export.training.tasks.rooms import Rooms
-from fuseg_export.zoo import measure, run
+from fuseg_export.zoo import key, measure, run
 from fuseg_export.zoo.row import Row, take_alike
 from fuseg_export.zoo.rows import ROWS
 
@@ -83,8 +83,48 @@ def test_a_finished_row_is_kept_until_something_that_it_comes_from_changes(
     assert done == run.run(second, SMALL, work, pytest.fail)
     others = SMALL | {"first": replace(SMALL["first"], steps=3)}
     assert run.finished(second, others, work) is None
-    monkeypatch.setattr(run, "_digest", lambda: "edited")
+    monkeypatch.setattr(run, "code_of", lambda _: "edited")
     assert run.finished(second, SMALL, work) is None
+
+
+def test_a_margin_that_was_edited_is_shown_without_a_new_run(work):
+    edited = SMALL | {"second": replace(SMALL["second"], beats={"majority": 0.1})}
+    assert run.finished(edited["second"], edited, work)["beats"] == {"majority": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("edited", "changed", "kept"),
+    [
+        ("models/video.py", {"video", "stateless"}, {"text", "sound", "gated-late"}),
+        ("models/fusion/multiply.py", {"multiply-early"}, {"add-early", "small-rgb"}),
+        ("models/thin.py", {"thinned-30"}, {"gated-middle", "student"}),
+        ("training/tasks/sound.py", {"sound", "deaf"}, {"multitask", "hot-rgb"}),
+        ("training/tasks/multitask.py", {"multitask", "sound", "text"}, {"fcn"}),
+        ("training/compress.py", {"two-of-four", "distilled"}, {"control", "student"}),
+        ("training/fit.py", {*ROWS}, set()),
+        ("scenes/senses/sound.py", {"sound", "deaf"}, {"video", "text", "hot-rgb"}),
+        ("scenes/things/tokenizer.json", {"text", "caption"}, {"add-late"}),
+        ("scenes/things/world.py", {"text", "video", "kinds-range"}, {"add-late"}),
+        ("scenes/furniture.py", {"fcn", "add-late", "efficientnet-tuned"}, set()),
+        ("zoo/measure.py", {"fcn", "sound", "hot-rgb"}, set()),
+    ],
+)
+def test_an_edit_runs_those_rows_again_whose_numbers_come_from_it(
+    edited, changed, kept, monkeypatch
+):
+    names = changed | kept
+    before = {name: run.key_of(ROWS[name], ROWS) for name in names}
+    read, path = key._text, key._ROOT / edited
+    monkeypatch.setattr(key, "_text", lambda p: read(p) + "\n" * (p == path))
+    assert path.is_file()
+    assert {n for n in names if run.key_of(ROWS[n], ROWS) != before[n]} == changed
+
+
+def test_a_row_changes_with_what_its_own_functions_name(monkeypatch):
+    before = {name: run.key_of(ROWS[name], ROWS) for name in ("sound", "video")}
+    monkeypatch.setattr("fuseg_export.zoo.rows.senses._TEST_CLIPS", range(3))
+    after = {name: run.key_of(ROWS[name], ROWS) for name in before}
+    assert [before[n] == after[n] for n in ("sound", "video")] == [True, False]
 
 
 def test_it_starts_with_the_weights_of_the_other_row(tmp_path):
@@ -118,7 +158,7 @@ def test_a_run_that_was_stopped_before_an_edit_begins_anew(tmp_path, monkeypatch
         with pytest.raises(Stopped):
             run.run(one, {"one": one}, tmp_path, lambda _: None)
     assert [*tmp_path.rglob("state.pt")]
-    monkeypatch.setattr(run, "_digest", lambda: "edited")
+    monkeypatch.setattr(run, "code_of", lambda _: "edited")
     record = run.run(one, {"one": one}, tmp_path, lambda _: None)
     assert record["curve"][-1][0] == 2
 
@@ -158,8 +198,9 @@ def test_rows_start_from_rows_and_beat_rows_or_numbers_of_their_own():
 
 
 def test_the_table_has_every_row_and_says_what_was_missed(work, tmp_path):
-    done = json.loads((work / "second" / "record.json").read_text())
+    done = run.finished(SMALL["second"], SMALL, work)
     first = json.loads((work / "first" / "trained.json").read_text())
+    first |= run._shown(SMALL["first"])
     (tmp_path / "zoo.json").write_text(json.dumps({"rows": [first, done]}))
     table = zoo_tables.zoo(tmp_path).splitlines()[2:]
     assert table[0].startswith("| model | metric |")

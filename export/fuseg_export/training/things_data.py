@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..models import REFERENCE
+from ..network.inputs import read_inputs
 from ..scenes import HELD_OUT_SEEDS, TRAIN_SEEDS
 from ..scenes.things import HEIGHT, VALIDATION_SEEDS, WIDTH, ThingFrames, things_of
 from .data import pack
@@ -20,7 +20,7 @@ __all__ = ["SEEDS", "frames_of_things", "pictures"]
 # A recipe is chosen on validation scenes, and judged on test scenes.
 SEEDS = {"train": TRAIN_SEEDS, "validation": VALIDATION_SEEDS, "test": HELD_OUT_SEEDS}
 
-(_INPUT,) = REFERENCE["multitask"].inputs
+(_INPUT,) = read_inputs((f"rgb=color:{HEIGHT}x{WIDTH}",), (), {}).pictures
 
 
 def frames_of_things(part: str, count: int, work: Path) -> ThingFrames:

@@ -17,13 +17,13 @@ from safetensors.torch import load_file, save_file
 from ..models import REFERENCE
 from ..models.cost import cost_of
 from ..training.fit import fit
+from .key import code_of
 from .measure import measure
 from .row import Row, Weights
 
 __all__ = ["finished", "key_of", "run"]
 
-_SOURCES = ("models", "scenes", "training", "zoo")
-# What is only shown; and code, whose digest is in the key.
+# What is only shown; and code, see `code_of`.
 _NOT_IN_KEY = ("beats", "also", "task", "prepare", "learned")
 
 
@@ -49,12 +49,13 @@ def run(
         progress("exporting and timing")
         record |= measure(row, weights, folder)
     _write(folder / "record.json", {"key": key_of(row, rows), **record})
-    return record
+    return record | _shown(row)
 
 
 def finished(row: Row, rows: Mapping[str, Row], work: Path) -> dict[str, Any] | None:
     """The record of a row that was run, by this code, to its end; None if none was."""
-    return _kept(work / row.name / "record.json", key_of(row, rows))
+    record = _kept(work / row.name / "record.json", key_of(row, rows))
+    return None if record is None else record | _shown(row)
 
 
 def key_of(row: Row, rows: Mapping[str, Row]) -> str:
@@ -62,7 +63,7 @@ def key_of(row: Row, rows: Mapping[str, Row]) -> str:
     names = [f.name for f in fields(row) if f.name not in _NOT_IN_KEY]
     said = {name: getattr(row, name) for name in names}
     start = key_of(rows[row.start], rows) if row.start else None
-    text = json.dumps([said, start, _digest(), torch.__version__], sort_keys=True)
+    text = json.dumps([said, start, code_of(row), torch.__version__], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -92,12 +93,10 @@ def _trained(
     unfinished = work / "unfinished" / key  # an edit begins anew
     record = fit(network, task, settings, unfinished / row.name)
     progress("evaluating")
-    record |= {"row": row.name, "model": row.model, "test": task.evaluate(network)}
-    record |= {"family": model.family, "summary": model.summary}
+    record["test"] = task.evaluate(network)
     if before is not None:
         record["before"] = before
     record["multiply_adds"] = cost_of(model).multiply_adds
-    record |= {"metric": row.metric, "beats": dict(row.beats), "also": row.also}
     folder.mkdir(exist_ok=True)
     state = {name: value.contiguous() for name, value in network.state_dict().items()}
     save_file(state, weights)
@@ -106,14 +105,18 @@ def _trained(
     return weights, record
 
 
-def _digest() -> str:
-    """Of the sources that decide what is learned."""
-    package = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for folder in _SOURCES:
-        for path in sorted((package / folder).rglob("*.py")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
+def _shown(row: Row) -> dict[str, Any]:
+    """What the table says of a row, however long ago it was run."""
+    model = REFERENCE[row.model]
+    return {
+        "row": row.name,
+        "model": row.model,
+        "family": model.family,
+        "summary": model.summary,
+        "metric": row.metric,
+        "beats": dict(row.beats),
+        "also": [*row.also],
+    }
 
 
 def _kept(path: Path, key: str) -> dict[str, Any] | None:
