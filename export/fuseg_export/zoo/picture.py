@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from fuseg import Segmentation, load
 from fuseg.dataset.panes import draw_labels, draw_sensor
 from fuseg.dataset.pictures import sheet, with_legend
-from fuseg.dataset.pillow import Image
 from fuseg.manifest import BoxesOutput, Manifest, image_inputs
 from fuseg.runtime.outputs import adapter_of
 
