@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fuseg_export.scenes.raycast import cast
+from fuseg_export.scenes.senses.bad_light import badly_lit
 from fuseg_export.scenes.senses.lidar import LINES, scan
 from fuseg_export.scenes.senses.sound import RATE, SAMPLES, TIMBRES, sound_of
 from fuseg_export.scenes.senses.style import negative
@@ -83,7 +84,7 @@ def test_a_scanner_reads_distances_along_its_rays_on_a_few_lines():
     hits = cast(world, 96, 128)
     sparse = scan(hits, rng())
     read = sparse > 0
-    assert 0.06 < read.mean() < 0.14
+    assert 0.28 < read.mean() < 0.34
     assert 0 < read.sum(0).max() <= LINES
     offsets = np.stack(
         [
@@ -96,6 +97,22 @@ def test_a_scanner_reads_distances_along_its_rays_on_a_few_lines():
     assert np.abs(sparse - distance)[read].max() < 0.06
     assert (distance - hits.depth)[read].max() > 0.3  # which depth is not
     assert ((scan(hits, rng(1)) > 0) != read).any()
+
+
+def test_bad_light_leaves_noise_in_the_dark_and_white_around_a_lamp():
+    picture = np.full((48, 64, 3), 60, np.uint8)
+    picture[:, 32:] = 120
+    seen = np.stack([badly_lit(picture, rng(seed)) for seed in range(400)])
+    contrast = seen[:, :, 36:].mean((1, 2, 3)) - seen[:, :, :28].mean((1, 2, 3))
+    noise = np.diff(seen[:, :, :28].astype(float), axis=1).std((1, 2, 3))
+    by_day = (seen == picture).all((1, 2, 3))
+    dark, blinded = noise > 30, ~by_day & (noise < 10)
+    assert (by_day ^ dark ^ blinded).all()
+    assert dark.mean() == pytest.approx(0.4, abs=0.06)
+    assert blinded.mean() == pytest.approx(0.2, abs=0.05)
+    assert (seen[blinded].min(3) == 255).mean((1, 2)).min() > 0.02
+    assert (contrast[dark] > 5).mean() > 0.95  # something is left
+    assert (noise[dark] > 2 * contrast[dark]).mean() > 0.5  # but little in a pixel
 
 
 def test_the_other_style_is_a_negative_of_one_colour():

@@ -83,14 +83,17 @@ def _styled(inputs: Sequence[ImageInput], number: int) -> FrameSet:
     return FrameSet({rgb.name: color}, kind_labels(scene.instances, kinds))
 
 
-def _sensed(inputs: Sequence[ImageInput], number: int, *, truth: str) -> FrameSet:
+def _sensed(
+    inputs: Sequence[ImageInput], number: int, *, truth: str, color: str
+) -> FrameSet:
     scene = render_sensed(HELD_OUT_SEEDS[number], HEIGHT, WIDTH)
-    frames: dict[str, NDArray[Any]] = {i.name: getattr(scene, i.kind) for i in inputs}
-    return FrameSet(frames, getattr(scene, truth))
+    seen = {**vars(scene), "color": getattr(scene, color)}
+    frames: dict[str, NDArray[Any]] = {i.name: seen[i.kind] for i in inputs}
+    return FrameSet(frames, seen[truth])
 
 
 sounding_things = partial(_Rendered, _sounding)
 spoilt_video = partial(_Rendered, _spoilt)
 styles = partial(_Rendered, _styled)
-hot_things = partial(_Rendered, partial(_sensed, truth="hot"))
-scanned_things = partial(_Rendered, partial(_sensed, truth="kinds"))
+hot_things = partial(_Rendered, partial(_sensed, truth="hot", color="color"))
+scanned_things = partial(_Rendered, partial(_sensed, truth="kinds", color="spoilt"))

@@ -10,9 +10,8 @@ from ..raycast import Hits
 
 __all__ = ["LINES", "scan"]
 
-LINES = 24  # of the scanner, over the height of the picture
+LINES = 32  # of the scanner, over the height of the picture
 MAX_RANGE_M = 20.0
-_STEP_PIXELS = 2  # from one reading of a line to the next
 _NOISE_M = 0.01
 _LOST = 0.05  # share of readings that do not come back
 
@@ -28,7 +27,7 @@ def scan(hits: Hits, rng: Rng) -> NDArray[np.float32]:
         rng: Places of the lines, noise and lost readings are drawn from it.
 
     Returns:
-        Metres, shape ``(H, W)``, float32, 0 where there is no reading: in nine of ten
+        Metres, shape ``(H, W)``, float32, 0 where there is no reading: in two of three
         pixels.
     """
     height, width = hits.depth.shape
@@ -38,7 +37,7 @@ def scan(hits: Hits, rng: Rng) -> NDArray[np.float32]:
     rows = (np.arange(LINES) + rng.uniform()) * height / LINES
     # Lines of a scanner that is not quite level rise or sink across the picture.
     slope = rng.normal(0.0, 0.01)
-    columns = np.arange(int(rng.integers(_STEP_PIXELS)), width, _STEP_PIXELS)
+    columns = np.arange(width)
     at = rows[:, None] + slope * (columns - width / 2)
     read = (at >= 0) & (at < height) & (rng.random(at.shape) >= _LOST)
     y, x = at[read].astype(np.intp), np.broadcast_to(columns, at.shape)[read]

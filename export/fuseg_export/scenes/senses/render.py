@@ -21,6 +21,7 @@ from ..things import (
     draw_named_exposure,
     make_named_world,
 )
+from .bad_light import badly_lit
 from .lidar import scan
 from .thermal import measure_heat
 
@@ -31,10 +32,11 @@ HOT = 1 + len(KINDS)  # the class of a hot thing, whatever its kind
 
 @dataclass(frozen=True)
 class SensedScene:
-    """One frame of each sensor, and its truth, each ``(H, W)`` but colour.
+    """One frame of each sensor, and its truth, each ``(H, W)`` but in colour.
 
     Attributes:
         color, depth: See `NamedScene`.
+        spoilt: ``color``, or the same scene in bad light, see `badly_lit`.
         thermal: See `measure_heat`.
         range: See `scan`.
         kinds: 0 for the room, else 1 + kind of the thing, uint8.
@@ -42,6 +44,7 @@ class SensedScene:
     """
 
     color: NDArray[np.uint8]
+    spoilt: NDArray[np.uint8]
     depth: NDArray[np.uint16]
     thermal: NDArray[np.uint16]
     range: NDArray[np.float32]
@@ -54,6 +57,7 @@ class SensedThings:
     """N frames of one size, each as in `SensedScene`; the first axis is N."""
 
     color: NDArray[np.uint8]
+    spoilt: NDArray[np.uint8]
     depth: NDArray[np.uint16]
     thermal: NDArray[np.uint16]
     range: NDArray[np.float32]
@@ -76,6 +80,7 @@ def render_sensed(seed: int, height: int, width: int) -> SensedScene:
         depth=scene.depth,
         thermal=measure_heat(scene.instances, scene.attributes, rng),
         range=scan(cast(named.world, height, width), rng),
+        spoilt=badly_lit(scene.color, rng),
         kinds=np.asarray(kinds, np.uint8)[scene.instances],
         hot=np.asarray(hot, np.uint8)[scene.instances],
     )

@@ -19,7 +19,10 @@ def hot_frames(things: SensedThings) -> RenderedFrames:
 
 
 def scanned_frames(things: SensedThings) -> RenderedFrames:
-    """Frames of every sensor, labelled with kinds."""
+    """Frames of every sensor, colour in bad light as well, labelled with kinds.
+
+    A LiDAR has a light of its own: it reads in the dark what it reads by day.
+    """
     return RenderedFrames(
-        things.color, things.depth, things.kinds, things.thermal, things.range
+        things.spoilt, things.depth, things.kinds, things.thermal, things.range
     )
