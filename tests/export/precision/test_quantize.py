@@ -205,7 +205,7 @@ def test_what_is_kept_stays_in_float(exported, frames):
     ranges = calibrate(model, frames("fusing", 2))
     for scheme in (CPU, TENSORRT):
         nodes = quantizable(model, scheme)
-        everything = quantize(model, ranges, scheme, [n.name for n in model.graph.node])
+        everything = quantize(model, ranges, scheme, nodes)
         assert everything.graph.node == model.graph.node
         one = quantize(model, ranges, scheme, nodes[:1])
         kept = next(n for n in one.graph.node if n.name == nodes[0])

@@ -109,7 +109,7 @@ def scale_sources(
         result = node.outputs[0]
         if stored_weight(node, scheme) is not None:
             sources.setdefault(given[0], given[0])
-        elif _computes(node, scheme):
+        elif _computes(node, scheme, keep, sources):
             for value in given:
                 sources.setdefault(value, value)
         elif node.op_type in scheme.moves and given[0] in sources:
@@ -135,17 +135,23 @@ def scale_groups(
                 yield group
 
 
-def _computes(node: ir.Node, scheme: QdqScheme) -> bool:
+def _computes(
+    node: ir.Node,
+    scheme: QdqScheme,
+    keep: Collection[str],
+    sources: Collection[ir.Value],
+) -> bool:
     if node.op_type not in scheme.computes:
         return False
     if any(constant(value) is not None for value in node.inputs):
         return False
     if _makes_scores(node):
         return False
-    # A scalar's reader, or an addition far from any convolution, gains nothing.
-    if scheme.outputs or node.op_type != "Add":
-        return True
-    return any(maker.op_type in scheme.weighted for maker in node.predecessors())
+    # What is in float here, or far from any quantized convolution, would gain nothing.
+    if scheme.outputs:
+        return any(value in sources for value in node.inputs)
+    makers = node.predecessors()
+    return any(m.op_type in scheme.weighted and m.name not in keep for m in makers)
 
 
 def _activated(value: ir.Value) -> ir.Value:
