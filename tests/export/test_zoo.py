@@ -91,9 +91,7 @@ def test_a_finished_row_is_kept_until_something_that_it_comes_from_changes(
     assert run.finished(second, SMALL, work) is None
 
 
-def test_a_row_is_drawn_with_what_it_saw_and_the_pages_that_show_it_get_it(
-    work, tmp_path
-):
+def test_a_row_is_drawn_with_what_it_saw_and_said(work):
     drawn = picture.draw(SMALL["second"], work / "second")
     assert drawn.stat().st_size < 40_000
     pixels = np.array(Image.open(drawn).convert("RGB"))
@@ -101,13 +99,6 @@ def test_a_row_is_drawn_with_what_it_saw_and_the_pages_that_show_it_get_it(
     assert (pixels == REFERENCE["small-rgb"].classes[1].color).all(-1).any()
     once = drawn.read_bytes()
     assert picture.draw(SMALL["second"], work / "second").read_bytes() == once
-    (tmp_path / "page.md").write_text(
-        "![two](pictures/second.png) ![three](pictures/third.png)"
-    )
-    picture.copy_shown(work, tmp_path)
-    (copied,) = (tmp_path / "pictures").iterdir()
-    assert copied.name == "second.png"
-    assert copied.read_bytes() == once
 
 
 @pytest.mark.parametrize("name", ["multitask", "video"])
@@ -241,23 +232,21 @@ def test_rows_start_from_rows_and_beat_rows_or_numbers_of_their_own():
                 assert ROWS[other].metric == one.metric, name
 
 
-def test_the_table_has_every_row_and_says_what_was_missed(work, tmp_path):
-    done = run.finished(SMALL["second"], SMALL, work)
+def test_a_run_row_has_all_that_the_tables_show(work, tmp_path):
     first = json.loads((work / "first" / "trained.json").read_text())
-    first |= run._shown(SMALL["first"])
-    (tmp_path / "zoo.json").write_text(json.dumps({"rows": [first, done]}))
-    table = zoo_tables.zoo(tmp_path).splitlines()[2:]
-    assert table[0].startswith("| model | metric |")
-    (line,) = table[2:]
-    cells = [cell.strip() for cell in line.strip("|").split("|")]
-    assert cells[0] == "small-rgb"
-    test, before = done["test"], first["test"]
-    assert cells[1] == (
-        f"miou {test['miou']:.3f}, pixel accuracy {test['pixel_accuracy']:.3f}"
-    )
-    assert cells[2] == (
-        f"first {before['miou']:.3f}, wanted +5.00; majority {test['majority']:.3f}; "
-        f"first:pixel accuracy {before['pixel_accuracy']:.3f}"
-    )
-    assert cells[3] == "186,354"
-    assert len(cells) == len(table[0].strip("|").split("|"))
+    rows = [first | run._shown(SMALL["first"])]
+    rows.append(run.finished(SMALL["second"], SMALL, work))
+    (tmp_path / "zoo.json").write_text(json.dumps({"rows": rows}))
+    assert zoo_tables.zoo(tmp_path, Path("models.md")).count("`second`") == 1
+    assert "`second`" in zoo_tables.family(tmp_path, Path("fusion.md"))
+
+
+def test_every_family_has_a_page_and_every_picture_is_of_a_bundle():
+    families = [f for page in zoo_tables.PAGES.values() for f in page.families]
+    assert len({*families}) == len(families)
+    assert {*families} == {REFERENCE[one.model].family for one in ROWS.values()}
+    for page in zoo_tables.PAGES.values():
+        assert page.pictures
+        for name in page.pictures:
+            assert ROWS[name].exported
+            assert REFERENCE[ROWS[name].model].family in page.families

@@ -10,6 +10,7 @@ import re
 import sys
 from pathlib import Path
 
+import zoo_tables
 from proven_table import proven
 
 import benchmark_tables as benchmarks
@@ -42,6 +43,13 @@ def sections() -> dict[str, dict[str, str]]:
             "manifest": key_tables.manifest(),
             "spec": key_tables.spec(),
             "defaults": key_tables.defaults(),
+        },
+        "docs/models.md": {"zoo": zoo_tables.zoo(RESULTS, ROOT / "docs/models.md")},
+        **{
+            f"docs/models/{page}.md": {
+                "zoo": zoo_tables.family(RESULTS, ROOT / f"docs/models/{page}.md")
+            }
+            for page in zoo_tables.PAGES
         },
     }
 

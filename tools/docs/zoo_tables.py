@@ -3,70 +3,153 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
-
-from benchmark_tables import link
+from typing import Any, NamedTuple
 
 RECORD = "zoo.json"
-HEAD = (
-    "| model | metric | held against | parameters | GMACs | gate | bundle | p50 | FP16 "
-    "| INT8, CPU | INT8, TensorRT | TensorRT's builder |\n"
-    "|---|---:|---|---:|---:|---:|---:|---:|---|---|---|---|"
-)
-
-Rows = Mapping[str, Mapping[str, Any]]
+UNMEASURED = "Not measured yet: `make zoo` writes this table."
 
 
-def zoo(results: Path, family: str | None = None) -> str:
-    """A row for each model, of one family or of all of them."""
+class Page(NamedTuple):
+    """What a page of docs/models shows: rows of families, pictures of some rows."""
+
+    families: tuple[str, ...]
+    pictures: tuple[str, ...]
+
+
+PAGES = {
+    "fusion": Page(("fusion",), ("gated-middle",)),
+    "several-sensors": Page(
+        ("three sensors", "LiDAR"), ("hot-rgb-depth-thermal", "kinds-rgb-range")
+    ),
+    "text": Page(("text", "caption"), ("text", "caption")),
+    "sound": Page(("sound",), ("sound",)),
+    "video": Page(("video",), ("video",)),
+    "multitask": Page(("multitask", "domains"), ("multitask", "domains")),
+    "compression": Page(("compressed",), ("thinned-50",)),
+    "one-sensor": Page(
+        ("classical", "attention", "pretrained", "classification"), ("deeplab",)
+    ),
+}
+MODEL = ("model", "metric", "held against", "parameters", "GMACs")
+FEW = ("bundle", "p50", "FP16", "INT8")
+ALL = ("gate", "bundle", "p50", "FP16", "INT8, CPU", "INT8, TensorRT")
+BUILDER = "TensorRT's builder"
+NUMBERS = ("metric", "parameters", "GMACs", "gate", "bundle", "p50")
+
+Row = Mapping[str, Any]
+Rows = Mapping[str, Row]
+
+
+def zoo(results: Path, page: Path) -> str:
+    """A line for each model, with all that was measured."""
+    rows = read(results)
+    if not rows:
+        return UNMEASURED
+    lines = [[*start(row, rows), *measured(row)] for row in shown(rows)]
+    return f"{source(results, page)}\n\n{table((*MODEL, *ALL, BUILDER), lines)}"
+
+
+def family(results: Path, page: Path) -> str:
+    """The families of a page, with what most ask for, and its pictures."""
+    families, pictures = PAGES[page.stem]
+    rows = read(results)
+    if not rows:
+        return UNMEASURED
+    chosen = [row for row in shown(rows) if family_of(row) in families]
+    lines = [[*start(row, rows), *briefly(row)] for row in chosen]
+    drawn = [
+        f"![`{row}`: what it saw, and what it said](pictures/{row}.png)"
+        for row in pictures
+        if (page.parent / "pictures" / f"{row}.png").exists()
+    ]
+    parts = (source(results, page), table((*MODEL, *FEW), lines), *drawn)
+    return "\n\n".join(parts)
+
+
+def read(results: Path) -> dict[str, Row]:
     path = results / RECORD
     if not path.exists():
-        return "Not measured yet: `make zoo` writes this table."
-    rows = {row["row"]: row for row in json.loads(path.read_text())["rows"]}
-    chosen = [r for r in rows.values() if family in (None, r["family"])]
-    lines = [line(row, rows) for row in chosen if "export" in row or "refused" in row]
-    return "\n".join([f"From a {link(path)}:", "", HEAD, *lines])
+        return {}
+    return {row["row"]: row for row in json.loads(path.read_text())["rows"]}
 
 
-def line(row: Mapping[str, Any], rows: Rows) -> str:
-    against = "; ".join(held(row, rows))
-    shown = ", ".join(value(row, key) for key in (row["metric"], *row["also"]))
-    start = (
-        f"| {row['model']} | {shown} | {against} "
-        f"| {row['parameters']:,} | {row['multiply_adds'] / 1e9:.3f} "
-    )
+def source(results: Path, page: Path) -> str:
+    link = Path(os.path.relpath(results / RECORD, page.parent)).as_posix()
+    return f"From a [record]({link}); a margin that was missed says what was wanted:"
+
+
+def table(head: tuple[str, ...], lines: list[list[str]]) -> str:
+    rule = ["---:" if name in NUMBERS else "---" for name in head]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *lines))
+
+
+def family_of(row: Row) -> str:
+    """Its model's; of a trained network that was trained on, the smaller ones'."""
+    return "compressed" if "before" in row else str(row["family"])
+
+
+def shown(rows: Rows) -> list[Row]:
+    """Those that are systems of their own; a baseline is what they are held against."""
+    return [row for row in rows.values() if "export" in row or "refused" in row]
+
+
+def start(row: Row, rows: Rows) -> list[str]:
+    name, model = row["row"], row["model"]
+    return [
+        f"`{name}`" if name == model else f"`{name}`, of `{model}`",
+        "; ".join(value(row, key) for key in (row["metric"], *row["also"])),
+        "; ".join(held(row, rows)),
+        f"{row['parameters']:,}",
+        f"{row['multiply_adds'] / 1e9:.3f}",
+    ]
+
+
+def measured(row: Row) -> list[str]:
     if "refused" in row:
-        return f"{start}| refused: {row['refused']} | | | | | | |"
+        return [f"refused: {row['refused']}", *[""] * len(ALL)]
     variants = row["variants"]
     builder = {v["tensorrt"] for v in variants.values() if v["tensorrt"]}
-    return (
-        f"{start}| {min(row['export'].values()):.5f} | {row['bytes'] / 1e6:.2f} MB "
-        f"| {row['p50_ms']:.2f} ms | {drop(variants, 'fp16')} "
-        f"| {drop(variants, 'int8-cpu')} | {drop(variants, 'int8-trt')} "
-        f"| {'; '.join(sorted(builder)) or 'not installed'} |"
-    )
+    return [
+        f"{min(row['export'].values()):.5f}",
+        *size_and_time(row),
+        *(drop(variants, name) for name in ("fp16", "int8-cpu", "int8-trt")),
+        "; ".join(sorted(builder)) or "not installed",
+    ]
 
 
-def value(row: Mapping[str, Any], metric: str) -> str:
+def briefly(row: Row) -> list[str]:
+    if "refused" in row:
+        return ["refused", *[""] * (len(FEW) - 1)]
+    names = ("fp16", "int8-cpu")
+    return [*size_and_time(row), *(drop(row["variants"], n, brief=True) for n in names)]
+
+
+def size_and_time(row: Row) -> tuple[str, str]:
+    return f"{row['bytes'] / 1e6:.2f} MB", f"{row['p50_ms']:.2f} ms"
+
+
+def value(row: Row, metric: str) -> str:
     """A number, and what it was before training if that was measured."""
     words = f"{metric.replace('_', ' ')} {row['test'][metric]:.3f}"
     before = row.get("before")
     return words if before is None else f"{words} (before {before[metric]:.3f})"
 
 
-def held(row: Mapping[str, Any], rows: Rows) -> Iterator[str]:
+def held(row: Row, rows: Rows) -> Iterator[str]:
     """What the row is held against; a margin that was missed is said."""
     for name, margin in row["beats"].items():
         other = baseline(row, name, rows)
-        _, _, key = name.partition(":")
+        beaten, _, key = name.partition(":")
         own = row["test"].get(key, row["test"][row["metric"]])
-        missed = "" if own >= other + margin else f", wanted {margin:+.2f}"
-        yield f"{name.replace('_', ' ')} {other:.3f}{missed}"
+        missed = "" if own >= other + margin else f", **wanted {margin:+.2f}**"
+        words = " ".join((beaten, *([key] if key else []))).replace("_", " ")
+        yield f"{words} {other:.3f}{missed}"
 
 
-def baseline(row: Mapping[str, Any], name: str, rows: Rows) -> float:
+def baseline(row: Row, name: str, rows: Rows) -> float:
     """Of another row, or among the row's own numbers; see `zoo.row.Row`."""
     other, _, key = name.partition(":")
     if other in rows:
@@ -74,7 +157,7 @@ def baseline(row: Mapping[str, Any], name: str, rows: Rows) -> float:
     return float(row["test"][name])
 
 
-def drop(variants: Mapping[str, Any], name: str) -> str:
+def drop(variants: Mapping[str, Any], name: str, *, brief: bool = False) -> str:
     """What a variant loses; one that is over its budget is shown as that."""
     found = variants.get(name)
     if found is None:
@@ -82,5 +165,10 @@ def drop(variants: Mapping[str, Any], name: str) -> str:
     worst = min(found["outputs"].values(), key=lambda output: output["agreement"])
     lost = [o["miou_drop"] for o in found["outputs"].values()]
     losses = [f"{-value:+.4f}" for value in lost if value is not None][:1]
-    words = ", ".join([*losses, f"{worst['agreement']:.4f} alike"])
-    return f"{words}; left out: {found['refused']}" if found["refused"] else words
+    alike = f"{worst['agreement']:.4f} alike"
+    words = ", ".join(losses or [alike]) if brief else ", ".join([*losses, alike])
+    if not found["refused"]:
+        return words
+    return (
+        f"{words}, **left out**" if brief else f"{words}; left out: {found['refused']}"
+    )

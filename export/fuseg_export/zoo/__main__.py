@@ -10,7 +10,6 @@ from pathlib import Path
 from fuseg.errors import ArgumentError
 
 from ..models.closest import closest
-from .picture import copy_shown
 from .rows import ROWS
 from .run import finished
 from .workers import run_all
@@ -23,7 +22,6 @@ def main() -> None:
     parser.add_argument("rows", nargs="*", metavar="ROW", help="all, if none is named")
     parser.add_argument("--work", type=Path, default=Path("out/zoo"))
     parser.add_argument("--out", type=Path, help="file for the records of all rows")
-    parser.add_argument("--pages", type=Path, help="folder whose pictures to renew")
     parser.add_argument("--processes", type=int, default=2, help="of one thread each")
     args = parser.parse_args()
     try:
@@ -39,8 +37,6 @@ def main() -> None:
     elif args.out is not None:
         missing = [n for n, r in zip(ROWS, records, strict=True) if r is None]
         print(f"{args.out} is not written: {', '.join(missing)} are to be run.")
-    if args.pages is not None:
-        copy_shown(args.work, args.pages)
     for name, why in failed.items():
         print(f"{name} failed: {why}", file=sys.stderr)
     sys.exit(bool(failed))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +19,10 @@ from ..frames.frame_set import FrameSet, WithExamples
 from ..models import REFERENCE
 from .row import Row
 
-__all__ = ["copy_shown", "draw"]
+__all__ = ["draw"]
 
 Picture = NDArray[np.uint8]
 
-_IN_A_PAGE = re.compile(r"\((pictures/([\w-]+)\.png)\)")
 _SHOWN = 2
 _OF_A_CLIP = 8  # a bundle with states shows the last ones of a clip
 _COLORS = 64  # sensors are noisy: with all of theirs the file is five times as large
@@ -54,19 +51,6 @@ def draw(row: Row, folder: Path) -> Path:
     few = picture.quantize(_COLORS, dither=Image.Dither.NONE)
     few.save(path, "PNG", optimize=True)
     return path
-
-
-def copy_shown(work: Path, pages: Path) -> None:
-    """Copy the pictures that pages in a folder show as ``(pictures/ROW.png)``.
-
-    A row that was not run keeps the picture that is there.
-    """
-    for page in sorted(pages.glob("*.md")):
-        for file, row in _IN_A_PAGE.findall(page.read_text()):
-            drawn = work / row / "picture.png"
-            if drawn.exists():
-                (pages / file).parent.mkdir(exist_ok=True)
-                shutil.copyfile(drawn, pages / file)
 
 
 def _line(frame: FrameSet, result: Segmentation, manifest: Manifest) -> Picture:
