@@ -84,7 +84,7 @@ class DomainTask:
     @torch.inference_mode()
     def evaluate(self, network: DomainNet) -> dict[str, Any]:
         """``miou_b_by_a``: the mean IoU of style B's pictures by style A's head, and so
-        on for every style and head."""
+        on for every style and head; ``miou_b`` by the head that is for style B."""
         network.eval()
         found = {}
         for style, name in enumerate(STYLES):
@@ -97,6 +97,7 @@ class DomainTask:
                     counts[head] += confusion(truth, labels, CLASSES, IGNORE)
             for head, matrix in enumerate(counts):
                 found[f"miou_{name}_by_{STYLES[head]}"] = miou(matrix)
+        found[f"miou_{name}"] = miou(counts[-1])
         return found
 
 
