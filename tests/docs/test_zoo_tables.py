@@ -39,8 +39,8 @@ EXPORTED = {
     "export": {"labels": 0.99999, "boxes": 1.0},
     "variants": {
         "fp32": {"outputs": {}, "refused": None, "tensorrt": "40 kernels"},
-        "fp16": variant(0.9998, -0.0001),
-        "int8-cpu": variant(0.97, 0.031, "it loses 0.0310 mIoU, at most 0.01 may be"),
+        "fp16": variant(0.9998, 0.00001, builder="38 kernels"),
+        "int8-cpu": variant(0.97, 0.031, "it is not faster here: 2 ms against 1 ms"),
     },
     "bytes": 1_530_000,
     "p50_ms": 2.345,
@@ -93,9 +93,9 @@ def test_the_whole_table_has_every_system_and_says_what_failed(results, tmp_path
     assert [*lines] == ["`alone`", "`both`", "`sound`", "`less`, of `both`"]
     assert lines["`alone`"] == [
         *("miou 0.500", "majority 0.040", "123,456", "0.078", "0.99999", "1.53 MB"),
-        *("2.35 ms", "+0.0001, 0.9998 alike"),
-        "-0.0310, 0.9700 alike; left out: it loses 0.0310 mIoU, at most 0.01 may be",
-        *("none", "40 kernels"),
+        *("2.35 ms", "+0.0000, 0.9998 alike"),
+        "-0.0310, 0.9700 alike; left out: it is not faster here: 2 ms against 1 ms",
+        *("none", "38-40 kernels"),
     ]
     assert lines["`both`"][:2] == [
         "miou 0.510; flicker all 0.100",
@@ -113,7 +113,8 @@ def test_a_page_has_its_families_and_the_pictures_that_there_are(results, tmp_pa
     lines = cells(short)
     assert [*lines] == ["`alone`", "`both`"]
     assert lines["`alone`"][4:] == [
-        *("1.53 MB", "2.35 ms", "+0.0001", "-0.0310, **left out**"),
+        *("1.53 MB", "2.35 ms", "+0.0000"),
+        "-0.0310; left out: it is not faster here",
     ]
     assert [*cells(zoo_tables.family(results, page.with_stem("compression")))] == [
         "`less`, of `both`"
@@ -123,6 +124,15 @@ def test_a_page_has_its_families_and_the_pictures_that_there_are(results, tmp_pa
     (page.parent / "pictures").mkdir(parents=True)
     (page.parent / "pictures" / "gated-middle.png").touch()
     assert zoo_tables.family(results, page).endswith("(pictures/gated-middle.png)")
+
+
+def test_the_builders_refusals_and_counts_are_told():
+    refused = variant(1, 0, builder="no INT8 for this layer")
+    assert zoo_tables.built({"fp32": variant(1, 0)}) == "not installed"
+    assert zoo_tables.built({"fp32": variant(1, 0, builder="9 kernels")}) == "9 kernels"
+    assert zoo_tables.built({"int8-trt": refused, **EXPORTED["variants"]}) == (
+        "no INT8 for this layer; 38-40 kernels"
+    )
 
 
 def test_without_a_record_every_table_says_so(tmp_path):

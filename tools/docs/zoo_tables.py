@@ -111,13 +111,23 @@ def measured(row: Row) -> list[str]:
     if "refused" in row:
         return [f"refused: {row['refused']}", *[""] * len(ALL)]
     variants = row["variants"]
-    builder = {v["tensorrt"] for v in variants.values() if v["tensorrt"]}
     return [
         f"{min(row['export'].values()):.5f}",
         *size_and_time(row),
         *(drop(variants, name) for name in ("fp16", "int8-cpu", "int8-trt")),
-        "; ".join(sorted(builder)) or "not installed",
+        built(variants),
     ]
+
+
+def built(variants: Mapping[str, Any]) -> str:
+    """What NVIDIA's builder makes of the variants, or why it refuses one."""
+    said = {v["tensorrt"] for v in variants.values() if v["tensorrt"]}
+    refusals = sorted(words for words in said if not words.endswith(" kernels"))
+    kernels = sorted(int(words.split()[0]) for words in said - {*refusals})
+    if not said:
+        return "not installed"
+    counts = [f"{'-'.join(map(str, sorted({*kernels[:1], *kernels[-1:]})))} kernels"]
+    return "; ".join([*refusals, *(counts if kernels else [])])
 
 
 def briefly(row: Row) -> list[str]:
@@ -164,11 +174,10 @@ def drop(variants: Mapping[str, Any], name: str, *, brief: bool = False) -> str:
         return "none"
     worst = min(found["outputs"].values(), key=lambda output: output["agreement"])
     lost = [o["miou_drop"] for o in found["outputs"].values()]
-    losses = [f"{-value:+.4f}" for value in lost if value is not None][:1]
+    losses = [f"{0 - round(v, 4):+.4f}" for v in lost if v is not None][:1]
     alike = f"{worst['agreement']:.4f} alike"
     words = ", ".join(losses or [alike]) if brief else ", ".join([*losses, alike])
     if not found["refused"]:
         return words
-    return (
-        f"{words}, **left out**" if brief else f"{words}; left out: {found['refused']}"
-    )
+    why = found["refused"].partition(":")[0] if brief else found["refused"]
+    return f"{words}; left out: {why}"
