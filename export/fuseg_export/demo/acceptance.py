@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 import fuseg
 from fuseg.cli.printing import print_table
 from fuseg.dataset.metrics import confusion, miou
+from fuseg.explain import contributions
 
 from ..frames.rendered import CAMERA
 from ..models import REFERENCE
@@ -33,6 +34,8 @@ MIN_MIOU = 0.75
 MAX_MIOU_GAP = 0.002
 MIN_GAIN_OF_FUSION = 0.05
 MIN_LEFT = 0.8
+MIN_SHARE = 0.8
+NEEDED = {"rgb": ("rug", "poster"), "depth": ("platform", "pillar")}
 MIN_AGREEMENT = 0.9995
 MAX_SCORE_GAP = 1e-4
 MIN_AGREEMENT_FRAMES = 0.999
@@ -60,7 +63,7 @@ def main() -> None:
         )
     ]
     report = accuracy(bundle, checkpoint, scenes)
-    report |= with_sensors_missing(bundle, scenes)
+    report |= of_sensors(bundle, scenes)
     report["bundle_bytes"] = bundle.stat().st_size
     report |= speed(bundle, checkpoint)
 
@@ -121,20 +124,20 @@ def accuracy(bundle: Path, checkpoint: Path, scenes: list[Scene]) -> dict[str, A
     }
 
 
-def with_sensors_missing(bundle: Path, scenes: list[Scene]) -> dict[str, float]:
-    """The bundle's mean IoU with one sensor alone, the other gone for good."""
+def of_sensors(bundle: Path, scenes: list[Scene]) -> dict[str, float]:
+    """What one sensor alone is worth, and its shares in the classes that need it."""
     gone = {"policy": "sibling"}
     segmenter = fuseg.load(bundle, threads=1, missing={"rgb": gone, "depth": gone})
-    output = segmenter.manifest.label_outputs[0]
-    classes, size = len(output.classes), output.tail.size
+    frames = (({"rgb": s.color, "depth": s.depth}, s.labels) for s in scenes)
+    classes = contributions(segmenter, frames).classes
     found = {}
-    for name, part in (("rgb", "color"), ("depth", "depth")):
-        total = np.zeros((classes, classes), np.int64)
-        for scene in scenes:
-            labels = segmenter(**{name: getattr(scene, part)}, size=size).labels
-            truth = at_size(scene.labels, size)
-            total += confusion(truth, labels, classes, output.ignore)
-        found[f"miou_{name}_only"] = miou(total)
+    for sensor, needing in NEEDED.items():
+        alone = [c.values[(sensor,)] for c in classes.values() if c is not None]
+        found[f"miou_{sensor}_only"] = float(np.mean(alone))
+        for name in needing:
+            known = classes[name]
+            shares = known.shares if known is not None else None
+            found[f"share_{name}_{sensor}"] = shares[sensor] if shares else 0.0
     return found
 
 
@@ -202,6 +205,14 @@ def shortfalls(report: dict[str, Any]) -> list[str]:
         f"mean over the sensors left >= {MIN_LEFT} of both": (alone + report["miou"])
         / 3
         >= MIN_LEFT * report["miou"],
+        **{
+            f"share of {sensor} in {name} >= {MIN_SHARE}": report[
+                f"share_{name}_{sensor}"
+            ]
+            >= MIN_SHARE
+            for sensor, needing in NEEDED.items()
+            for name in needing
+        },
         f"miou >= {MIN_MIOU}": report["miou"] >= MIN_MIOU,
         f"miou within {MAX_MIOU_GAP} of torch": abs(
             report["miou"] - report["miou_torch"]
