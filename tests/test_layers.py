@@ -36,7 +36,7 @@ OPEN_TO_EXPORT = {
     "fuseg.cli.robustness_table",
     *("fuseg.manifest", "fuseg.manifest.graphs", "fuseg.manifest.inputs"),
     *("fuseg.manifest.outputs", "fuseg.manifest.units"),
-    *("fuseg.manifest.schema", "fuseg.robustness"),
+    *("fuseg.explain", "fuseg.manifest.schema", "fuseg.robustness"),
     *("fuseg.runtime.inputs", "fuseg.runtime.outputs"),
     *("fuseg.segmenter", "fuseg.text"),
 }

@@ -19,7 +19,7 @@ from fuseg_export.precision.mixed_precision_search import MixedPrecision
 
 def network():
     """Adds rgb's planes to two classes of its size."""
-    shape = [1, 3, 240, 320]
+    shape = [1, 3, 96, 128]
     weights = helper.make_tensor("w", TensorProto.FLOAT, [10, 4, 1, 1], np.ones(40))
     nodes = [
         helper.make_node("Concat", ["rgb", "depth"], ["both"], axis=1),
@@ -29,8 +29,8 @@ def network():
     graph = helper.make_graph(
         nodes,
         "g",
-        [of("rgb", 1, shape), of("depth", 1, [1, 1, 240, 320])],
-        [of("logits", 1, [1, 10, 240, 320])],
+        [of("rgb", 1, shape), of("depth", 1, [1, 1, 96, 128])],
+        [of("logits", 1, [1, 10, 96, 128])],
         [weights],
     )
     opset = [helper.make_opsetid("", 17)]
@@ -49,7 +49,7 @@ def test_the_layers_that_stay_in_float_are_a_list_however_many(tmp_path, count):
         "frames": "1",
         "float_nodes": str(count),
     }
-    target = resolve("rgbd")
+    target = resolve("gated-middle")
     model, output = Segmentation(target.outputs[0]).cut(network(), 0)
     built = [
         BuiltVariant("fp32", ("any",), {"kind": "fp32"}, model),

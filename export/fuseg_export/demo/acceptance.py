@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 
 import fuseg
+from fuseg import explain
 from fuseg.cli.printing import print_table
 from fuseg.dataset.metrics import confusion, miou
-from fuseg.explain import contributions
 
 from ..frames.rendered import CAMERA
 from ..models import REFERENCE
@@ -129,7 +129,7 @@ def of_sensors(bundle: Path, scenes: list[Scene]) -> dict[str, float]:
     gone = {"policy": "sibling"}
     segmenter = fuseg.load(bundle, threads=1, missing={"rgb": gone, "depth": gone})
     frames = (({"rgb": s.color, "depth": s.depth}, s.labels) for s in scenes)
-    classes = contributions(segmenter, frames).classes
+    classes = explain.contributions(segmenter, frames).classes
     found = {}
     for sensor, needing in NEEDED.items():
         alone = [c.values[(sensor,)] for c in classes.values() if c is not None]
