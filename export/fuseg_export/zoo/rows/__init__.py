@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from . import rooms, senses, things
+from . import rooms, senses, things, words
 
 __all__ = ["ROWS"]
 
-ROWS = {row.name: row for row in (*rooms.ROWS, *things.ROWS, *senses.ROWS)}
+_OF = (rooms, things, words, senses)
+ROWS = {row.name: row for module in _OF for row in module.ROWS}
