@@ -59,7 +59,7 @@ ROWS = (
         beats={"ap50_components": 0.1},
         also=("miou", "place"),
     ),
-    Row("classifier", "classifier", _largest, 500, "accuracy", {"majority": 0.1}),
+    Row("classifier", "classifier", _largest, 1500, "accuracy", {"majority": 0.1}),
     _started("blind", "text", _BLIND, 1200, metric="followed", exported=False),
     _started(
         "text",
