@@ -145,6 +145,36 @@ def test_a_concat_has_pairs_before_all_of_its_inputs_or_none(both):
     assert check_for_tensorrt(to_fp16(made), version="10.3") == []
 
 
+def test_an_addition_behind_a_layer_in_float_has_no_pair_of_the_layer_beside_it():
+    """As a residual block's: what goes round it is read by one that is quantized."""
+    model = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 17]>
+        block (float[1,4,8,8] x, float[4,4,1,1] w) => (float[1,4,8,8] z) {
+            a = Conv(x, w)
+            b = Relu(a)
+            c = Conv(b, w)
+            d = Conv(c, w)
+            e = Add(b, d)
+            z = Conv(e, w)
+        }"""
+    )
+    rng = np.random.default_rng(0)
+    weights = rng.standard_normal((4, 4, 1, 1)).astype(np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(weights, "w"))
+    del model.graph.input[1]
+    for node in model.graph.node:
+        node.name = node.output[0]
+    ranges = calibrate(
+        model, [{"x": rng.standard_normal((1, 4, 8, 8)).astype(np.float32)}]
+    )
+    for kept, inputs in (((), 2), (("d",), 0)):
+        made = quantize(model, ranges, TENSORRT, kept)
+        (add,) = of_type(made, "Add")
+        makers = {n.output[0]: n.op_type for n in made.graph.node}
+        assert [makers[v] for v in add.input].count("DequantizeLinear") == inputs
+        assert check_for_tensorrt(to_fp16(made), version="10.3") == []
+
+
 @pytest.mark.parametrize("scheme", [CPU, TENSORRT], ids=["cpu", "tensorrt"])
 def test_no_pair_stands_between_a_convolution_and_its_relu(known, scheme):
     model, _, _, ranges = known

@@ -50,6 +50,7 @@ class QdqScheme:
         outputs: Whether the results of quantized nodes are quantized too.
         whole_bias: Whether the bias is int32, else float.
         one_scale: Operators whose inputs must have one common scale.
+        all_or_none: Operators of whose inputs none may be quantized unless all are.
     """
 
     weighted: tuple[str, ...]
@@ -59,6 +60,7 @@ class QdqScheme:
     outputs: bool
     whole_bias: bool
     one_scale: tuple[str, ...]
+    all_or_none: tuple[str, ...]
 
 
 CPU = QdqScheme(
@@ -69,6 +71,7 @@ CPU = QdqScheme(
     outputs=True,
     whole_bias=True,
     one_scale=(),
+    all_or_none=(),
 )
 TENSORRT = QdqScheme(
     weighted=(*_WEIGHTED, "ConvTranspose"),
@@ -78,6 +81,7 @@ TENSORRT = QdqScheme(
     outputs=False,
     whole_bias=False,
     one_scale=("Concat",),
+    all_or_none=("Add", "Concat"),
 )
 
 

@@ -68,7 +68,8 @@ class _Quantize(ir.passes.InPlacePass):
        so does its bias, in int32, where the scheme wants it.
     2. A value to be quantized gets a pair behind the node that makes it, or at the
        graph's begin if it is an input; every node of the graph reads the pair.
-    3. But one whose inputs must have one scale reads no pair if some of them have none.
+    3. But one of whose inputs all must be quantized or none reads no pair if some have
+       none.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class _Quantize(ir.passes.InPlacePass):
         self._in_float = {
             node
             for node in self._graph
-            if node.op_type in self._scheme.one_scale
+            if node.op_type in self._scheme.all_or_none
             and any(value not in scales for value in node.inputs)
         }
         nodes = [(node, node.inputs[:1]) for node in self._graph]
