@@ -51,6 +51,18 @@ def test_a_text_for_nothing_is_refused(fuseg, worded, tmp_path, text, sentence):
     assert sentence in " ".join(done.stderr.split())
 
 
+def test_a_bad_text_is_told_once_however_many_frames(fuseg, worded, tmp_path):
+    path, rgb = worded
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number in range(3):
+        write_png(frames / f"{number}.png", rgb)
+    words = ["--input", f"rgb={frames}", "--out", tmp_path / "out"]
+    done = fuseg("run", path, *words, "--text", "prompt=")
+    assert done.code == 2
+    assert done.stderr.count("prompt must") == 1
+
+
 def write_wav(path, samples, *, rate=16000, channels=1, width=2):
     with wave.open(str(path), "wb") as file:
         file.setnchannels(channels)

@@ -136,7 +136,10 @@ def run(
     sources = assignments("--input", input)
     require_names(segmenter.manifest, sources)
     planes = assignments("--plane", plane)
-    read = FrameReader(segmenter.manifest, orders, planes, hertz(rate), texts_of(text))
+    texts = texts_of(text)
+    read = FrameReader(segmenter.manifest, orders, planes, hertz(rate), texts)
+    for name, given in texts.items():  # a bad one is told once, not for every frame
+        segmenter.set_prompts(given, name=name)
     matched = match_files(sources, match, slop, reference, policies(missing))
     write = ResultWriter(segmenter.manifest, out, alpha)
     _spare_the_inputs(matched, write, out)
