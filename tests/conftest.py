@@ -369,7 +369,8 @@ def write_variants(path: Path, made: Path, networks: dict[str, bytes | None]) ->
     opened = bundle.Bundle.open(path)
     members = {name: opened.read(name) for name in opened.manifest.files}
     fp32 = members.pop("fp32.onnx")
-    (graph,) = opened.manifest.graphs
+    (graph,) = opened.manifest.main_graphs
+    stand_ins = [g for g in opened.manifest.graphs if g is not graph]
     variants, files = [], {}
     for name, network in networks.items():
         target, precision = VARIANTS[name]
@@ -379,7 +380,7 @@ def write_variants(path: Path, made: Path, networks: dict[str, bytes | None]) ->
         variants.append(manifest.Variant(name, (target,), precision, (found,)))
     whole = replace(
         opened.manifest,
-        graphs=(replace(graph, networks=files),),
+        graphs=(replace(graph, networks=files), *stand_ins),
         variants=tuple(variants),
         files={},
     )

@@ -51,10 +51,12 @@ def test_the_same_bundle_gives_the_same_pack(build, rgbd_bundle, tmp_path):
     for pack in packs:
         code, out, _ = build(rgbd_bundle, "--pack", pack, "--rebuild", "--json")
         assert code == 0
-        (found,) = json.loads(out)["engines"]
-        assert found["built"] is True
-        assert found["fingerprint"]["tensorrt"] == "rtx-1.7.1.116"
-        assert {found["fingerprint"][k] for k in ("gpu", "driver")} == {"any"}
+        engines = json.loads(out)["engines"]
+        assert len(engines) == 3  # of both sensors, and of each alone
+        for found in engines:
+            assert found["built"] is True
+            assert found["fingerprint"]["tensorrt"] == "rtx-1.7.1.116"
+            assert {found["fingerprint"][k] for k in ("gpu", "driver")} == {"any"}
     assert sha256(packs[0]) == sha256(packs[1])
 
 

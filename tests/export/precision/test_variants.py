@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from typer.testing import CliRunner
 
@@ -18,7 +19,6 @@ from fuseg.errors import ArgumentError, ExportError
 from fuseg.ops import upsample_argmax
 from fuseg_export.frames import selection
 from fuseg_export.precision import make_variants
-from fuseg_export.precision.evaluate import network_function
 from fuseg_export.precision.options import Budget, Precision, parse_kinds
 
 ALL = ["fp32", "fp16", "int8-cpu", "int8-trt", "int8-trt8"]
@@ -67,11 +67,20 @@ def test_every_variant_is_in_the_bundle_and_labels_like_fp32(export_two, monkeyp
             assert (found.stage, found.against) == (variant.name, "fp32")
             assert found.frames == 5
             assert found.label_agreement >= 0.9
-        scores = network_function(model)
+        # ONNX Runtime 1.31's optimised float16 convolutions overflow on CPUs that have
+        # AVX512-FP16: the graph is run as it is written.
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = (
+            onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        )
+        session = onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
         for frames, expected in bundle.samples():
             labels = expected["labels"]
             tensors = segmenter.preprocess(**frames)
-            own = upsample_argmax(scores(tensors)["logits"][0], size=labels.shape)
+            (scores,) = session.run(["logits"], tensors)
+            own = upsample_argmax(scores[0], size=labels.shape)
             agree = np.mean(own == labels)
             assert agree == 1 if variant.name == "fp32" else agree > 0.9
     opsets = {name: n.opset for name, n in bundle.manifest.graphs[0].networks.items()}
