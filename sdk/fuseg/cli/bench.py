@@ -42,7 +42,7 @@ from .frame_reader import (
     nothing_matches,
     report_unmatched,
     require_names,
-    texts_of,
+    set_texts,
 )
 from .options import (
     BackendOption,
@@ -151,31 +151,30 @@ def bench(
         trust=trust,
     )
     segmenter = Segmenter(Bundle.open(bundle), options)
-    for name, texts in texts_of(text).items():
-        segmenter.set_prompts(texts, name=name)
+    manifest = segmenter.manifest
+    set_texts(segmenter, text)
     program = None
-    slow = rates(segmenter.manifest, assignments("--every", every))
-    if segmenter.manifest.is_program:
+    slow = rates(manifest, assignments("--every", every))
+    if manifest.is_program:
         program = ProgramCalls(segmenter.clone(), slow)
     elif slow:
         raise ArgumentError("--every needs a bundle of several graphs, got one.")
     planes = assignments("--plane", plane)
-    read = FrameReader(segmenter.manifest, orders, planes, rates_of)
+    read = FrameReader(manifest, orders, planes, rates_of)
     if sources:
-        require_names(segmenter.manifest, sources, all_of_them=True)
+        require_names(manifest, sources, all_of_them=True)
         matched = match_files(sources, match, slop, reference)
         frames = _read(segmenter, matched, read)
     else:
         frames = _samples(segmenter)
     peers: list[Any] = []
-    manifest = segmenter.manifest
     if manifest.states or manifest.dimensions or len(manifest.main_graphs) > 1:
         notes = unavailable("runs a bundle of one graph without a state.", torch)
     elif slow:
         notes = unavailable("runs on whole frame sets, without --every.", torch)
-    elif [o.kind for o in segmenter.manifest.outputs] != ["segmentation"]:
+    elif [o.kind for o in manifest.outputs] != ["segmentation"]:
         notes = unavailable("makes labels, of a bundle without other outputs.", torch)
-    elif len(image_inputs(segmenter.manifest.sensors)) < len(segmenter.manifest.inputs):
+    elif len(image_inputs(manifest.sensors)) < len(manifest.inputs):
         notes = unavailable("reads pictures alone.", torch)
     elif units or orders:
         sentence = (

@@ -37,7 +37,7 @@ from .frame_reader import (
     policies,
     report_unmatched,
     require_names,
-    texts_of,
+    set_texts,
 )
 from .labelled_frames import TRUTH
 from .options import (
@@ -135,7 +135,8 @@ def explain(
     sources = assignments("--input", input)
     require_names(segmenter.manifest, sources, all_of_them=True)
     planes = assignments("--plane", plane)
-    read = FrameReader(segmenter.manifest, orders, planes, hertz(rate), texts_of(text))
+    read = FrameReader(segmenter.manifest, orders, planes, hertz(rate))
+    set_texts(segmenter, text)
     known = {**sources, TRUTH: truth} if truth else sources
     matched = match_files(known, match, slop, reference, policies(missing))
     report_unmatched(matched)

@@ -122,10 +122,9 @@ class FrameReader:
         channels: Of ``--channels``, by input name, as the segmenter got it.
         planes: Of ``--plane``, by input name.
         rates: Of ``--rate``, by input name, as the segmenter got it.
-        texts: Of ``--text``, by input name; every frame is given them.
 
     Raises:
-        ArgumentError: A plane is unknown, or its input or that of a text is.
+        ArgumentError: A plane is unknown, or its input is.
     """
 
     def __init__(
@@ -134,18 +133,9 @@ class FrameReader:
         channels: Mapping[str, str],
         planes: Mapping[str, str] | None = None,
         rates: Mapping[str, int] | None = None,
-        texts: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._inputs = {entry.name: entry for entry in manifest.sensors}
         self._channels, self._rates = channels, dict(rates or {})
-        self._texts = {name: list(given) for name, given in (texts or {}).items()}
-        known = [entry.name for entry in manifest.texts]
-        for name in self._texts:
-            if name not in known:
-                raise ArgumentError(
-                    "--text must name an input of texts "
-                    f"({', '.join(known) or 'this bundle has none'}), got {name!r}."
-                )
         self._taken = {
             name: "GRAY" if order == "GRAY" else "RGBA"
             for name, order in channels.items()
@@ -170,9 +160,8 @@ class FrameReader:
         return plane
 
     def __call__(self, frame: FrameFiles) -> dict[str, Any]:
-        """The frame's arrays by input name, and the texts."""
-        arrays = {name: self._read(name, path) for name, path in frame.files.items()}
-        return arrays | self._texts
+        """The frame's arrays by input name."""
+        return {name: self._read(name, path) for name, path in frame.files.items()}
 
     def _read(self, name: str, path: Path) -> NDArray[Any]:
         entry = self._inputs[name]
@@ -211,11 +200,12 @@ class FrameReader:
         return None
 
 
-def texts_of(words: Sequence[str] | None) -> dict[str, list[str]]:
-    """What ``--text`` says; a name that comes again has several texts.
+def set_texts(segmenter: Segmenter, words: Sequence[str] | None) -> None:
+    """Set what ``--text`` says, for all frames; a name that comes again has several.
 
     Raises:
-        ArgumentError: a word is not NAME=TEXT.
+        ArgumentError: A word is not NAME=TEXT, its input is unknown, or a text is none
+            that the bundle takes.
     """
     given: dict[str, list[str]] = {}
     for word in words or ():
@@ -223,7 +213,14 @@ def texts_of(words: Sequence[str] | None) -> dict[str, list[str]]:
         if not (name and equals):
             raise ArgumentError(f"--text must be NAME=TEXT, got {word!r}.")
         given.setdefault(name, []).append(text)
-    return given
+    known = [entry.name for entry in segmenter.manifest.texts]
+    for name, texts in given.items():
+        if name not in known:
+            raise ArgumentError(
+                "--text must name an input of texts "
+                f"({', '.join(known) or 'this bundle has none'}), got {name!r}."
+            )
+        segmenter.set_prompts(texts, name=name)
 
 
 def hertz(words: Sequence[str] | None) -> dict[str, int]:

@@ -34,7 +34,7 @@ from .frame_reader import (
     policies,
     report_unmatched,
     require_names,
-    texts_of,
+    set_texts,
     unmatched_json,
 )
 from .frame_results import STAGES, ResultWriter
@@ -136,10 +136,8 @@ def run(
     sources = assignments("--input", input)
     require_names(segmenter.manifest, sources)
     planes = assignments("--plane", plane)
-    texts = texts_of(text)
-    read = FrameReader(segmenter.manifest, orders, planes, hertz(rate), texts)
-    for name, given in texts.items():  # a bad one is told once, not for every frame
-        segmenter.set_prompts(given, name=name)
+    read = FrameReader(segmenter.manifest, orders, planes, hertz(rate))
+    set_texts(segmenter, text)
     matched = match_files(sources, match, slop, reference, policies(missing))
     write = ResultWriter(segmenter.manifest, out, alpha)
     _spare_the_inputs(matched, write, out)

@@ -27,7 +27,7 @@ from .frame_reader import (
     policies,
     report_unmatched,
     require_names,
-    texts_of,
+    set_texts,
     unmatched_json,
 )
 from .labelled_frames import TRUTH, LabelledFrames, labels_of
@@ -187,8 +187,8 @@ def verify(
         if not matched.frames:
             unscored = nothing_matches(matched)
         planes = assignments("--plane", plane)
-        texts = texts_of(text)
-        reader = FrameReader(opened.manifest, orders, planes, hertz(rate), texts)
+        reader = FrameReader(opened.manifest, orders, planes, hertz(rate))
+        set_texts(segmenter, text)
         frames = LabelledFrames(matched, reader, read_truth)
         score = frames.score(segmenter)
         if robustness and score.miou is not None:
