@@ -22,7 +22,7 @@ from .network.outputs import Path
 from .network.target import Target
 from .npy import as_npy
 from .outputs.base import StageResult
-from .passes.split import MAIN, Piece, cut_out, one_piece
+from .passes.split import MAIN, Piece, cut_out
 from .precision.built_variant import BuiltVariant
 
 __all__ = ["BundleDraft"]
@@ -39,7 +39,6 @@ class BundleDraft:
         target: What is exported.
         graphs: Of the network.
         checkpoint_sha256: Of the file of weights.
-        pieces: The graphs that the network is cut into; none: it stays as it is.
         adapted: What was changed of the network, a sentence each.
         paths: Of each output in what the network returns; ``()`` is all of it.
 
@@ -54,12 +53,11 @@ class BundleDraft:
         graphs: NetworkGraphs,
         *,
         checkpoint_sha256: str,
-        pieces: Sequence[Piece] = (),
         adapted: Sequence[str] = (),
         paths: Sequence[Path] = ((),),
     ) -> None:
         states = [s.record for s in graphs.states]
-        self._pieces = tuple(pieces) or (one_piece(graphs.network),)
+        self._pieces = graphs.pieces
         self._stand_ins = [s.output.name for s in graphs.stand_ins]
         self.members: dict[str, bytes] = {}
         models = cut_out(graphs.network, self._pieces)
@@ -94,7 +92,7 @@ class BundleDraft:
                     piece.name,
                     reads=piece.reads,
                     writes=piece.writes,
-                    networks={"fp32": self._add_network(piece, "fp32", model)},
+                    networks={"fp32": self._add_network(piece, "fp32", model, {})},
                     stands_in_for=piece.stands_in_for,
                 )
                 for piece, model in zip(self._pieces, models, strict=True)
@@ -192,7 +190,7 @@ class BundleDraft:
             for piece, model, files in zip(self._pieces, cut, networks, strict=True):
                 if self.manifest.dimensions:
                     with_names(model, shapes)  # onnx does not infer all of them
-                files[one.name] = self._add_network(piece, one.name, model)
+                files[one.name] = self._add_network(piece, one.name, model, files)
         in_float = {
             f"float_layers_of_{one.name}": one.mixed_precision.float_nodes
             for one in built
@@ -239,12 +237,21 @@ class BundleDraft:
                 yield made if index == 0 else replace(made, miou=_rounded(found.miou))
 
     def _add_network(
-        self, piece: Piece, variant: str, model: onnx.ModelProto
+        self,
+        piece: Piece,
+        variant: str,
+        model: onnx.ModelProto,
+        others: Mapping[str, m.Network],
     ) -> m.Network:
+        """A variant's file, or another variant's if that is the same."""
+        data = model.SerializeToString(deterministic=True)
+        for other in others.values():
+            if self.members[other.file] == data:
+                return other
         file = f"{variant}.onnx"
         if piece.name != MAIN:
             file = f"{piece.name}.{file}"
-        self.members[file] = model.SerializeToString(deterministic=True)
+        self.members[file] = data
         return m.Network(file, model.opset_import[0].version, model.ir_version)
 
     def _change(self, **fields: Any) -> None:

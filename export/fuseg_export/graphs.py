@@ -20,7 +20,7 @@ from .parts.apart import join
 from .parts.trial import StandIn, Trial
 from .passes.fold_slices import fold_slices
 from .passes.simplify import simplify
-from .passes.split import Piece
+from .passes.split import Piece, one_piece
 from .recurrent import NextState
 from .to_onnx import to_onnx
 
@@ -38,12 +38,12 @@ class NetworkGraphs:
         outputs: Its outputs, their tails cut off.
         states: Its states' next values, which are outputs of the graph behind those.
         stand_ins: Outputs as stand-ins make them, which come between both.
-        pieces: The graphs that it is cut into, of a network of named parts.
         sizes: The typical ones of its dimensions, by name.
         opset: Of all of them.
         exporter: "torchscript" or "dynamo".
         simplifier: Its name and version; "no" if the graph was not simplified.
         warnings: What the user should know of them, a sentence each.
+        pieces: The graphs that it is cut into; one is the network as it is.
     """
 
     stages: Mapping[str, onnx.ModelProto]
@@ -53,9 +53,9 @@ class NetworkGraphs:
     exporter: str
     simplifier: str
     warnings: tuple[str, ...]
+    pieces: tuple[Piece, ...]
     states: tuple[NextState, ...] = ()
     stand_ins: tuple[StandIn, ...] = ()
-    pieces: tuple[Piece, ...] = ()
     sizes: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -155,7 +155,7 @@ def export_graphs(
         ),
         states=tried.states,
         stand_ins=stand_ins,
-        pieces=() if trial is None else _pieces(trial, cut, made, stand_ins),
+        pieces=_pieces(trial, cut, made, stand_ins),
         sizes={size.dimension: size.sizes[0] for size in tried.others},
     )
 
@@ -176,12 +176,14 @@ def _is_readable(
 
 
 def _pieces(
-    trial: Trial,
+    trial: Trial | None,
     network: onnx.ModelProto,
     outputs: Sequence[ExportedOutput],
     stand_ins: Sequence[StandIn],
 ) -> tuple[Piece, ...]:
     """The graphs of the network's parts, once the tails are cut off."""
+    if trial is None:
+        return (one_piece(network),)
     left = {name for node in network.graph.node for name in node.input}
     for piece in trial.pieces:
         gone = next((name for name in piece.reads if name not in left), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from .outputs.segmentation import Segmentation
 from .parts.runtime import WithoutSensors
 from .parts.trial import StandIn
 from .passes.cut_tail import CutTail
-from .passes.split import Cut, Piece, about, find_cuts, one_piece, with_encoder
+from .passes.split import Cut, about, find_cuts, with_encoder
 from .passes.tidy import count_nodes
 from .precision.built_variant import BuiltVariant
 from .precision.make_variants import make_variants
@@ -156,17 +156,15 @@ def export_bundle(
         tried = try_network(target, chosen.compared[0])
         split = options.split or target.split
         graphs = export_graphs(tried, options.opset, progress, fold=bool(split))
-        pieces = graphs.pieces or (one_piece(graphs.network),)
-        cuts = _cuts(graphs, pieces, tried, split)
+        cuts = _cuts(graphs, tried, split)
         for cut in cuts:
-            pieces = with_encoder(pieces, cut)
+            graphs = replace(graphs, pieces=with_encoder(graphs.pieces, cut))
 
         adapted = (*target.adapted, *loaded.notes, *tried.notes)
         draft = BundleDraft(
             target,
             graphs,
             checkpoint_sha256=loaded.sha256,
-            pieces=pieces,
             adapted=adapted,
             paths=tried.paths,
         )
@@ -236,7 +234,6 @@ def export_bundle(
 
 def _cuts(
     graphs: NetworkGraphs,
-    pieces: Sequence[Piece],
     tried: Tried,
     inputs: Sequence[str],
 ) -> list[Cut]:
@@ -245,7 +242,7 @@ def _cuts(
     if inputs and tried.others:
         example = {name: tensor.numpy() for name, tensor in tried.example.items()}
         network = at_example(network, example)
-    return find_cuts(network, pieces, inputs, list(tried.given))
+    return find_cuts(network, graphs.pieces, inputs, list(tried.given))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from fuseg_export.graphs import NetworkGraphs
 from fuseg_export.network.target import resolve
 from fuseg_export.outputs.comparison import Comparison
 from fuseg_export.outputs.segmentation import Segmentation
+from fuseg_export.passes.split import one_piece
 from fuseg_export.precision.built_variant import BuiltVariant
 from fuseg_export.precision.mixed_precision_search import MixedPrecision
 
@@ -63,10 +64,13 @@ def test_the_layers_that_stay_in_float_are_a_list_however_many(tmp_path, count):
             mixed_precision=MixedPrecision(layers, {}, equal, equal),
         ),
     ]
-    graphs = NetworkGraphs({}, model, (output,), 17, "torchscript", "no", ())
+    pieces = (one_piece(model),)
+    graphs = NetworkGraphs({}, model, (output,), 17, "torchscript", "no", (), pieces)
     draft = BundleDraft(target, graphs, checkpoint_sha256="0" * 64)
     draft.add_variants(built)
     path = tmp_path / "a.fuseg"
     bundle.write(path, draft.manifest, draft.members)
     manifest = Bundle.open(path).manifest
     assert manifest.provenance["float_layers_of_int8-cpu"] == layers
+    (graph,) = manifest.graphs
+    assert graph.networks["int8-cpu"] == graph.networks["fp32"], "its file is the same"

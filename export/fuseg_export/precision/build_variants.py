@@ -23,6 +23,7 @@ from .int8.quantize import quantizable, quantize
 from .int8.tensorrt_rules import check_for_tensorrt
 from .mixed_precision_search import MixedPrecision, search
 from .options import Budget
+from .texts_apart import TextsApart
 
 __all__ = ["build_fp16", "build_fp32", "build_int8"]
 
@@ -48,6 +49,7 @@ def build_fp16(network: onnx.ModelProto, ranges: Ranges) -> BuiltVariant:
 
 def build_int8(
     network: onnx.ModelProto,
+    apart: TextsApart,
     ranges: Ranges,
     tasks: Mapping[str, Task],
     frames: Sequence[PackedFrame],
@@ -61,6 +63,7 @@ def build_int8(
 
     Args:
         network: Float32.
+        apart: It without what its texts alone decide, which stays in float.
         ranges: Of its values.
         tasks: By output name.
         frames: That decide which layers stay in float.
@@ -68,15 +71,16 @@ def build_int8(
         states: Of the network.
         scored: The tasks that the frames' truth is of, see `evaluate`.
     """
-    builder = _Int8Builder(network, ranges)
+    builder = _Int8Builder(network, ranges, frozenset(apart.nodes))
+    seen = apart.frames(frames)
 
     def mixed(scheme: QdqScheme) -> MixedPrecision:
         return search(
-            network,
-            quantizable(network, scheme),
-            lambda keep: quantize(network, ranges, scheme, keep),
+            apart.rest,
+            quantizable(apart.rest, scheme),
+            lambda keep: quantize(apart.rest, ranges, scheme, keep),
             tasks,
-            frames,
+            seen,
             budget=budget,
             states=states,
             scored=scored,
@@ -94,6 +98,7 @@ def build_int8(
 class _Int8Builder:
     network: onnx.ModelProto
     ranges: Ranges
+    in_float: frozenset[str]
 
     def cpu(self, mixed: MixedPrecision) -> BuiltVariant:
         model = self._quantized(CPU, mixed.float_nodes)
@@ -132,7 +137,7 @@ class _Int8Builder:
         )
 
     def _quantized(self, scheme: QdqScheme, keep: Collection[str]) -> onnx.ModelProto:
-        return quantize(self.network, self.ranges, scheme, keep)
+        return quantize(self.network, self.ranges, scheme, {*keep, *self.in_float})
 
     def _precision(
         self, activations: str, rest: str, mixed: MixedPrecision

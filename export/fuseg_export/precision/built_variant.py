@@ -16,6 +16,7 @@ from .evaluate import NetworkFunction, network_function, with_states
 from .fp16_simulation import simulate
 from .mixed_precision_search import MixedPrecision
 from .options import Budget
+from .texts_apart import TextsApart
 
 __all__ = ["BuiltVariant"]
 
@@ -32,7 +33,8 @@ class BuiltVariant:
         comparisons: Its outputs with fp32's on the same frames, by name, the first
             segmentation first; empty for fp32 itself.
         mixed_precision: What had to stay in float, and how it does without that.
-        times: Median milliseconds of one run, one thread, by backend.
+        times: Median milliseconds of one run, one thread, by backend; of a network with
+            texts without what these alone decide.
         float_on_ort: Quantized layers that ONNX Runtime computes in float nevertheless;
             of int8-cpu, which is made for it.
         tensorrt: What NVIDIA's builder made of it; None if it was not asked.
@@ -68,10 +70,11 @@ class BuiltVariant:
         """What is over the budget, in words; None if nothing is."""
         return over(self.comparisons, budget)
 
-    def function(self, states: Sequence[State] = ()) -> NetworkFunction:
+    def function(self, apart: TextsApart, states: Sequence[State]) -> NetworkFunction:
         """It as a function that hands its states on; float16 is simulated, since ONNX
         Runtime computes it in float32 on a CPU."""
         half = {"fp16", "float16"} & set(self.precision.values())
-        if half:
-            return with_states(simulate(self.model), self.model, states)
-        return network_function(self.model, states)
+        made = simulate if half else network_function
+        if not states:
+            return apart.function(self.model, made)
+        return with_states(made(self.model), self.model, states)

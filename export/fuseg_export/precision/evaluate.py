@@ -28,13 +28,18 @@ NetworkFunction = Callable[
 def network_function(
     model: onnx.ModelProto, states: Sequence[State] = ()
 ) -> NetworkFunction:
-    """A network as a function, run by ONNX Runtime; it hands its states on."""
+    """A network as a function, run by ONNX Runtime; it hands its states on.
+
+    What it is given is among its results, as it is: it may be all that is left of a
+    text, see `TextsApart`.
+    """
     session = open_cpu_session(model)
+    reads = {value.name for value in model.graph.input}
     names = [value.name for value in model.graph.output]
 
     def function(tensors: Tensors) -> dict[str, NDArray[Any]]:
-        found = session.run(None, dict(tensors))
-        return {n: np.asarray(a) for n, a in zip(names, found, strict=True)}
+        found = session.run(None, {n: a for n, a in tensors.items() if n in reads})
+        return {**tensors, **dict(zip(names, map(np.asarray, found), strict=True))}
 
     return with_states(function, model, states)
 

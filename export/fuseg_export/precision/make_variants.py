@@ -12,6 +12,7 @@ from fuseg.cli.printing import plural
 from fuseg.errors import ExportError
 from fuseg.manifest import Manifest, State, image_inputs
 
+from ..dimensions import with_names
 from ..frames.frame_set import Dataset, WithExamples
 from ..frames.packing import Tensors
 from ..frames.selection import DataSplit, ExportFrames, split
@@ -20,7 +21,7 @@ from ..network.target import Target
 from ..outputs import main_first, truth_size
 from ..outputs.base import Task
 from ..outputs.comparison import Evaluation
-from ..passes.split import cut_out, one_piece
+from ..passes.split import Piece, cut_out
 from ..recurrent import SEQUENCE, Recurrent, along_sequences, sequence_length
 from .build_variants import build_fp16, build_fp32, build_int8
 from .built_variant import BuiltVariant
@@ -30,6 +31,7 @@ from .evaluate import NetworkFunction, evaluate, network_function
 from .latency import median_ms
 from .options import FP32, Precision
 from .tensorrt_check import left_out_if_refused
+from .texts_apart import TextsApart
 
 __all__ = ["Variants", "make_variants"]
 
@@ -83,8 +85,9 @@ def make_variants(
     network, states = graphs.network, manifest.states
     compared = main_first(graphs.compared)
     tasks = {output.name: output.task(mapped=frames.mapped) for output in compared}
+    apart = TextsApart(network, graphs.pieces, [text.name for text in manifest.texts])
     if precision.kinds == FP32.kinds:
-        return _fp32_alone(tasks, target, manifest, graphs, frames, progress)
+        return _fp32_alone(tasks, target, manifest, graphs, apart, frames, progress)
     data = split(
         target,
         image_inputs(manifest.sensors),
@@ -101,6 +104,7 @@ def make_variants(
     if "int8" in precision.kinds:
         built += build_int8(
             network,
+            apart,
             ranges,
             tasks,
             data.search_frames(along=bool(states)),
@@ -110,13 +114,14 @@ def make_variants(
             progress=progress,
         )
     progress(f"evaluating {len(built) - 1} variants on {len(data.held_out)} frames")
-    functions = {variant.name: variant.function(states) for variant in built}
+    functions = {v.name: v.function(apart, states) for v in built}
     variants = {v.name: functions[v.name] for v in built[1:]}
     found = evaluate(
         data.held_out_frames(), functions["fp32"], variants, tasks, graphs.scored
     )
     progress("timing the variants")
-    timed = _timed([_with_results(variant, found) for variant in built], graphs)
+    made = [_with_results(variant, found) for variant in built]
+    timed = _timed(made, graphs, apart.piece, manifest)
     fp32 = timed[0]
     final = [replace(v, refused=_refused(v, fp32, precision)) for v in timed]
     _require_kept(final, precision)
@@ -143,6 +148,7 @@ def _fp32_alone(
     target: Target,
     manifest: Manifest,
     graphs: NetworkGraphs,
+    apart: TextsApart,
     frames: ExportFrames,
     progress: Callable[[str], None],
 ) -> Variants:
@@ -158,7 +164,7 @@ def _fp32_alone(
     data = DataSplit(
         image_inputs(manifest.sensors), truth_size(graphs.outputs), dataset, dataset
     )
-    function = fp32.function(manifest.states)
+    function = fp32.function(apart, manifest.states)
     worst: Sequence[int] = range(min(len(dataset), _SHOWN))
     if dataset[0].truth is not None:
         progress(f"scoring fp32 on {len(dataset)} frames")
@@ -241,13 +247,22 @@ def _worst(found: Mapping[str, Evaluation]) -> dict[int, tuple[str, ...]]:
     return worst
 
 
-def _timed(built: Sequence[BuiltVariant], graphs: NetworkGraphs) -> list[BuiltVariant]:
-    """With the times of a run of all but stand-ins, which never run beside it."""
+def _timed(
+    built: Sequence[BuiltVariant],
+    graphs: NetworkGraphs,
+    piece: Piece,
+    manifest: Manifest,
+) -> list[BuiltVariant]:
+    """With the times of a run of this piece, but not of its stand-ins, which never run
+    beside it."""
     others = {stand_in.output.record.tensor for stand_in in graphs.stand_ins}
-    whole = one_piece(graphs.network)
-    whole = replace(whole, writes=tuple(n for n in whole.writes if n not in others))
+    piece = replace(piece, writes=tuple(n for n in piece.writes if n not in others))
     on_a_cpu = [v for v in built if {"any", "cpu"} & set(v.targets)]
-    models = [cut_out(v.model, [whole])[0] for v in on_a_cpu]
+    models = [cut_out(v.model, [piece])[0] for v in on_a_cpu]
+    if manifest.dimensions:
+        shapes = {name: tensor.shape for name, tensor in manifest.tensors.items()}
+        for model in models:
+            with_names(model, shapes)  # onnx does not infer all of them
     found = zip(on_a_cpu, median_ms(models, graphs.sizes), strict=True)
     times = {v.name: ms for v, ms in found}
     return [replace(v, times=times.get(v.name, {})) for v in built]

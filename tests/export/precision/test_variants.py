@@ -38,7 +38,7 @@ def clock(monkeypatch, **ms):
     """As if fp32 took 10 ms, the others what is given."""
     taken = {"fp32": 10.0, **ms}
 
-    def timed(made, _):
+    def timed(made, *_):
         return [
             replace(m, times={"onnxruntime": taken[m.name]} if m.name in taken else {})
             for m in made

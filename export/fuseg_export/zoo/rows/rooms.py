@@ -27,7 +27,8 @@ _FUSED = {"small-rgb": 0.02, "small-depth": 0.02}
 _CLASSICAL = {"majority": 0.2}
 _WHOLE = "gated-middle"  # what is made smaller
 _NEAR = {"control": -0.03}  # which is trained as long as they are
-_STEPS = {"unet": 1200}  # learns slowest: it begins at stride 2
+# What learns slowest: one begins at stride 2, the other has coarse features alone.
+_STEPS = {"unet": 1200, "deconvnet": 1200}
 
 
 def labels_of_rooms(model: str, folder: Path) -> Rooms:
