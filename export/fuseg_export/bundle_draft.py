@@ -18,6 +18,7 @@ from fuseg import manifest as m
 from .dimensions import with_names
 from .frames.statistics import measure
 from .graphs import NetworkGraphs
+from .network.call import CALLS, spelled
 from .network.outputs import Path
 from .network.target import Target
 from .npy import as_npy
@@ -72,6 +73,12 @@ class BundleDraft:
             "exporter": graphs.exporter,
             "simplified": graphs.simplifier,
         }
+        if target.arguments:
+            provenance["arguments"] = spelled(target.arguments)
+        if target.call.style != CALLS[0]:
+            provenance["call"] = target.call.style
+        if target.call.constants:
+            provenance["constants"] = spelled(target.call.constants)
         if adapted:
             provenance["adapted"] = tuple(adapted)
         taken = tuple(".".join(map(str, path)) for path in paths)

@@ -133,19 +133,29 @@ def _pytorch(
     import torch
     from torch.nn import functional as F
 
+    from .network.call import parse_values
     from .network.checkpoint import load_checkpoint
     from .network.factory import build_network
     from .network.outputs import SelectedOutputs, choose
 
+    said = bundle.manifest.provenance
+    if "call" in said or "constants" in said:
+        return Peer(
+            TORCH,
+            unavailable="its forward does not take its tensors one by one: give a "
+            "factory of one that does.",
+        )
     torch.set_num_threads(threads)
-    network = build_network(target)
+    words = said.get("arguments", ())
+    assert isinstance(words, tuple), "the exporter writes a list"
+    network = build_network(target, parse_values("--arg", words, {}))
     load_checkpoint(network, checkpoint)
     inputs, (output,) = (
         image_inputs(bundle.manifest.sensors),
         bundle.manifest.label_outputs,
     )
     shapes = input_shapes(inputs)
-    word = bundle.manifest.provenance.get("output")
+    word = said.get("output")
     with torch.inference_mode():
         returned = network(*(torch.zeros(shape) for shape in shapes.values()))
     path, _ = choose(returned, None if word is None else str(word))

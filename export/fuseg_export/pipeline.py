@@ -148,6 +148,9 @@ def export_bundle(
             states=options.states,
             classes=options.classes,
             spec=options.spec,
+            arguments=options.arguments,
+            call=options.call,
+            constants=options.constants,
         )
         loaded = load_checkpoint(target.network, options.checkpoint)
 

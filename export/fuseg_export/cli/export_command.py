@@ -37,12 +37,15 @@ from ..stdout import foreign_prints_to_stderr, progress_on_terminal
 from ..write_bundle import require_distinct, require_writable
 from .option_checks import require_effect
 from .options import (
+    ArgOption,
     CalibrationCacheOption,
     CalibrationMethodOption,
     CalibrationOption,
+    CallOption,
     CheckpointOption,
     CheckTensorrtOption,
     ClassesOption,
+    ConstantOption,
     FramesOption,
     MaxMiouDropOption,
     NetworkInputOption,
@@ -69,6 +72,9 @@ def export(
     out: OutOption,
     input: NetworkInputOption = None,
     stack: StackOption = None,
+    arg: ArgOption = None,
+    call: CallOption = None,
+    constant: ConstantOption = None,
     output: OutputOption = None,
     state: StateOption = None,
     split: SplitOption = None,
@@ -137,6 +143,9 @@ def export(
                 states=state or (),
                 opset=opset,
                 split=split or (),
+                arguments=arg or (),
+                call=call,
+                constants=constant or (),
             ),
             out,
             frames=FrameOptions(

@@ -48,6 +48,34 @@ NetworkInputOption = Annotated[
         show_default=False,
     ),
 ]
+ArgOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE",
+        help="An argument of the factory, as in n_class=9: a number, true, false, null "
+        "or a list as in JSON, or a text. Can be repeated.",
+        show_default=False,
+    ),
+]
+CallOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOW",
+        help="How forward takes its inputs: positional, list, dict (by their names) or "
+        "keywords.",
+        show_default="positional",
+    ),
+]
+ConstantOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE",
+        help="What forward takes beside its inputs, always the same, as in --arg, or "
+        "@FILE.npy for a tensor: in the dict with --call dict, else as a keyword "
+        "argument. Can be repeated.",
+        show_default=False,
+    ),
+]
 StackOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -110,7 +110,7 @@ def try_network(target: Target, frame: FrameSet) -> Tried:
             )
         _require_usable(kept.state.next, former, later)
     return Tried(
-        SelectedOutputs(target.network, every),
+        SelectedOutputs(target.network, every, target.call),
         example,
         tuple(outputs),
         tuple(NextState(kept.state) for kept in target.states),
@@ -155,7 +155,7 @@ def _run(target: Target, given: Any, example: Mapping[str, Tensor]) -> Any:
     spelled = ", ".join(f"{name} {tuple(t.shape)}" for name, t in example.items())
     try:
         with torch.inference_mode():
-            return target.network(*given)
+            return target.call(target.network, [*given])
     except Exception as err:  # foreign code may raise anything
         raise ExportError(
             f"the network's forward failed on {spelled}: {first_sentence(err)}."

@@ -20,6 +20,7 @@ from fuseg.errors import ArgumentError, ExportError
 from ..errors import first_sentence
 from ..models import REFERENCE
 from ..parts.records import Part, Parts
+from .call import require_arguments
 from .wrappers import unwrapped
 
 __all__ = ["build", "build_network", "name_of"]
@@ -36,35 +37,42 @@ def name_of(word: str) -> str:
     return _split(word)[2]
 
 
-def build_network(word: str) -> nn.Module:
+def build_network(word: str, arguments: Mapping[str, Any] | None = None) -> nn.Module:
     """Build the network that ``word`` names, see `build`."""
-    return build(word)[0].whole
+    return build(word, arguments)[0].whole
 
 
-def build(word: str) -> tuple[Parts, tuple[str, ...]]:
+def build(
+    word: str, arguments: Mapping[str, Any] | None = None
+) -> tuple[Parts, tuple[str, ...]]:
     """Build the network that ``word`` names, ready to infer: float32, eval, CPU.
 
     What training put around it is taken off, see ``unwrapped``.
+
+    Args:
+        word: See `target.resolve`.
+        arguments: Of the factory, by name.
 
     Returns:
         The network, which has no parts if it is one, and what was taken off.
 
     Raises:
-        ArgumentError: There is no such module or factory, or it needs arguments.
+        ArgumentError: There is no such module or factory, or it takes other arguments.
         ExportError: Importing or calling it fails.
     """
-    made = _call(word)
+    made = _call(word, arguments or {})
     whole, taken_off = unwrapped(made.whole)
     parts = {name: _ready_part(part) for name, part in made.parts.items()}
     return Parts(_ready(whole), parts), taken_off
 
 
-def _call(word: str) -> Parts:
+def _call(word: str, arguments: Mapping[str, Any]) -> Parts:
     """What the factory gives; a network that is one has no parts."""
     with _working_directory_importable():
         factory = _find(word)
+        require_arguments(word, factory, arguments)
         try:
-            made = factory()
+            made = factory(**arguments)
         except Exception as err:  # foreign code may raise anything
             raise ExportError(f"{word}() failed: {first_sentence(err)}.") from err
     given = made if isinstance(made, Parts) else Parts(made, {})
@@ -134,7 +142,7 @@ def _hint(path: Path, factory: str) -> str:
     )
 
 
-def _find(word: str) -> Callable[[], Any]:
+def _find(word: str) -> Callable[..., Any]:
     if word in REFERENCE:
         return REFERENCE[word].build
     module_name, _, name = _split(word)

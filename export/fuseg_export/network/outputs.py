@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from fuseg.errors import ArgumentError, ExportError
 
+from .call import Call
 from .weight_names import some
 
 __all__ = ["SelectedOutputs", "Shapes", "choose", "find", "require_planes", "take"]
@@ -24,19 +25,25 @@ Shapes = Mapping[str, tuple[int, ...]]
 class SelectedOutputs(nn.Module):
     """A network that returns some of another network's outputs, in a tuple.
 
+    It takes its tensors positionally.
+
     Args:
-        network: Takes its tensors positionally.
+        network: The other one.
         paths: Of the outputs in what ``network`` returns; ``()`` is all of it.
+        call: How ``network`` takes its tensors.
     """
 
-    def __init__(self, network: nn.Module, paths: Sequence[Path]) -> None:
+    def __init__(
+        self, network: nn.Module, paths: Sequence[Path], call: Call | None = None
+    ) -> None:
         super().__init__()
         self.network = network
         self.paths = tuple(paths)
+        self.call = call or Call()
         self.train(network.training)  # exporters put back the mode of the whole
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        returned = self.network(*tensors)
+        returned = self.call(self.network, tensors)
         return tuple(take(returned, path) for path in self.paths)
 
 

@@ -13,6 +13,8 @@ from fuseg.errors import ArgumentError, InputFileError, ManifestError
 from fuseg.host.files import read_text
 from fuseg.manifest import Class
 
+from .call import CALLS
+
 __all__ = [
     "Spec",
     "default_classes",
@@ -24,7 +26,10 @@ __all__ = [
     "read_spec",
 ]
 
-_KEYS = ("inputs", "outputs", "states", "classes", "ignore", "split")
+_KEYS = (
+    *("inputs", "outputs", "states", "classes", "ignore", "split"),
+    *("arguments", "call", "constants"),
+)
 _GOLDEN = 0.618033988749895  # successive hues land in the largest gap
 _VIVIDNESS = ((0.55, 0.75), (0.9, 0.95), (1.0, 0.35), (0.4, 0.95), (0.95, 0.6))
 
@@ -50,6 +55,9 @@ class Spec:
             255 of them.
         ignore: The label of no class, 0 to 255.
         split: Inputs that get a graph of their own, as with ``--split``.
+        arguments: Of the factory, as with ``--arg``.
+        call: How forward takes its inputs, as with ``--call``.
+        constants: What forward takes beside them, as with ``--constant``.
     """
 
     inputs: dict[str, Any] = field(default_factory=dict)
@@ -58,13 +66,17 @@ class Spec:
     classes: tuple[Class, ...] | None = None
     ignore: int | None = None
     split: tuple[str, ...] | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+    call: str | None = None
+    constants: dict[str, Any] = field(default_factory=dict)
 
 
 def read_spec(path: Path) -> Spec:
     """Read a spec file.
 
     JSON with any of ``{"inputs": {NAME: {...}}, "outputs": {NAME: {...}}, "states":
-    [{...}], "classes": [...], "ignore": 255, "split": [NAME]}``.
+    [{...}], "classes": [...], "ignore": 255, "split": [NAME], "arguments": {NAME: ...},
+    "call": "dict", "constants": {NAME: ...}}``.
     An input takes any key of a manifest's input but name, kind, tensor and channel;
     classes are names, or objects with a name and a color.
 
@@ -106,7 +118,26 @@ def make_spec(what: str, content: Any) -> Spec:
     split = content.get("split", [])
     if not isinstance(split, list) or not all(isinstance(name, str) for name in split):
         raise ArgumentError(f"{what}: split must be a list of inputs' names.")
-    return Spec(inputs, outputs, tuple(states), classes, ignore, tuple(split))
+    arguments, constants = content.get("arguments", {}), content.get("constants", {})
+    for key, value in (("arguments", arguments), ("constants", constants)):
+        if not isinstance(value, dict):
+            raise ArgumentError(f"{what}: {key} must be an object, by name.")
+    call = content.get("call")
+    if "call" in content and call not in CALLS:
+        raise ArgumentError(
+            f"{what}: call must be one of {', '.join(CALLS)}, got {call!r}."
+        )
+    return Spec(
+        inputs,
+        outputs,
+        tuple(states),
+        classes,
+        ignore,
+        tuple(split),
+        arguments,
+        call,
+        constants,
+    )
 
 
 def merged(own: Spec, said: Spec) -> Spec:
@@ -122,6 +153,9 @@ def merged(own: Spec, said: Spec) -> Spec:
         classes=own.classes if said.classes is None else said.classes,
         ignore=own.ignore if said.ignore is None else said.ignore,
         split=said.split or own.split,
+        arguments={**own.arguments, **said.arguments},
+        call=own.call if said.call is None else said.call,
+        constants={**own.constants, **said.constants},
     )
 
 

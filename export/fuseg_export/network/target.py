@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -23,6 +24,7 @@ from ..parts.rules import (
     with_siblings,
 )
 from ..passes.split import Piece
+from .call import Call, make_call, parse_values
 from .factory import build, name_of
 from .input_options import describe
 from .inputs import read_inputs
@@ -51,6 +53,8 @@ class NetworkOptions:
         states: See `state_options.make_states`.
         opset: See `to_onnx.to_onnx`.
         split: The inputs' tensors that get a graph of their own, see `split.find_cut`.
+        arguments: Of the factory, see `call.parse_values`.
+        call, constants: See `call.make_call` and `call.parse_values`.
     """
 
     target: str
@@ -63,6 +67,9 @@ class NetworkOptions:
     states: Sequence[str] = ()
     opset: int = 17
     split: Sequence[str] = ()
+    arguments: Sequence[str] = ()
+    call: str | None = None
+    constants: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ class Target:
         word: What the user wrote.
         name: The bundle's name.
         network: With the factory's weights. Its forward takes one tensor for each
-            entry of ``shapes``, then for each state, positionally.
+            entry of ``shapes``, then for each state, as ``call`` says.
         inputs: Those that are pictures.
         outputs: What the user wants of what the network returns.
         is_reference: Whether its scenes are what it was trained for.
@@ -87,6 +94,8 @@ class Target:
         order: Names of the inputs' tensors in the order of forward's arguments; empty
             for that of ``inputs``.
         scenes: Frames for whom gives none.
+        arguments: That the factory was called with.
+        call: How forward takes its tensors.
     """
 
     word: str
@@ -104,6 +113,8 @@ class Target:
     others: tuple[ExportedInput, ...] = ()
     order: tuple[str, ...] = ()
     scenes: Scenes = rooms
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    call: Call = field(default_factory=Call)
 
     @property
     def records(self) -> tuple[Input, ...]:
@@ -144,18 +155,23 @@ def resolve(
     states: Sequence[str] = (),
     classes: str | None = None,
     spec: Path | None = None,
+    arguments: Sequence[str] = (),
+    call: str | None = None,
+    constants: Sequence[str] = (),
 ) -> Target:
     """Find and build what the command line names.
 
     Args:
         word: A reference model's name, or ``package.module:factory``; modules in the
-            working directory are found as installed ones are. ``factory()`` must give
-            a ``torch.nn.Module``, or `Parts`.
+            working directory are found as installed ones are. ``factory`` must give a
+            ``torch.nn.Module``, or `Parts`.
         inputs, stacks: See ``read_inputs``; reference models bring their own.
         outputs: See ``make_requests``.
         states: See ``make_states``.
         classes: See ``parse_classes``.
         spec: See ``read_spec``.
+        arguments: Of the factory, see ``parse_values``.
+        call, constants: See ``make_call`` and ``parse_values``.
 
     Raises:
         ArgumentError: A word is not of its form or does not fit.
@@ -169,23 +185,36 @@ def resolve(
         notes.append(f"took the classes of --classes, and not those of {spec}")
     model = REFERENCE.get(word)
     if model is not None:
-        if inputs or stacks:
+        if inputs or stacks or arguments or call or constants:
             raise ArgumentError(
-                f"--input and --stack must be absent for {word}: it brings its own "
-                f"inputs, {', '.join(model.given.order)}. Change them with --spec."
+                "--input, --stack, --arg, --call and --constant must be absent for "
+                f"{word}: it brings its own inputs, {', '.join(model.given.order)}. "
+                "Change them with --spec."
             )
         inputs, said = model.words, _changed(model.said, said, outputs)
         named = named or said.classes
     name = word if model else name_of(word)
     given = read_inputs(inputs, stacks, said.inputs)
-    built, taken_off = build(word)
+    called_with = parse_values("--arg", arguments, said.arguments)
+    built, taken_off = build(word, called_with)
     parts = built.parts
     if parts and (states or said.states):
         raise ArgumentError(
             "--state must be absent for a network of parts: export it as one network, "
             "or without the state."
         )
+    if parts and (call or said.call or constants or said.constants):
+        raise ArgumentError(
+            "--call and --constant must be absent for a network of parts, whose "
+            "forward takes its tensors one by one: put the rest into its parts."
+        )
     pieces = make_pieces(parts, given.tensors, given.clocks)
+    kept = make_states(states, said.states, given.tensors, given.clocks)
+    how = make_call(
+        call or said.call,
+        parse_values("--constant", constants, said.constants),
+        [*given.tensors, *(state.state.tensor for state in kept)],
+    )
     if parts:
         require_weights(parts, built.whole)
         require_one_size(given.others)
@@ -208,13 +237,15 @@ def resolve(
         is_reference=model is not None,
         adapted=taken_off,
         split=said.split or (),
-        states=make_states(states, said.states, given.tensors, given.clocks),
+        states=kept,
         scenes=model.scenes if model else rooms,
         notes=tuple(notes),
         parts=parts,
         pieces=pieces,
         others=given.others,
         order=given.tensors,
+        arguments=called_with,
+        call=how,
     )
 
 

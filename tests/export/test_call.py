@@ -1,0 +1,166 @@
+"""Networks and factories that are not called with one tensor after the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fuseg.bundle import Bundle
+from fuseg.errors import ArgumentError, InputFileError
+from fuseg_export.models import REFERENCE
+from fuseg_export.network.call import Call, make_call, parse_values, spelled
+from fuseg_export.peers import make_peers
+
+MORE = '''
+
+class InAList(TwoInputs):
+    def forward(self, sensors):
+        return super().forward(*sensors)
+
+class InADict(TwoInputs):
+    def forward(self, batch, training=False):
+        return super().forward(batch["rgb"], batch["depth"] * batch["gain"])
+
+class ByName(TwoInputs):
+    def forward(self, *, depth, rgb, gains, name):
+        assert name == "indoor"
+        return super().forward(rgb * gains[:, None, None], depth)
+
+class Sized(TwoInputs):
+    """With arguments, one of them needed."""
+    def __init__(self, gain, *, labels="out", large=True):
+        super().__init__()
+        self.gain, self.labels, self.large = gain, labels, large
+    def forward(self, color, depth):
+        scores = super().forward(color, depth * self.gain)[self.labels]
+        return scores if self.large else scores[:, :2]
+
+def anything(**options):
+    return Sized(**options)
+'''
+GAINS = np.array([1.0, 0.25, 2.0], np.float32)
+
+
+@pytest.fixture
+def labels_of(export_two, home):
+    """``labels_of(target, **options)``: of the exported network's first sample."""
+    path = home / "foreign.py"
+    path.write_text(path.read_text() + MORE)
+    np.save(home / "gains.npy", GAINS)
+
+    def labels(target, **options):
+        out = Path("out/two.fuseg")
+        where = "" if target in REFERENCE else "foreign:"
+        export_two(target=f"{where}{target}", **options)
+        return Bundle.open(out).samples()[0][1]["labels"]
+
+    return labels
+
+
+def test_forward_takes_a_list_a_dict_or_names(labels_of, home):
+    plain = labels_of("TwoInputs", outputs=["out"])
+    listed = labels_of("InAList", call="list", outputs=["out"])
+    np.testing.assert_array_equal(listed, plain)
+    gained = labels_of("Sized", arguments=["gain=0.5"])
+    one = labels_of("InADict", call="dict", constants=["gain=0.5"], outputs=["out"])
+    np.testing.assert_array_equal(one, gained)
+    assert (gained != plain).any()
+    named = labels_of(
+        "ByName",
+        call="keywords",
+        constants=["gains=@gains.npy", "name=indoor"],
+        outputs=["out"],
+    )
+    assert (named != plain).any(), "the gains have a say"
+    said = Bundle.open(home / "out" / "two.fuseg").manifest.provenance
+    assert said["call"] == "keywords"
+    assert said["constants"] == ("gains=torch.float32 (3,)", 'name="indoor"')
+    spec = home / "spec.json"
+    spec.write_text(
+        '{"call": "keywords", "constants": {"gains": "@gains.npy", "name": "indoor"}}'
+    )
+    np.testing.assert_array_equal(
+        labels_of("ByName", spec=spec, outputs=["out"]), named
+    )
+
+
+def test_arguments_of_a_factory_are_kept_for_its_peer(labels_of, home):
+    labels = labels_of("anything", arguments=["gain=0.5", "labels=out", "large=false"])
+    assert labels.max() == 1
+    path = home / "out" / "two.fuseg"
+    made = Bundle.open(path)
+    assert made.manifest.provenance["arguments"] == (
+        "gain=0.5",
+        'labels="out"',
+        "large=false",
+    )
+    *_, peer = make_peers(
+        path, threads=1, torch_target="foreign:anything", checkpoint=home / "two.pth"
+    )
+    frames, expected = made.samples()[0]
+    assert np.mean(peer.call(frames) == expected["labels"]) > 0.98
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "sentence"),
+    [
+        ("Sized", {}, r"--arg NAME=VALUE: missing a required argument: 'gain'\."),
+        (
+            "Sized",
+            {"arguments": ["gian=1"]},
+            r"foreign:Sized\(gain, labels='out', large=True\) must get",
+        ),
+        ("Sized", {"arguments": ["gain"]}, "--arg must be NAME=VALUE with a name of"),
+        ("Sized", {"arguments": ["gain=1", "gain=2"]}, "every name once, got gain tw"),
+        ("InAList", {"call": "tuple"}, "--call must be one of positional, list, dict"),
+        ("ByName", {"constants": ["rgb=1"]}, "a name that no input has, got rgb"),
+        ("gated-middle", {"call": "list", "inputs": ()}, "--call and --constant must"),
+    ],
+)
+def test_what_is_not_taken(labels_of, target, options, sentence):
+    with pytest.raises(ArgumentError, match=sentence):
+        labels_of(target, **options)
+    assert not Path("out/two.fuseg").exists()
+
+
+def test_a_constant_s_file_must_be_an_array(tmp_path):
+    with pytest.raises(InputFileError, match="cannot be read: No such file"):
+        make_call(None, {"ids": f"@{tmp_path}/ids.npy"}, ())
+    (tmp_path / "ids.npy").write_text("not one")
+    with pytest.raises(InputFileError, match=r"must be a \.npy file of numbers"):
+        make_call(None, {"ids": f"@{tmp_path}/ids.npy"}, ())
+
+
+def test_values_are_read_as_they_are_spelled():
+    words = ["a=9", "b=1e-3", "c=true", "d=null", "e=[1, 2]", 'f="9"', "g=x y=z", "h="]
+    values = parse_values("--arg", words, {"a": 1, "z": {"k": 1}})
+    assert values == {
+        "a": 9,
+        "z": {"k": 1},
+        "b": 1e-3,
+        "c": True,
+        "d": None,
+        "e": [1, 2],
+        "f": "9",
+        "g": "x y=z",
+        "h": "",
+    }
+    assert parse_values("--arg", spelled(values), {}) == values
+
+
+def test_each_way_to_call():
+    one, two = torch.ones(1), torch.zeros(1)
+
+    def network(*given, **named):
+        return given, named
+
+    for style, expected in {
+        "positional": ((one, two), {"k": 3}),
+        "list": (([one, two],), {"k": 3}),
+        "dict": (({"a": one, "b": two, "k": 3},), {}),
+        "keywords": ((), {"a": one, "b": two, "k": 3}),
+    }.items():
+        assert Call(style, ("a", "b"), {"k": 3})(network, [one, two]) == expected
