@@ -5,14 +5,18 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from fuseg.errors import ArgumentError, InputFileError
+
+from .training_machine import StayOnCpu
 
 __all__ = ["CALLS", "Call", "make_call", "parse_values", "require_arguments", "spelled"]
 
@@ -29,14 +33,45 @@ class Call:
         names: Theirs, in order.
         constants: What it takes beside them, by name: in the dict, or as keyword
             arguments.
+        copies: Whether it gets copies, as it changes what it is given.
+        on_cpu: Whether it moves tensors to a GPU, which is not let happen.
     """
 
     style: str = "positional"
     names: tuple[str, ...] = ()
     constants: Mapping[str, Any] = field(default_factory=dict)
+    copies: bool = False
+    on_cpu: bool = False
 
     def __call__(self, network: Callable[..., Any], tensors: Sequence[Any]) -> Any:
         """What the network returns for these tensors."""
+        if self.copies:
+            tensors = [None if t is None else t.clone() for t in tensors]
+        with StayOnCpu() if self.on_cpu else nullcontext():
+            return self._called(network, tensors)
+
+    def fitted(
+        self, network: Callable[..., Any], tensors: Sequence[Tensor]
+    ) -> tuple[Call, tuple[str, ...]]:
+        """This call as the network needs it, and a sentence on each thing it does.
+
+        It is run once on copies of these tensors.
+        """
+        given = [tensor.clone() for tensor in tensors]
+        with StayOnCpu() as watched:
+            self._called(network, given)
+        pairs = zip(self.names, tensors, given, strict=True)
+        changed = [name for name, before, after in pairs if not _equal(before, after)]
+        notes = []
+        if changed:
+            notes.append(
+                f"forward changes {', '.join(changed)} in place: it gets copies"
+            )
+        if watched.used:
+            notes.append("forward moves tensors to a GPU: they stayed on the CPU")
+        return replace(self, copies=bool(changed), on_cpu=watched.used), tuple(notes)
+
+    def _called(self, network: Callable[..., Any], tensors: Sequence[Any]) -> Any:
         if self.style in ("dict", "keywords"):
             named = {**dict(zip(self.names, tensors, strict=True)), **self.constants}
             return network(named) if self.style == "dict" else network(**named)
@@ -134,6 +169,10 @@ def require_arguments(
         raise ArgumentError(
             f"{word}({takes}) must get what it takes, each by --arg NAME=VALUE: {err}."
         ) from err
+
+
+def _equal(one: Tensor, two: Tensor) -> bool:
+    return torch.allclose(one, two, rtol=0, atol=0, equal_nan=True)
 
 
 def _read(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -77,6 +77,8 @@ def try_network(target: Target, frame: FrameSet) -> Tried:
         initial = kept.state.initial
         example[kept.state.tensor] = torch.full((1, *shape), initial)
     returned, again = (_run(target, example.values(), example) for _ in range(2))
+    with torch.inference_mode():
+        call, denied = target.call.fitted(target.network, [*example.values()])
     nexts = [
         find(returned, kept.path, f"the output of state {kept.state.tensor}")
         for kept in target.states
@@ -110,12 +112,12 @@ def try_network(target: Target, frame: FrameSet) -> Tried:
             )
         _require_usable(kept.state.next, former, later)
     return Tried(
-        SelectedOutputs(target.network, every, target.call),
+        SelectedOutputs(target.network, every, call),
         example,
         tuple(outputs),
         tuple(NextState(kept.state) for kept in target.states),
         tuple(own[0] for own in paths),
-        tuple(notes),
+        (*denied, *notes),
         trial,
         () if trial is None else trial.stand_ins(pictures, target.sensors),
         target.shapes,
@@ -153,9 +155,10 @@ def _named_shapes(
 
 def _run(target: Target, given: Any, example: Mapping[str, Tensor]) -> Any:
     spelled = ", ".join(f"{name} {tuple(t.shape)}" for name, t in example.items())
+    call = replace(target.call, copies=True, on_cpu=True)
     try:
         with torch.inference_mode():
-            return target.call(target.network, [*given])
+            return call(target.network, [*given])
     except Exception as err:  # foreign code may raise anything
         raise ExportError(
             f"the network's forward failed on {spelled}: {first_sentence(err)}."

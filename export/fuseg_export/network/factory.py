@@ -21,6 +21,8 @@ from ..errors import first_sentence
 from ..models import REFERENCE
 from ..parts.records import Part, Parts
 from .call import require_arguments
+from .training_machine import StayOnCpu, without_downloads
+from .weight_names import some
 from .wrappers import unwrapped
 
 __all__ = ["build", "build_network", "name_of"]
@@ -54,30 +56,43 @@ def build(
         arguments: Of the factory, by name.
 
     Returns:
-        The network, which has no parts if it is one, and what was taken off.
+        The network, which has no parts if it is one, and what was taken off or denied.
 
     Raises:
         ArgumentError: There is no such module or factory, or it takes other arguments.
         ExportError: Importing or calling it fails.
     """
-    made = _call(word, arguments or {})
+    made, notes = _call(word, arguments or {})
     whole, taken_off = unwrapped(made.whole)
     parts = {name: _ready_part(part) for name, part in made.parts.items()}
-    return Parts(_ready(whole), parts), taken_off
+    return Parts(_ready(whole), parts), (*notes, *taken_off)
 
 
-def _call(word: str, arguments: Mapping[str, Any]) -> Parts:
-    """What the factory gives; a network that is one has no parts."""
+def _call(word: str, arguments: Mapping[str, Any]) -> tuple[Parts, list[str]]:
+    """What the factory gives, and a sentence on each thing that it was denied.
+
+    A network that is one has no parts.
+    """
     with _working_directory_importable():
         factory = _find(word)
         require_arguments(word, factory, arguments)
+        addresses: list[str] = []
         try:
-            made = factory(**arguments)
+            with StayOnCpu() as watched, without_downloads(addresses):
+                made = factory(**arguments)
         except Exception as err:  # foreign code may raise anything
             raise ExportError(f"{word}() failed: {first_sentence(err)}.") from err
+    notes = []
+    if watched.used:
+        notes.append("the factory moves tensors to a GPU: they stayed on the CPU")
+    if addresses:
+        notes.append(
+            f"the factory downloads pretrained weights ({some(addresses)}): they were "
+            "left out, as the checkpoint has all weights"
+        )
     given = made if isinstance(made, Parts) else Parts(made, {})
-    some = isinstance(given.parts, Mapping) and given.parts
-    if isinstance(made, Parts) and not some:
+    any_part = isinstance(given.parts, Mapping) and given.parts
+    if isinstance(made, Parts) and not any_part:
         raise ArgumentError(
             f"{word}() must return Parts with a dict of one part or more, got "
             f"{given.parts!r}."
@@ -92,7 +107,7 @@ def _call(word: str, arguments: Mapping[str, Any]) -> Parts:
             f"{word}() must return a torch.nn.Module as it was written, got a "
             "TorchScript one: return the module that was scripted or traced."
         )
-    return given
+    return given, notes
 
 
 def _ready_part(part: Part) -> Part:
