@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
+from typing import Any
 
 import onnx
 
@@ -14,6 +15,7 @@ from fuseg.errors import ArgumentError, BundleError, ExportError
 
 from .dimensions import with_named_values
 from .network.example import Tried
+from .ort_session import open_cpu_session
 from .outputs import ExportedOutput, main_first
 from .outputs.base import places_of
 from .parts.apart import join
@@ -22,7 +24,7 @@ from .passes.fold_slices import fold_slices
 from .passes.simplify import simplify
 from .passes.split import Piece, one_piece
 from .recurrent import NextState
-from .to_onnx import to_onnx
+from .to_onnx import Exported, to_onnx
 
 __all__ = ["NetworkGraphs", "export_graphs"]
 
@@ -72,13 +74,21 @@ class NetworkGraphs:
 
 
 def export_graphs(
-    tried: Tried, opset: int, progress: Callable[[str], None], *, fold: bool = False
+    tried: Tried,
+    opset: int,
+    progress: Callable[[str], None],
+    *,
+    fold: bool = False,
+    exporter: str | None = None,
 ) -> NetworkGraphs:
     """Export a network, simplify its graph and cut the tails off.
 
+    What TorchScript wrote is exported again by torch's newer exporter, if it cannot be
+    cut or no engine opens it.
+
     Args:
         tried: The network, in eval mode, on the CPU.
-        opset: See `to_onnx.to_onnx`.
+        opset, exporter: See `to_onnx.to_onnx`.
         fold: Whether to take parts of joined tensors from before the join, see
             `fold_slices`.
 
@@ -87,26 +97,47 @@ def export_graphs(
             device would load the graph.
     """
     progress("exporting to ONNX")
+    exported = _exported(tried, opset, exporter)
+    try:
+        return _finished(tried, exported, progress, fold=fold)
+    except ExportError as err:
+        if exporter or exported.exporter == "dynamo" or tried.others:
+            raise
+        failed = err
+    progress("exporting to ONNX again")
+    exported = _exported(tried, opset, "dynamo", failed)
+    try:
+        return _finished(tried, exported, progress, fold=fold)
+    except ExportError as err:
+        raise failed from err
+
+
+def _exported(
+    tried: Tried, opset: int, exporter: str | None, failed: ExportError | None = None
+) -> Exported:
+    how: Any = {"exporter": exporter, "failed": failed}
+    if tried.trial is not None:
+        apart = tried.trial.apart
+        return to_onnx(apart, apart.example, opset, apart.results, **how)
+    names = [name for output in _outputs(tried) for name in output.exported_as]
+    sizes: Any = {"given": tried.given, "returned": tried.returned}
+    return to_onnx(tried.network, tried.example, opset, names, **sizes, **how)
+
+
+def _outputs(tried: Tried) -> list[ExportedOutput]:
+    """All of them, in the graph's order."""
+    apart = (stand_in.output for stand_in in tried.stand_ins)
+    return [*tried.outputs, *apart, *tried.states]
+
+
+def _finished(
+    tried: Tried, exported: Exported, progress: Callable[[str], None], *, fold: bool
+) -> NetworkGraphs:
+    """Simplified and cut, and opened once."""
     trial, stand_ins = tried.trial, tried.stand_ins
-    outputs: list[ExportedOutput] = [
-        *tried.outputs,
-        *(stand_in.output for stand_in in stand_ins),
-        *tried.states,
-    ]
+    outputs = _outputs(tried)
     names = [name for output in outputs for name in output.exported_as]
-    if trial is None:
-        exported = to_onnx(
-            tried.network,
-            tried.example,
-            opset,
-            names,
-            given=tried.given,
-            returned=tried.returned,
-        )
-        tensors = tried.example
-    else:
-        tensors = trial.apart.example
-        exported = to_onnx(trial.apart, tensors, opset, trial.apart.results)
+    tensors = tried.example if trial is None else trial.apart.example
 
     def joined(model: onnx.ModelProto) -> onnx.ModelProto:
         if trial is None:
@@ -126,6 +157,7 @@ def export_graphs(
     for index, output in enumerate(outputs):
         cut, after[index] = output.cut(cut, places[index])
     _require_bounded(cut)
+    open_cpu_session(cut)
     stages = {}
     if not_simplified is not None or _is_readable(first, outputs, places):
         stages["onnx"] = first

@@ -158,7 +158,9 @@ def export_bundle(
         chosen = collect_frames(target, frames, precision.calibration)
         tried = try_network(target, chosen.compared[0])
         split = options.split or target.split
-        graphs = export_graphs(tried, options.opset, progress, fold=bool(split))
+        graphs = export_graphs(
+            tried, options.opset, progress, fold=bool(split), exporter=options.exporter
+        )
         cuts = _cuts(graphs, tried, split)
         for cut in cuts:
             graphs = replace(graphs, pieces=with_encoder(graphs.pieces, cut))

@@ -7,7 +7,7 @@ import io
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +23,10 @@ from .passes.rewrite import free
 from .passes.tidy import all_nodes, tidy
 from .stdout import stdout_to
 
-__all__ = ["OPSETS", "Exported", "to_onnx"]
+__all__ = ["EXPORTERS", "OPSETS", "Exported", "to_onnx"]
 
 OPSETS = range(13, 21)  # 13: Softmax is by axis; 20: the last one TorchScript writes
+EXPORTERS = ("torchscript", "dynamo")
 _DYNAMO_OPSET = 18  # asked for an older one, it silently writes this
 _TORCH = Path(torch.__file__).parent  # whose own modules know what is constant
 _RANDOM = {
@@ -63,6 +64,8 @@ def to_onnx(
     *,
     given: Mapping[str, Shape] | None = None,
     returned: Sequence[Shape] = (),
+    exporter: str | None = None,
+    failed: Exception | None = None,
 ) -> Exported:
     """Export a network with the shapes of ``example``, or with named dimensions.
 
@@ -79,10 +82,12 @@ def to_onnx(
         given: The inputs' shapes with names of dimensions; those of the example if
             omitted.
         returned: The outputs'.
+        exporter: One of ``EXPORTERS``, alone.
+        failed: Why TorchScript's graph is of no use, where it has been tried.
 
     Raises:
         ArgumentError: ``opset`` is another one.
-        ExportError: Both exporters fail, or the network draws random numbers, trains
+        ExportError: The exporters fail, or the network draws random numbers, trains
             its normalisation, ignores an input or needs operators beyond ONNX's own;
             or TorchScript fails on one with dimensions.
     """
@@ -90,35 +95,57 @@ def to_onnx(
         raise ArgumentError(
             f"--opset must be {OPSETS[0]} to {OPSETS[-1]}, got {opset}."
         )
+    if exporter not in (None, *EXPORTERS):
+        raise ArgumentError(
+            f"--exporter must be {' or '.join(EXPORTERS)}, got {exporter}."
+        )
     taken = set(example)
     names = [free(taken, name) for name in outputs]
     shapes = {**(given or {}), **dict(zip(names, returned, strict=False))}
     axes = {name: named for name in shapes if (named := named_axes(shapes[name]))}
-    try:
-        model, said = _by_torchscript(network, example, names, opset, axes)
-        exporter = "torchscript"
-    except Exception as err:
-        if axes:
-            raise ExportError(
-                f"TorchScript cannot export this network ({first_sentence(err)}), and "
-                f"torch's newer exporter is not used where sizes change: change its "
-                f"forward, or leave out the dimension of {', '.join(axes)}."
-            ) from err
+    model = None
+    if exporter != "dynamo":
+        try:
+            model, said = _by_torchscript(network, example, names, opset, axes)
+        except Exception as err:  # noqa: BLE001 - tracing runs foreign code
+            failed = err
+    used = "torchscript" if model is not None else "dynamo"
+    if model is None:
+        _require_dynamo(exporter, failed, axes)
         newer = max(opset, _DYNAMO_OPSET)
-        model = _by_dynamo(network, example, names, newer, err)
-        exporter, said = "dynamo", (_why_dynamo(err, model),)
+        model = _by_dynamo(network, example, names, newer, failed)
+        said = (_why_dynamo(failed, model),)
     if axes:
         with_names(model, shapes)
     tidy(model)
     _refuse_impure(model)
     _refuse_other_inputs(model, list(example))
     got = model.opset_import[0].version
-    if exporter == "torchscript" and got != opset:
+    if used == "torchscript" and got != opset:
         raise ExportError(
             f"torch wrote opset {got} where {opset} was asked for: use the torch that "
             "fuseg's constraints.txt names."
         )
-    return Exported(model, exporter, got, said)
+    return Exported(model, used, got, said)
+
+
+def _require_dynamo(
+    exporter: str | None, failed: Exception | None, axes: Collection[str]
+) -> None:
+    """Refuse torch's newer exporter where the user forced the other one, or where it
+    is not used."""
+    why = "" if failed is None else f" ({first_sentence(failed)})"
+    if exporter == EXPORTERS[0]:
+        raise ExportError(
+            f"TorchScript cannot export this network{why}: leave out --exporter, and "
+            "torch's newer exporter is tried."
+        ) from failed
+    if axes:
+        raise ExportError(
+            f"TorchScript cannot export this network{why}, and torch's newer exporter "
+            "is not used where sizes change: change its forward, or leave out the "
+            f"dimension of {', '.join(axes)}."
+        ) from failed
 
 
 def _by_torchscript(
@@ -165,8 +192,9 @@ def _by_dynamo(
     example: Mapping[str, Tensor],
     outputs: Sequence[str],
     opset: int,
-    first: Exception,
+    failed: Exception | None,
 ) -> onnx.ModelProto:
+    first = "" if failed is None else first_sentence(failed)
     try:
         with warnings.catch_warnings(), _no_log():
             warnings.simplefilter("ignore")
@@ -181,14 +209,15 @@ def _by_dynamo(
                 verbose=False,
             )
     except ModuleNotFoundError as err:
+        before = f"TorchScript cannot export this network ({first}), and " * bool(first)
         raise ExportError(
-            f"TorchScript cannot export this network ({first_sentence(first)}), and "
-            f"torch's newer exporter needs {err.name}: pip install {err.name}."
+            f"{before}torch's newer exporter needs {err.name}: pip install {err.name}."
         ) from err
     except Exception as err:  # tracing runs foreign code, which may raise anything
+        before = f"TorchScript says {first}; " * bool(first)
         raise ExportError(
-            "torch cannot export this network to ONNX: TorchScript says "
-            f"{first_sentence(first)}; the newer exporter says {first_sentence(err)}."
+            f"torch cannot export this network to ONNX: {before}the newer exporter "
+            f"says {first_sentence(err)}."
         ) from err
     if program is None:
         raise ExportError("torch's newer exporter returned no program.")
@@ -206,12 +235,14 @@ def _no_log() -> Iterator[None]:
         logging.disable(before)
 
 
-def _why_dynamo(err: Exception, model: onnx.ModelProto) -> str:
+def _why_dynamo(failed: Exception | None, model: onnx.ModelProto) -> str:
     opset = max(o.version for o in model.opset_import if o.domain == "")
     newer = ", newer than TensorRT 8.6 takes" if opset > 17 else ""
+    if failed is None:
+        return f"torch's newer exporter wrote opset {opset}{newer}"
     return (
-        f"TorchScript cannot export this network ({first_sentence(err)}), so torch's "
-        f"newer exporter did, in opset {opset}{newer}"
+        f"TorchScript cannot export this network ({first_sentence(failed)}), so "
+        f"torch's newer exporter did, in opset {opset}{newer}"
     )
 
 

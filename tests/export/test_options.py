@@ -150,6 +150,7 @@ PLAIN = {
         lambda of: [graph.name for graph in of.graphs] == ["depth-encoder", "net"],
     ),
     "--opset": (["--opset", "18"], lambda of: of.variants == [("fp32", 18)]),
+    "--exporter": (["--exporter", "dynamo"], lambda of: of.variants == [("fp32", 18)]),
     "--output": (["--output", "out"], lambda of: "and dropped" not in str(of.report)),
     "--output NAME": (
         ["--output", "seen=segmentation:out", "--output", "aux=tensor:aux"],

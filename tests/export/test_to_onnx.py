@@ -20,6 +20,11 @@ from fuseg_export.network.outputs import SelectedOutputs, choose
 from fuseg_export.passes.tidy import tidy
 from fuseg_export.to_onnx import to_onnx
 
+needs_onnxscript = pytest.mark.skipif(
+    importlib.util.find_spec("onnxscript") is None,
+    reason="onnxscript, which torch's newer exporter needs, is not installed",
+)
+
 
 class Head(nn.Module):
     """Convolutions and a normalisation, then whatever ``end`` makes of them."""
@@ -127,10 +132,7 @@ def odd_pool(x):
     return F.adaptive_avg_pool2d(x, (3, 5))
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("onnxscript") is None,
-    reason="onnxscript, which torch's newer exporter needs, is not installed",
-)
+@needs_onnxscript
 @pytest.mark.filterwarnings("ignore")  # of torch's own, inside its exporter
 def test_the_newer_exporter_steps_in_and_says_why_and_in_which_opset():
     net, feed = network(odd_pool), example()
@@ -267,3 +269,37 @@ def test_decisions_in_torch_s_own_modules_are_not_reported():
     assert (
         to_onnx(network(Reads(24, 8, batch_first=True)), example(), 17).warnings == ()
     )
+
+
+DOUBLE = '''
+
+class Double(TwoInputs):
+    """ONNX has no Elu of float64: torch's newer exporter takes it apart."""
+    def forward(self, color, depth):
+        scores = super().forward(color, depth)["out"]
+        return F.elu(scores.double()).float()
+'''
+
+
+@needs_onnxscript
+def test_what_no_engine_opens_is_exported_by_the_newer_exporter(export_two, home):
+    path = home / "foreign.py"
+    path.write_text(path.read_text() + DOUBLE)
+    report = export_two(target="foreign:Double")
+    assert report.exporter == "dynamo"
+    (said,) = (w for w in report.warnings if "newer exporter" in w)
+    assert "Could not find an implementation for Elu" in said
+    (home / "out" / "two.fuseg").unlink()
+    with pytest.raises(ExportError, match="Could not find an implementation for Elu"):
+        export_two(target="foreign:Double", exporter="torchscript")
+    assert not (home / "out" / "two.fuseg").exists()
+
+
+@needs_onnxscript
+def test_one_exporter_may_be_forced(export_two):
+    assert export_two().exporter == "torchscript"
+    forced = export_two(exporter="dynamo")
+    assert (forced.exporter, forced.opset) == ("dynamo", 18)
+    assert "torch's newer exporter wrote opset 18" in " ".join(forced.warnings)
+    with pytest.raises(ArgumentError, match="--exporter must be torchscript or dynamo"):
+        export_two(exporter="onnx")

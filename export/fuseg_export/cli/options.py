@@ -9,6 +9,7 @@ import typer
 
 from ..precision.calibrate import METHODS
 from ..precision.options import Budget
+from ..to_onnx import EXPORTERS
 
 TargetArgument = Annotated[
     str,
@@ -142,6 +143,14 @@ FramesOption = Annotated[
 ]
 OpsetOption = Annotated[
     int, typer.Option(help="ONNX opset; 17 is the newest that TensorRT 8.6 reads.")
+]
+ExporterOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="|".join(EXPORTERS),
+        help="Only this exporter of torch.",
+        show_default="torchscript; dynamo where that fails",
+    ),
 ]
 PrecisionOption = Annotated[
     str,

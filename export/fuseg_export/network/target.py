@@ -51,7 +51,7 @@ class NetworkOptions:
         checkpoint: Its weights, see `checkpoint.load_checkpoint`.
         outputs: See `output_options.make_requests`.
         states: See `state_options.make_states`.
-        opset: See `to_onnx.to_onnx`.
+        opset, exporter: See `to_onnx.to_onnx`.
         split: The inputs' tensors that get a graph of their own, see `split.find_cut`.
         arguments: Of the factory, see `call.parse_values`.
         call, constants: See `call.make_call` and `call.parse_values`.
@@ -66,6 +66,7 @@ class NetworkOptions:
     outputs: Sequence[str] = ()
     states: Sequence[str] = ()
     opset: int = 17
+    exporter: str | None = None
     split: Sequence[str] = ()
     arguments: Sequence[str] = ()
     call: str | None = None
