@@ -156,6 +156,12 @@ class BundleDraft:
         """What the bundle's labels are worth as sensors fail."""
         self._change(robustness=card)
 
+    def add_tensorrt_rules(self, broken: tuple[str, ...]) -> None:
+        """What TensorRT would not take of the float32 network, a sentence each."""
+        if broken:
+            said = {**self.manifest.provenance, "tensorrt_refuses": broken}
+            self._change(provenance=said)
+
     def add_sample(
         self, frames: Mapping[str, Any], results: Mapping[str, NDArray[Any]]
     ) -> None:

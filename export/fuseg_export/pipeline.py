@@ -34,6 +34,7 @@ from .passes.cut_tail import CutTail
 from .passes.split import Cut, about, find_cuts, with_encoder
 from .passes.tidy import count_nodes
 from .precision.built_variant import BuiltVariant
+from .precision.int8.tensorrt_rules import refused_by_tensorrt
 from .precision.make_variants import make_variants
 from .precision.options import FP32, Precision
 from .precision.tensorrt_check import check_variants, is_to_check
@@ -198,6 +199,8 @@ def export_bundle(
             chosen,
             progress,
         )
+        refused = refused_by_tensorrt(graphs.network)
+        draft.add_tensorrt_rules(refused)
         drawn = draw(variants, draft.manifest)
         built = variants.built
         if to_check:
@@ -227,6 +230,7 @@ def export_bundle(
         ),
         warnings=(
             *graphs.warnings,
+            *refused,
             *chosen.warnings,
             *variants.warnings,
             *trust_warnings,

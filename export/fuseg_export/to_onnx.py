@@ -237,12 +237,11 @@ def _no_log() -> Iterator[None]:
 
 def _why_dynamo(failed: Exception | None, model: onnx.ModelProto) -> str:
     opset = max(o.version for o in model.opset_import if o.domain == "")
-    newer = ", newer than TensorRT 8.6 takes" if opset > 17 else ""
     if failed is None:
-        return f"torch's newer exporter wrote opset {opset}{newer}"
+        return f"torch's newer exporter wrote opset {opset}"
     return (
         f"TorchScript cannot export this network ({first_sentence(failed)}), so "
-        f"torch's newer exporter did, in opset {opset}{newer}"
+        f"torch's newer exporter did, in opset {opset}"
     )
 
 

@@ -140,7 +140,7 @@ def test_the_newer_exporter_steps_in_and_says_why_and_in_which_opset():
     assert (exported.exporter, exported.opset) == ("dynamo", 18)
     (warning,) = exported.warnings
     assert "adaptive_avg_pool2d" in warning
-    assert "in opset 18, newer than TensorRT 8.6 takes" in warning
+    assert "so torch's newer exporter did, in opset 18" in warning
     with torch.inference_mode():
         expected = net(*feed.values())[0].numpy()
     np.testing.assert_allclose(run(exported.model, feed), expected, 1e-5)
@@ -295,11 +295,38 @@ def test_what_no_engine_opens_is_exported_by_the_newer_exporter(export_two, home
     assert not (home / "out" / "two.fuseg").exists()
 
 
+POOLS = '''
+
+class Pools(TwoInputs):
+    """No TensorRT has the second output of a pool."""
+    def forward(self, color, depth):
+        size, pooled = color.shape[2:], 0
+        for scores in (self.color(color), self.depth(depth)):
+            pooled = pooled + F.max_pool2d(scores, 2, return_indices=True)[1] % 7
+        return super().forward(color, depth)["out"] + F.interpolate(pooled * 1.0, size)
+'''
+
+
+def test_what_tensorrt_refuses_is_said_of_float32_too(export_two, home):
+    path = home / "foreign.py"
+    path.write_text(path.read_text() + POOLS)
+    report = export_two(target="foreign:Pools")
+    said = [w for w in report.warnings if "must make only its first output" in w]
+    assert [w.partition(" for ")[2] for w in said] == [
+        "TensorRT 8.6 (4 nodes like it)",
+        "TensorRT 10.3 (4 nodes like it)",
+    ]
+    kept = report.manifest.provenance["tensorrt_refuses"]
+    assert set(said) == set(kept) <= set(report.warnings)
+
+
 @needs_onnxscript
 def test_one_exporter_may_be_forced(export_two):
     assert export_two().exporter == "torchscript"
     forced = export_two(exporter="dynamo")
     assert (forced.exporter, forced.opset) == ("dynamo", 18)
-    assert "torch's newer exporter wrote opset 18" in " ".join(forced.warnings)
+    said = " ".join(forced.warnings)
+    assert "torch's newer exporter wrote opset 18" in said
+    assert "the opset must be 7 to 17 for TensorRT 8.6, got 18" in said
     with pytest.raises(ArgumentError, match="--exporter must be torchscript or dynamo"):
         export_two(exporter="onnx")

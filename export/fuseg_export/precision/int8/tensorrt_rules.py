@@ -21,18 +21,21 @@ nothing, and what was meant to be INT8 runs in float.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from typing import get_args
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from fuseg.cli.printing import plural
+
 from ...errors import first_sentence
 from ...passes.rewrite import PAIR, WEIGHTED, constant, producer, read, static_shape
 from .qdq_placement import output_axis
 from .tensorrt_operators import Version, unsupported
 
-__all__ = ["check_for_tensorrt"]
+__all__ = ["check_for_tensorrt", "refused_by_tensorrt"]
 
 _ACTIVATIONS = ("Relu", "Clip", "LeakyRelu", "PRelu", "Elu", "Sigmoid", "Tanh")
 _HALF_SCALES = 19  # the first opset that has them
@@ -72,6 +75,26 @@ def check_for_tensorrt(
     if version == "10.3":
         broken += _types(graph, keep)
     return broken
+
+
+def refused_by_tensorrt(network: onnx.ModelProto) -> tuple[str, ...]:
+    """What TensorRT's parsers do not take of a float32 network, a sentence each.
+
+    Of nodes that break one rule the first is named, and the others are counted.
+    """
+    graph = read(network).graph
+    names = {node.name for node in graph.all_nodes()}
+    rules: dict[str, list[str]] = {}
+    versions: tuple[Version, ...] = get_args(Version)
+    for version in versions:
+        for sentence in unsupported(graph, version):
+            words = sentence.removesuffix(".").split()
+            rule = " ".join(word for word in words if word not in names)
+            rules.setdefault(rule, []).append(" ".join(words))
+    return tuple(
+        found[0] + f" ({plural(len(found), 'node')} like it)" * (len(found) > 1)
+        for found in rules.values()
+    )
 
 
 def _zero_points(graph: ir.Graph) -> Iterator[str]:
