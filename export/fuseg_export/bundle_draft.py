@@ -73,6 +73,10 @@ class BundleDraft:
             "exporter": graphs.exporter,
             "simplified": graphs.simplifier,
         }
+        if target.weights_key is not None:
+            provenance["weights_key"] = target.weights_key
+        if target.ignore_weights:
+            provenance["ignore_weights"] = target.ignore_weights
         if target.arguments:
             provenance["arguments"] = spelled(target.arguments)
         if target.call.style != CALLS[0]:

@@ -149,7 +149,11 @@ def _pytorch(
     words = said.get("arguments", ())
     assert isinstance(words, tuple), "the exporter writes a list"
     network = build_network(target, parse_values("--arg", words, {}))
-    load_checkpoint(network, checkpoint)
+    key, ignored = said.get("weights_key"), said.get("ignore_weights", ())
+    assert isinstance(ignored, tuple), "the exporter writes a list"
+    load_checkpoint(
+        network, checkpoint, key=None if key is None else str(key), ignored=ignored
+    )
     inputs, (output,) = (
         image_inputs(bundle.manifest.sensors),
         bundle.manifest.label_outputs,

@@ -152,8 +152,15 @@ def export_bundle(
             arguments=options.arguments,
             call=options.call,
             constants=options.constants,
+            weights_key=options.weights_key,
+            ignore_weights=options.ignore_weights,
         )
-        loaded = load_checkpoint(target.network, options.checkpoint)
+        loaded = load_checkpoint(
+            target.network,
+            options.checkpoint,
+            key=target.weights_key,
+            ignored=target.ignore_weights,
+        )
 
         progress("taking frames to verify on")
         chosen = collect_frames(target, frames, precision.calibration)

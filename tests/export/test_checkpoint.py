@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import os
 import pickle
 import re
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -93,6 +98,61 @@ def test_weights_are_taken_out_of_a_training_script_s_dict(tmp_path, key):
     loaded = load_checkpoint(network, saved(tmp_path, content))
     assert_same(network.state_dict(), trained())
     assert loaded.notes == (f"took the weights under '{key}'",)
+
+
+def test_what_scripts_store_of_themselves_is_no_code(tmp_path):
+    args = argparse.Namespace(rate=np.float32(0.1), out=Path("/tmp/run"), more=[1])
+    beside = {
+        "best_miou": np.float64(0.5),
+        "steps": np.int64(9),
+        "curve": np.arange(4.0),
+        "flag": np.bool_(True),
+        "args": args,
+        "options": SimpleNamespace(k={1: "a"}),
+        "counts": Counter("aab"),
+    }
+    network, expected = Net(), trained()
+    load_checkpoint(network, saved(tmp_path, {"state_dict": expected, **beside}))
+    assert_same(network.state_dict(), expected)
+
+
+@pytest.mark.parametrize("name", ["network", "model_state", "weights.best"])
+def test_the_only_dict_of_tensors_is_taken(tmp_path, name):
+    network, expected = Net(), trained()
+    path = saved(tmp_path, {name: expected, "epoch": 9, "optimizer": {"lr": 1}})
+    assert load_checkpoint(network, path).notes == (f"took the weights under {name!r}",)
+    assert_same(network.state_dict(), expected)
+
+
+def test_the_key_of_the_weights_may_be_said(tmp_path):
+    expected = trained()
+    averaged = {n: t * 2 if t.is_floating_point() else t for n, t in expected.items()}
+    content = {"live": expected, "averaged": {"net": averaged}, "epoch": 9}
+    path = saved(tmp_path, content | {"other": expected})
+    network = Net()
+    assert "several dicts of tensors, live, other: say which with --weights-key" in (
+        refusal(network, path)
+    )
+    load_checkpoint(network, path, key="averaged.net")
+    assert_same(network.state_dict(), averaged)
+    with pytest.raises(CheckpointError, match="there is no ema beside live, averaged"):
+        load_checkpoint(network, path, key="ema")
+    with pytest.raises(CheckpointError, match=r"got epoch\.x: there is no x$"):
+        load_checkpoint(network, path, key="epoch.x")
+
+
+def test_names_may_be_left_out(tmp_path):
+    network, expected = Net(), trained()
+    extra = {"conv.gate": torch.ones(3), "norm.old.scale": torch.ones(1)}
+    path = saved(tmp_path, expected | extra)
+    assert "unexpected: conv.gate" in refusal(network, path)
+    notes = load_checkpoint(network, path, ignored=["*.gate", "norm.old*"]).notes
+    assert notes[0] == "left out 1 tensor named *.gate"
+    assert_same(network.state_dict(), expected)
+    with pytest.raises(CheckpointError, match=r"missing: conv\.weight"):
+        load_checkpoint(network, path, ignored=["*.gate", "norm.old*", "conv.w*"])
+    with pytest.raises(CheckpointError, match=r"must fit a name in .* got criterion\."):
+        load_checkpoint(network, path, ignored=["criterion.*"])
 
 
 def test_which_of_two_sets_of_weights_was_taken_is_said(tmp_path):

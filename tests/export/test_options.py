@@ -275,6 +275,16 @@ REFUSED = [
     ("--arg", ["--arg", "x"], "--arg must be NAME=VALUE with a name of Python, got x"),
     ("--call", ["--call", "x"], "--call must be one of positional, list, dict, key"),
     ("--constant", ["--constant", "rgb=1"], "--constant must have a name that no in"),
+    (
+        "--weights-key",
+        ["--weights-key", "x"],
+        "--weights-key must lead to the",
+    ),
+    (
+        "--ignore-weights",
+        ["--ignore-weights", "x"],
+        "--ignore-weights must fit a",
+    ),
     ("--split", ["--split", "x"], "--split must name some of the network's tensors"),
     ("--opset", ["--opset", "12"], "--opset must be 13 to 20"),
     ("--input", ["--input", "rgb=color:48x64"], "every input once, got rgb twice"),

@@ -48,6 +48,7 @@ from .options import (
     ConstantOption,
     ExporterOption,
     FramesOption,
+    IgnoreWeightsOption,
     MaxMiouDropOption,
     NetworkInputOption,
     OpsetOption,
@@ -62,6 +63,7 @@ from .options import (
     StateOption,
     TargetArgument,
     TruthOption,
+    WeightsKeyOption,
 )
 
 __all__ = ["export"]
@@ -71,6 +73,8 @@ def export(
     target: TargetArgument,
     checkpoint: CheckpointOption,
     out: OutOption,
+    weights_key: WeightsKeyOption = None,
+    ignore_weights: IgnoreWeightsOption = None,
     input: NetworkInputOption = None,
     stack: StackOption = None,
     arg: ArgOption = None,
@@ -149,6 +153,8 @@ def export(
                 arguments=arg or (),
                 call=call,
                 constants=constant or (),
+                weights_key=weights_key,
+                ignore_weights=ignore_weights or (),
             ),
             out,
             frames=FrameOptions(

@@ -27,6 +27,24 @@ CheckpointOption = Annotated[
         show_default=False,
     ),
 ]
+WeightsKeyOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KEY.KEY",
+        help="Where in the checkpoint the weights are, if it holds several dicts of "
+        "them.",
+        show_default="state_dict, model, ..., or the only one",
+    ),
+]
+IgnoreWeightsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATTERN",
+        help="Names in the checkpoint to leave out, as in 'criterion.*'. Can be "
+        "repeated.",
+        show_default=False,
+    ),
+]
 OutOption = Annotated[
     Path,
     typer.Option(

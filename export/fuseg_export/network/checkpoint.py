@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
+import fnmatch
 import hashlib
 import io
 import pickle
+import sys
 import warnings
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PosixPath
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from fuseg.cli.printing import plural
 from fuseg.errors import CheckpointError, InputFileError
 
 from ..errors import first_sentence
@@ -47,17 +53,31 @@ class Loaded:
     notes: tuple[str, ...]
 
 
-def load_checkpoint(network: nn.Module, path: Path) -> Loaded:
+def load_checkpoint(
+    network: nn.Module,
+    path: Path,
+    *,
+    key: str | None = None,
+    ignored: Sequence[str] = (),
+) -> Loaded:
     """Load a checkpoint into all of a network, or change nothing.
 
     Nothing in the file is run. Its content decides how it is read, not its name: a
     zip or a pickle goes through ``torch.load(weights_only=True)``, all else must be
     safetensors. Of a training script's dict the weights are taken, the first of
-    ``CONTAINERS`` in it, under the names that ``weight_names.match`` gives them. What
+    ``CONTAINERS`` in it or the only dict of tensors, under the names that
+    ``weight_names.match`` gives them. Beside tensors there may be what scripts store of
+    themselves: NumPy's numbers, an argparse Namespace. What
     is missing is for torch to say, which fills in what old files lack, such as the
     counters of batch normalisation. Where nothing is missing, tensors beside the
     network's and whole parts that it does not have (see ``weight_names.foreign``) are
     left out. Numbers are converted to the network's own precision.
+
+    Args:
+        network: Filled in place.
+        path: Of the file.
+        key: Where in the file the weights are: keys joined by dots.
+        ignored: Patterns with stars of stored names that are left out.
 
     Raises:
         InputFileError: The file cannot be read.
@@ -72,7 +92,8 @@ def load_checkpoint(network: nn.Module, path: Path) -> Loaded:
     # A safetensors begins with the length of its JSON, 8 bytes that may be 0x80...
     pickled = data.startswith((b"PK\x03\x04", b"\x80")) and data[8:9] != b"{"
     content = _unpickle(path, data) if pickled else _parse_safetensors(path, data)
-    stored, versions, notes = _unwrap(path, content)
+    stored, versions, notes = _unwrap(path, content, key)
+    stored = _without(stored, ignored, path, notes)
     wanted = {n: t for n, t in network.state_dict().items() if isinstance(t, Tensor)}
     found = match(stored, wanted, versions)
     with _restored_on_error(wanted):
@@ -168,7 +189,10 @@ def _unpickle(path: Path, data: bytes) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of old formats and deprecated storages
-            return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals(_harmless()):
+                return torch.load(
+                    io.BytesIO(data), map_location="cpu", weights_only=True
+                )
     except pickle.UnpicklingError as err:
         damage = "" if "GLOBAL" in str(err) else ", or is damaged"
         raise CheckpointError(
@@ -182,6 +206,19 @@ def _unpickle(path: Path, data: bytes) -> Any:
                 f"it was not loaded. {_CONVERT}"
             ) from err
         raise CheckpointError(_damaged(path)) from err
+
+
+def _harmless() -> list[Any]:
+    """What training scripts store of themselves, and what holds values alone."""
+    multiarray = np.array(0).__reduce__()[0].__module__  # its name is NumPy's version's
+    numpy = [
+        (getattr(sys.modules[multiarray], name), f"{package}.multiarray.{name}")
+        for name in ("_reconstruct", "scalar")
+        for package in ("numpy._core", "numpy.core")
+    ]
+    kinds = {type(np.dtype(code)) for code in np.typecodes["AllInteger"] + "efd?"}
+    values = [argparse.Namespace, SimpleNamespace, defaultdict, Counter, PosixPath]
+    return [*numpy, np.ndarray, np.dtype, *kinds, *values]
 
 
 def _parse_safetensors(path: Path, data: bytes) -> dict[str, Tensor]:
@@ -199,12 +236,28 @@ def _damaged(path: Path) -> str:
 
 
 def _unwrap(
-    path: Path, content: Any
+    path: Path, content: Any, key: str | None
 ) -> tuple[dict[str, Tensor], dict[str, dict[str, int]], list[str]]:
     """The weights in a training script's dict, the versions beside them, notes."""
     notes = []
+    for word in [] if key is None else key.split("."):
+        if not isinstance(content, Mapping) or word not in content:
+            held = some(list(map(str, content))) if isinstance(content, Mapping) else ""
+            raise CheckpointError(
+                f"--weights-key must lead to the weights in {path}, got {key}: there "
+                f"is no {word}" + f" beside {held}." * bool(held)
+            )
+        content = content[word]
     while isinstance(content, Mapping) and not _is_state(content):
         inside = [k for k in CONTAINERS if isinstance(content.get(k), Mapping)]
+        if not inside:
+            inside = [k for k, v in content.items() if isinstance(v, Mapping)]
+            inside = [k for k in inside if _is_state(content[k])]
+            if len(inside) > 1:
+                raise CheckpointError(
+                    f"the checkpoint {path} holds several dicts of tensors, "
+                    f"{some(list(map(str, inside)))}: say which with --weights-key."
+                )
         if not inside:
             break
         content = content[inside[0]]
@@ -223,6 +276,23 @@ def _unwrap(
         )
     versions = getattr(content, "_metadata", {})  # of a state dict of torch
     return {str(k): v for k, v in content.items()}, versions, notes
+
+
+def _without(
+    stored: dict[str, Tensor], patterns: Sequence[str], path: Path, notes: list[str]
+) -> dict[str, Tensor]:
+    """Without the names that one of the patterns fits."""
+    gone: set[str] = set()
+    for pattern in patterns:
+        fitting = fnmatch.filter(stored, pattern)
+        if not fitting:
+            raise CheckpointError(
+                f"--ignore-weights must fit a name in {path}, as in criterion.*, got "
+                f"{pattern}: it holds {some(list(stored))}."
+            )
+        notes.append(f"left out {plural(len(fitting), 'tensor')} named {pattern}")
+        gone.update(fitting)
+    return {name: tensor for name, tensor in stored.items() if name not in gone}
 
 
 def _is_state(content: Mapping[Any, Any]) -> bool:

@@ -28,7 +28,7 @@ __all__ = [
 
 _KEYS = (
     *("inputs", "outputs", "states", "classes", "ignore", "split"),
-    *("arguments", "call", "constants"),
+    *("arguments", "call", "constants", "weights_key", "ignore_weights"),
 )
 _GOLDEN = 0.618033988749895  # successive hues land in the largest gap
 _VIVIDNESS = ((0.55, 0.75), (0.9, 0.95), (1.0, 0.35), (0.4, 0.95), (0.95, 0.6))
@@ -58,6 +58,8 @@ class Spec:
         arguments: Of the factory, as with ``--arg``.
         call: How forward takes its inputs, as with ``--call``.
         constants: What forward takes beside them, as with ``--constant``.
+        weights_key: Where in the checkpoint the weights are, as with ``--weights-key``.
+        ignore_weights: Patterns of names, as with ``--ignore-weights``.
     """
 
     inputs: dict[str, Any] = field(default_factory=dict)
@@ -69,6 +71,8 @@ class Spec:
     arguments: dict[str, Any] = field(default_factory=dict)
     call: str | None = None
     constants: dict[str, Any] = field(default_factory=dict)
+    weights_key: str | None = None
+    ignore_weights: tuple[str, ...] = ()
 
 
 def read_spec(path: Path) -> Spec:
@@ -76,7 +80,8 @@ def read_spec(path: Path) -> Spec:
 
     JSON with any of ``{"inputs": {NAME: {...}}, "outputs": {NAME: {...}}, "states":
     [{...}], "classes": [...], "ignore": 255, "split": [NAME], "arguments": {NAME: ...},
-    "call": "dict", "constants": {NAME: ...}}``.
+    "call": "dict", "constants": {NAME: ...}, "weights_key": KEY, "ignore_weights":
+    [PATTERN]}``.
     An input takes any key of a manifest's input but name, kind, tensor and channel;
     classes are names, or objects with a name and a color.
 
@@ -127,6 +132,11 @@ def make_spec(what: str, content: Any) -> Spec:
         raise ArgumentError(
             f"{what}: call must be one of {', '.join(CALLS)}, got {call!r}."
         )
+    key, ignored = content.get("weights_key"), content.get("ignore_weights", [])
+    if "weights_key" in content and not isinstance(key, str):
+        raise ArgumentError(f"{what}: weights_key must be a text, got {key!r}.")
+    if not isinstance(ignored, list) or not all(isinstance(p, str) for p in ignored):
+        raise ArgumentError(f"{what}: ignore_weights must be a list of texts.")
     return Spec(
         inputs,
         outputs,
@@ -137,6 +147,8 @@ def make_spec(what: str, content: Any) -> Spec:
         arguments,
         call,
         constants,
+        key,
+        tuple(ignored),
     )
 
 
@@ -156,6 +168,8 @@ def merged(own: Spec, said: Spec) -> Spec:
         arguments={**own.arguments, **said.arguments},
         call=own.call if said.call is None else said.call,
         constants={**own.constants, **said.constants},
+        weights_key=own.weights_key if said.weights_key is None else said.weights_key,
+        ignore_weights=said.ignore_weights or own.ignore_weights,
     )
 
 

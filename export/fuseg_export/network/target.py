@@ -55,6 +55,7 @@ class NetworkOptions:
         split: The inputs' tensors that get a graph of their own, see `split.find_cut`.
         arguments: Of the factory, see `call.parse_values`.
         call, constants: See `call.make_call` and `call.parse_values`.
+        weights_key, ignore_weights: See `checkpoint.load_checkpoint`.
     """
 
     target: str
@@ -71,6 +72,8 @@ class NetworkOptions:
     arguments: Sequence[str] = ()
     call: str | None = None
     constants: Sequence[str] = ()
+    weights_key: str | None = None
+    ignore_weights: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ class Target:
         scenes: Frames for whom gives none.
         arguments: That the factory was called with.
         call: How forward takes its tensors.
+        weights_key, ignore_weights: See `checkpoint.load_checkpoint`.
     """
 
     word: str
@@ -116,6 +120,8 @@ class Target:
     scenes: Scenes = rooms
     arguments: Mapping[str, Any] = field(default_factory=dict)
     call: Call = field(default_factory=Call)
+    weights_key: str | None = None
+    ignore_weights: tuple[str, ...] = ()
 
     @property
     def records(self) -> tuple[Input, ...]:
@@ -159,6 +165,8 @@ def resolve(
     arguments: Sequence[str] = (),
     call: str | None = None,
     constants: Sequence[str] = (),
+    weights_key: str | None = None,
+    ignore_weights: Sequence[str] = (),
 ) -> Target:
     """Find and build what the command line names.
 
@@ -173,6 +181,7 @@ def resolve(
         spec: See ``read_spec``.
         arguments: Of the factory, see ``parse_values``.
         call, constants: See ``make_call`` and ``parse_values``.
+        weights_key, ignore_weights: See ``load_checkpoint``.
 
     Raises:
         ArgumentError: A word is not of its form or does not fit.
@@ -247,6 +256,8 @@ def resolve(
         order=given.tensors,
         arguments=called_with,
         call=how,
+        weights_key=weights_key or said.weights_key,
+        ignore_weights=(*ignore_weights, *said.ignore_weights),
     )
 
 
