@@ -141,10 +141,10 @@ def _require_dynamo(
             "torch's newer exporter is tried."
         ) from failed
     if axes:
+        before = f"TorchScript cannot export this network{why}, and " * bool(failed)
         raise ExportError(
-            f"TorchScript cannot export this network{why}, and torch's newer exporter "
-            "is not used where sizes change: change its forward, or leave out the "
-            f"dimension of {', '.join(axes)}."
+            f"{before}torch's newer exporter is not used where sizes change: change "
+            f"its forward, or leave out the dimension of {', '.join(axes)}."
         ) from failed
 
 
