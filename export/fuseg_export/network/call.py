@@ -33,8 +33,8 @@ class Call:
         names: Theirs, in order.
         constants: What it takes beside them, by name: in the dict, or as keyword
             arguments.
-        copies: Whether it gets copies, as it changes what it is given.
-        on_cpu: Whether it moves tensors to a GPU, which is not let happen.
+        copies: Whether it changes what it is given: it gets copies.
+        on_cpu: Whether it wants a GPU: its tensors stay on the CPU.
     """
 
     style: str = "positional"
