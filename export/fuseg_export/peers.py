@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -133,17 +133,17 @@ def _pytorch(
     import torch
     from torch.nn import functional as F
 
-    from .network.call import parse_values
+    from .network.call import CALLS, Call, parse_values
     from .network.checkpoint import load_checkpoint
     from .network.factory import build_network
     from .network.outputs import SelectedOutputs, choose
 
     said = bundle.manifest.provenance
-    if "call" in said or "constants" in said:
+    if "constants" in said:
         return Peer(
             TORCH,
-            unavailable="its forward does not take its tensors one by one: give a "
-            "factory of one that does.",
+            unavailable="its forward takes constants, which the bundle does not hold: "
+            "give a factory of a network that has them.",
         )
     torch.set_num_threads(threads)
     words = said.get("arguments", ())
@@ -160,10 +160,19 @@ def _pytorch(
     )
     shapes = input_shapes(inputs)
     word = said.get("output")
+    blank = [torch.zeros(shape) for shape in shapes.values()]
+    style = str(said.get("call", CALLS[0]))
     with torch.inference_mode():
-        returned = network(*(torch.zeros(shape) for shape in shapes.values()))
+        how, _ = Call(style, tuple(shapes)).fitted(network, blank)
+        returned = how(network, blank)
+    if how.on_cpu:
+        return Peer(
+            TORCH,
+            unavailable="its forward moves tensors to a GPU: give a factory of a "
+            "network that stays on the CPU.",
+        )
     path, _ = choose(returned, None if word is None else str(word))
-    whole = SelectedOutputs(network, [path])
+    whole = SelectedOutputs(network, [path], replace(how, copies=False))
 
     def pre(frames: Frames) -> list[torch.Tensor]:
         planes: dict[str, list[torch.Tensor]] = {name: [] for name in shapes}

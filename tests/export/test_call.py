@@ -29,6 +29,10 @@ class ByName(TwoInputs):
         assert name == "indoor"
         return super().forward(rgb * gains[:, None, None], depth)
 
+class OnAGpu(TwoInputs):
+    def forward(self, color, depth):
+        return super().forward(color.cuda(), depth.cuda())["out"]
+
 class Sized(TwoInputs):
     """With arguments, one of them needed."""
     def __init__(self, gain, *, labels="out", large=True):
@@ -102,6 +106,25 @@ def test_arguments_of_a_factory_are_kept_for_its_peer(labels_of, home):
     )
     frames, expected = made.samples()[0]
     assert np.mean(peer.call(frames) == expected["labels"]) > 0.98
+
+
+def test_its_peer_is_called_alike(labels_of, home):
+    path, checkpoint = home / "out" / "two.fuseg", home / "two.pth"
+
+    def peer(target):
+        word = f"foreign:{target}"
+        *_, found = make_peers(
+            path, threads=1, torch_target=word, checkpoint=checkpoint
+        )
+        return found
+
+    labels = labels_of("InAList", call="list", outputs=["out"])
+    frames, _ = Bundle.open(path).samples()[0]
+    assert np.mean(peer("InAList").call(frames) == labels) > 0.98
+    labels_of("InADict", call="dict", constants=["gain=0.5"], outputs=["out"])
+    assert "forward takes constants" in peer("InADict").unavailable
+    labels_of("OnAGpu")
+    assert "forward moves tensors to a GPU" in peer("OnAGpu").unavailable
 
 
 @pytest.mark.parametrize(

@@ -315,6 +315,12 @@ def test_states_are_not_for_parts(target):
         target(dict, states=["memory=1:8x12x16"])
 
 
+def test_parts_are_called_with_one_tensor_after_the_other(target):
+    for words in ({"call": "list"}, {"constants": ["gain=1"]}):
+        with pytest.raises(ArgumentError, match="--call and --constant must be absent"):
+            target(dict, **words)
+
+
 @pytest.mark.parametrize(
     ("said", "wanted"),
     [

@@ -149,6 +149,15 @@ def test_the_newer_exporter_steps_in_and_says_why_and_in_which_opset():
         assert place.encode() not in content
 
 
+def test_the_exporter_that_was_forced_is_not_left():
+    with pytest.raises(ExportError, match=r"adaptive_avg_pool2d.*leave out --exporter"):
+        to_onnx(network(odd_pool), example(), 17, exporter="torchscript")
+    batch = {"x": ("frames", 3, *next(iter(example().values())).shape[2:])}
+    feed = dict(zip(["x"], example().values(), strict=True))
+    with pytest.raises(ExportError, match=r"^torch's newer exporter is not used where"):
+        to_onnx(network(), feed, 17, given=batch, exporter="dynamo")
+
+
 def test_without_what_the_newer_exporter_needs_the_sentence_says_so(monkeypatch, capfd):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     for name in [n for n in sys.modules if n.startswith("torch.onnx._internal.exp")]:

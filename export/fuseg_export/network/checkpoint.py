@@ -62,16 +62,16 @@ def load_checkpoint(
 ) -> Loaded:
     """Load a checkpoint into all of a network, or change nothing.
 
-    Nothing in the file is run. Its content decides how it is read, not its name: a
-    zip or a pickle goes through ``torch.load(weights_only=True)``, all else must be
+    Nothing in the file is run. Its content decides how it is read, not its name: a zip
+    or a pickle goes through ``torch.load(weights_only=True)``, all else must be
     safetensors. Of a training script's dict the weights are taken, the first of
     ``CONTAINERS`` in it or the only dict of tensors, under the names that
     ``weight_names.match`` gives them. Beside tensors there may be what scripts store of
-    themselves: NumPy's numbers, an argparse Namespace. What
-    is missing is for torch to say, which fills in what old files lack, such as the
-    counters of batch normalisation. Where nothing is missing, tensors beside the
-    network's and whole parts that it does not have (see ``weight_names.foreign``) are
-    left out. Numbers are converted to the network's own precision.
+    themselves: NumPy's numbers, an argparse Namespace. What is missing is for torch to
+    say, which fills in what old files lack, such as the counters of batch
+    normalisation. Where nothing is missing, tensors beside the network's and whole
+    parts that it does not have (see ``weight_names.foreign``) are left out. Numbers are
+    converted to the network's own precision.
 
     Args:
         network: Filled in place.

@@ -74,6 +74,11 @@ class Spec:
     weights_key: str | None = None
     ignore_weights: tuple[str, ...] = ()
 
+    @property
+    def is_called(self) -> bool:
+        """Whether it says how the network or its factory is called."""
+        return bool(self.arguments or self.call or self.constants)
+
 
 def read_spec(path: Path) -> Spec:
     """Read a spec file.

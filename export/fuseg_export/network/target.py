@@ -195,11 +195,11 @@ def resolve(
         notes.append(f"took the classes of --classes, and not those of {spec}")
     model = REFERENCE.get(word)
     if model is not None:
-        if inputs or stacks or arguments or call or constants:
+        if inputs or stacks or arguments or call or constants or said.is_called:
             raise ArgumentError(
                 "--input, --stack, --arg, --call and --constant must be absent for "
                 f"{word}: it brings its own inputs, {', '.join(model.given.order)}. "
-                "Change them with --spec."
+                "Change them with --spec, by inputs."
             )
         inputs, said = model.words, _changed(model.said, said, outputs)
         named = named or said.classes

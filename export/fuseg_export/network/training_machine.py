@@ -1,7 +1,7 @@
 """What networks expect of the machine that they were trained on: a GPU, downloads.
 
 While a network is built and run here, moves to a GPU leave tensors where they are, and
-pretrained weights are not downloaded, as the checkpoint has them all.
+``torch.hub`` downloads no pretrained weights, as the checkpoint has them all.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class StayOnCpu(TorchFunctionMode):
 
 @contextmanager
 def without_downloads(noted: list[str]) -> Iterator[None]:
-    """Nothing comes from the network, and loading nothing changes nothing.
+    """``torch.hub`` downloads no weights, and loading nothing changes nothing.
 
     Args:
         noted: Gets the addresses that were asked for.

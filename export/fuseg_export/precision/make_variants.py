@@ -85,7 +85,7 @@ def make_variants(
     network, states = graphs.network, manifest.states
     compared = main_first(graphs.compared)
     tasks = {output.name: output.task(mapped=frames.mapped) for output in compared}
-    apart = TextsApart(network, graphs.pieces, [text.name for text in manifest.texts])
+    apart = TextsApart(network, graphs.pieces, [text.tensor for text in manifest.texts])
     if precision.kinds == FP32.kinds:
         return _fp32_alone(tasks, target, manifest, graphs, apart, frames, progress)
     data = split(

@@ -17,6 +17,7 @@ from .evaluate import NetworkFunction, network_function
 
 __all__ = ["TextsApart"]
 
+_Key = tuple[bytes, ...]
 Made = Callable[[onnx.ModelProto], NetworkFunction]
 
 
@@ -79,11 +80,11 @@ class TextsApart:
     ) -> Callable[[Tensors], Tensors]:
         """What comes of a frame's texts in their place."""
         reads = [[value.name for value in model.graph.input] for model in graphs]
-        functions, known = [made(model) for model in graphs], dict[bytes, Tensors]()
+        functions, known = [made(model) for model in graphs], dict[_Key, Tensors]()
 
         def behind(tensors: Tensors) -> Tensors:
             texts = {name: tensors[name] for name in sorted(self._texts)}
-            key = b"".join(text.tobytes() for text in texts.values())
+            key = tuple(text.tobytes() for text in texts.values())
             if key not in known:
                 found: Tensors = {}
                 for function, names in zip(functions, reads, strict=True):
