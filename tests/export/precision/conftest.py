@@ -80,7 +80,36 @@ class Depthwise(nn.Module):
         return F.interpolate(self.head(x), SIZE, mode="bilinear")
 
 
-NETWORKS = {"fusing": FusionNet, "dense": Dense, "depthwise": Depthwise}
+class Transformer(nn.Module):
+    """A block of self-attention and one of two linear layers, each beside a sum."""
+
+    def __init__(self):
+        super().__init__()
+        self.enter = nn.Conv2d(3, 16, 4, 4)
+        self.norm, self.norm_wide = nn.LayerNorm(16), nn.LayerNorm(16)
+        self.query, self.key, self.value = (nn.Linear(16, 16) for _ in range(3))
+        self.out = nn.Linear(16, 16)
+        self.wide, self.narrow = nn.Linear(16, 32), nn.Linear(32, 16)
+        self.head = nn.Conv2d(16, 5, 1)
+
+    def forward(self, rgb):
+        x = self.enter(rgb)
+        height, width = x.shape[2:]
+        x = x.flatten(2).transpose(1, 2)
+        y = self.norm(x)
+        seen = (self.query(y) @ self.key(y).transpose(1, 2)).softmax(-1)
+        x = x + self.out(seen @ self.value(y))
+        x = x + self.narrow(F.gelu(self.wide(self.norm_wide(x))))
+        x = self.head(x.transpose(1, 2).reshape(1, 16, height, width))
+        return F.interpolate(x, SIZE, mode="bilinear")
+
+
+NETWORKS = {
+    "fusing": FusionNet,
+    "dense": Dense,
+    "depthwise": Depthwise,
+    "transformer": Transformer,
+}
 
 
 @pytest.fixture(scope="session")
