@@ -21,9 +21,7 @@ from fuseg_export.precision.int8.quantize import quantizable, quantize
 from fuseg_export.precision.int8.tensorrt_rules import check_for_tensorrt
 
 
-@pytest.fixture(
-    scope="module", params=["fusing", "dense", "depthwise", "transformer"]
-)
+@pytest.fixture(scope="module", params=["fusing", "dense", "depthwise", "transformer"])
 def known(request, exported, frames):
     model, tail = exported(request.param)
     given = list(frames(request.param, 6))
