@@ -115,6 +115,8 @@ def opencv_planes(cv2: Any, sensor: ImageInput, frame: NDArray[Any]) -> NDArray[
         "nearest-exact": cv2.INTER_NEAREST_EXACT,
     }
     small = cv2.resize(frame, size, interpolation=filters[sensor.resize.filter])
+    if sensor.numbers < sensor.planes:
+        small = np.repeat(small[..., None], sensor.planes, -1)
     values = small.astype(np.float32) * np.float32(sensor.scale)
     mean, std = np.array(sensor.mean, np.float32), np.array(sensor.std, np.float32)
     values = (values - mean) / std

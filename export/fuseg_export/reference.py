@@ -184,6 +184,8 @@ def _planes(
         mean, std = (np.array(v)[:, None, None] for v in (spec.mean, spec.std))
         return np.asarray((resized * spec.scale - mean) / std)
     planes = np.moveaxis(values.reshape(*values.shape[:2], -1), -1, 0)
+    if len(planes) < spec.planes:  # each channel is made from all of the frame
+        planes = np.repeat(planes, spec.planes, 0)
     numbers = zip(planes, spec.mean, spec.std, strict=True)
     return np.stack([_plane(spec, *each, size=size) for each in numbers])
 

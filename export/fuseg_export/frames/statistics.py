@@ -20,7 +20,7 @@ def measure(spec: ImageInput, frames: Sequence[NDArray[Any]]) -> Statistics | No
     """
     values = []
     for frame in frames:
-        flat = frame.reshape(-1, spec.planes).astype(np.float64)
+        flat = frame.reshape(-1, spec.numbers).astype(np.float64)
         if spec.kind != "color":
             flat[~np.isfinite(flat) | np.isin(flat, spec.invalid)] = np.nan
         values.append(flat)

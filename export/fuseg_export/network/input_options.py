@@ -40,16 +40,12 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "invalid": [0, 65535],
         "resize": {"filter": "nearest"},
         "scale": 0.001,  # metres
-        "mean": [0.0],
-        "std": [1.0],
     },
     "thermal": {
         "dtype": "uint16",
         "unit": "1",
         "resize": {"filter": "nearest"},
         "scale": 1 / 65535,
-        "mean": [0.0],
-        "std": [1.0],
     },
     "range": {
         "dtype": "float32",
@@ -57,12 +53,9 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "invalid": [0],
         "resize": {"filter": "nearest"},
         "scale": 1.0,
-        "mean": [0.0],
-        "std": [1.0],
     },
     "plane": {
         "dtype": "float32",
-        "planes": 1,
         "resize": {"filter": "nearest"},
         "scale": 1.0,
     },
@@ -184,9 +177,8 @@ def _finish(
 ) -> tuple[ImageInput, ...]:
     for name, draft in drafts.items():
         draft.setdefault("tensor", name)
-        if isinstance(planes := draft.get("planes"), int):
-            draft.setdefault("mean", [0.0] * planes)
-            draft.setdefault("std", [1.0] * planes)
+        draft.setdefault("mean", [0.0] * _planes(draft))
+        draft.setdefault("std", [1.0] * _planes(draft))
     for members in stacks:
         _stack(drafts, members)
     inputs: list[ImageInput] = []
@@ -215,4 +207,10 @@ def _stack(drafts: Mapping[str, dict[str, Any]], members: Sequence[str]) -> None
     channel = 0
     for name in members:
         drafts[name] |= {"tensor": joined, "channel": channel}
-        channel += len(drafts[name]["mean"])
+        channel += _planes(drafts[name])
+
+
+def _planes(draft: Mapping[str, Any]) -> int:
+    planes = draft.get("planes", 3 if draft["kind"] == "color" else 1)
+    fits = isinstance(planes, int) and 1 <= planes <= 64
+    return planes if fits else 1  # if not, the manifest's record says so

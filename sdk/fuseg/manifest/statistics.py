@@ -14,7 +14,7 @@ class Statistics(Record):
     """The raw values of an input's frames, over all their pixels.
 
     Percentiles are of the readings only, in the input's unit, with one number for each
-    channel that the sensor fills.
+    that a pixel of the frames has.
 
     Attributes:
         frames: How many frames were looked at.

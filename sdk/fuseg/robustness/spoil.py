@@ -119,4 +119,4 @@ def _raw(
     if unit is not None and sensor.kind != "plane":
         factor = unit_factor(sensor.unit, unit)
         lost, step = lost * factor, step * factor
-    return (lost, step) if sensor.planes > 1 else (lost.mean(), step.mean())
+    return (lost, step) if sensor.numbers > 1 else (lost.mean(), step.mean())

@@ -6,6 +6,7 @@ import ctypes
 
 import numpy as np
 import pytest
+from doubles.arrays import OnMachine
 
 import fuseg
 from fuseg.errors import LayoutError
@@ -94,3 +95,44 @@ def test_planes_that_lie_side_by_side_on_the_gpu_are_refused(mapped, on_gpu):
     del on.__cuda_array_interface__["strides"]
     with pytest.raises(LayoutError, match="hha must have the pixels of a row side by"):
         segmenter(rgb=frames["rgb"], hha=on)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {},
+        {"inputs": "float16"},
+        {"inputs": "int8", "scale": 1 / 40, "layouts": {"all": "CHW4"}},
+    ],
+)
+def test_a_sensor_of_three_planes_is_uploaded_once_and_packed_into_each(
+    make_bundle, color_input, plane_input, on_gpu, form, machine
+):
+    size = (13, 17)
+    depth = plane_input(
+        size=size,
+        tensor="all",
+        channel=3,
+        copies=3,
+        mean=(2.0, 1.0, 0.5),
+        std=(1.5, 1.0, 0.5),
+        missing=Missing("substitute"),
+    )
+    made = make_bundle(color_input(size=size, tensor="all"), depth)
+    segmenter = on_gpu(made, **form)
+    cpu = fuseg.load(made.path, backend="onnxruntime")
+    least = 1.0 if not form else 0.95
+    for seed in range(4):  # from the third on as a graph
+        rng = np.random.default_rng(seed)
+        frames = {
+            "rgb": rng.integers(0, 256, (*CAMERA, 3), np.uint8),
+            "depth": rng.integers(0, 9, CAMERA, np.uint16) * 500,
+        }
+        wanted = cpu(**frames).labels
+        assert np.mean(segmenter(**frames).labels == wanted) >= least
+        on = frames | {"depth": OnMachine(machine, frames["depth"])}
+        assert np.mean(segmenter(**on).labels == wanted) >= least
+    without = cpu(rgb=frames["rgb"], depth=None).labels
+    found = segmenter(rgb=frames["rgb"], depth=None).labels
+    assert np.mean(found == without) >= least
+    machine.check()

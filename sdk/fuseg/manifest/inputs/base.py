@@ -183,12 +183,23 @@ class BaseImageInput(BaseInput):
         for index, value in enumerate(self.std):
             require(value > 0, f"std[{index}] must be above 0, got {value}.")
         if self.statistics is not None:
-            self._require_planes("statistics.p1", self.statistics.p1)
+            count = len(self.statistics.p1)
+            require(
+                count == self.numbers,
+                f"statistics.p1 must be a list of {self.numbers} for kind "
+                f"{self.kind!r}, got a list of {count}.",
+            )
 
     @property
     @abstractmethod
     def planes(self) -> int:
         """How many of the tensor's the sensor fills."""
+
+    @property
+    def numbers(self) -> int:
+        """How many a pixel of its frames has."""
+        last = self.frame_shape[2:]
+        return int(last[0]) if last else 1
 
     @property
     @abstractmethod
@@ -199,8 +210,9 @@ class BaseImageInput(BaseInput):
         """Refuse what only this kind of sensor must not be."""
 
     def _require_planes(self, key: str, values: tuple[float, ...]) -> None:
+        copies = "" if self.planes == self.numbers else f" with planes {self.planes}"
         require(
             len(values) == self.planes,
-            f"{key} must be a list of {self.planes} for kind {self.kind!r}, got a "
-            f"list of {len(values)}.",
+            f"{key} must be a list of {self.planes} for kind {self.kind!r}{copies}, "
+            f"got a list of {len(values)}.",
         )

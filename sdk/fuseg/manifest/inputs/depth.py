@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ...errors import ArgumentError, ManifestError
-from ..schema import require
+from ..schema import require, within
 from ..units import parse_unit
 from .base import BaseImageInput
 
@@ -22,12 +22,14 @@ _LARGEST_RAW = {"uint8": 255, "uint16": 65535}
 
 @dataclass(frozen=True, kw_only=True)
 class DepthInput(BaseImageInput):
-    """A sensor of one value a pixel: its frames, ``(H, W)``, fill one channel.
+    """A sensor of one value a pixel: its frames, ``(H, W)``, fill one channel, or more.
 
     In this order: unit, invalid mask, resize, normalise, fill. The tensor's value is
-    ``(v * scale - mean[0]) / std[0]``, where ``v`` is the resized frame's value.
+    ``(v * scale - mean[c]) / std[c]``, where ``v`` is the resized frame's value.
 
     Attributes:
+        copies: How many channels it fills, each with the same frame; one if absent. 3
+            where a plane is repeated for an encoder that takes three.
         unit: One step of the raw values: ``m``, ``cm``, ``mm``, ``um``, ``K`` or ``C``,
             with a factor in front if needed (``0.1mm``), or ``1`` for raw counts.
         invalid: Raw values that are no reading. NaN, infinity, and what overflows
@@ -35,12 +37,15 @@ class DepthInput(BaseImageInput):
     """
 
     kind: Literal["depth", "thermal", "range"]
+    copies: int | None = field(
+        default=None, metadata={"key": "planes", **within(1, 64)}
+    )
     unit: str
     invalid: tuple[int | float, ...] = ()
 
     @property
     def planes(self) -> int:
-        return 1
+        return self.copies or 1
 
     @property
     def frame_shape(self) -> tuple[int | str, ...]:

@@ -15,7 +15,7 @@ from ...cuda.array_view import CudaArrayView, view_at
 if TYPE_CHECKING:
     from .adapter import InputAdapter
 
-__all__ = ["CudaInput", "CudaPlanes", "HostInput", "planes_form"]
+__all__ = ["CudaCopies", "CudaInput", "CudaPlanes", "HostInput", "planes_form"]
 
 
 class CudaInput:
@@ -78,6 +78,19 @@ class CudaPlanes(CudaInput):
     def substitute(self, stream: int) -> None:
         for plane in self._each:
             plane.substitute(stream)
+
+
+class CudaCopies(CudaPlanes):
+    """As `CudaPlanes`, where each plane is made from all of the frame."""
+
+    def staged(
+        self, frame: NDArray[Any] | CudaArrayView
+    ) -> NDArray[Any] | CudaArrayView:
+        return frame
+
+    def pack(self, frame: CudaArrayView, stream: int) -> None:
+        for plane in self._each:
+            plane.pack(frame, stream)
 
 
 class HostInput(CudaInput):

@@ -19,7 +19,7 @@ from ..calibration_checks import about_values
 from ..frame_advice import DepthAdvice
 from ..frame_format import formats
 from .adapter import Tensors
-from .cuda import CudaInput, planes_form
+from .cuda import CudaCopies, CudaInput, planes_form
 from .frames import FrameAdapter
 
 __all__ = ["DepthAdapter"]
@@ -33,16 +33,16 @@ class DepthAdapter(FrameAdapter):
     def __init__(self, spec: DepthInput) -> None:
         self.input = spec
         self._formats = formats(spec, None)  # that are taken, by element type
-        self._packers = self._make()
+        self._packs = self._make_all()
 
     def set_unit(self, unit: str | Mapping[str, str]) -> None:
         self._formats = formats(self.input, unit)
-        self._packers = self._make()
+        self._packs = self._make_all()
 
     def has_reading(self, array: NDArray[Any] | CudaArrayView) -> bool:
         if isinstance(array, CudaArrayView):
             return True
-        pack = self._packers.get(array.dtype)
+        pack = self._packs[0].get(array.dtype)
         if pack is None:
             self._refuse(array)
         try:
@@ -51,10 +51,12 @@ class DepthAdapter(FrameAdapter):
             self._refuse(array)
 
     def write(self, array: NDArray[Any], tensors: Tensors) -> None:
-        self._packers[array.dtype](array, self._planes(tensors)[0])
+        planes = self._planes(tensors)
+        for number, packs in enumerate(self._packs):
+            packs[array.dtype](array, planes[number])
 
     def blank_frames(self) -> list[NDArray[Any]]:
-        return [np.zeros(self._size, dtype) for dtype in self._packers]
+        return [np.zeros(self._size, dtype) for dtype in self._formats]
 
     def strange(
         self, frame: NDArray[Any], known: Statistics
@@ -62,14 +64,21 @@ class DepthAdapter(FrameAdapter):
         return about_values(frame, self.input, self._formats[frame.dtype], known)
 
     def on_gpu(self, tensor: GpuTensor, device: Device, pixel: int) -> CudaInput:  # noqa: ARG002
-        form, out = planes_form(tensor, self.input.channel, self.input.planes)
-        return CudaInput(self._make(**form), self._filler(**form), out, pixel)
+        planes = []
+        for number in range(self.input.planes):
+            form, out = planes_form(tensor, self.input.channel + number, 1)
+            packs, fill = self._make(number, **form), self._filler(**form)
+            planes.append(CudaInput(packs, fill, out, pixel))
+        return CudaCopies(planes) if len(planes) > 1 else planes[0]
 
-    def _make(self, **form: Any) -> dict[np.dtype[Any], PackDepth]:
-        """The kernels that bring a frame into its planes, by its element type.
+    def _make_all(self) -> list[dict[np.dtype[Any], PackDepth]]:
+        return [self._make(number) for number in range(self.input.planes)]
+
+    def _make(self, number: int, **form: Any) -> dict[np.dtype[Any], PackDepth]:
+        """The kernels that bring a frame into a plane, by its element type.
 
         Args:
-            form: The planes', if they are not float32.
+            form: The plane's, if it is not float32.
         """
         spec = self.input
         return {
@@ -77,8 +86,8 @@ class DepthAdapter(FrameAdapter):
                 dtype,
                 size=self._size,
                 scale=delivered.scale,
-                mean=spec.mean[0],
-                std=spec.std[0],
+                mean=spec.mean[number],
+                std=spec.std[number],
                 invalid=delivered.invalid,
                 valid_range=delivered.valid_range,
                 fill=spec.fill,
@@ -97,12 +106,12 @@ class DepthAdapter(FrameAdapter):
         )
 
     def _check_on_gpu(self, frame: CudaArrayView) -> None:
-        require_rows(self.input.name, frame, tuple(self._packers), ("H", "W"))
+        require_rows(self.input.name, frame, tuple(self._formats), ("H", "W"))
 
     def _unmasked(self, masked: Any) -> NDArray[Any]:
         if masked.dtype.kind == "f":
             return np.asarray(masked.filled(np.nan))
-        pack = self._packers.get(masked.dtype)
+        pack = self._packs[0].get(masked.dtype)
         if pack is None:
             self._refuse(masked.data)
         if not pack.invalid:
