@@ -78,6 +78,8 @@ def _recipe(bundle: Bundle, threads: int) -> Peer:
     from .ort_session import open_cpu_session
     from .passes.restore_tail import with_tail
 
+    if lacking := _transformed(bundle):
+        return Peer(RECIPE, unavailable=lacking)
     full = bundle.manifest.full
     if full is None:
         return Peer(RECIPE, unavailable="the bundle has no float32 network to run.")
@@ -126,12 +128,22 @@ def opencv_planes(cv2: Any, sensor: ImageInput, frame: NDArray[Any]) -> NDArray[
     return np.asarray(np.moveaxis(np.atleast_3d(values), -1, 0))
 
 
+def _transformed(bundle: Bundle) -> str | None:
+    """Why a peer, which resizes raw values, cannot read the frames of an input."""
+    for entry in image_inputs(bundle.manifest.sensors):
+        if entry.kind != "color" and entry.is_transformed:
+            return f"{entry.name} is clipped or transformed, which it does not do."
+    return None
+
+
 def _pytorch(
     bundle: Bundle, threads: int, target: str | None, checkpoint: Path | None
 ) -> Peer:
     """Torch alone, eager: interpolate, normalise, the whole network, argmax."""
     if target is None or checkpoint is None:
         return Peer(TORCH, unavailable="give --torch TARGET and --checkpoint FILE.")
+    if lacking := _transformed(bundle):
+        return Peer(TORCH, unavailable=lacking)
     import torch
     from torch.nn import functional as F
 

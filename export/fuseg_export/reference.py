@@ -34,7 +34,8 @@ def preprocess(
 ) -> dict[str, NDArray[np.float64]]:
     """Frames at the camera's size -> the network's tensors, ``(1, C, h, w)``.
 
-    ``(v * scale - mean) / std`` of the resized frame; ``fill`` where a depth-like frame
+    ``(v * scale - mean) / std`` of the resized frame, whose values were scaled, clipped
+    and transformed before, where the input says so; ``fill`` where a depth-like frame
     has no reading, and around a letterboxed picture. ``bilinear``: half-pixel centres,
     no antialiasing, edges clamped; of a depth-like frame the readings alone, their
     weights made to sum to 1 again; what leaves float32 is no reading.
@@ -200,7 +201,19 @@ def _plane(
 ) -> NDArray[np.float64]:
     filter = spec.resize.filter
     valid = ~np.isin(raw, spec.invalid) & np.isfinite(raw)
-    values = (np.where(valid, raw, 0) * spec.scale - mean) / std
+    values = np.where(valid, raw, 0) * spec.scale
+    if spec.clip is not None:
+        values = np.minimum(np.maximum(values, spec.clip[0]), spec.clip[1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if spec.transform == "log":
+            values = np.log(values)
+        elif spec.transform == "inverse":
+            values = 1 / values
+        elif spec.transform == "min-max" and valid.any():
+            least, most = values[valid].min(), values[valid].max()
+            values = (values - least) / (most - least if most > least else 1)
+    valid &= np.isfinite(values)
+    values = (np.where(valid, values, 0) - mean) / std
     valid &= np.abs(values) <= np.finfo(np.float32).max  # "no return" of some drivers
     share = _resize(valid.astype(np.float64), size, filter)
     total = _resize(np.where(valid, values, 0), size, filter)

@@ -95,6 +95,7 @@ def make_inputs(
 
 def describe(sensor: ImageInput) -> str:
     """One sentence on how an input's frames become its tensor."""
+    changed = ""
     if sensor.kind == "color":
         values, invalid = f"{sensor.dtype} {sensor.channels}", ""
     else:
@@ -103,12 +104,17 @@ def describe(sensor: ImageInput) -> str:
             values += f" in {sensor.unit}"
         none = ", ".join(map(str, sensor.invalid))
         invalid = f", invalid {none}" * bool(none)
+        if sensor.clip is not None:
+            changed += ", clipped to {:g} to {:g}".format(*sensor.clip)
+        if sensor.transform is not None:
+            changed += f", {sensor.transform}"
     mean, std = (
         ", ".join(f"{v:g}" for v in numbers) for numbers in (sensor.mean, sensor.std)
     )
     return (
-        f"{sensor.name}: {values}{invalid}, times {sensor.scale:.6g}, minus {mean}, "
-        f"over {std}; if missing: {sensor.missing.words}; change it with --spec"
+        f"{sensor.name}: {values}{invalid}, times {sensor.scale:.6g}{changed}, "
+        f"minus {mean}, over {std}; if missing: {sensor.missing.words}; change it with "
+        "--spec"
     )
 
 

@@ -166,6 +166,10 @@ def _frames(entry: SensorInput) -> str:
         words.append(f"{entry.planes} planes")
     if entry.invalid:
         words.append("no reading: " + " ".join(map(str, entry.invalid)))
+    if entry.clip is not None:
+        words.append("clipped to {:g} to {:g}".format(*entry.clip))
+    if entry.transform is not None:
+        words.append(entry.transform)
     return ", ".join(words)
 
 

@@ -22,7 +22,8 @@ __all__ = ["LEVELS", "SHARES", "Spoiler"]
 Level = Literal["low", "mid", "high"]
 
 SHARES = (0.25, 0.5, 0.75)
-# The share of salt and pepper, and the Gaussian's standard deviation in the tensor.
+# The share of salt and pepper, and the Gaussian's standard deviation in the tensor; of
+# sound and of transformed frames in standard deviations of the readings.
 LEVELS: Mapping[Level, tuple[float, float]] = {
     "low": (0.05, 0.1),
     "mid": (0.1, 0.2),
@@ -45,6 +46,7 @@ class Spoiler:
         self._sensor = sensor
         self._invalid: tuple[int | float, ...] = getattr(sensor, "invalid", ())
         self._lost, self._step = _raw(sensor, unit, channels)
+        self._relative = isinstance(sensor, AudioInput) or _has_no_step(sensor)
 
     def lose_pixels(
         self, frame: NDArray[Any], share: float, random: np.random.Generator
@@ -69,7 +71,7 @@ class Spoiler:
         if not readings.any():
             return noisy
         step = self._step
-        if isinstance(self._sensor, AudioInput):  # silence stays silent
+        if self._relative:  # silence stays silent
             step = np.float32(values[readings].std())
         axes = tuple(range(min(frame.ndim, 2)))
         high = np.where(readings, values, -np.inf).max(axes)
@@ -98,11 +100,20 @@ class Spoiler:
         return np.nan if dtype.kind == "f" else self._invalid[0]
 
 
+def _has_no_step(sensor: SensorInput) -> bool:
+    """Whether a step in the tensor is of no one size in the frames; 0 is lost then."""
+    if isinstance(sensor, (AudioInput, ColorInput)):
+        return False
+    return sensor.transform is not None
+
+
 def _raw(
     sensor: SensorInput, unit: str | None, channels: str | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The raw value of ``fill``, and that of a step of 1 in the tensor, by channel."""
     if isinstance(sensor, AudioInput):
+        return np.zeros(()), np.ones(())
+    if _has_no_step(sensor):
         return np.zeros(()), np.ones(())
     mean, std = np.array(sensor.mean), np.array(sensor.std)
     lost = (sensor.fill * std + mean) / sensor.scale

@@ -9,7 +9,7 @@ import pytest
 from doubles.arrays import OnMachine
 
 import fuseg
-from fuseg.errors import LayoutError
+from fuseg.errors import DTypeError, LayoutError
 from fuseg.manifest import Missing
 
 CAMERA = (40, 52)
@@ -135,4 +135,44 @@ def test_a_sensor_of_three_planes_is_uploaded_once_and_packed_into_each(
     without = cpu(rgb=frames["rgb"], depth=None).labels
     found = segmenter(rgb=frames["rgb"], depth=None).labels
     assert np.mean(found == without) >= least
+    machine.check()
+
+
+def test_transformed_frames_are_float32_when_they_are_uploaded(
+    make_bundle, color_input, plane_input, map_input, on_gpu, machine
+):
+    size = (13, 17)
+    inputs = (
+        color_input(size=size, tensor="all"),
+        plane_input(
+            size=size,
+            tensor="all",
+            channel=3,
+            copies=2,
+            mean=(0.5, 0.0),
+            std=(0.5, 1.0),
+            clip=(0.5, 4.0),
+            transform="log",
+        ),
+        map_input(size=size, tensor="all", channel=5, transform="min-max"),
+    )
+    made = make_bundle(*inputs)
+    segmenter, cpu = on_gpu(made), fuseg.load(made.path, backend="onnxruntime")
+    for seed in range(4):  # from the third on as a graph
+        rng = np.random.default_rng(seed)
+        frames = {
+            "rgb": rng.integers(0, 256, (*CAMERA, 3), np.uint8),
+            "depth": rng.integers(0, 9, CAMERA, np.uint16) * 500,
+            "hha": rng.integers(0, 200, (*CAMERA, 3), np.uint8),
+        }
+        wanted = cpu(**frames).labels
+        np.testing.assert_array_equal(segmenter(**frames).labels, wanted)
+    for name, array in (
+        ("depth", OnMachine(machine, frames["depth"])),
+        ("hha", Planar(frames["hha"])),
+    ):
+        with pytest.raises(
+            DTypeError, match=rf"^{name} must be in the memory of the CP"
+        ):
+            segmenter(**frames | {name: array})
     machine.check()

@@ -176,7 +176,6 @@ class BaseImageInput(BaseInput):
 
     def _check(self) -> None:
         super()._check()
-        self._check_kind()
         require(self.scale != 0, "scale must not be 0.")
         for key in ("mean", "std"):
             self._require_planes(key, getattr(self, key))
@@ -205,9 +204,6 @@ class BaseImageInput(BaseInput):
     @abstractmethod
     def frame_shape(self) -> tuple[int | str, ...]:
         """A letter is an axis that is as the camera has it."""
-
-    def _check_kind(self) -> None:
-        """Refuse what only this kind of sensor must not be."""
 
     def _require_planes(self, key: str, values: tuple[float, ...]) -> None:
         copies = "" if self.planes == self.numbers else f" with planes {self.planes}"

@@ -21,23 +21,30 @@ from ..frame_format import formats
 from .adapter import Tensors
 from .cuda import CudaCopies, CudaInput, planes_form
 from .frames import FrameAdapter
+from .transform import CudaTransformed, FrameTransform, refuse_on_gpu
 
 __all__ = ["DepthAdapter"]
 
+_FLOATS = np.dtype(np.float32)
+_NOTHING = np.empty((0, 0), np.float32)
+
 
 class DepthAdapter(FrameAdapter):
-    """See `InputAdapter`."""
+    """See `InputAdapter`.
+
+    Kernels pack frames as they come, or the float32 frames that they are transformed
+    to first.
+    """
 
     input: DepthInput
 
     def __init__(self, spec: DepthInput) -> None:
         self.input = spec
-        self._formats = formats(spec, None)  # that are taken, by element type
-        self._packs = self._make_all()
+        self._ready: tuple[NDArray[Any] | None, NDArray[np.float32]] = None, _NOTHING
+        self._say(None)
 
     def set_unit(self, unit: str | Mapping[str, str]) -> None:
-        self._formats = formats(self.input, unit)
-        self._packs = self._make_all()
+        self._say(unit)
 
     def has_reading(self, array: NDArray[Any] | CudaArrayView) -> bool:
         if isinstance(array, CudaArrayView):
@@ -46,14 +53,20 @@ class DepthAdapter(FrameAdapter):
         if pack is None:
             self._refuse(array)
         try:
-            return bool(pack.has_reading(array))
+            if not self._transforms:
+                return bool(pack.has_reading(array))
+            values = self._transforms[array.dtype](array)
+            self._ready = array, values
+            return bool(pack.has_reading(values))
         except FusegError:
             self._refuse(array)
 
     def write(self, array: NDArray[Any], tensors: Tensors) -> None:
-        planes = self._planes(tensors)
+        planes, dtype = self._planes(tensors), array.dtype
+        if self._transforms:
+            array = self._transform(array)
         for number, packs in enumerate(self._packs):
-            packs[array.dtype](array, planes[number])
+            packs[dtype](array, planes[number])
 
     def blank_frames(self) -> list[NDArray[Any]]:
         return [np.zeros(self._size, dtype) for dtype in self._formats]
@@ -64,15 +77,30 @@ class DepthAdapter(FrameAdapter):
         return about_values(frame, self.input, self._formats[frame.dtype], known)
 
     def on_gpu(self, tensor: GpuTensor, device: Device, pixel: int) -> CudaInput:  # noqa: ARG002
-        planes = []
+        planes: list[CudaInput] = []
         for number in range(self.input.planes):
             form, out = planes_form(tensor, self.input.channel + number, 1)
             packs, fill = self._make(number, **form), self._filler(**form)
             planes.append(CudaInput(packs, fill, out, pixel))
-        return CudaCopies(planes) if len(planes) > 1 else planes[0]
+        found = CudaCopies(planes) if len(planes) > 1 else planes[0]
+        return CudaTransformed(found, self._transform) if self._transforms else found
 
-    def _make_all(self) -> list[dict[np.dtype[Any], PackDepth]]:
-        return [self._make(number) for number in range(self.input.planes)]
+    def _say(self, unit: str | Mapping[str, str] | None) -> None:
+        """Take what is true of its unit; None for the manifest's own."""
+        spec = self.input
+        self._formats = formats(spec, unit)  # that are taken, by element type
+        self._transforms = {
+            dtype: FrameTransform(spec, delivered)
+            for dtype, delivered in self._formats.items()
+            if spec.is_transformed
+        }
+        self._packs = [self._make(number) for number in range(spec.planes)]
+        self._ready = None, _NOTHING
+
+    def _transform(self, frame: NDArray[Any]) -> NDArray[np.float32]:
+        """Of the frame that `has_reading` let pass it is there already, once."""
+        (known, values), self._ready = self._ready, (None, _NOTHING)
+        return values if known is frame else self._transforms[frame.dtype](frame)
 
     def _make(self, number: int, **form: Any) -> dict[np.dtype[Any], PackDepth]:
         """The kernels that bring a frame into a plane, by its element type.
@@ -81,19 +109,25 @@ class DepthAdapter(FrameAdapter):
             form: The plane's, if it is not float32.
         """
         spec = self.input
+        settings = {
+            "size": self._size,
+            "mean": spec.mean[number],
+            "std": spec.std[number],
+            "fill": spec.fill,
+            "filter": spec.resize.filter,
+            "fit": spec.resize.fit,
+            **form,
+        }
+        if self._transforms:
+            pack = PackDepth(_FLOATS, invalid=(), **settings)
+            return dict.fromkeys((*self._formats, _FLOATS), pack)
         return {
             dtype: PackDepth(
                 dtype,
-                size=self._size,
                 scale=delivered.scale,
-                mean=spec.mean[number],
-                std=spec.std[number],
                 invalid=delivered.invalid,
                 valid_range=delivered.valid_range,
-                fill=spec.fill,
-                filter=spec.resize.filter,
-                fit=spec.resize.fit,
-                **form,
+                **settings,
             )
             for dtype, delivered in self._formats.items()
         }
@@ -107,16 +141,18 @@ class DepthAdapter(FrameAdapter):
 
     def _check_on_gpu(self, frame: CudaArrayView) -> None:
         require_rows(self.input.name, frame, tuple(self._formats), ("H", "W"))
+        if self._transforms:
+            refuse_on_gpu(self.input.name)
 
     def _unmasked(self, masked: Any) -> NDArray[Any]:
         if masked.dtype.kind == "f":
             return np.asarray(masked.filled(np.nan))
-        pack = self._packs[0].get(masked.dtype)
-        if pack is None:
+        delivered = self._formats.get(masked.dtype)
+        if delivered is None:
             self._refuse(masked.data)
-        if not pack.invalid:
+        if not delivered.invalid:
             self._refuse_mask()
-        return np.asarray(masked.filled(masked.dtype.type(pack.invalid[0])))
+        return np.asarray(masked.filled(masked.dtype.type(delivered.invalid[0])))
 
     def _advice(self) -> DepthAdvice:
         units = {dtype: delivered.unit for dtype, delivered in self._formats.items()}

@@ -17,9 +17,11 @@ from ...ops.array_checks import require_rows
 from ...ops.pack_depth import PackDepth
 from ..calibration_checks import about_planes
 from ..frame_advice import PlaneAdvice, fits
+from ..frame_format import DepthFormat
 from .adapter import Tensors
 from .cuda import CudaInput, CudaPlanes, planes_form
 from .frames import FrameAdapter
+from .transform import CudaTransformed, FrameTransform, refuse_on_gpu
 
 __all__ = ["PlaneAdapter"]
 
@@ -28,13 +30,20 @@ class PlaneAdapter(FrameAdapter):
     """See `InputAdapter`.
 
     Where the numbers of a pixel lie side by side, one plane at a time is copied to a
-    buffer that stays; planes that lie apart are read where they are.
+    buffer that stays; planes that lie apart are read where they are. Those that are
+    transformed are float32 in the tensor's units then.
     """
 
     input: PlaneInput
 
     def __init__(self, spec: PlaneInput) -> None:
         self.input = spec
+        self._transforms: list[FrameTransform] = []
+        if spec.is_transformed:
+            delivered = DepthFormat(
+                np.dtype(spec.dtype), "1", spec.scale, tuple(spec.invalid)
+            )
+            self._transforms = [FrameTransform(spec, delivered) for _ in spec.mean]
         self._packs = [self._pack(number) for number in range(spec.planes)]
         self._plane = np.empty((0, 0), spec.dtype)
 
@@ -66,37 +75,51 @@ class PlaneAdapter(FrameAdapter):
         return about_planes(planes, self.input.invalid, known)
 
     def on_gpu(self, tensor: GpuTensor, device: Device, pixel: int) -> CudaInput:  # noqa: ARG002
-        planes = []
+        planes: list[CudaInput] = []
         for number in range(self.input.planes):
             form, out = planes_form(tensor, self.input.channel + number, 1)
-            packs = {np.dtype(self.input.dtype): self._pack(number, **form)}
+            pack = self._pack(number, **form)
+            packs = {np.dtype(self._packed_dtype): pack}
             mean = -self.input.fill
             fill = PackDepth(
                 np.uint8, size=self._size, scale=0.0, mean=mean, invalid=(), **form
             )
             planes.append(CudaInput(packs, fill, out, pixel))
-        return CudaPlanes(planes) if len(planes) > 1 else planes[0]
+        found = CudaPlanes(planes) if len(planes) > 1 else planes[0]
+        return CudaTransformed(found, self._transformed) if self._transforms else found
 
     def _pack(self, number: int, **form: Any) -> PackDepth:
         """The kernel for one plane."""
         spec = self.input
+        if self._transforms:
+            form = {**form, "scale": 1.0, "invalid": ()}
+        else:
+            form = {**form, "scale": spec.scale, "invalid": spec.invalid}
         return PackDepth(
-            spec.dtype,
+            self._packed_dtype,
             size=self._size,
-            scale=spec.scale,
             mean=spec.mean[number],
             std=spec.std[number],
-            invalid=spec.invalid,
             fill=spec.fill,
             filter=spec.resize.filter,
             fit=spec.resize.fit,
             **form,
         )
 
+    @property
+    def _packed_dtype(self) -> str:
+        return "float32" if self._transforms else self.input.dtype
+
+    def _transformed(self, frame: NDArray[Any]) -> NDArray[np.float32]:
+        planes = list(self._planes_of(frame))
+        return planes[0] if frame.ndim == 2 else np.stack(planes, -1)
+
     def _planes_of(self, frame: NDArray[Any]) -> Iterator[NDArray[Any]]:
         for number in range(self.input.planes):
             plane = frame if frame.ndim == 2 else frame[..., number]
-            if plane.strides[1] != plane.itemsize:
+            if self._transforms:
+                plane = self._transforms[number](plane)
+            elif plane.strides[1] != plane.itemsize:
                 if self._plane.shape != plane.shape:
                     self._plane = np.empty(plane.shape, plane.dtype)
                 np.copyto(self._plane, plane)
@@ -104,6 +127,8 @@ class PlaneAdapter(FrameAdapter):
             yield plane
 
     def _check_on_gpu(self, frame: CudaArrayView) -> None:
+        if self._transforms:
+            refuse_on_gpu(self.input.name)
         name, dtypes = self.input.name, (self.input.dtype,)
         if self.input.planes == 1:
             require_rows(name, frame, dtypes, ("H", "W"))
