@@ -223,3 +223,35 @@ def test_what_a_scene_gives_to_an_input_that_is_no_picture_is_not_replaced():
     made = with_examples(FrameSet({}), 0, [sound])
     np.testing.assert_array_equal(made.others["sound"], sound.example(0))
     assert not np.array_equal(made.others["sound"], heard)
+
+
+@pytest.mark.parametrize(
+    ("word", "dtype"),
+    [
+        ("heat=thermal:6x8", "uint8"),
+        ("depth=depth:6x8", "uint8"),
+        ("heat=thermal:6x8", "float32"),
+        ("heat=thermal:6x8:uint8", "uint16"),
+    ],
+)
+def test_the_input_that_is_told_takes_the_frames_as_they_are(tmp_path, word, dtype):
+    name = word.partition("=")[0]
+    frame = np.random.default_rng(0).integers(0, 256, (6, 8)).astype(dtype)
+    frame[0, 0] = 0
+    np.save(tmp_path / "x.npy", frame)
+    source = {name: str(tmp_path / "x.npy")}
+    with pytest.raises(ArgumentError) as caught:
+        read(make_inputs([word], [], {}), source)
+    (told,) = re.findall(r"say --input (\S+)\.$", str(caught.value))
+    inputs = make_inputs([told], [], {})
+    (given,) = read(inputs, source)
+    np.testing.assert_array_equal(given.arrays[name], frame)
+    largest = {"uint8": 255, "uint16": 65535, "float32": 1}[dtype]
+    made = preprocess(inputs, given.arrays)[name][0, 0]
+    np.testing.assert_allclose(made, frame / largest, rtol=1e-12)
+
+
+def test_frames_of_no_type_that_is_read_are_refused(tmp_path):
+    np.save(tmp_path / "x.npy", np.ones((6, 8), np.int32))
+    with pytest.raises(ArgumentError, match="give frames of uint8, uint16 or float32"):
+        read(make_inputs(["x=depth:6x8"], [], {}), {"x": str(tmp_path / "x.npy")})

@@ -402,6 +402,8 @@ def test_what_these_sentences_advise_works(word):
         (["a b=depth:8x8"], [], "name must be a Python name"),
         (["a=depth:8x8", "a=color:8x8"], [], "every input once, got a twice"),
         (["a=depth:8x8", "b=depth:8x8"], ["a"], "two or more of the inputs a, b"),
+        (["a=color:8x8:uint16"], [], "a: dtype must be 'uint8', got 'uint16'"),
+        (["a=depth:8x8:int8"], [], "dtype must be one of 'uint8', 'uint16', 'float32'"),
         (["a=depth:8x8", "b=depth:8x8"], ["a,c"], "joined by commas, got a,c"),
         (["a=depth:8x8", "b=depth:8x8"], ["a,b", "b,a"], "once, got [ab] twice"),
         (["a=depth:8x8", "b=depth:4x8"], ["a,b"], "one size, got 4x8, 8x8"),
@@ -415,6 +417,17 @@ def test_what_these_sentences_advise_works(word):
 def test_an_input_word_that_does_not_fit_is_refused(words, stacks, sentence):
     with pytest.raises(ArgumentError, match=sentence):
         make_inputs(words, stacks, {})
+
+
+def test_a_type_that_input_and_spec_say_is_one():
+    word, said = "a=range:8x8:uint16", {"dtype": "uint16", "scale": 0.01}
+    (made,) = make_inputs([word], [], {"a": said})
+    assert (made.dtype, made.unit, made.invalid) == ("uint16", "mm", (0, 65535))
+    assert made.scale == 0.01
+    with pytest.raises(
+        ArgumentError, match="dtype must be 'uint16', as --input says, got 'uint8'"
+    ):
+        make_inputs([word], [], {"a": {"dtype": "uint8"}})
 
 
 def test_input_words_are_refused_for_a_reference_model():

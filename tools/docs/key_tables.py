@@ -71,6 +71,19 @@ def defaults() -> str:
     return "\n".join(lines)
 
 
+def by_type() -> str:
+    """What a type after the size of an input changes."""
+    changed = ("unit", "invalid", "scale")
+    lines = head("`--input`", *(f"`{key}`" for key in changed))
+    for kind in ("depth", "range", "thermal"):
+        for dtype in ("uint8", "uint16", "float32"):
+            word = f"x={kind}:8x8:{dtype}"
+            (found,) = make_inputs([word], [], {})
+            values = (getattr(found, key) for key in changed)
+            lines.append(row(f"`{word}`", *(f"`{json.dumps(v)}`" for v in values)))
+    return "\n".join(lines)
+
+
 def objects(path: str, record: type) -> Iterator[tuple[str, type]]:
     """Every object below a record, depth first: its path and its class."""
     for key in keys(record):

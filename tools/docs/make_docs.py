@@ -43,6 +43,7 @@ def sections() -> dict[str, dict[str, str]]:
             "manifest": key_tables.manifest(),
             "spec": key_tables.spec(),
             "defaults": key_tables.defaults(),
+            "types": key_tables.by_type(),
         },
         "docs/models.md": {"zoo": zoo_tables.zoo(RESULTS, ROOT / "docs/models.md")},
         **{

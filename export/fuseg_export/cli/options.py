@@ -61,7 +61,8 @@ NetworkInputOption = Annotated[
         metavar="NAME=KIND:SIZE",
         help="An input of your own network, in the order of forward's arguments: "
         "name, kind (color, depth, thermal, range or plane) and the network's size, as "
-        "in rgb=color:480x640; a text of so many tokens, as in prompt=text:16; or "
+        "in rgb=color:480x640, or thermal=thermal:480x640:uint8 where its frames are "
+        "of another type; a text of so many tokens, as in prompt=text:16; or "
         "sound, as bands and frames or as samples: sound=audio:80x100, "
         "sound=audio:16000.",
         show_default=False,

@@ -167,13 +167,21 @@ def _way_out(sensor: ImageInput, array: NDArray[Any]) -> str:
         return "give frames of this type and shape, as .npy if need be."
     if array.ndim != 2 or array.dtype == sensor.dtype:
         return "give frames of one plane."
+    resize = sensor.resize
+    word = f"{sensor.name}={sensor.kind}:{resize.height}x{resize.width}:{array.dtype}"
     if array.dtype == np.uint8:
         return (
             "an 8-bit image has lost the sensor's values; give the one that the "
-            "sensor's driver stored."
+            "sensor's driver stored, or, if the network was trained on such images, "
+            f"say --input {word}."
         )
-    if array.dtype not in (np.float32, np.uint16) or sensor.unit == "1":
-        return "give other frames, or say with --spec what this sensor delivers."
+    if array.dtype not in (np.float32, np.uint16):
+        return "give frames of uint8, uint16 or float32."
+    if sensor.unit == "1":
+        return (
+            "give other frames, or, if the network was trained on such, say --input "
+            f"{word}."
+        )
     dimension = parse_unit(str(sensor.unit))[0]
     unit = _UNITS[dimension][0 if array.dtype == np.float32 else 1]
     said: dict[str, Any] = {"dtype": str(array.dtype), "unit": unit}

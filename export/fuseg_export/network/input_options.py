@@ -21,7 +21,9 @@ from .spec import merged_keys
 __all__ = ["FIXED", "FORM", "describe", "make_inputs", "require_known"]
 
 FORM = "NAME=KIND:HEIGHTxWIDTH, as in rgb=color:480x640"
-_WORD = re.compile(r"(?P<name>[^=]+)=(?P<kind>[^:]+):(?P<height>\d+)x(?P<width>\d+)")
+_WORD = re.compile(
+    r"(?P<name>[^=]+)=(?P<kind>[^:]+):(?P<height>\d+)x(?P<width>\d+)(:(?P<dtype>\w+))?"
+)
 # Given by --input and --stack, or measured on the frames.
 FIXED = ("name", "kind", "tensor", "channel", "statistics")
 
@@ -62,13 +64,33 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
+# Of frames of another type: one step, what is no reading, and the scale to metres or to
+# 0 to 1. Nothing is known of a plane's numbers.
+_LENGTHS: dict[str, dict[str, Any]] = {
+    "uint8": {"unit": "1", "invalid": [], "scale": 1 / 255},
+    "uint16": {"unit": "mm", "invalid": [0, 65535], "scale": 0.001},
+    "float32": {"unit": "m", "invalid": [0], "scale": 1.0},
+}
+_BY_DTYPE: dict[str, dict[str, dict[str, Any]]] = {
+    "depth": _LENGTHS,
+    "range": _LENGTHS,
+    "thermal": {
+        "uint8": {"scale": 1 / 255},
+        "uint16": {"scale": 1 / 65535},
+        "float32": {"scale": 1.0},
+    },
+}
+
+
 def make_inputs(
     words: Sequence[str], stacks: Sequence[str], spec: Mapping[str, Any]
 ) -> tuple[ImageInput, ...]:
     """Make the manifest's pictures from options like ``rgb=color:480x640``.
 
     Args:
-        words: One per sensor, in the order of the forward's positional arguments.
+        words: One per sensor, in the order of the forward's positional arguments; with
+            the frames' element type where it is not the usual one, as in
+            ``thermal=thermal:480x640:uint8``.
         stacks: Names joined by commas, as in ``rgb,thermal``: these sensors fill one
             tensor, in this order. It takes the place of the first of them.
         spec: By input name, what differs from the kind's defaults.
@@ -82,15 +104,16 @@ def make_inputs(
             f"--input must be given for every input of a network that is not one of "
             f"fuseg's own: {FORM}."
         )
-    drafts = {}
+    drafts: dict[str, dict[str, Any]] = {}
+    dtypes: dict[str, str | None] = {}  # that options say
     for word in words:
-        name, draft = _parse(word)
+        name, dtype, draft = _parse(word)
         if name in drafts:
             raise ArgumentError(
                 f"--input must name every input once, got {name} twice."
             )
-        drafts[name] = draft
-    return _finish(_merge(drafts, spec), _parse_stacks(stacks, list(drafts)))
+        drafts[name], dtypes[name] = draft, dtype
+    return _finish(_merge(drafts, spec, dtypes), _parse_stacks(stacks, list(drafts)))
 
 
 def describe(sensor: ImageInput) -> str:
@@ -118,7 +141,7 @@ def describe(sensor: ImageInput) -> str:
     )
 
 
-def _parse(word: str) -> tuple[str, dict[str, Any]]:
+def _parse(word: str) -> tuple[str, str | None, dict[str, Any]]:
     match = _WORD.fullmatch(word)
     if match is None:
         raise ArgumentError(f"--input must be {FORM}, got {word}.")
@@ -132,7 +155,10 @@ def _parse(word: str) -> tuple[str, dict[str, Any]]:
     draft |= {"name": match["name"], "kind": kind, "fill": 0.0}
     draft["missing"] = {"policy": "refuse"}
     draft["resize"] |= {"height": int(match["height"]), "width": int(match["width"])}
-    return match["name"], draft
+    dtype = match["dtype"]
+    if dtype is not None:
+        draft |= {"dtype": dtype, **_BY_DTYPE.get(kind, {}).get(dtype, {})}
+    return match["name"], dtype, draft
 
 
 def _parse_stacks(stacks: Sequence[str], names: Sequence[str]) -> list[list[str]]:
@@ -152,12 +178,20 @@ def _parse_stacks(stacks: Sequence[str], names: Sequence[str]) -> list[list[str]
 
 
 def _merge(
-    drafts: Mapping[str, dict[str, Any]], spec: Mapping[str, Any]
+    drafts: Mapping[str, dict[str, Any]],
+    spec: Mapping[str, Any],
+    dtypes: Mapping[str, str | None],
 ) -> dict[str, dict[str, Any]]:
     require_known(spec, list(drafts))
     for name, changes in spec.items():
         if not isinstance(changes, dict):
             raise ArgumentError(f"--spec: inputs.{name} must be an object.")
+        own = dtypes[name]
+        if own and changes.get("dtype", own) != own:
+            raise ArgumentError(
+                f"--spec: inputs.{name}.dtype must be {own!r}, as --input says, got "
+                f"{changes['dtype']!r}."
+            )
         fixed = [key for key in FIXED if key in changes]
         if fixed:
             raise ArgumentError(
