@@ -20,8 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 import typer.main
+from onnx_nets import two_sensors
 from safetensors.torch import save_file
 from torch import nn
 
@@ -208,6 +210,7 @@ def folder(demo_folder, tmp_path, monkeypatch):
     (tmp_path / "my_package" / "my_video.py").write_text(MEMORY)
     (tmp_path / "my_package" / "my_sounds.py").write_text(SOUNDS)
     (tmp_path / "my_package" / "my_late.py").write_text(LATE)
+    onnx.save(two_sensors(), tmp_path / "model.onnx")
     scope: dict[str, Any] = {}
     exec(LATE, scope)  # noqa: S102 - our own words, above
     save_file(scope["Late"]().state_dict(), tmp_path / "late.safetensors")

@@ -15,6 +15,9 @@ from fuseg.errors import ArgumentError, BundleError, ExportError
 
 from .dimensions import with_named_values
 from .network.example import Tried
+from .onnx_file.graph import from_file
+from .onnx_file.labels import name_scores
+from .onnx_file.network import OnnxNetwork
 from .ort_session import open_cpu_session
 from .outputs import ExportedOutput, main_first
 from .outputs.base import places_of
@@ -42,7 +45,7 @@ class NetworkGraphs:
         stand_ins: Outputs as stand-ins make them, which come between both.
         sizes: The typical ones of its dimensions, by name.
         opset: Of all of them.
-        exporter: "torchscript" or "dynamo".
+        exporter: "torchscript" or "dynamo"; "file" if the network is an ONNX file.
         simplifier: Its name and version; "no" if the graph was not simplified.
         warnings: What the user should know of them, a sentence each.
         pieces: The graphs that it is cut into; one is the network as it is.
@@ -101,7 +104,8 @@ def export_graphs(
     try:
         return _finished(tried, exported, progress, fold=fold)
     except ExportError as err:
-        if exporter or exported.exporter == "dynamo" or tried.others:
+        name_scores(tried, err)
+        if exporter or exported.exporter != "torchscript" or tried.others:
             raise
         failed = err
     progress("exporting to ONNX again")
@@ -121,6 +125,10 @@ def _exported(
         return to_onnx(apart, apart.example, opset, apart.results, **how)
     names = [name for output in _outputs(tried) for name in output.exported_as]
     sizes: Any = {"given": tried.given, "returned": tried.returned}
+    network = tried.network.network
+    if isinstance(network, OnnxNetwork):
+        chosen = [str(key) for (key,) in tried.network.paths]
+        return from_file(network, tried.example, chosen, opset, names, **sizes)
     return to_onnx(tried.network, tried.example, opset, names, **sizes, **how)
 
 

@@ -1,4 +1,4 @@
-"""A trained checkpoint becomes a verified bundle: the whole road, in reading order."""
+"""A trained network becomes a verified bundle: the whole road, in reading order."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from .frames.frame_set import FrameSet
 from .frames.packing import PackedFrame
 from .frames.selection import ExportFrames, FrameOptions, collect_frames
 from .graphs import NetworkGraphs, export_graphs
-from .network.checkpoint import load_checkpoint
 from .network.example import Tried, try_network
 from .network.target import NetworkOptions, resolve
+from .network.weights import load_weights
 from .outputs import main_first, truth_size
 from .outputs.base import StageResult
 from .outputs.segmentation import Segmentation
@@ -83,7 +83,7 @@ class ExportReport:
         stages: In the order they were made.
         tail: What was cut off the first segmentation; None if there is none.
         opset: Of the ONNX in the bundle.
-        exporter: "torchscript" or "dynamo".
+        exporter: "torchscript" or "dynamo"; "file" for an ONNX file.
         notes: What was adapted or chosen without being asked, a sentence each.
         warnings: What the user should know before relying on it, a sentence each.
         variants: fp32, what was made of it in other precisions, what was refused.
@@ -115,11 +115,11 @@ def export_bundle(
     robustness: int | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> ExportReport:
-    """Make a bundle from a trained checkpoint and prove that it labels alike.
+    """Make a bundle from a trained network and prove that it labels alike.
 
     Each form of the network is compared with the one before on frame sets, the
-    finished bundle, run by fuseg, with the torch network. Nothing is written unless
-    all agree. The same checkpoint, tools and CPU give the same bytes.
+    finished bundle, run by fuseg, with the torch network or the ONNX file. Nothing is
+    written unless all agree. The same checkpoint, tools and CPU give the same bytes.
 
     Args:
         options: The network and its weights.
@@ -137,7 +137,8 @@ def export_bundle(
             ``out`` before is still there.
     """
     require_writable(out)
-    require_distinct({"--out": out}, {"--checkpoint": options.checkpoint})
+    read = {"--checkpoint": options.checkpoint, "the target": Path(options.target)}
+    require_distinct({"--out": out}, read)
     to_check = is_to_check(check_tensorrt)  # before anything takes long
     with _one_thread():
         progress("loading the network and its weights")
@@ -155,12 +156,7 @@ def export_bundle(
             weights_key=options.weights_key,
             ignore_weights=options.ignore_weights,
         )
-        loaded = load_checkpoint(
-            target.network,
-            options.checkpoint,
-            key=target.weights_key,
-            ignored=target.ignore_weights,
-        )
+        loaded = load_weights(target, options)
 
         progress("taking frames to verify on")
         chosen = collect_frames(target, frames, precision.calibration)
@@ -296,7 +292,7 @@ def _compare(
     outputs, names = graphs.compared, list(tried.example)
     own = [*graphs.outputs, *graphs.states]
     programs = {
-        "torch": together(
+        "file" if graphs.exporter == "file" else "torch": together(
             torch_program(tried.network, names, own),
             *(torch_program(s.network, names, [s.output]) for s in graphs.stand_ins),
         )

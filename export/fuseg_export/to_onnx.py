@@ -23,7 +23,7 @@ from .passes.rewrite import free
 from .passes.tidy import all_nodes, tidy
 from .stdout import stdout_to
 
-__all__ = ["EXPORTERS", "OPSETS", "Exported", "to_onnx"]
+__all__ = ["EXPORTERS", "OPSETS", "Exported", "finish", "to_onnx"]
 
 OPSETS = range(13, 21)  # 13: Softmax is by axis; 20: the last one TorchScript writes
 EXPORTERS = ("torchscript", "dynamo")
@@ -45,8 +45,8 @@ class Exported:
 
     Attributes:
         model: Inputs and outputs as given.
-        exporter: "torchscript" or "dynamo".
-        opset: Of the graph; newer than asked for if TorchScript failed.
+        exporter: "torchscript" or "dynamo"; "file" if it was a file's.
+        opset: Of the graph; newer than asked for if TorchScript failed, or a file's.
         warnings: What the user should know, a sentence each.
     """
 
@@ -117,9 +117,7 @@ def to_onnx(
         said = (_why_dynamo(failed, model),)
     if axes:
         with_names(model, shapes)
-    tidy(model)
-    _refuse_impure(model)
-    _refuse_other_inputs(model, list(example))
+    finish(model, list(example))
     got = model.opset_import[0].version
     if used == "torchscript" and got != opset:
         raise ExportError(
@@ -127,6 +125,18 @@ def to_onnx(
             "fuseg's constraints.txt names."
         )
     return Exported(model, used, got, said)
+
+
+def finish(model: onnx.ModelProto, inputs: Sequence[str]) -> None:
+    """Make a graph clean, and refuse one that cannot be verified.
+
+    Raises:
+        ExportError: It is not valid, draws random numbers, trains its normalisation,
+            ignores one of these inputs or needs operators beyond ONNX's own.
+    """
+    tidy(model)
+    _refuse_impure(model)
+    _refuse_other_inputs(model, inputs)
 
 
 def _require_dynamo(

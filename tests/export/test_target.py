@@ -326,11 +326,11 @@ def test_what_is_assumed_of_a_foreign_input_is_said():
         (
             "rgbdd",
             ArgumentError,
-            r"module:factory, got rgbdd: did you mean rgbd\?$",
+            r"an ONNX file, got rgbdd: did you mean rgbd\?$",
         ),
         ("add-midle", ArgumentError, r"got add-midle: did you mean add-middle\?$"),
         ("telephone", ArgumentError, r"a reference model, which .*, got telephone\.$"),
-        ("a-b:c", ArgumentError, "package.module:factory, got a-b:c"),
+        ("a-b:c", ArgumentError, "package.module:factory, or an ONNX file, got a-b:c"),
         ("nowhere.at:all", ArgumentError, "nowhere.at, which is neither installed"),
         ("factories:nothing", ArgumentError, "has no such nothing"),
         ("factories:constant", ArgumentError, "has no such constant"),
@@ -341,11 +341,6 @@ def test_what_is_assumed_of_a_foreign_input_is_said():
             r"--arg NAME=VALUE: missing a required argument: 'argument'",
         ),
         ("factories:raises", ExportError, "failed: RuntimeError: no data set here.$"),
-        (
-            "net.onnx",
-            ArgumentError,
-            "got net.onnx: ONNX files are not taken; name the f",
-        ),
         ("w.pth", ArgumentError, "w.pth: a file of weights goes to --checkpoint; the"),
         (
             "./factories.py:network",

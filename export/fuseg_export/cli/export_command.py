@@ -71,8 +71,8 @@ __all__ = ["export"]
 
 def export(
     target: TargetArgument,
-    checkpoint: CheckpointOption,
     out: OutOption,
+    checkpoint: CheckpointOption = None,
     weights_key: WeightsKeyOption = None,
     ignore_weights: IgnoreWeightsOption = None,
     input: NetworkInputOption = None,
@@ -104,7 +104,7 @@ def export(
     report: ReportOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Make a bundle from a trained checkpoint, verified stage by stage.
+    """Make a bundle from a trained network, verified stage by stage.
 
     Nothing is written unless each stage gives the labels of the one before.
     """

@@ -15,15 +15,17 @@ TargetArgument = Annotated[
     str,
     typer.Argument(
         metavar="TARGET",
-        help="A reference model (see fuseg models), or package.module:factory.",
+        help="A reference model (see fuseg models), package.module:factory, or an ONNX "
+        "file.",
         show_default=False,
     ),
 ]
 CheckpointOption = Annotated[
-    Path,
+    Path | None,
     typer.Option(
         metavar="FILE",
-        help="The trained weights: safetensors, or a state dict of torch.save.",
+        help="The trained weights: safetensors, or a state dict of torch.save. Needed "
+        "unless the target is an ONNX file.",
         show_default=False,
     ),
 ]

@@ -129,8 +129,8 @@ def _split(word: str) -> tuple[str, str, str]:
         near = [] if colon or hint else get_close_matches(word, REFERENCE, 1)
         end = f": did you mean {near[0]}?" if near else f"{hint}."
         raise ArgumentError(
-            "the target must be a reference model, which fuseg models lists, or "
-            f"package.module:factory, got {word}{end}"
+            "the target must be a reference model, which fuseg models lists, "
+            f"package.module:factory, or an ONNX file, got {word}{end}"
         )
     return module, colon, factory
 
@@ -138,11 +138,6 @@ def _split(word: str) -> tuple[str, str, str]:
 def _hint(path: Path, factory: str) -> str:
     """What to write instead of a file's name; nothing if it is none."""
     suffix = path.suffix.lower()
-    if suffix == ".onnx":
-        return (
-            ": ONNX files are not taken; name the function that makes the PyTorch "
-            "network, and its weights with --checkpoint"
-        )
     if suffix in _WEIGHTS:
         return (
             ": a file of weights goes to --checkpoint; the target is the function that "

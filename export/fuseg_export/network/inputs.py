@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from fuseg.errors import ArgumentError
-from fuseg.manifest import ImageInput
+from fuseg.manifest import ImageInput, input_shapes
 
 from ..inputs import FORMS, KINDS, ExportedInput
 from .input_options import FIXED, FORM, make_inputs, require_known
 
-__all__ = ["Inputs", "read_inputs"]
+__all__ = ["Inputs", "read_inputs", "shapes_of"]
 
 _WORD = re.compile(r"(?P<name>[^=]+)=(?P<kind>[^:]+):(?P<size>.+)")
 
@@ -49,6 +49,19 @@ class Inputs:
     def texts(self) -> tuple[str, ...]:
         """The names of those that are texts."""
         return tuple(o.record.name for o in self.others if o.record.kind == "text")
+
+
+def shapes_of(
+    pictures: Sequence[ImageInput],
+    others: Sequence[ExportedInput],
+    tensors: Sequence[str],
+) -> dict[str, tuple[int | str, ...]]:
+    """Of these tensors, in their order, which these inputs fill; of all without any."""
+    found: dict[str, tuple[int | str, ...]] = {
+        **input_shapes(pictures),
+        **{other.record.tensor: other.shape for other in others},
+    }
+    return {name: found[name] for name in tensors or found}
 
 
 def read_inputs(

@@ -1,4 +1,4 @@
-"""What to export: one of fuseg's networks by name, or anybody's by its factory."""
+"""What to export: one of fuseg's networks by name, anybody's by its factory, a file."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import Any
 from torch import nn
 
 from fuseg.errors import ArgumentError
-from fuseg.manifest import Dimension, ImageInput, Input, TextInput, input_shapes
+from fuseg.manifest import Dimension, ImageInput, Input, TextInput
 
 from ..frames.rendered import Scenes, rooms
 from ..inputs import ExportedInput
 from ..models import REFERENCE
+from ..onnx_file.read import is_onnx_file, read_onnx
+from ..onnx_file.target import make_network, require_absent, with_shapes
 from ..outputs import OutputRequest
-from ..parts.records import Part
+from ..parts.records import Part, Parts
 from ..parts.rules import (
     make_pieces,
     require_one_size,
@@ -27,7 +29,7 @@ from ..passes.split import Piece
 from .call import Call, make_call, parse_values
 from .factory import build, name_of
 from .input_options import describe
-from .inputs import read_inputs
+from .inputs import read_inputs, shapes_of
 from .output_options import make_requests
 from .spec import Spec, merged, parse_classes, read_spec
 from .state_options import StateRequest, make_states
@@ -48,7 +50,7 @@ class NetworkOptions:
 
     Attributes:
         target, inputs, stacks, classes, spec: See `resolve`.
-        checkpoint: Its weights, see `checkpoint.load_checkpoint`.
+        checkpoint: Its weights, see `weights.load_weights`.
         outputs: See `output_options.make_requests`.
         states: See `state_options.make_states`.
         opset, exporter: See `to_onnx.to_onnx`.
@@ -59,7 +61,7 @@ class NetworkOptions:
     """
 
     target: str
-    checkpoint: Path
+    checkpoint: Path | None = None
     inputs: Sequence[str] = ()
     stacks: Sequence[str] = ()
     classes: str | None = None
@@ -81,7 +83,7 @@ class Target:
     """A network, and what its manifest says of frames and labels.
 
     Attributes:
-        word: What the user wrote.
+        word: What the user wrote; of a file its name, without the folder.
         name: The bundle's name.
         network: With the factory's weights. Its forward takes one tensor for each
             entry of ``shapes``, then for each state, as ``call`` says.
@@ -131,11 +133,7 @@ class Target:
     @property
     def shapes(self) -> dict[str, tuple[int | str, ...]]:
         """Of the inputs' tensors, in the order of forward's arguments."""
-        found = {
-            **input_shapes(self.inputs),
-            **{other.record.tensor: other.shape for other in self.others},
-        }
-        return {name: found[name] for name in self.order or found}
+        return shapes_of(self.inputs, self.others, self.order)
 
     @property
     def sensors(self) -> tuple[str, ...]:
@@ -173,7 +171,7 @@ def resolve(
     Args:
         word: A reference model's name, or ``package.module:factory``; modules in the
             working directory are found as installed ones are. ``factory`` must give a
-            ``torch.nn.Module``, or `Parts`.
+            ``torch.nn.Module``, or `Parts`. Or an ONNX file's path, see ``read_onnx``.
         inputs, stacks: See ``read_inputs``; reference models bring their own.
         outputs: See ``make_requests``.
         states: See ``make_states``.
@@ -203,10 +201,31 @@ def resolve(
             )
         inputs, said = model.words, _changed(model.said, said, outputs)
         named = named or said.classes
-    name = word if model else name_of(word)
+    file = read_onnx(Path(word)) if is_onnx_file(word) else None
+    name = file.path.stem if file else word if model else name_of(word)
     given = read_inputs(inputs, stacks, said.inputs)
     called_with = parse_values("--arg", arguments, said.arguments)
-    built, taken_off = build(word, called_with)
+    kept = make_states(states, said.states, given.tensors, given.clocks)
+    how = make_call(
+        call or said.call,
+        parse_values("--constant", constants, said.constants),
+        [*given.tensors, *(state.state.tensor for state in kept)],
+    )
+    requests = make_requests(
+        outputs,
+        said.outputs,
+        classes=named,
+        ignore=255 if said.ignore is None else said.ignore,
+        texts=given.texts,
+    )
+    if file is None:
+        built, taken_off = build(word, called_with)
+    else:
+        require_absent(file, {"--arg": called_with, "--call": call or said.call})
+        kept, taken_off = with_shapes(kept, file), file.notes
+        shapes = shapes_of(given.pictures, given.others, given.tensors)
+        network = make_network(file, shapes, kept, requests, how.constants)
+        built = Parts(network, {})
     parts = built.parts
     if parts and (states or said.states):
         raise ArgumentError(
@@ -219,12 +238,6 @@ def resolve(
             "forward takes its tensors one by one: put the rest into its parts."
         )
     pieces = make_pieces(parts, given.tensors, given.clocks)
-    kept = make_states(states, said.states, given.tensors, given.clocks)
-    how = make_call(
-        call or said.call,
-        parse_values("--constant", constants, said.constants),
-        [*given.tensors, *(state.state.tensor for state in kept)],
-    )
     if parts:
         require_weights(parts, built.whole)
         require_one_size(given.others)
@@ -233,17 +246,11 @@ def resolve(
         notes += map(describe, given.pictures)
         notes += [note for other in given.others for note in other.notes]
     return Target(
-        word=word,
+        word=file.path.name if file else word,
         name=name,
         network=built.whole,
         inputs=given.pictures,
-        outputs=make_requests(
-            outputs,
-            said.outputs,
-            classes=named,
-            ignore=255 if said.ignore is None else said.ignore,
-            texts=given.texts,
-        ),
+        outputs=requests,
         is_reference=model is not None,
         adapted=taken_off,
         split=said.split or (),

@@ -1,0 +1,1 @@
+"""An ONNX file as the network to export, instead of torch's."""
