@@ -117,6 +117,24 @@ def test_a_truth_map_says_what_ids_mean(folder):
     assert mapped["variants"][0]["score"]["ignored_share"] == pytest.approx(ignored)
 
 
+def test_pixels_that_nobody_called_no_reading_are_counted(folder):
+    for i in range(2):  # those that are compared
+        depth = np.full((48, 64), 1500, np.uint16)
+        depth[:12], depth[-1, 0] = 0, 65535
+        Image.fromarray(depth).save(folder / "depth" / f"{i}.png")
+    report, _ = made(*FRAMES)
+    (note,) = (note for note in report["notes"] if "no reading" in note)
+    assert note.startswith("depth: pixels that are 0 (25.0%) or 65535 (less than 0.1%)")
+    told = note[note.index("write {") + 6 : note.index(" in a file, --spec FILE")]
+    (folder / "told.json").write_text(told)
+    report, manifest = made(*FRAMES, "--spec", "told.json")
+    assert manifest.inputs[1].invalid == ()
+    assert "no reading" not in str(report["notes"])
+    own = {"inputs": {"depth": {"invalid": [0]}}}
+    (folder / "told.json").write_text(json.dumps(own))
+    assert "no reading" not in str(made(*FRAMES, "--spec", "told.json")[0]["notes"])
+
+
 def test_a_mask_of_0_and_255_is_warned_about(folder):
     for i in range(3):
         mask = np.zeros((48, 64), np.uint8)

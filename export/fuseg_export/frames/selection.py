@@ -27,6 +27,7 @@ from .frame_set import (
     with_examples,
 )
 from .packing import PackedFrame, Packer, Tensors, pack_frames
+from .statistics import about_no_reading
 
 __all__ = [
     "DataSplit",
@@ -180,7 +181,8 @@ def _collect_pictures(
         )
         compared, count = first(frames, wanted), len(frames)
         _require_proportions(target.inputs, compared[0])
-        notes, warnings = [], list(frames.unmatched)
+        notes = about_no_reading(target.inputs, target.assumed_invalid, compared)
+        warnings = list(frames.unmatched)
         if target.states:
             notes.append(
                 f"{FRAMES} in the order of their names are one sequence of {count}"

@@ -103,6 +103,7 @@ class Target:
         arguments: That the factory was called with.
         call: How forward takes its tensors.
         weights_key, ignore_weights: See `checkpoint.load_checkpoint`.
+        assumed_invalid: The names of ``inputs`` whose ``invalid`` nobody said.
     """
 
     word: str
@@ -124,6 +125,7 @@ class Target:
     call: Call = field(default_factory=Call)
     weights_key: str | None = None
     ignore_weights: tuple[str, ...] = ()
+    assumed_invalid: tuple[str, ...] = ()
 
     @property
     def records(self) -> tuple[Input, ...]:
@@ -265,6 +267,11 @@ def resolve(
         call=how,
         weights_key=weights_key or said.weights_key,
         ignore_weights=(*ignore_weights, *said.ignore_weights),
+        assumed_invalid=tuple(
+            entry.name
+            for entry in (given.pictures if model is None else ())
+            if "invalid" not in said.inputs.get(entry.name, {})
+        ),
     )
 
 
