@@ -30,7 +30,7 @@ from fuseg_export import Part, Parts, graphs
 from fuseg_export.frames import selection
 from fuseg_export.network.target import NetworkOptions, resolve
 from fuseg_export.pipeline import export_bundle
-from fuseg_export.precision import make_variants
+from fuseg_export.precision import latency
 from fuseg_export.precision.options import Budget, Precision
 from fuseg_export.reference import preprocess
 
@@ -159,7 +159,7 @@ def test_every_graph_is_in_every_variant_and_the_sibling_is_judged_by_itself(
         timed.extend(v.name for model in networks for v in model.graph.output)
         return [{"onnxruntime": 1.0} for _ in networks]
 
-    monkeypatch.setattr(make_variants, "median_ms", median_ms)
+    monkeypatch.setattr(latency, "median_ms", median_ms)
     options = NetworkOptions("late_fusion:late", Path("late.pth"), INPUTS)
     report = export_bundle(
         options, Path("late.fuseg"), precision=WANTED, check_tensorrt=False

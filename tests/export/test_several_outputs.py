@@ -346,7 +346,7 @@ def test_boxes_agree_by_their_overlap():
 def test_each_output_has_a_budget_of_its_own():
     tasks = {"scene": scene_of(), "features": passed()}
     own = {"scene": np.float32([[1, 2, 3]]), "features": np.ones((1, 100), np.float32)}
-    rough = own | {"features": own["features"] * np.float32(1.03)}
+    rough = own | {"features": own["features"] * np.float32(1.04)}
     wrong = own | {"features": own["features"] * np.float32(1.06)}
     other = own | {"scene": own["scene"][:, ::-1]}
     variants = {
@@ -356,6 +356,6 @@ def test_each_output_has_a_budget_of_its_own():
     found = evaluate([PackedFrame({})] * 2, lambda _: own, variants, tasks)
     compared = {v: {n: e.comparisons[v] for n, e in found.items()} for v in variants}
     assert over(compared["rough"], Budget()) is None
-    assert "features: " in over(compared["rough"], Budget().halved())
+    assert "features: " in over(compared["rough"], Budget().with_reserve())
     assert over(compared["wrong"], Budget()).startswith("features: 0.9400 of the norm")
     assert over(compared["other"], Budget()).startswith("scene: 0.0000 of the classes")

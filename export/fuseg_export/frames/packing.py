@@ -16,7 +16,9 @@ from fuseg.runtime.inputs import adapter_of
 from ..reference import at_size
 from .frame_set import Dataset
 
-__all__ = ["PackedFrame", "Packer", "Tensors", "pack_frames"]
+__all__ = ["PackedFrame", "PackedFrames", "Packer", "Tensors", "pack_frames"]
+
+_HELD_BYTES = 256 * 2**20
 
 Tensors = Mapping[str, NDArray[Any]]
 
@@ -78,11 +80,43 @@ class Packer:
         return packed
 
 
+class PackedFrames:
+    """The frame sets of a dataset packed, to be gone through again and again.
+
+    The first of them stay in memory, as many as fit into 256 MiB; the others are read
+    or rendered each time.
+
+    Args:
+        inputs, size, dataset, option: See `pack_frames`.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[ImageInput],
+        size: tuple[int, int] | None,
+        dataset: Dataset,
+        option: str,
+    ) -> None:
+        self._given = inputs, size, dataset, option
+        self._held: list[PackedFrame] = []
+        self._room = _HELD_BYTES
+
+    def __iter__(self) -> Iterator[PackedFrame]:
+        yield from self._held
+        for frame in pack_frames(*self._given, start=len(self._held)):
+            self._room -= sum(tensor.nbytes for tensor in frame.tensors.values())
+            if self._room >= 0:
+                self._held.append(frame)
+            yield frame
+
+
 def pack_frames(
     inputs: Sequence[ImageInput],
     size: tuple[int, int] | None,
     dataset: Dataset,
     option: str,
+    *,
+    start: int = 0,
 ) -> Iterator[PackedFrame]:
     """Pack a dataset, one frame set in memory at a time.
 
@@ -91,12 +125,13 @@ def pack_frames(
         size: That the truth is sampled at: the network's own output size; None if it
             labels nothing.
         option: What the user calls these frames, for error messages.
+        start: The number of the first frame set.
 
     Raises:
         ArgumentError: See `Packer`.
     """
     pack = Packer(inputs, option)
-    for number in range(len(dataset)):
+    for number in range(start, len(dataset)):
         frame = dataset[number]
         truth = frame.truth
         if truth is not None:

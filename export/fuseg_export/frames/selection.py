@@ -26,7 +26,7 @@ from .frame_set import (
     first,
     with_examples,
 )
-from .packing import PackedFrame, Packer, Tensors, pack_frames
+from .packing import PackedFrame, PackedFrames, Packer, Tensors, pack_frames
 from .statistics import about_no_reading
 
 __all__ = [
@@ -39,7 +39,7 @@ __all__ = [
 
 CALIBRATION, FRAMES = "--calibration", "--frames"
 _SIZES = 3  # of a dimension: typical, least, most; see `ExportedInput.example`
-_SEARCH_FRAMES = 16  # that the mixed-precision search labels again and again
+_RANKING_FRAMES = 16  # that layers are ranked on, one by one
 _CALIBRATION_ROOMS = range(1000, 1064)
 _HELD_OUT_ROOMS = range(16, 216)
 
@@ -240,8 +240,8 @@ class DataSplit:
     Attributes:
         inputs: Of the manifest.
         size: Of the network's own labels; None if it has none.
-        calibration: Whose ranges are taken; the first of them serve the search for
-            layers that must stay in float.
+        calibration: Whose ranges are taken, and that decide which layers must stay in
+            float.
         held_out: That variants are evaluated on.
         warnings: What the user should know of them, a sentence each.
     """
@@ -267,12 +267,20 @@ class DataSplit:
             observe(tensors)
             yield tensors
 
-    def search_frames(self, *, along: bool = False) -> list[PackedFrame]:
-        """A few frames of the calibration; ``along`` a sequence, if states need one."""
-        wanted = max(SEQUENCE, _SEARCH_FRAMES) if along else _SEARCH_FRAMES
-        few = min(len(self.calibration), wanted)
-        frames = [self.calibration[number] for number in range(few)]
-        return list(pack_frames(self.inputs, self.size, frames, CALIBRATION))
+    def calibration_frames(self) -> PackedFrames:
+        """The frames of the calibration, to be gone through again and again."""
+        return PackedFrames(self.inputs, self.size, self.calibration, CALIBRATION)
+
+    def ranking_frames(self, *, along: bool = False) -> list[PackedFrame]:
+        """A few of them; ``along`` a sequence, if states need one."""
+        wanted = max(SEQUENCE, _RANKING_FRAMES) if along else _RANKING_FRAMES
+        return list(itertools.islice(self.calibration_frames(), wanted))
+
+    @property
+    def only_held_out_has_truth(self) -> bool:
+        """Whether truth is known of the frames to evaluate on alone."""
+        known = (dataset[0].truth for dataset in (self.calibration, self.held_out))
+        return [truth is None for truth in known] == [True, False]
 
     def held_out_frames(self) -> Iterator[PackedFrame]:
         """The frames to evaluate on, one in memory at a time."""

@@ -51,7 +51,7 @@ class Comparison:
         faults = []
         if not math.isfinite(self.max_abs_logit_diff):
             faults.append("it gives scores that are NaN or infinite")
-        if self.agreement < budget.agreement:
+        if self.miou_drop is None and self.agreement < budget.agreement:
             faults.append(
                 f"{self.agreement:.4f} of the labels agree with fp32's, fewer than "
                 f"{budget.agreement}"

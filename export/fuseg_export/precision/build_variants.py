@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 
 import onnx
 
-from fuseg.manifest import State
-
-from ..frames.packing import PackedFrame
-from ..outputs.base import Task
 from ..passes.average_pools import with_average_pools
 from ..passes.float_weights import with_float_weights
 from ..passes.to_fp16 import to_fp16
@@ -21,8 +17,7 @@ from .int8.ort_fusion_check import left_in_float
 from .int8.qdq_placement import CPU, TENSORRT, QdqScheme
 from .int8.quantize import quantizable, quantize
 from .int8.tensorrt_rules import check_for_tensorrt
-from .mixed_precision_search import MixedPrecision, search
-from .options import Budget
+from .mixed_precision_search import Judge, MixedPrecision, Placement, search
 from .texts_apart import TextsApart
 
 __all__ = ["build_fp16", "build_fp32", "build_int8"]
@@ -51,12 +46,9 @@ def build_int8(
     network: onnx.ModelProto,
     apart: TextsApart,
     ranges: Ranges,
-    tasks: Mapping[str, Task],
-    frames: Sequence[PackedFrame],
+    judge: Judge,
     *,
-    budget: Budget,
-    states: Sequence[State] = (),
-    scored: Collection[str] | None = None,
+    speed: Callable[[onnx.ModelProto], float] | None = None,
     progress: Callable[[str], None],
 ) -> list[BuiltVariant]:
     """INT8 for CPUs, for TensorRT and, if the opset is 17 or lower, for TensorRT 8.
@@ -65,29 +57,32 @@ def build_int8(
         network: Float32.
         apart: It without what its texts alone decide, which stays in float.
         ranges: Of its values.
-        tasks: By output name.
-        frames: That decide which layers stay in float.
-        budget: What the variants may lose on these frames.
-        states: Of the network.
-        scored: The tasks that the frames' truth is of, see `evaluate`.
+        judge: Decides which layers stay in float, by frames of ``network``.
+        speed: What such a network for CPUs takes of the fastest one's time that has no
+            INT8.
     """
     builder = _Int8Builder(network, ranges, frozenset(apart.nodes))
-    seen = apart.frames(frames)
+    judge = replace(
+        judge, frames=apart.frames(judge.frames), few=list(apart.frames(judge.few))
+    )
 
-    def mixed(scheme: QdqScheme) -> MixedPrecision:
-        return search(
-            apart.rest,
-            quantizable(apart.rest, scheme),
-            lambda keep: quantize(apart.rest, ranges, scheme, keep),
-            tasks,
-            seen,
-            budget=budget,
-            states=states,
-            scored=scored,
-            progress=progress,
-        )
+    def mixed(scheme: QdqScheme, judge: Judge) -> MixedPrecision:
+        rest, nodes = apart.rest, quantizable(apart.rest, scheme)
+        anywhere = scheme.anywhere()
 
-    for_cpu, for_gpu = mixed(CPU), mixed(TENSORRT)
+        def quantized(keep: Collection[str]) -> onnx.ModelProto:
+            return quantize(rest, ranges, scheme, keep)
+
+        def alone(node: str) -> onnx.ModelProto:
+            others = [other for other in nodes if other != node]
+            return quantize(rest, ranges, anywhere, others)
+
+        return search(Placement(rest, nodes, quantized, alone), judge, progress)
+
+    timed = judge
+    if speed is not None:
+        timed = replace(judge, speed=lambda keep: speed(builder.quantized(CPU, keep)))
+    for_cpu, for_gpu = mixed(CPU, timed), mixed(TENSORRT, judge)
     variants = [builder.cpu(for_cpu), builder.tensorrt(for_gpu)]
     if network.opset_import[0].version <= _OPSET_OF_TENSORRT_8:
         variants.append(builder.tensorrt_8(for_gpu))
@@ -101,7 +96,7 @@ class _Int8Builder:
     in_float: frozenset[str]
 
     def cpu(self, mixed: MixedPrecision) -> BuiltVariant:
-        model = self._quantized(CPU, mixed.float_nodes)
+        model = self.quantized(CPU, mixed.float_nodes)
         return BuiltVariant(
             "int8-cpu",
             ("cpu",),
@@ -113,7 +108,7 @@ class _Int8Builder:
 
     def tensorrt(self, mixed: MixedPrecision) -> BuiltVariant:
         overflowing = overflow_risks(self.ranges.of, self.network)
-        model = to_fp16(self._quantized(TENSORRT, mixed.float_nodes), overflowing)
+        model = to_fp16(self.quantized(TENSORRT, mixed.float_nodes), overflowing)
         broken = check_for_tensorrt(model, version="10.3", keep=overflowing)
         return BuiltVariant(
             "int8-trt",
@@ -125,7 +120,7 @@ class _Int8Builder:
         )
 
     def tensorrt_8(self, mixed: MixedPrecision) -> BuiltVariant:
-        model = with_float_weights(self._quantized(TENSORRT, mixed.float_nodes))
+        model = with_float_weights(self.quantized(TENSORRT, mixed.float_nodes))
         broken = check_for_tensorrt(model, version="8.6")
         return BuiltVariant(
             "int8-trt8",
@@ -136,7 +131,7 @@ class _Int8Builder:
             tensorrt_refused=_refusal(broken),
         )
 
-    def _quantized(self, scheme: QdqScheme, keep: Collection[str]) -> onnx.ModelProto:
+    def quantized(self, scheme: QdqScheme, keep: Collection[str]) -> onnx.ModelProto:
         return quantize(self.network, self.ranges, scheme, {*keep, *self.in_float})
 
     def _precision(

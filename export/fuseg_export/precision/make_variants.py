@@ -12,7 +12,6 @@ from fuseg.cli.printing import plural
 from fuseg.errors import ExportError
 from fuseg.manifest import Manifest, State, image_inputs
 
-from ..dimensions import with_names
 from ..frames.frame_set import Dataset, WithExamples
 from ..frames.packing import Tensors
 from ..frames.selection import DataSplit, ExportFrames, split
@@ -20,15 +19,15 @@ from ..graphs import NetworkGraphs
 from ..network.target import Target
 from ..outputs import main_first, truth_size
 from ..outputs.base import Task
-from ..outputs.comparison import Evaluation
-from ..passes.split import Piece, cut_out
+from ..outputs.comparison import Evaluation, over
 from ..recurrent import SEQUENCE, Recurrent, along_sequences, sequence_length
 from .build_variants import build_fp16, build_fp32, build_int8
 from .built_variant import BuiltVariant
 from .calibrate import Ranges, cached, calibrate
 from .calibration_checks import CalibrationChecks
 from .evaluate import NetworkFunction, evaluate, network_function
-from .latency import median_ms
+from .latency import Timer
+from .mixed_precision_search import Judge
 from .options import FP32, Precision
 from .tensorrt_check import left_out_if_refused
 from .texts_apart import TextsApart
@@ -101,16 +100,15 @@ def make_variants(
     built = [build_fp32(network)]
     if "fp16" in precision.kinds:
         built.append(build_fp16(network, ranges))
+    timer = Timer(graphs, apart.piece, manifest)
     if "int8" in precision.kinds:
+        without = [variant.model for variant in built]
         built += build_int8(
             network,
             apart,
             ranges,
-            tasks,
-            data.search_frames(along=bool(states)),
-            budget=precision.budget.halved(),
-            states=states,
-            scored=graphs.scored,
+            _judge(precision, data, tasks, states, graphs, apart),
+            speed=lambda model: timer.share(model, without),
             progress=progress,
         )
     progress(f"evaluating {len(built) - 1} variants on {len(data.held_out)} frames")
@@ -121,7 +119,7 @@ def make_variants(
     )
     progress("timing the variants")
     made = [_with_results(variant, found) for variant in built]
-    timed = _timed(made, graphs, apart.piece, manifest)
+    timed = _timed(made, timer)
     fp32 = timed[0]
     final = [replace(v, refused=_refused(v, fp32, precision)) for v in timed]
     _require_kept(final, precision)
@@ -202,6 +200,35 @@ def _ranges(
     return cached(precision.cache, network, frames, method=precision.method)
 
 
+def _judge(
+    precision: Precision,
+    data: DataSplit,
+    tasks: Mapping[str, Task],
+    states: Sequence[State],
+    graphs: NetworkGraphs,
+    apart: TextsApart,
+) -> Judge:
+    """Who decides which layers stay in float: the frames of the calibration."""
+
+    def proves(model: onnx.ModelProto) -> bool:
+        fp32, own = (network_function(m, states) for m in (apart.rest, model))
+        frames = apart.frames(data.held_out_frames())
+        found = evaluate(frames, fp32, {"": own}, tasks, graphs.scored)
+        compared = {name: one.comparisons[""] for name, one in found.items()}
+        return over(compared, precision.budget) is None
+
+    return Judge(
+        tasks,
+        data.calibration_frames(),
+        data.ranking_frames(along=bool(states)),
+        precision.budget,
+        states=states,
+        scored=graphs.scored,
+        proves=proves if data.only_held_out_has_truth else None,
+        slowest=_FASTER if precision.auto else 1.0,
+    )
+
+
 def _sequences(data: DataSplit) -> tuple[str, ...]:
     count = len(data.calibration)
     length = sequence_length(count)
@@ -247,23 +274,9 @@ def _worst(found: Mapping[str, Evaluation]) -> dict[int, tuple[str, ...]]:
     return worst
 
 
-def _timed(
-    built: Sequence[BuiltVariant],
-    graphs: NetworkGraphs,
-    piece: Piece,
-    manifest: Manifest,
-) -> list[BuiltVariant]:
-    """With the times of a run of this piece, but not of its stand-ins, which never run
-    beside it."""
-    others = {stand_in.output.record.tensor for stand_in in graphs.stand_ins}
-    piece = replace(piece, writes=tuple(n for n in piece.writes if n not in others))
+def _timed(built: Sequence[BuiltVariant], timer: Timer) -> list[BuiltVariant]:
     on_a_cpu = [v for v in built if {"any", "cpu"} & set(v.targets)]
-    models = [cut_out(v.model, [piece])[0] for v in on_a_cpu]
-    if manifest.dimensions:
-        shapes = {name: tensor.shape for name, tensor in manifest.tensors.items()}
-        for model in models:
-            with_names(model, shapes)  # onnx does not infer all of them
-    found = zip(on_a_cpu, median_ms(models, graphs.sizes), strict=True)
+    found = zip(on_a_cpu, timer([v.model for v in on_a_cpu]), strict=True)
     times = {v.name: ms for v, ms in found}
     return [replace(v, times=times.get(v.name, {})) for v in built]
 
@@ -273,7 +286,9 @@ def _refused(
 ) -> str | None:
     if variant.comparison is None:
         return None
-    over = variant.over(precision.budget)
+    over, mixed = variant.over(precision.budget), variant.mixed_precision
+    if over is not None and mixed is not None and mixed.stopped is not None:
+        return f"{over}; {mixed.stopped}"
     if over is not None or not precision.auto or variant.name != "int8-cpu":
         return over
     if _faster(variant, fp32):

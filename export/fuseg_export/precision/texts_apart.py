@@ -6,7 +6,7 @@ anyway, so INT8 would only add bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import onnx
@@ -54,10 +54,9 @@ class TextsApart:
         *self._graphs, self.rest = cut_out(network, self._pieces)
         self.nodes = {n.name for model in self._graphs for n in model.graph.node}
 
-    def frames(self, frames: Iterable[PackedFrame]) -> list[PackedFrame]:
-        """These frames as `rest` reads them."""
-        behind = self._behind(self._graphs, network_function)
-        return [replace(frame, tensors=behind(frame.tensors)) for frame in frames]
+    def frames(self, frames: Iterable[PackedFrame]) -> Iterable[PackedFrame]:
+        """These frames as `rest` reads them, as often as they can be gone through."""
+        return _Behind(frames, self._behind(self._graphs, network_function))
 
     def function(self, variant: onnx.ModelProto, made: Made) -> NetworkFunction:
         """A variant as a function that runs the graphs of texts once for each text.
@@ -94,3 +93,14 @@ class TextsApart:
             return {name: a for name, a in given.items() if name not in texts}
 
         return behind
+
+
+class _Behind:
+    def __init__(
+        self, frames: Iterable[PackedFrame], behind: Callable[[Tensors], Tensors]
+    ) -> None:
+        self._frames, self._behind = frames, behind
+
+    def __iter__(self) -> Iterator[PackedFrame]:
+        for frame in self._frames:
+            yield replace(frame, tensors=self._behind(frame.tensors))

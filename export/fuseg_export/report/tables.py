@@ -180,10 +180,11 @@ def _layers_in_float(mixed: MixedPrecision) -> str:
     count = len(mixed.float_nodes)
     named = ", ".join(mixed.float_nodes[:_MOST_NAMED])
     more = f" and {count - _MOST_NAMED} more" if count > _MOST_NAMED else ""
+    stopped = "" if mixed.stopped is None else f"; {mixed.stopped}"
     return (
         f"{count} of {len(mixed.sensitivity)} layers stay in float ({named}{more}); "
         f"all in INT8, {mixed.all_int8.agreement:.4f} of the labels of the calibration "
-        "frames were fp32's"
+        f"frames were fp32's{stopped}"
     )
 
 
@@ -223,6 +224,7 @@ def as_json(variant: BuiltVariant) -> dict[str, Any]:
         "float_on_onnxruntime": list(variant.float_on_ort),
         "sensitivity": {} if mixed is None else mixed.sensitivity,
         "all_int8_agreement": None if mixed is None else mixed.all_int8.agreement,
+        "search_stopped": None if mixed is None else mixed.stopped,
     }
 
 

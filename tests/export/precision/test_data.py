@@ -114,7 +114,8 @@ def test_truth_comes_with_the_frames_it_is_of(folders):
     frames = list(data.held_out_frames())
     assert [int(frame.truth[0, 0]) for frame in frames] == NUMBERS
     assert frames[0].truth.shape == (4, 4)
-    assert all(frame.truth is None for frame in data.search_frames())
+    assert all(frame.truth is None for frame in data.ranking_frames())
+    assert data.only_held_out_has_truth
 
 
 def test_evaluating_on_the_frames_of_the_calibration_is_told(folders):

@@ -21,7 +21,8 @@ MODEL = SimpleNamespace(ByteSize=lambda: 106_632_735)
 def variant(drop, worst):
     interval = (drop - 0.003, drop + 0.003)
     compared = Comparison(8, 0.99667, 1.9, 0.9, drop, interval, "platform", worst, (1,))
-    mixed = MixedPrecision(("one", "two"), {"one": 0.5, "two": 0.4}, compared, compared)
+    changes = {"one": 0.5, "two": 0.4}
+    mixed = MixedPrecision(("one", "two"), changes, compared, compared, "with all 2 no")
     return BuiltVariant(
         *(
             "int8-trt8",
@@ -57,6 +58,7 @@ def test_what_the_table_has_no_room_for_is_a_sentence():
         *("fp32 43.60 (onnxruntime)", "int8-trt8 1234.50 (openvino)"),
         *("-0.0153 to -0.0093 in 95 %", "is refused: IoU of platform falls by 0.0362"),
         "2 of 2 layers stay in float (one, two)",
+        "labels of the calibration frames were fp32's; with all 2 no",
     ):
         assert fact in text
 

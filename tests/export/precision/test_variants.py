@@ -31,7 +31,7 @@ def few(request, monkeypatch):
     request.getfixturevalue("quick")
     monkeypatch.setattr(selection, "_CALIBRATION_ROOMS", range(1000, 1006))
     monkeypatch.setattr(selection, "_HELD_OUT_ROOMS", range(16, 21))
-    monkeypatch.setattr(selection, "_SEARCH_FRAMES", 2)
+    monkeypatch.setattr(selection, "_RANKING_FRAMES", 2)
 
 
 def clock(monkeypatch, **ms):

@@ -14,7 +14,7 @@ Runtimes read the same pair of nodes in different ways:
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
@@ -27,6 +27,7 @@ __all__ = [
     "TENSORRT",
     "QdqScheme",
     "output_axis",
+    "pair_owners",
     "scale_groups",
     "scale_sources",
     "stored_weight",
@@ -51,6 +52,8 @@ class QdqScheme:
         whole_bias: Whether the bias is int32, else float.
         one_scale: Operators whose inputs must have one common scale.
         all_or_none: Operators of whose inputs none may be quantized unless all are.
+        beside: Whether operators without weights are quantized only beside a layer in
+            integers. In float there, or far from any, they would gain nothing.
     """
 
     weighted: tuple[str, ...]
@@ -61,6 +64,11 @@ class QdqScheme:
     whole_bias: bool
     one_scale: tuple[str, ...]
     all_or_none: tuple[str, ...]
+    beside: bool = True
+
+    def anywhere(self) -> QdqScheme:
+        """The same with operators quantized that nothing in integers is beside."""
+        return replace(self, beside=False)
 
 
 CPU = QdqScheme(
@@ -101,11 +109,24 @@ def output_axis(node: ir.Node, axes: int) -> int | None:
     return {"Conv": 0, "ConvTranspose": 1, "MatMul": axes - 1}.get(node.op_type)
 
 
+def pair_owners(graph: ir.Graph, scheme: QdqScheme) -> list[ir.Node]:
+    """The nodes that have pairs of their own, in order: those with weights, and those
+    that compute without. What only moves values rounds nothing of its own."""
+    return _placed(graph, scheme, ())[1]
+
+
 def scale_sources(
     graph: ir.Graph, scheme: QdqScheme, keep: Collection[str]
 ) -> dict[ir.Value, ir.Value]:
     """The values to quantize; each with the value whose scale it takes."""
+    return _placed(graph, scheme, keep)[0]
+
+
+def _placed(
+    graph: ir.Graph, scheme: QdqScheme, keep: Collection[str]
+) -> tuple[dict[ir.Value, ir.Value], list[ir.Node]]:
     sources: dict[ir.Value, ir.Value] = {}
+    owners = []
     for node in graph:
         if node.name in keep:
             continue
@@ -122,10 +143,11 @@ def scale_sources(
             continue
         else:
             continue
+        owners.append(node)
         result = _activated(result)
         if scheme.outputs and not result.is_graph_output():
             sources.setdefault(result, result)
-    return sources
+    return sources, owners
 
 
 def scale_groups(
@@ -151,7 +173,8 @@ def _computes(
         return False
     if _makes_scores(node):
         return False
-    # What is in float here, or far from any quantized convolution, would gain nothing.
+    if not scheme.beside:
+        return True
     if scheme.outputs:
         return any(value in sources for value in node.inputs)
     makers = node.predecessors()

@@ -21,6 +21,7 @@ from ..calibrate import Ranges
 from .qdq_placement import (
     QdqScheme,
     output_axis,
+    pair_owners,
     scale_groups,
     scale_sources,
     stored_weight,
@@ -32,12 +33,12 @@ _SMALLEST = 1e-8  # of a scale: below, float32's reciprocal is not exact enough
 
 
 def quantizable(model: onnx.ModelProto, scheme: QdqScheme) -> list[str]:
-    """Names of the nodes that have weights to quantize, in order.
+    """Names of the nodes that are quantized, in order: those with weights, and those
+    without that compute in integers beside them.
 
     The one that makes the scores is not among them.
     """
-    nodes = read(model).graph
-    return [n.name or "" for n in nodes if stored_weight(n, scheme) is not None]
+    return [node.name or "" for node in pair_owners(read(model).graph, scheme)]
 
 
 def quantize(
