@@ -15,8 +15,8 @@ TargetArgument = Annotated[
     str,
     typer.Argument(
         metavar="TARGET",
-        help="A reference model (see fuseg models), package.module:factory, or an ONNX "
-        "file.",
+        help="A reference model (see fuseg models), package.module:factory, an ONNX "
+        "file, or smp:NAME or torchvision:NAME for a library's network.",
         show_default=False,
     ),
 ]

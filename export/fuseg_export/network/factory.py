@@ -21,6 +21,7 @@ from ..errors import first_sentence
 from ..models import REFERENCE
 from ..parts.records import Part, Parts
 from .call import require_arguments
+from .library import LibraryWord, of_library
 from .training_machine import StayOnCpu, without_downloads
 from .weight_names import some
 from .wrappers import unwrapped
@@ -34,9 +35,10 @@ def name_of(word: str) -> str:
     """The bundle's name: the factory's.
 
     Raises:
-        ArgumentError: ``word`` is not of the form ``package.module:factory``.
+        ArgumentError: ``word`` is of none of the forms of a target.
     """
-    return _split(word)[2]
+    known = of_library(word)
+    return _split(word if known is None else known.target)[2]
 
 
 def build_network(word: str, arguments: Mapping[str, Any] | None = None) -> nn.Module:
@@ -74,7 +76,10 @@ def _call(word: str, arguments: Mapping[str, Any]) -> tuple[Parts, list[str]]:
     A network that is one has no parts.
     """
     with _working_directory_importable():
-        factory = _find(word)
+        known = of_library(word)
+        factory = _find(word, known)
+        if known is not None:
+            arguments = known.arguments(factory, arguments)
         require_arguments(word, factory, arguments)
         addresses: list[str] = []
         try:
@@ -152,10 +157,10 @@ def _hint(path: Path, factory: str) -> str:
     )
 
 
-def _find(word: str) -> Callable[..., Any]:
+def _find(word: str, known: LibraryWord | None = None) -> Callable[..., Any]:
     if word in REFERENCE:
         return REFERENCE[word].build
-    module_name, _, name = _split(word)
+    module_name, _, name = _split(word if known is None else known.target)
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as err:
@@ -163,6 +168,8 @@ def _find(word: str) -> Callable[..., Any]:
             raise ExportError(
                 f"importing {module_name} failed: {first_sentence(err)}."
             ) from err
+        if known is not None:
+            raise known.missing() from err
         raise ArgumentError(
             f"the target {word} names the module {module_name}, which is neither "
             f"installed nor in the working directory."
@@ -179,9 +186,11 @@ def _find(word: str) -> Callable[..., Any]:
             f"give {module_name}:build."
         )
     if not callable(factory):
+        near = get_close_matches(name, [n for n in dir(module) if n[0] != "_"], 1)
+        end = f": did you mean {near[0]}?" if near else "."
         raise ArgumentError(
             f"the target {word} must name a function or class of {module_name}, "
-            f"which has no such {name}."
+            f"which has no such {name}{end}"
         )
     return factory  # type: ignore[no-any-return]
 

@@ -173,7 +173,8 @@ def resolve(
     Args:
         word: A reference model's name, or ``package.module:factory``; modules in the
             working directory are found as installed ones are. ``factory`` must give a
-            ``torch.nn.Module``, or `Parts`. Or an ONNX file's path, see ``read_onnx``.
+            ``torch.nn.Module``, or `Parts`. Or an ONNX file's path, see ``read_onnx``,
+            or a library's network, see ``of_library``.
         inputs, stacks: See ``read_inputs``; reference models bring their own.
         outputs: See ``make_requests``.
         states: See ``make_states``.

@@ -52,8 +52,6 @@ def from_file(
     shapes = {name: given.get(name, tuple(t.shape)) for name, t in example.items()}
     with_names(model, dict(zip(network.inputs, shapes.values(), strict=True)))
     del model.graph.value_info[:], model.training_info[:]
-    for value in model.graph.output:
-        value.type.tensor_type.ClearField("shape")  # of before the inputs were fixed
     taken = set(example)
     names = [free(taken, name) for name in outputs]
     renamed = dict(zip(network.inputs, example, strict=True))
