@@ -89,6 +89,8 @@ class ExportReport:
         variants: fp32, what was made of it in other precisions, what was refused.
         drawn: Frames for a report.
         manifest: The bundle's.
+        left_out: Of the variants that were asked for by name, why they are not in the
+            bundle, a sentence each; also among the warnings.
     """
 
     bundle: Path
@@ -103,6 +105,7 @@ class ExportReport:
     variants: tuple[BuiltVariant, ...]
     drawn: tuple[DrawnFrame, ...]
     manifest: Manifest
+    left_out: tuple[str, ...] = ()
 
 
 def export_bundle(
@@ -232,6 +235,7 @@ def export_bundle(
             *variants.notes,
         ),
         warnings=(
+            *variants.left_out,
             *graphs.warnings,
             *refused,
             *chosen.warnings,
@@ -241,6 +245,7 @@ def export_bundle(
         variants=built,
         drawn=drawn,
         manifest=draft.manifest,
+        left_out=variants.left_out,
     )
 
 

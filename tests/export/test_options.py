@@ -16,6 +16,7 @@ import fuseg
 from fuseg.bundle import Bundle
 from fuseg.cli import app
 from fuseg_export.cli import export_command
+from fuseg_export.precision.options import Budget
 
 INPUTS = ("--input", "rgb=color:48x64", "--input", "depth=depth:48x64")
 FRAMES = ("--frames", "rgb=rgb", "--frames", "depth=depth")
@@ -218,15 +219,21 @@ def test_the_calibration_s_options_have_their_effect(folder):
 
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
-    ("words", "drop"), [((), 0.005), (("--max-miou-drop", "0"), 0)]
+    ("words", "budget"),
+    [
+        ((), Budget(0.005, 0.02, 0.995)),
+        (("--max-miou-drop", "0"), Budget(0, 0.02)),
+        (("--max-miou-drop", "0.01"), Budget(0.01, 0.04)),
+        (("--min-agreement", "0.9"), Budget(agreement=0.9)),
+    ],
 )
-def test_the_budget_is_what_the_user_says(monkeypatch, words, drop):
+def test_the_budget_is_what_the_user_says(monkeypatch, words, budget):
     seen = []
     monkeypatch.setattr(
         export_command, "export_bundle", lambda *_, **given: seen.append(given)
     )
     run(*BASE, *FRAMES, "--precision", "fp16", "--truth", "truth", *words)
-    assert seen[0]["precision"].budget.miou_drop == drop
+    assert seen[0]["precision"].budget == budget
 
 
 ALONE = "needs --precision fp16, int8 or auto"
@@ -263,6 +270,7 @@ REFUSED = [
     ("--calibration-method", ["--calibration-method", "minmax"], ALONE),
     ("--calibration-cache", ["--calibration-cache", "out/c.json"], ALONE),
     ("--max-miou-drop", ["--max-miou-drop", "0.005"], ALONE),
+    ("--min-agreement", ["--min-agreement", "0.9"], ALONE),
     (
         "--max-miou-drop",
         ["--precision", "int8", "--max-miou-drop", "0.1"],

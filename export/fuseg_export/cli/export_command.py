@@ -6,6 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from fuseg.cli.frame_reader import assignments, stamps_of
 from fuseg.cli.options import (
     JsonOption,
@@ -50,6 +52,7 @@ from .options import (
     FramesOption,
     IgnoreWeightsOption,
     MaxMiouDropOption,
+    MinAgreementOption,
     NetworkInputOption,
     OpsetOption,
     OutOption,
@@ -99,6 +102,7 @@ def export(
     slop: SlopOption = None,
     reference: ReferenceOption = None,
     max_miou_drop: MaxMiouDropOption = None,
+    min_agreement: MinAgreementOption = None,
     check_tensorrt: CheckTensorrtOption = None,
     robustness: RobustnessOption = None,
     report: ReportOption = None,
@@ -106,7 +110,8 @@ def export(
 ) -> None:
     """Make a bundle from a trained network, verified stage by stage.
 
-    Nothing is written unless each stage gives the labels of the one before.
+    Nothing is written unless each stage gives the labels of the one before. Where a
+    variant that was asked for is left out, the exit code is 1.
     """
     kinds, auto = parse_kinds(precision)
     require_effect(
@@ -122,6 +127,7 @@ def export(
             "--plane": plane,
             "--match": None if match == "name" else match,
             "--max-miou-drop": max_miou_drop,
+            "--min-agreement": min_agreement,
         },
     )
     require_distinct(
@@ -171,7 +177,7 @@ def export(
                 calibration=assignments("--calibration", calibration),
                 method=calibration_method or "minmax",
                 cache=calibration_cache,
-                budget=Budget() if max_miou_drop is None else Budget(max_miou_drop),
+                budget=Budget.of(max_miou_drop, min_agreement),
             ),
             check_tensorrt=check_tensorrt,
             robustness=robustness,
@@ -185,6 +191,8 @@ def export(
         print_json(_as_json(made))
     else:
         _show(made)
+    if made.left_out:
+        raise typer.Exit(1)
 
 
 def _show(report: ExportReport) -> None:
@@ -238,4 +246,5 @@ def _as_json(report: ExportReport) -> dict[str, Any]:
         "robustness": dump(report.manifest.robustness),
         "notes": list(report.notes),
         "warnings": list(report.warnings),
+        "left_out": list(report.left_out),
     }

@@ -32,6 +32,7 @@ def require_effect(
         "--calibration-method",
         "--calibration-cache",
         "--max-miou-drop",
+        "--min-agreement",
     ):
         if name in given and not variants:
             raise ArgumentError(

@@ -220,9 +220,19 @@ MaxMiouDropOption = Annotated[
     typer.Option(
         min=0,
         max=1,
-        help="How much mIoU a variant may lose; layers go back to float until it "
-        "does not lose more.",
+        help="How much mIoU a variant may lose, and each class four times as much; "
+        "layers go back to float until it does not lose more.",
         show_default=str(Budget.miou_drop),
+    ),
+]
+MinAgreementOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="Where no truth is known: the share of labels of a variant that must be "
+        "fp32's.",
+        show_default=str(Budget.agreement),
     ),
 ]
 RobustnessOption = Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +14,15 @@ from fuseg.dataset import metrics
 
 from ..precision.options import Budget
 
-__all__ = ["SHOWN", "Comparison", "Evaluation", "Tally", "over", "worst_of"]
+__all__ = [
+    "SHOWN",
+    "Comparison",
+    "Evaluation",
+    "Tally",
+    "over",
+    "way_out",
+    "worst_of",
+]
 
 SHOWN = 4  # frames that a report shows
 
@@ -75,6 +83,22 @@ def over(comparisons: Mapping[str, Comparison], budget: Budget) -> str | None:
     return (
         "; ".join(f"{n}: {f}" if named else f for n, f in faults.items() if f) or None
     )
+
+
+def way_out(comparisons: Mapping[str, Comparison], budget: Budget) -> str:
+    """What to do about results that are over the budget."""
+    others = (
+        "give other calibration frames, --calibration, or another --calibration-method"
+    )
+    truth = {"raise --max-miou-drop": {"miou_drop": 1.0, "class_drop": 1.0}}
+    labels = {"lower --min-agreement": {"agreement": 0.0}}
+    for options in (truth, labels, truth | labels):
+        wider = budget
+        for changes in options.values():
+            wider = replace(wider, **changes)
+        if over(comparisons, wider) is None:
+            return f"{' and '.join(options)}, or {others}"
+    return others
 
 
 @dataclass(frozen=True)

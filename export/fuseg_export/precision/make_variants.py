@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import onnx
@@ -31,10 +32,10 @@ from .mixed_precision_search import Judge
 from .options import FP32, Precision
 from .tensorrt_check import left_out_if_refused
 from .texts_apart import TextsApart
+from .verdict import FASTER, over_budget, rank, refusal
 
 __all__ = ["Variants", "make_variants"]
 
-_FASTER = 0.95  # of fp32's time: what INT8 must reach to be worth its labels
 _SHOWN = 4  # frames in a report without variants and without truth
 
 
@@ -49,6 +50,8 @@ class Variants:
         worth_showing: By number of a held-out frame, the variants that label it most
             differently from fp32; or none, where fp32 differs most from the truth.
         warnings: What the user should know of the frames, a sentence each.
+        left_out: Of the variants that were asked for, why they are missing, a sentence
+            each.
         notes: How long the sequences were of a network with states.
     """
 
@@ -58,6 +61,7 @@ class Variants:
     worth_showing: Mapping[int, Sequence[str]]
     warnings: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def make_variants(
@@ -77,8 +81,7 @@ def make_variants(
         frames: To calibrate and to evaluate on.
 
     Raises:
-        ExportError: A variant that was asked for by name is over its budget though
-            layers were kept in float.
+        ExportError: The network cannot be calibrated.
         ArgumentError, InputFileError: The frames are not as they must be.
     """
     network, states = graphs.network, manifest.states
@@ -97,20 +100,22 @@ def make_variants(
     progress(f"calibrating on {len(data.calibration)} frames")
     checks = CalibrationChecks(image_inputs(manifest.sensors))
     ranges = _ranges(network, states, data, checks, precision)
-    built = [build_fp32(network)]
+    built, failed = [build_fp32(network)], dict[str, str]()
     if "fp16" in precision.kinds:
-        built.append(build_fp16(network, ranges))
+        with _noted(failed, "fp16"):
+            built.append(build_fp16(network, ranges))
     timer = Timer(graphs, apart.piece, manifest)
     if "int8" in precision.kinds:
         without = [variant.model for variant in built]
-        built += build_int8(
-            network,
-            apart,
-            ranges,
-            _judge(precision, data, tasks, states, graphs, apart),
-            speed=lambda model: timer.share(model, without),
-            progress=progress,
-        )
+        with _noted(failed, "int8"):
+            built += build_int8(
+                network,
+                apart,
+                ranges,
+                _judge(precision, data, tasks, states, graphs, apart),
+                speed=lambda model: timer.share(model, without),
+                progress=progress,
+            )
     progress(f"evaluating {len(built) - 1} variants on {len(data.held_out)} frames")
     functions = {v.name: v.function(apart, states) for v in built}
     variants = {v.name: functions[v.name] for v in built[1:]}
@@ -121,13 +126,13 @@ def make_variants(
     made = [_with_results(variant, found) for variant in built]
     timed = _timed(made, timer)
     fp32 = timed[0]
-    final = [replace(v, refused=_refused(v, fp32, precision)) for v in timed]
-    _require_kept(final, precision)
+    final = [replace(v, refused=refusal(v, fp32, precision)) for v in timed]
+    left_out = (*_failures(failed), *over_budget(final, precision.budget))
     final = [left_out_if_refused(variant) for variant in final]
     scored = next(iter(found.values())).fp32
     frames.require_scored(scored)
     return Variants(
-        built=tuple(sorted(final, key=lambda variant: _rank(variant, fp32))),
+        built=tuple(sorted(final, key=lambda variant: rank(variant, fp32))),
         functions=functions,
         split=data,
         worth_showing=_worst(found),
@@ -136,8 +141,10 @@ def make_variants(
             *checks.warnings(),
             *(scored.warnings if scored is not None else ()),
             *(_short_sequences(data) if states else ()),
+            *(_failures(failed) if precision.auto else ()),
         ),
         notes=_sequences(data) if states else (),
+        left_out=() if precision.auto else left_out,
     )
 
 
@@ -225,7 +232,7 @@ def _judge(
         states=states,
         scored=graphs.scored,
         proves=proves if data.only_held_out_has_truth else None,
-        slowest=_FASTER if precision.auto else 1.0,
+        slowest=FASTER if precision.auto else 1.0,
     )
 
 
@@ -281,46 +288,15 @@ def _timed(built: Sequence[BuiltVariant], timer: Timer) -> list[BuiltVariant]:
     return [replace(v, times=times.get(v.name, {})) for v in built]
 
 
-def _refused(
-    variant: BuiltVariant, fp32: BuiltVariant, precision: Precision
-) -> str | None:
-    if variant.comparison is None:
-        return None
-    over, mixed = variant.over(precision.budget), variant.mixed_precision
-    if over is not None and mixed is not None and mixed.stopped is not None:
-        return f"{over}; {mixed.stopped}"
-    if over is not None or not precision.auto or variant.name != "int8-cpu":
-        return over
-    if _faster(variant, fp32):
-        return None
-    spelled = " against ".join(
-        f"{ms:.2f} ms of {v.name} ({backend})"
-        for v in (variant, fp32)
-        for backend, ms in [v.fastest or ("no backend", 0.0)]
-    )
-    return f"it is not faster here: {spelled}"
+@contextmanager
+def _noted(failed: dict[str, str], kind: str) -> Iterator[None]:
+    """One kind that cannot be made does not cost the others."""
+    try:
+        yield
+    except ExportError as err:
+        failed[kind] = str(err)
 
 
-def _require_kept(built: Sequence[BuiltVariant], precision: Precision) -> None:
-    for variant in built:
-        if variant.refused is not None and not precision.auto:
-            raise ExportError(
-                f"variant {variant.name} is not good enough to be shipped: "
-                f"{variant.refused}. Give other calibration frames or another method, "
-                "raise --max-miou-drop, or let --precision auto leave it out."
-            )
-
-
-def _faster(variant: BuiltVariant, fp32: BuiltVariant) -> bool:
-    if variant.fastest is None or fp32.fastest is None:
-        return False
-    return variant.fastest[1] < fp32.fastest[1] * _FASTER
-
-
-def _rank(variant: BuiltVariant, fp32: BuiltVariant) -> int:
-    """Kept before refused; INT8 before fp32 only where it is faster."""
-    if variant.refused is not None:
-        return 3
-    if variant.name == "fp32":
-        return 1
-    return 0 if variant.name == "int8-cpu" and _faster(variant, fp32) else 2
+def _failures(failed: Mapping[str, str]) -> Iterator[str]:
+    for kind, why in failed.items():
+        yield f"{kind} is left out: {why}"

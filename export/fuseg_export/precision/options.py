@@ -30,6 +30,14 @@ class Budget:
     agreement: float = 0.995
     share: float = 1.0
 
+    @classmethod
+    def of(cls, miou_drop: float | None, agreement: float | None) -> Budget:
+        """What the user says of it; a larger drop lets each class lose four times as
+        much."""
+        drop = cls.miou_drop if miou_drop is None else miou_drop
+        least = cls.agreement if agreement is None else agreement
+        return cls(drop, max(cls.class_drop, 4 * drop), least)
+
     def with_reserve(self) -> Budget:
         """Three quarters of each loss, since other frames may be harder; but all of a
         class's, which one frame of few decides."""
@@ -45,8 +53,8 @@ class Precision:
 
     Attributes:
         kinds: Of `KINDS`, fp32 among them.
-        auto: Whether a variant that is over the budget or not faster is left out; if
-            not, it is an error, since it was asked for.
+        auto: Whether variants that are over the budget or not faster are not missed; if
+            not, they were asked for.
         calibration: Frames to calibrate on, sources by input name.
         method: See `calibrate.calibrate`.
         cache: See `calibrate.cached`; None: nothing is kept.

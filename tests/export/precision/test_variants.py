@@ -18,7 +18,9 @@ from fuseg.cli import app
 from fuseg.errors import ArgumentError, ExportError
 from fuseg.ops import upsample_argmax
 from fuseg_export.frames import selection
+from fuseg_export.outputs.comparison import Comparison, over, way_out
 from fuseg_export.precision import make_variants
+from fuseg_export.precision.build_variants import build_fp32
 from fuseg_export.precision.options import Budget, Precision, parse_kinds
 
 ALL = ["fp32", "fp16", "int8-cpu", "int8-trt", "int8-trt8"]
@@ -94,11 +96,68 @@ def test_the_same_bytes_again(export_two, monkeypatch):
     assert export_two(precision=wanted).digest == export_two(precision=wanted).digest
 
 
-def test_what_was_asked_for_and_is_over_its_budget_fails_the_export(export_two, home):
-    strict = Budget(miou_drop=0, class_drop=0, agreement=1)
-    with pytest.raises(ExportError, match=r"^variant \S+ is not good enough .* agree"):
-        export_two(precision=Precision(("fp32", "int8"), budget=strict))
-    assert list((home / "out").iterdir()) == []
+STRICT = Budget(miou_drop=0, class_drop=0, agreement=1)
+
+
+def test_what_is_over_its_budget_does_not_cost_the_others(export_two, monkeypatch):
+    """FP16 is judged to be fp32 itself, INT8 is not."""
+    clock(monkeypatch)
+    monkeypatch.setattr(make_variants, "build_fp16", same_as_fp32)
+    report = export_two(precision=Precision(("fp32", "fp16", "int8"), budget=STRICT))
+    names = [v.name for v in Bundle.open(report.bundle).manifest.variants]
+    assert names == ["fp32", "fp16"]
+    assert [sentence.split()[0] for sentence in report.left_out] == INT8
+    for sentence in report.left_out:
+        assert "of the labels agree with fp32's, fewer than 1; " in sentence
+        assert "lower --min-agreement, or give other calibration frames" in sentence
+        assert sentence in report.warnings
+
+
+INT8 = ["int8-cpu", "int8-trt", "int8-trt8"]
+
+
+def same_as_fp32(network, _):
+    precision = {"kind": "fp16", "float32_nodes": "0"}
+    return replace(build_fp32(network), name="fp16", precision=precision)
+
+
+def test_a_kind_that_cannot_be_made_does_not_cost_the_others(export_two, monkeypatch):
+    clock(monkeypatch)
+
+    def broken(*_, **__):
+        raise ExportError("no scale fits.")
+
+    monkeypatch.setattr(make_variants, "build_int8", broken)
+    report = export_two(precision=Precision(("fp32", "fp16", "int8"), budget=FREE))
+    assert [v.name for v in report.variants] == ["fp32", "fp16"]
+    assert report.left_out == ("int8 is left out: no scale fits.",)
+    report = export_two(precision=Precision(*parse_kinds("auto"), budget=FREE))
+    assert report.left_out == ()
+    assert "int8 is left out: no scale fits." in report.warnings
+
+
+@pytest.mark.parametrize(
+    ("budget", "words"),
+    [
+        (Budget(0, 0), "raise --max-miou-drop, or"),
+        (Budget(1, 0), "raise --max-miou-drop, or"),
+        (Budget(1, 1, agreement=1), None),
+    ],
+)
+def test_the_way_out_is_that_of_the_truth_where_it_is_known(budget, words):
+    found = {"labels": Comparison(8, 0.9, 1.0, 0.8, 0.01, (0, 0.02), "wall", 0.1)}
+    told = way_out(found, budget)
+    assert told.startswith(words) if words else over(found, budget) is None
+    assert "--min-agreement" not in told
+
+
+def test_the_way_out_of_several_outputs_is_that_of_each():
+    known = Comparison(8, 0.9, 1.0, 0.8, 0.01, (0, 0.02), "wall", 0.1)
+    blind = Comparison(8, 0.9, 1.0)
+    told = way_out({"labels": known, "parts": blind}, Budget())
+    assert told.startswith("raise --max-miou-drop and lower --min-agreement, or")
+    broken = Comparison(8, 0.9, float("nan"))
+    assert way_out({"labels": broken}, Budget()).startswith("give other calibration")
 
 
 def test_auto_leaves_out_what_is_over_its_budget_or_not_faster(export_two, monkeypatch):
@@ -169,7 +228,6 @@ class Page(HTMLParser):
 
 def test_the_command_tells_it_as_a_table_as_json_and_as_a_page(home, monkeypatch):
     clock(monkeypatch, **{"int8-cpu": 4.0})
-    monkeypatch.setattr(make_variants, "_FASTER", 0.95)
     words = ["foreign:TwoInputs", "--checkpoint", "two.pth", "-o", "out/two.fuseg"]
     words += ["--input", "rgb=color:48x64", "--input", "depth=depth:48x64"]
     words += ["--precision", "auto", "--report", "out/page.html"]
@@ -192,9 +250,28 @@ def test_the_command_tells_it_as_a_table_as_json_and_as_a_page(home, monkeypatch
     assert 0 <= report["int8-trt"]["label_agreement"] <= 1
 
 
+def test_the_command_writes_the_good_ones_and_ends_with_1(home, monkeypatch):
+    clock(monkeypatch)
+    words = ["foreign:TwoInputs", "--checkpoint", "two.pth", "-o", "out/two.fuseg"]
+    words += ["--input", "rgb=color:48x64", "--input", "depth=depth:48x64"]
+    words += ["--precision", "fp16,int8", "--min-agreement", "1"]
+    monkeypatch.setattr(make_variants, "build_fp16", same_as_fp32)
+    done = CliRunner().invoke(app, ["export", *words])
+    assert done.exit_code == 1
+    assert "int8-cpu is left out: " in done.stderr
+    names = [v.name for v in Bundle.open(home / "out/two.fuseg").manifest.variants]
+    assert names == ["fp32", "fp16"]
+    told = json.loads(CliRunner().invoke(app, ["export", *words, "--json"]).stdout)
+    assert len(told["left_out"]) == 3
+    lower = [*words[:-1], "0.5"]
+    done = CliRunner().invoke(app, ["export", *lower])
+    assert done.exit_code == 0, "the way out that the sentence names"
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
+        (["--precision", "int8", "--min-agreement", "1.5"], "--min-agreement"),
         (["--precision", "int9"], "--precision must be auto"),
         (
             ["--precision", "int8", "--calibration-method", "x"],
