@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
+from typer.testing import CliRunner
 
 from fuseg import bundle
 from fuseg.bundle import Bundle
+from fuseg.cli import app
 from fuseg_export.bundle_draft import BundleDraft
 from fuseg_export.graphs import NetworkGraphs
 from fuseg_export.network.target import resolve
@@ -16,6 +20,7 @@ from fuseg_export.outputs.segmentation import Segmentation
 from fuseg_export.passes.split import one_piece
 from fuseg_export.precision.built_variant import BuiltVariant
 from fuseg_export.precision.mixed_precision_search import MixedPrecision
+from fuseg_export.report.tables import as_json, remarks
 
 
 def network():
@@ -61,7 +66,9 @@ def test_the_layers_that_stay_in_float_are_a_list_however_many(tmp_path, count):
             model,
             frames=1,
             comparisons={"labels": equal},
-            mixed_precision=MixedPrecision(layers, {}, equal, equal),
+            mixed_precision=MixedPrecision(
+                layers, dict.fromkeys(layers, 0.1), equal, equal
+            ),
         ),
     ]
     pieces = (one_piece(model),)
@@ -74,3 +81,21 @@ def test_the_layers_that_stay_in_float_are_a_list_however_many(tmp_path, count):
     assert manifest.provenance["float_layers_of_int8-cpu"] == layers
     (graph,) = manifest.graphs
     assert graph.networks["int8-cpu"] == graph.networks["fp32"], "its file is the same"
+
+    inspected = CliRunner().invoke(app, ["inspect", str(path)])
+    assert inspected.exit_code == 0, inspected.output
+    told = json.loads(CliRunner().invoke(app, ["inspect", str(path), "--json"]).stdout)
+    (kept,) = found_in(told, "float_layers_of_int8-cpu")
+    assert kept == list(layers)
+    assert as_json(built[1])["float_nodes"] == list(layers)
+    assert f"{count} of {count} layers stay in float" in " ".join(remarks(built))
+    assert max(map(len, remarks(built))) < 1000
+
+
+def found_in(value, key):
+    """What stands under a key, anywhere in JSON."""
+    if isinstance(value, dict):
+        yield from (v for k, v in value.items() if k == key)
+    for inner in value.values() if isinstance(value, dict) else value:
+        if isinstance(inner, dict | list):
+            yield from found_in(inner, key)
