@@ -128,6 +128,21 @@ def asymformer(files):
     }
 
 
+def rangenet(files):
+    """Where there is no point theirs has -1, and multiplies with a mask."""
+    scan = np.load(files["scan"]).astype(np.float64)
+    mask = np.isfinite(scan[..., 0])
+    scan = np.where(mask[..., None], scan, -1)
+    mean, std = [12.12, 10.88, 0.23, -1.04, 0.21], [12.32, 11.47, 6.91, 0.86, 0.16]
+    return {"scan": np.moveaxis((scan - mean) / std * mask[..., None], -1, 0)}
+
+
+def kitti(ids):
+    """Without unlabeled, 0, which the evaluation leaves out."""
+    known = {10: 1, 252: 1, 11: 2, 40: 9, 60: 9, 81: 19, 259: 5}
+    return np.vectorize(lambda i: known.get(i, 255))(ids).astype(np.uint8)
+
+
 def colours(size):
     return RNG.integers(0, 256, (*size, 3), np.uint8)
 
@@ -150,9 +165,17 @@ def depth_m(size):
     return (depth16(size) / 1000).astype(np.float32)
 
 
+def points(size):
+    scan = RNG.normal(5, 10, (*size, 5)).astype(np.float32)
+    scan[RNG.random(size) < 0.3] = np.nan
+    return scan
+
+
 NYU, DELIVER, MFNET = (from_1, 40), (from_1, 25), (as_they_are, 9)
 FAMILIES = {
     "esanet-nyuv2": (esanet, {"rgb": colours, "depth": depth16}, NYU),
+    "emsanet-nyuv2": (esanet, {"rgb": colours, "depth": depth16}, NYU),
+    "rangenet-kitti": (rangenet, {"scan": points}, (kitti, 20)),
     "cmx-nyuv2": (cmx_nyuv2, {"rgb": colours, "hha": colours}, NYU),
     "cmx-mfnet": (cmx_mfnet, {"rgb": colours, "thermal": heat}, MFNET),
     "dformer-nyuv2": (dformer, {"rgb": colours, "depth": heat}, NYU),
@@ -166,6 +189,15 @@ FAMILIES = {
     "acnet-nyuv2": (acnet, {"rgb": colours, "depth": depth_m}, NYU),
     "asymformer-nyuv2": (asymformer, {"rgb": colours, "depth": depth16}, NYU),
 }
+
+
+def drawn_ids(label, count, size):
+    if label is kitti:
+        return RNG.choice([0, 1, 10, 11, 40, 52, 60, 81, 252, 259], size).astype(
+            np.uint16
+        )
+    first = 1 if label is from_1 else 0
+    return RNG.integers(0, count + first, size).astype(np.uint8)
 
 
 @dataclass
@@ -182,9 +214,9 @@ class Command:
         """Files where it looks for them; the label map is as large as the first."""
         files = {}
         for name, source in {**self.sources, "truth": self.truth}.items():
-            suffix = ".npy" if "float32" in str(self.inputs) else ".png"
+            arrays = "float32" in str(self.inputs) or "plane" in str(self.inputs)
             path = Path(source.replace("*", "7"))
-            path = path if path.suffix else path / f"7{suffix}"
+            path = path if path.suffix else path / ("7.npy" if arrays else "7.png")
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.suffix == ".npy":
                 np.save(path, made[name])
@@ -232,8 +264,7 @@ def test_files_become_the_family_s_tensors_and_labels(name, tmp_path, monkeypatc
     inputs = read_inputs(said.inputs, said.stacks, spec.inputs).pictures
     size = (inputs[0].resize.height, inputs[0].resize.width)
     made = {n: draws(size) for n, draws in draw.items()}
-    first = 1 if label is from_1 else 0
-    made["truth"] = RNG.integers(0, count + first, size).astype(np.uint8)
+    made["truth"] = drawn_ids(label, count, size)
     files = said.write(made)
     dataset = FileDataset(
         inputs, said.sources, said.truth, files=FileOptions(planes=said.planes)
