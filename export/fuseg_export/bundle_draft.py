@@ -19,7 +19,7 @@ from .dimensions import with_names
 from .frames.statistics import measure
 from .graphs import NetworkGraphs
 from .network.call import CALLS, spelled
-from .network.outputs import Path
+from .network.outputs import LAYOUTS, Path
 from .network.target import Target
 from .npy import as_npy
 from .outputs.base import StageResult
@@ -83,6 +83,15 @@ class BundleDraft:
             provenance["call"] = target.call.style
         if target.call.constants:
             provenance["constants"] = spelled(target.call.constants)
+        if target.call.seed is not None:
+            provenance["freeze_random"] = target.call.seed
+        if target.own_load:
+            provenance["own_load_state_dict"] = True
+        first = target.outputs[0]
+        if first.layout != LAYOUTS[0]:
+            provenance["layout"] = first.layout
+        if first.masks is not None:
+            provenance["masks"] = first.masks
         if adapted:
             provenance["adapted"] = tuple(adapted)
         taken = tuple(".".join(map(str, path)) for path in paths)

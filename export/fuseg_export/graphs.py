@@ -127,8 +127,8 @@ def _exported(
     sizes: Any = {"given": tried.given, "returned": tried.returned}
     network = tried.network.network
     if isinstance(network, OnnxNetwork):
-        chosen = [str(key) for (key,) in tried.network.paths]
-        return from_file(network, tried.example, chosen, opset, names, **sizes)
+        sources = tried.network.sources
+        return from_file(network, tried.example, sources, opset, names, **sizes)
     return to_onnx(tried.network, tried.example, opset, names, **sizes, **how)
 
 

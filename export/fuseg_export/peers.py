@@ -150,7 +150,7 @@ def _pytorch(
     from .network.call import CALLS, Call, parse_values
     from .network.checkpoint import load_checkpoint
     from .network.factory import build_network
-    from .network.outputs import SelectedOutputs, choose
+    from .network.outputs import LAYOUTS, SelectedOutputs, Source, choose, find
 
     said = bundle.manifest.provenance
     if "constants" in said:
@@ -166,7 +166,11 @@ def _pytorch(
     key, ignored = said.get("weights_key"), said.get("ignore_weights", ())
     assert isinstance(ignored, tuple), "the exporter writes a list"
     load_checkpoint(
-        network, checkpoint, key=None if key is None else str(key), ignored=ignored
+        network,
+        checkpoint,
+        key=None if key is None else str(key),
+        ignored=ignored,
+        own_load=bool(said.get("own_load_state_dict", False)),
     )
     inputs, (output,) = (
         image_inputs(bundle.manifest.sensors),
@@ -175,9 +179,10 @@ def _pytorch(
     shapes = input_shapes(inputs)
     word = said.get("output")
     blank = [torch.zeros(shape) for shape in shapes.values()]
-    style = str(said.get("call", CALLS[0]))
+    style, seed = str(said.get("call", CALLS[0])), said.get("freeze_random")
+    called = Call(style, tuple(shapes), seed=None if seed is None else int(str(seed)))
     with torch.inference_mode():
-        how, _ = Call(style, tuple(shapes)).fitted(network, blank)
+        how, _ = called.fitted(network, blank)
         returned = how(network, blank)
     if how.on_cpu:
         return Peer(
@@ -186,7 +191,13 @@ def _pytorch(
             "network that stays on the CPU.",
         )
     path, _ = choose(returned, None if word is None else str(word))
-    whole = SelectedOutputs(network, [path], replace(how, copies=False))
+    masks = said.get("masks")
+    source = Source(
+        path,
+        str(said.get("layout", LAYOUTS[0])),
+        None if masks is None else find(returned, str(masks), "masks"),
+    )
+    whole = SelectedOutputs(network, [source], replace(how, copies=False))
 
     def pre(frames: Frames) -> list[torch.Tensor]:
         planes: dict[str, list[torch.Tensor]] = {name: [] for name in shapes}

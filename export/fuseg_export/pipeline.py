@@ -158,6 +158,9 @@ def export_bundle(
             constants=options.constants,
             weights_key=options.weights_key,
             ignore_weights=options.ignore_weights,
+            own_load=options.own_load,
+            layout=options.layout,
+            freeze_random=options.freeze_random,
         )
         loaded = load_weights(target, options)
 

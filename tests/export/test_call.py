@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
+import fuseg
 from fuseg.bundle import Bundle
-from fuseg.errors import ArgumentError, InputFileError
+from fuseg.errors import ArgumentError, ExportError, InputFileError
+from fuseg_export import reference
 from fuseg_export.models import REFERENCE
 from fuseg_export.network.call import Call, make_call, parse_values, spelled
+from fuseg_export.network.checkpoint import load_checkpoint
+from fuseg_export.network.factory import build_network
 from fuseg_export.peers import make_peers
+
+needs_onnxscript = pytest.mark.skipif(
+    find_spec("onnxscript") is None, reason="onnxscript is not installed"
+)
 
 MORE = '''
 
@@ -44,6 +55,36 @@ class Sized(TwoInputs):
 
 def anything(**options):
     return Sized(**options)
+
+class Settings:
+    gain = 0.5
+
+def configured(settings, kind):
+    return kind(settings.gain)
+
+class InHalf(TwoInputs):
+    def forward(self, color, depth):
+        return super().forward(color, depth)["out"].half()
+
+class ByQueries(TwoInputs):
+    """Queries that tell classes, and masks of these."""
+    def forward(self, color, depth):
+        masks = F.avg_pool2d(super().forward(color, depth)["out"], 4)
+        classes = torch.eye(5, 6)[None] * 9 + masks.mean() * 1e-3
+        return {"classes": classes, "masks": masks * 0.2}
+
+class Dreaming(TwoInputs):
+    """Random numbers in every call."""
+    def forward(self, color, depth):
+        noise = torch.rand(1, 5, 1, 1) + torch.zeros(1, 5, 12, 16).uniform_(0, 0.1)
+        aux = F.avg_pool2d(super().forward(color, depth)["out"], 4)
+        wide = F.adaptive_avg_pool2d(aux, (7, 9)) if self.pooled else aux
+        scores = aux + F.interpolate(wide, aux.shape[2:]) + noise.to("cpu") * 9
+        return F.interpolate(scores, color.shape[2:], mode="bilinear")
+    pooled = False
+
+class DreamingPooled(Dreaming):
+    pooled = True
 '''
 GAINS = np.array([1.0, 0.25, 2.0], np.float32)
 
@@ -127,9 +168,97 @@ def test_its_peer_is_called_alike(labels_of, home):
     assert "forward moves tensors to a GPU" in peer("OnAGpu").unavailable
 
 
+def test_an_argument_may_be_an_object_of_a_module(labels_of, home):
+    words = ["settings=@foreign:Settings", "kind=@foreign:Sized"]
+    labels = labels_of("configured", arguments=words)
+    plain = labels_of("Sized", arguments=["gain=0.5"])
+    np.testing.assert_array_equal(labels, plain)
+    labels_of("configured", arguments=words)
+    said = Bundle.open(home / "out" / "two.fuseg").manifest.provenance
+    assert said["arguments"][1] == 'kind="@foreign:Sized"'
+
+
+def test_scores_of_other_layouts_and_types(labels_of):
+    plain = labels_of("TwoInputs")
+    np.testing.assert_array_equal(labels_of("ChannelsLast", layout="nhwc"), plain)
+    half = labels_of("InHalf")
+    assert np.mean(half == plain) > 0.98, "only ties of float16 change"
+    said = Bundle.open("out/two.fuseg").manifest.provenance
+    assert "made float32 of output labels, which is float16" in said["adapted"]
+
+
+def test_queries_and_masks_become_scores(labels_of, home):
+    spec = {
+        "outputs": {
+            "labels": {"kind": "segmentation", "path": "classes", "masks": "masks"}
+        }
+    }
+    (home / "masks.json").write_text(json.dumps(spec))
+    found = labels_of("ByQueries", spec=home / "masks.json")
+    path = home / "out" / "two.fuseg"
+    frames, _ = Bundle.open(path).samples()[0]
+    given = fuseg.load(path).preprocess(**frames)
+    network = build_network("foreign:ByQueries")
+    load_checkpoint(network, home / "two.pth")
+    with torch.no_grad():
+        made = network(*(torch.from_numpy(given[n]) for n in ("rgb", "depth")))
+    classes, masks = (made[n][0].double().numpy() for n in ("classes", "masks"))
+    odds = np.exp(classes) / np.exp(classes).sum(1, keepdims=True)
+    scores = np.einsum("qc,qhw->chw", odds[:, :-1], 1 / (1 + np.exp(-masks)))
+    expected = reference.labels(reference.upsample(scores, found.shape))
+    assert len(np.unique(expected)) > 1
+    assert np.mean(found == expected) > 0.999
+    spec["outputs"]["labels"]["path"] = "masks"
+    (home / "masks.json").write_text(json.dumps(spec))
+    with pytest.raises(ExportError, match=r"classes of queries \(1, Q, C \+ 1\) and"):
+        labels_of("ByQueries", spec=home / "masks.json")
+
+
+@pytest.mark.parametrize(
+    "target", ["Dreaming", pytest.param("DreamingPooled", marks=needs_onnxscript)]
+)
+def test_random_numbers_are_frozen_on_request(labels_of, home, target):
+    with pytest.raises(ExportError, match="two results for one input"):
+        labels_of(target)
+    one, other = (labels_of(target, freeze_random=seed) for seed in (3, 4))
+    assert (one != other).any()
+    np.testing.assert_array_equal(labels_of(target, freeze_random=3), one)
+    made = Bundle.open(home / "out" / "two.fuseg")
+    said = made.manifest.provenance
+    assert said["freeze_random"] == 3
+    words = "draws random numbers, 2 times: they are constants now, those of seed 3"
+    assert words in str(said["adapted"])
+    graph = onnx.load_from_string(made.read(made.network(made.manifest.full).file))
+    assert not [n for n in graph.graph.node if n.op_type.startswith("Random")]
+    *_, peer = make_peers(
+        home / "out" / "two.fuseg",
+        threads=1,
+        torch_target=f"foreign:{target}",
+        checkpoint=home / "two.pth",
+    )
+    assert np.mean(peer.call(made.samples()[0][0]) == one) > 0.98
+
+
 @pytest.mark.parametrize(
     ("target", "options", "sentence"),
     [
+        (
+            "configured",
+            {"arguments": ["settings=@foreign:Nope", "kind=1"]},
+            r"--arg @foreign:Nope must name an object of foreign, which has no su",
+        ),
+        (
+            "configured",
+            {"arguments": ["settings=@nowhere:Nope", "kind=1"]},
+            r"--arg @nowhere:Nope names the module nowhere, which is neither installed",
+        ),
+        (
+            "configured",
+            {"arguments": ["settings=@foreign", "kind=1"]},
+            r"--arg must name an object as @package\.module:name, got @foreign\.",
+        ),
+        ("TwoInputs", {"freeze_random": 1}, "draws none: leave it out"),
+        ("TwoInputs", {"layout": "hwc"}, "--layout must be nchw or nhwc, got hwc"),
         ("Sized", {}, r"--arg NAME=VALUE: missing a required argument: 'gain'\."),
         (
             "Sized",
@@ -140,7 +269,11 @@ def test_its_peer_is_called_alike(labels_of, home):
         ("Sized", {"arguments": ["gain=1", "gain=2"]}, "every name once, got gain tw"),
         ("InAList", {"call": "tuple"}, "--call must be one of positional, list, dict"),
         ("ByName", {"constants": ["rgb=1"]}, "a name that no input has, got rgb"),
-        ("gated-middle", {"call": "list", "inputs": ()}, "--call and --constant must"),
+        (
+            "gated-middle",
+            {"call": "list", "inputs": ()},
+            r"--layout and --freeze-random",
+        ),
     ],
 )
 def test_what_is_not_taken(labels_of, target, options, sentence):

@@ -7,7 +7,7 @@ import hashlib
 import os
 import pickle
 import re
-from collections import Counter
+from collections import Counter, OrderedDict
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +17,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from fuseg.errors import CheckpointError, InputFileError
+from fuseg.errors import ArgumentError, CheckpointError, InputFileError
 from fuseg_export.network.checkpoint import load_checkpoint
 
 
@@ -179,6 +179,60 @@ def test_a_prefix_that_the_network_has_itself_stays(tmp_path):
     expected = {f"model.{name}": t for name, t in trained().items()}
     assert load_checkpoint(network, saved(tmp_path, expected)).notes == ()
     assert_same(network.state_dict(), expected)
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "module.model."])
+def test_a_prefix_of_the_network_is_added(tmp_path, prefix):
+    network = nn.ModuleDict({"net": Net(), "mean": nn.Identity()})
+    loaded = load_checkpoint(network, saved(tmp_path, wrapped(prefix)))
+    assert_same(network.state_dict(), wrapped("net."))
+    added = "gave every name the network's prefix 'net.'"
+    assert loaded.notes[-1] == added
+    assert len(loaded.notes) == 1 + bool(prefix)
+    old = OrderedDict((n, t) for n, t in trained().items() if "num_batches" not in n)
+    old._metadata = {"": {"version": 1}, "norm": {"version": 1}}
+    load_checkpoint(network, saved(tmp_path, old))
+
+
+def test_a_prefix_that_could_be_either_of_two_is_not_added(tmp_path):
+    network = nn.ModuleDict({"one": Net(), "other": Net()})
+    assert "missing: one.conv.weight, " in refusal(network, saved(tmp_path, trained()))
+
+
+class Renamed(Net):
+    """Its old releases had other names, and one shape."""
+
+    def load_state_dict(self, state_dict, strict=True):
+        names = {n.replace("bn.", "norm."): t for n, t in state_dict.items()}
+        names["conv.weight"] = names["conv.weight"].reshape(4, 3, 3, 3)
+        return super().load_state_dict(names, strict)
+
+
+class Copied(Net):
+    def load_state_dict(self, state_dict, strict=True):
+        return self.conv.load_state_dict(state_dict, strict)
+
+
+def test_a_network_s_own_load_state_dict_renames_on_request(tmp_path):
+    old = {n.replace("norm.", "bn."): t for n, t in trained().items()}
+    old["conv.weight"] = old["conv.weight"].flatten(1)
+    path = saved(tmp_path, old)
+    assert "missing: norm.weight" in refusal(Net(), path)
+    network = Renamed()
+    loaded = load_checkpoint(network, path, own_load=True)
+    assert_same(network.state_dict(), trained())
+    assert loaded.notes == ("took the names that the network's load_state_dict gives",)
+    with pytest.raises(ArgumentError, match="own, and Net has none: leave it out"):
+        load_checkpoint(Net(), path, own_load=True)
+    load_checkpoint(Net(), saved(tmp_path, trained()))
+    with pytest.raises(CheckpointError, match=r"must call torch's once, got 0 calls"):
+        load_checkpoint(Copied(), saved(tmp_path, trained()), own_load=True)
+    del old["bn.bias"]
+    with pytest.raises(CheckpointError, match=r"missing: norm\.bias"):
+        load_checkpoint(network, saved(tmp_path, old), own_load=True)
+    del old["conv.weight"]
+    with pytest.raises(CheckpointError, match=r"Renamed\.load_state_dict failed on"):
+        load_checkpoint(network, saved(tmp_path, old), own_load=True)
 
 
 def test_half_precision_weights_become_the_network_s_own(tmp_path):

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from fuseg.errors import ExportError
-from fuseg_export.network.outputs import SelectedOutputs
+from fuseg_export.network.outputs import SelectedOutputs, Source
 from fuseg_export.ort_session import run_all
 from fuseg_export.passes.cut_tail import cut_tail
 from fuseg_export.passes.simplify import simplify
@@ -35,7 +35,7 @@ class Net(nn.Module):
 
 def graph(end, classes=5):
     torch.manual_seed(1)
-    net = SelectedOutputs(Net(end, classes).eval(), [()])
+    net = SelectedOutputs(Net(end, classes).eval(), [Source()])
     return to_onnx(net, {"x": torch.zeros(1, 3, *SIZE)}, 17).model
 
 

@@ -109,6 +109,38 @@ def test_inputs_go_by_the_names_of_the_file_in_any_order(two, export_file):
 
 
 @pytest.mark.usefixtures("quick")
+def test_channels_last_and_double_are_brought_into_form(two, home, export_file):
+    plain = export_file(two())
+    labels = Bundle.open(plain.bundle).samples()[0][1]["labels"]
+    other = onnx.load(home / "two.onnx")
+    (scores,) = (v for v in other.graph.output if v.name == "scores")
+    double = helper.make_tensor_value_info(
+        "turned", onnx.TensorProto.DOUBLE, ["n", "h", "w", "c"]
+    )
+    other.graph.node.extend(
+        [
+            node("Cast", ["scores"], ["wide"], to=onnx.TensorProto.DOUBLE),
+            node("Transpose", ["wide"], ["turned"], perm=[0, 2, 3, 1]),
+        ]
+    )
+    scores.CopyFrom(double)
+    onnx.save(other, home / "turned.onnx")
+    with pytest.raises(ExportError, match=r"layout nhwc|--layout nhwc"):
+        export_file("turned.onnx", outputs=["turned"])
+    report = export_file("turned.onnx", outputs=["turned"], layout="nhwc")
+    found = Bundle.open(report.bundle).samples()[0][1]["labels"]
+    assert np.mean(found == labels) > 0.99, "enlarged twice, as double does not go"
+    masks = {"kind": "segmentation", "path": "turned", "masks": "aux"}
+    (home / "spec.json").write_text(json.dumps({"outputs": {"labels": masks}}))
+    with pytest.raises(ArgumentError, match=r"masks must be absent for turned\.onnx"):
+        export_file("turned.onnx", outputs=(), spec=home / "spec.json")
+    with pytest.raises(ArgumentError, match=r"--freeze-random must be absent for"):
+        export_file("turned.onnx", freeze_random=0)
+    with pytest.raises(ArgumentError, match=r"--own-load-state-dict must be absent fo"):
+        export_file("turned.onnx", own_load=True)
+
+
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("ending", ["plain", "last"])
 def test_labels_in_the_file_are_cut_off_or_their_scores_are_named(
     ending, home, export_file

@@ -18,7 +18,7 @@ from fuseg_export.models import REFERENCE
 from fuseg_export.models.blocks import ConvNorm
 from fuseg_export.models.compose import words_of
 from fuseg_export.models.network import FusionNet
-from fuseg_export.network.outputs import SelectedOutputs
+from fuseg_export.network.outputs import SelectedOutputs, Source
 from fuseg_export.passes.cut_tail import cut_tail
 from fuseg_export.passes.simplify import simplify
 from fuseg_export.precision.calibrate import Ranges, calibrate
@@ -73,7 +73,7 @@ def pictures(count):
 
 def exported(network):
     example = {n: torch.zeros(1, p, *SIZE) for n, p in (("rgb", 3), ("depth", 1))}
-    model = to_onnx(SelectedOutputs(network, [()]), example, 17).model
+    model = to_onnx(SelectedOutputs(network, [Source()]), example, 17).model
     plain = {n: t.numpy() for n, t in example.items()}
     return cut_tail(simplify(model, plain)[0])[0]
 

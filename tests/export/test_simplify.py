@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from fuseg_export.network.outputs import SelectedOutputs
+from fuseg_export.network.outputs import SelectedOutputs, Source
 from fuseg_export.passes import simplify as simplify_pass
 from fuseg_export.passes.simplify import simplify
 from fuseg_export.passes.tidy import count_nodes
@@ -30,7 +30,7 @@ class Net(nn.Module):
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    net = SelectedOutputs(Net().eval(), [()])
+    net = SelectedOutputs(Net().eval(), [Source()])
     return to_onnx(net, {"x": torch.zeros(1, 3, 8, 12)}, 17).model
 
 

@@ -15,7 +15,7 @@ from fuseg.manifest import input_shapes
 from fuseg.manifest.schema import dump
 from fuseg_export.models import REFERENCE, ReferenceModel
 from fuseg_export.network.input_options import describe, make_inputs
-from fuseg_export.network.outputs import SelectedOutputs
+from fuseg_export.network.outputs import SelectedOutputs, Source
 from fuseg_export.network.spec import default_classes, parse_classes, read_spec
 from fuseg_export.network.target import resolve
 from fuseg_export.ort_session import open_cpu_session
@@ -306,7 +306,7 @@ def test_what_training_put_around_a_network_is_taken_off(name, wrappers):
         expected = torch.nn.functional.conv2d(frame, target.network.conv.weight)
         expected += target.network.conv.bias[:, None, None]
     example = {"rgb": frame}
-    model = to_onnx(SelectedOutputs(target.network, [()]), example, 17).model
+    model = to_onnx(SelectedOutputs(target.network, [Source()]), example, 17).model
     (got,) = open_cpu_session(model).run(None, {"rgb": frame.numpy()})
     np.testing.assert_allclose(got, expected.numpy(), atol=1e-6)
     notes = [f"took {wrapper} off the network" for wrapper in wrappers]
@@ -452,8 +452,14 @@ def test_input_words_are_refused_for_a_reference_model():
         ({"arguments": [1]}, ArgumentError, "arguments must be an object, by name"),
         ({"constants": 3}, ArgumentError, "constants must be an object, by name"),
         ({"call": "tuple"}, ArgumentError, "call must be one of positional, list, "),
-        ({"call": "list"}, ArgumentError, "--call and --constant must be absent for "),
+        (
+            {"call": "list"},
+            ArgumentError,
+            "--layout and --freeze-random must be absent",
+        ),
         ({"weights_key": 3}, ArgumentError, "weights_key must be a text, got 3"),
+        ({"freeze_random": "1"}, ArgumentError, "freeze_random must be a whole number"),
+        ({"own_load_state_dict": 1}, ArgumentError, "must be true or false, got 1"),
         ({"ignore_weights": "a"}, ArgumentError, "ignore_weights must be a list of t"),
         ({"classes": "wall"}, ArgumentError, "must be a list of 1 to 255 classes"),
         ({"classes": []}, ArgumentError, "must be a list of 1 to 255 classes"),

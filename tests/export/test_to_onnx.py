@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from fuseg.errors import ArgumentError, ExportError
-from fuseg_export.network.outputs import SelectedOutputs, choose
+from fuseg_export.network.outputs import SelectedOutputs, Source, choose
 from fuseg_export.passes.tidy import tidy
 from fuseg_export.to_onnx import to_onnx
 
@@ -45,7 +45,7 @@ def network(end=lambda x: x):
     head = Head(end)
     head.norm.running_mean += torch.randn(6)
     head.norm.running_var *= 2
-    return SelectedOutputs(head.eval(), [()])
+    return SelectedOutputs(head.eval(), [Source()])
 
 
 def example(height=8, width=12):
@@ -91,7 +91,7 @@ def test_inputs_keep_their_names_order_and_shapes():
             return b + a.mean(1, keepdim=True)
 
     feed = {"b": torch.zeros(1, 1, 4, 6), "a": torch.zeros(1, 3, 4, 6)}
-    model = to_onnx(SelectedOutputs(Sum().eval(), [()]), feed, 17).model
+    model = to_onnx(SelectedOutputs(Sum().eval(), [Source()]), feed, 17).model
     shapes = {
         i.name: tuple(d.dim_value for d in i.type.tensor_type.shape.dim)
         for i in model.graph.input
@@ -111,7 +111,9 @@ def test_only_the_chosen_output_is_in_the_graph():
         def forward(self, x):
             return {"out": super().forward(x), "aux": torch.tanh(x)}
 
-    model = to_onnx(SelectedOutputs(Two().eval(), [("out",)]), example(), 17).model
+    model = to_onnx(
+        SelectedOutputs(Two().eval(), [Source(("out",))]), example(), 17
+    ).model
     assert len(model.graph.output) == 1
     assert "Tanh" not in [node.op_type for node in model.graph.node]
 

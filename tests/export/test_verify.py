@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from fuseg.errors import ExportError
 from fuseg.manifest import SegmentationOutput, Tail, Upsample
 from fuseg_export.frames.packing import PackedFrame
-from fuseg_export.network.outputs import SelectedOutputs
+from fuseg_export.network.outputs import SelectedOutputs, Source
 from fuseg_export.network.spec import default_classes
 from fuseg_export.outputs import OutputRequest
 from fuseg_export.outputs.base import Prediction
@@ -110,6 +110,20 @@ def test_too_many_ties_are_too_many_labels():
         compared(one, other)
 
 
+def test_ties_closer_than_rounding_count_as_no_other_label():
+    one, other = scores(), scores()
+    second, first = np.argsort(one[:, :, :4], 0)[-2:]
+    columns = np.ix_(range(SIZE[0]), range(4))
+    for index, (a, b) in enumerate(zip(second.flat, first.flat, strict=True)):
+        y, x = (side.flat[index] for side in np.broadcast_arrays(*columns))
+        one[a, y, x], other[b, y, x] = one[b, y, x] - 1e-6, one[b, y, x] - 2e-6
+        other[a, y, x] = one[a, y, x]
+    changed = predict(one).result != predict(other).result
+    assert changed.sum() == 4 * SIZE[0], "0.17 of the labels"
+    onnx, _ = compared(one, other)
+    assert onnx.label_agreement == 1 - 4 / SIZE[1]
+
+
 def test_the_budgets_grow_with_the_scores():
     one, other = near_tie(3e-3, scale=100)
     assert np.abs(one).max() > 100
@@ -121,11 +135,14 @@ def test_a_stage_that_differs_names_itself_the_classes_and_the_numbers():
     floor = wrong.argmax(0) == 0
     wrong[0][floor] -= 10
     lost = int(floor.sum())
+    low, high = np.sort(scores()[:, floor], 0)[-2:]
+    told_apart = np.count_nonzero(high - low >= 1e-4 * np.ptp(scores()))
+    assert told_apart < lost, "a tie is among them"
     with pytest.raises(ExportError) as caught:
         compared(scores(), wrong, frames=2)
     sentence = str(caught.value)
     assert sentence.startswith("stage onnx computes something else than torch on 2 fra")
-    assert f"{1 - lost / floor.size:.6f} of the labels agree" in sentence
+    assert f"{1 - told_apart / floor.size:.6f} of the labels agree" in sentence
     assert f"scores differ by up to {10:.2g} (at most" in sentence
     assert sentence.endswith(f"classes that lose most pixels: floor ({2 * lost}).")
 
@@ -195,7 +212,7 @@ ENDS = {
 
 
 def programs_of(end, classes, spoil=None):
-    network = SelectedOutputs(Net(end, classes).eval(), [()])
+    network = SelectedOutputs(Net(end, classes).eval(), [Source()])
     model = to_onnx(network, {"x": torch.zeros(1, 3, *SIZE)}, 17).model
     cut, output = Segmentation(OutputRequest("labels", "segmentation")).cut(model, 0)
     output = output.followed([model, cut], 0)
@@ -250,7 +267,7 @@ class Tokens(Net):
 
 def test_a_stage_whose_sizes_are_not_known_still_has_all_of_its_tail():
     end, _ = ENDS["probabilities"]
-    networks = [SelectedOutputs(kind(end).eval(), [()]) for kind in (Tokens, Net)]
+    networks = [SelectedOutputs(kind(end).eval(), [Source()]) for kind in (Tokens, Net)]
     x = {"x": torch.zeros(1, 3, *SIZE)}
     first, simplified = (to_onnx(network, x, 17).model for network in networks)
     assert find_tail(first)[1].removed == ()
@@ -284,7 +301,7 @@ def test_labels_whose_scores_cannot_be_seen_are_refused():
 
     tail = CutTail(("ArgMax",), SIZE, align_corners=False, kept=None)
     output = Segmentation(OutputRequest("labels", "segmentation"), whole=tail)
-    network = SelectedOutputs(Thresholds(), [()])
+    network = SelectedOutputs(Thresholds(), [Source()])
     with pytest.raises(ExportError, match="cannot see the scores"):
         torch_program(network, ["x"], [output])(feed())
 

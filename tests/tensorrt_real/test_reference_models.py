@@ -11,7 +11,7 @@ from tensorrt_real.conftest import in_each_precision
 from fuseg.manifest import input_shapes
 from fuseg_export.frames.rendered import small_rooms
 from fuseg_export.models import REFERENCE
-from fuseg_export.network.outputs import SelectedOutputs
+from fuseg_export.network.outputs import SelectedOutputs, Source
 from fuseg_export.passes.cut_tail import cut_tail
 from fuseg_export.passes.simplify import simplify
 from fuseg_export.precision.calibrate import calibrate
@@ -30,7 +30,9 @@ def test_it_builds(name, check_network):
     model = REFERENCE[name]
     shapes = input_shapes(model.inputs)
     inputs = {name: torch.randn(shape) for name, shape in shapes.items()}
-    exported = to_onnx(SelectedOutputs(model.network().eval(), [()]), inputs, 17).model
+    exported = to_onnx(
+        SelectedOutputs(model.network().eval(), [Source()]), inputs, 17
+    ).model
     frame = {n: tensor.numpy().astype(np.float32) for n, tensor in inputs.items()}
     network, _ = cut_tail(simplify(exported, frame)[0])
     made = in_each_precision(network, calibrate(network, [frame]))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..network.outputs import LAYOUTS
 from ..precision.calibrate import METHODS
 from ..precision.options import Budget
 from ..to_onnx import EXPORTERS
@@ -47,6 +48,13 @@ IgnoreWeightsOption = Annotated[
         show_default=False,
     ),
 ]
+OwnLoadOption = Annotated[
+    bool,
+    typer.Option(
+        "--own-load-state-dict",
+        help="Let the network's own load_state_dict rename what the checkpoint holds.",
+    ),
+]
 OutOption = Annotated[
     Path,
     typer.Option(
@@ -74,8 +82,9 @@ ArgOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME=VALUE",
-        help="An argument of the factory, as in n_class=9: a number, true, false, null "
-        "or a list as in JSON, or a text. Can be repeated.",
+        help="An argument of the factory, as in n_class=9: a number, true, false, "
+        "null, a list or an object as in JSON, or a text; @package.module:name is what "
+        "that module has by this name. Can be repeated.",
         show_default=False,
     ),
 ]
@@ -95,6 +104,16 @@ ConstantOption = Annotated[
         help="What forward takes beside its inputs, always the same, as in --arg, or "
         "@FILE.npy for a tensor: in the dict with --call dict, else as a keyword "
         "argument. Can be repeated.",
+        show_default=False,
+    ),
+]
+FreezeRandomOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        metavar="SEED",
+        help="Make constants of the random numbers that forward draws in every call: "
+        "those of this seed.",
         show_default=False,
     ),
 ]
@@ -123,6 +142,14 @@ OutputOption = Annotated[
         "returns, as in scene=classes:1 or labels=segmentation:semantic.out. Can be "
         "repeated. KEY alone is the one segmentation.",
         show_default="labels=segmentation, of out or logits",
+    ),
+]
+LayoutOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="|".join(LAYOUTS),
+        help="How the network returns its outputs: nhwc is (1, h, w, C).",
+        show_default="nchw",
     ),
 ]
 StateOption = Annotated[

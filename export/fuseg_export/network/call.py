@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from fuseg.errors import ArgumentError, InputFileError
 
+from .random_draws import Draws
 from .training_machine import StayOnCpu
 
 __all__ = ["CALLS", "Call", "make_call", "parse_values", "require_arguments", "spelled"]
@@ -35,6 +36,8 @@ class Call:
             arguments.
         copies: Whether it changes what it is given: it gets copies.
         on_cpu: Whether it wants a GPU: its tensors stay on the CPU.
+        seed: Of the random numbers that it draws in every call; None: it must not.
+        draws: Those numbers, in the order of its draws, once it was fitted.
     """
 
     style: str = "positional"
@@ -42,12 +45,18 @@ class Call:
     constants: Mapping[str, Any] = field(default_factory=dict)
     copies: bool = False
     on_cpu: bool = False
+    seed: int | None = None
+    draws: tuple[Tensor, ...] = ()
 
     def __call__(self, network: Callable[..., Any], tensors: Sequence[Any]) -> Any:
         """What the network returns for these tensors."""
         if self.copies:
             tensors = [None if t is None else t.clone() for t in tensors]
-        with StayOnCpu() if self.on_cpu else nullcontext():
+        with ExitStack() as stack:
+            if self.draws:
+                stack.enter_context(Draws(self.draws))
+            if self.on_cpu:
+                stack.enter_context(StayOnCpu())
             return self._called(network, tensors)
 
     def fitted(
@@ -58,8 +67,14 @@ class Call:
         It is run once on copies of these tensors.
         """
         given = [tensor.clone() for tensor in tensors]
-        with StayOnCpu() as watched:
+        draws: tuple[Tensor, ...] = ()
+        with ExitStack() as stack:
+            drawn = None
+            if self.seed is not None:
+                drawn = stack.enter_context(Draws.seeded(self.seed))
+            watched = stack.enter_context(StayOnCpu())
             self._called(network, given)
+            draws = () if drawn is None else tuple(drawn.made)
         pairs = zip(self.names, tensors, given, strict=True)
         changed = [name for name, before, after in pairs if not _equal(before, after)]
         notes = []
@@ -69,7 +84,18 @@ class Call:
             )
         if watched.used:
             notes.append("forward moves tensors to a GPU: they stayed on the CPU")
-        return replace(self, copies=bool(changed), on_cpu=watched.used), tuple(notes)
+        if self.seed is not None and not draws:
+            raise ArgumentError(
+                "--freeze-random must be for a forward that draws random numbers, and "
+                "this one draws none: leave it out."
+            )
+        if draws:
+            notes.append(
+                f"forward draws random numbers, {len(draws)} times: they are constants "
+                f"now, those of seed {self.seed}"
+            )
+        fitted = replace(self, copies=bool(changed), on_cpu=watched.used, draws=draws)
+        return fitted, tuple(notes)
 
     def _called(self, network: Callable[..., Any], tensors: Sequence[Any]) -> Any:
         if self.style in ("dict", "keywords"):
@@ -81,7 +107,10 @@ class Call:
 
 
 def make_call(
-    style: str | None, constants: Mapping[str, Any], names: Sequence[str]
+    style: str | None,
+    constants: Mapping[str, Any],
+    names: Sequence[str],
+    seed: int | None = None,
 ) -> Call:
     """Check how forward is to be called.
 
@@ -89,6 +118,7 @@ def make_call(
         style: One of `CALLS`; None: positional.
         constants: See `parse_values`; a text ``@FILE.npy`` is the tensor in that file.
         names: Of the network's inputs, then of its states.
+        seed: See `Call`.
 
     Raises:
         ArgumentError: There is no such style, or a constant has an input's name.
@@ -104,7 +134,7 @@ def make_call(
                 f"--constant must have a name that no input has, got {name}."
             )
     read = {name: _read(value) for name, value in constants.items()}
-    return Call(style, tuple(names), read)
+    return Call(style, tuple(names), read, seed=seed)
 
 
 def parse_values(
@@ -114,8 +144,8 @@ def parse_values(
 
     Args:
         option: Its name.
-        words: ``NAME=VALUE``: a number, true, false, null or a list, as in JSON;
-            all else is a text.
+        words: ``NAME=VALUE``: a number, true, false, null, a list or an object, as in
+            JSON; all else is a text. ``@`` begins what others read.
         said: By name, the same values as JSON; a word goes before it.
 
     Raises:

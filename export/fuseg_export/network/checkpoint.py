@@ -10,21 +10,23 @@ import pickle
 import sys
 import warnings
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PosixPath
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
+from torch.nn.modules.module import _IncompatibleKeys
 
 from fuseg.cli.printing import plural
-from fuseg.errors import CheckpointError, InputFileError
+from fuseg.errors import ArgumentError, CheckpointError, InputFileError
 
 from ..errors import first_sentence
 from .weight_names import Matched, counted, foreign, match, some
@@ -59,6 +61,7 @@ def load_checkpoint(
     *,
     key: str | None = None,
     ignored: Sequence[str] = (),
+    own_load: bool = False,
 ) -> Loaded:
     """Load a checkpoint into all of a network, or change nothing.
 
@@ -78,8 +81,11 @@ def load_checkpoint(
         path: Of the file.
         key: Where in the file the weights are: keys joined by dots.
         ignored: Patterns with stars of stored names that are left out.
+        own_load: Whether to let the network's own ``load_state_dict`` rename and
+            reshape what is stored, and take what it hands on to torch's.
 
     Raises:
+        ArgumentError: ``own_load`` is set, and the network has none.
         InputFileError: The file cannot be read.
         CheckpointError: It is damaged, is no checkpoint, or is a pickle with code; or
             a tensor is missing, unexpected, of another shape or kind, or not finite
@@ -94,10 +100,14 @@ def load_checkpoint(
     content = _unpickle(path, data) if pickled else _parse_safetensors(path, data)
     stored, versions, notes = _unwrap(path, content, key)
     stored = _without(stored, ignored, path, notes)
+    if own_load:
+        stored = _handed_on(network, stored, path)
+        notes.append("took the names that the network's load_state_dict gives")
     wanted = {n: t for n, t in network.state_dict().items() if isinstance(t, Tensor)}
     found = match(stored, wanted, versions)
     with _restored_on_error(wanted):
-        missing, unexpected = _fill(network, found, wanted, path)
+        load = nn.Module.load_state_dict if own_load else type(network).load_state_dict
+        missing, unexpected = _fill(network, load, found, wanted, path)
         computed = _computed(network, unexpected, found.tensors)
         parts, needed = foreign(network, [n for n in unexpected if n not in computed])
         if missing:
@@ -133,7 +143,11 @@ def _restored_on_error(own: Mapping[str, Tensor]) -> Iterator[None]:
 
 
 def _fill(
-    network: nn.Module, found: Matched, wanted: Mapping[str, Tensor], path: Path
+    network: nn.Module,
+    load: Callable[..., Any],
+    found: Matched,
+    wanted: Mapping[str, Tensor],
+    path: Path,
 ) -> tuple[list[str], list[str]]:
     """Let torch load what fits, and say what is missing and what is not expected."""
     state: OrderedDict[str, Any] = OrderedDict(
@@ -143,13 +157,47 @@ def _fill(
     if found.versions:
         state._metadata = found.versions  # type: ignore[attr-defined] # torch's own place
     try:
-        missing, unexpected = network.load_state_dict(state, strict=False)
+        missing, unexpected = load(network, state, strict=False)
     except Exception as err:  # a network may have hooks of its own
         raise CheckpointError(
             f"the checkpoint {path} does not fit the network: {first_sentence(err)}. "
             "Nothing was loaded."
         ) from err
     return missing, unexpected
+
+
+def _handed_on(
+    network: nn.Module, stored: Mapping[str, Tensor], path: Path
+) -> dict[str, Tensor]:
+    """What the network's own ``load_state_dict`` gives torch's to load."""
+    kind = type(network)
+    if kind.load_state_dict is nn.Module.load_state_dict:
+        raise ArgumentError(
+            "--own-load-state-dict must be for a network with a load_state_dict of its "
+            f"own, and {kind.__name__} has none: leave it out."
+        )
+    handed: list[dict[str, Tensor]] = []
+
+    def load(
+        self: nn.Module, state: Mapping[str, Any], *_: Any, **__: Any
+    ) -> _IncompatibleKeys:
+        if self is network:
+            handed.append(dict(state))
+        return _IncompatibleKeys([], [])
+
+    try:
+        with mock.patch.object(nn.Module, "load_state_dict", load):
+            network.load_state_dict(dict(stored))
+    except Exception as err:  # foreign code may raise anything
+        raise CheckpointError(
+            f"{kind.__name__}.load_state_dict failed on {path}: {first_sentence(err)}."
+        ) from err
+    if len(handed) != 1:
+        raise CheckpointError(
+            f"{kind.__name__}.load_state_dict must call torch's once, got "
+            f"{plural(len(handed), 'call')}: leave --own-load-state-dict out."
+        )
+    return handed[0]
 
 
 def _computed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fuseg.errors import ArgumentError, ExportError
+from fuseg.errors import ArgumentError, ExportError, FusegError
 from fuseg.manifest import input_shapes
 
 from ..dimensions import OtherSize, Shape, Tensors, named_shape
@@ -20,7 +21,8 @@ from ..outputs import KINDS, ExportedOutput, OutputRequest, further_paths
 from ..parts.trial import StandIn, Trial
 from ..recurrent import NextState
 from ..reference import preprocess
-from .outputs import Path, SelectedOutputs, choose, find, take
+from .call import Call
+from .outputs import Path, SelectedOutputs, Source, choose, find
 from .target import Target
 
 __all__ = ["Tried", "try_network"]
@@ -76,34 +78,34 @@ def try_network(target: Target, frame: FrameSet) -> Tried:
     for kept, shape in zip(target.states, _shapes(target, example), strict=True):
         initial = kept.state.initial
         example[kept.state.tensor] = torch.full((1, *shape), initial)
-    returned, again = (_run(target, example.values(), example) for _ in range(2))
-    with torch.inference_mode():
+    with _failures_named(example), torch.inference_mode():
         call, denied = target.call.fitted(target.network, [*example.values()])
+    returned, again = (_run(call, target, example.values(), example) for _ in range(2))
     nexts = [
-        find(returned, kept.path, f"the output of state {kept.state.tensor}")
+        Source(find(returned, kept.path, f"the output of state {kept.state.tensor}"))
         for kept in target.states
     ]
-    paths, notes = _paths(returned, target.outputs, nexts)
+    sources, notes = _sources(returned, target.outputs, nexts)
     trial = None
     if target.parts:
         trial = Trial(target.pieces, target.parts, example)
     pictures = input_shapes(target.inputs)
     outputs: list[ExportedOutput] = []
-    for request, own in zip(target.outputs, paths, strict=True):
-        one, two = ([take(r, path) for path in own] for r in (returned, again))
+    for request, own in zip(target.outputs, sources, strict=True):
+        one, two = ([source(r) for source in own] for r in (returned, again))
         if trial is not None:
             request = trial.take(request, *one)
         outputs.append(KINDS[request.kind](request, one[0], pictures, *one[1:]))
         for pair in zip(one, two, strict=True):
             _require_usable(request.name if request.named else "", *pair)
-    every: list[Path] = [*(path for own in paths for path in own), *nexts]
+    every = [*(source for own in sources for source in own), *nexts]
     arrays = {name: tensor.numpy() for name, tensor in example.items()}
     others = tuple(_other_sizes(target, arrays))
-    shapes = tuple(_named_shapes(target, returned, every, others))
-    for kept, path, found in zip(
+    shapes = tuple(_named_shapes(call, target, returned, every, others))
+    for kept, source, found in zip(
         target.states, nexts, shapes[len(shapes) - len(nexts) :], strict=True
     ):
-        former, later = take(returned, path), take(again, path)
+        former, later = source(returned), source(again)
         wanted = tuple(example[kept.state.tensor].shape)
         if found != wanted:
             raise ExportError(
@@ -116,7 +118,7 @@ def try_network(target: Target, frame: FrameSet) -> Tried:
         example,
         tuple(outputs),
         tuple(NextState(kept.state) for kept in target.states),
-        tuple(own[0] for own in paths),
+        tuple(own[0].path for own in sources),
         (*denied, *notes),
         trial,
         () if trial is None else trial.stand_ins(pictures, target.sensors),
@@ -135,30 +137,37 @@ def _other_sizes(target: Target, example: Tensors) -> Iterator[OtherSize]:
 
 
 def _named_shapes(
+    call: Call,
     target: Target,
     returned: Any,
-    paths: Sequence[Path],
+    sources: Sequence[Source],
     others: Sequence[OtherSize],
 ) -> Iterator[Shape]:
-    """Of what is at these paths."""
+    """Of these outputs."""
     results = []
     for size in others:
         given = {name: torch.from_numpy(a) for name, a in size.tensors.items()}
-        results.append((size, _run(target, given.values(), given)))
-    for path in paths:
+        results.append((size, _run(call, target, given.values(), given)))
+    for source in sources:
         yield named_shape(
-            f"what forward returns at {'.'.join(map(str, path)) or 'its end'}",
-            tuple(take(returned, path).shape),
-            [(size, tuple(take(result, path).shape)) for size, result in results],
+            f"what forward returns at {'.'.join(map(str, source.path)) or 'its end'}",
+            tuple(source(returned).shape),
+            [(size, tuple(source(result).shape)) for size, result in results],
         )
 
 
-def _run(target: Target, given: Any, example: Mapping[str, Tensor]) -> Any:
+def _run(call: Call, target: Target, given: Any, example: Mapping[str, Tensor]) -> Any:
+    with _failures_named(example), torch.inference_mode():
+        return call(target.network, [*given])
+
+
+@contextmanager
+def _failures_named(example: Mapping[str, Tensor]) -> Iterator[None]:
     spelled = ", ".join(f"{name} {tuple(t.shape)}" for name, t in example.items())
-    call = replace(target.call, copies=True, on_cpu=True)
     try:
-        with torch.inference_mode():
-            return call(target.network, [*given])
+        yield
+    except FusegError:
+        raise
     except Exception as err:  # foreign code may raise anything
         raise ExportError(
             f"the network's forward failed on {spelled}: {first_sentence(err)}."
@@ -171,7 +180,9 @@ def _shapes(target: Target, example: Mapping[str, Tensor]) -> list[tuple[int, ..
     if None not in shapes:
         return [shape for shape in shapes if shape is not None]
     try:
-        returned = _run(target, [*example.values(), *[None] * len(shapes)], example)
+        call = replace(target.call, copies=True, on_cpu=True)
+        blank = [*example.values(), *[None] * len(shapes)]
+        returned = _run(call, target, blank, example)
     except ExportError as err:
         names = [r.state.tensor for r in target.states if r.shape is None]
         raise ArgumentError(
@@ -179,13 +190,35 @@ def _shapes(target: Target, example: Mapping[str, Tensor]) -> list[tuple[int, ..
             f"does not run with None in its place: {err}"
         ) from err
     found = [
-        take(returned, find(returned, r.path, f"the output of state {r.state.tensor}"))
+        Source(find(returned, r.path, f"the output of state {r.state.tensor}"))(
+            returned
+        )
         for r in target.states
     ]
     return [
         tuple(tensor.shape[1:]) if shape is None else shape
         for shape, tensor in zip(shapes, found, strict=True)
     ]
+
+
+def _sources(
+    returned: Any, requests: Sequence[OutputRequest], nexts: Sequence[Source]
+) -> tuple[list[list[Source]], list[str]]:
+    """Where each output's tensors are, its own first, and what was chosen or done."""
+    paths, notes = _paths(returned, requests, [source.path for source in nexts])
+    found: list[list[Source]] = []
+    for request, (first, *more) in zip(requests, paths, strict=True):
+        what = f"--spec: outputs.{request.name}.masks"
+        masks = request.masks
+        path = None if masks is None else find(returned, masks, what)
+        source = Source(first, request.layout, path)
+        source.require_fits(request.name, returned)
+        dtype = source.dtype(returned)
+        if dtype.is_floating_point and dtype != torch.float32:
+            spelled = str(dtype).removeprefix("torch.")
+            notes.append(f"made float32 of output {request.name}, which is {spelled}")
+        found.append([source, *map(Source, more)])
+    return found, notes
 
 
 def _paths(

@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from torch import nn
 from torch.jit import ScriptModule
 
-from fuseg.errors import ArgumentError, ExportError
+from fuseg.errors import ArgumentError, ExportError, FusegError
 
 from ..errors import first_sentence
 from ..models import REFERENCE
@@ -81,10 +82,11 @@ def _call(word: str, arguments: Mapping[str, Any]) -> tuple[Parts, list[str]]:
         if known is not None:
             arguments = known.arguments(factory, arguments)
         require_arguments(word, factory, arguments)
+        given = {name: _object(value) for name, value in arguments.items()}
         addresses: list[str] = []
         try:
             with StayOnCpu() as watched, without_downloads(addresses):
-                made = factory(**arguments)
+                made = factory(**given)
         except Exception as err:  # foreign code may raise anything
             raise ExportError(f"{word}() failed: {first_sentence(err)}.") from err
     notes = []
@@ -95,14 +97,14 @@ def _call(word: str, arguments: Mapping[str, Any]) -> tuple[Parts, list[str]]:
             f"the factory downloads pretrained weights ({some(addresses)}): they were "
             "left out, as the checkpoint has all weights"
         )
-    given = made if isinstance(made, Parts) else Parts(made, {})
-    any_part = isinstance(given.parts, Mapping) and given.parts
+    whole = made if isinstance(made, Parts) else Parts(made, {})
+    any_part = isinstance(whole.parts, Mapping) and whole.parts
     if isinstance(made, Parts) and not any_part:
         raise ArgumentError(
             f"{word}() must return Parts with a dict of one part or more, got "
-            f"{given.parts!r}."
+            f"{whole.parts!r}."
         )
-    network = given.whole
+    network = whole.whole
     if not isinstance(network, nn.Module):
         raise ArgumentError(
             f"{word}() must return a torch.nn.Module, got {type(network).__name__}."
@@ -112,7 +114,30 @@ def _call(word: str, arguments: Mapping[str, Any]) -> tuple[Parts, list[str]]:
             f"{word}() must return a torch.nn.Module as it was written, got a "
             "TorchScript one: return the module that was scripted or traced."
         )
-    return given, notes
+    return whole, notes
+
+
+def _object(value: Any) -> Any:
+    """What ``@package.module:name`` names, such as a configuration; else the value.
+
+    Raises:
+        ArgumentError: There is none.
+        ExportError: Importing its module fails.
+    """
+    if not isinstance(value, str) or not value.startswith("@"):
+        return value
+    module_name, _, name = value[1:].partition(":")
+    if not all(part.isidentifier() for part in (*module_name.split("."), name)):
+        raise ArgumentError(
+            f"--arg must name an object as @package.module:name, got {value}."
+        )
+    module = _imported(module_name, _no_module(f"--arg {value}", module_name))
+    if not hasattr(module, name):
+        raise ArgumentError(
+            f"--arg {value} must name an object of {module_name}, which has no such "
+            f"{name}."
+        )
+    return getattr(module, name)
 
 
 def _ready_part(part: Part) -> Part:
@@ -161,23 +186,8 @@ def _find(word: str, known: LibraryWord | None = None) -> Callable[..., Any]:
     if word in REFERENCE:
         return REFERENCE[word].build
     module_name, _, name = _split(word if known is None else known.target)
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as err:
-        if err.name is None or not f"{module_name}.".startswith(f"{err.name}."):
-            raise ExportError(
-                f"importing {module_name} failed: {first_sentence(err)}."
-            ) from err
-        if known is not None:
-            raise known.missing() from err
-        raise ArgumentError(
-            f"the target {word} names the module {module_name}, which is neither "
-            f"installed nor in the working directory."
-        ) from err
-    except Exception as err:  # foreign code may raise anything
-        raise ExportError(
-            f"importing {module_name} failed: {first_sentence(err)}."
-        ) from err
+    missing = _no_module(f"the target {word}", module_name)
+    module = _imported(module_name, missing if known is None else known.missing())
     factory = getattr(module, name, None)
     if isinstance(factory, nn.Module):  # callable, but with frames
         raise ArgumentError(
@@ -193,6 +203,29 @@ def _find(word: str, known: LibraryWord | None = None) -> Callable[..., Any]:
             f"which has no such {name}{end}"
         )
     return factory  # type: ignore[no-any-return]
+
+
+def _imported(module_name: str, missing: FusegError) -> ModuleType:
+    """The module; ``missing`` is raised if there is none."""
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as err:
+        if err.name is None or not f"{module_name}.".startswith(f"{err.name}."):
+            raise ExportError(
+                f"importing {module_name} failed: {first_sentence(err)}."
+            ) from err
+        raise missing from err
+    except Exception as err:  # foreign code may raise anything
+        raise ExportError(
+            f"importing {module_name} failed: {first_sentence(err)}."
+        ) from err
+
+
+def _no_module(what: str, module_name: str) -> ArgumentError:
+    return ArgumentError(
+        f"{what} names the module {module_name}, which is neither installed nor in the "
+        "working directory."
+    )
 
 
 @contextmanager

@@ -11,12 +11,14 @@ from fuseg.errors import ArgumentError
 from fuseg.manifest import Class
 
 from ..outputs import KINDS, OutputRequest
+from .outputs import LAYOUTS
 
 __all__ = ["make_requests"]
 
 _FORM = "NAME=KIND:PATH, as in scene=classes:1"
 _WORD = re.compile(r"(?P<name>[^=:]+)=(?P<kind>[^=:]+)(:(?P<path>.+))?")
 _FIXED = ("name", "tensor")  # found in the graph
+_OF_SOURCE = ("kind", "path", "layout", "masks")  # no keys of the manifest's record
 
 
 def make_requests(
@@ -26,6 +28,7 @@ def make_requests(
     classes: tuple[Class, ...] | None,
     ignore: int,
     texts: Sequence[str] = (),
+    layout: str | None = None,
 ) -> tuple[OutputRequest, ...]:
     """Read ``--output``: one key of what forward returns, or ``NAME=KIND:PATH`` each.
 
@@ -37,6 +40,7 @@ def make_requests(
         classes: Those of the first segmentation; None if nobody named them.
         ignore: Its label of no class.
         texts: The inputs of texts, by name.
+        layout: Of every output, one of `LAYOUTS`, where the spec does not say its own.
 
     Raises:
         ArgumentError: A word has another form, a kind is none, names do not fit.
@@ -46,7 +50,8 @@ def make_requests(
         settings["classes"] = classes
     if not spec and len(words) <= 1 and not any(map(_WORD.fullmatch, words)):
         path = words[0] if words else None
-        return (OutputRequest("labels", "segmentation", path, settings, named=False),)
+        request = OutputRequest("labels", "segmentation", path, settings, named=False)
+        return (replace(request, layout=_layout("--layout", layout)),)
     drafts = [_parse(word) for word in words]
     for name in spec if not words else ():
         _require(isinstance(spec[name], dict), f"outputs.{name} must be an object.")
@@ -61,7 +66,7 @@ def make_requests(
         _require(
             name in names, f"outputs must name only {', '.join(names)}, got {name}."
         )
-    requests = [replace(d, settings=_settings(d, spec.get(d.name, {}))) for d in drafts]
+    requests = [_with_keys(d, spec.get(d.name, {}), layout) for d in drafts]
     for request in requests:
         asked = request.settings.get("classes_from")
         _require(
@@ -109,7 +114,8 @@ def _request(name: str, kind: Any, path: str | None, what: str) -> OutputRequest
     return OutputRequest(name, kind, path)
 
 
-def _settings(request: OutputRequest, said: Any) -> dict[str, Any]:
+def _with_keys(request: OutputRequest, said: Any, layout: str | None) -> OutputRequest:
+    """The request with what the spec says of it."""
     name = request.name
     _require(isinstance(said, dict), f"outputs.{name} must be an object.")
     if said.get("kind", request.kind) != request.kind:
@@ -119,7 +125,31 @@ def _settings(request: OutputRequest, said: Any) -> dict[str, Any]:
             key not in said,
             f"outputs.{name} must not hold {key!r}, which is found in the graph.",
         )
-    return {key: said[key] for key in said if key not in ("kind", "path")}
+    masks = said.get("masks")
+    if masks is not None:
+        _require(
+            type(masks) in (int, str),
+            f"outputs.{name}.masks must be a key or an index, got {masks!r}.",
+        )
+        _require(
+            request.kind == "segmentation",
+            f"outputs.{name}.masks needs an output of kind segmentation, got "
+            f"{request.kind}.",
+        )
+        masks = str(masks)
+    what = f"--spec: outputs.{name}.layout"
+    return replace(
+        request,
+        settings={key: said[key] for key in said if key not in _OF_SOURCE},
+        layout=_layout(what, said.get("layout", layout)),
+        masks=masks,
+    )
+
+
+def _layout(what: str, word: Any) -> str:
+    if word is not None and word not in LAYOUTS:
+        raise ArgumentError(f"{what} must be {' or '.join(LAYOUTS)}, got {word}.")
+    return word or LAYOUTS[0]
 
 
 def _require(fact: bool, sentence: str) -> None:

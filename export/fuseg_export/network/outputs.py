@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from fuseg.errors import ArgumentError, ExportError
@@ -12,14 +14,81 @@ from fuseg.errors import ArgumentError, ExportError
 from .call import Call
 from .weight_names import some
 
-__all__ = ["SelectedOutputs", "Shapes", "choose", "find", "require_planes", "take"]
+__all__ = [
+    "LAYOUTS",
+    "SelectedOutputs",
+    "Shapes",
+    "Source",
+    "choose",
+    "find",
+    "require_planes",
+]
 
+LAYOUTS = ("nchw", "nhwc")
 USUAL_KEYS = ("out", "logits")
 _STRIDES = (1 / 8, 64)  # of networks that segment; 1 / 8 enlarges
 _POOLED = 32  # pixels: one score for as large a picture is the picture's, not a pixel's
 
 Path = tuple[str | int, ...]  # keys and indices, from the outside in
 Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an output is in what a network returns, and what is made of it.
+
+    What is no float32 but another float becomes float32.
+
+    Attributes:
+        path: Its own.
+        layout: One of `LAYOUTS`: nhwc is (1, h, w, C), and becomes (1, C, h, w).
+        masks: Where (1, Q, h, w) is, the logits of Q masks; at ``path`` is (1, Q, C +
+            1) then, the logits of their classes and, at the end, of none. They become
+            scores (1, C, h, w), see `class_scores`.
+    """
+
+    path: Path = ()
+    layout: str = LAYOUTS[0]
+    masks: Path | None = None
+
+    def __call__(self, returned: Any) -> Tensor:
+        """The output, of what the network returned."""
+        found: Tensor = _take(returned, self.path)
+        if self.masks is not None:
+            found = class_scores(found, _take(returned, self.masks))
+        if self.layout == "nhwc":
+            found = found.permute(0, 3, 1, 2)
+        is_other = found.is_floating_point() and found.dtype != torch.float32
+        return found.float() if is_other else found
+
+    def dtype(self, returned: Any) -> torch.dtype:
+        """Of what the network returned there."""
+        found: torch.dtype = _take(returned, self.path).dtype
+        return found
+
+    def require_fits(self, name: str, returned: Any) -> None:
+        """Refuse what the network returned there, if it has another form.
+
+        Args:
+            name: Of the output, for error messages.
+
+        Raises:
+            ExportError: In one sentence, which form it must have.
+        """
+        shape = tuple(_take(returned, self.path).shape)
+        if self.masks is not None:
+            masks = tuple(_take(returned, self.masks).shape)
+            if not (len(shape) == 3 and len(masks) == 4 and shape[:2] == masks[:2]):
+                raise ExportError(
+                    f"output {name} must be made of the classes of queries (1, Q, C + "
+                    f"1) and their masks (1, Q, h, w), got {shape} and {masks}: say "
+                    "where forward returns each, with path and masks."
+                )
+        elif self.layout == "nhwc" and len(shape) != 4:
+            raise ExportError(
+                f"output {name} must have four axes to be of layout nhwc, got {shape}: "
+                "leave the layout out."
+            )
 
 
 class SelectedOutputs(nn.Module):
@@ -29,26 +98,44 @@ class SelectedOutputs(nn.Module):
 
     Args:
         network: The other one.
-        paths: Of the outputs in what ``network`` returns; ``()`` is all of it.
+        sources: Of the outputs in what ``network`` returns.
         call: How ``network`` takes its tensors.
     """
 
+    network: nn.Module
+    sources: tuple[Source, ...]
+
     def __init__(
-        self, network: nn.Module, paths: Sequence[Path], call: Call | None = None
+        self, network: nn.Module, sources: Sequence[Source], call: Call | None = None
     ) -> None:
         super().__init__()
         self.network = network
-        self.paths = tuple(paths)
+        self.sources = tuple(sources)
         self.call = call or Call()
         self.train(network.training)  # exporters put back the mode of the whole
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         returned = self.call(self.network, tensors)
-        return tuple(take(returned, path) for path in self.paths)
+        return tuple(source(returned) for source in self.sources)
 
 
-def take(returned: Any, path: Path) -> Any:
-    """What is at a path in what a network returned."""
+def class_scores(queries: Tensor, masks: Tensor) -> Tensor:
+    """Scores (1, C, h, w) of a mask-classification head, at the masks' size.
+
+    Of a class it is the sum over all queries of its probability times the mask's:
+    semantic inference in section 3.4 of Cheng, Schwing and Kirillov, "Per-Pixel
+    Classification is Not All You Need for Semantic Segmentation", 2021.
+
+    Args:
+        queries: Logits (1, Q, C + 1), of no class at the end.
+        masks: Logits (1, Q, h, w).
+    """
+    return torch.einsum(
+        "bqc,bqhw->bchw", queries.softmax(-1)[..., :-1], masks.sigmoid()
+    )
+
+
+def _take(returned: Any, path: Path) -> Any:
     for key in path:
         returned = returned[key]
     return returned
@@ -91,11 +178,11 @@ def choose(returned: Any, word: str | None) -> tuple[Path, str | None]:
 
     Args:
         returned: A tensor, a dict, or a tuple or list.
-        word: The user's ``--output``: a key or an index. May be omitted for a tensor,
-            a dict with one entry or with one of ``USUAL_KEYS``, a tuple of one.
+        word: The user's ``--output``, see `find`. May be omitted for a tensor, a dict
+            with one entry or with one of ``USUAL_KEYS``, a tuple of one.
 
     Returns:
-        The path for `SelectedOutputs`, and a sentence if the user did not choose.
+        Its path, and a sentence if the user did not choose.
 
     Raises:
         ArgumentError: ``word`` is needed, or names nothing.
@@ -108,8 +195,10 @@ def choose(returned: Any, word: str | None) -> tuple[Path, str | None]:
                 f"{word}."
             )
         return (), None
+    if word is not None:
+        return find(returned, word, "--output"), None
     entries = _entries(returned)
-    key, note = _pick(entries, word)
+    key, note = _pick(entries)
     if not isinstance(entries[key], Tensor):
         raise ExportError(
             f"the network's output {key} must be a tensor, got "
@@ -144,9 +233,7 @@ def require_planes(output: Tensor, inputs: Shapes) -> None:
             return
     way_out = "return scores of the whole picture, not pooled, cropped or turned"
     if channels_last:
-        way_out = (
-            "it looks like (1, h, w, C), so return scores.permute(0, 3, 1, 2) instead"
-        )
+        way_out = "it looks like (1, h, w, C), so say --layout nhwc if it is"
     spelled = ", ".join(f"{name} {size[2:]}" for name, size in inputs.items())
     raise ExportError(
         "the network's output must be class scores of shape (1, C, h, w), with h and w "
@@ -179,15 +266,8 @@ def _entries(returned: Any) -> dict[Any, Any]:
     )
 
 
-def _pick(entries: Mapping[Any, Any], word: str | None) -> tuple[Any, str | None]:
+def _pick(entries: Mapping[Any, Any]) -> tuple[Any, str | None]:
     by_word = {str(key): key for key in entries}
-    if word is not None:
-        if word not in by_word:
-            raise ArgumentError(
-                f"--output must be one of what the network returns, {_spell(entries)}, "
-                f"got {word}."
-            )
-        return by_word[word], None
     usual = [key for key in USUAL_KEYS if key in by_word]
     if len(entries) == 1 or usual:
         key = by_word[usual[0]] if usual else next(iter(entries))

@@ -28,8 +28,10 @@ __all__ = [
 
 _KEYS = (
     *("inputs", "outputs", "states", "classes", "ignore", "split"),
-    *("arguments", "call", "constants", "weights_key", "ignore_weights"),
+    *("arguments", "call", "constants", "freeze_random"),
+    *("weights_key", "ignore_weights", "own_load_state_dict"),
 )
+_OWN_LOAD = "own_load_state_dict"
 _GOLDEN = 0.618033988749895  # successive hues land in the largest gap
 _VIVIDNESS = ((0.55, 0.75), (0.9, 0.95), (1.0, 0.35), (0.4, 0.95), (0.95, 0.6))
 
@@ -44,10 +46,12 @@ class Spec:
             with the defaults. Of a text ``tokenizer`` is a file, and ``examples`` and
             ``dimension`` are texts to verify on and their number; of a sound ``mel``
             says how its window and filters are made, and ``examples`` are WAV files.
-        outputs: By output name ``kind`` and ``path``, as in ``--output``, and any key
+        outputs: By output name ``kind`` and ``path``, as in ``--output``, ``layout``,
+            as with ``--layout``, and any key
             of a manifest's ``outputs[]`` of that kind but ``name`` and ``tensor``, of a
             segmentation ``classes``, ``ignore``, ``classes_from`` and ``background``;
-            ``tokenizer`` is a file, ``vectors`` of an embedding is a path.
+            ``tokenizer`` is a file, ``vectors`` of an embedding and ``masks`` of a
+            segmentation are paths.
         states: Objects with ``tensor``, ``output`` (where forward returns its next
             value), maybe ``shape``, and any other key of a manifest's ``states[]`` but
             ``next``.
@@ -58,8 +62,10 @@ class Spec:
         arguments: Of the factory, as with ``--arg``.
         call: How forward takes its inputs, as with ``--call``.
         constants: What forward takes beside them, as with ``--constant``.
+        freeze_random: A seed, as with ``--freeze-random``.
         weights_key: Where in the checkpoint the weights are, as with ``--weights-key``.
         ignore_weights: Patterns of names, as with ``--ignore-weights``.
+        own_load_state_dict: As with ``--own-load-state-dict``.
     """
 
     inputs: dict[str, Any] = field(default_factory=dict)
@@ -71,13 +77,16 @@ class Spec:
     arguments: dict[str, Any] = field(default_factory=dict)
     call: str | None = None
     constants: dict[str, Any] = field(default_factory=dict)
+    freeze_random: int | None = None
     weights_key: str | None = None
     ignore_weights: tuple[str, ...] = ()
+    own_load_state_dict: bool = False
 
     @property
     def is_called(self) -> bool:
         """Whether it says how the network or its factory is called."""
-        return bool(self.arguments or self.call or self.constants)
+        said = self.arguments or self.call or self.constants
+        return bool(said) or self.freeze_random is not None
 
 
 def read_spec(path: Path) -> Spec:
@@ -85,8 +94,8 @@ def read_spec(path: Path) -> Spec:
 
     JSON with any of ``{"inputs": {NAME: {...}}, "outputs": {NAME: {...}}, "states":
     [{...}], "classes": [...], "ignore": 255, "split": [NAME], "arguments": {NAME: ...},
-    "call": "dict", "constants": {NAME: ...}, "weights_key": KEY, "ignore_weights":
-    [PATTERN]}``.
+    "call": "dict", "constants": {NAME: ...}, "freeze_random": SEED, "weights_key": KEY,
+    "ignore_weights": [PATTERN], "own_load_state_dict": true}``.
     An input takes any key of a manifest's input but name, kind, tensor and channel;
     classes are names, or objects with a name and a color.
 
@@ -142,6 +151,15 @@ def make_spec(what: str, content: Any) -> Spec:
         raise ArgumentError(f"{what}: weights_key must be a text, got {key!r}.")
     if not isinstance(ignored, list) or not all(isinstance(p, str) for p in ignored):
         raise ArgumentError(f"{what}: ignore_weights must be a list of texts.")
+    seed, own_load = content.get("freeze_random"), content.get(_OWN_LOAD, False)
+    if "freeze_random" in content and (type(seed) is not int or seed < 0):
+        raise ArgumentError(
+            f"{what}: freeze_random must be a whole number from 0, got {seed!r}."
+        )
+    if not isinstance(own_load, bool):
+        raise ArgumentError(
+            f"{what}: {_OWN_LOAD} must be true or false, got {own_load!r}."
+        )
     return Spec(
         inputs,
         outputs,
@@ -152,8 +170,10 @@ def make_spec(what: str, content: Any) -> Spec:
         arguments,
         call,
         constants,
+        seed,
         key,
         tuple(ignored),
+        own_load,
     )
 
 
@@ -173,8 +193,12 @@ def merged(own: Spec, said: Spec) -> Spec:
         arguments={**own.arguments, **said.arguments},
         call=own.call if said.call is None else said.call,
         constants={**own.constants, **said.constants},
+        freeze_random=own.freeze_random
+        if said.freeze_random is None
+        else said.freeze_random,
         weights_key=own.weights_key if said.weights_key is None else said.weights_key,
         ignore_weights=said.ignore_weights or own.ignore_weights,
+        own_load_state_dict=said.own_load_state_dict or own.own_load_state_dict,
     )
 
 

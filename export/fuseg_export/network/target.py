@@ -57,7 +57,9 @@ class NetworkOptions:
         split: The inputs' tensors that get a graph of their own, see `split.find_cut`.
         arguments: Of the factory, see `call.parse_values`.
         call, constants: See `call.make_call` and `call.parse_values`.
-        weights_key, ignore_weights: See `checkpoint.load_checkpoint`.
+        weights_key, ignore_weights, own_load: See `checkpoint.load_checkpoint`.
+        layout: See `output_options.make_requests`.
+        freeze_random: The seed of `call.Call`.
     """
 
     target: str
@@ -76,6 +78,9 @@ class NetworkOptions:
     constants: Sequence[str] = ()
     weights_key: str | None = None
     ignore_weights: Sequence[str] = ()
+    own_load: bool = False
+    layout: str | None = None
+    freeze_random: int | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,7 @@ class Target:
         scenes: Frames for whom gives none.
         arguments: That the factory was called with.
         call: How forward takes its tensors.
-        weights_key, ignore_weights: See `checkpoint.load_checkpoint`.
+        weights_key, ignore_weights, own_load: See `checkpoint.load_checkpoint`.
         assumed_invalid: The names of ``inputs`` whose ``invalid`` nobody said.
     """
 
@@ -126,6 +131,7 @@ class Target:
     weights_key: str | None = None
     ignore_weights: tuple[str, ...] = ()
     assumed_invalid: tuple[str, ...] = ()
+    own_load: bool = False
 
     @property
     def records(self) -> tuple[Input, ...]:
@@ -167,6 +173,9 @@ def resolve(
     constants: Sequence[str] = (),
     weights_key: str | None = None,
     ignore_weights: Sequence[str] = (),
+    own_load: bool = False,
+    layout: str | None = None,
+    freeze_random: int | None = None,
 ) -> Target:
     """Find and build what the command line names.
 
@@ -182,7 +191,9 @@ def resolve(
         spec: See ``read_spec``.
         arguments: Of the factory, see ``parse_values``.
         call, constants: See ``make_call`` and ``parse_values``.
-        weights_key, ignore_weights: See ``load_checkpoint``.
+        weights_key, ignore_weights, own_load: See ``load_checkpoint``.
+        layout: See ``make_requests``.
+        freeze_random: The seed of ``make_call``.
 
     Raises:
         ArgumentError: A word is not of its form or does not fit.
@@ -196,11 +207,12 @@ def resolve(
         notes.append(f"took the classes of --classes, and not those of {spec}")
     model = REFERENCE.get(word)
     if model is not None:
-        if inputs or stacks or arguments or call or constants or said.is_called:
+        words = inputs or stacks or arguments or call or constants or layout
+        if words or freeze_random is not None or said.is_called:
             raise ArgumentError(
-                "--input, --stack, --arg, --call and --constant must be absent for "
-                f"{word}: it brings its own inputs, {', '.join(model.given.order)}. "
-                "Change them with --spec, by inputs."
+                "--input, --stack, --arg, --call, --constant, --layout and "
+                f"--freeze-random must be absent for {word}: it brings its own inputs, "
+                f"{', '.join(model.given.order)}. Change them with --spec, by inputs."
             )
         inputs, said = model.words, _changed(model.said, said, outputs)
         named = named or said.classes
@@ -213,6 +225,7 @@ def resolve(
         call or said.call,
         parse_values("--constant", constants, said.constants),
         [*given.tensors, *(state.state.tensor for state in kept)],
+        said.freeze_random if freeze_random is None else freeze_random,
     )
     requests = make_requests(
         outputs,
@@ -220,11 +233,13 @@ def resolve(
         classes=named,
         ignore=255 if said.ignore is None else said.ignore,
         texts=given.texts,
+        layout=layout,
     )
     if file is None:
         built, taken_off = build(word, called_with)
     else:
-        require_absent(file, {"--arg": called_with, "--call": call or said.call})
+        needless = {"--arg": called_with, "--call": call or said.call}
+        require_absent(file, {**needless, "--freeze-random": how.seed is not None})
         kept, taken_off = with_shapes(kept, file), file.notes
         shapes = shapes_of(given.pictures, given.others, given.tensors)
         network = make_network(file, shapes, kept, requests, how.constants)
@@ -235,10 +250,12 @@ def resolve(
             "--state must be absent for a network of parts: export it as one network, "
             "or without the state."
         )
-    if parts and (call or said.call or constants or said.constants):
+    how_called = call or said.call or constants or said.constants
+    if parts and (how_called or how.seed is not None):
         raise ArgumentError(
-            "--call and --constant must be absent for a network of parts, whose "
-            "forward takes its tensors one by one: put the rest into its parts."
+            "--call, --constant and --freeze-random must be absent for a network of "
+            "parts, whose forward takes its tensors one by one: put the rest into its "
+            "parts."
         )
     pieces = make_pieces(parts, given.tensors, given.clocks)
     if parts:
@@ -273,6 +290,7 @@ def resolve(
             for entry in (given.pictures if model is None else ())
             if "invalid" not in said.inputs.get(entry.name, {})
         ),
+        own_load=own_load or said.own_load_state_dict,
     )
 
 

@@ -2,7 +2,8 @@
 
 Trainers add prefixes to every name (DataParallel, Lightning), infixes (torch.compile)
 and tensors of their own beside the network's (losses, averages, auxiliary heads).
-`match` removes what was added to names; `foreign` says what may be left out.
+Or the network has one itself, as it wraps the one that was trained. `match` gives names
+and takes them; `foreign` says what may be left out.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def match(
 
     What torch.compile puts into names is dropped anywhere. Of the prefixes after which
     stored names are the network's, that of the most names is dropped, none if that is
-    as good.
+    as good. Where no name is the network's, one of its own prefixes is added.
 
     Args:
         stored: As in the file.
@@ -75,16 +76,24 @@ def match(
     if compiled:
         notes.append(f"dropped '{COMPILED}.' of {compiled} names")
     prefix = _prefix(plain, wanted)
+    added = ""
+    if not prefix and not any(name in wanted for name in plain):
+        inner = _wrapper(plain)
+        added = _wrapped({n.removeprefix(inner): t for n, t in plain.items()}, wanted)
+        prefix = inner if added else ""
     beside = tuple(name for name in plain if not name.startswith(prefix))
     if prefix:
         count = f"{len(plain) - len(beside)} names" if beside else "every name"
         notes.append(f"dropped the prefix {_short(repr(prefix))} of {count}")
     inside = {n: t for n, t in plain.items() if n.startswith(prefix)}
+    tensors = {name.removeprefix(prefix): t for name, t in inside.items()}
+    if added:
+        notes.append(f"gave every name the network's prefix {_short(repr(added))}")
     return Matched(
-        tensors={name.removeprefix(prefix): t for name, t in inside.items()},
+        tensors={f"{added}{name}": t for name, t in tensors.items()},
         prefix=prefix,
         beside=beside,
-        versions=_renamed(versions, prefix),
+        versions=_renamed(versions, prefix, added),
         notes=tuple(notes),
     )
 
@@ -166,12 +175,41 @@ def _prefix(stored: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
     return min(usual or prefixes, key=len)
 
 
+def _wrapper(names: Iterable[str]) -> str:
+    """The words of trainers that all names begin with."""
+    rest, dropped = list(names), ""
+    while (word := rest[0].partition(".")[0]) in _WRAPPERS:
+        if not all(name.startswith(f"{word}.") for name in rest):
+            break
+        rest, dropped = [n.removeprefix(f"{word}.") for n in rest], f"{dropped}{word}."
+    return dropped
+
+
+def _wrapped(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
+    """What the network's names begin with before these; empty if that is not one thing.
+
+    At least half of the tensors must be there, in their shapes.
+    """
+    fitting: Counter[str] = Counter()
+    for name, own in wanted.items():
+        words = name.split(".")
+        for i in range(1, len(words)):
+            stored = tensors.get(".".join(words[i:]))
+            if stored is not None and stored.shape == own.shape:
+                fitting["".join(f"{word}." for word in words[:i])] += 1
+    best = max(fitting.values(), default=0)
+    if 2 * best < len(tensors):
+        return ""
+    prefixes = [prefix for prefix, count in fitting.items() if count == best]
+    return prefixes[0] if len(prefixes) == 1 else ""
+
+
 def _renamed(
-    versions: Mapping[str, dict[str, int]], prefix: str
+    versions: Mapping[str, dict[str, int]], prefix: str, added: str
 ) -> dict[str, dict[str, int]]:
     whole = {f"{_uncompiled(module)}.".lstrip("."): v for module, v in versions.items()}
     return {
-        module.removeprefix(prefix).rstrip("."): version
+        f"{added}{module.removeprefix(prefix)}".rstrip("."): version
         for module, version in whole.items()
         if module.startswith(prefix)
     }

@@ -28,6 +28,7 @@ def load_weights(target: Target, options: NetworkOptions) -> Loaded:
                 "--checkpoint": options.checkpoint,
                 "--weights-key": target.weights_key,
                 "--ignore-weights": target.ignore_weights,
+                "--own-load-state-dict": target.own_load,
                 "--exporter": options.exporter,
             },
         )
@@ -42,4 +43,5 @@ def load_weights(target: Target, options: NetworkOptions) -> Loaded:
         options.checkpoint,
         key=target.weights_key,
         ignored=target.ignore_weights,
+        own_load=target.own_load,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import onnx
 import onnx_ir as ir
@@ -13,6 +14,7 @@ from fuseg.errors import ArgumentError, ExportError
 
 from ..dimensions import Shape, with_names
 from ..errors import first_sentence
+from ..network.outputs import Source
 from ..passes.rewrite import free, names_in, rewrite
 from ..to_onnx import OPSETS, Exported, finish
 from .network import OnnxNetwork
@@ -23,7 +25,7 @@ __all__ = ["from_file"]
 def from_file(
     network: OnnxNetwork,
     example: Mapping[str, Tensor],
-    chosen: Sequence[str],
+    chosen: Sequence[Source],
     opset: int,
     outputs: Sequence[str],
     *,
@@ -35,7 +37,7 @@ def from_file(
     Args:
         network: Of the file.
         example: A tensor for each of its inputs, by the name that it gets.
-        chosen: The tensors in the file that are its outputs.
+        chosen: Its outputs: tensors in the file, and their layouts.
         opset: That a file gets whose own is too old.
         outputs: What these are called, as in `to_onnx`.
         given, returned: As in `to_onnx`.
@@ -58,8 +60,9 @@ def from_file(
     choose = _Choose(renamed, chosen, names)
     model = rewrite(model, choose, RemoveUnusedNodesPass())
     tensors = network(*example.values())
-    for value, name, shape in zip(model.graph.output, chosen, returned, strict=True):
-        kind = onnx.helper.np_dtype_to_tensor_dtype(tensors[name].numpy().dtype)
+    for value, source, shape in zip(model.graph.output, chosen, returned, strict=True):
+        dtype = source(tensors).numpy().dtype
+        kind = onnx.helper.np_dtype_to_tensor_dtype(dtype)
         made = onnx.helper.make_tensor_value_info(value.name, kind, shape)
         value.CopyFrom(made)
     finish(model, list(example))
@@ -86,18 +89,39 @@ def _new_enough(
     return model, (f"the file is of opset {old}, and was brought to {opset}",)
 
 
+def _as_taken(graph: ir.Graph, value: ir.Value, layout: str) -> ir.Value:
+    """A value as `Source` takes it: (1, C, h, w), and no wider float than float32."""
+    if layout == "nhwc":
+        value = _appended(graph, "Transpose", value, perm=[0, 3, 1, 2])
+    if value.dtype == ir.DataType.DOUBLE:
+        value = _appended(graph, "Cast", value, to=int(ir.DataType.FLOAT))
+        value.type = ir.TensorType(ir.DataType.FLOAT)
+    return value
+
+
+def _appended(graph: ir.Graph, op: str, value: ir.Value, **attributes: Any) -> ir.Value:
+    node = ir.node(op, [value], attributes, name=f"{value.name}/{op}")
+    graph.append(node)
+    made = node.outputs[0]
+    made.type = value.type
+    return made
+
+
 class _Choose(ir.passes.InPlacePass):
     """Gives a graph these inputs and outputs, by the names that they get."""
 
     def __init__(
-        self, inputs: Mapping[str, str], chosen: Sequence[str], names: Sequence[str]
+        self, inputs: Mapping[str, str], chosen: Sequence[Source], names: Sequence[str]
     ) -> None:
         self._inputs, self._chosen, self._names = inputs, chosen, names
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
         values = ir.convenience.create_value_mapping(graph)
-        outputs = [values[name] for name in self._chosen]
+        outputs = [
+            _as_taken(graph, values[str(source.path[0])], source.layout)
+            for source in self._chosen
+        ]
         order = [values[name] for name in self._inputs]
         del graph.outputs[:], graph.inputs[:]
         graph.inputs.extend(order)

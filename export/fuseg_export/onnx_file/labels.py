@@ -34,7 +34,7 @@ def name_scores(tried: Tried, err: ExportError) -> None:
         floats = returned[place].is_floating_point()
         if floats or not isinstance(output, Segmentation):
             continue
-        (key,) = tried.network.paths[place]
+        (key,) = tried.network.sources[place].path
         scores = _scores_behind(network, tried.example, str(key))
         if scores is not None:
             raise ExportError(

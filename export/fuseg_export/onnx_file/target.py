@@ -66,6 +66,12 @@ def make_network(
     Raises:
         ArgumentError, ExportError: See `OnnxNetwork`.
     """
+    for request in outputs:
+        if request.masks is not None:
+            raise ArgumentError(
+                f"--spec: outputs.{request.name}.masks must be absent for {file.path}: "
+                "let the network that it was made from return class scores."
+            )
     shapes = {
         **shapes,
         **{s.state.tensor: (1, *(s.shape or ())) for s in states},

@@ -44,6 +44,7 @@ class OutputRequest:
             default, or is found in the graph.
         named: Whether the user named it, or there is but one.
         tensor: What the manifest calls its tensor; None: as the kind does.
+        layout, masks: See `network.outputs.Source`; ``masks`` as ``path``.
     """
 
     name: str
@@ -52,6 +53,8 @@ class OutputRequest:
     settings: Mapping[str, Any] = field(default_factory=dict)
     named: bool = True
     tensor: str | None = None
+    layout: str = "nchw"
+    masks: str | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class StageResult:
         label_agreement: Share of equal results: of pixels with the same label; for
             other kinds see `outputs`.
         max_abs_logit_diff: Largest difference of two values of the tensor.
-        largest_gap: Between the two best scores, where another one is the best.
+        largest_gap: Between the best score and that of the label, where it is another.
         miou: Of this stage's labels, if the truth is known.
         ignored_share: Of the truth's pixels, that count nowhere.
         absent: Classes that never occur in the truth.

@@ -17,8 +17,10 @@ from .base import Prediction, StageResult
 __all__ = ["LabelDifferences"]
 
 MIN_AGREEMENT = 0.9995
-MAX_GAP = 1e-4  # between the two best scores of a pixel that changes its label
-MAX_DIFFERENCE = 1e-3  # of one score; both are for scores up to 1 and grow with them
+# Between the best score of a pixel and that of the label it gets; with scores from 0 to
+# 1, where less is rounding, and does not count as another label.
+MAX_GAP = 1e-4
+MAX_DIFFERENCE = 1e-3  # of one score; both limits grow with the scores
 
 
 @dataclass
@@ -32,13 +34,11 @@ class LabelDifferences:
     pixels: int = 0
     scale: float = 1.0
     difference: float = 0.0
-    gap: float = 0.0
-    changed: NDArray[np.int64] = field(init=False)
+    lowest: float = np.inf
+    highest: float = -np.inf
+    changed: list[tuple[NDArray[Any], NDArray[Any]]] = field(default_factory=list)
     table: NDArray[np.int64] | None = None
     ignored: int = 0
-
-    def __post_init__(self) -> None:
-        self.changed = np.zeros(len(self.classes), np.int64)
 
     def add(
         self, expected: Prediction, got: Prediction, truth: NDArray[np.uint8] | None
@@ -46,37 +46,42 @@ class LabelDifferences:
         self.frames += 1
         self.pixels += expected.result.size
         self.scale = max(self.scale, float(np.abs(expected.tensor).max()))
+        self.lowest = min(self.lowest, float(expected.tensor.min()))
+        self.highest = max(self.highest, float(expected.tensor.max()))
         # np.maximum, unlike max, keeps a NaN.
         difference = np.abs(expected.tensor - got.tensor).max()
         self.difference = float(np.maximum(self.difference, difference))
         differs = expected.result != got.result
-        count = len(self.classes)
-        self.changed += np.bincount(expected.result[differs], minlength=count)
         if differs.any():
-            self.gap = max(self.gap, _largest_gap(expected, differs))
+            gaps = _gaps(expected, got.result, differs)
+            self.changed.append((expected.result[differs], gaps))
         if truth is not None:
-            counts = confusion(truth, got.result, count, self.ignore)
+            counts = confusion(truth, got.result, len(self.classes), self.ignore)
             self.table = counts if self.table is None else self.table + counts
             self.ignored += int(np.count_nonzero(truth == self.ignore))
 
     def result(self, stage: str, against: str) -> StageResult:
         if not self.frames:
             raise ExportError(f"stage {stage} was compared on no frame at all.")
-        agreement = 1 - int(self.changed.sum()) / self.pixels
+        none = (np.zeros(0, np.int64), np.zeros(0))
+        labels, gaps = map(np.concatenate, zip(none, *self.changed, strict=True))
+        largest, rounding = gaps.max(initial=0), MAX_GAP * (self.highest - self.lowest)
+        agreement = 1 - len(labels) / self.pixels
+        counted = 1 - np.count_nonzero(gaps >= rounding) / self.pixels
         gap, difference = MAX_GAP * self.scale, MAX_DIFFERENCE * self.scale
         if (
-            agreement < MIN_AGREEMENT
-            or self.gap > gap
+            counted < MIN_AGREEMENT
+            or largest > gap
             or not self.difference <= difference  # NaN is over it
         ):
-            order = np.argsort(-self.changed, kind="stable")[:3]
-            most = [f"{self.classes[i]} ({self.changed[i]})" for i in order]
-            changed = [m for i, m in zip(order, most, strict=True) if self.changed[i]]
+            counts = np.bincount(labels.astype(np.int64), minlength=len(self.classes))
+            order = np.argsort(-counts, kind="stable")[:3]
+            changed = [f"{self.classes[i]} ({counts[i]})" for i in order if counts[i]]
             raise ExportError(
                 f"stage {stage} computes something else than {against} on "
-                f"{self.frames} frames: {agreement:.6f} of the labels agree (at least "
+                f"{self.frames} frames: {counted:.6f} of the labels agree (at least "
                 f"{MIN_AGREEMENT} must), labels change where the best two scores are "
-                f"up to {self.gap:.2g} apart (at most {gap:.2g}), scores differ by up "
+                f"up to {largest:.2g} apart (at most {gap:.2g}), scores differ by up "
                 f"to {self.difference:.2g} (at most {difference:.2g}); classes that "
                 f"lose most pixels: {', '.join(changed) or 'none'}."
             )
@@ -87,7 +92,7 @@ class LabelDifferences:
             frames=self.frames,
             label_agreement=agreement,
             max_abs_logit_diff=self.difference,
-            largest_gap=self.gap,
+            largest_gap=float(largest),
             **self._scored(),
         )
 
@@ -102,10 +107,13 @@ class LabelDifferences:
         }
 
 
-def _largest_gap(prediction: Prediction, where: NDArray[np.bool_]) -> float:
-    """Between the two best scores; of one class, between it and its threshold."""
+def _gaps(
+    prediction: Prediction, labels: NDArray[Any], where: NDArray[np.bool_]
+) -> NDArray[Any]:
+    """Between the best score of a pixel and that of the label it gets; of one class,
+    between it and its threshold."""
     scores = prediction.tensor[:, where]
     if len(scores) == 1:
-        return float(np.abs(scores - prediction.threshold).max())
-    second, first = np.partition(scores, -2, axis=0)[-2:]
-    return float((first - second).max())
+        return np.asarray(np.abs(scores[0] - prediction.threshold))
+    given = np.take_along_axis(scores, labels[where][None].astype(np.int64), 0)[0]
+    return np.asarray(scores.max(0) - given)

@@ -21,7 +21,7 @@ from fuseg.manifest import input_shapes
 
 from ..frames.packing import PackedFrame
 from ..models import ReferenceModel
-from ..network.outputs import SelectedOutputs
+from ..network.outputs import SelectedOutputs, Source
 from ..outputs.comparison import Comparison
 from ..outputs.label_task import LabelTask
 from ..passes.cut_tail import cut_tail
@@ -148,7 +148,7 @@ def _variants(
 ) -> tuple[NetworkFunction, LabelTask, dict[str, NetworkFunction]]:
     shapes = input_shapes(model.inputs)
     example = {name: torch.zeros(shape) for name, shape in shapes.items()}
-    whole = SelectedOutputs(network.eval(), [()])
+    whole = SelectedOutputs(network.eval(), [Source()])
     exported = to_onnx(whole, example, _OPSET).model
     plain = {name: tensor.numpy() for name, tensor in example.items()}
     graph, tail = cut_tail(simplify(exported, plain)[0])

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from fuseg_export.network.outputs import SelectedOutputs
+from fuseg_export.network.outputs import SelectedOutputs, Source
 from fuseg_export.passes.cut_tail import cut_tail
 from fuseg_export.passes.simplify import simplify
 from fuseg_export.to_onnx import to_onnx
@@ -123,7 +123,7 @@ def exported():
             net.head.weight -= net.head.weight.mean(1, keepdim=True)
             net.head.weight *= 4
         example = {n: torch.zeros(s) for n, s in _shapes(name).items()}
-        model = to_onnx(SelectedOutputs(net, [()]), example, 17).model
+        model = to_onnx(SelectedOutputs(net, [Source()]), example, 17).model
         plain = {n: tensor.numpy() for n, tensor in example.items()}
         return cut_tail(simplify(model, plain)[0])
 
