@@ -68,7 +68,7 @@ def test_the_target_keeps_its_word():
         (
             "smp:Unet?encoder=resnet18",
             ArgumentError,
-            r"takes the arguments encoder_name, .*, got encoder: did you mean encoder_n",
+            r"takes the arguments encoder_name, .*, got encoder: did you mean enc",
         ),
         ("smp:Unet?classes", ArgumentError, r"follows Unet\? must be NAME=VALUE"),
         ("smp:", ArgumentError, "got segmentation_models_pytorch:"),

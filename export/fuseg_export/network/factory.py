@@ -16,12 +16,18 @@ from typing import Any
 from torch import nn
 from torch.jit import ScriptModule
 
-from fuseg.errors import ArgumentError, ExportError, FusegError
+from fuseg.errors import (
+    ArgumentError,
+    CheckpointError,
+    ExportError,
+    FusegError,
+)
 
 from ..errors import first_sentence
 from ..models import REFERENCE
 from ..parts.records import Part, Parts
 from .call import require_arguments
+from .hf_folder import is_folder, read_folder
 from .library import LibraryWord, of_library
 from .training_machine import StayOnCpu, without_downloads
 from .weight_names import some
@@ -38,6 +44,8 @@ def name_of(word: str) -> str:
     Raises:
         ArgumentError: ``word`` is of none of the forms of a target.
     """
+    if is_folder(word):
+        return Path(word).resolve().name
     known = of_library(word)
     return _split(word if known is None else known.target)[2]
 
@@ -87,6 +95,8 @@ def _call(word: str, arguments: Mapping[str, Any]) -> tuple[Parts, list[str]]:
         try:
             with StayOnCpu() as watched, without_downloads(addresses):
                 made = factory(**given)
+        except CheckpointError:
+            raise
         except Exception as err:  # foreign code may raise anything
             raise ExportError(f"{word}() failed: {first_sentence(err)}.") from err
     notes = []
@@ -185,6 +195,8 @@ def _hint(path: Path, factory: str) -> str:
 def _find(word: str, known: LibraryWord | None = None) -> Callable[..., Any]:
     if word in REFERENCE:
         return REFERENCE[word].build
+    if is_folder(word):
+        return read_folder(Path(word)).factory()
     module_name, _, name = _split(word if known is None else known.target)
     missing = _no_module(f"the target {word}", module_name)
     module = _imported(module_name, missing if known is None else known.missing())

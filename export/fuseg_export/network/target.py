@@ -28,6 +28,7 @@ from ..parts.rules import (
 from ..passes.split import Piece
 from .call import Call, make_call, parse_values
 from .factory import build, name_of
+from .hf_folder import HfFolder, is_folder, read_folder
 from .input_options import describe
 from .inputs import read_inputs, shapes_of
 from .output_options import make_requests
@@ -88,7 +89,7 @@ class Target:
     """A network, and what its manifest says of frames and labels.
 
     Attributes:
-        word: What the user wrote; of a file its name, without the folder.
+        word: What the user wrote; of a file or folder its name, without where it is.
         name: The bundle's name.
         network: With the factory's weights. Its forward takes one tensor for each
             entry of ``shapes``, then for each state, as ``call`` says.
@@ -109,6 +110,7 @@ class Target:
         call: How forward takes its tensors.
         weights_key, ignore_weights, own_load: See `checkpoint.load_checkpoint`.
         assumed_invalid: The names of ``inputs`` whose ``invalid`` nobody said.
+        folder: That it comes from, if it does.
     """
 
     word: str
@@ -132,6 +134,7 @@ class Target:
     ignore_weights: tuple[str, ...] = ()
     assumed_invalid: tuple[str, ...] = ()
     own_load: bool = False
+    folder: HfFolder | None = None
 
     @property
     def records(self) -> tuple[Input, ...]:
@@ -183,7 +186,7 @@ def resolve(
         word: A reference model's name, or ``package.module:factory``; modules in the
             working directory are found as installed ones are. ``factory`` must give a
             ``torch.nn.Module``, or `Parts`. Or an ONNX file's path, see ``read_onnx``,
-            or a library's network, see ``of_library``.
+            a library's network, see ``of_library``, or a folder, see ``read_folder``.
         inputs, stacks: See ``read_inputs``; reference models bring their own.
         outputs: See ``make_requests``.
         states: See ``make_states``.
@@ -217,6 +220,12 @@ def resolve(
         inputs, said = model.words, _changed(model.said, said, outputs)
         named = named or said.classes
     file = read_onnx(Path(word)) if is_onnx_file(word) else None
+    ours = model or file
+    folder = read_folder(Path(word)) if ours is None and is_folder(word) else None
+    if folder is not None:
+        said = merged(folder.spec(inputs, outputs, said.outputs), said)
+        named = named or said.classes
+        notes += folder.notes
     name = file.path.stem if file else word if model else name_of(word)
     given = read_inputs(inputs, stacks, said.inputs)
     called_with = parse_values("--arg", arguments, said.arguments)
@@ -266,7 +275,8 @@ def resolve(
         notes += map(describe, given.pictures)
         notes += [note for other in given.others for note in other.notes]
     return Target(
-        word=file.path.name if file else word,
+        word=file.path.name if file else name if folder else word,
+        folder=folder,
         name=name,
         network=built.whole,
         inputs=given.pictures,

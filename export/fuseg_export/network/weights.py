@@ -1,4 +1,4 @@
-"""The weights of a target: those of a checkpoint, or those in an ONNX file."""
+"""The weights of a target: a checkpoint's, an ONNX file's, or a folder's."""
 
 from __future__ import annotations
 
@@ -16,23 +16,28 @@ def load_weights(target: Target, options: NetworkOptions) -> Loaded:
     """Load a network's weights, if it does not have them.
 
     Raises:
-        ArgumentError: The checkpoint is not said; or it is, or an option about it, for
-            an ONNX file.
+        ArgumentError: The checkpoint is not said; or it is, or an option about it,
+            where a file or folder has its own weights.
         FusegError: See `load_checkpoint`.
     """
+    about = {
+        "--weights-key": target.weights_key,
+        "--ignore-weights": target.ignore_weights,
+        "--own-load-state-dict": target.own_load,
+    }
     if isinstance(target.network, OnnxNetwork):
         file = target.network.file
-        require_absent(
-            file,
-            {
-                "--checkpoint": options.checkpoint,
-                "--weights-key": target.weights_key,
-                "--ignore-weights": target.ignore_weights,
-                "--own-load-state-dict": target.own_load,
-                "--exporter": options.exporter,
-            },
-        )
+        others = {"--checkpoint": options.checkpoint, "--exporter": options.exporter}
+        require_absent(file, {**others, **about})
         return Loaded(file.sha256, ())
+    if options.checkpoint is None and target.folder is not None:
+        needless = [name for name, value in about.items() if value]
+        if needless:
+            raise ArgumentError(
+                f"{', '.join(needless)} must be absent for {target.word}, whose own "
+                "weights are taken, or needs --checkpoint."
+            )
+        return Loaded(target.folder.sha256, ())
     if options.checkpoint is None:
         raise ArgumentError(
             f"--checkpoint must be given for {target.word}: the file of its trained "
