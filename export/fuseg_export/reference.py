@@ -210,7 +210,8 @@ def _plane(
         elif spec.transform == "inverse":
             values = 1 / values
         elif spec.transform == "min-max" and valid.any():
-            least, most = values[valid].min(), values[valid].max()
+            least, most = np.percentile(values[valid], spec.percentiles or (0, 100))
+            values = np.minimum(np.maximum(values, least), most)
             values = (values - least) / (most - least if most > least else 1)
     valid &= np.isfinite(values)
     values = (np.where(valid, values, 0) - mean) / std

@@ -128,6 +128,15 @@ def asymformer(files):
     }
 
 
+def asymformer_enhanced(files):
+    depth = millimetres(files["depth"]) / 1000
+    mask = depth > 1e-6
+    low, high = np.quantile(depth[mask], [0.02, 0.98])
+    middle, half = (low + high) / 2, (high - low) / 2 + 1e-6
+    values = np.where(mask, (np.clip(depth, low, high) - middle) / half, 0)
+    return {"rgb": normalised(rgb(files["rgb"]), *INDOOR), "depth": values[None]}
+
+
 def rangenet(files):
     """Where there is no point theirs has -1, and multiplies with a mask."""
     scan = np.load(files["scan"]).astype(np.float64)
@@ -187,6 +196,11 @@ FAMILIES = {
     "mfnet": (mfnet, {"rgb": four, "thermal": four}, MFNET),
     "sgfnet-mfnet": (sgfnet, {"rgb": colours, "thermal": heat}, MFNET),
     "acnet-nyuv2": (acnet, {"rgb": colours, "depth": depth_m}, NYU),
+    "asymformer-enhanced-nyuv2": (
+        asymformer_enhanced,
+        {"rgb": colours, "depth": depth16},
+        NYU,
+    ),
     "asymformer-nyuv2": (asymformer, {"rgb": colours, "depth": depth16}, NYU),
 }
 

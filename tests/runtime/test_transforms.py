@@ -107,6 +107,30 @@ def test_each_plane_of_a_map_is_transformed(make_bundle, map_input, dtype, trans
             np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("percentiles", [(2, 98), (25, 100)])
+def test_percentiles_take_the_place_of_the_least_and_the_largest(
+    make_bundle, depth, dtype, percentiles
+):
+    spec = replace(depth, dtype=dtype, transform="min-max", percentiles=percentiles)
+    spec = replace(spec, resize=Resize(13, 17, filter="nearest"))
+    segmenter = fuseg.load(make_bundle(spec).path)
+    frame = drawn(8, dtype)
+    readings = frame.ravel()[np.isfinite(frame.ravel()) & (frame.ravel() != 9)]
+    ordered = np.sort(readings.astype(np.float64))
+    least, most = np.interp(percentiles, np.linspace(0, 100, len(ordered)), ordered)
+    share = np.clip((frame.astype(np.float64) - least) / (most - least), 0, 1)
+    missing = ~np.isfinite(frame) | (frame == 9)
+    wanted = np.where(missing, -5.0, (share - 2.0) / 1.5)
+    found = segmenter.preprocess(depth=frame)["depth"]
+    np.testing.assert_allclose(found[0, 0], wanted, rtol=1e-5, atol=1e-5)
+    defined = reference.preprocess([spec], {"depth": frame})["depth"]
+    np.testing.assert_allclose(found, defined, rtol=1e-5, atol=1e-5)
+    blind = replace(spec, missing=Missing("substitute"))
+    blind = fuseg.load(make_bundle(blind).path)(depth=np.full((9, 9), 9, dtype))
+    assert blind.sources["depth"].cause == "invalid"
+
+
 def test_a_frame_of_one_value_is_0_between_its_least_and_largest(make_bundle, depth):
     spec = replace(depth, transform="min-max", mean=(0.0,), std=(1.0,))
     segmenter = fuseg.load(make_bundle(spec).path)
@@ -175,6 +199,10 @@ def test_what_is_said_of_an_input_names_them(make_bundle, depth):
     assert "times 0.02, clipped to 0.3 to 4, log, minus 2," in describe(spec)
     result = CliRunner().invoke(app, ["inspect", str(make_bundle(spec).path)])
     assert "no reading: 9, clipped to 0.3 to 4, log" in result.stdout
+    spec = replace(depth, transform="min-max", percentiles=(2, 98))
+    assert ", min-max of percentiles 2 to 98, minus" in describe(spec)
+    result = CliRunner().invoke(app, ["inspect", str(make_bundle(spec).path)])
+    assert "no reading: 9, min-max of percentiles 2 to 98" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,8 @@ def describe(sensor: ImageInput) -> str:
             changed += ", clipped to {:g} to {:g}".format(*sensor.clip)
         if sensor.transform is not None:
             changed += f", {sensor.transform}"
+        if sensor.percentiles is not None:
+            changed += " of percentiles {:g} to {:g}".format(*sensor.percentiles)
     mean, std = (
         ", ".join(f"{v:g}" for v in numbers) for numbers in (sensor.mean, sensor.std)
     )

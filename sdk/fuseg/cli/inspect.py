@@ -169,7 +169,9 @@ def _frames(entry: SensorInput) -> str:
     if entry.clip is not None:
         words.append("clipped to {:g} to {:g}".format(*entry.clip))
     if entry.transform is not None:
-        words.append(entry.transform)
+        ends = entry.percentiles
+        of = "" if ends is None else " of percentiles {:g} to {:g}".format(*ends)
+        words.append(entry.transform + of)
     return ", ".join(words)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from ..schema import require
+from ..schema import require, spell, within
 from .base import BaseImageInput
 
 __all__ = ["NumbersInput"]
@@ -24,12 +24,17 @@ class NumbersInput(BaseImageInput):
             natural logarithm, ``log``; 1 over it, ``inverse``; or where it lies between
             the least reading of its frame, 0, and the largest, 1: ``min-max``. What has
             none, such as the logarithm of 0, is no reading.
+        percentiles: Of a frame's readings, in the place of the least and the largest;
+            what lies beyond becomes 0 or 1. With ``min-max`` only.
         invalid: Raw values that are no reading, in the plane where they are. NaN,
             infinity, and what overflows float32 in the tensor never are a reading.
     """
 
     clip: tuple[float, float] | None = None
     transform: Literal["log", "inverse", "min-max"] | None = None
+    percentiles: tuple[float, float] | None = field(
+        default=None, metadata=within(0, 100)
+    )
     invalid: tuple[int | float, ...] = ()
 
     @property
@@ -39,12 +44,17 @@ class NumbersInput(BaseImageInput):
 
     def _check(self) -> None:
         super()._check()
-        if self.clip is not None:
-            low, high = self.clip
+        for key in ("clip", "percentiles"):
+            low, high = getattr(self, key) or (0, 1)
             require(
                 low < high,
-                f"clip must begin with the lower one, got {low} and {high}.",
+                f"{key} must begin with the lower one, got {low} and {high}.",
             )
+        require(
+            self.percentiles is None or self.transform == "min-max",
+            "percentiles must be absent unless the transform is 'min-max', got "
+            f"transform {spell(self.transform)}.",
+        )
         require(
             self.resize.filter != "bilinear-antialias",
             f"resize.filter must be 'nearest', 'nearest-exact' or 'bilinear' for kind "

@@ -43,11 +43,23 @@ class FrameTransform:
         else:
             np.take(self._table, frame, out=values, mode="clip")
         if self._spec.transform == "min-max" and values.size:
-            least, most = (f.reduce(values, axis=None) for f in (np.fmin, np.fmax))
+            least, most = self._ends(values)
             values -= least
             if most > least:
                 values /= most - least
         return values
+
+    def _ends(self, values: NDArray[np.float32]) -> tuple[np.float32, np.float32]:
+        """What becomes 0 and 1; NaN where there is no reading at all."""
+        wanted = self._spec.percentiles
+        if wanted is None:
+            return np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)
+        readings = values[np.isfinite(values)]
+        if not readings.size:
+            return np.float32(np.nan), np.float32(np.nan)
+        least, most = np.percentile(readings, wanted).astype(np.float32)
+        np.clip(values, least, most, out=values)
+        return least, most
 
     def _compute(self, raw: NDArray[Any], values: NDArray[Any]) -> None:
         """All but what depends on the other pixels."""
