@@ -33,6 +33,8 @@ class FrameTransform:
             table = np.empty_like(raw)
             self._compute(raw, table)
             self._table = table.astype(np.float32)
+            known = np.flatnonzero(np.isfinite(table))
+            self._order = known[np.argsort(table[known], kind="stable")]
 
     def __call__(self, frame: NDArray[Any]) -> NDArray[np.float32]:
         if self._buffer.shape != frame.shape:
@@ -43,23 +45,49 @@ class FrameTransform:
         else:
             np.take(self._table, frame, out=values, mode="clip")
         if self._spec.transform == "min-max" and values.size:
-            least, most = self._ends(values)
+            least, most = self._ends(frame, values)
             values -= least
             if most > least:
                 values /= most - least
         return values
 
-    def _ends(self, values: NDArray[np.float32]) -> tuple[np.float32, np.float32]:
+    def _ends(
+        self, frame: NDArray[Any], values: NDArray[np.float32]
+    ) -> tuple[np.float32, np.float32]:
         """What becomes 0 and 1; NaN where there is no reading at all."""
         wanted = self._spec.percentiles
         if wanted is None:
             return np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)
-        readings = values[np.isfinite(values)]
-        if not readings.size:
-            return np.float32(np.nan), np.float32(np.nan)
-        least, most = np.percentile(readings, wanted).astype(np.float32)
+        if self._table is not None:
+            ends = self._percentiles(frame, self._table, wanted)
+        else:
+            readings = values[np.isfinite(values)]
+            ends = np.percentile(readings if readings.size else [np.nan], wanted)
+        least, most = ends.astype(np.float32)
         np.clip(values, least, most, out=values)
         return least, most
+
+    def _percentiles(
+        self,
+        frame: NDArray[Any],
+        table: NDArray[np.float32],
+        wanted: tuple[float, float],
+    ) -> NDArray[np.float64]:
+        """As NumPy's, by counting whole numbers: to sort them takes much longer."""
+        counts = np.bincount(frame.ravel(), minlength=len(table))[self._order]
+        until = np.cumsum(counts)
+        if not until.size or until[-1] == 0:
+            return np.full(2, np.nan)
+        last = int(until[-1]) - 1
+        at = last * np.array(wanted) / 100
+        below = np.floor(at).astype(np.int64)
+        low, high = (
+            table[self._order[np.searchsorted(until, number, side="right")]].astype(
+                np.float64
+            )
+            for number in (below, np.minimum(below + 1, last))
+        )
+        return np.asarray(low + (high - low) * (at - below))
 
     def _compute(self, raw: NDArray[Any], values: NDArray[Any]) -> None:
         """All but what depends on the other pixels."""
