@@ -11,10 +11,12 @@ import onnx
 
 from fuseg import bundle
 from fuseg import manifest as m
+from fuseg.cli.printing import plural
 from fuseg.errors import ArgumentError, BundleError, ExportError
 
 from .dimensions import with_named_values
 from .network.example import Tried
+from .network.weight_names import some
 from .onnx_file.graph import from_file
 from .onnx_file.labels import name_scores
 from .onnx_file.network import OnnxNetwork
@@ -23,6 +25,7 @@ from .outputs import ExportedOutput, main_first
 from .outputs.base import places_of
 from .parts.apart import join
 from .parts.trial import StandIn, Trial
+from .passes.convolve_before_resize import convolve_before_resize
 from .passes.fold_slices import fold_slices
 from .passes.simplify import simplify
 from .passes.split import Piece, one_piece
@@ -48,6 +51,7 @@ class NetworkGraphs:
         exporter: "torchscript" or "dynamo"; "file" if the network is an ONNX file.
         simplifier: Its name and version; "no" if the graph was not simplified.
         warnings: What the user should know of them, a sentence each.
+        notes: What was rewritten, a sentence each.
         pieces: The graphs that it is cut into; one is the network as it is.
     """
 
@@ -59,6 +63,7 @@ class NetworkGraphs:
     simplifier: str
     warnings: tuple[str, ...]
     pieces: tuple[Piece, ...]
+    notes: tuple[str, ...] = ()
     states: tuple[NextState, ...] = ()
     stand_ins: tuple[StandIn, ...] = ()
     sizes: Mapping[str, int] = field(default_factory=dict)
@@ -161,7 +166,11 @@ def _finished(
     if tried.others:
         simplified = with_named_values(simplified, arrays, tried.others)
     first, simplified = joined(first), joined(simplified)
-    cut, after, places = simplified, list(outputs), places_of(outputs)
+    moved: tuple[str, ...] = ()
+    rewritten = simplified
+    if trial is None:  # the names of what passes between parts would go
+        rewritten, moved = convolve_before_resize(simplified)
+    cut, after, places = rewritten, list(outputs), places_of(outputs)
     for index, output in enumerate(outputs):
         cut, after[index] = output.cut(cut, places[index])
     _require_bounded(cut)
@@ -171,6 +180,8 @@ def _finished(
         stages["onnx"] = first
     if not_simplified is None:
         stages["simplified"] = simplified
+    if moved:
+        stages["rewritten"] = rewritten
     if any(output.is_cut for output in after):
         stages["cut"] = cut
     graphs = list(stages.values())
@@ -193,11 +204,19 @@ def _finished(
             *([not_simplified] if not_simplified else []),
             *(note for output in after for note in output.notes()),
         ),
+        notes=_about_moved(moved),
         states=tried.states,
         stand_ins=stand_ins,
         pieces=_pieces(trial, cut, made, stand_ins),
         sizes={size.dimension: size.sizes[0] for size in tried.others},
     )
+
+
+def _about_moved(names: Sequence[str]) -> tuple[str, ...]:
+    if not names:
+        return ()
+    count = plural(len(names), "convolution")
+    return (f"moved {count} of 1x1 before what enlarges its input: {some(names)}",)
 
 
 def _is_readable(

@@ -232,6 +232,7 @@ def export_bundle(
         exporter=graphs.exporter,
         notes=(
             *adapted,
+            *graphs.notes,
             *map(about, cuts),
             *target.notes,
             *chosen.notes,
