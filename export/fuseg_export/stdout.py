@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
 
-__all__ = ["foreign_prints_to_stderr", "progress_on_terminal", "stdout_to"]
+__all__ = ["foreign_prints_to_stderr", "no_log", "progress_on_terminal", "stdout_to"]
 
 _STDERR = 2
 
@@ -36,6 +37,17 @@ def foreign_prints_to_stderr() -> Iterator[None]:
     """Networks and exporters print as they like; stdout is for the result."""
     with stdout_to(_STDERR), contextlib.redirect_stdout(sys.stderr):
         yield
+
+
+@contextlib.contextmanager
+def no_log() -> Iterator[None]:
+    """Without the warnings that libraries log, and with their errors."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 @contextlib.contextmanager

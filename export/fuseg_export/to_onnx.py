@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import logging
 import os
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +19,7 @@ from .dimensions import Shape, named_axes, with_names
 from .errors import first_sentence
 from .passes.rewrite import free
 from .passes.tidy import all_nodes, tidy
-from .stdout import stdout_to
+from .stdout import no_log, stdout_to
 
 __all__ = ["EXPORTERS", "OPSETS", "Exported", "finish", "to_onnx"]
 
@@ -206,7 +204,7 @@ def _by_dynamo(
 ) -> onnx.ModelProto:
     first = "" if failed is None else first_sentence(failed)
     try:
-        with warnings.catch_warnings(), _no_log():
+        with warnings.catch_warnings(), no_log():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 network,
@@ -232,17 +230,6 @@ def _by_dynamo(
     if program is None:
         raise ExportError("torch's newer exporter returned no program.")
     return program.model_proto
-
-
-@contextlib.contextmanager
-def _no_log() -> Iterator[None]:
-    """Without the exporter's remarks on packages that it could use."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 def _why_dynamo(failed: Exception | None, model: onnx.ModelProto) -> str:

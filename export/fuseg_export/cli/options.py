@@ -17,8 +17,8 @@ TargetArgument = Annotated[
     typer.Argument(
         metavar="TARGET",
         help="A reference model (see fuseg models), package.module:factory, an ONNX "
-        "file, a folder of transformers, or a library's network: smp:NAME, "
-        "torchvision:NAME.",
+        "file, a torch.export archive (.pt2), a folder of transformers, or a library's "
+        "network: smp:NAME, torchvision:NAME.",
         show_default=False,
     ),
 ]
@@ -27,7 +27,7 @@ CheckpointOption = Annotated[
     typer.Option(
         metavar="FILE",
         help="The trained weights: safetensors, or a state dict of torch.save. Needed "
-        "unless the target is an ONNX file or a folder of transformers.",
+        "unless the target is a file or folder that holds them.",
         show_default=False,
     ),
 ]

@@ -26,6 +26,7 @@ from fuseg.errors import (
 from ..errors import first_sentence
 from ..models import REFERENCE
 from ..parts.records import Part, Parts
+from .archive import Archive, is_archive
 from .call import require_arguments
 from .hf_folder import is_folder, read_folder
 from .library import LibraryWord, of_library
@@ -44,6 +45,8 @@ def name_of(word: str) -> str:
     Raises:
         ArgumentError: ``word`` is of none of the forms of a target.
     """
+    if is_archive(word):
+        return Path(word).stem
     if is_folder(word):
         return Path(word).resolve().name
     known = of_library(word)
@@ -195,6 +198,8 @@ def _hint(path: Path, factory: str) -> str:
 def _find(word: str, known: LibraryWord | None = None) -> Callable[..., Any]:
     if word in REFERENCE:
         return REFERENCE[word].build
+    if is_archive(word):
+        return Archive(Path(word)).factory()
     if is_folder(word):
         return read_folder(Path(word)).factory()
     module_name, _, name = _split(word if known is None else known.target)

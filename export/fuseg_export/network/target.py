@@ -26,6 +26,7 @@ from ..parts.rules import (
     with_siblings,
 )
 from ..passes.split import Piece
+from .archive import Archive, is_archive
 from .call import Call, make_call, parse_values
 from .factory import build, name_of
 from .hf_folder import HfFolder, is_folder, read_folder
@@ -110,7 +111,7 @@ class Target:
         call: How forward takes its tensors.
         weights_key, ignore_weights, own_load: See `checkpoint.load_checkpoint`.
         assumed_invalid: The names of ``inputs`` whose ``invalid`` nobody said.
-        folder: That it comes from, if it does.
+        origin: The folder or archive that it comes from, with its weights.
     """
 
     word: str
@@ -134,7 +135,7 @@ class Target:
     ignore_weights: tuple[str, ...] = ()
     assumed_invalid: tuple[str, ...] = ()
     own_load: bool = False
-    folder: HfFolder | None = None
+    origin: HfFolder | Archive | None = None
 
     @property
     def records(self) -> tuple[Input, ...]:
@@ -186,7 +187,8 @@ def resolve(
         word: A reference model's name, or ``package.module:factory``; modules in the
             working directory are found as installed ones are. ``factory`` must give a
             ``torch.nn.Module``, or `Parts`. Or an ONNX file's path, see ``read_onnx``,
-            a library's network, see ``of_library``, or a folder, see ``read_folder``.
+            a library's network, see ``of_library``, a folder, see ``read_folder``, or
+            an `Archive`.
         inputs, stacks: See ``read_inputs``; reference models bring their own.
         outputs: See ``make_requests``.
         states: See ``make_states``.
@@ -220,7 +222,8 @@ def resolve(
         inputs, said = model.words, _changed(model.said, said, outputs)
         named = named or said.classes
     file = read_onnx(Path(word)) if is_onnx_file(word) else None
-    ours = model or file
+    archive = Archive(Path(word)) if is_archive(word) else None
+    ours = model or file or archive
     folder = read_folder(Path(word)) if ours is None and is_folder(word) else None
     if folder is not None:
         said = merged(folder.spec(inputs, outputs, said.outputs), said)
@@ -275,8 +278,8 @@ def resolve(
         notes += map(describe, given.pictures)
         notes += [note for other in given.others for note in other.notes]
     return Target(
-        word=file.path.name if file else name if folder else word,
-        folder=folder,
+        word=Path(word).resolve().name if file or archive or folder else word,
+        origin=archive or folder,
         name=name,
         network=built.whole,
         inputs=given.pictures,

@@ -1,4 +1,4 @@
-"""The weights of a target: a checkpoint's, an ONNX file's, or a folder's."""
+"""The weights of a target: a checkpoint's, or its own."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def load_weights(target: Target, options: NetworkOptions) -> Loaded:
         others = {"--checkpoint": options.checkpoint, "--exporter": options.exporter}
         require_absent(file, {**others, **about})
         return Loaded(file.sha256, ())
-    if options.checkpoint is None and target.folder is not None:
+    if options.checkpoint is None and target.origin is not None:
         needless = [name for name, value in about.items() if value]
         if needless:
             raise ArgumentError(
                 f"{', '.join(needless)} must be absent for {target.word}, whose own "
                 "weights are taken, or needs --checkpoint."
             )
-        return Loaded(target.folder.sha256, ())
+        return Loaded(target.origin.sha256, ())
     if options.checkpoint is None:
         raise ArgumentError(
             f"--checkpoint must be given for {target.word}: the file of its trained "

@@ -30,7 +30,7 @@ class OnnxNetwork(nn.Module):
     and tensors inside it that are asked for, in a dict by their names.
 
     Args:
-        file: Of the user's.
+        file: Of the user's; its graph gets the constants.
         shapes: By tensor of the user's inputs, in their order.
         constants: Values of other inputs of the file, by their names.
         inner: Names of outputs that are asked for; those that are none of the file's
@@ -54,8 +54,7 @@ class OnnxNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.file = file
-        self.model = onnx.ModelProto()
-        self.model.CopyFrom(file.model)
+        self.model = file.model
         _bind(file, self.model, constants)
         graph = self.model.graph
         self.inputs = _matched(file, graph.input, shapes)
