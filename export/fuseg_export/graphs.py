@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -31,6 +32,7 @@ from .passes.simplify import simplify
 from .passes.split import Piece, one_piece
 from .recurrent import NextState
 from .to_onnx import Exported, to_onnx
+from .weights_apart import StoredGraphs
 
 __all__ = ["NetworkGraphs", "export_graphs"]
 
@@ -55,7 +57,7 @@ class NetworkGraphs:
         pieces: The graphs that it is cut into; one is the network as it is.
     """
 
-    stages: Mapping[str, onnx.ModelProto]
+    stages: StoredGraphs
     network: onnx.ModelProto
     outputs: tuple[ExportedOutput, ...]
     opset: int
@@ -107,7 +109,9 @@ def export_graphs(
     progress("exporting to ONNX")
     exported = _exported(tried, opset, exporter)
     try:
-        return _finished(tried, exported, progress, fold=fold)
+        finished = _finished(tried, exported, progress, fold=fold)
+        gc.collect()  # graphs of onnx-ir are cycles, which hold weights
+        return finished
     except ExportError as err:
         name_scores(tried, err)
         if exporter or exported.exporter != "torchscript" or tried.others:
@@ -193,7 +197,7 @@ def _finished(
         for index, stand_in in enumerate(stand_ins)
     )
     return NetworkGraphs(
-        stages,
+        StoredGraphs(stages),
         cut,
         made,
         exported.opset,

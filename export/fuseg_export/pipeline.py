@@ -20,7 +20,7 @@ from .bundle_draft import BundleDraft
 from .dimensions import at_example
 from .frames.frame_set import FrameSet
 from .frames.packing import PackedFrame
-from .frames.selection import ExportFrames, FrameOptions, collect_frames
+from .frames.selection import FrameOptions, collect_frames
 from .graphs import NetworkGraphs, export_graphs
 from .network.example import Tried, try_network
 from .network.target import NetworkOptions, resolve
@@ -183,11 +183,13 @@ def export_bundle(
             adapted=adapted,
             paths=tried.paths,
         )
-        with _opened(draft, graphs.stand_ins) as (segmenter, others, opened):
-            chosen = chosen.with_truth(draft.manifest)
-            progress(f"comparing every stage on {len(chosen.compared)} frames")
-            results = _compare(segmenter, others, tried, graphs, chosen)
-            draft.add_verification(results)
+        chosen = chosen.with_truth(draft.manifest)
+        progress(f"comparing every stage on {len(chosen.compared)} frames")
+        results = _compare(
+            _as_run(draft, graphs, chosen.compared), draft, tried, graphs
+        )
+        draft.add_verification(results)
+        with _opened(draft, graphs.stand_ins) as (segmenter, _, opened):
             texts = {t.name: t.defaults for t in draft.manifest.texts}
             for frame in chosen.compared[:SAMPLES]:
                 given = {**frame.given, **texts}
@@ -283,18 +285,26 @@ def _opened(
 
         found = opened({})
         others = [WithoutSensors(s, draft.manifest, opened) for s in stand_ins]
-        yield found, others, opened
+        with found:
+            yield found, others, opened
+
+
+def _as_run(
+    draft: BundleDraft, graphs: NetworkGraphs, frames: Sequence[FrameSet]
+) -> list[tuple[PackedFrame, dict[str, NDArray[Any]]]]:
+    """See `_packed`; the runtime is closed before the stages are opened."""
+    with _opened(draft, graphs.stand_ins) as (segmenter, others, _):
+        return list(_packed(segmenter, others, frames, truth_size(graphs.outputs)))
 
 
 def _compare(
-    segmenter: Segmenter,
-    others: Sequence[WithoutSensors],
+    frames: Sequence[tuple[PackedFrame, dict[str, NDArray[Any]]]],
+    draft: BundleDraft,
     tried: Tried,
     graphs: NetworkGraphs,
-    frames: ExportFrames,
 ) -> list[StageResult]:
     def carrying(program: Program) -> Program:
-        states = segmenter.manifest.states
+        states = draft.manifest.states
         shapes = {state.tensor: tried.example[state.tensor].shape for state in states}
         return Recurrent(program, states, shapes, lambda p: p.tensor)
 
@@ -306,10 +316,11 @@ def _compare(
             *(torch_program(s.network, names, [s.output]) for s in graphs.stand_ins),
         )
     }
-    for stage, graph in graphs.stages.items():
-        programs[stage] = onnx_program(graph, outputs)
+    for stage in graphs.stages:  # which are read one by one
+        folder = graphs.stages.folder(stage)
+        programs[stage] = onnx_program(graphs.stages.light(stage), outputs, folder)
     return compare(
-        _packed(segmenter, others, frames.compared, truth_size(graphs.outputs)),
+        frames,
         {stage: carrying(program) for stage, program in programs.items()},
         outputs,
         graphs.scored,

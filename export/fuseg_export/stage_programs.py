@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -52,18 +53,25 @@ def together(*programs: Program) -> Program:
     return program
 
 
-def onnx_program(model: onnx.ModelProto, outputs: Sequence[ExportedOutput]) -> Program:
-    """An ONNX graph of these outputs."""
+def onnx_program(
+    model: onnx.ModelProto,
+    outputs: Sequence[ExportedOutput],
+    folder: Path | None = None,
+) -> Program:
+    """An ONNX graph of these outputs.
+
+    Args:
+        model: It is given more outputs.
+        folder: Where its large tensors are, if they are apart.
+    """
     places = places_of(outputs)
     readers = [o.reader(model, i) for o, i in zip(outputs, places, strict=True)]
-    shown = onnx.ModelProto()
-    shown.CopyFrom(model)
     given = [value.name for value in model.graph.output]
     for name in dict.fromkeys(name for reader in readers for name in reader.needs):
         if name not in given:
-            shown.graph.output.append(onnx.ValueInfoProto(name=name))
+            model.graph.output.append(onnx.ValueInfoProto(name=name))
             given.append(name)
-    session = open_cpu_session(shown)
+    session = open_cpu_session(model, folder=folder)
 
     def program(tensors: Tensors) -> dict[str, Prediction]:
         arrays = dict(zip(given, session.run(None, dict(tensors)), strict=True))

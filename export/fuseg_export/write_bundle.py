@@ -74,6 +74,7 @@ def write_bundle(draft: BundleDraft, out: Path) -> tuple[str, list[str]]:
     part = out.parent / f".{secrets.token_hex(6)}.part"
     try:
         digest = bundle.write(part, draft.manifest, draft.members)
+        draft.members.clear()  # they are in the file
         segmenter, warnings = _loaded(part, digest)
         for frames, expected in segmenter.bundle.samples():
             found = first_results(segmenter, frames)

@@ -10,6 +10,8 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from ..weights_apart import hull, without_weights
+
 __all__ = [
     "PAIR",
     "WEIGHTED",
@@ -35,7 +37,7 @@ def read(model: onnx.ModelProto, *, strict: bool = False) -> ir.Model:
         InferenceError: onnx's, if ``strict`` and types contradict one another.
     """
     inferred = onnx.shape_inference.infer_shapes(
-        model, strict_mode=strict, data_prop=True
+        without_weights(model), strict_mode=strict, data_prop=True
     ).graph
     known = {v.name: v for v in (*inferred.value_info, *inferred.output)}
     made = ir.from_proto(model)
@@ -66,9 +68,9 @@ def rewrite(
     ]
     for each in passes:
         each(changed)
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    made.graph.CopyFrom(ir.to_proto(changed.graph))
+    made = hull(model)
+    made.ClearField("graph")
+    ir.serde.serialize_graph_into(made.graph, changed.graph)
     del made.graph.value_info[:]
     for value, info in declared:
         if value.graph is changed.graph:
