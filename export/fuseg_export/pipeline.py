@@ -213,6 +213,7 @@ def export_bundle(
         refused = refused_by_tensorrt(graphs.network)
         draft.add_tensorrt_rules(refused)
         drawn = draw(variants, draft.manifest)
+        variants = replace(variants, functions={})  # which hold their weights
         built = variants.built
         if to_check:
             built = check_variants(built, draft.manifest, progress)

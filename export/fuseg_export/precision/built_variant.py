@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import onnx
@@ -18,7 +18,7 @@ from .mixed_precision_search import MixedPrecision
 from .options import Budget
 from .texts_apart import TextsApart
 
-__all__ = ["BuiltVariant"]
+__all__ = ["BuiltVariant", "Functions"]
 
 
 @dataclass(frozen=True)
@@ -78,3 +78,30 @@ class BuiltVariant:
         if not states:
             return apart.function(self.model, made)
         return with_states(made(self.model), self.model, states)
+
+
+class Functions(Mapping[str, NetworkFunction]):
+    """Variants as functions, by name, each opened when it is asked for: all of them
+    at once would hold the weights as often."""
+
+    def __init__(
+        self,
+        variants: Sequence[BuiltVariant],
+        apart: TextsApart,
+        states: Sequence[State],
+    ) -> None:
+        self._variants = {variant.name: variant for variant in variants}
+        self._apart, self._states = apart, states
+        self._opened: dict[str, NetworkFunction] = {}
+
+    def __getitem__(self, name: str) -> NetworkFunction:
+        if name not in self._opened:
+            variant = self._variants[name]
+            self._opened[name] = variant.function(self._apart, self._states)
+        return self._opened[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._variants)
+
+    def __len__(self) -> int:
+        return len(self._variants)

@@ -68,23 +68,29 @@ def median_ms(
     Raises:
         BackendError: A backend that is installed refuses one of them.
     """
+    found: list[dict[str, float]] = [{} for _ in networks]
+    for name in installed():  # one after the other: each holds all the weights
+        for own, ms in zip(found, _medians(name, networks, sizes), strict=True):
+            own[name] = ms
+    return found
+
+
+def _medians(
+    name: str, networks: Sequence[onnx.ModelProto], sizes: Mapping[str, int]
+) -> list[float]:
     running = []
-    for index, network in enumerate(networks):
-        for name in installed():
-            backend = create(name, network.SerializeToString(), threads=1)
-            ends = (network.graph.input, network.graph.output)
-            backend.bind(*(_zeros(values, sizes) for values in ends))
-            running.append((index, name, backend))
+    for network in networks:
+        backend = create(name, network.SerializeToString(), threads=1)
+        ends = (network.graph.input, network.graph.output)
+        backend.bind(*(_zeros(values, sizes) for values in ends))
+        running.append(backend)
     taken: list[list[float]] = [[] for _ in running]
     for _ in range(_ROUNDS):
-        for own, (_, _, backend) in zip(taken, running, strict=True):
+        for own, backend in zip(taken, running, strict=True):
             start = time.process_time()
             backend.run()
             own.append((time.process_time() - start) * 1e3)
-    found: list[dict[str, float]] = [{} for _ in networks]
-    for own, (index, name, _) in zip(taken, running, strict=True):
-        found[index][name] = float(np.median(own))
-    return found
+    return [float(np.median(own)) for own in taken]
 
 
 def _zeros(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from ..outputs.base import Task
 from ..outputs.comparison import Evaluation, over
 from ..recurrent import SEQUENCE, Recurrent, along_sequences, sequence_length
 from .build_variants import build_fp16, build_fp32, build_int8
-from .built_variant import BuiltVariant
+from .built_variant import BuiltVariant, Functions
 from .calibrate import Ranges, cached, calibrate
 from .calibration_checks import CalibrationChecks
 from .evaluate import NetworkFunction, evaluate, network_function
@@ -117,11 +118,11 @@ def make_variants(
                 progress=progress,
             )
     progress(f"evaluating {len(built) - 1} variants on {len(data.held_out)} frames")
-    functions = {v.name: v.function(apart, states) for v in built}
-    variants = {v.name: functions[v.name] for v in built[1:]}
-    found = evaluate(
-        data.held_out_frames(), functions["fp32"], variants, tasks, graphs.scored
-    )
+    variants = dict(Functions(built, apart, states))
+    full = variants.pop("fp32")
+    found = evaluate(data.held_out_frames(), full, variants, tasks, graphs.scored)
+    del full, variants  # and the sessions that they are
+    gc.collect()
     progress("timing the variants")
     made = [_with_results(variant, found) for variant in built]
     timed = _timed(made, timer)
@@ -133,7 +134,7 @@ def make_variants(
     frames.require_scored(scored)
     return Variants(
         built=tuple(sorted(final, key=lambda variant: rank(variant, fp32))),
-        functions=functions,
+        functions=Functions(built, apart, states),
         split=data,
         worth_showing=_worst(found),
         warnings=(
