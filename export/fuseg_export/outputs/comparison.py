@@ -61,19 +61,29 @@ class Comparison:
             faults.append("it gives scores that are NaN or infinite")
         if self.miou_drop is None and self.agreement < budget.agreement:
             faults.append(
-                f"{self.agreement:.4f} of the labels agree with fp32's, fewer than "
-                f"{budget.agreement}"
+                f"{_told(self.agreement, budget.agreement)} of the labels agree with "
+                f"fp32's, fewer than {budget.agreement}"
             )
         if self.miou_drop is not None and self.miou_drop > budget.miou_drop:
             faults.append(
-                f"mIoU falls by {self.miou_drop:.4f}, more than {budget.miou_drop}"
+                f"mIoU falls by {_told(self.miou_drop, budget.miou_drop)}, more than "
+                f"{budget.miou_drop}"
             )
         if self.worst_drop is not None and self.worst_drop > budget.class_drop:
             faults.append(
-                f"IoU of {self.worst_class} falls by {self.worst_drop:.4f}, more than "
+                f"IoU of {self.worst_class} falls by "
+                f"{_told(self.worst_drop, budget.class_drop)}, more than "
                 f"{budget.class_drop}"
             )
         return "; ".join(faults) or None
+
+
+def _told(value: float, limit: float) -> str:
+    """With as many decimals as tell it from the limit, four or more."""
+    decimals = 4
+    while round(value, decimals) == round(limit, decimals) and decimals < 9:
+        decimals += 1
+    return f"{value:.{decimals}f}"
 
 
 def over(comparisons: Mapping[str, Comparison], budget: Budget) -> str | None:

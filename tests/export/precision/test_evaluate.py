@@ -7,6 +7,7 @@ import pytest
 
 from fuseg.errors import ArgumentError
 from fuseg_export.frames.packing import PackedFrame
+from fuseg_export.outputs.comparison import Comparison
 from fuseg_export.outputs.label_task import LabelTask
 from fuseg_export.precision.evaluate import evaluate
 from fuseg_export.precision.options import Budget
@@ -72,6 +73,11 @@ def test_labels_that_differ_are_no_loss_where_the_truth_is_known():
     assert (found.agreement, found.miou_drop) == (0.5, 0)
     assert found.over(Budget()) is None
     assert comparison([PackedFrame({})], less).over(Budget()) is not None
+
+
+def test_a_number_that_rounds_to_its_limit_has_more_decimals():
+    words = Comparison(8, 0.99986, 1.0).over(Budget(agreement=0.9999))
+    assert words == "0.99986 of the labels agree with fp32's, fewer than 0.9999"
 
 
 def test_a_budget_with_reserve():
