@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -103,6 +104,18 @@ def test_whatever_goes_wrong_the_graph_is_kept_and_one_sentence_says_why(
     assert kept is model
     assert why_not.startswith("the graph was not simplified: ")
     assert sentence in why_not
+
+
+def test_dimensions_keep_their_names(model, monkeypatch):
+    named = onnx.ModelProto()
+    named.CopyFrom(model)
+    axis = named.graph.input[0].type.tensor_type.shape.dim[0]
+    axis.dim_param = "count"
+    renames = "axis = model.graph.input[0].type.tensor_type.shape.dim[0]\n"
+    child(monkeypatch, EDIT.format(f"{renames}axis.dim_param = 'unk__1'"))
+    simplified, why_not = simplify(named, FEED)
+    assert why_not is None
+    assert simplified.graph.input == named.graph.input
 
 
 def test_a_child_that_hangs_is_ended(model, monkeypatch):

@@ -54,6 +54,16 @@ class Scores(Found):
         scores = torch.einsum("pd,ndhw->nphw", vectors, found["pixels"])
         return nn.functional.interpolate(scores, size=rgb.shape[2:], mode="bilinear")
 
+class Repeated(Found):
+    """A score of each text, from as many copies of the picture's features."""
+    def forward(self, rgb, words):
+        found = super().forward(rgb, words)
+        vectors = found["texts"]["vectors"]
+        pixels = found["pixels"].expand(vectors.shape[0], -1, -1, -1)
+        scores = (pixels * vectors[:, :, None, None]).sum(1)
+        scores = scores.view(vectors.shape[0], 24, 32)[None]
+        return nn.functional.interpolate(scores, size=rgb.shape[2:], mode="bilinear")
+
 class Likely(Scores):
     def forward(self, rgb, words):
         return super().forward(rgb, words).sigmoid()
@@ -97,7 +107,8 @@ def networks(tmp_path, monkeypatch):
     words.enable_padding(pad_id=0, pad_token="-", direction="left", length=LENGTH)
     (tmp_path / "tokens.json").write_text(words.to_str())
     made = {}
-    for name in ("Found", "Scores", "Likely", "Labels", "Pairs", "Twice", "Fixed"):
+    names = ("Found", "Scores", "Repeated", "Likely", "Labels", "Pairs", "Twice")
+    for name in (*names, "Fixed"):
         torch.manual_seed(3)
         made[name] = scope[name]().eval()
         made[name].words.weight.data *= 3
@@ -148,12 +159,13 @@ def torch_labels(network, name, rgb, texts):
             pixels = F.normalize(scores["pixels"], dim=1)
             small = torch.einsum("pd,ndhw->nphw", vectors, pixels)
             scores = F.interpolate(small, SIZE, mode="bilinear")
-    floor = torch.full_like(scores[:, :1], KINDS[name][2])
+    floor = torch.full_like(scores[:, :1], KINDS.get(name, KINDS["Scores"])[2])
     return torch.cat([floor, scores], 1).argmax(1)[0].numpy()
 
 
 @pytest.mark.parametrize(
-    ("name", "dimension"), [("Found", None), ("Found", SEVERAL), ("Scores", SEVERAL)]
+    ("name", "dimension"),
+    [("Found", None), *((n, SEVERAL) for n in ("Found", "Scores", "Repeated"))],
 )
 def test_a_network_with_texts_becomes_a_bundle_that_labels_like_torch(
     networks, name, dimension, monkeypatch

@@ -56,6 +56,7 @@ def simplify(
     try:
         simplified = _in_child(model)
         tidy(simplified)
+        _restore_ends(model, simplified)
     except (ExportError, DecodeError, OSError) as err:
         return model, f"the graph was not simplified: {err}"
     opset, was = (m.opset_import[0].version for m in (simplified, model))
@@ -103,6 +104,15 @@ def _in_child(model: onnx.ModelProto) -> onnx.ModelProto:
                 f"onnxsim failed with status {child.returncode} ({last[0][:200]})."
             )
         return onnx.load_from_string(made.read_bytes())
+
+
+def _restore_ends(model: onnx.ModelProto, simplified: onnx.ModelProto) -> None:
+    """Declare inputs and outputs as before: onnxsim renames dimensions of inputs."""
+    graph = model.graph
+    declared = {value.name: value for value in (*graph.input, *graph.output)}
+    for value in (*simplified.graph.input, *simplified.graph.output):
+        if value.name in declared:
+            value.CopyFrom(declared[value.name])
 
 
 def _largest_difference(

@@ -3,7 +3,7 @@
 1. For ``--split`` a value that depends on the input and on no other is made by the
    input's graph.
 2. What the rest reads of those crosses. Where a node in front of the cut only makes the
-   value larger, its own input crosses in its place.
+   value larger, its own input crosses in its place, and for a size what it measures.
 3. A variant is cut at the same values, by name, whatever stands between them there, so
    that any variant of one graph fits any of the others; what is float16 there crosses
    as float32.
@@ -194,8 +194,9 @@ def find_cut(network: onnx.ModelProto, tensor: str) -> Cut:
             outside = (n for n in value.consumers() if sources[n.outputs[0]] != own)
             if any(True for _ in outside):
                 ready = value.is_graph_output()
-                chosen = value if ready else _smaller(value, sources)
-                crossing[chosen.name or ""] = None
+                chosen = [value] if ready else _measured(value)
+                for one in chosen or [_smaller(value, sources)]:
+                    crossing[one.name or ""] = None
     costs = {node: multiply_adds(node) for node in graph}
     alone = sum(cost for n, cost in costs.items() if sources[n.outputs[0]] == own)
     share = alone / max(1, sum(costs.values()))
@@ -242,6 +243,30 @@ def _sources(graph: ir.Graph) -> dict[ir.Value, frozenset[str]]:
         joined: frozenset[str] = frozenset().union(*used)
         found |= dict.fromkeys(node.outputs, joined)
     return found
+
+
+def _measured(value: ir.Value) -> list[ir.Value]:
+    """The values whose sizes alone make a value, if it is a size or a shape.
+
+    They cross in its place, and the rest measures them itself: with a dimension a size
+    that is computed is no tensor that a bundle can name.
+    """
+    if value.dtype != ir.DataType.INT64 or len(static_shape(value) or ()) > 1:
+        return []
+    found: dict[ir.Value, None] = {}
+    seen, todo = {value}, [value]
+    while todo:
+        node = todo.pop().producer()
+        if node is None:
+            continue  # it is stored
+        used = [v for v in node.inputs if v is not None]
+        if node.op_type == "Shape":
+            found |= dict.fromkeys(used)
+        else:
+            todo += [v for v in used if v not in seen]
+            seen |= {*used}
+    measured_input = any(v.is_graph_input() for v in (*found, *seen))
+    return [] if measured_input else list(found)
 
 
 def _smaller(value: ir.Value, sources: dict[ir.Value, frozenset[str]]) -> ir.Value:
