@@ -62,6 +62,10 @@ class Settings:
 def configured(settings, kind):
     return kind(settings.gain)
 
+class NoBatch(TwoInputs):
+    def forward(self, color, depth):
+        return super().forward(color, depth)["out"][0]
+
 class InHalf(TwoInputs):
     def forward(self, color, depth):
         return super().forward(color, depth)["out"].half()
@@ -181,6 +185,12 @@ def test_an_argument_may_be_an_object_of_a_module(labels_of, home):
 def test_scores_of_other_layouts_and_types(labels_of):
     plain = labels_of("TwoInputs")
     np.testing.assert_array_equal(labels_of("ChannelsLast", layout="nhwc"), plain)
+    with pytest.raises(ExportError, match="say --layout chw if there is no batch"):
+        labels_of("NoBatch")
+    found = labels_of("NoBatch", layout="chw")
+    assert np.mean(found == plain) > 0.99, "what enlarges is not at the end"
+    with pytest.raises(ExportError, match=r"must have 3 axes to be of layout chw, got"):
+        labels_of("ChannelsLast", layout="chw")
     half = labels_of("InHalf")
     assert np.mean(half == plain) > 0.98, "only ties of float16 change"
     said = Bundle.open("out/two.fuseg").manifest.provenance
@@ -258,7 +268,7 @@ def test_random_numbers_are_frozen_on_request(labels_of, home, target):
             r"--arg must name an object as @package\.module:name, got @foreign\.",
         ),
         ("TwoInputs", {"freeze_random": 1}, "draws none: leave it out"),
-        ("TwoInputs", {"layout": "hwc"}, "--layout must be nchw or nhwc, got hwc"),
+        ("TwoInputs", {"layout": "hwc"}, "--layout must be nchw, nhwc, chw, got hwc"),
         ("Sized", {}, r"--arg NAME=VALUE: missing a required argument: 'gain'\."),
         (
             "Sized",

@@ -127,6 +127,16 @@ def test_channels_last_and_double_are_brought_into_form(two, home, export_file):
     onnx.save(other, home / "turned.onnx")
     with pytest.raises(ExportError, match=r"layout nhwc|--layout nhwc"):
         export_file("turned.onnx", outputs=["turned"])
+    flat = onnx.load(home / "two.onnx")
+    flat.graph.node.append(node("Reshape", ["scores", "shape"], ["flat"]))
+    sides = onnx.numpy_helper.from_array(np.array([5, *SIZE]), "shape")
+    flat.graph.initializer.append(sides)
+    (scores,) = (v for v in flat.graph.output if v.name == "scores")
+    scores.CopyFrom(info("flat", [5, *SIZE]))
+    onnx.save(flat, home / "flat.onnx")
+    report = export_file("flat.onnx", outputs=["flat"], layout="chw")
+    found = Bundle.open(report.bundle).samples()[0][1]["labels"]
+    assert np.mean(found == labels) > 0.99
     report = export_file("turned.onnx", outputs=["turned"], layout="nhwc")
     found = Bundle.open(report.bundle).samples()[0][1]["labels"]
     assert np.mean(found == labels) > 0.99, "enlarged twice, as double does not go"

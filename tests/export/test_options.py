@@ -291,7 +291,7 @@ REFUSED = [
     ("--classes", ["--classes", ""], "--classes: class 0 must have a name"),
     ("--precision", ["--precision", ""], "--precision must be auto, or of"),
     ("--output", ["--output", ""], "--output must lead to a tensor, got dict: it"),
-    ("--layout", ["--layout", "x"], "--layout must be nchw or nhwc, got x"),
+    ("--layout", ["--layout", "x"], "--layout must be nchw, nhwc, chw, got x"),
     ("--freeze-random", ["--freeze-random", "1"], "this one draws none: leave it out"),
     ("--own-load-state-dict", ["--own-load-state-dict"], "has none: leave it out"),
     (

@@ -149,7 +149,8 @@ LayoutOption = Annotated[
     str | None,
     typer.Option(
         metavar="|".join(LAYOUTS),
-        help="How the network returns its outputs: nhwc is (1, h, w, C).",
+        help="How the network returns its outputs: nhwc is (1, h, w, C), chw is "
+        "(C, h, w).",
         show_default="nchw",
     ),
 ]

@@ -148,7 +148,7 @@ def _with_keys(request: OutputRequest, said: Any, layout: str | None) -> OutputR
 
 def _layout(what: str, word: Any) -> str:
     if word is not None and word not in LAYOUTS:
-        raise ArgumentError(f"{what} must be {' or '.join(LAYOUTS)}, got {word}.")
+        raise ArgumentError(f"{what} must be {', '.join(LAYOUTS)}, got {word}.")
     return word or LAYOUTS[0]
 
 

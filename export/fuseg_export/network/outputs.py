@@ -24,7 +24,8 @@ __all__ = [
     "require_planes",
 ]
 
-LAYOUTS = ("nchw", "nhwc")
+LAYOUTS = ("nchw", "nhwc", "chw")
+_AXES = {"nhwc": 4, "chw": 3}  # that an output of the layout has
 USUAL_KEYS = ("out", "logits")
 _STRIDES = (1 / 8, 64)  # of networks that segment; 1 / 8 enlarges
 _POOLED = 32  # pixels: one score for as large a picture is the picture's, not a pixel's
@@ -41,7 +42,8 @@ class Source:
 
     Attributes:
         path: Its own.
-        layout: One of `LAYOUTS`: nhwc is (1, h, w, C), and becomes (1, C, h, w).
+        layout: One of `LAYOUTS`: nhwc is (1, h, w, C) and chw is (C, h, w), without a
+            batch; both become (1, C, h, w).
         masks: Where (1, Q, h, w) is, the logits of Q masks; at ``path`` is (1, Q, C +
             1) then, the logits of their classes and, at the end, of none. They become
             scores (1, C, h, w), see `class_scores`.
@@ -58,6 +60,8 @@ class Source:
             found = class_scores(found, _take(returned, self.masks))
         if self.layout == "nhwc":
             found = found.permute(0, 3, 1, 2)
+        elif self.layout == "chw":
+            found = found[None]
         is_other = found.is_floating_point() and found.dtype != torch.float32
         return found.float() if is_other else found
 
@@ -84,10 +88,10 @@ class Source:
                     f"1) and their masks (1, Q, h, w), got {shape} and {masks}: say "
                     "where forward returns each, with path and masks."
                 )
-        elif self.layout == "nhwc" and len(shape) != 4:
+        elif len(shape) != _AXES.get(self.layout, len(shape)):
             raise ExportError(
-                f"output {name} must have four axes to be of layout nhwc, got {shape}: "
-                "leave the layout out."
+                f"output {name} must have {_AXES[self.layout]} axes to be of layout "
+                f"{self.layout}, got {shape}: leave the layout out."
             )
 
 

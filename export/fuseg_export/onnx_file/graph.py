@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
@@ -15,7 +16,7 @@ from fuseg.errors import ArgumentError, ExportError
 from ..dimensions import Shape, with_names
 from ..errors import first_sentence
 from ..network.outputs import Source
-from ..passes.rewrite import free, names_in, rewrite
+from ..passes.rewrite import free, names_in, rewrite, store
 from ..to_onnx import OPSETS, Exported, finish
 from .network import OnnxNetwork
 
@@ -92,18 +93,23 @@ def _new_enough(
 def _as_taken(graph: ir.Graph, value: ir.Value, layout: str) -> ir.Value:
     """A value as `Source` takes it: (1, C, h, w), and no wider float than float32."""
     if layout == "nhwc":
-        value = _appended(graph, "Transpose", value, perm=[0, 3, 1, 2])
+        value = _appended(graph, "Transpose", [value], perm=[0, 3, 1, 2])
+    elif layout == "chw":
+        first = store(graph, np.array([0]), f"{value.name}/axis")
+        value = _appended(graph, "Unsqueeze", [value, first])
     if value.dtype == ir.DataType.DOUBLE:
-        value = _appended(graph, "Cast", value, to=int(ir.DataType.FLOAT))
+        value = _appended(graph, "Cast", [value], to=int(ir.DataType.FLOAT))
         value.type = ir.TensorType(ir.DataType.FLOAT)
     return value
 
 
-def _appended(graph: ir.Graph, op: str, value: ir.Value, **attributes: Any) -> ir.Value:
-    node = ir.node(op, [value], attributes, name=f"{value.name}/{op}")
+def _appended(
+    graph: ir.Graph, op: str, inputs: Sequence[ir.Value], **attributes: Any
+) -> ir.Value:
+    node = ir.node(op, inputs, attributes, name=f"{inputs[0].name}/{op}")
     graph.append(node)
     made = node.outputs[0]
-    made.type = value.type
+    made.type = inputs[0].type
     return made
 
 

@@ -282,7 +282,8 @@ def _require_scores(value: ir.Value, kept: str | None) -> None:
         got = "a size that the graph computes" if shape is None else f"{list(shape)}"
         raise ExportError(
             f"the network's output must be class scores of shape (1, C, h, w), got "
-            f"{got}.{because} Choose another with --output, or return the scores."
+            f"{got}.{because} Choose another with --output, say --layout chw if there "
+            "is no batch, or return the scores."
         )
     if isinstance(shape[1], int) and shape[1] > MOST_CLASSES:
         raise ExportError(
