@@ -279,6 +279,21 @@ def test_labels_from_1_with_0_for_void_are_warned_about_and_the_advice_works(
     assert (done.code, done.json["truth"]["miou"]) == (0, 1.0)
 
 
+def test_labels_without_the_first_class_are_warned_about_and_the_advice_works(
+    fuseg, scored, saved, rgbd, frames, tmp_path
+):
+    for index in (0, 1):
+        labels = library.load(rgbd.path)(**frames(index)).labels.astype(np.int64)
+        saved(f"truth/{index}.png", np.where(labels, labels - 1, 255).astype("u1"))
+    done = fuseg(*scored, "--json")
+    assert done.code == 0
+    warning = done.json["truth"]["warnings"][0]
+    assert warning.startswith("the truth's ids look one too low: 100.0% of the labels")
+    (tmp_path / "map.txt").write_text(quoted(warning))
+    done = fuseg(*scored, "--truth-map", tmp_path / "map.txt", "--json")
+    assert (done.code, done.json["truth"]["miou"]) == (0, 1.0)
+
+
 def test_a_truth_map_without_truth_is_refused(fuseg, rgbd, tmp_path):
     done = fuseg("verify", rgbd.path, "--truth-map", tmp_path / "map.txt")
     assert done.code == 2

@@ -198,6 +198,19 @@ def test_ids_that_start_at_one_are_told_by_the_labels():
     assert "'0 = ignore' and '1-3 = 0-2'" in first
 
 
+def test_ids_one_too_low_are_told_by_the_labels_where_a_map_can_mend_them():
+    low = [0, 0, 1, 1, 1]
+    first, *_ = scored(low, [1, 1, 2, 2, 1], "abc").warnings
+    assert first.startswith(
+        "the truth's ids look one too low: 80.0% of the labels are the id plus one, "
+        "20.0% the id; if a has no id, "
+    )
+    assert "the line '0-1 = 1-2'" in first
+    for truth, labels in (([0, 0, 1, 1, 2], [1, 1, 2, 2, 2]), ([0, 0, 0], [1, 1, 1])):
+        warnings = scored(truth, labels, "abc").warnings
+        assert not any("too low" in warning for warning in warnings)
+
+
 def test_more_ignored_than_counted_is_a_warning():
     assert scored([0, 1, 255, 255, 255], [0, 1, 0, 0, 0], "ab").warnings == (
         "60.0% of the truth's pixels are ignore and count nowhere.",

@@ -300,6 +300,17 @@ def _other_convention(
             "say so with --truth-map FILE and the lines '0 = ignore' and "
             f"'1-{count} = 0-{count - 1}'."
         )
+    low = int(np.trace(confusion, offset=1))
+    # Where the last id occurs, ids plus one would be of no class.
+    mendable = ignore >= count and not known[-1] and np.count_nonzero(known) > 1
+    if mendable and low > right:
+        pixels = int(known.sum())
+        return (
+            f"the truth's ids look one too low: {low / pixels:.1%} of the labels are "
+            f"the id plus one, {right / pixels:.1%} the id; if {classes[0]} has no id, "
+            "say so with --truth-map FILE and the line "
+            f"'0-{count - 2} = 1-{count - 1}'."
+        )
     return None
 
 
