@@ -18,9 +18,6 @@ from fuseg.errors import ArgumentError, BundleError, ExportError
 from .dimensions import with_named_values
 from .network.example import Tried
 from .network.weight_names import some
-from .onnx_file.graph import from_file
-from .onnx_file.labels import name_scores
-from .onnx_file.network import OnnxNetwork
 from .ort_session import open_cpu_session
 from .outputs import ExportedOutput, main_first
 from .outputs.base import places_of
@@ -31,6 +28,9 @@ from .passes.fold_slices import fold_slices
 from .passes.simplify import simplify
 from .passes.split import Piece, one_piece
 from .recurrent import NextState
+from .sources.onnx_file.graph import from_file
+from .sources.onnx_file.labels import name_scores
+from .sources.onnx_file.network import OnnxNetwork
 from .to_onnx import Exported, to_onnx
 from .weights_apart import StoredGraphs
 

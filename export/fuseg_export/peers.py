@@ -149,8 +149,8 @@ def _pytorch(
 
     from .network.call import CALLS, Call, parse_values
     from .network.checkpoint import load_checkpoint
-    from .network.factory import build_network
     from .network.outputs import LAYOUTS, SelectedOutputs, Source, choose, find
+    from .sources.factory import build_network
 
     said = bundle.manifest.provenance
     if "constants" in said:

@@ -18,8 +18,8 @@ from fuseg_export import reference
 from fuseg_export.models import REFERENCE
 from fuseg_export.network.call import Call, make_call, parse_values, spelled
 from fuseg_export.network.checkpoint import load_checkpoint
-from fuseg_export.network.factory import build_network
 from fuseg_export.peers import make_peers
+from fuseg_export.sources.factory import build_network
 
 needs_onnxscript = pytest.mark.skipif(
     find_spec("onnxscript") is None, reason="onnxscript is not installed"

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from fuseg.errors import ArgumentError, ExportError
-from fuseg_export.network.factory import build, name_of
 from fuseg_export.network.target import resolve
+from fuseg_export.sources.factory import build, name_of
 
 # As segmentation-models-pytorch is: any argument is taken, and weights downloaded.
 SMP = """

@@ -27,7 +27,7 @@ class ReferenceModel:
         name: What it is exported by.
         family: What kind of system it is, as "fusion".
         summary: One line.
-        build: Gives the network with random weights, see `network.factory.build`.
+        build: Gives the network with random weights, see `sources.factory.build`.
         words: As many ``--input`` as its forward takes tensors, in its order.
         spec: The content of its spec file, see `network.spec.read_spec`.
         scenes: Held-out frames of what it is trained for; those of a text or a sound

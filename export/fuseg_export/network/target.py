@@ -15,8 +15,6 @@ from fuseg.manifest import Dimension, ImageInput, Input, TextInput
 from ..frames.rendered import Scenes, rooms
 from ..inputs import ExportedInput
 from ..models import REFERENCE
-from ..onnx_file.read import is_onnx_file, read_onnx
-from ..onnx_file.target import make_network, require_absent, with_shapes
 from ..outputs import OutputRequest
 from ..parts.records import Part, Parts
 from ..parts.rules import (
@@ -26,10 +24,12 @@ from ..parts.rules import (
     with_siblings,
 )
 from ..passes.split import Piece
-from .archive import Archive, is_archive
+from ..sources.archive import Archive, is_archive
+from ..sources.factory import build, name_of
+from ..sources.hf_folder import HfFolder, is_folder, read_folder
+from ..sources.onnx_file.read import is_onnx_file, read_onnx
+from ..sources.onnx_file.target import make_network, require_absent, with_shapes
 from .call import Call, make_call, parse_values
-from .factory import build, name_of
-from .hf_folder import HfFolder, is_folder, read_folder
 from .input_options import describe
 from .inputs import read_inputs, shapes_of
 from .output_options import make_requests

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from fuseg.errors import CheckpointError
 
-from .wrappers import COMPILED
+from ..sources.wrappers import COMPILED
 
 __all__ = ["Matched", "counted", "foreign", "match", "some"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fuseg.errors import ArgumentError
 
-from ..onnx_file.network import OnnxNetwork
-from ..onnx_file.target import require_absent
+from ..sources.onnx_file.network import OnnxNetwork
+from ..sources.onnx_file.target import require_absent
 from .checkpoint import Loaded, load_checkpoint
 from .target import NetworkOptions, Target
 

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from fuseg.errors import ArgumentError, ExportError
 
-from ..dimensions import Shape, with_names
-from ..errors import first_sentence
-from ..network.outputs import Source
-from ..passes.rewrite import free, names_in, rewrite, store
-from ..to_onnx import OPSETS, Exported, finish
+from ...dimensions import Shape, with_names
+from ...errors import first_sentence
+from ...network.outputs import Source
+from ...passes.rewrite import free, names_in, rewrite, store
+from ...to_onnx import OPSETS, Exported, finish
 from .network import OnnxNetwork
 
 __all__ = ["from_file"]

@@ -25,13 +25,13 @@ from fuseg.errors import (
 
 from ..errors import first_sentence
 from ..models import REFERENCE
+from ..network.call import require_arguments
+from ..network.training_machine import StayOnCpu, without_downloads
+from ..network.weight_names import some
 from ..parts.records import Part, Parts
 from .archive import Archive, is_archive
-from .call import require_arguments
 from .hf_folder import is_folder, read_folder
 from .library import LibraryWord, of_library
-from .training_machine import StayOnCpu, without_downloads
-from .weight_names import some
 from .wrappers import unwrapped
 
 __all__ = ["build", "build_network", "name_of"]

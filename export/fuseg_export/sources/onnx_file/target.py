@@ -8,9 +8,9 @@ from typing import Any
 
 from fuseg.errors import ArgumentError
 
-from ..dimensions import Shape
-from ..network.state_options import StateRequest
-from ..outputs import OutputRequest, further_paths
+from ...dimensions import Shape
+from ...network.state_options import StateRequest
+from ...outputs import OutputRequest, further_paths
 from .network import OnnxNetwork
 from .read import OnnxFile
 

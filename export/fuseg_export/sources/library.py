@@ -10,7 +10,7 @@ from typing import Any
 
 from fuseg.errors import ArgumentError, ExportError
 
-from .call import parse_values
+from ..network.call import parse_values
 
 __all__ = ["Library", "LibraryWord", "of_library"]
 

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from fuseg.errors import ExportError
 
-from ..network.example import Tried
-from ..ort_session import run_all
-from ..outputs.base import places_of
-from ..outputs.segmentation import Segmentation
+from ...network.example import Tried
+from ...ort_session import run_all
+from ...outputs.base import places_of
+from ...outputs.segmentation import Segmentation
 from .network import OnnxNetwork
 
 __all__ = ["name_scores"]

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from fuseg.errors import ArgumentError, ExportError
 
-from ..dimensions import Shape
-from ..ort_session import open_cpu_session
+from ...dimensions import Shape
+from ...ort_session import open_cpu_session
 from .read import OnnxFile
 
 __all__ = ["OnnxNetwork"]

@@ -16,8 +16,8 @@ from torch import nn
 
 from fuseg.errors import CheckpointError, ExportError, InputFileError
 
-from .spec import Spec, make_spec
-from .weight_names import some
+from ..network.spec import Spec, make_spec
+from ..network.weight_names import some
 
 __all__ = ["HfFolder", "is_folder", "read_folder"]
 

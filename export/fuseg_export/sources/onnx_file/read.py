@@ -18,8 +18,8 @@ from onnx.external_data_helper import (
 
 from fuseg.errors import ExportError, InputFileError
 
-from ..errors import first_sentence
-from ..passes.tidy import all_nodes
+from ...errors import first_sentence
+from ...passes.tidy import all_nodes
 
 __all__ = ["OnnxFile", "is_onnx_file", "read_onnx"]
 
