@@ -146,6 +146,22 @@ def rangenet(files):
     return {"scan": np.moveaxis((scan - mean) / std * mask[..., None], -1, 0)}
 
 
+def imagenet(files):
+    """torchvision's and transformers' own preprocessing, without their resizing."""
+    return {"rgb": normalised(rgb(files["rgb"]), *IMAGENET)}
+
+
+CITYSCAPES = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+
+
+def cityscapes(ids):
+    """The 19 classes of 34 ids, in their order."""
+    found = np.full(ids.shape, 255, np.uint8)
+    for index, id in enumerate(CITYSCAPES):
+        found[ids == id] = index
+    return found
+
+
 def kitti(ids):
     """Without unlabeled, 0, which the evaluation leaves out."""
     known = {10: 1, 252: 1, 11: 2, 40: 9, 60: 9, 81: 19, 259: 5}
@@ -185,6 +201,11 @@ FAMILIES = {
     "esanet-nyuv2": (esanet, {"rgb": colours, "depth": depth16}, NYU),
     "emsanet-nyuv2": (esanet, {"rgb": colours, "depth": depth16}, NYU),
     "rangenet-kitti": (rangenet, {"scan": points}, (kitti, 20)),
+    "voc": (imagenet, {"rgb": colours}, (as_they_are, 21)),
+    **dict.fromkeys(
+        ("cityscapes", "mask2former-cityscapes"),
+        (imagenet, {"rgb": colours}, (cityscapes, 19)),
+    ),
     "cmx-nyuv2": (cmx_nyuv2, {"rgb": colours, "hha": colours}, NYU),
     "cmx-mfnet": (cmx_mfnet, {"rgb": colours, "thermal": heat}, MFNET),
     "dformer-nyuv2": (dformer, {"rgb": colours, "depth": heat}, NYU),
@@ -210,6 +231,8 @@ def drawn_ids(label, count, size):
         return RNG.choice([0, 1, 10, 11, 40, 52, 60, 81, 252, 259], size).astype(
             np.uint16
         )
+    if label is cityscapes:
+        return RNG.integers(0, 34, size).astype(np.uint8)
     first = 1 if label is from_1 else 0
     return RNG.integers(0, count + first, size).astype(np.uint8)
 
@@ -253,6 +276,8 @@ def commands():
                 key: dict(word.split("=", 1) for word in said[key] or ())
                 for key in ("frames", "plane")
             }
+            if not said["spec"]:
+                continue
             found[Path(said["spec"]).stem] = Command(
                 tuple(said["input"]),
                 tuple(said["stack"] or ()),
