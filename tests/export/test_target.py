@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -527,3 +529,47 @@ def test_named_classes_win_over_those_of_the_spec(tmp_path):
         "factories:network", inputs=["d=depth:8x8"], spec=spec, classes="x,y"
     )
     assert [c.name for c in target.outputs[0].settings["classes"]] == ["x", "y"]
+
+
+SAID = """
+{"inputs": {
+  "rgb": {"mean": [0, 0, 0], "resize": {"filter": "bilinear"}, "dtype": "uint8"},
+  "depth": {"planes": 3, "mean": [0, 0, 0], "std": [1, 1, 1], "invalid": [0], "fill": 0,
+    "unit": "mm", "clip": [0, 9], "transform": "log",
+    "missing": {"policy": "hold", "max_age_ms": 100, "then": "refuse"}}},
+ "outputs": {"labels": {"kind": "segmentation", "path": "out", "layout": "nchw",
+    "masks": "aux", "ignore": 255, "classes": ["a", "b"], "background": {"score": 0}}},
+ "states": [{"tensor": "m", "output": "x", "shape": [1, 2, 3], "initial": 0}],
+ "classes": ["a", {"name": "b", "color": [1, 2, 3], "ids": [1]}], "ignore": 255,
+ "split": ["depth"], "arguments": {"a": 1}, "call": "list", "constants": {"k": 1},
+ "freeze_random": 1, "weights_key": "m", "ignore_weights": ["x"],
+ "own_load_state_dict": false}
+"""
+OTHERS = (3, -1.5, "x", None, [], [1, [2]], {}, {"a": 1}, True, 10**30)
+
+
+def places(value, way=()):
+    """The ways to everything inside."""
+    inside = value if isinstance(value, dict) else range(len(value))
+    for key in inside:
+        yield (*way, key)
+        if isinstance(value[key], (dict, list)):
+            yield from places(value[key], (*way, key))
+
+
+@pytest.mark.parametrize("stacks", [(), ("rgb,depth",)], ids=["apart", "stacked"])
+@pytest.mark.usefixtures("home")
+def test_a_spec_of_any_other_types_gets_one_sentence(tmp_path, stacks):
+    inputs, refused, count = ("rgb=color:48x64", "depth=depth:48x64"), 0, 0
+    for way, other in itertools.product(places(json.loads(SAID)), OTHERS):
+        said = json.loads(SAID)
+        spec = here = {way[0]: said[way[0]]}
+        for key in way[:-1]:
+            here = here[key]
+        here[way[-1]] = other
+        path, count = spec_file(tmp_path, spec), count + 1
+        with suppress(FusegError):
+            resolve("foreign:TwoInputs", inputs=inputs, stacks=stacks, spec=path)
+            refused -= 1
+        refused += 1
+    assert refused > 0.7 * count > 300

@@ -221,20 +221,27 @@ def _finish(
         draft.setdefault("tensor", name)
         draft.setdefault("mean", [0.0] * _planes(draft))
         draft.setdefault("std", [1.0] * _planes(draft))
+    alone = [_record(name, draft) for name, draft in drafts.items()]
+    sizes = {i.name: (i.resize.height, i.resize.width) for i in alone}
     for members in stacks:
-        _stack(drafts, members)
-    inputs: list[ImageInput] = []
-    for name, draft in drafts.items():
-        try:
-            inputs.append(IMAGES[draft["kind"]].from_json(draft))
-        except ManifestError as err:
-            raise ArgumentError(f"input {name}: {err}") from err
-    return tuple(inputs)
+        _stack(drafts, members, sizes)
+    return tuple(_record(name, draft) for name, draft in drafts.items())
 
 
-def _stack(drafts: Mapping[str, dict[str, Any]], members: Sequence[str]) -> None:
-    resized = [drafts[name]["resize"] for name in members]
-    sizes = {(r.get("height"), r.get("width")) for r in resized}
+def _record(name: str, draft: Mapping[str, Any]) -> ImageInput:
+    try:
+        made: ImageInput = IMAGES[draft["kind"]].from_json(dict(draft))
+    except ManifestError as err:
+        raise ArgumentError(f"input {name}: {err}") from err
+    return made
+
+
+def _stack(
+    drafts: Mapping[str, dict[str, Any]],
+    members: Sequence[str],
+    size: Mapping[str, tuple[int, int]],
+) -> None:
+    sizes = {size[name] for name in members}
     if len(sizes) > 1:
         raise ArgumentError(
             f"--stack {','.join(members)}: the inputs of one tensor must have one "

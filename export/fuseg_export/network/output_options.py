@@ -107,7 +107,7 @@ def _request(name: str, kind: Any, path: str | None, what: str) -> OutputRequest
         raise ArgumentError(
             f"{what}: the name must be like a Python name, got {name!r}."
         )
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ArgumentError(
             f"{what}: the kind must be one of {', '.join(KINDS)}, got {kind}."
         )
