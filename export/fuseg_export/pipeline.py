@@ -145,23 +145,7 @@ def export_bundle(
     to_check = is_to_check(check_tensorrt)  # before anything takes long
     with _one_thread():
         progress("loading the network and its weights")
-        target = resolve(
-            options.target,
-            inputs=options.inputs,
-            stacks=options.stacks,
-            outputs=options.outputs,
-            states=options.states,
-            classes=options.classes,
-            spec=options.spec,
-            arguments=options.arguments,
-            call=options.call,
-            constants=options.constants,
-            weights_key=options.weights_key,
-            ignore_weights=options.ignore_weights,
-            own_load=options.own_load,
-            layout=options.layout,
-            freeze_random=options.freeze_random,
-        )
+        target = resolve(options)
         loaded = load_weights(target, options)
 
         progress("taking frames to verify on")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fuseg.errors import ArgumentError, ExportError, InputFileError
-from fuseg_export.network.target import resolve
+from fuseg_export.network.target import NetworkOptions, resolve
 
 SHAPES = ((1, 3, 48, 64), (1, 1, 48, 64))
 
@@ -51,10 +51,10 @@ def test_a_batch_is_refused(archive, export_two):
 
 def test_a_file_that_is_none_is_refused(home, caplog, monkeypatch):
     with pytest.raises(InputFileError, match=r"none\.pt2 cannot be read: No such"):
-        resolve("none.pt2", inputs=["rgb=color:48x64"])
+        resolve(NetworkOptions("none.pt2", inputs=["rgb=color:48x64"]))
     monkeypatch.setattr(logging.getLogger("torch.export"), "propagate", True)
     monkeypatch.setattr(logging.getLogger("torch"), "propagate", True)
     (home / "two.pth").rename(home / "weights.pt2")
     with pytest.raises(InputFileError, match=r"archive of torch\.export\.save, wri"):
-        resolve("weights.pt2", inputs=["rgb=color:48x64"])
+        resolve(NetworkOptions("weights.pt2", inputs=["rgb=color:48x64"]))
     assert not caplog.records  # torch would log a whole traceback

@@ -14,7 +14,7 @@ from fuseg.bundle import Bundle
 from fuseg.cli import app
 from fuseg_export.bundle_draft import BundleDraft
 from fuseg_export.graphs import NetworkGraphs
-from fuseg_export.network.target import resolve
+from fuseg_export.network.target import NetworkOptions, resolve
 from fuseg_export.outputs.comparison import Comparison
 from fuseg_export.outputs.segmentation import Segmentation
 from fuseg_export.passes.split import one_piece
@@ -55,7 +55,7 @@ def test_the_layers_that_stay_in_float_are_a_list_however_many(tmp_path, count):
         "frames": "1",
         "float_nodes": str(count),
     }
-    target = resolve("gated-middle")
+    target = resolve(NetworkOptions("gated-middle"))
     model, output = Segmentation(target.outputs[0]).cut(network(), 0)
     built = [
         BuiltVariant("fp32", ("any",), {"kind": "fp32"}, model),

@@ -106,7 +106,7 @@ def net(tmp_path, monkeypatch):
 
 def test_network_weights_preprocessing_and_classes_are_the_folders(net):
     folder = net()
-    target = resolve(f"./{folder.name}/", inputs=INPUTS)
+    target = resolve(NetworkOptions(f"./{folder.name}/", inputs=INPUTS))
     (rgb,) = target.inputs
     assert (rgb.mean, rgb.std) == ((0.5, 0.4, 0.3), (0.1, 0.2, 0.3))
     assert (rgb.scale, rgb.resize.filter) == (1 / 255, "bilinear-antialias")
@@ -117,7 +117,7 @@ def test_network_weights_preprocessing_and_classes_are_the_folders(net):
     assert target.network.scores.weight.abs().sum() > 0
     loaded = load_weights(target, NetworkOptions("net"))
     assert len(loaded.sha256) == 64
-    target = resolve("net", inputs=INPUTS, weights_key="ema")
+    target = resolve(NetworkOptions("net", inputs=INPUTS, weights_key="ema"))
     with pytest.raises(ArgumentError, match="--weights-key must be absent for net, wh"):
         load_weights(target, NetworkOptions("net"))
 
@@ -125,7 +125,11 @@ def test_network_weights_preprocessing_and_classes_are_the_folders(net):
 def test_what_the_user_says_goes_before(net, tmp_path):
     net()
     (tmp_path / "spec.json").write_text('{"inputs": {"rgb": {"mean": [0, 0, 0]}}}')
-    target = resolve("net", inputs=INPUTS, classes="a,b,c", spec=tmp_path / "spec.json")
+    target = resolve(
+        NetworkOptions(
+            "net", inputs=INPUTS, classes="a,b,c", spec=tmp_path / "spec.json"
+        )
+    )
     assert target.inputs[0].mean == (0, 0, 0)
     assert target.inputs[0].std == (0.1, 0.2, 0.3)
     assert [c.name for c in target.outputs[0].settings["classes"]] == ["a", "b", "c"]
@@ -133,7 +137,9 @@ def test_what_the_user_says_goes_before(net, tmp_path):
 
 def test_classes_are_of_a_segmentation_alone(net):
     net()
-    outputs = resolve("net", inputs=INPUTS, outputs=["map=tensor:logits"]).outputs
+    outputs = resolve(
+        NetworkOptions("net", inputs=INPUTS, outputs=["map=tensor:logits"])
+    ).outputs
     assert "classes" not in outputs[0].settings
 
 
@@ -154,7 +160,7 @@ def test_classes_are_of_a_segmentation_alone(net):
 )
 def test_an_image_processor_says_what_it_does_and_leaves_out(net, processor, values):
     net(processor=processor)
-    (rgb,) = resolve("net", inputs=INPUTS).inputs
+    (rgb,) = resolve(NetworkOptions("net", inputs=INPUTS)).inputs
     assert (rgb.mean, rgb.scale, rgb.resize.filter, rgb.channels) == values
 
 
@@ -162,7 +168,9 @@ def test_what_a_spec_cannot_say_is_noted(net):
     said = {"resample": 3, "do_center_crop": True, "do_reduce_labels": True}
     net(processor=said)
     words = ("bilinear is used instead", "crops frames", "0 is none of them")
-    for note, word in zip(resolve("net", inputs=INPUTS).notes, words, strict=False):
+    for note, word in zip(
+        resolve(NetworkOptions("net", inputs=INPUTS)).notes, words, strict=False
+    ):
         assert word in note
 
 
@@ -197,30 +205,30 @@ def test_what_a_spec_cannot_say_is_noted(net):
 def test_a_folder_that_does_not_fit_is_refused(net, made, error, sentence):
     net(**made)
     with pytest.raises(error, match=sentence):
-        resolve("net", inputs=INPUTS)
+        resolve(NetworkOptions("net", inputs=INPUTS))
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net").mkdir()
     with pytest.raises(InputFileError, match=r"a folder of transformers, but"):
-        resolve("net", inputs=INPUTS)
+        resolve(NetworkOptions("net", inputs=INPUTS))
     (tmp_path / "net" / "config.json").write_text("{")
     with pytest.raises(InputFileError, match=r"config\.json must be JSON, but: "):
-        resolve("net", inputs=INPUTS)
+        resolve(NetworkOptions("net", inputs=INPUTS))
 
 
 def test_transformers_must_be_installed(net, monkeypatch):
     net()
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(ExportError, match=r"needs transformers, .* pip install tr"):
-        resolve("net", inputs=INPUTS)
+        resolve(NetworkOptions("net", inputs=INPUTS))
 
 
 def test_arguments_are_refused(net):
     net()
     with pytest.raises(ArgumentError, match="--arg NAME=VALUE"):
-        resolve("net", inputs=INPUTS, arguments=["n=2"])
+        resolve(NetworkOptions("net", inputs=INPUTS, arguments=["n=2"]))
 
 
 def test_the_real_segformer_preprocesses_alike(tmp_path):
@@ -231,7 +239,7 @@ def test_the_real_segformer_preprocesses_alike(tmp_path):
     transformers.SegformerForSemanticSegmentation(config).save_pretrained(tmp_path)
     processor = transformers.SegformerImageProcessor(size={"height": 64, "width": 96})
     processor.save_pretrained(tmp_path)
-    target = resolve(str(tmp_path), inputs=["rgb=color:64x96"])
+    target = resolve(NetworkOptions(str(tmp_path), inputs=["rgb=color:64x96"]))
     pixels = np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)
     found = preprocess(target.inputs, {"rgb": pixels})["rgb"]
     wanted = processor(Image.fromarray(pixels), return_tensors="np")["pixel_values"]

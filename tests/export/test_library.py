@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fuseg.errors import ArgumentError, ExportError
-from fuseg_export.network.target import resolve
+from fuseg_export.network.target import NetworkOptions, resolve
 from fuseg_export.sources.factory import build, name_of
 
 # As segmentation-models-pytorch is: any argument is taken, and weights downloaded.
@@ -51,10 +51,12 @@ def test_arguments_are_those_of_the_word_and_then_of_the_options():
 @pytest.mark.usefixtures("smp")
 def test_the_target_keeps_its_word():
     target = resolve(
-        WORD,
-        inputs=["rgb=color:48x64", "depth=depth:48x64"],
-        stacks=["rgb,depth"],
-        arguments=["classes=5"],
+        NetworkOptions(
+            WORD,
+            inputs=["rgb=color:48x64", "depth=depth:48x64"],
+            stacks=["rgb,depth"],
+            arguments=["classes=5"],
+        )
     )
     assert (target.word, target.name) == (WORD, "Unet")
     assert target.arguments == {"classes": 5}

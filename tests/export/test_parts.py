@@ -183,7 +183,7 @@ def test_every_graph_is_in_every_variant_and_the_sibling_is_judged_by_itself(
 
 
 def test_the_sibling_has_a_score_of_its_own(net):
-    inputs = resolve("late_fusion:late", inputs=INPUTS).inputs
+    inputs = resolve(NetworkOptions("late_fusion:late", inputs=INPUTS)).inputs
     truth, without_depth = [], []
     for number, given in enumerate(g for g in stream() if "depth" in g):
         truth.append(labels_of(net, inputs, given)[0].astype(np.uint8))

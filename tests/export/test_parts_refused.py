@@ -18,7 +18,7 @@ from fuseg_export import Part
 from fuseg_export.frames.frame_set import FrameSet
 from fuseg_export.graphs import export_graphs
 from fuseg_export.network.example import try_network
-from fuseg_export.network.target import resolve
+from fuseg_export.network.target import NetworkOptions, resolve
 from fuseg_export.parts.rules import make_pieces
 
 
@@ -138,7 +138,7 @@ def target(monkeypatch):
         given = late_fusion.late()
         wrong = replace(given, parts=change(given.parts))
         monkeypatch.setattr(late_fusion, "wrong", lambda: wrong, raising=False)
-        return resolve("late_fusion:wrong", inputs=INPUTS, **words)
+        return resolve(NetworkOptions("late_fusion:wrong", inputs=INPUTS, **words))
 
     return make
 
@@ -316,8 +316,9 @@ def test_states_are_not_for_parts(target):
 
 
 def test_parts_are_called_with_one_tensor_after_the_other(target):
-    for words in ({"call": "list"}, {"constants": ["gain=1"]}):
-        with pytest.raises(ArgumentError, match="--call and --constant must be absent"):
+    every = {"call": "list"}, {"constants": ["gain=1"]}, {"freeze_random": 0}
+    for words in every:
+        with pytest.raises(ArgumentError, match="--freeze-random must be absent for a"):
             target(dict, **words)
 
 

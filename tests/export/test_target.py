@@ -19,7 +19,7 @@ from fuseg_export.models import REFERENCE, ReferenceModel
 from fuseg_export.network.input_options import describe, make_inputs
 from fuseg_export.network.outputs import SelectedOutputs, Source
 from fuseg_export.network.spec import default_classes, parse_classes, read_spec
-from fuseg_export.network.target import resolve
+from fuseg_export.network.target import NetworkOptions, resolve
 from fuseg_export.ort_session import open_cpu_session
 from fuseg_export.to_onnx import to_onnx
 
@@ -190,13 +190,13 @@ def test_the_limits_are_told_to_whom_exports():
 def test_a_spec_may_take_hold_from_a_reference_model(tmp_path):
     changes = {"missing": {"policy": "refuse"}}
     spec = spec_file(tmp_path, {"inputs": {"depth": changes}})
-    missing = resolve("rgbd", spec=spec).inputs[1].missing
+    missing = resolve(NetworkOptions("rgbd", spec=spec)).inputs[1].missing
     assert (missing.policy, missing.then, missing.max_age_ms) == ("refuse", None, 200.0)
 
 
 def test_a_spec_may_change_a_reference_model_too(tmp_path):
     spec = spec_file(tmp_path, {"inputs": {"depth": {"unit": "0.1mm"}}, "ignore": 7})
-    target = resolve("rgbd", spec=spec)
+    target = resolve(NetworkOptions("rgbd", spec=spec))
     rgb, depth = target.inputs
     assert (rgb, depth.unit) == (REFERENCE["rgbd"].inputs[0], "0.1mm")
     assert depth.tensor == REFERENCE["rgbd"].inputs[1].tensor
@@ -206,7 +206,7 @@ def test_a_spec_may_change_a_reference_model_too(tmp_path):
 
 
 def test_a_reference_model_brings_all_it_needs():
-    target = resolve("rgbd")
+    target = resolve(NetworkOptions("rgbd"))
     assert target.inputs == REFERENCE["rgbd"].inputs
     assert (target.name, target.is_reference, target.notes) == ("rgbd", True, ())
     assert not target.network.training
@@ -241,8 +241,8 @@ def own(monkeypatch):
 @pytest.mark.usefixtures("here")
 def test_a_reference_model_is_a_factory_and_what_anybody_would_write(own, tmp_path):
     spec = spec_file(tmp_path, OWN_SPEC)
-    theirs = resolve("factories:network", inputs=OWN_WORDS, spec=spec)
-    ours = resolve("own")
+    theirs = resolve(NetworkOptions("factories:network", inputs=OWN_WORDS, spec=spec))
+    ours = resolve(NetworkOptions("own"))
     for key in ("inputs", "records", "order", "outputs", "states", "shapes", "split"):
         assert getattr(ours, key) == getattr(theirs, key), key
     assert [r.name for r in ours.outputs] == ["labels", "scene"]
@@ -258,7 +258,7 @@ def test_what_a_reference_model_says_is_changed_key_by_key(tmp_path):
         "outputs": {"scene": {"classes": ["left", "right"]}},
         "classes": ["a", "b", "c"],
     }
-    target = resolve("own", spec=spec_file(tmp_path, changes))
+    target = resolve(NetworkOptions("own", spec=spec_file(tmp_path, changes)))
     assert (target.inputs[0].mean, target.inputs[0].std) == ((0.0,) * 3, (2.0,) * 3)
     assert target.inputs[0].missing.policy == "substitute"
     labels, scene = target.outputs
@@ -268,7 +268,9 @@ def test_what_a_reference_model_says_is_changed_key_by_key(tmp_path):
 
 @pytest.mark.usefixtures("own")
 def test_outputs_of_the_command_line_take_the_place_of_a_reference_model_s():
-    (output,) = resolve("own", outputs=["labels=segmentation:3"]).outputs
+    (output,) = resolve(
+        NetworkOptions("own", outputs=["labels=segmentation:3"])
+    ).outputs
     assert output.path == "3"
     assert [c.name for c in output.settings["classes"]] == ["floor", "wall"]
 
@@ -277,7 +279,7 @@ def test_outputs_of_the_command_line_take_the_place_of_a_reference_model_s():
 @pytest.mark.parametrize("word", ["factories:network", "factories:Network"])
 def test_a_factory_in_the_working_directory_is_found(word):
     path = [*sys.path]
-    target = resolve(word, inputs=["rgb=color:8x8"])
+    target = resolve(NetworkOptions(word, inputs=["rgb=color:8x8"]))
     assert isinstance(target.network, nn.Conv2d)
     assert not target.network.training
     assert not any(p.requires_grad for p in target.network.parameters())
@@ -301,7 +303,7 @@ def test_a_factory_in_the_working_directory_is_found(word):
     ],
 )
 def test_what_training_put_around_a_network_is_taken_off(name, wrappers):
-    target = resolve(f"wrapped:{name}", inputs=["rgb=color:8x8"])
+    target = resolve(NetworkOptions(f"wrapped:{name}", inputs=["rgb=color:8x8"]))
     assert list(target.network.state_dict()) == ["conv.weight", "conv.bias"]
     frame = torch.ones(1, 3, 8, 8)
     with torch.inference_mode():
@@ -317,7 +319,7 @@ def test_what_training_put_around_a_network_is_taken_off(name, wrappers):
 
 @pytest.mark.usefixtures("here")
 def test_what_is_assumed_of_a_foreign_input_is_said():
-    target = resolve("factories:network", inputs=["d=depth:8x8"])
+    target = resolve(NetworkOptions("factories:network", inputs=["d=depth:8x8"]))
     (note,) = target.notes
     assert note.startswith("d: uint16 in mm, invalid 0, 65535, times 0.001, minus 0,")
 
@@ -372,13 +374,15 @@ def test_what_is_assumed_of_a_foreign_input_is_said():
 @pytest.mark.usefixtures("here")
 def test_a_target_that_gives_no_network_is_refused(word, error, sentence):
     with pytest.raises(error, match=sentence):
-        resolve(word, inputs=["rgb=color:8x8"])
+        resolve(NetworkOptions(word, inputs=["rgb=color:8x8"]))
 
 
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("word", ["factories:build", "factories:network"])
 def test_what_these_sentences_advise_works(word):
-    assert isinstance(resolve(word, inputs=["d=depth:8x8"]).network, nn.Conv2d)
+    assert isinstance(
+        resolve(NetworkOptions(word, inputs=["d=depth:8x8"])).network, nn.Conv2d
+    )
 
 
 @pytest.mark.parametrize(
@@ -429,7 +433,7 @@ def test_a_type_that_input_and_spec_say_is_one():
 
 def test_input_words_are_refused_for_a_reference_model():
     with pytest.raises(ArgumentError, match="must be absent for rgbd: it brings"):
-        resolve("rgbd", inputs=["rgb=color:8x8"])
+        resolve(NetworkOptions("rgbd", inputs=["rgb=color:8x8"]))
 
 
 @pytest.mark.parametrize(
@@ -477,7 +481,7 @@ def test_input_words_are_refused_for_a_reference_model():
 )
 def test_a_spec_that_does_not_fit_is_refused(tmp_path, content, error, sentence):
     with pytest.raises(FusegError, match=sentence) as caught:
-        resolve("rgbd", spec=spec_file(tmp_path, content))
+        resolve(NetworkOptions("rgbd", spec=spec_file(tmp_path, content)))
     assert isinstance(caught.value, error)
 
 
@@ -523,10 +527,14 @@ def test_generated_classes_have_their_own_names_and_colours():
 @pytest.mark.usefixtures("here")
 def test_named_classes_win_over_those_of_the_spec(tmp_path):
     spec = spec_file(tmp_path, {"classes": ["a", "b"]})
-    target = resolve("factories:network", inputs=["d=depth:8x8"], spec=spec)
+    target = resolve(
+        NetworkOptions("factories:network", inputs=["d=depth:8x8"], spec=spec)
+    )
     assert [c.name for c in target.outputs[0].settings["classes"]] == ["a", "b"]
     target = resolve(
-        "factories:network", inputs=["d=depth:8x8"], spec=spec, classes="x,y"
+        NetworkOptions(
+            "factories:network", inputs=["d=depth:8x8"], spec=spec, classes="x,y"
+        )
     )
     assert [c.name for c in target.outputs[0].settings["classes"]] == ["x", "y"]
 
@@ -569,7 +577,11 @@ def test_a_spec_of_any_other_types_gets_one_sentence(tmp_path, stacks):
         here[way[-1]] = other
         path, count = spec_file(tmp_path, spec), count + 1
         with suppress(FusegError):
-            resolve("foreign:TwoInputs", inputs=inputs, stacks=stacks, spec=path)
+            resolve(
+                NetworkOptions(
+                    "foreign:TwoInputs", inputs=inputs, stacks=stacks, spec=path
+                )
+            )
             refused -= 1
         refused += 1
     assert refused > 0.7 * count > 300

@@ -14,7 +14,7 @@ from fuseg.manifest import Dimension, ImageInput, Input, TextInput
 
 from ..frames.rendered import Scenes, rooms
 from ..inputs import ExportedInput
-from ..models import REFERENCE
+from ..models import REFERENCE, ReferenceModel
 from ..outputs import OutputRequest
 from ..parts.records import Part, Parts
 from ..parts.rules import (
@@ -29,7 +29,7 @@ from ..sources.factory import build, name_of
 from ..sources.hf_folder import HfFolder, is_folder, read_folder
 from ..sources.onnx_file.read import is_onnx_file, read_onnx
 from ..sources.onnx_file.target import make_network, require_absent, with_shapes
-from .call import Call, make_call, parse_values
+from .call import CALLS, Call, make_call, parse_values
 from .input_options import describe
 from .inputs import read_inputs, shapes_of
 from .output_options import make_requests
@@ -51,7 +51,14 @@ class NetworkOptions:
     """The network that the user names.
 
     Attributes:
-        target, inputs, stacks, classes, spec: See `resolve`.
+        target: A reference model's name, or ``package.module:factory``; modules in the
+            working directory are found as installed ones are. ``factory`` must give a
+            ``torch.nn.Module``, or `Parts`. Or an ONNX file's path, see ``read_onnx``,
+            a library's network, see ``of_library``, a folder, see ``read_folder``, or
+            an `Archive`.
+        inputs, stacks: See `read_inputs`; reference models bring their own.
+        classes: See `parse_classes`.
+        spec: See `read_spec`.
         checkpoint: Its weights, see `weights.load_weights`.
         outputs: See `output_options.make_requests`.
         states: See `state_options.make_states`.
@@ -163,115 +170,69 @@ class Target:
         }
 
 
-def resolve(
-    word: str,
-    *,
-    inputs: Sequence[str] = (),
-    stacks: Sequence[str] = (),
-    outputs: Sequence[str] = (),
-    states: Sequence[str] = (),
-    classes: str | None = None,
-    spec: Path | None = None,
-    arguments: Sequence[str] = (),
-    call: str | None = None,
-    constants: Sequence[str] = (),
-    weights_key: str | None = None,
-    ignore_weights: Sequence[str] = (),
-    own_load: bool = False,
-    layout: str | None = None,
-    freeze_random: int | None = None,
-) -> Target:
+def resolve(options: NetworkOptions) -> Target:
     """Find and build what the command line names.
-
-    Args:
-        word: A reference model's name, or ``package.module:factory``; modules in the
-            working directory are found as installed ones are. ``factory`` must give a
-            ``torch.nn.Module``, or `Parts`. Or an ONNX file's path, see ``read_onnx``,
-            a library's network, see ``of_library``, a folder, see ``read_folder``, or
-            an `Archive`.
-        inputs, stacks: See ``read_inputs``; reference models bring their own.
-        outputs: See ``make_requests``.
-        states: See ``make_states``.
-        classes: See ``parse_classes``.
-        spec: See ``read_spec``.
-        arguments: Of the factory, see ``parse_values``.
-        call, constants: See ``make_call`` and ``parse_values``.
-        weights_key, ignore_weights, own_load: See ``load_checkpoint``.
-        layout: See ``make_requests``.
-        freeze_random: The seed of ``make_call``.
 
     Raises:
         ArgumentError: A word is not of its form or does not fit.
         InputFileError: A file it names cannot be read.
         ExportError: The factory fails.
     """
-    said = read_spec(spec) if spec else Spec()
-    named = said.classes if classes is None else parse_classes(classes)
+    word, model = options.target, REFERENCE.get(options.target)
+    said = read_spec(options.spec) if options.spec else Spec()
+    named = said.classes
     notes = []
-    if classes is not None and said.classes is not None:
-        notes.append(f"took the classes of --classes, and not those of {spec}")
-    model = REFERENCE.get(word)
-    if model is not None:
-        words = inputs or stacks or arguments or call or constants or layout
-        if words or freeze_random is not None or said.is_called:
-            raise ArgumentError(
-                "--input, --stack, --arg, --call, --constant, --layout and "
-                f"--freeze-random must be absent for {word}: it brings its own inputs, "
-                f"{', '.join(model.given.order)}. Change them with --spec, by inputs."
+    if options.classes is not None:
+        named = parse_classes(options.classes)
+        if said.classes is not None:
+            notes.append(
+                f"took the classes of --classes, and not those of {options.spec}"
             )
-        inputs, said = model.words, _changed(model.said, said, outputs)
+    inputs = options.inputs
+    if model is not None:
+        _require_its_own_inputs(word, model, options, said)
+        inputs, said = model.words, _changed(model.said, said, options.outputs)
         named = named or said.classes
     file = read_onnx(Path(word)) if is_onnx_file(word) else None
     archive = Archive(Path(word)) if is_archive(word) else None
     ours = model or file or archive
     folder = read_folder(Path(word)) if ours is None and is_folder(word) else None
     if folder is not None:
-        said = merged(folder.spec(inputs, outputs, said.outputs), said)
+        said = merged(folder.spec(inputs, options.outputs, said.outputs), said)
         named = named or said.classes
         notes += folder.notes
-    name = file.path.stem if file else word if model else name_of(word)
-    given = read_inputs(inputs, stacks, said.inputs)
-    called_with = parse_values("--arg", arguments, said.arguments)
-    kept = make_states(states, said.states, given.tensors, given.clocks)
-    how = make_call(
-        call or said.call,
-        parse_values("--constant", constants, said.constants),
-        [*given.tensors, *(state.state.tensor for state in kept)],
-        said.freeze_random if freeze_random is None else freeze_random,
+    given = read_inputs(inputs, options.stacks, said.inputs)
+    arguments = parse_values("--arg", options.arguments, said.arguments)
+    states = make_states(options.states, said.states, given.tensors, given.clocks)
+    seed = options.freeze_random
+    call = make_call(
+        options.call or said.call,
+        parse_values("--constant", options.constants, said.constants),
+        [*given.tensors, *(state.state.tensor for state in states)],
+        said.freeze_random if seed is None else seed,
     )
     requests = make_requests(
-        outputs,
+        options.outputs,
         said.outputs,
         classes=named,
         ignore=255 if said.ignore is None else said.ignore,
         texts=given.texts,
-        layout=layout,
+        layout=options.layout,
     )
     if file is None:
-        built, taken_off = build(word, called_with)
+        built, taken_off = build(word, arguments)
     else:
-        needless = {"--arg": called_with, "--call": call or said.call}
-        require_absent(file, {**needless, "--freeze-random": how.seed is not None})
-        kept, taken_off = with_shapes(kept, file), file.notes
+        needless = {"--arg": arguments, "--call": options.call or said.call}
+        require_absent(file, {**needless, "--freeze-random": call.seed is not None})
+        states, taken_off = with_shapes(states, file), file.notes
         shapes = shapes_of(given.pictures, given.others, given.tensors)
-        network = make_network(file, shapes, kept, requests, how.constants)
+        network = make_network(file, shapes, states, requests, call.constants)
         built = Parts(network, {})
-    parts = built.parts
-    if parts and (states or said.states):
-        raise ArgumentError(
-            "--state must be absent for a network of parts: export it as one network, "
-            "or without the state."
-        )
-    how_called = call or said.call or constants or said.constants
-    if parts and (how_called or how.seed is not None):
-        raise ArgumentError(
-            "--call, --constant and --freeze-random must be absent for a network of "
-            "parts, whose forward takes its tensors one by one: put the rest into its "
-            "parts."
-        )
-    pieces = make_pieces(parts, given.tensors, given.clocks)
-    if parts:
-        require_weights(parts, built.whole)
+    if built.parts:
+        _require_plain(states, call)
+    pieces = make_pieces(built.parts, given.tensors, given.clocks)
+    if built.parts:
+        require_weights(built.parts, built.whole)
         require_one_size(given.others)
         given = with_siblings(given, pieces, said.inputs)
     if model is None:
@@ -280,31 +241,62 @@ def resolve(
     return Target(
         word=Path(word).resolve().name if file or archive or folder else word,
         origin=archive or folder,
-        name=name,
+        name=file.path.stem if file else word if model else name_of(word),
         network=built.whole,
         inputs=given.pictures,
         outputs=requests,
         is_reference=model is not None,
         adapted=taken_off,
         split=said.split or (),
-        states=kept,
+        states=states,
         scenes=model.scenes if model else rooms,
         notes=tuple(notes),
-        parts=parts,
+        parts=built.parts,
         pieces=pieces,
         others=given.others,
         order=given.tensors,
-        arguments=called_with,
-        call=how,
-        weights_key=weights_key or said.weights_key,
-        ignore_weights=(*ignore_weights, *said.ignore_weights),
+        arguments=arguments,
+        call=call,
+        weights_key=options.weights_key or said.weights_key,
+        ignore_weights=(*options.ignore_weights, *said.ignore_weights),
         assumed_invalid=tuple(
             entry.name
             for entry in (given.pictures if model is None else ())
             if "invalid" not in said.inputs.get(entry.name, {})
         ),
-        own_load=own_load or said.own_load_state_dict,
+        own_load=options.own_load or said.own_load_state_dict,
     )
+
+
+def _require_its_own_inputs(
+    word: str, model: ReferenceModel, options: NetworkOptions, said: Spec
+) -> None:
+    """Refuse words about how a reference model is built or called."""
+    words = (
+        *(options.inputs, options.stacks, options.arguments, options.call),
+        *(options.constants, options.layout, options.freeze_random is not None),
+    )
+    if any(words) or said.is_called:
+        raise ArgumentError(
+            "--input, --stack, --arg, --call, --constant, --layout and --freeze-random "
+            f"must be absent for {word}: it brings its own inputs, "
+            f"{', '.join(model.given.order)}. Change them with --spec, by inputs."
+        )
+
+
+def _require_plain(states: Sequence[StateRequest], call: Call) -> None:
+    """Refuse what a network of parts cannot have."""
+    if states:
+        raise ArgumentError(
+            "--state must be absent for a network of parts: export it as one network, "
+            "or without the state."
+        )
+    if call.style != CALLS[0] or call.constants or call.seed is not None:
+        raise ArgumentError(
+            "--call, --constant and --freeze-random must be absent for a network of "
+            "parts, whose forward takes its tensors one by one: put the rest into its "
+            "parts."
+        )
 
 
 def _changed(own: Spec, said: Spec, outputs: Sequence[str]) -> Spec:
