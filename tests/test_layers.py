@@ -30,7 +30,7 @@ OPEN_TO_EXPORT = {
     *("fuseg.dataset", "fuseg.dataset.bootstrap", "fuseg.dataset.frame_matching"),
     *("fuseg.dataset.images", "fuseg.dataset.panes", "fuseg.cli.html"),
     *("fuseg.dataset.label_ids", "fuseg.dataset.metrics", "fuseg.dataset.pictures"),
-    "fuseg.dataset.sound",
+    *("fuseg.dataset.scoring", "fuseg.dataset.sound"),
     *("fuseg.errors", "fuseg.host", "fuseg.host.cpu", "fuseg.host.files"),
     *("fuseg.cli.frame_reader", "fuseg.cli.options", "fuseg.cli.printing", "fuseg.ops"),
     "fuseg.cli.robustness_table",

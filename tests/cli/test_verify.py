@@ -142,7 +142,7 @@ def test_missing_without_frames_to_score_is_refused(fuseg, rgbd):
     done = fuseg("verify", rgbd.path, "--missing", "depth=substitute")
     assert done.code == 2
     assert done.stderr == (
-        "error: --missing needs frames to score: --input and --truth.\n"
+        "error: --missing needs frames to score: --input and --truth or --against.\n"
     )
 
 
@@ -298,11 +298,12 @@ def test_a_truth_map_without_truth_is_refused(fuseg, rgbd, tmp_path):
     done = fuseg("verify", rgbd.path, "--truth-map", tmp_path / "map.txt")
     assert done.code == 2
     assert "error: --truth-map needs frames to score" in done.stderr
+    ways = "--input and --truth or --against"
     for words in (["--unit", "depth=m"], ["--match", "stamp"], ["--plane", "rgb=RGB"]):
         done = fuseg("verify", rgbd.path, *words)
         assert (done.code, done.stderr) == (
             2,
-            f"error: {words[0]} needs frames to score: --input and --truth.\n",
+            f"error: {words[0]} needs frames to score: {ways}.\n",
         )
 
 

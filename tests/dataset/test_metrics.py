@@ -12,8 +12,8 @@ from fuseg.dataset.metrics import (
     pixel_accuracy,
     precision,
     recall,
-    score,
 )
+from fuseg.dataset.scoring import score
 from fuseg.errors import ArgumentError, DTypeError, ShapeError
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fuseg.dataset import metrics
 from fuseg.dataset.label_ids import TruthReader
+from fuseg.dataset.scoring import Score
 from fuseg.errors import ArgumentError
 from fuseg.manifest import ImageInput, Manifest
 
@@ -122,7 +122,7 @@ class ExportFrames:
         dataset = self.frames or target.scenes(target.inputs, range(count))
         return first(WithExamples(dataset, target.others), count)
 
-    def require_scored(self, score: metrics.Score | None) -> None:
+    def require_scored(self, score: Score | None) -> None:
         """Refuse the user's truth if nothing could be scored on it.
 
         Raises:

@@ -206,7 +206,7 @@ class ExportedOutput(Protocol):
     def differences(self) -> Differences: ...
 
     def task(self, *, mapped: bool) -> Task:
-        """See `Task`; ``mapped`` as in `fuseg.dataset.metrics.score`."""
+        """See `Task`; ``mapped`` as in `fuseg.dataset.scoring.score`."""
 
 
 def places_of(outputs: Sequence[ExportedOutput]) -> list[int]:

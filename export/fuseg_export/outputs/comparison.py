@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fuseg.dataset import metrics
+from fuseg.dataset.scoring import Score
 
 from ..precision.options import Budget
 
@@ -126,8 +126,8 @@ class Evaluation:
     """
 
     frames: int
-    fp32: metrics.Score | None
-    scores: dict[str, metrics.Score]
+    fp32: Score | None
+    scores: dict[str, Score]
     comparisons: dict[str, Comparison]
     worst_frames: tuple[int, ...] = ()
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fuseg.dataset.metrics import confusion, score
+from fuseg.dataset.metrics import confusion
+from fuseg.dataset.scoring import score
 from fuseg.errors import ExportError
 
 from .base import Prediction, StageResult

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fuseg.dataset import metrics
+from fuseg.dataset import scoring
 from fuseg.dataset.bootstrap import draws, interval
 from fuseg.dataset.metrics import confusion, iou, label_agreement, miou
 from fuseg.manifest import Background, SegmentationOutput
@@ -33,7 +33,7 @@ class LabelTask:
         ignore: Label in the truth that is not counted.
         size: (H, W) of the network's own output.
         align_corners: Of the resize that was cut off.
-        mapped: See `fuseg.dataset.metrics.score`.
+        mapped: See `fuseg.dataset.scoring.score`.
         tensor: The scores' name in the graph.
         background: An implied first class; None without one.
     """
@@ -91,10 +91,10 @@ class LabelTask:
         """Pixel counts by true class (rows) and label (columns)."""
         return confusion(truth, labels, len(self.classes), self.ignore)
 
-    def score(self, counts: Sequence[NDArray[np.int64]], ignored: int) -> metrics.Score:
+    def score(self, counts: Sequence[NDArray[np.int64]], ignored: int) -> scoring.Score:
         """Of all these frames together."""
         table = np.sum(counts, 0)
-        return metrics.score(
+        return scoring.score(
             table, ignored, self.classes, self.ignore, mapped=self.mapped
         )
 

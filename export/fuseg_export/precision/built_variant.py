@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import onnx
 
 from fuseg.backends.tensorrt.network_check import NetworkCheck
-from fuseg.dataset import metrics
+from fuseg.dataset.scoring import Score
 from fuseg.manifest import State
 
 from ..outputs.comparison import Comparison, over
@@ -47,7 +47,7 @@ class BuiltVariant:
     precision: dict[str, str]
     model: onnx.ModelProto
     frames: int = 0
-    score: metrics.Score | None = None
+    score: Score | None = None
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)
     mixed_precision: MixedPrecision | None = None
     times: dict[str, float] = field(default_factory=dict)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bundle import Bundle
-from ..dataset import metrics
+from ..dataset import metrics, scoring
 from ..dataset.frame_matching import FrameFiles, MatchedFrames
 from ..dataset.label_ids import TruthReader
 from ..errors import ArgumentError, ShapeError
@@ -21,8 +21,8 @@ from .printing import progress
 TRUTH = "--truth"  # beside the inputs' names, which are identifiers
 
 
-def labels_of(bundle: Bundle) -> SegmentationOutput:
-    """The output that true labels are compared with.
+def labels_of(bundle: Bundle, option: str = TRUTH) -> SegmentationOutput:
+    """The output that true labels, or those of ``option``, are compared with.
 
     Raises:
         ArgumentError: The bundle gives no labels.
@@ -31,7 +31,7 @@ def labels_of(bundle: Bundle) -> SegmentationOutput:
     if not outputs:
         names = ", ".join(output.name for output in bundle.manifest.outputs)
         raise ArgumentError(
-            f"--truth must be left out: this bundle gives {names} and no labels."
+            f"{option} must be left out: this bundle gives {names} and no labels."
         )
     return outputs[0]
 
@@ -49,7 +49,7 @@ class LabelledFrames:
         for _, given, truth in self._frames("spoiling"):
             yield LabelledFrame(self._read(given), truth)
 
-    def score(self, segmenter: Segmenter) -> metrics.Score:
+    def score(self, segmenter: Segmenter) -> scoring.Score:
         """Label every frame and compare.
 
         Raises:
@@ -71,7 +71,7 @@ class LabelledFrames:
             ignored += int(np.count_nonzero(expected == output.ignore))
         names = [entry.name for entry in classes]
         mapped = self._read_truth.mapped
-        return metrics.score(table, ignored, names, output.ignore, mapped=mapped)
+        return scoring.score(table, ignored, names, output.ignore, mapped=mapped)
 
     def _frames(
         self, what: str

@@ -9,14 +9,15 @@ import typer
 
 from ..bundle import Bundle
 from ..bundle.signing import require_trusted
-from ..dataset import metrics
 from ..dataset.label_ids import TruthReader
+from ..dataset.scoring import Score
 from ..errors import ArgumentError, BackendError
 from ..manifest import Robustness
 from ..manifest.schema import dump
 from ..robustness import measure, require_few
 from ..segmenter import Segmenter
 from ..selection.load_options import LoadOptions
+from .compare_labels import AGAINST, OtherBundle, OtherMaps, compare, show
 from .frame_reader import (
     FrameReader,
     assignments,
@@ -68,6 +69,14 @@ def verify(
             "gray or palette PNGs, like the inputs."
         ),
     ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Another way to the same labels: a .fuseg bundle, run on the same "
+            "frames, or label maps, given like --truth, as other code predicted them.",
+        ),
+    ] = None,
     truth_map: TruthMapOption = None,
     unit: UnitOption = None,
     channels: ChannelsOption = None,
@@ -83,7 +92,8 @@ def verify(
         typer.Option(
             min=0.0,
             max=1.0,
-            help="Share of equal labels that each sample must reach.",
+            help="Share of equal labels that each sample, and all frames of --against "
+            "together, must reach.",
             show_default=f"{FP32_AGREEMENT} for fp32, {LABEL_AGREEMENT} for others",
         ),
     ] = None,
@@ -107,19 +117,25 @@ def verify(
     trust: TrustOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Replay the bundle's samples; score it on frames with true labels.
+    """Replay the bundle's samples; score or compare it on frames.
 
     Samples are replayed with every variant meant for the backend, unless one is named.
-    True labels are compared with the variant that fuseg.load would pick. Exits with 1
-    if a sample agrees too little, or the mIoU is too low.
+    Frames, with true labels or with another way to the same labels, are labelled by the
+    variant that fuseg.load would pick. Exits with 1 if a sample or --against agrees too
+    little, or the mIoU is too low.
     """
     sources = assignments("--input", input)
-    if bool(sources) != (truth is not None):
+    if truth is not None and against is not None:
         raise ArgumentError(
-            "--input and --truth must be given together: frames and their true labels."
+            "--truth and --against must not be given together: verify once with each."
+        )
+    given = truth if against is None else against
+    if bool(sources) != (given is not None):
+        raise ArgumentError(
+            "--input and --truth must be given together: frames and their true labels; "
+            "or --input and --against, for labels to compare with."
         )
     of_frames = {
-        "--min-miou": min_miou,
         "--truth-map": truth_map,
         "--unit": unit,
         "--channels": channels,
@@ -130,11 +146,21 @@ def verify(
         "--match": None if match == "name" else match,
         "--slop": slop,
         "--reference": reference,
-        "--robustness": robustness or None,
     }
-    for option, value in of_frames.items():
-        if truth is None and value not in (None, []):
-            raise ArgumentError(f"{option} needs frames to score: --input and --truth.")
+    of_truth = {"--min-miou": min_miou, "--robustness": robustness or None}
+    for option, value in (of_frames | of_truth).items():
+        if given is None and value not in (None, []):
+            ways = "--truth" if option in of_truth else "--truth or --against"
+            raise ArgumentError(f"{option} needs frames to score: --input and {ways}.")
+    for option, value in of_truth.items():
+        if against is not None and value is not None:
+            raise ArgumentError(f"{option} needs true labels: --truth, not --against.")
+    is_bundle = against is not None and against.endswith(".fuseg")
+    if is_bundle and truth_map is not None:
+        raise ArgumentError(
+            "--truth-map must be left out if --against is a bundle: its labels are "
+            "class indices."
+        )
     require_device(backend, device)
     opened = Bundle.open(bundle)
     if trust is not None:
@@ -143,6 +169,11 @@ def verify(
         output = labels_of(opened)
         classes = opened.manifest.classes_of(output)
         read_truth = TruthReader(classes, output.ignore, truth_map)
+    others: OtherMaps | OtherBundle | None = None
+    if is_bundle:
+        labels_of(opened, AGAINST)
+    elif against is not None:
+        others = OtherMaps(opened, against, truth_map)
     if robustness:
         require_few(opened.manifest, "--robustness")
     samples = replay(
@@ -155,10 +186,10 @@ def verify(
         min_agreement,
         trusted=trust is not None,
     )
-    score = scores = segmenter = card = None
+    score = scores = segmenter = card = compared = None
     refusals = []
     unscored = "no frame has a labelled pixel."
-    if truth is not None:
+    if given is not None:
         orders = assignments("--channels", channels)
         units = assignments("--unit", unit)
         try:
@@ -178,27 +209,43 @@ def verify(
             segmenter = Segmenter(opened, options)
         except BackendError as err:  # the samples say why, and they are shown
             refusals.append(f"nothing is scored, as loading is refused: {err}")
-    if truth is not None and segmenter is not None:
+    if given is not None and segmenter is not None:
         require_names(segmenter.manifest, sources)
+        planes = assignments("--plane", plane)
+        set_texts(segmenter, text)
+        if is_bundle:
+            output = segmenter.manifest.label_outputs[0]
+            names = [c.name for c in segmenter.manifest.classes_of(output)]
+            others = OtherBundle(given, sources, options, missing, text, planes, names)
+        labelled = {TRUTH: given} if others is None else others.sources
         matched = match_files(
-            {**sources, TRUTH: truth}, match, slop, reference, policies(missing)
+            {**sources, **labelled}, match, slop, reference, policies(missing)
         )
         report_unmatched(matched)
         if not matched.frames:
             unscored = nothing_matches(matched)
-        planes = assignments("--plane", plane)
         reader = FrameReader(opened.manifest, orders, planes, hertz(rate))
-        set_texts(segmenter, text)
-        frames = LabelledFrames(matched, reader, read_truth)
-        score = frames.score(segmenter)
-        if robustness and score.miou is not None:
-            card = measure(
-                segmenter, frames.for_robustness(), units=units, channels=orders
-            )
-        scores = {"frames": len(matched.frames), **asdict(score)}
-        scores["unmatched"] = unmatched_json(matched)
+        if others is None:
+            frames = LabelledFrames(matched, reader, read_truth)
+            score = frames.score(segmenter)
+            if robustness and score.miou is not None:
+                card = measure(
+                    segmenter, frames.for_robustness(), units=units, channels=orders
+                )
+            scores = {"frames": len(matched.frames), **asdict(score)}
+            scores["unmatched"] = unmatched_json(matched)
+        elif not matched.frames:
+            refusals.append(f"nothing to compare: {unscored}")
+        else:
+            compared = compare(segmenter, matched, reader, others, min_agreement)
+            refusals += compared.failures
 
     failures = _failures(samples, scores, min_miou, unscored) + refusals
+    if not samples and given is None:
+        failures.append(
+            "nothing to verify: the bundle holds no samples; give --input and --truth, "
+            "or --input and --against."
+        )
     if json:
         print_json(
             {
@@ -210,11 +257,16 @@ def verify(
                 "min_miou": min_miou,
                 "samples": [asdict(sample) for sample in samples],
                 "truth": scores,
+                "against": None
+                if compared is None
+                else asdict(compared) | {"unmatched": unmatched_json(matched)},
                 "robustness": None if card is None else dump(card),
             }
         )
     else:
         _show(samples, score, 0 if scores is None else scores["frames"], card)
+        if compared is not None:
+            show(compared)
     if score is not None:
         for sentence in score.warnings:
             warn(sentence)
@@ -235,10 +287,6 @@ def _failures(
         for sample in samples
         if sample.agreement < sample.min_agreement
     ]
-    if not samples and scores is None:
-        failures.append(
-            "nothing to verify: the bundle holds no samples; give --input and --truth."
-        )
     if scores is not None:
         if scores["miou"] is None:
             failures.append(f"nothing to score: {unscored}")
@@ -251,7 +299,7 @@ def _failures(
 
 def _show(
     samples: list[ReplayedSample],
-    score: metrics.Score | None,
+    score: Score | None,
     frames: int,
     card: Robustness | None,
 ) -> None:

@@ -41,6 +41,7 @@ class TruthReader:
         classes: Of the bundle, in the order of their indices.
         ignore: The label of no class.
         truth_map: The file, or None.
+        what: The labels' name in errors.
 
     Attributes:
         mapped: Whether ids are anything but class indices.
@@ -51,8 +52,14 @@ class TruthReader:
     """
 
     def __init__(
-        self, classes: Sequence[Class], ignore: int, truth_map: Path | None = None
+        self,
+        classes: Sequence[Class],
+        ignore: int,
+        truth_map: Path | None = None,
+        *,
+        what: str = "truth",
     ) -> None:
+        self._what = what
         self._classes = [entry.name for entry in classes]
         self._ignore = ignore
         self._others: int | None = None
@@ -94,15 +101,16 @@ class TruthReader:
         lines = f"'{number} = {self._classes[0]}' or '{number} = ignore'"
         if self.mapped:
             raise ArgumentError(
-                f"{path}: truth must hold ids of the --truth-map, got {number}: add a "
-                f"line such as {lines}, or '* = ignore' for all that are not listed."
+                f"{path}: {self._what} must hold ids of the --truth-map, got {number}: "
+                f"add a line such as {lines}, or '* = ignore' for all that are not "
+                "listed."
             )
         if number == last + 1:
             lines += f" (if 0 means ignore: '0 = ignore' and '1-{last + 1} = 0-{last}')"
         raise ArgumentError(
-            f"{path}: truth must be 0 to {last}, or ignore ({self._ignore}), got "
-            f"{number}: say what the ids mean with --truth-map FILE, with a line for "
-            f"each, such as {lines}."
+            f"{path}: {self._what} must be 0 to {last}, or ignore ({self._ignore}), "
+            f"got {number}: say what the ids mean with --truth-map FILE, with a line "
+            f"for each, such as {lines}."
         )
 
     def _read_map(self, path: Path) -> dict[int, int]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fuseg.cli.printing import print_table
-from fuseg.dataset.metrics import score
+from fuseg.dataset.scoring import score
 from fuseg_export.outputs.comparison import Comparison
 from fuseg_export.precision.built_variant import BuiltVariant
 from fuseg_export.precision.mixed_precision_search import MixedPrecision
