@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import zoo_tables
+from foreign_table import foreign
 from proven_table import proven
 
 import benchmark_tables as benchmarks
@@ -45,6 +46,7 @@ def sections() -> dict[str, dict[str, str]]:
             "defaults": key_tables.defaults(),
             "types": key_tables.by_type(),
         },
+        "docs/foreign.md": {"foreign": foreign(RESULTS)},
         "docs/models.md": {"zoo": zoo_tables.zoo(RESULTS, ROOT / "docs/models.md")},
         **{
             f"docs/models/{page}.md": {
