@@ -197,7 +197,6 @@ NO_SCORES = {
     ),
     "a mask": (lambda x: up(x).argmax(1).bool(), "its labels are cast to BOOL"),
     "a threshold": (lambda x: up(x) > 0, "got bool"),
-    "doubles": (lambda x: up(x).double(), "got double"),
     "no batch": (lambda x: up(x)[0], r"shape \(1, C, h, w\), got \[5, 20, 28\]"),
     "no batch, softmax": (
         lambda x: up(x).softmax(1).squeeze(0),

@@ -93,7 +93,7 @@ FAILURES = {
         ExportError,
         (
             r"h and w in the proportions of an input \(rgb \(48, 64\), depth \(48, "
-            r"64\)\), got \(1, 48, 64, 5\): .*, so return scores\.permute\(0, 3, 1, 2\)"
+            r"64\)\), got \(1, 48, 64, 5\): .*, so say --layout nhwc if it is"
         ),
     ),
     "pooled": (

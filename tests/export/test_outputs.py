@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fuseg.errors import ExportError
-from fuseg_export.network.outputs import require_planes
+from fuseg_export.network.outputs import Source, require_planes
 
 VGA = {"rgb": (1, 3, 480, 640)}
 
@@ -35,11 +35,11 @@ def test_a_stride_of_one_input_gives_both_sides(shape, inputs):
 @pytest.mark.parametrize(
     ("shape", "inputs", "advice"),
     [
-        ((1, 480, 640, 9), VGA, "permute"),
-        ((1, 15, 20, 9), VGA, "permute"),
-        ((1, 480, 640, 1), VGA, "permute"),
-        ((1, 60, 80, 4), {"x": (1, 3, 60, 80)}, "permute"),
-        ((1, 8, 8, 7), {"x": (1, 3, 64, 64)}, "permute"),
+        ((1, 480, 640, 9), VGA, "--layout nhwc"),
+        ((1, 15, 20, 9), VGA, "--layout nhwc"),
+        ((1, 480, 640, 1), VGA, "--layout nhwc"),
+        ((1, 60, 80, 4), {"x": (1, 3, 60, 80)}, "--layout nhwc"),
+        ((1, 8, 8, 7), {"x": (1, 3, 64, 64)}, "--layout nhwc"),
         ((1, 9, 640, 480), VGA, "turned"),
         ((1, 9, 1, 1), VGA, "pooled"),
         ((1, 9, 1, 1), {"x": (1, 3, 48, 64)}, "pooled"),
@@ -54,6 +54,6 @@ def test_no_stride_of_an_input_does(shape, inputs, advice):
     assert advice in str(caught.value)
 
 
-def test_the_advised_permute_gives_a_shape_that_passes():
+def test_the_advised_layout_gives_a_shape_that_passes():
     scores = torch.zeros(1, 60, 80, 4)
-    require_planes(scores.permute(0, 3, 1, 2), {"x": (1, 3, 60, 80)})
+    require_planes(Source(layout="nhwc")(scores), {"x": (1, 3, 60, 80)})
