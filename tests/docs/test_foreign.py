@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
 import pytest
+import torch
 import typer.main
 
 from fuseg.cli.training_half import load
+from fuseg_export.network.checkpoint import load_checkpoint
 from fuseg_export.network.spec import make_spec
+from fuseg_export.sources.factory import build_network
 
 ROOT = Path(__file__).parents[2]
-ENTRIES = sorted((ROOT / "tools" / "foreign" / "networks").glob("*.json"))
+FOREIGN, WEIGHTS = ROOT / "tools" / "foreign", "random_weights.py"
+ENTRIES = sorted((FOREIGN / "networks").glob("*.json"))
 
 
 @pytest.mark.parametrize("path", ENTRIES, ids=lambda path: path.stem)
@@ -36,3 +41,16 @@ def test_there_are_as_many_as_the_page_promises():
     entries = [json.loads(path.read_text()) for path in ENTRIES]
     assert sum(bool(entry.get("repository")) for entry in entries) >= 15
     assert sum(bool(entry.get("library")) for entry in entries) >= 12
+
+
+def test_random_weights_are_the_same_each_time_and_fill_the_network(tmp_path):
+    spec = importlib.util.spec_from_file_location("weights", FOREIGN / WEIGHTS)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    paths = [tmp_path / f"{name}.pth" for name in "ab"]
+    for path in paths:
+        module.main("unet", path, ["{}"])
+    one, other = map(torch.load, paths)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    network = build_network("unet")
+    load_checkpoint(network, paths[0])

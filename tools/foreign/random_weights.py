@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from fuseg_export.network.call import parse_values
-from fuseg_export.network.factory import build_network
+from fuseg_export.sources.factory import build_network
 
 SEED = 20261201
 
