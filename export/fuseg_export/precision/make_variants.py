@@ -33,7 +33,7 @@ from .mixed_precision_search import Judge
 from .options import FP32, Precision
 from .tensorrt_check import left_out_if_refused
 from .texts_apart import TextsApart
-from .verdict import FASTER, over_budget, rank, refusal
+from .verdict import FASTER, over_budget, rank, refusal, slow
 
 __all__ = ["Variants", "make_variants"]
 
@@ -142,6 +142,7 @@ def make_variants(
             *checks.warnings(),
             *(scored.warnings if scored is not None else ()),
             *(_short_sequences(data) if states else ()),
+            *slow(final, fp32),
             *(_failures(failed) if precision.auto else ()),
         ),
         notes=_sequences(data) if states else (),

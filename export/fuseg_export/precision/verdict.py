@@ -8,7 +8,7 @@ from ..outputs.comparison import way_out
 from .built_variant import BuiltVariant
 from .options import Budget, Precision
 
-__all__ = ["FASTER", "over_budget", "rank", "refusal"]
+__all__ = ["FASTER", "over_budget", "rank", "refusal", "slow"]
 
 FASTER = 0.95  # of fp32's time: what INT8 must reach to be worth its labels
 
@@ -26,12 +26,15 @@ def refusal(
         return over
     if _faster(variant, fp32):
         return None
-    spelled = " against ".join(
-        f"{ms:.2f} ms of {v.name} ({backend})"
-        for v in (variant, fp32)
-        for backend, ms in [v.fastest or ("no backend", 0.0)]
-    )
-    return f"it is not faster here: {spelled}"
+    return f"it is not faster here: {_times(variant, fp32)}"
+
+
+def slow(built: Sequence[BuiltVariant], fp32: BuiltVariant) -> Iterator[str]:
+    """A sentence on INT8 that was asked for, is kept, and is not faster here."""
+    for variant in built:
+        kept = variant.refused is None and variant.name == "int8-cpu"
+        if kept and variant.times and not _faster(variant, fp32):
+            yield f"{variant.name} is not faster here: {_times(variant, fp32)}"
 
 
 def over_budget(built: Sequence[BuiltVariant], budget: Budget) -> Iterator[str]:
@@ -49,6 +52,14 @@ def rank(variant: BuiltVariant, fp32: BuiltVariant) -> int:
     if variant.name == "fp32":
         return 1
     return 0 if variant.name == "int8-cpu" and _faster(variant, fp32) else 2
+
+
+def _times(*variants: BuiltVariant) -> str:
+    return " against ".join(
+        f"{ms:.2f} ms of {v.name} ({backend})"
+        for v in variants
+        for backend, ms in [v.fastest or ("no backend", 0.0)]
+    )
 
 
 def _faster(variant: BuiltVariant, fp32: BuiltVariant) -> bool:
